@@ -1,0 +1,31 @@
+//! What a failure means for the job that met it.
+
+use std::time::Duration;
+
+/// How a stage of the pipeline failed, said in terms of what becomes of the job.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// Something outside the job is away (the connection, say): the job waits until it is back.
+    /// That is nobody's failed attempt.
+    #[error("unavailable: {0}")]
+    Unavailable(String),
+    /// Worth another attempt, not before `after`.
+    #[error("to be tried again in {after:?}: {why}")]
+    Retry { after: Duration, why: String },
+    /// This job can never be answered; the next one can.
+    #[error("rejected: {0}")]
+    Reject(String),
+    /// The daemon is shutting down; the job stays as it is and is claimed again after the start.
+    #[error("aborted by the shutdown")]
+    Aborted,
+    /// Nothing can go on: the account is logged out, the model is gone.
+    #[error("{0}")]
+    Fatal(String),
+}
+
+impl Fault {
+    /// A failure to be tried again after `seconds`.
+    pub fn retry_in(seconds: u64, why: impl ToString) -> Self {
+        Self::Retry { after: Duration::from_secs(seconds), why: why.to_string() }
+    }
+}

@@ -1,0 +1,157 @@
+//! The unit of work: one voice message that is to be answered once.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// Names one message of one account; the key under which a job is known to the queue.
+///
+/// Its text form is `account:chat:message`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct JobId {
+    /// Telegram's number of the logged-in user.
+    pub account: i64,
+    /// The chat as a Bot API dialog id (users > 0, groups < 0), see [`Peer::chat`].
+    pub chat: i64,
+    /// The message's number. Unique within a channel, and within an account for everything else.
+    pub message: i32,
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.account, self.chat, self.message)
+    }
+}
+
+/// A text that is no [`JobId`].
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a job id is account:chat:message, three whole numbers, not {0:?}")]
+pub struct ParseJobIdError(String);
+
+impl FromStr for JobId {
+    type Err = ParseJobIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parse = || {
+            let mut fields = text.split(':');
+            let id = JobId {
+                account: fields.next()?.parse().ok()?,
+                chat: fields.next()?.parse().ok()?,
+                message: fields.next()?.parse().ok()?,
+            };
+            fields.next().is_none().then_some(id)
+        };
+        parse().ok_or_else(|| ParseJobIdError(text.to_owned()))
+    }
+}
+
+/// What kind of chat a [`Peer`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PeerKind {
+    User,
+    /// A basic group, which Telegram's schema calls a chat.
+    Group,
+    /// A supergroup or a broadcast channel.
+    Channel,
+}
+
+/// A chat together with the access hash without which Telegram answers "Peer id invalid".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Peer {
+    pub kind: PeerKind,
+    /// The bare id, always positive.
+    pub id: i64,
+    /// Zero for basic groups, which need none.
+    pub access_hash: i64,
+}
+
+impl Peer {
+    /// The Bot API dialog id, one number that tells kind and id
+    /// (<https://core.telegram.org/api/bots/ids>).
+    pub fn chat(&self) -> i64 {
+        match self.kind {
+            PeerKind::User => self.id,
+            PeerKind::Group => -self.id,
+            PeerKind::Channel => -1_000_000_000_000 - self.id,
+        }
+    }
+}
+
+/// What was recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordingKind {
+    /// A voice message: OGG/Opus.
+    Voice,
+    /// A round video message: MP4 with an AAC track.
+    VideoNote,
+}
+
+/// One voice message to be answered.
+///
+/// It names the message, not its file: file references expire, so the file is looked up
+/// when the job's turn comes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    pub id: JobId,
+    pub peer: Peer,
+    pub kind: RecordingKind,
+    /// Sent by the account's owner.
+    pub outgoing: bool,
+    /// When the message was sent, in seconds of Unix time.
+    pub date: i64,
+    /// Length that the sender claims, in seconds.
+    pub duration: u32,
+    /// Size of the file that Telegram claims, in bytes.
+    pub size: u64,
+}
+
+/// The `random_id` under which one part of a job's answer is sent.
+///
+/// It is a function of the job, so that a part sent again after a crash is the same message to
+/// Telegram, which drops the second one. First eight bytes of a SHA-256, never zero.
+pub fn random_id(job: JobId, part: usize) -> i64 {
+    let digest = Sha256::digest(format!("stenogram/reply/{job}/{part}"));
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest[..8]);
+    // Telegram takes zero for "none given".
+    i64::from_le_bytes(first) | 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: JobId = JobId { account: 1000, chat: -1_000_000_000_042, message: 7 };
+
+    #[test]
+    fn id_survives_its_text_form() {
+        assert_eq!(ID.to_string().parse(), Ok(ID));
+        for bad in ["", "1:2", "1:2:3:4", "a:b:c", "1:2:99999999999"] {
+            assert!(bad.parse::<JobId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn dialog_ids_tell_kinds_apart() {
+        let peer = |kind| Peer { kind, id: 42, access_hash: 0 };
+        assert_eq!(peer(PeerKind::User).chat(), 42);
+        assert_eq!(peer(PeerKind::Group).chat(), -42);
+        assert_eq!(peer(PeerKind::Channel).chat(), -1_000_000_000_042);
+    }
+
+    /// The value is part of the promise "never twice": a release that computed another one
+    /// would answer again what the one before it had half answered.
+    #[test]
+    fn random_id_is_fixed_for_ever() {
+        assert_eq!(random_id(ID, 0), random_id(ID, 0));
+        assert_ne!(random_id(ID, 0), random_id(ID, 1));
+        assert_ne!(random_id(ID, 0), random_id(JobId { message: 8, ..ID }, 0));
+        assert_eq!(random_id(ID, 0), RANDOM_ID_OF_FIRST_PART);
+    }
+
+    const RANDOM_ID_OF_FIRST_PART: i64 = 0;
+}

@@ -1,0 +1,12 @@
+//! Plain data and pure functions: no I/O, no tokio, nothing of any adapter.
+
+pub mod fault;
+pub mod job;
+pub mod policy;
+pub mod reply;
+pub mod transcript;
+
+pub use fault::Fault;
+pub use job::{Job, JobId, Peer, PeerKind, RecordingKind, random_id};
+pub use reply::Part;
+pub use transcript::{Segment, Transcript};

@@ -1,0 +1,115 @@
+//! A transcript as the messages that carry it.
+
+use serde::{Deserialize, Serialize};
+
+use super::Transcript;
+
+/// Longest message text Telegram takes, in UTF-16 code units
+/// (`message_length_max` of <https://core.telegram.org/constructor/config>).
+pub const MESSAGE_LIMIT: usize = 4096;
+
+/// From this length on, in UTF-16 code units, a part folds away under an expandable quote.
+const FOLD_FROM: usize = 800;
+
+/// One message of an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Plain text; nothing in it is ever parsed as markup.
+    pub text: String,
+    /// The whole text is an expandable quote.
+    pub folded: bool,
+}
+
+/// Cuts a transcript into parts within Telegram's limit; none if nothing was said.
+pub fn compose(transcript: &Transcript) -> Vec<Part> {
+    split(&transcript.text(), MESSAGE_LIMIT)
+        .into_iter()
+        .map(|text| Part { folded: utf16_len(&text) >= FOLD_FROM, text })
+        .collect()
+}
+
+/// Length as Telegram counts it.
+pub fn utf16_len(text: &str) -> usize {
+    text.encode_utf16().count()
+}
+
+/// Cuts `text` into pieces of at most `limit` UTF-16 code units, after a sentence where one ends in
+/// the second half of the piece, else between words, else between characters.
+fn split(text: &str, limit: usize) -> Vec<String> {
+    let mut pieces = Vec::new();
+    let mut rest = text.trim();
+    while utf16_len(rest) > limit {
+        let end = byte_offset(rest, limit);
+        let window = &rest[..end];
+        let sentence = window
+            .char_indices()
+            .filter(|&(at, c)| {
+                matches!(c, '.' | '!' | '?' | '…') && rest[at + c.len_utf8()..].starts_with(' ')
+            })
+            .map(|(at, c)| at + c.len_utf8())
+            .next_back()
+            .filter(|&at| at > end / 2);
+        let word = || if rest[end..].starts_with(' ') { Some(end) } else { window.rfind(' ') };
+        let cut = sentence.or_else(word).filter(|&at| at > 0).unwrap_or(end);
+        pieces.push(rest[..cut].trim_end().to_owned());
+        rest = rest[cut..].trim_start();
+    }
+    if !rest.is_empty() {
+        pieces.push(rest.to_owned());
+    }
+    pieces
+}
+
+/// The largest byte offset of `text` with at most `limit` UTF-16 code units before it.
+fn byte_offset(text: &str, limit: usize) -> usize {
+    let mut units = 0;
+    for (at, c) in text.char_indices() {
+        units += c.len_utf16();
+        if units > limit {
+            return at;
+        }
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Segment;
+
+    fn said(text: &str) -> Transcript {
+        Transcript { language: None, segments: vec![Segment { start_ms: 0, end_ms: 1, text: text.into() }] }
+    }
+
+    #[test]
+    fn short_text_is_one_open_part() {
+        let parts = compose(&said("one two"));
+        assert_eq!(parts, [Part { text: "one two".into(), folded: false }]);
+        assert!(compose(&Transcript::default()).is_empty());
+    }
+
+    #[test]
+    fn long_text_is_folded_and_cut_within_the_limit() {
+        let text = "Слово за слово. ".repeat(700);
+        let parts = compose(&said(&text));
+        assert_eq!(parts.len(), 3);
+        assert!(parts.iter().all(|part| part.folded && utf16_len(&part.text) <= MESSAGE_LIMIT));
+        assert!(parts.iter().all(|part| part.text.ends_with('.')));
+        let joined: Vec<&str> = parts.iter().map(|part| part.text.as_str()).collect();
+        assert_eq!(joined.join(" "), text.trim());
+    }
+
+    #[test]
+    fn text_without_spaces_is_cut_between_characters() {
+        let text = "🎙".repeat(10); // two UTF-16 units each
+        let pieces = split(&text, 5);
+        assert_eq!(pieces.iter().map(|p| p.chars().count()).collect::<Vec<_>>(), [2, 2, 2, 2, 2]);
+        assert_eq!(pieces.concat(), text);
+    }
+
+    #[test]
+    fn words_stay_whole() {
+        assert_eq!(split("aaa bbb ccc", 7), ["aaa bbb", "ccc"]);
+        assert_eq!(split("aaa bbbb ccc", 7), ["aaa", "bbbb", "ccc"]);
+    }
+}

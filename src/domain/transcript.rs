@@ -1,0 +1,105 @@
+//! What was said, and how it is written down.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+/// A stretch of recognised speech.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Segment {
+    /// Milliseconds from the start of the recording.
+    pub start_ms: u64,
+    /// Milliseconds from the start of the recording; not before `start_ms`.
+    pub end_ms: u64,
+    /// Without surrounding white space.
+    pub text: String,
+}
+
+/// The speech of one recording.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Transcript {
+    /// ISO 639-1 code, as Whisper has them; none where nothing was said.
+    pub language: Option<String>,
+    pub segments: Vec<Segment>,
+}
+
+impl Transcript {
+    /// Nothing was said.
+    pub fn is_empty(&self) -> bool {
+        self.segments.iter().all(|segment| segment.text.is_empty())
+    }
+
+    /// The text alone, segments joined by spaces.
+    pub fn text(&self) -> String {
+        let words: Vec<&str> = self
+            .segments
+            .iter()
+            .map(|segment| segment.text.as_str())
+            .filter(|text| !text.is_empty())
+            .collect();
+        words.join(" ")
+    }
+
+    /// SubRip: numbered cues, `00:00:01,500 --> 00:00:02,000`.
+    pub fn srt(&self) -> String {
+        let mut out = String::new();
+        for (n, segment) in self.segments.iter().enumerate() {
+            let (start, end) = (clock(segment.start_ms, ','), clock(segment.end_ms, ','));
+            let _ = writeln!(out, "{}\n{start} --> {end}\n{}\n", n + 1, segment.text);
+        }
+        out
+    }
+
+    /// WebVTT (<https://www.w3.org/TR/webvtt1/>).
+    pub fn vtt(&self) -> String {
+        let mut out = String::from("WEBVTT\n\n");
+        for segment in &self.segments {
+            let (start, end) = (clock(segment.start_ms, '.'), clock(segment.end_ms, '.'));
+            // "-->" and a bare "&" or "<" have a meaning of their own in a cue.
+            let text = segment.text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+            let _ = writeln!(out, "{start} --> {end}\n{text}\n");
+        }
+        out
+    }
+}
+
+/// `hh:mm:ss` and milliseconds after `point`.
+fn clock(ms: u64, point: char) -> String {
+    let (h, m, s) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
+    format!("{h:02}:{m:02}:{s:02}{point}{:03}", ms % 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn transcript() -> Transcript {
+        let segment = |start_ms, end_ms, text: &str| Segment { start_ms, end_ms, text: text.into() };
+        Transcript {
+            language: Some("en".into()),
+            segments: vec![segment(0, 1500, "one <two>"), segment(3_661_020, 3_662_000, "three")],
+        }
+    }
+
+    #[test]
+    fn text_joins_segments() {
+        assert_eq!(transcript().text(), "one <two> three");
+        assert!(Transcript::default().is_empty());
+    }
+
+    #[test]
+    fn srt_numbers_cues_from_one() {
+        assert_eq!(
+            transcript().srt(),
+            "1\n00:00:00,000 --> 00:00:01,500\none <two>\n\n2\n01:01:01,020 --> 01:01:02,000\nthree\n\n"
+        );
+    }
+
+    #[test]
+    fn vtt_escapes_markup() {
+        assert_eq!(
+            transcript().vtt(),
+            "WEBVTT\n\n00:00:00.000 --> 00:00:01.500\none &lt;two&gt;\n\n01:01:01.020 --> 01:01:02.000\nthree\n\n"
+        );
+    }
+}

@@ -1,0 +1,11 @@
+//! stenogram hears every voice message of a Telegram account and answers it with its transcript,
+//! recognised on the owner's machine.
+#![forbid(unsafe_op_in_unsafe_fn)]
+
+pub mod audio;
+pub mod cli;
+pub mod config;
+pub mod domain;
+pub mod ops;
+pub mod queue;
+pub mod speech;
