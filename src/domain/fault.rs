@@ -9,6 +9,9 @@ pub enum Fault {
     /// That is nobody's failed attempt.
     #[error("unavailable: {0}")]
     Unavailable(String),
+    /// Telegram wants us to wait. That is nobody's failed attempt either.
+    #[error("to wait for {after:?}: {why}")]
+    Wait { after: Duration, why: String },
     /// Worth another attempt, not before `after`.
     #[error("to be tried again in {after:?}: {why}")]
     Retry { after: Duration, why: String },
@@ -24,6 +27,11 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// A wait of `seconds` that Telegram demands.
+    pub fn wait(seconds: u64, why: impl ToString) -> Self {
+        Self::Wait { after: Duration::from_secs(seconds), why: why.to_string() }
+    }
+
     /// A failure to be tried again after `seconds`.
     pub fn retry_in(seconds: u64, why: impl ToString) -> Self {
         Self::Retry { after: Duration::from_secs(seconds), why: why.to_string() }

@@ -153,5 +153,5 @@ mod tests {
         assert_eq!(random_id(ID, 0), RANDOM_ID_OF_FIRST_PART);
     }
 
-    const RANDOM_ID_OF_FIRST_PART: i64 = 0;
+    const RANDOM_ID_OF_FIRST_PART: i64 = 5_192_257_310_934_557_473;
 }

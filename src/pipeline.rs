@@ -1,0 +1,84 @@
+//! One job, stage after stage: fetch, decode, recognise, compose, (C3) store, deliver.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+use crate::domain::reply::compose;
+use crate::domain::{Fault, Job, Part, Transcript};
+use crate::patience::insist;
+use crate::queue::{Claim, Queue};
+
+/// The work that a job needs done by others.
+#[async_trait]
+pub trait Stages: Send + Sync {
+    /// Waits until jobs can be worked on at all.
+    async fn ready(&self);
+    /// Whether they can be now.
+    fn is_ready(&self) -> bool;
+    /// The bytes of the recording.
+    async fn fetch(&self, job: &Job) -> Result<Vec<u8>, Fault>;
+    /// Samples at 16 kHz, mono.
+    async fn decode(&self, bytes: Vec<u8>) -> Result<Vec<f32>, Fault>;
+    async fn recognise(&self, samples: Vec<f32>) -> Result<Transcript, Fault>;
+    /// Sends one part; the number of its message where it is known.
+    async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, Fault>;
+}
+
+/// Answers the claimed job and says with which messages. It is not ended yet (C4 is the worker's).
+pub async fn answer(
+    claim: &Claim,
+    stages: &dyn Stages,
+    queue: &Arc<dyn Queue>,
+    shutdown: &CancellationToken,
+) -> Result<Vec<i32>, Fault> {
+    let job = &claim.job;
+    let parts = match &claim.outbox {
+        Some(parts) => parts.clone(),
+        None => {
+            let parts = transcribe(job, stages).await?;
+            match insist("store an answer", shutdown, || queue.store_outbox(job.id, &parts)).await {
+                Some(Ok(())) => parts,
+                Some(Err(error)) => return Err(Fault::Fatal(error.to_string())),
+                None => return Err(Fault::Aborted),
+            }
+        }
+    };
+    let mut replies = Vec::new();
+    for (index, part) in parts.iter().enumerate() {
+        replies.extend(stages.deliver(job, index, part).await?);
+    }
+    match parts.len() {
+        0 => info!("Nothing was said, no reply"),
+        parts => info!(parts, "Answered"),
+    }
+    Ok(replies)
+}
+
+async fn transcribe(job: &Job, stages: &dyn Stages) -> Result<Vec<Part>, Fault> {
+    let start = Instant::now();
+    let bytes = stages.fetch(job).await?;
+    let fetched = start.elapsed();
+    let samples = stages.decode(bytes).await?;
+    let decoded = start.elapsed();
+    let seconds = samples.len() as f64 / 16_000.0;
+    let transcript = stages.recognise(samples).await?;
+    let recognised = start.elapsed();
+    debug!(
+        fetch_ms = fetched.as_millis(),
+        decode_ms = (decoded - fetched).as_millis(),
+        recognise_ms = (recognised - decoded).as_millis(),
+        "stages"
+    );
+    info!(
+        audio_s = (seconds * 10.0).round() / 10.0,
+        took_s = (recognised.as_secs_f64() * 10.0).round() / 10.0,
+        language = transcript.language.as_deref().unwrap_or("-"),
+        characters = transcript.text().chars().count(),
+        "Recognised"
+    );
+    Ok(compose(&transcript))
+}

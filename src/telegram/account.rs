@@ -1,0 +1,198 @@
+//! One logged-in account, as the rest of the program sees it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use grammers_client::session::types::{DcOption, PeerAuth, PeerId, PeerInfo, UpdateState, UpdatesState};
+use grammers_client::session::{BoxFuture, Session};
+use tokio::sync::watch;
+
+use super::connection::Link;
+use super::session::{Contents, SessionError, SessionFile, User};
+use super::state::UpdateStore;
+use super::supervisor::ReconnectDelays;
+
+/// What my.telegram.org gave the owner for this program.
+#[derive(Clone)]
+pub struct Credentials {
+    pub api_id: i32,
+    pub api_hash: String,
+}
+
+/// How patient an account is with its connection.
+#[derive(Clone, Copy, Debug)]
+pub struct AccountOptions {
+    pub reconnect: ReconnectDelays,
+    /// A request without an answer for this long has failed.
+    pub call_timeout: Duration,
+    /// Pause between two pings; a connection that died silently is noticed after this and
+    /// `ping_timeout`.
+    pub ping_every: Duration,
+    pub ping_timeout: Duration,
+    /// With no update for this long the server is asked for its state, lest it has forgotten us.
+    pub quiet_after: Duration,
+    /// Largest recording fetched, in bytes.
+    pub max_file_size: u64,
+}
+
+impl Default for AccountOptions {
+    fn default() -> Self {
+        Self {
+            reconnect: ReconnectDelays::default(),
+            call_timeout: Duration::from_secs(30),
+            ping_every: Duration::from_secs(30),
+            ping_timeout: Duration::from_secs(15),
+            quiet_after: Duration::from_secs(300),
+            max_file_size: 200 << 20,
+        }
+    }
+}
+
+/// A logged-in account; [`Account::run`] keeps it connected.
+pub struct Account {
+    pub(super) session: Arc<AccountSession>,
+    pub(super) user: User,
+    pub(super) store: UpdateStore,
+    pub(super) api_id: i32,
+    pub(super) options: AccountOptions,
+    /// The connection there is now.
+    pub(super) link: watch::Sender<Option<Arc<Link>>>,
+}
+
+impl Account {
+    /// Opens the session of an account that is logged in.
+    pub fn open(file: SessionFile, api_id: i32, options: AccountOptions) -> Result<Self, SessionError> {
+        let contents = file.read()?;
+        let user = contents.user.ok_or_else(|| SessionError::NotLoggedIn(file.path().to_owned()))?;
+        let store = UpdateStore::open(&file.state_path(), user.id)?;
+        let session = Arc::new(AccountSession::new(file, contents, Some(store.clone())));
+        Ok(Self { session, user, store, api_id, options, link: watch::Sender::new(None) })
+    }
+
+    /// Telegram's number of the logged-in user.
+    pub fn id(&self) -> i64 {
+        self.user.id
+    }
+
+    /// Waits until there is a connection.
+    pub async fn connected(&self) {
+        // The sender lives in self, so the channel cannot be closed meanwhile.
+        let _ = self.link.subscribe().wait_for(Option::is_some).await;
+    }
+}
+
+/// The session as grammers wants to have it.
+pub(super) struct AccountSession {
+    file: SessionFile,
+    contents: Mutex<Contents>,
+    /// None while logging in: there is no account yet whose updates could be followed.
+    store: Option<UpdateStore>,
+}
+
+impl AccountSession {
+    pub fn new(file: SessionFile, contents: Contents, store: Option<UpdateStore>) -> Self {
+        Self { file, contents: Mutex::new(contents), store }
+    }
+
+    pub fn home_dc(&self) -> i32 {
+        self.contents().home_dc
+    }
+
+    /// Deletes what is stored of the account.
+    pub fn remove(&self) -> Result<(), SessionError> {
+        self.file.remove()
+    }
+
+    fn contents(&self) -> MutexGuard<'_, Contents> {
+        // Replaced as a whole, so a panic elsewhere cannot have left it half changed.
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Memory changes only after the disk has.
+    fn change(&self, change: impl FnOnce(&mut Contents)) -> Result<(), SessionError> {
+        let mut contents = self.contents();
+        let mut changed = contents.clone();
+        change(&mut changed);
+        self.file.write(&changed)?;
+        *contents = changed;
+        Ok(())
+    }
+}
+
+impl Session for AccountSession {
+    type Error = SessionError;
+
+    fn home_dc_id(&self) -> Result<i32, SessionError> {
+        Ok(self.home_dc())
+    }
+
+    fn set_home_dc_id(&self, dc_id: i32) -> BoxFuture<'_, Result<(), SessionError>> {
+        Box::pin(async move { self.change(|contents| contents.home_dc = dc_id) })
+    }
+
+    fn dc_option(&self, dc_id: i32) -> Result<Option<DcOption>, SessionError> {
+        Ok(self.contents().dc(dc_id))
+    }
+
+    fn set_dc_option(&self, dc_option: &DcOption) -> BoxFuture<'_, Result<(), SessionError>> {
+        let new = dc_option.clone();
+        Box::pin(async move {
+            let (known, home, logged_in) = {
+                let contents = self.contents();
+                (contents.dc(new.id), contents.home_dc, contents.user.is_some())
+            };
+            if known.as_ref() == Some(&new) {
+                return Ok(());
+            }
+            // The key of the home datacentre is the account. grammers makes a new one on a bare -404,
+            // which a proxy or a confused server can send too.
+            let key = known.and_then(|dc| dc.auth_key);
+            if logged_in && new.id == home && key.is_some() && new.auth_key != key {
+                return Err(SessionError::KeyRefused(new.id));
+            }
+            self.change(|contents| contents.set(&new))
+        })
+    }
+
+    fn peer(&self, peer: PeerId) -> BoxFuture<'_, Result<Option<PeerInfo>, SessionError>> {
+        Box::pin(async move {
+            let user = self.contents().user;
+            if let Some(user) = user
+                && (peer == PeerId::self_user() || peer.bot_api_dialog_id() == Some(user.id))
+            {
+                let auth = Some(PeerAuth::from_hash(user.access_hash));
+                return Ok(Some(PeerInfo::User { id: user.id, auth, bot: Some(false), is_self: Some(true) }));
+            }
+            match &self.store {
+                Some(store) => store.peer(peer).await,
+                None => Ok(None),
+            }
+        })
+    }
+
+    fn cache_peer(&self, peer: PeerInfo) -> BoxFuture<'_, Result<(), SessionError>> {
+        Box::pin(async move {
+            if let PeerInfo::User { id, auth: Some(auth), is_self: Some(true), .. } = peer {
+                let user = User { id, access_hash: auth.hash() };
+                if self.contents().user != Some(user) {
+                    self.change(|contents| contents.user = Some(user))?;
+                }
+                return Ok(());
+            }
+            match &self.store {
+                Some(store) => store.cache_peers(vec![peer]).await,
+                None => Ok(()),
+            }
+        })
+    }
+
+    fn updates_state(&self) -> BoxFuture<'_, Result<UpdatesState, SessionError>> {
+        Box::pin(async move { Ok(self.store.as_ref().map(UpdateStore::position).unwrap_or_default()) })
+    }
+
+    /// Our update loop stores positions itself; only a login sets one from inside grammers, and the
+    /// daemon asks for it anew.
+    fn set_update_state(&self, _: UpdateState) -> BoxFuture<'_, Result<(), SessionError>> {
+        Box::pin(async { Ok(()) })
+    }
+}

@@ -1,0 +1,216 @@
+//! Connections that cannot hang: every call has a time limit, every datacentre its own pool.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use grammers_client::InvocationError;
+use grammers_client::sender::{ConnectionParams, NoRetries, SenderPool, SenderPoolFatHandle};
+use grammers_client::session::updates::UpdatesLike;
+use grammers_client::tl;
+use tokio::sync::{Mutex, Notify, mpsc};
+use tokio::task::{AbortHandle, JoinHandle};
+
+use super::account::AccountSession;
+
+/// How many pushes wait while a batch is handed over. grammers drops what does not fit, and takes
+/// memory only for what is there.
+const UPDATES_CAPACITY: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
+
+/// Errors that mean that the account is not logged in with this session any more
+/// (<https://core.telegram.org/api/errors#401-unauthorized>).
+const LOGGED_OUT: [&str; 7] = [
+    "AUTH_KEY_UNREGISTERED",
+    "AUTH_KEY_INVALID",
+    "AUTH_KEY_DUPLICATED",
+    "SESSION_REVOKED",
+    "SESSION_EXPIRED",
+    "USER_DEACTIVATED",
+    "USER_DEACTIVATED_BAN",
+];
+
+/// Why a request has no result.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum CallError {
+    /// Telegram answered with an error. Digits are taken out of the name into `value`.
+    #[error("Telegram says {name}{}", .value.map(|value| format!(" ({value})")).unwrap_or_default())]
+    Rpc { code: i32, name: String, value: Option<u32> },
+    /// There was no answer, and it is not known whether the request was carried out.
+    #[error("{0}")]
+    Lost(String),
+}
+
+impl CallError {
+    pub fn is(&self, error: &str) -> bool {
+        matches!(self, Self::Rpc { name, .. } if name == error)
+    }
+
+    /// The name of the error by which Telegram says that this session is over.
+    pub fn logged_out(&self) -> Option<&str> {
+        match self {
+            Self::Rpc { name, .. } if LOGGED_OUT.contains(&name.as_str()) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Seconds that Telegram wants us to wait.
+    pub fn wait(&self) -> Option<u64> {
+        match self {
+            Self::Rpc { code: 420, value, .. } => Some(value.unwrap_or(60).into()),
+            _ => None,
+        }
+    }
+}
+
+impl From<InvocationError> for CallError {
+    fn from(error: InvocationError) -> Self {
+        match error {
+            InvocationError::Rpc(rpc) => Self::Rpc { code: rpc.code, name: rpc.name, value: rpc.value },
+            InvocationError::Session(session) => Self::Lost(session.to_string()),
+            other => Self::Lost(other.to_string()),
+        }
+    }
+}
+
+/// A pool of grammers' senders that ends with the value.
+pub(super) struct Pool {
+    handle: SenderPoolFatHandle,
+    runner: AbortHandle,
+    call_timeout: Duration,
+}
+
+impl Pool {
+    /// Nothing is connected before the first call. The task ends only when the pool does or when
+    /// something in grammers panicked.
+    pub fn open(
+        session: Arc<AccountSession>,
+        api_id: i32,
+        call_timeout: Duration,
+    ) -> (Self, JoinHandle<()>, mpsc::Receiver<UpdatesLike>) {
+        let parameters = ConnectionParams {
+            // Shown to the owner under Settings > Devices; the same from release to release, since
+            // Telegram looks askance at sessions that change their face.
+            device_model: "stenogram".into(),
+            system_version: "Linux".into(),
+            app_version: env!("CARGO_PKG_VERSION_MAJOR").into(),
+            system_lang_code: "en".into(),
+            lang_code: "en".into(),
+            retry_policy: Box::new(NoRetries),
+            updates_channel_capacity: UPDATES_CAPACITY,
+            ..ConnectionParams::default()
+        };
+        let SenderPool { runner, handle, updates } =
+            SenderPool::with_configuration(session, api_id, parameters);
+        let task = tokio::spawn(runner.run());
+        (Self { handle, runner: task.abort_handle(), call_timeout }, task, updates)
+    }
+
+    /// The handle for grammers' own client.
+    pub fn handle(&self) -> SenderPoolFatHandle {
+        self.handle.clone()
+    }
+
+    /// Sends a request to datacentre `dc` and waits for its result.
+    pub async fn call<R: tl::RemoteCall>(&self, dc: i32, request: &R) -> Result<R::Return, CallError> {
+        self.call_within(self.call_timeout, dc, request).await
+    }
+
+    pub async fn call_within<R: tl::RemoteCall>(
+        &self,
+        limit: Duration,
+        dc: i32,
+        request: &R,
+    ) -> Result<R::Return, CallError> {
+        match tokio::time::timeout(limit, self.handle.invoke_in_dc(dc, request)).await {
+            Ok(result) => Ok(result?),
+            Err(_) => Err(CallError::Lost(format!("no answer within {} s", limit.as_secs_f32()))),
+        }
+    }
+
+    pub fn is_finished(&self) -> bool {
+        self.runner.is_finished()
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.runner.abort();
+    }
+}
+
+/// A connection that has proved itself, to the home datacentre and, when a file lies there, others.
+pub(super) struct Link {
+    session: Arc<AccountSession>,
+    api_id: i32,
+    call_timeout: Duration,
+    pub home: i32,
+    pub pool: Pool,
+    /// One pool each, so that one that hangs holds up nothing else.
+    foreign: Mutex<HashMap<i32, Arc<Pool>>>,
+    /// Something said what only the supervisor can act on: ask the server again.
+    pub suspect: Notify,
+}
+
+impl Link {
+    pub fn new(session: Arc<AccountSession>, api_id: i32, pool: Pool) -> Self {
+        Self {
+            home: session.home_dc(),
+            call_timeout: pool.call_timeout,
+            session,
+            api_id,
+            pool,
+            foreign: Mutex::default(),
+            suspect: Notify::new(),
+        }
+    }
+
+    /// Calls the home datacentre.
+    pub async fn call<R: tl::RemoteCall>(&self, request: &R) -> Result<R::Return, CallError> {
+        let result = self.pool.call(self.home, request).await;
+        if let Err(error) = &result
+            && (matches!(error, CallError::Lost(_)) || error.logged_out().is_some())
+        {
+            self.suspect.notify_one();
+        }
+        result
+    }
+
+    /// Calls datacentre `dc`, logging in there with the home datacentre's word if need be.
+    pub async fn call_in<R: tl::RemoteCall>(&self, dc: i32, request: &R) -> Result<R::Return, CallError> {
+        if dc == self.home {
+            return self.call(request).await;
+        }
+        let pool = self.foreign(dc).await;
+        let mut result = pool.call(dc, request).await;
+        if matches!(&result, Err(error) if error.logged_out().is_some()) {
+            self.copy_authorization(dc, &pool).await?;
+            result = pool.call(dc, request).await;
+        }
+        if matches!(result, Err(CallError::Lost(_))) {
+            self.foreign.lock().await.remove(&dc);
+        }
+        result
+    }
+
+    async fn foreign(&self, dc: i32) -> Arc<Pool> {
+        let mut pools = self.foreign.lock().await;
+        if let Some(pool) = pools.get(&dc)
+            && !pool.is_finished()
+        {
+            return Arc::clone(pool);
+        }
+        let (pool, _, _) = Pool::open(Arc::clone(&self.session), self.api_id, self.call_timeout);
+        let pool = Arc::new(pool);
+        pools.insert(dc, Arc::clone(&pool));
+        pool
+    }
+
+    /// <https://core.telegram.org/api/datacenter#authorization-transfer>
+    async fn copy_authorization(&self, dc: i32, pool: &Pool) -> Result<(), CallError> {
+        let export = tl::functions::auth::ExportAuthorization { dc_id: dc };
+        let tl::enums::auth::ExportedAuthorization::Authorization(exported) = self.call(&export).await?;
+        let import = tl::functions::auth::ImportAuthorization { id: exported.id, bytes: exported.bytes };
+        pool.call(dc, &import).await.map(|_| ())
+    }
+}

@@ -1,0 +1,179 @@
+//! Logging in and out.
+
+use std::sync::Arc;
+
+use grammers_client::client::PasswordToken;
+use grammers_client::{Client, InvocationError, SignInError};
+use tokio::task::JoinError;
+
+use super::account::{Account, AccountOptions, AccountSession, Credentials};
+use super::connection::{CallError, Pool};
+use super::session::{Contents, SessionError, SessionFile};
+
+/// Wrong codes or passwords after which the dialogue ends; Telegram itself allows few.
+const TRIES: usize = 3;
+
+/// The person who logs in.
+pub trait Prompt: Send + Sync {
+    /// The phone number in international form.
+    fn phone(&self) -> std::io::Result<String>;
+    /// The code that Telegram sent. Not to be echoed.
+    fn code(&self) -> std::io::Result<String>;
+    /// The password of two-step verification. Not to be echoed.
+    fn password(&self, hint: Option<&str>) -> std::io::Result<String>;
+    /// Something that the person should know.
+    fn say(&self, what: &str);
+}
+
+/// Why a login did not come about.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginError {
+    /// The session file could not be used.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// Somebody is logged in with this session.
+    #[error("already logged in as user {0}; run `stenogram logout` first to change the account")]
+    AlreadyLoggedIn(i64),
+    /// Telegram said no.
+    #[error("Telegram refused the login: {0}")]
+    Refused(String),
+    /// There was no answer from Telegram.
+    #[error("Telegram cannot be reached: {0}; check the network and run `stenogram login` again")]
+    Unreachable(String),
+    /// The person could not be asked.
+    #[error("cannot read from the terminal: {0}; run `stenogram login` on a terminal")]
+    Terminal(#[from] std::io::Error),
+    /// Too many wrong codes or passwords.
+    #[error("three wrong tries; wait some minutes and run `stenogram login` again")]
+    TooManyTries,
+}
+
+impl From<CallError> for LoginError {
+    fn from(error: CallError) -> Self {
+        match &error {
+            CallError::Lost(why) => Self::Unreachable(why.clone()),
+            CallError::Rpc { .. } => Self::Refused(explain(&error)),
+        }
+    }
+}
+
+impl From<InvocationError> for LoginError {
+    fn from(error: InvocationError) -> Self {
+        CallError::from(error).into()
+    }
+}
+
+/// A panic of grammers: it has two for answers that it does not expect.
+impl From<JoinError> for LoginError {
+    fn from(_: JoinError) -> Self {
+        Self::Refused(
+            "it wants a kind of login that stenogram does not know. Log in with an official app first, then try again"
+                .into(),
+        )
+    }
+}
+
+fn explain(error: &CallError) -> String {
+    let CallError::Rpc { name, .. } = error else { return error.to_string() };
+    match name.as_str() {
+        "PHONE_NUMBER_INVALID" => {
+            "that is no phone number of an account; write it with the country, as +4915112345678".into()
+        }
+        "PHONE_NUMBER_BANNED" => "the number is banned from Telegram".into(),
+        "PHONE_NUMBER_FLOOD" | "PHONE_PASSWORD_FLOOD" => {
+            "too many logins with this number; try again tomorrow".into()
+        }
+        "API_ID_INVALID" | "API_ID_PUBLISHED_FLOOD" => {
+            format!(
+                "API_ID and API_HASH do not belong together or are blocked ({name}); compare them with https://my.telegram.org"
+            )
+        }
+        "PHONE_CODE_EXPIRED" => "the code has expired; run `stenogram login` again".into(),
+        "FLOOD_WAIT" => format!("too many tries; wait {} s", error.wait().unwrap_or(60)),
+        "SESSION_PASSWORD_NEEDED" => "the account wants its password".into(),
+        _ => error.to_string(),
+    }
+}
+
+impl Account {
+    /// Logs in by phone number, code and, where set, password, and stores the session.
+    pub async fn login(
+        file: SessionFile,
+        credentials: &Credentials,
+        options: AccountOptions,
+        prompt: &dyn Prompt,
+    ) -> Result<i64, LoginError> {
+        let contents = match file.read() {
+            Ok(contents) => contents,
+            Err(SessionError::Missing(_)) => Contents::fresh(),
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(user) = contents.user {
+            return Err(LoginError::AlreadyLoggedIn(user.id));
+        }
+        let session = Arc::new(AccountSession::new(file, contents, None));
+        let (pool, _, _) = Pool::open(Arc::clone(&session), credentials.api_id, options.call_timeout);
+        // An unreachable Telegram shows here, before anything is asked.
+        pool.call(session.home_dc(), &grammers_client::tl::functions::help::GetConfig {}).await?;
+        let client = Client::new(pool.handle());
+
+        let phone = prompt.phone()?;
+        let (client_, hash) = (client.clone(), credentials.api_hash.clone());
+        let token =
+            tokio::spawn(async move { client_.request_login_code(phone.trim(), &hash).await }).await??;
+        prompt.say("Telegram has sent a code: look into your other Telegram apps first, then for an SMS.");
+        for _ in 0..TRIES {
+            let code = prompt.code()?;
+            match client.sign_in(&token, code.trim()).await {
+                Ok(user) => return Ok(user.id().bare_id().unwrap_or_default()),
+                Err(SignInError::InvalidCode) => prompt.say("That is not the code."),
+                Err(SignInError::PasswordRequired(token)) => {
+                    return check_password(&client, token, prompt).await;
+                }
+                Err(SignInError::SignUpRequired) => {
+                    return Err(LoginError::Refused("there is no account with this number".into()));
+                }
+                Err(SignInError::Other(error)) => return Err(error.into()),
+                Err(error) => return Err(LoginError::Refused(error.to_string())),
+            }
+        }
+        Err(LoginError::TooManyTries)
+    }
+
+    /// Ends the session at Telegram and deletes what is stored of it. What is queued is kept.
+    pub async fn logout(self) -> Result<(), LoginError> {
+        let (pool, _, _) = Pool::open(Arc::clone(&self.session), self.api_id, self.options.call_timeout);
+        match pool.call(self.session.home_dc(), &grammers_client::tl::functions::auth::LogOut {}).await {
+            Err(error) if error.logged_out().is_none() => return Err(error.into()),
+            // Logged out already is as good.
+            _ => {}
+        }
+        Ok(self.session.remove()?)
+    }
+}
+
+async fn check_password(
+    client: &Client,
+    token: PasswordToken,
+    prompt: &dyn Prompt,
+) -> Result<i64, LoginError> {
+    let mut token = token;
+    for _ in 0..TRIES {
+        let password = prompt.password(token.hint())?;
+        let client_ = client.clone();
+        // The key derivation takes a second of computing, and panics on parameters it does not like.
+        let result = tokio::spawn(async move { client_.check_password(token, password).await }).await?;
+        token = match result {
+            Ok(user) => return Ok(user.id().bare_id().unwrap_or_default()),
+            Err(SignInError::InvalidPassword(_)) => {
+                prompt.say("That is not the password.");
+                // The parameters are good for one try.
+                let request = grammers_client::tl::functions::account::GetPassword {};
+                PasswordToken::new(client.invoke(&request).await?.into())
+            }
+            Err(SignInError::Other(error)) => return Err(error.into()),
+            Err(error) => return Err(LoginError::Refused(error.to_string())),
+        };
+    }
+    Err(LoginError::TooManyTries)
+}

@@ -1,0 +1,120 @@
+//! Fetches the file of a recording.
+
+use std::time::Duration;
+
+use grammers_client::tl;
+use tokio::time::sleep;
+use tracing::debug;
+
+use super::account::Account;
+use super::connection::{CallError, Link};
+use super::deliver::fault;
+use super::incoming::{self, Recording};
+use crate::domain::{Fault, Job, PeerKind};
+
+/// Bytes asked for at once: the most that `upload.getFile` gives.
+const CHUNK: i32 = 512 << 10;
+/// Errors 500 in a row after which the file is left for later.
+const SERVER_ERRORS: u32 = 3;
+/// Pause after an error 500.
+const SERVER_ERROR_PAUSE: Duration = Duration::from_secs(1);
+/// How often the file may say that it lies elsewhere or wants a fresh reference.
+const DETOURS: u32 = 3;
+
+impl Account {
+    /// The bytes of a job's recording.
+    ///
+    /// The message is read anew first, because file references expire after some hours.
+    pub async fn fetch(&self, job: &Job) -> Result<Vec<u8>, Fault> {
+        let link = self.current_link()?;
+        let mut recording = self.look_up(&link, job).await?;
+        let size = u64::try_from(recording.document.size).unwrap_or(0);
+        if size > self.options.max_file_size {
+            return Err(Fault::Reject(format!(
+                "the recording has {size} bytes, more than MAX_FILE_SIZE allows"
+            )));
+        }
+        let mut dc = recording.document.dc_id;
+        let mut bytes = Vec::new();
+        let (mut server_errors, mut detours) = (0, 0);
+        loop {
+            let request = tl::functions::upload::GetFile {
+                precise: false,
+                cdn_supported: false,
+                location: location(&recording.document),
+                // Bounded by MAX_FILE_SIZE, far below.
+                offset: bytes.len() as i64,
+                limit: CHUNK,
+            };
+            match link.call_in(dc, &request).await {
+                Ok(tl::enums::upload::File::File(file)) => {
+                    server_errors = 0;
+                    let last = file.bytes.len() < CHUNK as usize;
+                    bytes.extend_from_slice(&file.bytes);
+                    if last || bytes.len() as u64 >= size {
+                        break;
+                    }
+                }
+                Ok(tl::enums::upload::File::CdnRedirect(_)) => {
+                    return Err(Fault::retry_in(60, "Telegram offered the file from its CDN, unasked"));
+                }
+                Err(error) if error.is("FILE_MIGRATE") && detours < DETOURS => {
+                    detours += 1;
+                    if let CallError::Rpc { value: Some(value), .. } = error {
+                        dc = i32::try_from(value).unwrap_or(dc);
+                    }
+                }
+                Err(CallError::Rpc { name, .. })
+                    if name.starts_with("FILE_REFERENCE") && detours < DETOURS =>
+                {
+                    detours += 1;
+                    debug!("the file's reference has expired, reading the message again");
+                    recording = self.look_up(&link, job).await?;
+                }
+                Err(CallError::Rpc { code: 500.., .. }) if server_errors < SERVER_ERRORS => {
+                    server_errors += 1;
+                    sleep(SERVER_ERROR_PAUSE).await;
+                }
+                // The home connection is well, only the file's datacentre is not: an attempt of this job.
+                Err(CallError::Lost(why)) if dc != link.home => return Err(Fault::retry_in(30, why)),
+                Err(error) => return Err(fault(&error)),
+            }
+        }
+        // A download that broke off looks like one that ended.
+        match (bytes.len() as u64).cmp(&size) {
+            std::cmp::Ordering::Less => {
+                Err(Fault::retry_in(30, format!("the file ended after {} of {size} bytes", bytes.len())))
+            }
+            _ => Ok(bytes),
+        }
+    }
+
+    async fn look_up(&self, link: &Link, job: &Job) -> Result<Recording, Fault> {
+        let id = vec![tl::enums::InputMessage::Id(tl::types::InputMessageId { id: job.id.message })];
+        let answer = if job.peer.kind == PeerKind::Channel {
+            let channel =
+                tl::types::InputChannel { channel_id: job.peer.id, access_hash: job.peer.access_hash }.into();
+            link.call(&tl::functions::channels::GetMessages { channel, id }).await
+        } else {
+            link.call(&tl::functions::messages::GetMessages { id }).await
+        };
+        let messages = incoming::messages_of(answer.map_err(|error| fault(&error))?);
+        let media = messages.iter().find_map(|message| match message {
+            tl::enums::Message::Message(message) if message.id == job.id.message => message.media.as_ref(),
+            _ => None,
+        });
+        media
+            .and_then(incoming::recording)
+            .ok_or_else(|| Fault::Reject("the message was deleted, or is no recording any more".into()))
+    }
+}
+
+fn location(document: &tl::types::Document) -> tl::enums::InputFileLocation {
+    tl::types::InputDocumentFileLocation {
+        id: document.id,
+        access_hash: document.access_hash,
+        file_reference: document.file_reference.clone(),
+        thumb_size: String::new(),
+    }
+    .into()
+}

@@ -1,0 +1,321 @@
+//! What changes with every update: the position in the stream of updates, and the peers seen.
+//!
+//! A small redb file beside the session. Losing it loses no account: the stream would start from now.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use grammers_client::session::types::{
+    ChannelKind, ChannelState, PeerAuth, PeerId, PeerInfo, PeerKind, UpdatesState,
+};
+use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use serde::{Deserialize, Serialize};
+
+use super::session::SessionError;
+
+/// One row, [`POSITION`].
+const STATE: TableDefinition<&str, &[u8]> = TableDefinition::new("state");
+/// Bot API dialog id to [`StoredPeer`].
+const PEERS: TableDefinition<i64, &[u8]> = TableDefinition::new("peers");
+const POSITION: &str = "position";
+
+/// Position in the stream of updates, and whose.
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct StoredPosition {
+    account: i64,
+    pts: i32,
+    qts: i32,
+    date: i32,
+    seq: i32,
+    /// Channel id and its pts.
+    channels: Vec<(i64, i32)>,
+    /// The dialogs were walked once for their access hashes.
+    #[serde(default)]
+    dialogs_walked: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct StoredPeer {
+    access_hash: Option<i64>,
+    bot: Option<bool>,
+    /// [`ChannelKind`] as a number.
+    channel: Option<u8>,
+}
+
+/// The store; clones share it.
+#[derive(Clone)]
+pub(super) struct UpdateStore(Arc<Inner>);
+
+struct Inner {
+    path: PathBuf,
+    database: Database,
+    /// What is on disk, for peers met in this run, so that it is written once.
+    peers: Mutex<HashMap<i64, StoredPeer>>,
+    position: Mutex<StoredPosition>,
+}
+
+impl UpdateStore {
+    /// Opens or makes the store of `account`. One left by another account is emptied.
+    pub fn open(path: &Path, account: i64) -> Result<Self, SessionError> {
+        let failed =
+            |why: &dyn std::fmt::Display| SessionError::State { path: path.to_owned(), why: why.to_string() };
+        let database = Database::create(path).map_err(|e| failed(&e))?;
+        let prepare = || -> Result<StoredPosition, redb::Error> {
+            let write = database.begin_write()?;
+            let stored = {
+                let mut state = write.open_table(STATE)?;
+                write.open_table(PEERS)?;
+                let stored = state
+                    .get(POSITION)?
+                    .and_then(|row| serde_json::from_slice::<StoredPosition>(row.value()).ok());
+                match stored {
+                    Some(stored) if stored.account == account => stored,
+                    _ => {
+                        state.remove(POSITION)?;
+                        drop(state);
+                        write.delete_table(PEERS)?;
+                        write.open_table(PEERS)?;
+                        StoredPosition { account, ..StoredPosition::default() }
+                    }
+                }
+            };
+            write.commit()?;
+            Ok(stored)
+        };
+        let position = prepare().map_err(|e| failed(&e))?;
+        Ok(Self(Arc::new(Inner {
+            path: path.to_owned(),
+            database,
+            peers: Mutex::default(),
+            position: Mutex::new(position),
+        })))
+    }
+
+    /// Whether the dialogs have been walked.
+    pub fn dialogs_walked(&self) -> bool {
+        self.0.position().dialogs_walked
+    }
+
+    /// Remembers that the dialogs have been walked.
+    pub async fn set_dialogs_walked(&self) -> Result<(), SessionError> {
+        self.blocking(|inner| inner.change_position(|stored| stored.dialogs_walked = true)).await
+    }
+
+    pub fn position(&self) -> UpdatesState {
+        let stored = self.0.position();
+        UpdatesState {
+            pts: stored.pts,
+            qts: stored.qts,
+            date: stored.date,
+            seq: stored.seq,
+            channels: stored.channels.iter().map(|&(id, pts)| ChannelState { id, pts }).collect(),
+        }
+    }
+
+    /// C2: stores the position. Durable when it returns; nothing is written where nothing changed.
+    pub async fn set_position(&self, state: UpdatesState) -> Result<(), SessionError> {
+        if self.position() == state {
+            return Ok(());
+        }
+        self.blocking(move |inner| {
+            inner.change_position(|stored| {
+                (stored.pts, stored.qts) = (state.pts, state.qts);
+                (stored.date, stored.seq) = (state.date, state.seq);
+                stored.channels = state.channels.iter().map(|channel| (channel.id, channel.pts)).collect();
+            })
+        })
+        .await
+    }
+
+    pub async fn peer(&self, id: PeerId) -> Result<Option<PeerInfo>, SessionError> {
+        let Some(dialog) = id.bot_api_dialog_id() else { return Ok(None) };
+        let stored = self.blocking(move |inner| inner.read_peer(dialog)).await?;
+        Ok(stored.map(|peer| peer.info(id)))
+    }
+
+    /// Remembers peers; what is known already and not told again is kept.
+    pub async fn cache_peers(&self, peers: Vec<PeerInfo>) -> Result<(), SessionError> {
+        if peers.is_empty() {
+            return Ok(());
+        }
+        self.blocking(move |inner| inner.write_peers(&peers)).await
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, redb::Error> + Send + 'static,
+    ) -> Result<T, SessionError> {
+        let inner = Arc::clone(&self.0);
+        let path = inner.path.clone();
+        let failed = |why: String| SessionError::State { path, why };
+        match tokio::task::spawn_blocking(move || work(&inner)).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(e)) => Err(failed(e.to_string())),
+            Err(e) => Err(failed(e.to_string())),
+        }
+    }
+}
+
+impl Inner {
+    fn position(&self) -> std::sync::MutexGuard<'_, StoredPosition> {
+        // Plain data: a panic elsewhere cannot have left it half written.
+        self.position.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Memory changes only after the disk has.
+    fn change_position(&self, change: impl FnOnce(&mut StoredPosition)) -> Result<(), redb::Error> {
+        let mut position = self.position();
+        let mut changed = position.clone();
+        change(&mut changed);
+        let row = serde_json::to_vec(&changed).map_err(std::io::Error::from)?;
+        let write = self.database.begin_write()?;
+        write.open_table(STATE)?.insert(POSITION, row.as_slice())?;
+        write.commit()?;
+        *position = changed;
+        Ok(())
+    }
+
+    fn read_peer(&self, dialog: i64) -> Result<Option<StoredPeer>, redb::Error> {
+        let mut known = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(peer) = known.get(&dialog) {
+            return Ok(Some(*peer));
+        }
+        let table = self.database.begin_read()?.open_table(PEERS)?;
+        let stored = table.get(dialog)?.and_then(|row| serde_json::from_slice(row.value()).ok());
+        if let Some(peer) = stored {
+            known.insert(dialog, peer);
+        }
+        Ok(stored)
+    }
+
+    fn write_peers(&self, peers: &[PeerInfo]) -> Result<(), redb::Error> {
+        let mut changed = Vec::new();
+        for info in peers {
+            let Some(dialog) = info.id().bot_api_dialog_id() else { continue };
+            let known = self.read_peer(dialog)?;
+            let peer = StoredPeer::from(info).or(known);
+            if known != Some(peer) {
+                changed.push((dialog, peer));
+            }
+        }
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let write = self.database.begin_write()?;
+        {
+            let mut table = write.open_table(PEERS)?;
+            for (dialog, peer) in &changed {
+                let row = serde_json::to_vec(peer).map_err(std::io::Error::from)?;
+                table.insert(dialog, row.as_slice())?;
+            }
+        }
+        write.commit()?;
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner).extend(changed);
+        Ok(())
+    }
+}
+
+impl StoredPeer {
+    fn or(self, known: Option<Self>) -> Self {
+        let known = known.unwrap_or(Self { access_hash: None, bot: None, channel: None });
+        Self {
+            access_hash: self.access_hash.or(known.access_hash),
+            bot: self.bot.or(known.bot),
+            channel: self.channel.or(known.channel),
+        }
+    }
+
+    fn info(self, id: PeerId) -> PeerInfo {
+        let auth = self.access_hash.map(PeerAuth::from_hash);
+        let bare = id.bare_id().unwrap_or_default();
+        match id.kind() {
+            PeerKind::User => PeerInfo::User { id: bare, auth, bot: self.bot, is_self: None },
+            PeerKind::Chat => PeerInfo::Chat { id: bare },
+            PeerKind::Channel => PeerInfo::Channel {
+                id: bare,
+                auth,
+                kind: self.channel.map(|kind| match kind {
+                    1 => ChannelKind::Broadcast,
+                    2 => ChannelKind::Megagroup,
+                    3 => ChannelKind::Gigagroup,
+                    _ => ChannelKind::Community,
+                }),
+            },
+        }
+    }
+}
+
+impl From<&PeerInfo> for StoredPeer {
+    fn from(info: &PeerInfo) -> Self {
+        match info {
+            PeerInfo::User { auth, bot, .. } => {
+                Self { access_hash: auth.map(PeerAuth::hash), bot: *bot, channel: None }
+            }
+            PeerInfo::Chat { .. } => Self { access_hash: None, bot: None, channel: None },
+            PeerInfo::Channel { auth, kind, .. } => Self {
+                access_hash: auth.map(PeerAuth::hash),
+                bot: None,
+                channel: kind.map(|kind| match kind {
+                    ChannelKind::Broadcast => 1,
+                    ChannelKind::Megagroup => 2,
+                    ChannelKind::Gigagroup => 3,
+                    ChannelKind::Community => 4,
+                }),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(id: i64, hash: Option<i64>, bot: Option<bool>) -> PeerInfo {
+        PeerInfo::User { id, auth: hash.map(PeerAuth::from_hash), bot, is_self: None }
+    }
+
+    #[tokio::test]
+    async fn position_and_peers_survive_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("updates.redb");
+        let state =
+            UpdatesState { pts: 5, qts: 6, date: 7, seq: 8, channels: vec![ChannelState { id: 9, pts: 10 }] };
+        {
+            let store = UpdateStore::open(&path, 1000).unwrap();
+            assert_eq!(store.position(), UpdatesState::default());
+            store.set_position(state.clone()).await.unwrap();
+            store.set_dialogs_walked().await.unwrap();
+            store.cache_peers(vec![user(2000, Some(5), Some(false))]).await.unwrap();
+        }
+        let store = UpdateStore::open(&path, 1000).unwrap();
+        assert_eq!(store.position(), state);
+        assert!(store.dialogs_walked());
+        let id = PeerId::user(2000).unwrap();
+        assert_eq!(store.peer(id).await.unwrap(), Some(user(2000, Some(5), Some(false))));
+    }
+
+    #[tokio::test]
+    async fn what_is_known_of_a_peer_is_kept_when_less_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = UpdateStore::open(&folder.path().join("updates.redb"), 1000).unwrap();
+        store.cache_peers(vec![user(2000, Some(5), None)]).await.unwrap();
+        store.cache_peers(vec![user(2000, None, Some(true))]).await.unwrap();
+        let id = PeerId::user(2000).unwrap();
+        assert_eq!(store.peer(id).await.unwrap(), Some(user(2000, Some(5), Some(true))));
+    }
+
+    #[tokio::test]
+    async fn another_account_starts_afresh() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("updates.redb");
+        {
+            let store = UpdateStore::open(&path, 1000).unwrap();
+            store.set_position(UpdatesState { pts: 5, ..UpdatesState::default() }).await.unwrap();
+            store.cache_peers(vec![user(2000, Some(5), None)]).await.unwrap();
+        }
+        let store = UpdateStore::open(&path, 1001).unwrap();
+        assert_eq!(store.position(), UpdatesState::default());
+        assert_eq!(store.peer(PeerId::user(2000).unwrap()).await.unwrap(), None);
+    }
+}

@@ -1,0 +1,205 @@
+//! Keeps an account connected: connect, prove it, serve, and when it ends, again under backoff.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backoff::backoff::Backoff as _;
+use backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
+use grammers_client::tl;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::account::Account;
+use super::connection::{CallError, Link, Pool};
+use super::updates::{UpdateLoop, UpdatesEnded};
+use crate::domain::policy::Incoming;
+
+/// Pauses between tries to connect: from `first`, doubling, up to `max`.
+#[derive(Clone, Copy, Debug)]
+pub struct ReconnectDelays {
+    pub first: Duration,
+    pub max: Duration,
+}
+
+impl Default for ReconnectDelays {
+    fn default() -> Self {
+        Self { first: Duration::from_secs(5), max: Duration::from_secs(300) }
+    }
+}
+
+impl ReconnectDelays {
+    /// A tenth of jitter either way, so that many daemons do not come back in one moment.
+    fn backoff(self) -> ExponentialBackoff {
+        ExponentialBackoffBuilder::new()
+            .with_initial_interval(self.first)
+            .with_max_interval(self.max)
+            .with_multiplier(2.0)
+            .with_randomization_factor(0.1)
+            .with_max_elapsed_time(None)
+            .build()
+    }
+}
+
+/// Telegram does not accept the session any more; holds the name of its error.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", logged_out_message(.0))]
+pub struct LoggedOut(pub String);
+
+fn logged_out_message(error: &str) -> String {
+    let what = match error {
+        "AUTH_KEY_DUPLICATED" => {
+            "the session was used from two places at once, and Telegram has ended it. \
+             Make sure that only one copy of it is in use"
+        }
+        "USER_DEACTIVATED" | "USER_DEACTIVATED_BAN" => {
+            "Telegram has deactivated the account. See https://telegram.org/faq#login-and-sms"
+        }
+        _ => "the account is logged out: the session was ended under Settings > Devices, or it expired",
+    };
+    format!("{what} ({error}). Then run `stenogram login`; what was queued is kept")
+}
+
+/// How one connection ended.
+enum Outcome {
+    Lost(String),
+    LoggedOut(LoggedOut),
+}
+
+impl From<CallError> for Outcome {
+    fn from(error: CallError) -> Self {
+        match error.logged_out() {
+            Some(name) => Self::LoggedOut(LoggedOut(name.to_owned())),
+            None => Self::Lost(error.to_string()),
+        }
+    }
+}
+
+impl Account {
+    /// Keeps the account connected until `shutdown`, and hands every recording to `take`.
+    ///
+    /// `take` gets the recordings of one batch of updates in their order and returns true once
+    /// all are safe. Only then is the position in the stream of updates stored; false leaves it, and
+    /// the batch comes again after the next connection.
+    pub async fn run<T, F>(&self, take: T, shutdown: CancellationToken) -> Result<(), LoggedOut>
+    where
+        T: Fn(Vec<Incoming>) -> F,
+        F: Future<Output = bool>,
+    {
+        let mut backoff = self.options.reconnect.backoff();
+        loop {
+            let outcome = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => None,
+                outcome = self.connect_and_serve(&take, &mut backoff) => Some(outcome),
+            };
+            self.link.send_replace(None);
+            let why = match outcome {
+                None => return Ok(()),
+                Some(Outcome::LoggedOut(error)) => return Err(error),
+                Some(Outcome::Lost(why)) => why,
+            };
+            let delay = backoff.next_backoff().unwrap_or(self.options.reconnect.max);
+            warn!(reason = why, "Connection lost, next try in {:.0} s", delay.as_secs_f32());
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                () = sleep(delay) => {}
+            }
+        }
+    }
+
+    async fn connect_and_serve<T, F>(&self, take: &T, backoff: &mut ExponentialBackoff) -> Outcome
+    where
+        T: Fn(Vec<Incoming>) -> F,
+        F: Future<Output = bool>,
+    {
+        let (pool, runner, updates) =
+            Pool::open(Arc::clone(&self.session), self.api_id, self.options.call_timeout);
+        let link = Arc::new(Link::new(Arc::clone(&self.session), self.api_id, pool));
+        // Proves the login, and makes the server push updates to this connection.
+        if let Err(error) = link.call(&tl::functions::updates::GetState {}).await {
+            return error.into();
+        }
+        backoff.reset();
+        info!("Connection established");
+        self.link.send_replace(Some(Arc::clone(&link)));
+
+        let heard = Heard::default();
+        let updates = UpdateLoop::new(self, &link, updates, &heard);
+        tokio::select! {
+            ended = updates.run(take) => match ended {
+                UpdatesEnded::Call(error) => error.into(),
+                UpdatesEnded::Closed => Outcome::Lost("the server closed the connection".into()),
+                UpdatesEnded::NotTaken => Outcome::Lost("the recordings heard could not be queued".into()),
+                // A full disk, say: nothing is lost, the batch comes again.
+                UpdatesEnded::Session(error) => Outcome::Lost(error.to_string()),
+            },
+            error = self.keep_alive(&link, &heard) => error.into(),
+            _ = runner => Outcome::Lost("the connection's task ended unexpectedly".into()),
+        }
+    }
+
+    /// Returns once the connection has proved dead.
+    async fn keep_alive(&self, link: &Link, heard: &Heard) -> CallError {
+        let options = &self.options;
+        let mut asked = Instant::now();
+        loop {
+            let quiet = tokio::select! {
+                () = sleep(options.ping_every) => heard.last().max(asked).elapsed() >= options.quiet_after,
+                () = link.suspect.notified() => true,
+            };
+            let limit = options.ping_timeout;
+            let result = if quiet {
+                asked = Instant::now();
+                let request = tl::functions::updates::GetState {};
+                link.pool.call_within(limit, link.home, &request).await.map(|_| ())
+            } else {
+                let request = tl::functions::Ping { ping_id: 0 };
+                link.pool.call_within(limit, link.home, &request).await.map(|_| ())
+            };
+            match result {
+                Ok(()) => {}
+                // Any other answer than "logged out" is a sign of life.
+                Err(error @ CallError::Rpc { .. }) if error.logged_out().is_none() => {}
+                Err(error) => return error,
+            }
+        }
+    }
+}
+
+/// When the last update came.
+pub(super) struct Heard(std::sync::Mutex<Instant>);
+
+impl Default for Heard {
+    fn default() -> Self {
+        Self(std::sync::Mutex::new(Instant::now()))
+    }
+}
+
+impl Heard {
+    pub fn now(&self) {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Instant::now();
+    }
+
+    fn last(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_double_from_the_first_to_the_longest_and_start_over() {
+        let mut backoff = ReconnectDelays::default().backoff();
+        let mut next = || backoff.next_backoff().expect("never gives up").as_secs_f64();
+        for expected in [5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0, 300.0] {
+            let delay = next();
+            assert!((expected * 0.9..=expected * 1.1).contains(&delay), "{delay} for {expected}");
+        }
+        backoff.reset();
+        assert!(backoff.next_backoff().expect("never gives up").as_secs_f64() < 6.0);
+    }
+}

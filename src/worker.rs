@@ -1,0 +1,176 @@
+//! Claims jobs one after the other and decides what becomes of each.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, error, info, info_span, warn};
+
+use crate::domain::{Fault, JobId};
+use crate::patience::insist;
+use crate::pipeline::{Stages, answer};
+use crate::queue::{Claim, Claimed, Queue, QueueError};
+
+/// Failed attempts after which a job goes to the dead letters.
+const MAX_ATTEMPTS: u32 = 10;
+/// Longest pause between two attempts at one job.
+const MAX_PAUSE: Duration = Duration::from_secs(3600);
+/// After the connection failed under a job: time for the supervisor to notice.
+const SETTLE: Duration = Duration::from_secs(1);
+/// Pause for a job that fails as if there were no connection, while there is one.
+const STUBBORN: Duration = Duration::from_secs(30);
+
+/// Works through the queue.
+pub struct Worker {
+    queue: Arc<dyn Queue>,
+    stages: Arc<dyn Stages>,
+    /// Notified when a job was added.
+    work: Arc<Notify>,
+    shutdown: CancellationToken,
+}
+
+/// What a job's end needs of the queue.
+enum Verdict {
+    Done(Vec<i32>),
+    Release,
+    Retry(Duration, String),
+    Reject(String),
+    Bury(String),
+}
+
+impl Worker {
+    pub fn new(
+        queue: Arc<dyn Queue>,
+        stages: Arc<dyn Stages>,
+        work: Arc<Notify>,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self { queue, stages, work, shutdown }
+    }
+
+    /// Works until the shutdown. An error means that no job could ever be answered like this.
+    pub async fn run(&self) -> Result<(), String> {
+        loop {
+            tokio::select! {
+                biased;
+                () = self.shutdown.cancelled() => return Ok(()),
+                () = self.stages.ready() => {}
+            }
+            match insist("claim a job", &self.shutdown, || self.queue.claim()).await {
+                None => return Ok(()),
+                Some(Err(error)) => return Err(error.to_string()),
+                Some(Ok(Claimed::Empty { next_due })) => self.rest(next_due).await,
+                Some(Ok(Claimed::Job(claim))) => {
+                    let span = info_span!("job", id = %claim.job.id);
+                    self.work_on(&claim).instrument(span).await?;
+                }
+            }
+        }
+    }
+
+    async fn rest(&self, next_due: Option<SystemTime>) {
+        let due = async {
+            match next_due {
+                Some(due) => {
+                    tokio::time::sleep(due.duration_since(SystemTime::now()).unwrap_or_default()).await
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.shutdown.cancelled() => {}
+            () = self.work.notified() => {}
+            () = due => {}
+        }
+    }
+
+    async fn work_on(&self, claim: &Claim) -> Result<(), String> {
+        let id = claim.job.id;
+        if claim.delivery > 1 {
+            warn!(delivery = claim.delivery, "Taking up a job that an earlier run did not finish");
+        }
+        let result = tokio::select! {
+            biased;
+            () = self.shutdown.cancelled() => Err(Fault::Aborted),
+            result = answer(claim, &*self.stages, &self.queue, &self.shutdown) => result,
+        };
+        let fatal = match &result {
+            Err(Fault::Fatal(why)) => Some(why.clone()),
+            _ => None,
+        };
+        let verdict = match result {
+            Err(Fault::Unavailable(why)) => self.after_outage(why).await,
+            result => judge(claim, result),
+        };
+        self.carry_out(id, verdict).await.map_err(|error| error.to_string())?;
+        fatal.map_or(Ok(()), Err)
+    }
+
+    /// The job is not to blame for a lost connection, unless it is the only one that loses it.
+    async fn after_outage(&self, why: String) -> Verdict {
+        tokio::select! {
+            () = self.shutdown.cancelled() => {}
+            () = tokio::time::sleep(SETTLE) => {}
+        }
+        if self.stages.is_ready() && !self.shutdown.is_cancelled() {
+            warn!(reason = why, "Put off for {} s", STUBBORN.as_secs());
+            Verdict::Retry(STUBBORN, why)
+        } else {
+            info!(reason = why, "Put back until the connection returns");
+            Verdict::Release
+        }
+    }
+
+    /// C4, for every way a job can end.
+    async fn carry_out(&self, id: JobId, verdict: Verdict) -> Result<(), QueueError> {
+        let queue = &self.queue;
+        let shutdown = &self.shutdown;
+        let stored = match &verdict {
+            // A courtesy: a job that stays claimed counts as one delivery more.
+            Verdict::Release => Some(queue.release(id).await),
+            Verdict::Done(replies) => insist("finish a job", shutdown, || queue.done(id, replies)).await,
+            Verdict::Retry(after, why) => {
+                insist("put off a job", shutdown, || queue.retry(id, *after, why)).await
+            }
+            Verdict::Reject(why) => insist("end a job", shutdown, || queue.reject(id, why)).await,
+            Verdict::Bury(why) => insist("bury a job", shutdown, || queue.bury(id, why)).await,
+        };
+        match stored {
+            None | Some(Ok(())) => Ok(()),
+            Some(Err(QueueError::Unavailable(why))) => {
+                warn!(reason = why, "The job stays claimed until the next start");
+                Ok(())
+            }
+            Some(Err(error)) => Err(error),
+        }
+    }
+}
+
+fn judge(claim: &Claim, result: Result<Vec<i32>, Fault>) -> Verdict {
+    match result {
+        Ok(replies) => Verdict::Done(replies),
+        Err(Fault::Aborted | Fault::Unavailable(_)) => Verdict::Release,
+        Err(Fault::Fatal(why)) => {
+            error!(reason = why, "Cannot go on");
+            Verdict::Release
+        }
+        Err(Fault::Wait { after, why }) => {
+            warn!(reason = why, "Waiting {} s as Telegram demands", after.as_secs());
+            Verdict::Retry(after, why)
+        }
+        Err(Fault::Reject(why)) => {
+            warn!(reason = why, "Will not be answered");
+            Verdict::Reject(why)
+        }
+        Err(Fault::Retry { why, .. }) if claim.attempts + 1 >= MAX_ATTEMPTS => {
+            error!(reason = why, attempts = claim.attempts + 1, "Given up, moved to the dead letters");
+            Verdict::Bury(why)
+        }
+        Err(Fault::Retry { after, why }) => {
+            let after = (after * 2_u32.pow(claim.attempts.min(10))).min(MAX_PAUSE);
+            warn!(reason = why, attempt = claim.attempts + 1, "Failed, next try in {} s", after.as_secs());
+            Verdict::Retry(after, why)
+        }
+    }
+}
