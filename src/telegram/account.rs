@@ -74,6 +74,11 @@ impl Account {
         self.user.id
     }
 
+    /// Whether there is a connection now.
+    pub fn is_connected(&self) -> bool {
+        self.link.borrow().is_some()
+    }
+
     /// Waits until there is a connection.
     pub async fn connected(&self) {
         // The sender lives in self, so the channel cannot be closed meanwhile.
