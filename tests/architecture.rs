@@ -137,7 +137,7 @@ fn text_prefix(rest: &[char]) -> Option<usize> {
     plain.then(|| prefix + quoted(&rest[prefix..], quote))
 }
 
-/// A path as it is written, groups spread out, and its line.
+/// The place of a path's first token, and the path as it is written, groups spread out.
 type Named = (usize, Vec<String>);
 
 /// Every path of a source. A name alone is one in `use` only.
@@ -151,7 +151,7 @@ fn paths(tokens: &[Token]) -> Vec<Named> {
         }
         if tokens[at].text == "extern" && tokens.get(at + 1).is_some_and(|next| next.text == "crate") {
             let name = tokens.get(at + 2).map(|token| token.text.clone()).unwrap_or_default();
-            found.push((tokens[at].line, vec![name]));
+            found.push((at, vec![name]));
             at += 3;
             continue;
         }
@@ -172,7 +172,7 @@ fn paths(tokens: &[Token]) -> Vec<Named> {
             && tokens[start - 1].text == "::"
             && (tokens[start - 2].is_name() || tokens[start - 2].text == ">");
         if path.len() > 1 && !goes_on {
-            found.push((tokens[start].line, path));
+            found.push((start, path));
         }
         at += 1;
     }
@@ -182,7 +182,7 @@ fn paths(tokens: &[Token]) -> Vec<Named> {
 /// Spreads out one tree of a `use`, from `at` on; gives where it ends.
 fn use_tree(tokens: &[Token], mut at: usize, before: &[String], found: &mut Vec<Named>) -> usize {
     let mut path = before.to_vec();
-    let line = tokens.get(at).map(|token| token.line).unwrap_or_default();
+    let start = at;
     while let Some(token) = tokens.get(at) {
         match token.text.as_str() {
             "{" => {
@@ -202,7 +202,7 @@ fn use_tree(tokens: &[Token], mut at: usize, before: &[String], found: &mut Vec<
             }
         }
     }
-    found.push((line, path));
+    found.push((start, path));
     at
 }
 
@@ -216,7 +216,7 @@ fn module_of(file: &Path) -> Vec<String> {
     module
 }
 
-/// The modules, `file`'s and those written out in it, that each token is in.
+/// In how many modules written out in the file each token is.
 fn depths(tokens: &[Token]) -> Vec<usize> {
     let mut inline: Vec<usize> = Vec::new();
     let mut braces = 0;
@@ -250,20 +250,17 @@ fn violations(file: &str, source: &str) -> Vec<String> {
     };
     let tokens = tokens(source);
     let depths = depths(&tokens);
-    let depth_on = |line: usize| {
-        let at = tokens.iter().position(|token| token.line == line).unwrap_or_default();
-        module.len() + depths.get(at).copied().unwrap_or_default()
-    };
     let allowed = MAY_NAME.iter().find(|(name, _)| name == room).map(|(_, rooms)| *rooms).unwrap_or_default();
     let mut found = Vec::new();
     if !MAY_NAME.iter().any(|(name, _)| name == room) {
         found.push(format!("src/{file}:1: {room} is no room of the table; give it a line there"));
     }
-    for (line, path) in paths(&tokens) {
+    for (at, path) in paths(&tokens) {
+        let line = tokens[at].line;
         let supers = path.iter().take_while(|part| *part == "super").count();
         let from_root = match path[0].as_str() {
             "crate" | "stenogram" => &path[1..],
-            "super" if supers >= depth_on(line) => &path[supers..],
+            "super" if supers >= module.len() + depths[at] => &path[supers..],
             _ => &[],
         };
         if let Some(named) = from_root.first() {

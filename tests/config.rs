@@ -170,7 +170,7 @@ fn every_variable_with_a_rule_refuses_what_breaks_it_and_says_what_is_allowed() 
     ] {
         let found = mistakes(&[(name, bad)]);
         let allowed = VARIABLES.iter().find(|variable| variable.name == name).unwrap().allowed;
-        let wanted = format!("{name}={bad:?} (environment) is not allowed; allowed: {allowed}");
+        let wanted = format!("{name}={bad:?} (environment): must be {allowed}");
         assert_eq!(found, [wanted]);
     }
 }
@@ -360,4 +360,20 @@ fn a_value_that_is_no_text_is_a_mistake() {
     });
     let mistakes = Config::check(&raw, Needs::Nothing).unwrap_err();
     assert!(matches!(&mistakes.mistakes[..], [Mistake::NotText { name, .. }] if name == "MODEL"));
+}
+
+#[test]
+fn no_env_file_makes_it_panic() {
+    let env_file = folder("hostile").join("hostile.env");
+    let pieces =
+        ["", "=", "'", "\"", "\\", "$", "${", "}", "#", " ", "\n", "\0", "export ", "MODEL", "é", "\r"];
+    for a in pieces {
+        for b in pieces {
+            for c in pieces {
+                fs::write(&env_file, format!("API_HASH={a}{b}{c}\n{c}{a}{b}\nTHREADS=2{b}")).unwrap();
+                // Right or wrong, there is an answer.
+                let _ = check(&[("ENV_FILE", env_file.to_str().unwrap())]);
+            }
+        }
+    }
 }

@@ -10,13 +10,13 @@ use super::variables::Variable;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Mistake {
     /// A value that the variable does not take; `shown` is the value, hidden where it is secret.
-    #[error("{}={shown} ({origin}) is not allowed; allowed: {}", .variable.name, .variable.allowed)]
+    #[error("{}={shown} ({origin}): must be {}", .variable.name, .variable.allowed)]
     Value { variable: &'static Variable, shown: String, origin: Origin },
     /// A value that is no UTF-8 text.
     #[error("{name} ({origin}) is not UTF-8 text")]
     NotText { name: String, origin: Origin },
     /// A variable that the command cannot do without.
-    #[error("{} is not set: {}; allowed: {}", .0.name, .0.help, .0.allowed)]
+    #[error("{} is not set. {}", .0.name, .0.help)]
     Missing(&'static Variable),
     /// `NAME` and `NAME_FILE` at once.
     #[error("{0} and {0}_FILE are both set ({1}); keep one of them")]

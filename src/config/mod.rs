@@ -1,6 +1,7 @@
 //! Configuration, in two stages: [`RawConfig`] is what the environment and the `.env` file said,
 //! [`Config`] what it means, checked one by one and together. All mistakes are found at once.
 
+mod misspelt;
 mod mistake;
 mod raw;
 mod redis_address;

@@ -10,7 +10,7 @@ pub struct Variable {
     pub default: &'static str,
     /// What it is, in a few words.
     pub help: &'static str,
-    /// The values it takes, worded to follow "allowed:".
+    /// The values it takes, worded to follow "must be".
     pub allowed: &'static str,
     /// Its value is never shown.
     pub secret: bool,
@@ -31,7 +31,7 @@ impl Variable {
         Self { name, default, help, allowed, secret: false, from_file: false, may_be_empty: false }
     }
 
-    const fn from_file(self) -> Self {
+    const fn or_file(self) -> Self {
         Self { from_file: true, ..self }
     }
 
@@ -72,7 +72,7 @@ pub const VARIABLES: &[Variable] = &[
         "The number of your Telegram application, from https://my.telegram.org",
         "a whole number from 1 to 2147483647",
     )
-    .from_file(),
+    .or_file(),
     Variable::new(
         "API_HASH",
         "",
