@@ -1,1 +1,207 @@
-//! (being written)
+//! Commands and flags: what was typed, and nothing of what it does.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::config::{Language, Model, Needs};
+
+/// How the program ends. Supervisors read these numbers: they stay as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, or stopped because it was asked to.
+    Done = 0,
+    Failed = 1,
+    /// Wrong usage (which clap reports under this number too) or a wrong configuration.
+    Usage = 2,
+    /// Not logged in, or logged out: nothing that a restart would change.
+    LoggedOut = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+const ABOUT: &str = "\
+Answers the voice messages of your Telegram account with their transcripts,
+recognised on this machine by whisper.cpp: no recording leaves it.";
+
+const AFTER_HELP: &str = "\
+Configuration:
+  Comes from environment variables and from a file `.env` in the working
+  directory (or the one that ENV_FILE names); the environment wins.
+  `.env.example` lists every variable. API_ID and API_HASH, which `run`,
+  `login` and `logout` need, come from https://my.telegram.org.
+  `stenogram config` shows what is in force.
+
+Files:
+  ./data     the session, the embedded queue and their lock (DATA_DIR).
+             The session is the key to your account: keep it to yourself.
+  ./models   the models (MODEL_DIR)
+
+Exit codes:
+  0  done, or stopped by SIGTERM or SIGINT
+  1  failed; trying again may help
+  2  wrong usage or configuration
+  3  not logged in: run `stenogram login`. A supervisor must not restart it.
+
+Examples:
+  stenogram models pull                     fetch the configured model
+  stenogram login                           once, with phone and code
+  stenogram                                 answer voice messages until stopped
+  stenogram transcribe --format srt a.ogg   one recording, without Telegram
+  cat a.ogg | stenogram transcribe -        the same from a pipe";
+
+/// What was typed.
+#[derive(Debug, Parser)]
+#[command(name = "stenogram", version, about = ABOUT, after_long_help = AFTER_HELP, max_term_width = 100)]
+#[command(after_help = "`stenogram --help` says more: configuration, files, exit codes, examples.")]
+#[command(disable_help_subcommand = true, propagate_version = false)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Answer voice messages until stopped; this is the default
+    #[default]
+    Run,
+    /// Log in to Telegram: asks for phone, code and password
+    Login,
+    /// Log out of Telegram and delete the session
+    Logout,
+    /// Print the transcript of recordings, without Telegram
+    Transcribe(Transcribe),
+    /// List, fetch and check the models
+    #[command(subcommand)]
+    Models(Models),
+    /// Show the configuration in force and where each value came from
+    Config,
+}
+
+impl Command {
+    /// What the configuration must hold for this command.
+    pub fn needs(&self) -> Needs {
+        match self {
+            Self::Run | Self::Login | Self::Logout => Needs::Telegram,
+            Self::Transcribe(_) | Self::Models(_) | Self::Config => Needs::Nothing,
+        }
+    }
+}
+
+/// `stenogram transcribe`.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct Transcribe {
+    /// Recordings: voice messages, round videos, other audio files; `-` is the standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub inputs: Vec<Input>,
+    /// The language spoken, such as en or ru, or auto [default: LANGUAGE and LANGUAGES]
+    #[arg(long, value_name = "LANGUAGE")]
+    pub language: Option<Language>,
+    /// How the transcript is written
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// The model: a name or the path of a .bin file [default: MODEL]
+    #[arg(long, value_name = "NAME|PATH")]
+    pub model: Option<Model>,
+}
+
+/// Where a recording comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    Stdin,
+    File(PathBuf),
+}
+
+impl From<OsString> for Input {
+    fn from(text: OsString) -> Self {
+        if text == "-" { Self::Stdin } else { Self::File(text.into()) }
+    }
+}
+
+/// How a transcript is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// The words alone
+    Text,
+    /// SubRip subtitles
+    Srt,
+    /// WebVTT subtitles
+    Vtt,
+    /// Language, segments and their times as JSON
+    Json,
+}
+
+/// `stenogram models`.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum Models {
+    /// List the catalogue with sizes, and what of it is here
+    List,
+    /// Fetch models; one broken off goes on where it stopped
+    Pull {
+        /// Names from the list [default: MODEL]
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+    },
+    /// Check models against their SHA-256
+    Verify {
+        /// Names from the list [default: all that are here]
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn command(line: &str) -> Option<Command> {
+        let cli = Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
+        cli.command
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn without_a_command_it_runs() {
+        assert_eq!(command("stenogram").unwrap_or_default(), Command::Run);
+        assert_eq!(command("stenogram run"), Some(Command::Run));
+    }
+
+    #[test]
+    fn transcribe_takes_files_and_the_standard_input() {
+        let parsed = command("stenogram transcribe --language ru --format vtt --model own.bin a.ogg -");
+        let Some(Command::Transcribe(args)) = parsed else { panic!("{parsed:?}") };
+        assert_eq!(args.inputs, [Input::File("a.ogg".into()), Input::Stdin]);
+        assert_eq!(args.language, "ru".parse().ok());
+        assert_eq!(args.format, Format::Vtt);
+        assert_eq!(args.model, Some(Model::Path("own.bin".into())));
+    }
+
+    #[test]
+    fn only_what_talks_to_telegram_needs_its_credentials() {
+        for line in ["run", "login", "logout"] {
+            assert_eq!(command(&format!("stenogram {line}")).map(|c| c.needs()), Some(Needs::Telegram));
+        }
+        for line in ["transcribe -", "models list", "models pull base", "models verify", "config"] {
+            assert_eq!(command(&format!("stenogram {line}")).map(|c| c.needs()), Some(Needs::Nothing));
+        }
+    }
+
+    #[test]
+    fn the_help_names_every_exit_code() {
+        for exit in [Exit::Done, Exit::Failed, Exit::Usage, Exit::LoggedOut] {
+            assert!(AFTER_HELP.contains(&format!("\n  {}  ", exit as u8)), "{exit:?}");
+        }
+    }
+}

@@ -4,6 +4,7 @@
 
 pub mod audio;
 pub mod cli;
+pub mod commands;
 pub mod config;
 pub mod domain;
 pub mod intake;

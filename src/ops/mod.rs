@@ -1,1 +1,3 @@
-//! (being written)
+//! What the operator sees of the running daemon.
+
+pub mod logging;

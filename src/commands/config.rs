@@ -1,0 +1,24 @@
+//! `stenogram config`: what is in force and where each value came from.
+
+use std::io::{self, Write};
+
+use crate::config::RawConfig;
+
+/// Writes a line a variable: name, value, origin, in columns. Secrets stay hidden. Whether the
+/// values are right is not looked at.
+pub fn run(raw: &RawConfig, out: &mut impl Write) -> io::Result<()> {
+    let rows: Vec<[String; 3]> = raw
+        .entries()
+        .iter()
+        .map(|entry| {
+            let value = entry.shown().unwrap_or_else(|| "(not set)".to_owned());
+            [entry.variable.name.to_owned(), value, entry.origin.to_string()]
+        })
+        .collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let (names, values) = (width(0), width(1));
+    for [name, value, origin] in &rows {
+        writeln!(out, "{name:names$}  {value:values$}  {origin}")?;
+    }
+    out.flush()
+}

@@ -1,0 +1,209 @@
+//! The table of variables: what can be configured, in the order in which it is shown.
+//!
+//! `.env.example`, the output of `stenogram config` and the texts of mistakes all follow it.
+
+/// One variable of the configuration.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Variable {
+    pub name: &'static str,
+    /// What holds where nobody sets it, as one would write it; empty: nothing does.
+    pub default: &'static str,
+    /// What it is, in a few words.
+    pub help: &'static str,
+    /// The values it takes, worded to follow "must be".
+    pub allowed: &'static str,
+    /// Its value is never shown.
+    pub secret: bool,
+    /// `NAME_FILE` may name a file that holds the value.
+    pub from_file: bool,
+    /// An empty value means something; elsewhere it is the same as none, so that
+    /// `NAME=${NAME:-}` in a compose file does no harm.
+    pub may_be_empty: bool,
+}
+
+impl Variable {
+    const fn new(
+        name: &'static str,
+        default: &'static str,
+        help: &'static str,
+        allowed: &'static str,
+    ) -> Self {
+        Self { name, default, help, allowed, secret: false, from_file: false, may_be_empty: false }
+    }
+
+    const fn or_file(self) -> Self {
+        Self { from_file: true, ..self }
+    }
+
+    const fn secret(self) -> Self {
+        Self { secret: true, from_file: true, ..self }
+    }
+
+    const fn may_be_empty(self) -> Self {
+        Self { may_be_empty: true, ..self }
+    }
+
+    /// The variable that names a file with this one's value.
+    pub fn file_name(&self) -> String {
+        format!("{}_FILE", self.name)
+    }
+
+    /// `value` fit for other eyes: hidden where it is a secret, quoted otherwise.
+    pub fn shown(&self, value: &str) -> String {
+        if self.secret { "(hidden)".to_owned() } else { format!("{:?}", without_user_info(value)) }
+    }
+}
+
+/// `text` with what stands before the host of a URL, a name and a password, replaced by `***`.
+pub(super) fn without_user_info(text: &str) -> String {
+    let hidden = text.split_once("://").and_then(|(scheme, rest)| {
+        // The last "@" wins, wherever it stands: rather too much hidden than half a password shown.
+        let (_, host) = rest.rsplit_once('@')?;
+        Some(format!("{scheme}://***@{host}"))
+    });
+    hidden.unwrap_or_else(|| text.to_owned())
+}
+
+/// Every variable there is.
+pub const VARIABLES: &[Variable] = &[
+    Variable::new(
+        "API_ID",
+        "",
+        "The number of your Telegram application, from https://my.telegram.org",
+        "a whole number from 1 to 2147483647",
+    )
+    .or_file(),
+    Variable::new(
+        "API_HASH",
+        "",
+        "The secret of your Telegram application, from https://my.telegram.org",
+        "32 hexadecimal digits",
+    )
+    .secret(),
+    Variable::new(
+        "DATA_DIR",
+        "./data",
+        "Where the session, the embedded queue and their lock live",
+        "a folder",
+    ),
+    Variable::new("MODEL_DIR", "./models", "Where the models live", "a folder"),
+    Variable::new(
+        "MODEL",
+        "base",
+        "The Whisper model",
+        "a name that `stenogram models list` shows, or the path of a .bin file",
+    ),
+    Variable::new(
+        "MODEL_URL",
+        "",
+        "A mirror to fetch models from, in place of Hugging Face",
+        "http://… or https://…, without user name and password",
+    ),
+    Variable::new(
+        "LANGUAGE",
+        "auto",
+        "The language spoken",
+        "auto, or the code of a language that Whisper knows, such as en or ru",
+    ),
+    Variable::new(
+        "LANGUAGES",
+        "ru,en",
+        "The languages that LANGUAGE=auto chooses from",
+        "codes separated by commas; empty for all that Whisper knows",
+    )
+    .may_be_empty(),
+    Variable::new(
+        "THREADS",
+        "0",
+        "Threads for recognition",
+        "a whole number from 0 to 256; 0 for as many as the machine has cores",
+    ),
+    Variable::new(
+        "REDIS_URL",
+        "",
+        "The Redis that keeps the queue; without it and REDIS_HOST the queue is a file in DATA_DIR",
+        "redis://[user:password@]host[:port][/database] or redis+unix:///path[?db=…]; no rediss, there is no TLS",
+    )
+    .secret(),
+    Variable::new("REDIS_HOST", "", "The same, said in parts: its host", "a host name or an IP address"),
+    Variable::new("REDIS_PORT", "6379", "Its port", "a whole number from 1 to 65535"),
+    Variable::new("REDIS_DB", "0", "Its database", "a whole number from 0 to 65535"),
+    Variable::new("REDIS_PASSWORD", "", "Its password", "any text").secret(),
+    Variable::new(
+        "RECONNECT_DELAY",
+        "5",
+        "The pause before the first try to reconnect; it doubles with each",
+        "1 to 3600 seconds, or 1m to 60m",
+    ),
+    Variable::new(
+        "MAX_RECONNECT_DELAY",
+        "300",
+        "The longest pause between two tries",
+        "1 to 86400 seconds, or 1m to 24h; not less than RECONNECT_DELAY",
+    ),
+    Variable::new(
+        "DEDUPE_TTL",
+        "30d",
+        "How long an answered message is remembered, so as not to be answered again",
+        "a time such as 3600 (seconds), 15m, 12h or 30d; up to 3650d, not less than CATCH_UP_MAX_AGE",
+    ),
+    Variable::new(
+        "CATCH_UP_MAX_AGE",
+        "24h",
+        "Messages older than this when they arrive are left alone",
+        "a time such as 90 (seconds), 15m, 12h or 30d; up to 365d",
+    ),
+    Variable::new(
+        "MAX_FILE_SIZE",
+        "200M",
+        "Recordings with more bytes are left alone",
+        "a number of bytes, or with K, M or G (1024 each); from 1K to 4G",
+    ),
+    Variable::new(
+        "MAX_DURATION",
+        "4h",
+        "Recordings that last longer are left alone",
+        "a time such as 90 (seconds), 15m or 4h; up to 24h",
+    ),
+    Variable::new(
+        "LOG_LEVEL",
+        "info",
+        "What is logged",
+        "error, warn, info, debug or trace; or that and parts of the program, as in info,stenogram::queue=debug",
+    ),
+    Variable::new(
+        "LOG_FORMAT",
+        "auto",
+        "How it is logged",
+        "auto or human, lines for people, coloured on a terminal; json, one object a line",
+    ),
+    Variable::new(
+        "ENV_FILE",
+        ".env",
+        "The file with these variables; itself it counts in the environment only",
+        "a file",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_no_file_variable_collides() {
+        let mut names: Vec<String> = VARIABLES.iter().map(|v| v.name.to_owned()).collect();
+        names.extend(VARIABLES.iter().filter(|v| v.from_file).map(Variable::file_name));
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn passwords_in_urls_are_hidden() {
+        assert_eq!(without_user_info("https://u:p@host/x"), "https://***@host/x");
+        assert_eq!(without_user_info("https://u:p@ss/w@host/x"), "https://***@host/x");
+        assert_eq!(without_user_info("https://host/x"), "https://host/x");
+        assert_eq!(without_user_info("me@host"), "me@host");
+    }
+}

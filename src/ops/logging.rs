@@ -1,0 +1,193 @@
+//! Log lines: where they go, how they look, and who may say how much.
+//!
+//! They go to stderr; stdout is for results. LOG_LEVEL is for stenogram itself. Other crates are
+//! held at warnings unless it names them, and grammers, whose deeper levels print messages and phone
+//! numbers, never says more than info.
+
+use std::io::{self, IsTerminal as _};
+
+use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+use tracing_subscriber::{Layer as _, Registry, reload};
+
+/// Targets are compared by prefix, so this stands for all crates of grammers.
+const GRAMMERS: &str = "grammers";
+
+/// How lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Human { colours: bool },
+    /// One JSON object a line.
+    Json,
+}
+
+impl Format {
+    /// For people, in colours where stderr is a terminal and NO_COLOR (<https://no-color.org>) is not set.
+    pub fn human() -> Self {
+        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self::Human { colours: io::stderr().is_terminal() && !unwanted }
+    }
+}
+
+/// Why lines are not logged as wanted.
+#[derive(Debug, thiserror::Error)]
+pub enum LoggingError {
+    #[error("logging was started already")]
+    Started(#[from] TryInitError),
+    #[error("the filter of the log could not be changed")]
+    Filter(#[from] reload::Error),
+}
+
+/// Changes what is logged while the program runs.
+#[derive(Clone, Debug)]
+pub struct LogFilter(reload::Handle<Targets, Registry>);
+
+impl LogFilter {
+    /// From now on `wanted` decides, within the caps.
+    pub fn set(&self, wanted: &Targets) -> Result<(), LoggingError> {
+        Ok(self.0.reload(capped(wanted))?)
+    }
+}
+
+/// Starts logging for the whole process, once.
+pub fn start(wanted: &Targets, format: Format) -> Result<LogFilter, LoggingError> {
+    let (subscriber, filter) = subscriber(format, io::stderr);
+    subscriber.try_init()?;
+    // Crates that use `log` are cut off for good at the level in force when logging starts, which
+    // was everything; only now does the filter say less, so that it can say more again later.
+    filter.set(wanted)?;
+    Ok(filter)
+}
+
+fn subscriber<W>(format: Format, out: W) -> (impl Subscriber + Send + Sync, LogFilter)
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let (filter, handle) = reload::Layer::new(Targets::new().with_default(LevelFilter::TRACE));
+    let lines = tracing_subscriber::fmt::layer().with_writer(out);
+    let lines = match format {
+        Format::Human { colours } => lines.with_ansi(colours).boxed(),
+        Format::Json => lines.json().flatten_event(true).boxed(),
+    };
+    (tracing_subscriber::registry().with(filter).with(lines), LogFilter(handle))
+}
+
+/// The filter in force where the owner wants `wanted`.
+fn capped(wanted: &Targets) -> Targets {
+    let own = wanted.default_level().unwrap_or(LevelFilter::INFO);
+    let others = own.min(LevelFilter::WARN);
+    let named = wanted.iter().map(|(target, level)| {
+        let cap = if target.starts_with(GRAMMERS) { LevelFilter::INFO } else { LevelFilter::TRACE };
+        (target.to_owned(), level.min(cap))
+    });
+    // A shorter prefix, such as "g", would reach grammers too: the longer one wins.
+    let mut all = vec![("stenogram".to_owned(), own), (GRAMMERS.to_owned(), others)];
+    all.extend(named);
+    Targets::new().with_default(others).with_targets(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+    use tracing::Level;
+
+    fn filter(wanted: &str) -> Targets {
+        capped(&wanted.parse().unwrap())
+    }
+
+    #[test]
+    fn the_level_is_for_stenogram_and_others_only_warn() {
+        let filter = filter("debug");
+        assert!(filter.would_enable("stenogram::queue", &Level::DEBUG));
+        assert!(!filter.would_enable("stenogram", &Level::TRACE));
+        for other in ["grammers_mtsender::sender", "redis", "ureq::unversioned", "whisper_rs", "h2"] {
+            assert!(filter.would_enable(other, &Level::WARN), "{other}");
+            assert!(!filter.would_enable(other, &Level::INFO), "{other}");
+        }
+    }
+
+    #[test]
+    fn less_than_warnings_holds_for_all() {
+        let filter = filter("error");
+        assert!(!filter.would_enable("redis", &Level::WARN));
+        assert!(filter.would_enable("redis", &Level::ERROR));
+    }
+
+    #[test]
+    fn a_crate_that_is_named_may_say_more() {
+        let filter = filter("warn,redis=debug,stenogram::queue=trace");
+        assert!(filter.would_enable("redis", &Level::DEBUG));
+        assert!(filter.would_enable("stenogram::queue", &Level::TRACE));
+        assert!(!filter.would_enable("stenogram::worker", &Level::INFO));
+    }
+
+    #[test]
+    fn grammers_never_says_more_than_info() {
+        for wanted in ["grammers=trace", "grammers_client=debug,grammers=trace", "g=trace", "trace,=trace"] {
+            let filter = filter(wanted);
+            assert!(!filter.would_enable("grammers_client::client::net", &Level::DEBUG), "{wanted}");
+        }
+        assert!(filter("grammers=trace").would_enable("grammers_client", &Level::INFO));
+    }
+
+    /// What is written to it, for a test to read.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(format: Format, log: impl FnOnce(&LogFilter)) -> String {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let (subscriber, filter) = subscriber(format, move || writer.clone());
+        filter.set(&"info".parse().unwrap()).unwrap();
+        tracing::subscriber::with_default(subscriber, || log(&filter));
+        let bytes = lines.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn json_lines_are_one_object_each() {
+        let text = logged(Format::Json, |_| {
+            tracing::info!(job = "1:2:3", "claimed");
+            tracing::warn!("two\nlines");
+        });
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 2);
+        assert_eq!((&lines[0]["message"], &lines[0]["job"]), (&"claimed".into(), &"1:2:3".into()));
+        assert_eq!(lines[1]["level"], "WARN");
+    }
+
+    #[test]
+    fn human_lines_are_coloured_only_when_told() {
+        let say = |_: &LogFilter| tracing::info!("Connection established");
+        let plain = logged(Format::Human { colours: false }, say);
+        assert!(plain.ends_with("Connection established\n") && !plain.contains('\u{1b}'), "{plain:?}");
+        assert!(logged(Format::Human { colours: true }, say).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn the_filter_changes_while_the_program_runs() {
+        let text = logged(Format::Human { colours: false }, |filter| {
+            tracing::debug!("before");
+            filter.set(&"debug".parse().unwrap()).unwrap();
+            tracing::debug!("after");
+        });
+        assert!(!text.contains("before") && text.contains("after"), "{text}");
+    }
+}

@@ -1,0 +1,379 @@
+//! The configuration as a whole: what the environment, `.env` and files of secrets make of it.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use stenogram::config::{
+    Config, LogFormat, Mistake, Mistakes, Model, Needs, Origin, RawConfig, VARIABLES, WHISPER_LANGUAGES,
+};
+
+const HASH: &str = "0123456789abcdef0123456789abcdef";
+
+/// An empty folder of this test's own.
+fn folder(test: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("config").join(test);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// What an environment says that has these variables only, and no `.env` unless ENV_FILE is one.
+fn raw(environment: &[(&str, &str)]) -> RawConfig {
+    let mut environment: HashMap<&str, OsString> =
+        environment.iter().map(|&(name, value)| (name, value.into())).collect();
+    environment.entry("ENV_FILE").or_insert("/dev/null".into());
+    RawConfig::from_environment(|name| environment.get(name).cloned())
+}
+
+fn check(environment: &[(&str, &str)]) -> Result<Config, Mistakes> {
+    Config::check(&raw(environment), Needs::Nothing)
+}
+
+fn ok(environment: &[(&str, &str)]) -> Config {
+    check(environment).unwrap_or_else(|mistakes| panic!("{environment:?}: {mistakes}"))
+}
+
+/// The mistakes, one a line.
+fn mistakes(environment: &[(&str, &str)]) -> Vec<String> {
+    match check(environment) {
+        Ok(_) => panic!("{environment:?} is fine"),
+        Err(mistakes) => mistakes.mistakes.iter().map(Mistake::to_string).collect(),
+    }
+}
+
+fn origin(raw: &RawConfig, name: &str) -> Origin {
+    raw.entries().iter().find(|entry| entry.variable.name == name).unwrap().origin.clone()
+}
+
+#[test]
+fn env_example_says_what_the_table_says() {
+    let text = include_str!("../.env.example");
+    let lines: Vec<&str> = text.lines().collect();
+    let is_name = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+    let found: Vec<(&str, &str, String)> = lines
+        .windows(2)
+        .filter_map(|pair| {
+            let line = pair[1];
+            let (name, default) = line.strip_prefix('#').unwrap_or(line).split_once('=')?;
+            is_name(name).then(|| (name, default, pair[0].to_owned()))
+        })
+        .collect();
+    let wanted: Vec<(&str, &str, String)> =
+        VARIABLES.iter().map(|v| (v.name, v.default, format!("# {}: {}", v.help, v.allowed))).collect();
+    assert_eq!(found, wanted);
+    for variable in VARIABLES.iter().filter(|variable| variable.from_file) {
+        assert!(text.contains(&variable.file_name()), "{}", variable.file_name());
+    }
+}
+
+#[test]
+fn env_example_as_it_stands_changes_nothing_and_lacks_the_credentials_only() {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/.env.example");
+    let raw = raw(&[("ENV_FILE", example)]);
+    assert_eq!(raw.warnings(), [] as [&str; 0]);
+    Config::check(&raw, Needs::Nothing).unwrap();
+    let missing = Config::check(&raw, Needs::Telegram).unwrap_err();
+    assert!(matches!(missing.mistakes[..], [Mistake::Missing(_), Mistake::Missing(_)]), "{missing}");
+}
+
+#[test]
+fn every_default_may_be_written_out() {
+    for variable in VARIABLES.iter().filter(|v| !v.default.is_empty() && v.name != "ENV_FILE") {
+        let mut environment = vec![(variable.name, variable.default)];
+        if variable.name.starts_with("REDIS_") {
+            environment.push(("REDIS_HOST", "localhost"));
+        }
+        ok(&environment);
+    }
+}
+
+#[test]
+fn languages_are_all_those_of_whisper_and_no_others() {
+    let known = |code: &&str| whisper_rs::get_lang_id(code).is_some();
+    assert!(WHISPER_LANGUAGES.iter().all(known));
+    assert_eq!(WHISPER_LANGUAGES.len() as i32, whisper_rs::get_lang_max_id() + 1);
+}
+
+#[test]
+fn nothing_said_gives_the_defaults() {
+    let config = ok(&[]);
+    assert_eq!((config.data_dir, config.model_dir), ("./data".into(), "./models".into()));
+    assert_eq!((config.model, config.model_url), (Model::Name("base".into()), None));
+    assert_eq!(config.languages.iter().map(|code| code.as_str()).collect::<Vec<_>>(), ["ru", "en"]);
+    assert_eq!((config.threads, config.redis), (None, None));
+    assert_eq!(config.reconnect_delay, Duration::from_secs(5));
+    assert_eq!(config.max_reconnect_delay, Duration::from_secs(300));
+    assert_eq!(config.dedupe_ttl, Duration::from_secs(30 * 86_400));
+    assert_eq!(config.catch_up_max_age, Duration::from_secs(86_400));
+    assert_eq!(config.max_file_size, 200 << 20);
+    assert_eq!(config.max_duration, Duration::from_secs(4 * 3600));
+    assert_eq!(config.log_format, LogFormat::Human);
+}
+
+#[test]
+fn the_names_of_the_old_bot_keep_their_meaning() {
+    let config = ok(&[
+        ("API_ID", "12345"),
+        ("API_HASH", HASH),
+        ("REDIS_HOST", "redis"),
+        ("REDIS_PORT", "6380"),
+        ("REDIS_DB", "2"),
+        ("RECONNECT_DELAY", "7"),
+        ("MAX_RECONNECT_DELAY", "70"),
+    ]);
+    let credentials = config.telegram().unwrap();
+    assert_eq!((credentials.api_id, credentials.api_hash.expose()), (12345, HASH));
+    assert_eq!(config.redis.unwrap().url.expose(), "redis://redis:6380/2");
+    assert_eq!((config.reconnect_delay.as_secs(), config.max_reconnect_delay.as_secs()), (7, 70));
+}
+
+#[test]
+fn credentials_are_missed_only_where_they_are_needed() {
+    let raw = raw(&[("API_ID", "12345")]);
+    let config = Config::check(&raw, Needs::Nothing).unwrap();
+    let missing = config.telegram().unwrap_err();
+    assert_eq!(missing, Config::check(&raw, Needs::Telegram).unwrap_err());
+    let text = missing.to_string();
+    assert!(text.contains("API_HASH") && text.contains("https://my.telegram.org"), "{text}");
+    assert!(!text.contains("API_ID"), "{text}");
+}
+
+#[test]
+fn every_variable_with_a_rule_refuses_what_breaks_it_and_says_what_is_allowed() {
+    for (name, bad) in [
+        ("API_ID", "0"),
+        ("API_ID", "-5"),
+        ("API_ID", "2147483648"),
+        ("API_ID", "abc"),
+        ("DATA_DIR", "~/data"),
+        ("MODEL_DIR", "~/models"),
+        ("MODEL", "large v3"),
+        ("MODEL_URL", "ftp://mirror"),
+        ("LANGUAGE", "ua"),
+        ("LANGUAGES", "ru;en"),
+        ("THREADS", "257"),
+        ("REDIS_HOST", "redis:6379"),
+        ("RECONNECT_DELAY", "0"),
+        ("RECONNECT_DELAY", "3601"),
+        ("RECONNECT_DELAY", "five"),
+        ("MAX_RECONNECT_DELAY", "0"),
+        ("DEDUPE_TTL", "4000d"),
+        ("CATCH_UP_MAX_AGE", "1 day"),
+        ("MAX_FILE_SIZE", "200MB"),
+        ("MAX_FILE_SIZE", "5G"),
+        ("MAX_DURATION", "25h"),
+        ("LOG_LEVEL", "inof"),
+        ("LOG_FORMAT", "xml"),
+    ] {
+        let found = mistakes(&[(name, bad)]);
+        let allowed = VARIABLES.iter().find(|variable| variable.name == name).unwrap().allowed;
+        let wanted = format!("{name}={bad:?} (environment): must be {allowed}");
+        assert_eq!(found, [wanted]);
+    }
+}
+
+#[test]
+fn wrong_secrets_are_named_and_not_shown() {
+    for (name, bad) in [("API_HASH", "hunter2"), ("REDIS_URL", "rediss://:hunter2@redis")] {
+        let found = mistakes(&[(name, bad)]);
+        assert_eq!(found.len(), 1);
+        assert!(found[0].starts_with(name) && !found[0].contains("hunter2"), "{found:?}");
+    }
+    let found = mistakes(&[("MODEL_URL", "https://me:hunter2@mirror")]);
+    assert!(!found[0].contains("hunter2") && found[0].contains("mirror"), "{found:?}");
+    let config = ok(&[("API_HASH", HASH), ("REDIS_URL", "redis://:hunter2@redis")]);
+    let shown = format!("{config:?}");
+    assert!(!shown.contains("hunter2") && !shown.contains(HASH), "{shown}");
+}
+
+#[test]
+fn contradictions_are_caught() {
+    for (environment, words) in [
+        (&[("RECONNECT_DELAY", "60"), ("MAX_RECONNECT_DELAY", "59")][..], ["59", "60"]),
+        (&[("RECONNECT_DELAY", "600")], ["\"600\" (environment)", "MAX_RECONNECT_DELAY=\"300\" (default)"]),
+        (&[("DEDUPE_TTL", "1h")], ["DEDUPE_TTL", "CATCH_UP_MAX_AGE"]),
+        (&[("REDIS_URL", "redis://a"), ("REDIS_HOST", "a")], ["REDIS_URL", "REDIS_HOST"]),
+        (&[("REDIS_URL", "redis://a"), ("REDIS_DB", "1")], ["REDIS_URL", "REDIS_DB"]),
+        (&[("REDIS_URL", "redis://a"), ("REDIS_PASSWORD", "x")], ["REDIS_URL", "REDIS_PASSWORD"]),
+        (&[("REDIS_PORT", "6380")], ["REDIS_PORT", "REDIS_HOST"]),
+        (&[("LANGUAGE", "de"), ("LANGUAGES", "ru,en")], ["LANGUAGE=de", "LANGUAGES=\"ru,en\""]),
+    ] {
+        let found = mistakes(environment);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(words.iter().all(|word| found[0].contains(word)), "{found:?}");
+    }
+}
+
+#[test]
+fn a_wrong_value_is_no_contradiction_besides() {
+    assert_eq!(mistakes(&[("RECONNECT_DELAY", "600"), ("MAX_RECONNECT_DELAY", "x")]).len(), 1);
+    assert_eq!(mistakes(&[("REDIS_HOST", "a b")]).len(), 1);
+}
+
+#[test]
+fn a_language_is_fixed_or_chosen_from_candidates() {
+    let languages = |environment: &[(&str, &str)]| {
+        ok(environment).languages.iter().map(|code| code.as_str()).collect::<Vec<_>>().join(",")
+    };
+    assert_eq!(languages(&[("LANGUAGE", "de")]), "de");
+    assert_eq!(languages(&[("LANGUAGE", "ru"), ("LANGUAGES", "ru,en")]), "ru");
+    assert_eq!(languages(&[("LANGUAGE", "auto"), ("LANGUAGES", "uk")]), "uk");
+    assert_eq!(languages(&[("LANGUAGES", "")]), "");
+    assert_eq!(languages(&[("LANGUAGE", "de"), ("LANGUAGES", "")]), "de");
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once() {
+    let folder = folder("all_at_once");
+    let env_file = folder.join("bad.env");
+    fs::write(&env_file, "THREADS=many\nthis is hunter2\nLOG_FORMAT=xml\n").unwrap();
+    let raw = raw(&[
+        ("ENV_FILE", env_file.to_str().unwrap()),
+        ("API_ID", "abc"),
+        ("REDIS_URL_FILE", "/nonexistent/url"),
+        ("RECONNECT_DELAY", "600"),
+    ]);
+    let mistakes = Config::check(&raw, Needs::Telegram).unwrap_err();
+    let text = mistakes.to_string();
+    for named in
+        ["API_ID", "API_HASH", "THREADS", "LOG_FORMAT", "line 2", "REDIS_URL_FILE", "RECONNECT_DELAY"]
+    {
+        assert!(text.contains(named), "{named} in {text}");
+    }
+    assert_eq!(mistakes.mistakes.len(), 7, "{text}");
+    assert!(!text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn the_environment_wins_over_the_env_file_and_stays_as_it_is() {
+    let folder = folder("environment_wins");
+    let env_file = folder.join("some.env");
+    // As Windows' editors write it.
+    fs::write(&env_file, "\u{feff}export THREADS=3\r\nMODEL='tiny' # small\r\nAPI_HASH=from-the-file\r\n")
+        .unwrap();
+    let path = env_file.to_str().unwrap();
+    let raw = raw(&[("ENV_FILE", path), ("MODEL", "small"), ("API_HASH", HASH)]);
+    assert_eq!(raw.warnings(), [] as [&str; 0]);
+    let config = Config::check(&raw, Needs::Nothing).unwrap();
+    assert_eq!(config.model, Model::Name("small".into()));
+    assert_eq!(config.threads.unwrap().get(), 3);
+    assert_eq!(origin(&raw, "MODEL"), Origin::Environment);
+    assert_eq!(origin(&raw, "THREADS"), Origin::EnvFile(env_file));
+    assert_eq!(origin(&raw, "LANGUAGE"), Origin::Default);
+    assert_eq!(std::env::var_os("THREADS"), None);
+}
+
+#[test]
+fn an_empty_value_is_no_value() {
+    let folder = folder("empty");
+    let env_file = folder.join("some.env");
+    fs::write(&env_file, "MODEL=tiny\nREDIS_HOST=\n").unwrap();
+    let raw = raw(&[
+        ("ENV_FILE", env_file.to_str().unwrap()),
+        ("MODEL", ""),
+        ("API_HASH", HASH),
+        ("API_HASH_FILE", ""),
+        ("REDIS_URL", ""),
+    ]);
+    let config = Config::check(&raw, Needs::Nothing).unwrap();
+    assert_eq!((config.model, config.redis), (Model::Name("tiny".into()), None));
+}
+
+#[test]
+fn secrets_are_read_from_files() {
+    let folder = folder("files");
+    let file = |name: &str, text: &str| {
+        fs::write(folder.join(name), text).unwrap();
+        folder.join(name).to_str().unwrap().to_owned()
+    };
+    let (id, hash) = (file("id", "12345\r\n"), file("hash", &format!("{HASH}\n")));
+    let password = file("password", " p@ss ");
+    let environment = [
+        ("API_ID_FILE", id.as_str()),
+        ("API_HASH_FILE", &hash),
+        ("REDIS_HOST", "redis"),
+        ("REDIS_PASSWORD_FILE", &password),
+    ];
+    let config = ok(&environment);
+    let credentials = config.telegram().unwrap();
+    assert_eq!((credentials.api_id, credentials.api_hash.expose()), (12345, HASH));
+    assert_eq!(config.redis.unwrap().url.expose(), "redis://:%20p%40ss%20@redis:6379/0");
+    assert_eq!(origin(&raw(&environment), "API_HASH").to_string(), format!("API_HASH_FILE, {hash}"));
+    let url = file("url", "redis://:secret@redis/1\n");
+    assert_eq!(ok(&[("REDIS_URL_FILE", &url)]).redis.unwrap().place, "redis:6379, database 1");
+}
+
+#[test]
+fn a_secret_and_its_file_at_once_are_a_mistake() {
+    let found = mistakes(&[("API_HASH", HASH), ("API_HASH_FILE", "/dev/null")]);
+    assert_eq!(found, ["API_HASH and API_HASH_FILE are both set (environment); keep one of them"]);
+}
+
+#[test]
+fn files_of_no_use_are_named() {
+    let folder = folder("useless_files");
+    let endless = "/dev/zero";
+    let binary = folder.join("binary");
+    fs::write(&binary, [0xff, 0xfe, 0x00]).unwrap();
+    for path in [endless, "/nonexistent/hash", "/dev/null", "/", binary.to_str().unwrap()] {
+        let found = mistakes(&[("API_HASH_FILE", path)]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains("API_HASH_FILE") && found[0].contains(path), "{found:?}");
+    }
+}
+
+#[test]
+fn an_env_file_that_was_asked_for_must_be_there() {
+    let found = mistakes(&[("ENV_FILE", "/nonexistent/.env")]);
+    assert!(found.len() == 1 && found[0].contains("/nonexistent/.env"), "{found:?}");
+    // What docker makes of a file that is mounted and is not there.
+    let folder = folder("env_folder");
+    assert_eq!(mistakes(&[("ENV_FILE", folder.to_str().unwrap())]).len(), 1);
+}
+
+#[test]
+fn names_that_do_nothing_are_warned_about() {
+    let folder = folder("warnings");
+    let env_file = folder.join("some.env");
+    fs::write(&env_file, "API_HSAH=x\nTZ=UTC\nENV_FILE=y\nMODEL=tiny\nMODEL=base\n").unwrap();
+    let raw = raw(&[("ENV_FILE", env_file.to_str().unwrap())]);
+    let warnings = raw.warnings().join("\n");
+    assert_eq!(raw.warnings().len(), 3, "{warnings}");
+    for words in ["API_HSAH; is it API_HASH?", "ENV_FILE has no effect", "MODEL is there twice"] {
+        assert!(warnings.contains(words), "{warnings}");
+    }
+    // The one who has forgotten API_HASH sees why.
+    let mistakes = Config::check(&raw, Needs::Telegram).unwrap_err().to_string();
+    assert!(mistakes.contains("is it API_HASH?"), "{mistakes}");
+}
+
+#[test]
+fn a_value_that_is_no_text_is_a_mistake() {
+    use std::os::unix::ffi::OsStringExt as _;
+    let raw = RawConfig::from_environment(|name| match name {
+        "MODEL" => Some(OsString::from_vec(vec![0xff])),
+        "ENV_FILE" => Some("/dev/null".into()),
+        _ => None,
+    });
+    let mistakes = Config::check(&raw, Needs::Nothing).unwrap_err();
+    assert!(matches!(&mistakes.mistakes[..], [Mistake::NotText { name, .. }] if name == "MODEL"));
+}
+
+#[test]
+fn no_env_file_makes_it_panic() {
+    let env_file = folder("hostile").join("hostile.env");
+    let pieces =
+        ["", "=", "'", "\"", "\\", "$", "${", "}", "#", " ", "\n", "\0", "export ", "MODEL", "é", "\r"];
+    for a in pieces {
+        for b in pieces {
+            for c in pieces {
+                fs::write(&env_file, format!("API_HASH={a}{b}{c}\n{c}{a}{b}\nTHREADS=2{b}")).unwrap();
+                // Right or wrong, there is an answer.
+                let _ = check(&[("ENV_FILE", env_file.to_str().unwrap())]);
+            }
+        }
+    }
+}
