@@ -94,13 +94,17 @@ impl Embedded {
     }
 }
 
-/// A panic inside redb becomes an error; the store it happened in is dropped.
+/// Redb panics over some damage; that becomes an error, and the store it happened in is dropped.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, QueueError> + Send + 'static,
 ) -> Result<T, QueueError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
-        Err(stopped) => Err(QueueError::Unavailable(format!("its thread stopped: {stopped}"))),
+        Err(stopped) if stopped.is_panic() => Err(QueueError::Damaged(format!(
+            "reading it failed ({stopped}): restore it from a backup, or move it away to start with an \
+             empty queue"
+        ))),
+        Err(_) => Err(QueueError::Unavailable("the program is stopping".into())),
     }
 }
 

@@ -485,6 +485,7 @@ fn at_open(path: &Path, error: redb::Error) -> QueueError {
                     | ErrorKind::ReadOnlyFilesystem
                     | ErrorKind::IsADirectory
                     | ErrorKind::NotADirectory
+                    | ErrorKind::AlreadyExists // a file where a folder should be
             ) =>
         {
             QueueError::Configuration(format!(
