@@ -1,1 +1,177 @@
-//! (being written)
+//! The queue in a file of its own, for one process: redb, with an fsync for every change.
+//!
+//! [`store`] is the file and what each operation does to it, [`line`] the index in memory that tells
+//! whose turn it is. Here the blocking work is kept off the async threads, and a file that failed is
+//! opened anew: after an I/O error redb refuses everything until it is reopened, and whether the
+//! last commit is in the file can only be read from there.
+
+mod line;
+mod store;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+
+use self::store::{Mark, Store};
+use super::{Added, Claimed, Counts, Dead, Queue, QueueError};
+use crate::domain::{Job, JobId, Part};
+
+/// How the embedded queue behaves.
+#[derive(Clone, Debug)]
+pub struct EmbeddedOptions {
+    /// How long a finished job is remembered, so that the same message is not answered again.
+    pub dedupe_ttl: Duration,
+}
+
+/// The embedded queue. Dropping it closes the file.
+#[derive(Debug)]
+pub struct Embedded {
+    shared: Arc<Shared>,
+    /// Held by the claim in progress, see [`Shared::unreceived`].
+    claiming: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    path: PathBuf,
+    options: EmbeddedOptions,
+    /// None after a failure: the next operation opens the file anew.
+    store: Mutex<Option<Store>>,
+    /// Claimed, but the caller may not have got it: its future was dropped, or the commit failed
+    /// in a way that leaves open whether it happened. The next claim hands it out.
+    unreceived: Mutex<Option<JobId>>,
+}
+
+impl Embedded {
+    /// Opens the queue at `path` (mode 0600), or makes it, with its folder (mode 0700). What the
+    /// predecessor had claimed is handed out first.
+    ///
+    /// [`QueueError::Configuration`] where another process has it open or the path cannot be used,
+    /// [`QueueError::Damaged`] where the file is no queue.
+    pub async fn open(path: impl Into<PathBuf>, options: EmbeddedOptions) -> Result<Self, QueueError> {
+        let path = path.into();
+        let shared =
+            Arc::new(Shared { path, options, store: Mutex::new(None), unreceived: Mutex::new(None) });
+        let opening = Arc::clone(&shared);
+        blocking(move || {
+            *lock(&opening.store) = Some(Store::create(&opening.path)?);
+            Ok(())
+        })
+        .await?;
+        Ok(Self { shared, claiming: tokio::sync::Mutex::new(()) })
+    }
+
+    /// Runs `work` on the open store, on a thread that may block.
+    async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Shared, &mut Store) -> Result<T, QueueError> + Send + 'static,
+    ) -> Result<T, QueueError> {
+        let shared = Arc::clone(&self.shared);
+        blocking(move || {
+            let mut slot = lock(&shared.store);
+            // Taken out while it is worked on: an error or a panic leaves the slot empty.
+            let mut store = match slot.take() {
+                Some(store) => store,
+                None => Store::reopen(&shared.path)?,
+            };
+            let result = work(&shared, &mut store);
+            if matches!(result, Ok(_) | Err(QueueError::NotClaimed(_))) {
+                *slot = Some(store);
+            }
+            result
+        })
+        .await
+    }
+
+    async fn finish(&self, id: JobId, mark: Mark) -> Result<(), QueueError> {
+        self.with(move |shared, store| {
+            let now = now();
+            store.finish(id, &mark, now, now.saturating_add(millis(shared.options.dedupe_ttl)))
+        })
+        .await
+    }
+}
+
+/// Redb panics over some damage; that becomes an error, and the store it happened in is dropped.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, QueueError> + Send + 'static,
+) -> Result<T, QueueError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(stopped) if stopped.is_panic() => Err(QueueError::Damaged(format!(
+            "reading it failed ({stopped}): restore it from a backup, or move it away to start with an \
+             empty queue"
+        ))),
+        Err(_) => Err(QueueError::Unavailable("the program is stopping".into())),
+    }
+}
+
+/// What a panic left behind is sound: the slot is empty then.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Milliseconds of Unix time.
+fn now() -> u64 {
+    millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+fn millis(duration: Duration) -> u64 {
+    duration.as_millis().try_into().unwrap_or(u64::MAX)
+}
+
+#[async_trait]
+impl Queue for Embedded {
+    async fn add(&self, job: &Job) -> Result<Added, QueueError> {
+        let job = job.clone();
+        self.with(move |_, store| store.add(job, now())).await
+    }
+
+    async fn claim(&self) -> Result<Claimed, QueueError> {
+        let _turn = self.claiming.lock().await;
+        let claimed = self.with(|shared, store| store.claim(now(), &mut lock(&shared.unreceived))).await?;
+        *lock(&self.shared.unreceived) = None;
+        Ok(claimed)
+    }
+
+    async fn store_outbox(&self, id: JobId, parts: &[Part]) -> Result<(), QueueError> {
+        let parts = parts.to_vec();
+        self.with(move |_, store| store.store_outbox(id, parts)).await
+    }
+
+    async fn done(&self, id: JobId, replies: &[i32]) -> Result<(), QueueError> {
+        self.finish(id, Mark::Answered { replies: replies.to_vec() }).await
+    }
+
+    async fn reject(&self, id: JobId, reason: &str) -> Result<(), QueueError> {
+        self.finish(id, Mark::Rejected { reason: reason.to_owned() }).await
+    }
+
+    async fn retry(&self, id: JobId, after: Duration, reason: &str) -> Result<(), QueueError> {
+        let (due, reason) = (now().saturating_add(millis(after)), reason.to_owned());
+        self.with(move |_, store| store.retry(id, due, reason)).await
+    }
+
+    async fn release(&self, id: JobId) -> Result<(), QueueError> {
+        self.with(move |_, store| store.release(id)).await
+    }
+
+    async fn bury(&self, id: JobId, reason: &str) -> Result<(), QueueError> {
+        let reason = reason.to_owned();
+        self.with(move |_, store| store.bury(id, reason)).await
+    }
+
+    async fn counts(&self) -> Result<Counts, QueueError> {
+        self.with(|_, store| Ok(store.counts())).await
+    }
+
+    async fn dead(&self) -> Result<Vec<Dead>, QueueError> {
+        self.with(|_, store| store.dead()).await
+    }
+
+    async fn check(&self) -> Result<(), QueueError> {
+        self.with(|_, store| store.check(now())).await
+    }
+}

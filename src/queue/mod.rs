@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! add ──▶ waiting ──claim──▶ claimed ──done──▶ mark (kept for the dedupe time)
-//!            ▲                │ │ │
+//!            ▲                │ │ │ └──bury───▶ dead
 //!            ├────release─────┘ │ └──reject──▶ mark
 //!            │                  └──retry──▶ delayed ──when due──▶ waiting
 //!            └── the process died: claimed again by the next one;
@@ -22,8 +22,23 @@
 //!    before anything else. There is no rescue by time: one daemon per account, held by a lock.
 //!  - Within a chat jobs are claimed in the order they were added: while a job of a chat is
 //!    unfinished (claimed or delayed), the later ones of that chat wait. Other chats go on.
+//!  - Chats take turns: the oldest unfinished job of each chat stands in line, and when it is
+//!    finished or dead the chat's next one joins the line's end. A chat that left a hundred
+//!    messages does not keep the others waiting. A delayed job joins the end when it is due; a
+//!    released or recovered one goes before the whole line.
 //!  - Every operation either happened and says so, or fails with an error. The job is the same
-//!    then as before or after, never in between; repeating the operation is harmless.
+//!    then as before or after, never in between.
+//!  - Repeating an operation is harmless, also where the first try did happen and only its answer
+//!    was lost: `done` and `reject` of a job that has its mark, `bury` of a dead one, `release` of a
+//!    waiting one and `retry` of one put back by a retry say yes and change nothing. `add` says
+//!    [`Added::Seen`] then. A `claim` that failed, or whose future was dropped, is answered with the
+//!    same job the next time, without counting another delivery.
+//!
+//! The queue wakes nobody: intake and worker live in one process and share a
+//! [`tokio::sync::Notify`]. Whoever adds calls `notify_one` after every successful `add`, New or Seen
+//! (a repeated one may say Seen of a job that no one was woken for). The worker claims until it
+//! hears [`Claimed::Empty`], then waits for `notified` or for `next_due`. `notify_one` keeps its
+//! permit while nobody waits, so no wake-up falls between the two.
 
 use std::time::{Duration, SystemTime};
 
@@ -36,6 +51,9 @@ pub mod redis;
 
 /// A job claimed this many times by processes that died over it is dead.
 pub const MAX_DELIVERIES: u32 = 3;
+
+/// The reason with which such a job goes to the dead letters.
+const DIED_TOO_OFTEN: &str = "the process died 3 times while it had this job";
 
 /// What [`Queue::add`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,10 +102,11 @@ pub struct Dead {
     pub reason: String,
 }
 
-/// Why an operation did not happen.
+/// Why an operation did not happen. Only [`QueueError::Unavailable`] is worth trying again.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
-    /// The store is away or refuses to write; the same operation may succeed later.
+    /// The store is away or refuses to write; the same operation may succeed later. Where an
+    /// answer was lost it may also have happened, which repeating it finds out.
     #[error("the queue is not available: {0}")]
     Unavailable(String),
     /// The store holds something that this program does not understand.
@@ -96,7 +115,7 @@ pub enum QueueError {
     /// The queue has no such claimed job: a mistake in this program.
     #[error("job {0} is not claimed")]
     NotClaimed(JobId),
-    /// The queue cannot be used as configured.
+    /// The queue cannot be used as configured; the owner has to change something first.
     #[error("{0}")]
     Configuration(String),
 }

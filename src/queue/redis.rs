@@ -1,1 +1,232 @@
-//! (being written)
+//! The queue in Redis 5 or later, or what speaks its protocol: Streams with a consumer group, and one
+//! Lua script for every operation, which is what makes each of them atomic.
+//!
+//! The oldest unfinished job of each chat has an entry in a stream, the line. Claiming reads the
+//! next entry through a consumer group, so that it is pending in Redis until the job is finished;
+//! only then does the chat's next job get an entry. That is the order within a chat. There is one
+//! consumer: whoever opens the queue takes over what is pending, puts it before the line, and is the
+//! only one who may claim from then on.
+//!
+//! All keys of an account begin with `{stenogram:<account>}`, one hash tag, so that a cluster keeps
+//! them on one node. That node is spoken to directly: [`QueueError::Configuration`] says which one
+//! it is. `<id>` is a job id, `account:chat:message`.
+//!
+//! | key after `{stenogram:…}` | type   | what                                                          |
+//! |---------------------------|--------|---------------------------------------------------------------|
+//! |                           | hash   | `format`: [`FORMAT`]; `owner`: who may claim; `turn` and `claimed`: number and job of the last claim; `places`: the last place in the line; `unfinished`: how many jobs wait, run or are delayed |
+//! | `:job:<id>`               | hash   | a job that is not finished. `job`: it, as JSON; `state`: `waiting`, `claimed`, `delayed` or `dead`; `entry`: its stream entry, once it had one; `deliveries`; `attempts`; `outbox`: the answer's parts as JSON; `reason`: why it was put back or is dead |
+//! | `:chat:<chat>`            | list   | ids of the chat's unfinished jobs in the order they were added |
+//! | `:ready`                  | stream | the line, of the jobs that are first in their chat; field `id`, entry `<place>-0`. Group `stenogram`, consumer `worker`. Entries are deleted when the job leaves the line |
+//! | `:first`                  | zset   | ids of pending entries that nobody works on, by place: released, or claimed by a predecessor |
+//! | `:delayed`                | zset   | ids by when they are due, in milliseconds of Unix time        |
+//! | `:dead`                   | list   | ids of the dead letters, oldest first                         |
+//! | `:mark:<id>`              | string | how a finished job ended, as JSON; expires after the dedupe time |
+//! | `:check`                  | string | written to prove that writing works; expires                  |
+//!
+//! An operation whose answer was lost (a connection that broke, a time-out) is an error, although
+//! the script may have run; repeating it is harmless, see the promises of [`super`]. For `claim` that
+//! takes a number: a turn counts as taken only when its answer has arrived, and the script answers
+//! the same turn with the same job.
+
+mod connection;
+
+use std::sync::LazyLock;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use redis::Script;
+use serde_json::json;
+use tokio::sync::Mutex;
+
+use self::connection::Connection;
+use super::{Added, Claim, Claimed, Counts, DIED_TOO_OFTEN, Dead, MAX_DELIVERIES, Queue, QueueError};
+use crate::domain::{Job, JobId, Part};
+
+/// Changes with the meaning of the keys.
+const FORMAT: &str = "1";
+
+/// Largest time that is exact as a score, in milliseconds.
+const LAST_DUE: u64 = 1 << 53;
+
+macro_rules! script {
+    ($file:literal) => {
+        LazyLock::new(|| Script::new(concat!(include_str!("redis/lib.lua"), include_str!($file))))
+    };
+}
+
+static OPEN: LazyLock<Script> = script!("redis/open.lua");
+static ADD: LazyLock<Script> = script!("redis/add.lua");
+static CLAIM: LazyLock<Script> = script!("redis/claim.lua");
+static STORE_OUTBOX: LazyLock<Script> = script!("redis/store_outbox.lua");
+static FINISH: LazyLock<Script> = script!("redis/finish.lua");
+static RETRY: LazyLock<Script> = script!("redis/retry.lua");
+static RELEASE: LazyLock<Script> = script!("redis/release.lua");
+static BURY: LazyLock<Script> = script!("redis/bury.lua");
+static COUNTS: LazyLock<Script> = script!("redis/counts.lua");
+static DEAD: LazyLock<Script> = script!("redis/dead.lua");
+
+/// Which Redis, and how the queue in it behaves. Not `Debug`: the URL holds the password.
+#[derive(Clone)]
+pub struct RedisOptions {
+    /// `redis://[user][:password@]host[:port][/database]`
+    pub url: String,
+    /// Telegram's number of the logged-in user.
+    pub account: i64,
+    /// How long a finished job is remembered, so that the same message is not answered again.
+    pub dedupe_ttl: Duration,
+    /// How long a connection or an answer may take.
+    pub timeout: Duration,
+}
+
+/// The queue in Redis. It connects anew by itself; an operation fails while it cannot.
+pub struct RedisQueue {
+    connection: Connection,
+    /// The hash tag, and the key of the queue's own hash.
+    root: String,
+    dedupe_ttl: Duration,
+    owner: String,
+    /// The number of the next claim, held by the claim in progress.
+    turn: Mutex<u64>,
+}
+
+impl RedisQueue {
+    /// Connects and opens the account's queue. What the predecessor had claimed is handed out first;
+    /// a predecessor that still lives can claim no more.
+    ///
+    /// [`QueueError::Unavailable`] where trying again later makes sense: nobody listens, the server
+    /// is loading, read-only, or out of memory. [`QueueError::Configuration`] where it does not.
+    pub async fn connect(options: RedisOptions) -> Result<Self, QueueError> {
+        let connection = Connection::new(&options.url, options.timeout)?;
+        connection.ping().await?;
+        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let queue = Self {
+            connection,
+            root: format!("{{stenogram:{}}}", options.account),
+            dedupe_ttl: options.dedupe_ttl,
+            owner: format!("{}-{}", std::process::id(), started.as_nanos()),
+            turn: Mutex::new(1),
+        };
+        queue.run::<()>(&OPEN, &[&queue.owner, FORMAT]).await?;
+        Ok(queue)
+    }
+
+    /// How the server's settings endanger what the queue has promised to keep, one sentence each for
+    /// the owner, with the setting and the value it should have. Empty where all is well.
+    pub async fn durability_warnings(&self) -> Vec<String> {
+        self.connection.durability_warnings().await
+    }
+
+    async fn run<T: redis::FromRedisValue>(&self, script: &Script, args: &[&str]) -> Result<T, QueueError> {
+        let mut call = script.key(&self.root);
+        for arg in args {
+            call.arg(*arg);
+        }
+        self.connection.run(&call).await
+    }
+
+    /// Runs a script that says whether the job was one that it may change.
+    async fn change(&self, script: &Script, id: JobId, args: &[&str]) -> Result<(), QueueError> {
+        let id_text = id.to_string();
+        let args: Vec<&str> = std::iter::once(id_text.as_str()).chain(args.iter().copied()).collect();
+        if self.run(script, &args).await? { Ok(()) } else { Err(QueueError::NotClaimed(id)) }
+    }
+
+    async fn finish(&self, id: JobId, mark: serde_json::Value) -> Result<(), QueueError> {
+        // Redis takes no time of zero.
+        let life = self.dedupe_ttl.as_millis().clamp(1, LAST_DUE.into());
+        self.change(&FINISH, id, &[&mark.to_string(), &life.to_string()]).await
+    }
+}
+
+/// Milliseconds of Unix time.
+fn now() -> u64 {
+    millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+fn millis(duration: Duration) -> u64 {
+    duration.as_millis().try_into().unwrap_or(u64::MAX)
+}
+
+fn damaged(error: impl std::fmt::Display) -> QueueError {
+    QueueError::Damaged(format!("an entry in Redis cannot be read: {error}"))
+}
+
+/// What `claim.lua` returns.
+fn parse_claim(reply: &[Option<String>]) -> Result<Claimed, QueueError> {
+    match reply {
+        [due] => {
+            let due = due.as_ref().map(|due| due.parse().map_err(damaged)).transpose()?;
+            let time = |due| UNIX_EPOCH.checked_add(Duration::from_millis(due));
+            Ok(Claimed::Empty { next_due: due.and_then(time) })
+        }
+        [Some(job), Some(delivery), Some(attempts), outbox] => Ok(Claimed::Job(Box::new(Claim {
+            job: serde_json::from_str(job).map_err(damaged)?,
+            delivery: delivery.parse().map_err(damaged)?,
+            attempts: attempts.parse().map_err(damaged)?,
+            outbox: outbox.as_ref().map(|parts| serde_json::from_str(parts).map_err(damaged)).transpose()?,
+        }))),
+        _ => Err(damaged("fields of a job are missing")),
+    }
+}
+
+#[async_trait]
+impl Queue for RedisQueue {
+    async fn add(&self, job: &Job) -> Result<Added, QueueError> {
+        let text = serde_json::to_string(job).map_err(damaged)?;
+        let new: bool = self.run(&ADD, &[&job.id.to_string(), &text]).await?;
+        Ok(if new { Added::New } else { Added::Seen })
+    }
+
+    async fn claim(&self) -> Result<Claimed, QueueError> {
+        let mut turn = self.turn.lock().await;
+        let (number, most) = (turn.to_string(), MAX_DELIVERIES.to_string());
+        let args = [self.owner.as_str(), &number, &now().to_string(), &most, DIED_TOO_OFTEN];
+        let reply: Vec<Option<String>> = self.run(&CLAIM, &args).await?;
+        let claimed = parse_claim(&reply)?;
+        *turn += 1;
+        Ok(claimed)
+    }
+
+    async fn store_outbox(&self, id: JobId, parts: &[Part]) -> Result<(), QueueError> {
+        let parts = serde_json::to_string(parts).map_err(damaged)?;
+        self.change(&STORE_OUTBOX, id, &[&parts]).await
+    }
+
+    async fn done(&self, id: JobId, replies: &[i32]) -> Result<(), QueueError> {
+        self.finish(id, json!({ "answered": { "replies": replies } })).await
+    }
+
+    async fn reject(&self, id: JobId, reason: &str) -> Result<(), QueueError> {
+        self.finish(id, json!({ "rejected": { "reason": reason } })).await
+    }
+
+    async fn retry(&self, id: JobId, after: Duration, reason: &str) -> Result<(), QueueError> {
+        let due = now().saturating_add(millis(after)).min(LAST_DUE);
+        self.change(&RETRY, id, &[&due.to_string(), reason]).await
+    }
+
+    async fn release(&self, id: JobId) -> Result<(), QueueError> {
+        self.change(&RELEASE, id, &[]).await
+    }
+
+    async fn bury(&self, id: JobId, reason: &str) -> Result<(), QueueError> {
+        self.change(&BURY, id, &[reason]).await
+    }
+
+    async fn counts(&self) -> Result<Counts, QueueError> {
+        let (waiting, claimed, delayed, dead) = self.run(&COUNTS, &[]).await?;
+        Ok(Counts { waiting, claimed, delayed, dead })
+    }
+
+    async fn dead(&self) -> Result<Vec<Dead>, QueueError> {
+        let letters: Vec<(String, String)> = self.run(&DEAD, &[]).await?;
+        let letter = |(job, reason): (String, String)| {
+            Ok(Dead { job: serde_json::from_str(&job).map_err(damaged)?, reason })
+        };
+        letters.into_iter().map(letter).collect()
+    }
+
+    async fn check(&self) -> Result<(), QueueError> {
+        self.connection.check(&format!("{}:check", self.root)).await
+    }
+}

@@ -1,0 +1,73 @@
+-- What the scripts share: put in front of each of them. The keys are described in redis.rs.
+local root = KEYS[1]
+local ready, first = root .. ':ready', root .. ':first'
+local delayed, dead = root .. ':delayed', root .. ':dead'
+local group, consumer = 'stenogram', 'worker'
+
+local function job_key(id) return root .. ':job:' .. id end
+local function mark_key(id) return root .. ':mark:' .. id end
+local function chat_key(id) return root .. ':chat:' .. id:match('^[^:]*:([^:]*):') end
+
+local function state_of(id) return redis.call('HGET', job_key(id), 'state') end
+
+-- Redis that is out of memory refuses what may take more, unless the script has already written.
+-- With this in front, the jobs it holds can still be worked off, which is what frees its memory.
+local function even_without_memory() redis.call('HDEL', root, '-') end
+
+-- At the end of the line. The place is the stream's entry id, so that places can be compared.
+local function line_up(id)
+  local entry = redis.call('HINCRBY', root, 'places', 1) .. '-0'
+  redis.call('XADD', ready, entry, 'id', id)
+  redis.call('HSET', job_key(id), 'state', 'waiting', 'entry', entry)
+end
+
+-- In front of the line, at the place it had. The entry stays pending.
+local function put_first(id, entry)
+  redis.call('HSET', job_key(id), 'state', 'waiting')
+  redis.call('ZADD', first, entry:match('^%d+'), id)
+end
+
+local function leave_line(id)
+  local entry = redis.call('HGET', job_key(id), 'entry')
+  redis.call('XACK', ready, group, entry)
+  redis.call('XDEL', ready, entry)
+end
+
+-- The job is finished or dead; the next one of its chat stands in line.
+local function leave_chat(id)
+  leave_line(id)
+  local chat = chat_key(id)
+  redis.call('LREM', chat, 1, id)
+  local next = redis.call('LINDEX', chat, 0)
+  if next then line_up(next) end
+  redis.call('HINCRBY', root, 'unfinished', -1)
+end
+
+local function bury(id, reason)
+  leave_chat(id)
+  redis.call('HSET', job_key(id), 'state', 'dead', 'reason', reason)
+  redis.call('RPUSH', dead, id)
+end
+
+-- Makes `owner` the one who may claim; what anybody else had claimed goes before the line.
+local function open(owner)
+  even_without_memory()
+  redis.call('HDEL', root, 'turn', 'claimed')
+  redis.call('HSET', root, 'owner', owner)
+  redis.pcall('XGROUP', 'CREATE', ready, group, '0', 'MKSTREAM') -- may exist
+  local from = '-'
+  while true do
+    local page = redis.call('XPENDING', ready, group, from, '+', 1000)
+    for _, pending in ipairs(page) do
+      local entry = pending[1]
+      local found = redis.call('XRANGE', ready, entry, entry)[1]
+      if found then
+        put_first(found[2][2], entry)
+      else
+        redis.call('XACK', ready, group, entry)
+      end
+      from = '(' .. entry
+    end
+    if #page < 1000 then return end
+  end
+end

@@ -1,0 +1,121 @@
+//! What the suite needs of a backend, and the jobs it works with.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use stenogram::domain::{Job, JobId, Part, Peer, PeerKind, RecordingKind};
+use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
+use stenogram::queue::redis::{RedisOptions, RedisQueue};
+use stenogram::queue::{Claim, Claimed, Queue, QueueError};
+
+use crate::redis_server::{DURABLE, Folder, RedisServer};
+
+pub const ACCOUNT: i64 = 1000;
+pub const LONG: Duration = Duration::from_secs(3600);
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A place for a queue that outlives the queue itself.
+pub trait Backend {
+    fn new() -> Self;
+    /// Opens the queue as a new process would; to drop what it returns is a crash.
+    async fn open_with(&self, dedupe_ttl: Duration) -> Box<dyn Queue>;
+
+    async fn open(&self) -> Box<dyn Queue> {
+        self.open_with(LONG).await
+    }
+
+    /// Crashes `queue` and opens it anew.
+    async fn reopen(&self, queue: Box<dyn Queue>) -> Box<dyn Queue> {
+        drop(queue);
+        self.open().await
+    }
+}
+
+pub struct OnFile(pub Folder);
+
+impl OnFile {
+    pub fn path(&self) -> PathBuf {
+        self.0.path().join("state/queue.redb")
+    }
+}
+
+impl Backend for OnFile {
+    fn new() -> Self {
+        Self(Folder::new("queue"))
+    }
+
+    async fn open_with(&self, dedupe_ttl: Duration) -> Box<dyn Queue> {
+        let options = EmbeddedOptions { dedupe_ttl };
+        // A claim whose future was dropped may be at work still and hold the file for a moment.
+        let opened = until(async || match Embedded::open(self.path(), options.clone()).await {
+            Err(QueueError::Configuration(why)) if why.contains("in use") => None,
+            opened => Some(opened),
+        });
+        Box::new(opened.await.expect("open the file"))
+    }
+}
+
+pub struct InRedis(pub RedisServer);
+
+impl Backend for InRedis {
+    fn new() -> Self {
+        Self(RedisServer::start(DURABLE))
+    }
+
+    async fn open_with(&self, dedupe_ttl: Duration) -> Box<dyn Queue> {
+        let options = RedisOptions { dedupe_ttl, ..options(self.0.url()) };
+        Box::new(RedisQueue::connect(options).await.expect("connect to Redis"))
+    }
+}
+
+pub fn options(url: String) -> RedisOptions {
+    RedisOptions { url, account: ACCOUNT, dedupe_ttl: LONG, timeout: Duration::from_secs(5) }
+}
+
+pub fn id(chat: i64, message: i32) -> JobId {
+    JobId { account: ACCOUNT, chat, message }
+}
+
+pub fn job(chat: i64, message: i32) -> Job {
+    Job {
+        id: id(chat, message),
+        peer: Peer { kind: PeerKind::User, id: chat.saturating_abs(), access_hash: i64::MIN + 1 },
+        kind: RecordingKind::Voice,
+        outgoing: message % 2 == 0,
+        date: 1_800_000_000,
+        duration: 3,
+        size: u64::MAX,
+    }
+}
+
+pub fn parts(text: &str) -> Vec<Part> {
+    vec![Part { text: text.into(), folded: false }, Part { text: "«два»\0\n".into(), folded: true }]
+}
+
+/// Claims, and there has to be a job.
+pub async fn claim(queue: &dyn Queue) -> Claim {
+    match queue.claim().await.expect("claim") {
+        Claimed::Job(claim) => *claim,
+        Claimed::Empty { next_due } => panic!("nothing to claim, next due {next_due:?}"),
+    }
+}
+
+pub async fn claim_id(queue: &dyn Queue) -> JobId {
+    claim(queue).await.job.id
+}
+
+pub async fn is_empty(queue: &dyn Queue) -> bool {
+    matches!(queue.claim().await.expect("claim"), Claimed::Empty { .. })
+}
+
+/// Asks until there is an answer.
+pub async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "the condition never came true");
+        tokio::time::sleep(Duration::from_millis(2)).await; // between two looks at it
+    }
+}

@@ -1,0 +1,464 @@
+//! One suite for both backends: every promise of `stenogram::queue`.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant, SystemTime};
+
+use stenogram::domain::JobId;
+use stenogram::queue::{Added, Claimed, Counts, Dead, MAX_DELIVERIES, Queue, QueueError};
+
+use crate::backend::{Backend, InRedis, LONG, OnFile, claim, claim_id, id, is_empty, job, parts, until};
+
+macro_rules! suite {
+    ($($test:ident)*) => {
+        mod embedded {
+            use super::*;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() { super::$test(OnFile::new()).await })*
+        }
+        mod redis {
+            use super::*;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() { super::$test(InRedis::new()).await })*
+        }
+    };
+}
+
+suite! {
+    a_claim_is_the_job_that_was_added
+    a_known_job_is_not_added_again
+    one_of_many_adds_is_new
+    a_crash_loses_nothing_at_any_point
+    every_job_is_claimed_once_and_in_its_chats_order
+    chats_take_turns
+    a_finished_job_is_forgotten_after_the_dedupe_time
+    a_retried_job_waits_for_its_time
+    the_fourth_delivery_goes_to_the_dead_letters
+    a_retry_forgets_the_deliveries
+    a_released_job_was_never_claimed
+    recovered_jobs_come_first
+    repeating_is_harmless
+    only_a_claimed_job_can_be_changed
+    a_dropped_claim_is_not_lost
+    counts_follow_the_jobs
+    extremes_pass_unharmed
+    an_idle_queue_can_be_checked
+    the_queue_costs_little
+}
+
+async fn a_claim_is_the_job_that_was_added(backend: impl Backend) {
+    let queue = backend.open().await;
+    assert_eq!(queue.claim().await.unwrap(), Claimed::Empty { next_due: None });
+    assert_eq!(queue.add(&job(1, 1)).await.unwrap(), Added::New);
+    let claim = claim(&*queue).await;
+    assert_eq!(claim.job, job(1, 1));
+    assert_eq!((claim.delivery, claim.attempts, claim.outbox), (1, 0, None));
+    assert!(is_empty(&*queue).await);
+}
+
+async fn a_known_job_is_not_added_again(backend: impl Backend) {
+    let queue = backend.open().await;
+    let job = job(1, 1);
+    let seen = async || assert_eq!(queue.add(&job).await.unwrap(), Added::Seen);
+    queue.add(&job).await.unwrap();
+    seen().await;
+    claim(&*queue).await;
+    seen().await;
+    queue.retry(job.id, Duration::ZERO, "").await.unwrap();
+    seen().await;
+    claim(&*queue).await;
+    queue.done(job.id, &[7]).await.unwrap();
+    seen().await;
+
+    let buried = crate::backend::job(1, 2);
+    queue.add(&buried).await.unwrap();
+    claim(&*queue).await;
+    queue.bury(buried.id, "").await.unwrap();
+    assert_eq!(queue.add(&buried).await.unwrap(), Added::Seen);
+    assert!(is_empty(&*queue).await);
+}
+
+async fn one_of_many_adds_is_new(backend: impl Backend) {
+    let queue: Arc<dyn Queue> = backend.open().await.into();
+    for message in 1..=5 {
+        let adds: Vec<_> = (0..16)
+            .map(|_| {
+                let queue = Arc::clone(&queue);
+                tokio::spawn(async move { queue.add(&job(1, message)).await.unwrap() })
+            })
+            .collect();
+        let mut new = 0;
+        for add in adds {
+            new += usize::from(add.await.unwrap() == Added::New);
+        }
+        assert_eq!(new, 1);
+    }
+    assert_eq!(queue.counts().await.unwrap().waiting, 5);
+}
+
+async fn a_crash_loses_nothing_at_any_point(backend: impl Backend) {
+    let job = job(1, 1);
+    let mut queue = backend.open().await;
+    queue.add(&job).await.unwrap();
+    queue = backend.reopen(queue).await;
+    assert_eq!(claim(&*queue).await.delivery, 1);
+
+    queue = backend.reopen(queue).await;
+    assert_eq!(claim(&*queue).await.delivery, 2);
+    queue.store_outbox(job.id, &parts("один")).await.unwrap();
+
+    queue = backend.reopen(queue).await;
+    let recovered = claim(&*queue).await;
+    assert_eq!((recovered.delivery, recovered.outbox), (3, Some(parts("один"))));
+    queue.retry(job.id, Duration::ZERO, "").await.unwrap();
+
+    queue = backend.reopen(queue).await;
+    let retried = claim(&*queue).await;
+    assert_eq!((retried.delivery, retried.attempts, retried.outbox), (1, 1, Some(parts("один"))));
+    queue.release(job.id).await.unwrap();
+
+    queue = backend.reopen(queue).await;
+    assert_eq!(claim(&*queue).await.delivery, 1);
+    queue.retry(job.id, LONG, "").await.unwrap();
+
+    queue = backend.reopen(queue).await;
+    assert!(is_empty(&*queue).await);
+    assert_eq!(queue.counts().await.unwrap().delayed, 1);
+
+    queue.add(&crate::backend::job(2, 1)).await.unwrap();
+    claim(&*queue).await;
+    queue.done(id(2, 1), &[5]).await.unwrap();
+    queue = backend.reopen(queue).await;
+    assert_eq!(queue.add(&crate::backend::job(2, 1)).await.unwrap(), Added::Seen);
+
+    queue.add(&crate::backend::job(2, 2)).await.unwrap();
+    claim(&*queue).await;
+    queue.reject(id(2, 2), "too long").await.unwrap();
+    queue = backend.reopen(queue).await;
+    assert_eq!(queue.add(&crate::backend::job(2, 2)).await.unwrap(), Added::Seen);
+
+    queue.add(&crate::backend::job(2, 3)).await.unwrap();
+    claim(&*queue).await;
+    queue.bury(id(2, 3), "hopeless").await.unwrap();
+    queue = backend.reopen(queue).await;
+    let buried = Dead { job: crate::backend::job(2, 3), reason: "hopeless".into() };
+    assert_eq!(queue.dead().await.unwrap(), [buried]);
+    assert!(is_empty(&*queue).await);
+    assert_eq!(queue.counts().await.unwrap(), Counts { delayed: 1, dead: 1, ..Counts::default() });
+}
+
+async fn every_job_is_claimed_once_and_in_its_chats_order(backend: impl Backend) {
+    const CHATS: i64 = 20;
+    const MESSAGES: i32 = 12;
+    let queue = backend.open().await;
+    for message in 1..=MESSAGES {
+        for chat in 1..=CHATS {
+            queue.add(&job(chat, message)).await.unwrap();
+        }
+    }
+    let mut last: HashMap<i64, i32> = HashMap::new();
+    let mut seen = HashSet::new();
+    let mut running: Vec<JobId> = Vec::new();
+    while seen.len() < (CHATS * i64::from(MESSAGES)) as usize {
+        // Up to five at a time, which finish out of order.
+        while running.len() < 5
+            && let Claimed::Job(claim) = queue.claim().await.unwrap()
+        {
+            let id = claim.job.id;
+            assert!(seen.insert(id), "{id} twice");
+            assert_eq!(last.insert(id.chat, id.message).unwrap_or(0) + 1, id.message, "{id} out of order");
+            assert!(running.iter().all(|other| other.chat != id.chat), "{id} too early");
+            running.push(id);
+        }
+        let done = running.swap_remove(seen.len() % running.len());
+        queue.done(done, &[]).await.unwrap();
+    }
+    for id in running {
+        queue.done(id, &[]).await.unwrap();
+    }
+    assert_eq!(queue.counts().await.unwrap(), Counts::default());
+}
+
+async fn chats_take_turns(backend: impl Backend) {
+    let mut queue = backend.open().await;
+    for (chat, message) in [(1, 1), (1, 2), (1, 3), (2, 1), (3, 1), (2, 2)] {
+        queue.add(&job(chat, message)).await.unwrap();
+    }
+    for expected in [(1, 1), (2, 1), (3, 1), (1, 2), (2, 2), (1, 3)] {
+        let id = claim_id(&*queue).await;
+        assert_eq!((id.chat, id.message), expected);
+        queue.done(id, &[]).await.unwrap();
+        queue = backend.reopen(queue).await;
+    }
+}
+
+async fn a_finished_job_is_forgotten_after_the_dedupe_time(backend: impl Backend) {
+    let queue = backend.open_with(Duration::from_millis(300)).await;
+    for message in [1, 2] {
+        queue.add(&job(1, message)).await.unwrap();
+        let id = claim_id(&*queue).await;
+        let finished = Instant::now();
+        match message {
+            1 => queue.done(id, &[1]).await.unwrap(),
+            _ => queue.reject(id, "").await.unwrap(),
+        }
+        until(async || (queue.add(&job(1, message)).await.unwrap() == Added::New).then_some(())).await;
+        assert!(finished.elapsed() >= Duration::from_millis(299), "forgotten too early");
+        assert_eq!(claim_id(&*queue).await, id);
+        queue.done(id, &[1]).await.unwrap();
+    }
+}
+
+async fn a_retried_job_waits_for_its_time(backend: impl Backend) {
+    let queue = backend.open().await;
+    for (chat, message) in [(1, 1), (1, 2), (2, 1)] {
+        queue.add(&job(chat, message)).await.unwrap();
+    }
+    assert_eq!(claim_id(&*queue).await, id(1, 1));
+    let retried = SystemTime::now();
+    queue.retry(id(1, 1), Duration::from_millis(400), "no connection").await.unwrap();
+
+    // Other chats go on; the later job of the same chat waits.
+    assert_eq!(claim_id(&*queue).await, id(2, 1));
+    let Claimed::Empty { next_due: Some(due) } = queue.claim().await.unwrap() else {
+        panic!("claimed a delayed job or one behind it")
+    };
+    let delay = due.duration_since(retried).unwrap();
+    assert!((399..1000).contains(&delay.as_millis()), "due in {delay:?}");
+
+    let claim = until(async || match queue.claim().await.unwrap() {
+        Claimed::Job(claim) => Some(claim),
+        Claimed::Empty { .. } => None,
+    })
+    .await;
+    assert!(SystemTime::now() >= due, "claimed too early");
+    assert_eq!((claim.job.id, claim.attempts, claim.delivery), (id(1, 1), 1, 1));
+    queue.done(id(1, 1), &[]).await.unwrap();
+    assert_eq!(claim_id(&*queue).await, id(1, 2));
+}
+
+async fn the_fourth_delivery_goes_to_the_dead_letters(backend: impl Backend) {
+    let mut queue = backend.open().await;
+    for (chat, message) in [(1, 1), (1, 2), (2, 1)] {
+        queue.add(&job(chat, message)).await.unwrap();
+    }
+    for delivery in 1..=MAX_DELIVERIES {
+        let claim = claim(&*queue).await;
+        assert_eq!((claim.job.id, claim.delivery), (id(1, 1), delivery));
+        queue = backend.reopen(queue).await;
+    }
+    assert_eq!(claim_id(&*queue).await, id(2, 1));
+    let dead = queue.dead().await.unwrap();
+    assert_eq!(dead.len(), 1);
+    assert_eq!(dead[0].job, job(1, 1));
+    assert!(dead[0].reason.contains("died"), "{}", dead[0].reason);
+    assert_eq!(claim_id(&*queue).await, id(1, 2));
+}
+
+async fn a_retry_forgets_the_deliveries(backend: impl Backend) {
+    let mut queue = backend.open().await;
+    queue.add(&job(1, 1)).await.unwrap();
+    for attempts in 0..3 {
+        for delivery in 1..=MAX_DELIVERIES {
+            let claim = claim(&*queue).await;
+            assert_eq!((claim.delivery, claim.attempts), (delivery, attempts));
+            if delivery < MAX_DELIVERIES {
+                queue = backend.reopen(queue).await;
+            }
+        }
+        queue.retry(id(1, 1), Duration::ZERO, "again").await.unwrap();
+    }
+    assert_eq!(queue.counts().await.unwrap().dead, 0);
+}
+
+async fn a_released_job_was_never_claimed(backend: impl Backend) {
+    let mut queue = backend.open().await;
+    for chat in 1..=3 {
+        queue.add(&job(chat, 1)).await.unwrap();
+    }
+    for _ in 0..=MAX_DELIVERIES {
+        let (first, second) = (claim(&*queue).await, claim(&*queue).await);
+        assert_eq!((first.job.id, first.delivery), (id(1, 1), 1));
+        assert_eq!((second.job.id, second.delivery), (id(2, 1), 1));
+        queue.release(second.job.id).await.unwrap();
+        queue.release(first.job.id).await.unwrap();
+        assert_eq!(queue.counts().await.unwrap(), Counts { waiting: 3, ..Counts::default() });
+        queue = backend.reopen(queue).await;
+    }
+}
+
+async fn recovered_jobs_come_first(backend: impl Backend) {
+    let queue = backend.open().await;
+    for chat in 1..=4 {
+        queue.add(&job(chat, 1)).await.unwrap();
+    }
+    let before = [claim_id(&*queue).await, claim_id(&*queue).await, claim_id(&*queue).await];
+    queue.done(before[1], &[]).await.unwrap();
+    let queue = backend.reopen(queue).await;
+    for expected in [before[0], before[2], id(4, 1)] {
+        assert_eq!(claim_id(&*queue).await, expected);
+    }
+}
+
+async fn repeating_is_harmless(backend: impl Backend) {
+    let queue = backend.open().await;
+    for chat in 1..=5 {
+        queue.add(&job(chat, 1)).await.unwrap();
+        claim(&*queue).await;
+    }
+    for _ in 0..3 {
+        queue.store_outbox(id(1, 1), &parts("x")).await.unwrap();
+    }
+    for _ in 0..3 {
+        queue.done(id(1, 1), &[1]).await.unwrap();
+        queue.reject(id(2, 1), "").await.unwrap();
+        queue.bury(id(3, 1), "first").await.unwrap();
+        queue.retry(id(4, 1), LONG, "").await.unwrap();
+        queue.release(id(5, 1)).await.unwrap();
+    }
+    assert_eq!(queue.counts().await.unwrap(), Counts { waiting: 1, claimed: 0, delayed: 1, dead: 1 });
+    assert_eq!(claim(&*queue).await.delivery, 1);
+
+    // A retry repeated when its time has come already.
+    queue.retry(id(5, 1), Duration::ZERO, "").await.unwrap();
+    let again = claim(&*queue).await;
+    queue.release(again.job.id).await.unwrap();
+    queue.retry(id(5, 1), LONG, "").await.unwrap();
+    assert_eq!(claim(&*queue).await.attempts, 1);
+}
+
+async fn only_a_claimed_job_can_be_changed(backend: impl Backend) {
+    let queue = backend.open().await;
+    let refused = async |id: JobId, released: bool| {
+        let results = [
+            queue.store_outbox(id, &parts("x")).await,
+            queue.done(id, &[1]).await,
+            queue.reject(id, "").await,
+            queue.retry(id, LONG, "").await,
+            queue.bury(id, "").await,
+        ];
+        for result in results {
+            assert!(matches!(result, Err(QueueError::NotClaimed(other)) if other == id), "{result:?}");
+        }
+        assert_eq!(queue.release(id).await.is_ok(), released);
+    };
+    refused(id(1, 1), false).await;
+    queue.add(&job(1, 1)).await.unwrap();
+    queue.add(&job(1, 2)).await.unwrap();
+    refused(id(1, 1), true).await;
+    refused(id(1, 2), true).await;
+    assert_eq!(queue.counts().await.unwrap(), Counts { waiting: 2, ..Counts::default() });
+
+    claim(&*queue).await;
+    queue.bury(id(1, 1), "").await.unwrap();
+    assert!(matches!(queue.done(id(1, 1), &[]).await, Err(QueueError::NotClaimed(_))));
+    assert!(matches!(queue.release(id(1, 1)).await, Err(QueueError::NotClaimed(_))));
+    claim(&*queue).await;
+    queue.done(id(1, 2), &[]).await.unwrap();
+    assert!(matches!(queue.store_outbox(id(1, 2), &[]).await, Err(QueueError::NotClaimed(_))));
+    assert!(matches!(queue.retry(id(1, 2), LONG, "").await, Err(QueueError::NotClaimed(_))));
+}
+
+async fn a_dropped_claim_is_not_lost(backend: impl Backend) {
+    let queue = backend.open().await;
+    for chat in 1..=20 {
+        queue.add(&job(chat, 1)).await.unwrap();
+        // Polled once, so that it is under way, and given up.
+        let mut given_up = queue.claim();
+        let started = given_up.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        if let std::task::Poll::Ready(claimed) = started {
+            assert!(matches!(claimed.unwrap(), Claimed::Job(_)));
+            continue;
+        }
+        drop(given_up);
+        let claim = claim(&*queue).await;
+        assert_eq!((claim.job.id, claim.delivery), (id(chat, 1), 1));
+    }
+    assert_eq!(queue.counts().await.unwrap(), Counts { claimed: 20, ..Counts::default() });
+}
+
+async fn counts_follow_the_jobs(backend: impl Backend) {
+    let mut queue = backend.open().await;
+    for (chat, message) in [(1, 1), (1, 2), (2, 1), (3, 1), (4, 1)] {
+        queue.add(&job(chat, message)).await.unwrap();
+    }
+    let is = async |queue: &dyn Queue, waiting, claimed, delayed, dead| {
+        let counts = queue.counts().await.unwrap();
+        assert_eq!(counts, Counts { waiting, claimed, delayed, dead });
+    };
+    is(&*queue, 5, 0, 0, 0).await;
+    for _ in 0..4 {
+        claim(&*queue).await;
+    }
+    is(&*queue, 1, 4, 0, 0).await;
+    queue.retry(id(2, 1), LONG, "").await.unwrap();
+    queue.bury(id(3, 1), "").await.unwrap();
+    is(&*queue, 1, 2, 1, 1).await;
+    queue.release(id(4, 1)).await.unwrap();
+    is(&*queue, 2, 1, 1, 1).await;
+    queue = backend.reopen(queue).await;
+    is(&*queue, 3, 0, 1, 1).await;
+    claim(&*queue).await;
+    queue.done(id(1, 1), &[]).await.unwrap();
+    is(&*queue, 2, 0, 1, 1).await;
+}
+
+async fn extremes_pass_unharmed(backend: impl Backend) {
+    let mut queue = backend.open().await;
+    for (chat, message) in [(i64::MIN, i32::MIN), (i64::MAX, i32::MAX), (0, 0)] {
+        queue.add(&job(chat, message)).await.unwrap();
+    }
+    let long = parts(&"ы\u{1F399}\"\\".repeat(100_000));
+    for (chat, message) in [(i64::MIN, i32::MIN), (i64::MAX, i32::MAX), (0, 0)] {
+        assert_eq!(claim(&*queue).await.job, job(chat, message));
+        queue.store_outbox(id(chat, message), &long).await.unwrap();
+    }
+    queue = backend.reopen(queue).await;
+    assert_eq!(claim(&*queue).await.outbox, Some(long));
+    queue.store_outbox(id(i64::MIN, i32::MIN), &[]).await.unwrap();
+    queue.retry(id(i64::MIN, i32::MIN), Duration::MAX, "never").await.unwrap();
+    assert_eq!(claim_id(&*queue).await, id(i64::MAX, i32::MAX));
+    queue.done(id(i64::MAX, i32::MAX), &[i32::MIN, i32::MAX]).await.unwrap();
+    assert_eq!(claim_id(&*queue).await, id(0, 0));
+    assert!(is_empty(&*queue).await);
+}
+
+async fn an_idle_queue_can_be_checked(backend: impl Backend) {
+    let queue = backend.open().await;
+    queue.check().await.unwrap();
+    queue.check().await.unwrap();
+}
+
+/// The time from update to reply less recognition is to be below 50 ms; the queue is a part of it.
+async fn the_queue_costs_little<B: Backend>(backend: B) {
+    const ROUNDS: i32 = 200;
+    let queue = backend.open().await;
+    let outbox = parts(&"слово ".repeat(100));
+    let mut times: [Vec<Duration>; 4] = Default::default();
+    for message in 0..ROUNDS {
+        let mut started = Instant::now();
+        let mut lap = |time: &mut Vec<Duration>| {
+            time.push(started.elapsed());
+            started = Instant::now();
+        };
+        queue.add(&job(1, message)).await.unwrap();
+        lap(&mut times[0]);
+        let id = claim_id(&*queue).await;
+        lap(&mut times[1]);
+        queue.store_outbox(id, &outbox).await.unwrap();
+        lap(&mut times[2]);
+        queue.done(id, &[message]).await.unwrap();
+        lap(&mut times[3]);
+    }
+    let medians = times.map(|mut time| {
+        time.sort();
+        time[time.len() / 2]
+    });
+    let [add, claim, store, done] = medians;
+    println!(
+        "{}: add {add:.2?}, claim {claim:.2?}, store_outbox {store:.2?}, done {done:.2?}",
+        std::any::type_name::<B>()
+    );
+    assert!(medians.iter().sum::<Duration>() < Duration::from_millis(50), "{medians:?}");
+}

@@ -1,0 +1,300 @@
+//! What is particular to the queue in a file: its modes, its lock, SIGKILL, damage, a full disk.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use redb::{ReadableDatabase, ReadableTableMetadata, TableDefinition};
+use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
+use stenogram::queue::{Added, Counts, Queue, QueueError};
+
+use crate::backend::{Backend, LONG, OnFile, claim, claim_id, id, is_empty, job, parts};
+
+/// Tells the test binary, started again by itself, which file to work on.
+const CHILD: &str = "QUEUE_TEST_CHILD";
+
+async fn open(path: &Path) -> Result<Embedded, QueueError> {
+    Embedded::open(path, EmbeddedOptions { dedupe_ttl: LONG }).await
+}
+
+async fn error(path: &Path) -> QueueError {
+    open(path).await.expect_err("opened")
+}
+
+#[tokio::test]
+async fn only_the_owner_can_read_it() {
+    let place = OnFile::new();
+    drop(place.open().await);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&place.path()), 0o600);
+    assert_eq!(mode(place.path().parent().unwrap()), 0o700);
+
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o644)).unwrap();
+    drop(place.open().await);
+    assert_eq!(mode(&place.path()), 0o600);
+}
+
+#[tokio::test]
+async fn a_second_process_is_refused() {
+    let place = OnFile::new();
+    let queue = place.open().await;
+    queue.add(&job(1, 1)).await.unwrap();
+    match error(&place.path()).await {
+        QueueError::Configuration(why) => assert!(why.contains("stop the other"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    // From another process too.
+    let mut child = child("refused_child", &place.path()).spawn().unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(claim_id(&*queue).await, id(1, 1));
+    drop(queue);
+    open(&place.path()).await.unwrap();
+}
+
+#[tokio::test]
+async fn refused_child() {
+    let Some(path) = std::env::var_os(CHILD) else { return };
+    assert!(matches!(error(Path::new(&path)).await, QueueError::Configuration(_)));
+}
+
+#[tokio::test]
+async fn what_is_no_queue_is_named_as_such() {
+    let place = OnFile::new();
+    drop(place.open().await);
+    for content in [b"hello".to_vec(), vec![0; 100_000], b"redb".repeat(50_000)] {
+        fs::write(place.path(), content).unwrap();
+        match error(&place.path()).await {
+            QueueError::Damaged(why) => {
+                assert!(why.contains(&place.path().display().to_string()), "{why}");
+                assert!(why.contains("move it away"), "{why}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let folder = place.path().parent().unwrap().to_owned();
+    assert!(matches!(error(&folder).await, QueueError::Configuration(_)));
+    assert!(matches!(error(&place.path().join("below a file")).await, QueueError::Configuration(_)));
+}
+
+/// A file cut short or with bytes changed is refused, or it is sound; nothing panics or hangs.
+#[tokio::test]
+async fn a_damaged_file_is_an_error() {
+    let place = OnFile::new();
+    let queue = place.open().await;
+    for chat in 1..=50 {
+        queue.add(&job(chat, 1)).await.unwrap();
+        claim(&*queue).await;
+        queue.store_outbox(id(chat, 1), &parts(&"word ".repeat(500))).await.unwrap();
+    }
+    drop(queue);
+    let sound = fs::read(place.path()).unwrap();
+    let mut refused = 0;
+    for part in 1..20 {
+        fs::write(place.path(), &sound[..sound.len() * part / 20]).unwrap();
+        match open(&place.path()).await {
+            Ok(queue) => assert_eq!(queue.counts().await.unwrap().waiting, 50),
+            Err(QueueError::Damaged(_)) => refused += 1,
+            Err(other) => panic!("cut to {part}/20: {other:?}"),
+        }
+    }
+    assert!(refused > 10, "only {refused} of 19 were refused");
+    for at in (0..sound.len()).step_by(sound.len() / 40) {
+        let mut damaged = sound.clone();
+        let end = (at + 64).min(damaged.len());
+        damaged[at..end].iter_mut().for_each(|byte| *byte ^= 0x5a);
+        fs::write(place.path(), &damaged).unwrap();
+        match open(&place.path()).await {
+            Ok(queue) => {
+                let _ = queue.claim().await;
+                let _ = queue.add(&job(1, 2)).await;
+            }
+            Err(QueueError::Damaged(_) | QueueError::Configuration(_)) => {}
+            Err(other) => panic!("changed at {at}: {other:?}"),
+        }
+    }
+}
+
+/// The copy of an open file is what a power cut leaves. It holds all that was acknowledged.
+#[tokio::test]
+async fn the_image_of_a_power_cut_is_whole() {
+    let (place, image) = (OnFile::new(), OnFile::new());
+    drop(image.open().await);
+    let queue = place.open().await;
+    for chat in 1..=50 {
+        queue.add(&job(chat, 1)).await.unwrap();
+        fs::copy(place.path(), image.path()).unwrap();
+        let counts = image.open().await.counts().await.unwrap();
+        assert_eq!(counts, Counts { waiting: chat as u64, ..Counts::default() });
+    }
+}
+
+#[tokio::test]
+async fn ended_marks_leave_the_file() {
+    const MARKS: TableDefinition<(i64, i64, i32), (u64, &[u8])> = TableDefinition::new("marks");
+    let place = OnFile::new();
+    let queue = place.open_with(Duration::from_millis(1)).await;
+    for message in 0..200 {
+        queue.add(&job(1, message)).await.unwrap();
+        claim(&*queue).await;
+        queue.done(id(1, message), &[message]).await.unwrap();
+    }
+    drop(queue);
+    let database = redb::Database::open(place.path()).unwrap();
+    let marks = database.begin_read().unwrap().open_table(MARKS).unwrap().len().unwrap();
+    assert!(marks < 20, "{marks} marks are left");
+}
+
+/// The test binary started again to run one of its tests on the file.
+fn child(test: &str, path: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", &format!("embedded::{test}"), "--nocapture"]).env(CHILD, path);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+}
+
+#[tokio::test]
+async fn sigkill_loses_nothing_that_was_acknowledged() {
+    const KILLS: u32 = 10;
+    let place = OnFile::new();
+    let mut added = Vec::new();
+    let mut done = Vec::new();
+    for kill in 0..KILLS {
+        let mut child = child("working_child", &place.path()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut acknowledged = 0;
+        while acknowledged < 20 + kill * 7 {
+            acknowledged += u32::from(note(&lines.next().unwrap().unwrap(), &mut added, &mut done));
+        }
+        child.kill().unwrap();
+        for line in lines {
+            note(&line.unwrap(), &mut added, &mut done);
+        }
+        child.wait().unwrap();
+    }
+    assert!(done.len() > 50);
+    let queue = place.open().await;
+    for &message in &added {
+        assert_eq!(queue.add(&job(1, message)).await.unwrap(), Added::Seen, "{message} is lost");
+    }
+    // What is left is what was not acknowledged as done, but for one whose answer a kill cut off.
+    let mut left = Vec::new();
+    while let stenogram::queue::Claimed::Job(claim) = queue.claim().await.unwrap() {
+        left.push(claim.job.id.message);
+        queue.done(claim.job.id, &[]).await.unwrap();
+    }
+    assert!(left.iter().all(|message| !done.contains(message)), "done twice");
+    let missing = added.iter().filter(|message| !done.contains(message) && !left.contains(message));
+    let dead = queue.counts().await.unwrap().dead as usize;
+    assert!(missing.count() <= KILLS as usize + dead);
+}
+
+/// Takes one line of the working child; false for the test harness's own.
+fn note(line: &str, added: &mut Vec<i32>, done: &mut Vec<i32>) -> bool {
+    let Some((what, message)) = line.split_once(' ') else { return false };
+    let Ok(message) = message.parse() else { return false };
+    match what {
+        "added" => added.push(message),
+        "done" => done.push(message),
+        _ => return false,
+    }
+    true
+}
+
+/// Adds jobs and finishes most of them, saying what was acknowledged, until it is killed.
+#[tokio::test]
+async fn working_child() {
+    let Some(path) = std::env::var_os(CHILD) else { return };
+    let queue = open(Path::new(&path)).await.unwrap();
+    let mut message = (std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() % 1_000_000_000) as i32 * 2;
+    loop {
+        for _ in 0..3 {
+            message += 1;
+            if queue.add(&job(1, message)).await.unwrap() == Added::New {
+                println!("added {message}");
+            }
+        }
+        for _ in 0..2 {
+            let id = claim_id(&queue).await;
+            queue.store_outbox(id, &parts("x")).await.unwrap();
+            queue.done(id, &[1]).await.unwrap();
+            println!("done {}", id.message);
+        }
+    }
+}
+
+/// A limit on the file's size is the full disk that needs no root.
+#[tokio::test]
+async fn a_full_disk_is_unavailable_until_there_is_room() {
+    let place = OnFile::new();
+    let child = child("child_on_a_small_disk", &place.path());
+    // The limit is soft, in units of 512 bytes; the signal that comes with it is ignored, as the
+    // error is what a full disk gives.
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "trap '' XFSZ; ulimit -S -f 1000; exec \"$0\" \"$@\""]);
+    limited.arg(child.get_program()).args(child.get_args()).env(CHILD, place.path());
+    let mut child = limited.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    expect_line(&mut child, &mut output, "full");
+    let lifted = Command::new("prlimit")
+        .args(["--pid", &child.id().to_string(), "--fsize=unlimited:unlimited"])
+        .status()
+        .unwrap();
+    assert!(lifted.success());
+    child.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    expect_line(&mut child, &mut output, "works");
+    output.read_to_end(&mut Vec::new()).unwrap();
+    assert!(child.wait().unwrap().success());
+
+    let queue = place.open().await;
+    assert_eq!(queue.counts().await.unwrap(), Counts { waiting: 1, ..Counts::default() });
+    assert_eq!(claim_id(&*queue).await, id(2, 1));
+}
+
+fn expect_line(child: &mut Child, output: &mut impl BufRead, expected: &str) {
+    for line in output.lines() {
+        if line.unwrap() == expected {
+            return;
+        }
+    }
+    panic!("the child ended without saying {expected:?}: {:?}", child.wait());
+}
+
+#[tokio::test]
+async fn child_on_a_small_disk() {
+    let Some(path) = std::env::var_os(CHILD) else { return };
+    let queue = open(Path::new(&path)).await.unwrap();
+    queue.add(&job(1, 1)).await.unwrap();
+    queue.add(&job(2, 1)).await.unwrap();
+    assert_eq!(claim_id(&queue).await, id(1, 1));
+    let mut stored = Vec::new();
+    let too_much = loop {
+        let next = parts(&"x".repeat(20_000 * (stored.len() + 1)));
+        match queue.store_outbox(id(1, 1), &next).await {
+            Ok(()) => stored.push(next),
+            Err(QueueError::Unavailable(_)) => break next,
+            Err(other) => panic!("{other:?}"),
+        }
+    };
+    for _ in 0..3 {
+        let result = queue.store_outbox(id(1, 1), &too_much).await;
+        assert!(matches!(result, Err(QueueError::Unavailable(_))), "{result:?}");
+    }
+    // Nothing half-done: the job is claimed as before, and reading goes on.
+    let counts = queue.counts().await.unwrap();
+    assert_eq!(counts, Counts { waiting: 1, claimed: 1, ..Counts::default() });
+    println!("\nfull");
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+
+    queue.check().await.unwrap();
+    queue.store_outbox(id(1, 1), &too_much).await.unwrap();
+    queue.release(id(1, 1)).await.unwrap();
+    let claim = claim(&queue).await;
+    assert_eq!((claim.job.id, claim.delivery, claim.outbox), (id(1, 1), 1, Some(too_much)));
+    queue.done(id(1, 1), &[1]).await.unwrap();
+    assert_eq!(claim_id(&queue).await, id(2, 1));
+    assert!(is_empty(&queue).await);
+    println!("\nworks");
+}

@@ -1,0 +1,294 @@
+//! Random operations and crashes, against a model of the promises that fits on a page.
+//!
+//! The seed is printed; `QUEUE_SEED` runs one again.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use stenogram::domain::{JobId, Part};
+use stenogram::queue::{Added, Claim, Claimed, Counts, MAX_DELIVERIES, Queue, QueueError};
+
+use crate::backend::{Backend, InRedis, LONG, OnFile, id, job, parts};
+
+const STEPS: u32 = 1500;
+const CHATS: u64 = 4;
+
+#[tokio::test]
+async fn embedded_behaves_like_the_model() {
+    run(OnFile::new()).await;
+}
+
+#[tokio::test]
+async fn redis_behaves_like_the_model() {
+    run(InRedis::new()).await;
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Waiting,
+    Claimed,
+    /// Due at once: it joins the line with the next claim.
+    Due,
+    /// Not due while the test runs.
+    Late,
+    Dead,
+    Done,
+}
+
+#[derive(Clone, Debug)]
+struct Job {
+    id: JobId,
+    state: State,
+    deliveries: u32,
+    attempts: u32,
+    outbox: Option<Vec<Part>>,
+}
+
+/// Jobs in the order they were added, and the line as numbers of jobs.
+#[derive(Default)]
+struct Model {
+    jobs: Vec<Job>,
+    /// Recovered or released, with the place each had.
+    first: Vec<(u64, usize)>,
+    line: VecDeque<(u64, usize)>,
+    /// The place of each job that is claimed.
+    places: Vec<u64>,
+    place: u64,
+    dead: Vec<JobId>,
+}
+
+impl Model {
+    fn find(&self, id: JobId) -> Option<usize> {
+        self.jobs.iter().position(|job| job.id == id)
+    }
+
+    fn unfinished(&self, chat: i64) -> impl Iterator<Item = usize> {
+        let jobs = self.jobs.iter().enumerate();
+        jobs.filter(move |(_, job)| job.id.chat == chat && !matches!(job.state, State::Dead | State::Done))
+            .map(|(n, _)| n)
+    }
+
+    fn line_up(&mut self, n: usize) {
+        self.place += 1;
+        self.line.push_back((self.place, n));
+    }
+
+    fn add(&mut self, id: JobId) -> Added {
+        if self.find(id).is_some() {
+            return Added::Seen;
+        }
+        self.jobs.push(Job { id, state: State::Waiting, deliveries: 0, attempts: 0, outbox: None });
+        self.places.push(0);
+        if self.unfinished(id.chat).count() == 1 {
+            self.line_up(self.jobs.len() - 1);
+        }
+        Added::New
+    }
+
+    fn claim(&mut self) -> Option<Claim> {
+        while let Some(n) = self.jobs.iter().position(|job| job.state == State::Due) {
+            self.jobs[n].state = State::Waiting;
+            self.line_up(n);
+        }
+        self.first.sort();
+        loop {
+            let (place, n) =
+                if self.first.is_empty() { self.line.pop_front()? } else { self.first.remove(0) };
+            if self.jobs[n].deliveries == MAX_DELIVERIES {
+                self.end(n, State::Dead);
+                self.dead.push(self.jobs[n].id);
+                continue;
+            }
+            self.places[n] = place;
+            let it = &mut self.jobs[n];
+            it.state = State::Claimed;
+            it.deliveries += 1;
+            return Some(Claim {
+                job: job(it.id.chat, it.id.message),
+                delivery: it.deliveries,
+                attempts: it.attempts,
+                outbox: it.outbox.clone(),
+            });
+        }
+    }
+
+    fn end(&mut self, n: usize, state: State) {
+        self.jobs[n].state = state;
+        let next = self.unfinished(self.jobs[n].id.chat).next();
+        if let Some(next) = next {
+            self.line_up(next);
+        }
+    }
+
+    fn put_first(&mut self, n: usize) {
+        self.jobs[n].state = State::Waiting;
+        self.first.push((self.places[n], n));
+    }
+
+    fn crash(&mut self) {
+        for n in 0..self.jobs.len() {
+            if self.jobs[n].state == State::Claimed {
+                self.put_first(n);
+            }
+        }
+    }
+
+    fn counts(&self) -> Counts {
+        let count =
+            |states: &[State]| self.jobs.iter().filter(|job| states.contains(&job.state)).count() as u64;
+        Counts {
+            waiting: count(&[State::Waiting]),
+            claimed: count(&[State::Claimed]),
+            delayed: count(&[State::Due, State::Late]),
+            dead: count(&[State::Dead]),
+        }
+    }
+
+    /// Changes the job and says whether the queue should agree to it.
+    fn change(&mut self, change: &Change, id: JobId) -> bool {
+        let Some(n) = self.find(id) else { return false };
+        let state = self.jobs[n].state;
+        let back = matches!(state, State::Waiting | State::Due | State::Late);
+        match (change, state) {
+            (Change::Done | Change::Reject, State::Done) | (Change::Bury, State::Dead) => true,
+            (Change::Release, _) if back => true,
+            (Change::Retry(_), _) if back && self.jobs[n].attempts > 0 => true,
+            (Change::Outbox(parts), State::Claimed) => {
+                self.jobs[n].outbox = Some(parts.clone());
+                true
+            }
+            (Change::Done | Change::Reject, State::Claimed) => {
+                self.end(n, State::Done);
+                true
+            }
+            (Change::Bury, State::Claimed) => {
+                self.end(n, State::Dead);
+                self.dead.push(id);
+                true
+            }
+            (Change::Release, State::Claimed) => {
+                self.jobs[n].deliveries -= 1;
+                self.put_first(n);
+                true
+            }
+            (Change::Retry(after), State::Claimed) => {
+                let it = &mut self.jobs[n];
+                it.state = if after.is_zero() { State::Due } else { State::Late };
+                it.deliveries = 0;
+                it.attempts += 1;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Change {
+    Outbox(Vec<Part>),
+    Done,
+    Reject,
+    Bury,
+    Release,
+    Retry(Duration),
+}
+
+async fn apply(queue: &dyn Queue, change: &Change, id: JobId) -> Result<(), QueueError> {
+    match change {
+        Change::Outbox(parts) => queue.store_outbox(id, parts).await,
+        Change::Done => queue.done(id, &[1, 2]).await,
+        Change::Reject => queue.reject(id, "r").await,
+        Change::Bury => queue.bury(id, "b").await,
+        Change::Release => queue.release(id).await,
+        Change::Retry(after) => queue.retry(id, *after, "t").await,
+    }
+}
+
+/// xorshift64*, enough to pick operations.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32) % bound
+    }
+}
+
+async fn run(backend: impl Backend) {
+    let seed = match std::env::var("QUEUE_SEED") {
+        Ok(seed) => seed.parse().expect("QUEUE_SEED is a number"),
+        Err(_) => std::time::UNIX_EPOCH.elapsed().expect("a clock").as_nanos() as u64 | 1,
+    };
+    println!("QUEUE_SEED={seed}");
+    let mut random = Random(seed);
+    let mut model = Model::default();
+    let mut messages: HashMap<u64, i32> = HashMap::new();
+    let mut queue = backend.open().await;
+    for step in 0..STEPS {
+        // New chats now and then, as a job that is delayed for long stops its chat.
+        let chat = u64::from(step / 150) * CHATS + random.below(CHATS);
+        let last = messages.entry(chat).or_default();
+        match random.below(100) {
+            0..25 => {
+                // One in four is known already.
+                if random.below(4) > 0 || *last == 0 {
+                    *last += 1;
+                }
+                let message = *last;
+                let added = queue.add(&job(chat as i64, message)).await.unwrap();
+                assert_eq!(added, model.add(id(chat as i64, message)), "step {step}");
+            }
+            25..55 => {
+                let expected = model.claim();
+                match queue.claim().await.unwrap() {
+                    Claimed::Job(claim) => assert_eq!(Some(*claim), expected, "step {step}"),
+                    Claimed::Empty { next_due } => {
+                        assert_eq!(None, expected, "step {step}");
+                        assert_eq!(next_due.is_some(), model.counts().delayed > 0, "step {step}");
+                    }
+                }
+            }
+            55..92 => {
+                let claimed: Vec<JobId> =
+                    (model.jobs.iter()).filter(|job| job.state == State::Claimed).map(|job| job.id).collect();
+                // Mostly a claimed job, sometimes any.
+                let message = random.below(*last as u64 + 2) as i32;
+                let any = id(chat as i64, message);
+                let target = match claimed.len() {
+                    0 => any,
+                    _ if random.below(6) == 0 => any,
+                    len => claimed[random.below(len as u64) as usize],
+                };
+                let change = match random.below(12) {
+                    0..3 => Change::Outbox(parts(&step.to_string())),
+                    3..7 => Change::Done,
+                    7 => Change::Reject,
+                    8 => Change::Bury,
+                    9 => Change::Release,
+                    // Two that are due in the same millisecond have no order.
+                    10 if model.jobs.iter().all(|job| job.state != State::Due) => {
+                        Change::Retry(Duration::ZERO)
+                    }
+                    _ if random.below(4) == 0 => Change::Retry(LONG),
+                    _ => Change::Done,
+                };
+                let result = apply(&*queue, &change, target).await;
+                let agreed = model.change(&change, target);
+                match result {
+                    Ok(()) => assert!(agreed, "step {step}: {change:?} of {target} succeeded"),
+                    Err(QueueError::NotClaimed(id)) if id == target && !agreed => {}
+                    Err(error) => panic!("step {step}: {change:?} of {target}: {error}"),
+                }
+            }
+            _ => {
+                model.crash();
+                queue = backend.reopen(queue).await;
+            }
+        }
+        assert_eq!(queue.counts().await.unwrap(), model.counts(), "step {step}");
+    }
+    let dead: Vec<JobId> = queue.dead().await.unwrap().iter().map(|dead| dead.job.id).collect();
+    assert_eq!(dead, model.dead);
+}
