@@ -1,1 +1,25 @@
-//! (being written)
+//! Recognition: whisper.cpp on a thread of its own, and the models it needs.
+//!
+//! ```text
+//! engine      the handle: async in front, one thread behind, a queue of one between them
+//! recogniser  what that thread does: one context, one state, PCM to transcript
+//! header      a model file is looked through before whisper.cpp, which aborts on a bad one, sees it
+//! language    Whisper's language codes
+//! log         whisper.cpp's log lines, through tracing
+//! models      the catalogue        download  fetching one        checksum  is it what it claims?
+//! ```
+//!
+//! ggml's threads spin at a barrier, which costs 10 to 50 times the time on a busy host unless
+//! `OMP_WAIT_POLICY=passive` is in the environment before the process starts. libgomp reads it when
+//! it is loaded, so nothing here can set it: the scripts, the unit file and the image do.
+
+pub mod checksum;
+pub mod download;
+pub mod engine;
+pub mod header;
+pub mod language;
+mod log;
+pub mod models;
+mod recogniser;
+
+pub use engine::{Engine, EngineOptions, RecogniseOptions, SpeechError};

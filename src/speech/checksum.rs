@@ -1,0 +1,81 @@
+//! Whether a model file is what the catalogue says it is.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::models::ModelSpec;
+
+/// Told bytes done and bytes in all (zero: not known); may break the work off.
+pub type Progress<'a> = dyn FnMut(u64, u64) -> ControlFlow<()> + 'a;
+
+/// What [`verify`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Ok,
+    WrongSize {
+        found: u64,
+        expected: u64,
+    },
+    /// The SHA-256 that the file has, in hexadecimal.
+    WrongHash {
+        found: String,
+    },
+    /// No file of the catalogue has this name: nothing to compare with. Its SHA-256.
+    Unknown {
+        found: String,
+    },
+}
+
+/// Compares the file with its catalogue entry, found by the file's name.
+pub fn verify(path: &Path, progress: &mut Progress) -> io::Result<Verdict> {
+    match ModelSpec::of_file(path) {
+        Some(spec) => verify_as(spec, path, progress),
+        None => Ok(Verdict::Unknown { found: hex(&sha256_of(path, progress)?) }),
+    }
+}
+
+/// Compares the file with `spec`.
+pub fn verify_as(spec: &ModelSpec, path: &Path, progress: &mut Progress) -> io::Result<Verdict> {
+    let found = std::fs::metadata(path)?.len();
+    if let Some(expected) = spec.bytes.filter(|&expected| expected != found) {
+        return Ok(Verdict::WrongSize { found, expected });
+    }
+    let found = sha256_of(path, progress)?;
+    Ok(if found == spec.sha256 { Verdict::Ok } else { Verdict::WrongHash { found: hex(&found) } })
+}
+
+fn sha256_of(path: &Path, progress: &mut Progress) -> io::Result<[u8; 32]> {
+    let mut file = File::open(path)?;
+    let mut hasher = Sha256::new();
+    hash_into(&mut hasher, &mut file, progress)?;
+    Ok(hasher.finalize().into())
+}
+
+/// Feeds the rest of `file` to `hasher` and returns its length.
+pub(super) fn hash_into(hasher: &mut Sha256, file: &mut File, progress: &mut Progress) -> io::Result<u64> {
+    let total = file.metadata()?.len();
+    let (mut buffer, mut done) = (vec![0; 1 << 16], 0);
+    loop {
+        let n = file.read(&mut buffer)?;
+        if n == 0 {
+            return Ok(done);
+        }
+        hasher.update(&buffer[..n]);
+        done += n as u64;
+        if progress(done, total).is_break() {
+            return Err(io::Error::new(io::ErrorKind::Interrupted, "broken off"));
+        }
+    }
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,384 @@
+//! Fetches a model: resumed where it was broken off, checked by its SHA-256, there only when whole.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tracing::{info, warn};
+use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap};
+use ureq::http::{Response, StatusCode};
+use ureq::{Agent, Body};
+
+use super::checksum::{self, Progress, Verdict, hex};
+use super::models::ModelSpec;
+
+/// Where a model comes from and how hard to try.
+#[derive(Clone, Debug)]
+pub struct PullOptions {
+    /// A folder to fetch from instead of the model's home, see [`ModelSpec::url`].
+    pub mirror: Option<String>,
+    /// Attempts that may fail one after another without getting a byte further.
+    pub attempts: u32,
+    /// The wait after the first failure; doubles with every further one, up to a minute.
+    pub backoff: Duration,
+    /// How long the server may be silent before the connection counts as broken.
+    pub silence: Duration,
+}
+
+impl Default for PullOptions {
+    fn default() -> Self {
+        Self {
+            mirror: None,
+            attempts: 8,
+            backoff: Duration::from_secs(1),
+            silence: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Why a model was not fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum PullError {
+    #[error("{url}: {why}")]
+    Refused { url: String, why: String },
+    #[error("{url}: given up after {attempts} attempts without progress, the last one failed: {why}")]
+    GivenUp { url: String, attempts: u32, why: String },
+    #[error(
+        "what {url} gives has the SHA-256 {found} and not {expected}; \
+         the mirror has another file under this name, or something on the way changed it"
+    )]
+    Hash { url: String, found: String, expected: String },
+    #[error("{} is being fetched by another process", .0.display())]
+    Busy(PathBuf),
+    #[error("cannot write {}: {source}", path.display())]
+    Disk { path: PathBuf, source: io::Error },
+    #[error("broken off; what is there already will be used by the next attempt")]
+    Cancelled,
+}
+
+impl PullError {
+    fn disk(path: &Path, source: io::Error) -> Self {
+        match source.kind() {
+            // Only [`checksum::hash_into`], broken off by `progress`, says so.
+            io::ErrorKind::Interrupted => Self::Cancelled,
+            _ => Self::Disk { path: path.to_owned(), source },
+        }
+    }
+}
+
+/// One attempt's failure.
+enum Broken {
+    /// Worth another attempt.
+    Transient(String),
+    /// The next one would fail as well.
+    Permanent(PullError),
+}
+
+impl From<PullError> for Broken {
+    fn from(error: PullError) -> Self {
+        Self::Permanent(error)
+    }
+}
+
+/// No model is larger; the limit for one whose size is not known.
+const LARGEST: u64 = 8 << 30;
+
+/// Fetches `spec` into `directory` and returns the file's path. A file that is there already and is
+/// right is left alone; one that is wrong is replaced once the right one has arrived.
+///
+/// Blocks for as long as it takes: run it on a blocking thread. `progress` is called at least once
+/// per 64 KiB, and breaks the work off within [`PullOptions::silence`].
+pub fn pull(
+    spec: &ModelSpec,
+    directory: &Path,
+    options: &PullOptions,
+    progress: &mut Progress,
+) -> Result<PathBuf, PullError> {
+    let target = spec.path(directory);
+    let disk = |source| PullError::disk(&target, source);
+    fs::create_dir_all(directory).map_err(disk)?;
+    if target.exists() && checksum::verify_as(spec, &target, progress).map_err(disk)? == Verdict::Ok {
+        return Ok(target);
+    }
+
+    let mut part = Part::open(&target, spec, progress)?;
+    let fetcher = Fetcher::new(spec, options);
+    let mut resumed = part.length > 0;
+    loop {
+        fetcher.fetch(&mut part, options, progress)?;
+        let found = part.digest();
+        if found == spec.sha256 {
+            part.publish(&target)?;
+            info!(model = spec.name, path = %target.display(), "model fetched");
+            return Ok(target);
+        }
+        part.clear()?;
+        if !resumed {
+            let (found, expected) = (hex(&found), hex(&spec.sha256));
+            return Err(PullError::Hash { url: fetcher.url, found, expected });
+        }
+        // The part found on disk may have been another file's, or torn by a power cut.
+        warn!(model = spec.name, "the resumed download is not what it should be; starting it afresh");
+        resumed = false;
+    }
+}
+
+/// The unfinished file beside the target, locked against other processes while it is open.
+struct Part {
+    file: File,
+    path: PathBuf,
+    length: u64,
+    /// Of all `length` bytes.
+    hasher: Sha256,
+    /// The server's name for this version of the file, if it is a strong one.
+    etag: Option<String>,
+}
+
+impl Part {
+    fn open(target: &Path, spec: &ModelSpec, progress: &mut Progress) -> Result<Self, PullError> {
+        let mut path = target.as_os_str().to_owned();
+        path.push(".part");
+        let path = PathBuf::from(path);
+        let file = lock(&path)?;
+        let mut part = Self { file, path, length: 0, hasher: Sha256::new(), etag: None };
+        let hashed = checksum::hash_into(&mut part.hasher, &mut part.file, progress);
+        part.length = hashed.map_err(|source| part.disk(source))?;
+        if part.length > spec.bytes.unwrap_or(LARGEST) {
+            part.clear()?;
+        }
+        Ok(part)
+    }
+
+    fn disk(&self, source: io::Error) -> PullError {
+        PullError::disk(&self.path, source)
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), PullError> {
+        self.file.write_all(bytes).map_err(|source| self.disk(source))?;
+        self.hasher.update(bytes);
+        self.length += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn clear(&mut self) -> Result<(), PullError> {
+        let cleared = self.file.set_len(0).and_then(|()| self.file.seek(SeekFrom::Start(0)));
+        cleared.map_err(|source| self.disk(source))?;
+        self.hasher.reset();
+        self.length = 0;
+        self.etag = None;
+        Ok(())
+    }
+
+    fn digest(&self) -> [u8; 32] {
+        self.hasher.clone().finalize().into()
+    }
+
+    /// Gives the file its name, durably: first the bytes, then the name.
+    fn publish(self, target: &Path) -> Result<(), PullError> {
+        let publish = || {
+            self.file.sync_all()?;
+            fs::rename(&self.path, target)?;
+            File::open(target.parent().unwrap_or(Path::new(".")))?.sync_all()
+        };
+        publish().map_err(|source| self.disk(source))
+    }
+}
+
+fn lock(path: &Path) -> Result<File, PullError> {
+    let disk = |source| PullError::disk(path, source);
+    loop {
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(false).open(path).map_err(disk)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(PullError::Busy(path.to_owned())),
+            Err(TryLockError::Error(error)) => return Err(disk(error)),
+        }
+        // Another process may have finished, and renamed the file, between our opening and locking it.
+        let opened = file.metadata().map_err(disk)?;
+        if fs::metadata(path).is_ok_and(|named| (named.dev(), named.ino()) == (opened.dev(), opened.ino())) {
+            return Ok(file);
+        }
+    }
+}
+
+/// Asks one server for one file.
+struct Fetcher {
+    agent: Agent,
+    url: String,
+    /// Size the file must have.
+    bytes: Option<u64>,
+}
+
+impl Fetcher {
+    fn new(spec: &ModelSpec, options: &PullOptions) -> Self {
+        let agent = Agent::config_builder()
+            .http_status_as_error(false)
+            .user_agent(concat!("stenogram/", env!("CARGO_PKG_VERSION")))
+            .timeout_connect(Some(options.silence))
+            .timeout_recv_response(Some(options.silence))
+            .timeout_per_read(Some(options.silence))
+            .build()
+            .new_agent();
+        Self { agent, url: spec.url(options.mirror.as_deref()), bytes: spec.bytes }
+    }
+
+    /// Attempts until the part is whole.
+    fn fetch(&self, part: &mut Part, options: &PullOptions, progress: &mut Progress) -> Result<(), PullError> {
+        let (mut failures, mut furthest) = (0, part.length);
+        loop {
+            let why = match self.attempt(part, progress) {
+                Ok(()) => return Ok(()),
+                Err(Broken::Permanent(error)) => return Err(error),
+                Err(Broken::Transient(why)) => why,
+            };
+            if part.length > furthest {
+                (failures, furthest) = (0, part.length);
+            }
+            failures += 1;
+            if failures >= options.attempts {
+                return Err(PullError::GivenUp { url: self.url.clone(), attempts: failures, why });
+            }
+            let wait = (options.backoff * 2u32.saturating_pow(failures - 1)).min(Duration::from_secs(60));
+            warn!(url = self.url, at = part.length, "download broken off, next try in {wait:?}: {why}");
+            std::thread::sleep(wait);
+        }
+    }
+
+    /// One request; what it gives is appended to the part.
+    fn attempt(&self, part: &mut Part, progress: &mut Progress) -> Result<(), Broken> {
+        if self.bytes == Some(part.length) {
+            return Ok(());
+        }
+        // Compressed, a range would count other bytes.
+        let mut request = self.agent.get(&self.url).header("accept-encoding", "identity");
+        if part.length > 0 {
+            request = request.header("range", format!("bytes={}-", part.length));
+            if let Some(etag) = &part.etag {
+                request = request.header("if-range", etag);
+            }
+        }
+        let response = request.call().map_err(|error| self.failure(error))?;
+        let total = self.accept(&response, part)?;
+        self.receive(response, total, part, progress)
+    }
+
+    /// Judges the answer by its head, has the part continue where the body begins, and returns the
+    /// size of the whole file, if told.
+    fn accept(&self, response: &Response<Body>, part: &mut Part) -> Result<Option<u64>, Broken> {
+        let (status, headers) = (response.status(), response.headers());
+        match status {
+            StatusCode::OK | StatusCode::PARTIAL_CONTENT => {}
+            StatusCode::RANGE_NOT_SATISFIABLE => {
+                part.clear()?;
+                return Err(Broken::Transient("the server's file is no longer than our part of it".into()));
+            }
+            StatusCode::NOT_FOUND => {
+                return Err(self.refused("there is no such file (404); check MODEL_URL".into()));
+            }
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
+                return Err(Broken::Transient(format!("the server answered {status}")));
+            }
+            _ if status.is_server_error() => {
+                return Err(Broken::Transient(format!("the server answered {status}")));
+            }
+            _ => return Err(self.refused(format!("the server answered {status}"))),
+        }
+        if text(headers, CONTENT_TYPE).is_some_and(|kind| kind.starts_with("text/html")) {
+            let why = "a web page came instead of a model; is a login page in between, or MODEL_URL wrong?";
+            return Err(self.refused(why.into()));
+        }
+        // All of it, though a part was asked for, means: no resuming here, or a newer file.
+        let (start, total) = match status {
+            StatusCode::OK => (0, text(headers, CONTENT_LENGTH).and_then(|length| length.parse().ok())),
+            _ => text(headers, CONTENT_RANGE).and_then(content_range).unwrap_or((u64::MAX, None)),
+        };
+        let expected = self.bytes.or(total).unwrap_or(LARGEST);
+        if let Some(total) = total.filter(|&total| total != expected || total > LARGEST) {
+            let why = format!("the file there has {total} bytes and not {expected}; it is another file");
+            return Err(self.refused(why));
+        }
+        let etag = strong_etag(headers);
+        let other_file = part.etag.is_some() && etag.is_some() && part.etag != etag;
+        if start != part.length || (start > 0 && other_file) {
+            part.clear()?;
+            if start > 0 {
+                return Err(Broken::Transient("the server gave another range or another file".into()));
+            }
+        }
+        part.etag = etag;
+        Ok(total)
+    }
+
+    fn receive(
+        &self,
+        response: Response<Body>,
+        total: Option<u64>,
+        part: &mut Part,
+        progress: &mut Progress,
+    ) -> Result<(), Broken> {
+        let expected = self.bytes.or(total);
+        let limit = expected.unwrap_or(LARGEST);
+        let mut body = response.into_body().into_reader();
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            let n = match body.read(&mut buffer) {
+                Ok(n) => n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(Broken::Transient(error.to_string())),
+            };
+            if n == 0 {
+                break;
+            }
+            if part.length + n as u64 > limit {
+                part.clear()?;
+                return Err(self.refused(format!("it gives more than the {limit} bytes the file has")));
+            }
+            part.append(&buffer[..n])?;
+            if let ControlFlow::Break(()) = progress(part.length, expected.unwrap_or(0)) {
+                return Err(PullError::Cancelled.into());
+            }
+        }
+        match expected.filter(|&expected| expected != part.length) {
+            Some(expected) => {
+                Err(Broken::Transient(format!("it ended after {} of {expected} bytes", part.length)))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn refused(&self, why: String) -> Broken {
+        Broken::Permanent(PullError::Refused { url: self.url.clone(), why })
+    }
+
+    /// No answer came at all.
+    fn failure(&self, error: ureq::Error) -> Broken {
+        use ureq::Error::{ConnectionFailed, HostNotFound, Io, Protocol, Timeout};
+        match error {
+            Io(_) | Timeout(_) | HostNotFound | ConnectionFailed | Protocol(_) => {
+                Broken::Transient(error.to_string())
+            }
+            _ => self.refused(error.to_string()),
+        }
+    }
+}
+
+fn text(headers: &HeaderMap, name: ureq::http::HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// The entity tag, unless it is a weak one, which may name two different files.
+fn strong_etag(headers: &HeaderMap) -> Option<String> {
+    text(headers, ETAG).filter(|etag| etag.starts_with('"')).map(str::to_owned)
+}
+
+/// `bytes 200-999/1000`: first byte and size of the whole, unless that is `*`.
+fn content_range(text: &str) -> Option<(u64, Option<u64>)> {
+    let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
+    let (start, _) = range.split_once('-')?;
+    Some((start.trim().parse().ok()?, total.trim().parse().ok()))
+}

@@ -1,0 +1,241 @@
+//! The recognition engine: whisper.cpp on one thread of its own, asked from async code.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::header::{self, Header, HeaderError};
+use super::language::{Language, UnknownLanguage};
+use super::recogniser::{Control, Recogniser};
+use crate::domain::{Fault, Transcript};
+
+/// How the engine is set up.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// A ggml Whisper model.
+    pub model: PathBuf,
+    /// Threads of a recognition; [`default_threads`] when not given. More than there are free cores
+    /// is far slower than fewer.
+    pub threads: Option<NonZeroUsize>,
+    /// Languages that are spoken here, by code. One: that one is taken for granted, which saves
+    /// detecting it, half of the time of a short clip. Several: the likeliest of them. None: the
+    /// likeliest of all that the model knows.
+    pub languages: Vec<String>,
+}
+
+/// How one recording is recognised.
+#[derive(Clone, Debug, Default)]
+pub struct RecogniseOptions {
+    /// The language spoken, by code, in place of [`EngineOptions::languages`].
+    pub language: Option<String>,
+    /// Told the share that is done, in percent. whisper.cpp reports once per 30 s of the recording.
+    pub progress: Option<watch::Sender<u8>>,
+}
+
+/// Why nothing was recognised.
+#[derive(Debug, thiserror::Error)]
+pub enum SpeechError {
+    #[error("the model {} {source}; `stenogram models pull` fetches a good one", path.display())]
+    Model { path: PathBuf, source: HeaderError },
+    #[error("whisper.cpp cannot load the model {}: {why}; is there enough memory?", path.display())]
+    Load { path: PathBuf, why: String },
+    #[error(transparent)]
+    UnknownLanguage(#[from] UnknownLanguage),
+    #[error("the model was not trained for the language {0:?}; take a multilingual or a newer model")]
+    LanguageNotInModel(&'static str),
+    #[error("the recording has samples that are no sound: not a number, or over 40 dB too loud")]
+    Samples,
+    #[error("the recording is longer than 24 hours")]
+    TooLong,
+    #[error("whisper.cpp failed: {0}")]
+    Failed(String),
+    #[error("the recognition was aborted")]
+    Aborted,
+    #[error("the recognition thread is gone; restart stenogram and report its last log lines")]
+    Died,
+}
+
+impl From<SpeechError> for Fault {
+    fn from(error: SpeechError) -> Self {
+        match error {
+            SpeechError::Aborted => Self::Aborted,
+            SpeechError::Failed(_) => Self::retry_in(30, error),
+            SpeechError::Samples
+            | SpeechError::TooLong
+            | SpeechError::UnknownLanguage(_)
+            | SpeechError::LanguageNotInModel(_) => Self::Reject(error.to_string()),
+            SpeechError::Model { .. } | SpeechError::Load { .. } | SpeechError::Died => {
+                Self::Fatal(error.to_string())
+            }
+        }
+    }
+}
+
+impl EngineOptions {
+    /// Finds what can be wrong before anything is loaded: the languages' codes.
+    pub fn check(&self) -> Result<(), SpeechError> {
+        self.candidates().map(drop)
+    }
+
+    fn candidates(&self) -> Result<Vec<Language>, SpeechError> {
+        Ok(self.languages.iter().map(|name| Language::find(name)).collect::<Result<_, _>>()?)
+    }
+}
+
+/// The threads that this process may run at once (its CPU affinity and cgroup quota counted), at
+/// most four: whisper.cpp's own default. Beyond it recognition gains little, and a thread too many
+/// costs dearly, as the others spin while they wait for it.
+pub fn default_threads() -> NonZeroUsize {
+    const MOST: NonZeroUsize = NonZeroUsize::new(4).unwrap();
+    thread::available_parallelism().map_or(NonZeroUsize::MIN, |cores| cores.min(MOST))
+}
+
+/// A recording on its way to the thread. Its caller has gone away when `reply` is closed.
+struct Request {
+    pcm: Vec<f32>,
+    language: Option<Language>,
+    progress: Option<watch::Sender<u8>>,
+    reply: oneshot::Sender<Result<Transcript, SpeechError>>,
+}
+
+/// The handle. One per process: the model's weights are in memory once, and recordings are
+/// recognised one after another, in the order in which they were given.
+pub struct Engine {
+    /// One request waits here, the others in their callers. `None` only wakes the thread.
+    requests: mpsc::Sender<Option<Request>>,
+    stop: Arc<AtomicBool>,
+    header: Header,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Engine {
+    /// Checks options and model file, then loads the model on the engine's thread, which takes from
+    /// 0.1 s (tiny) to many seconds (large, from a slow disk).
+    pub async fn start(options: EngineOptions) -> Result<Self, SpeechError> {
+        options.check()?;
+        let (requests, queue) = mpsc::channel(1);
+        let stop = Arc::new(AtomicBool::new(false));
+        let (ready, started) = oneshot::channel();
+        let thread = thread::Builder::new()
+            .name("whisper".into())
+            .spawn({
+                let stop = stop.clone();
+                move || work(&options, queue, &stop, ready)
+            })
+            .map_err(|error| SpeechError::Failed(format!("no thread for it: {error}")))?;
+        let header = started.await.map_err(|_| SpeechError::Died)??;
+        Ok(Self { requests, stop, header, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Recognises `pcm`, 16 kHz mono, full scale ±1.
+    ///
+    /// Waits its turn. Dropping the future takes the recording out of the queue, or aborts its
+    /// recognition after the current pass of the encoder or decoder.
+    ///
+    /// Silence (no sample above -60 dBFS) has an empty transcript and is not looked at. Beyond that
+    /// whisper.cpp's own rule holds: a window is dropped when its no-speech probability is above 0.6
+    /// and its average log probability below -1.
+    pub async fn recognise(
+        &self,
+        pcm: Vec<f32>,
+        options: RecogniseOptions,
+    ) -> Result<Transcript, SpeechError> {
+        let language = options.language.as_deref().map(Language::find).transpose()?;
+        if let Some(language) = language.filter(|language| language.0 >= self.header.languages) {
+            return Err(SpeechError::LanguageNotInModel(language.code()));
+        }
+        let (reply, answer) = oneshot::channel();
+        let request = Request { pcm, language, progress: options.progress, reply };
+        self.requests.send(Some(request)).await.map_err(|_| self.gone())?;
+        answer.await.map_err(|_| self.gone())?
+    }
+
+    /// Aborts the running recognition, refuses the waiting ones ([`SpeechError::Aborted`]) and joins
+    /// the thread.
+    ///
+    /// False when it has not come back within `limit`: a pass of a large model's encoder on a slow
+    /// machine takes many seconds and cannot be stopped within. The thread then still runs inside
+    /// whisper.cpp, so the process should leave without running C++'s exit handlers.
+    pub async fn shutdown(&self, limit: Duration) -> bool {
+        self.stop.store(true, Ordering::Relaxed);
+        // When the queue is full, the thread meets another request and sees `stop` on its own.
+        let _ = self.requests.try_send(None);
+        // The thread drops its end last of all, when the model is freed.
+        if tokio::time::timeout(limit, self.requests.closed()).await.is_err() {
+            return false;
+        }
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        thread.is_none_or(|thread| thread.join().is_ok())
+    }
+
+    fn gone(&self) -> SpeechError {
+        if self.stop.load(Ordering::Relaxed) { SpeechError::Aborted } else { SpeechError::Died }
+    }
+}
+
+impl Drop for Engine {
+    /// Has the thread end soon, without waiting for it; [`Engine::shutdown`] waits.
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The engine's thread, from loading to freeing the model.
+fn work(
+    options: &EngineOptions,
+    queue: mpsc::Receiver<Option<Request>>,
+    stop: &AtomicBool,
+    ready: oneshot::Sender<Result<Header, SpeechError>>,
+) {
+    // Declared before the recogniser, so dropped after it: a closed queue means a freed model.
+    let mut queue = queue;
+    let mut recogniser = match load(options) {
+        Ok((recogniser, header)) => {
+            if ready.send(Ok(header)).is_err() {
+                return; // Nobody waits for the engine any more.
+            }
+            recogniser
+        }
+        Err(error) => {
+            let _ = ready.send(Err(error));
+            return;
+        }
+    };
+    while let Some(message) = queue.blocking_recv() {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        let Some(Request { pcm, language, progress, reply }) = message else { continue };
+        let control = Control {
+            aborted: &|| stop.load(Ordering::Relaxed) || reply.is_closed(),
+            progress: &|percent| {
+                if let Some(progress) = &progress {
+                    progress.send_replace(percent);
+                }
+            },
+        };
+        let outcome = recogniser.recognise(pcm, language, &control);
+        let _ = reply.send(outcome);
+    }
+}
+
+fn load(options: &EngineOptions) -> Result<(Recogniser, Header), SpeechError> {
+    let path = &options.model;
+    let header =
+        header::check(path).map_err(|source| SpeechError::Model { path: path.clone(), source })?;
+    let candidates = options.candidates()?;
+    if let Some(unknown) = candidates.iter().find(|language| language.0 >= header.languages) {
+        return Err(SpeechError::LanguageNotInModel(unknown.code()));
+    }
+    let candidates = match candidates.as_slice() {
+        [] => (0..header.languages).map(Language).collect(),
+        _ => candidates,
+    };
+    let threads = options.threads.unwrap_or_else(default_threads);
+    Ok((Recogniser::load(path, threads, candidates)?, header))
+}

@@ -1,0 +1,348 @@
+//! Looks through a ggml Whisper model before whisper.cpp loads it.
+//!
+//! whisper.cpp trusts the file: a wrong magic is an error, but a Silero model, a broken header or a
+//! vocabulary without `" "` ends in `abort()`, in a C++ exception that nobody can catch here, or in a
+//! request for all memory. So everything it relies on is checked first, the weights themselves
+//! skipped: `whisper_model_load` in whisper.cpp 1.8.3 is what this follows, field by field.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::Path;
+
+/// What is wrong with a model file. Reads on from "the model FILE".
+#[derive(Debug, thiserror::Error)]
+pub enum HeaderError {
+    #[error("cannot be read: {0}")]
+    Io(#[from] io::Error),
+    #[error("is no ggml file (it begins with {0:02x?}); Whisper models here are ggml-*.bin")]
+    Magic([u8; 4]),
+    #[error("is a Silero voice activity model, no speech model")]
+    Silero,
+    #[error("ends in the middle of {0}: it was not downloaded or copied whole")]
+    Truncated(String),
+    #[error("is broken or no Whisper model: {field} is {value}, not {allowed}")]
+    Parameter { field: &'static str, value: i64, allowed: &'static str },
+    #[error("is broken: its vocabulary has no token for a space")]
+    NoSpace,
+    #[error("is broken: {0:?} is no tensor of such a model, or is there twice")]
+    UnknownTensor(String),
+    #[error("is broken: the tensor {name} is {found}, not {expected}")]
+    Tensor { name: String, found: String, expected: String },
+    #[error("has no weights: {missing} of {expected} tensors are missing, {example} among them")]
+    MissingTensors { missing: usize, expected: usize, example: String },
+}
+
+/// What the engine wants to know about a model whose file is in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Languages it was trained for, by whisper.cpp's numbers: all those below this one.
+    /// One, English, for an English-only model.
+    pub languages: i32,
+}
+
+/// Checks the file; an `Ok` promises that whisper.cpp loads it and can run it.
+pub fn check(path: &Path) -> Result<Header, HeaderError> {
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let mut reader = Reader { inner: BufReader::new(file), left: length };
+
+    let magic = reader.array("its magic")?;
+    // 0x67676d6c, "ggml" read as a big-endian number.
+    if &magic != b"lmgg" {
+        return Err(HeaderError::Magic(magic));
+    }
+    let shape = Shape::read(&mut reader)?;
+    skip_filters(&mut reader, &shape)?;
+    check_vocabulary(&mut reader, &shape)?;
+    check_tensors(&mut reader, &shape)?;
+    Ok(Header { languages: shape.languages() })
+}
+
+/// Counts what is left of the file, so that no length in it is believed beyond its end.
+struct Reader {
+    inner: BufReader<File>,
+    left: u64,
+}
+
+impl Reader {
+    fn claim(&mut self, bytes: u64, what: &str) -> Result<(), HeaderError> {
+        self.left = self.left.checked_sub(bytes).ok_or_else(|| HeaderError::Truncated(what.to_owned()))?;
+        Ok(())
+    }
+
+    fn array<const N: usize>(&mut self, what: &str) -> Result<[u8; N], HeaderError> {
+        self.claim(N as u64, what)?;
+        let mut bytes = [0; N];
+        self.inner.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn i32(&mut self, what: &str) -> Result<i32, HeaderError> {
+        self.array(what).map(i32::from_le_bytes)
+    }
+
+    /// `length` bytes; callers have bounded it.
+    fn bytes(&mut self, length: usize, what: &str) -> Result<Vec<u8>, HeaderError> {
+        self.claim(length as u64, what)?;
+        let mut bytes = vec![0; length];
+        self.inner.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn skip(&mut self, bytes: u64, what: &str) -> Result<(), HeaderError> {
+        self.claim(bytes, what)?;
+        // Below the file's length, which the system keeps in an i64.
+        self.inner.seek_relative(bytes as i64)?;
+        Ok(())
+    }
+}
+
+fn parameter(ok: bool, field: &'static str, value: i32, allowed: &'static str) -> Result<(), HeaderError> {
+    if ok { Ok(()) } else { Err(HeaderError::Parameter { field, value: value.into(), allowed }) }
+}
+
+/// The hyper-parameters.
+struct Shape {
+    vocabulary: i32,
+    audio_context: i32,
+    audio_layers: i32,
+    text_context: i32,
+    text_layers: i32,
+    /// Width of encoder and decoder, which is one number in every Whisper.
+    state: i32,
+    mels: i32,
+    weights: Type,
+}
+
+/// What GPT-2's vocabulary holds; a file has at least that many tokens in words.
+const PLAIN_TOKENS: i32 = 50_256;
+
+impl Shape {
+    fn read(reader: &mut Reader) -> Result<Self, HeaderError> {
+        let mut fields = [0; 11];
+        for field in &mut fields {
+            *field = reader.i32("its header")?;
+        }
+        let [
+            vocabulary,
+            audio_context,
+            audio_state,
+            audio_heads,
+            audio_layers,
+            text_context,
+            text_state,
+            text_heads,
+            text_layers,
+            mels,
+            ftype,
+        ] = fields;
+        // whisper.cpp's VAD files begin with the length of the name "silero-16k" and the name.
+        if vocabulary == 10 && audio_context.to_le_bytes() == *b"sile" {
+            return Err(HeaderError::Silero);
+        }
+        // Any other number of languages would have whisper.cpp read past its table of them.
+        parameter(
+            (51_864..=51_866).contains(&vocabulary),
+            "n_vocab",
+            vocabulary,
+            "51864 (English), 51865 or 51866",
+        )?;
+        parameter(audio_context == 1500, "n_audio_ctx", audio_context, "1500")?;
+        parameter(text_context == 448, "n_text_ctx", text_context, "448")?;
+        parameter((1..=64).contains(&audio_layers), "n_audio_layer", audio_layers, "1 to 64")?;
+        parameter((1..=64).contains(&text_layers), "n_text_layer", text_layers, "1 to 64")?;
+        let state_ok = (64..=2048).contains(&audio_state) && audio_state % 64 == 0;
+        parameter(state_ok, "n_audio_state", audio_state, "a multiple of 64 up to 2048")?;
+        parameter(text_state == audio_state, "n_text_state", text_state, "the same as n_audio_state")?;
+        let heads_ok = |heads| (1..=64).contains(&heads) && audio_state % (heads * 32) == 0;
+        let allowed = "such that a head is a multiple of 32 wide";
+        parameter(heads_ok(audio_heads), "n_audio_head", audio_heads, allowed)?;
+        parameter(heads_ok(text_heads), "n_text_head", text_heads, allowed)?;
+        parameter(mels == 80 || mels == 128, "n_mels", mels, "80 or 128")?;
+        let weights = Type::of_ftype(ftype).ok_or(HeaderError::Parameter {
+            field: "ftype",
+            value: ftype.into(),
+            allowed: "f32, f16 or a quantisation of version 2 that whisper.cpp knows",
+        })?;
+        parameter(
+            audio_state % weights.block == 0,
+            "ftype",
+            ftype,
+            "a quantisation whose blocks fit n_audio_state",
+        )?;
+        Ok(Self {
+            vocabulary,
+            audio_context,
+            audio_layers,
+            text_context,
+            text_layers,
+            state: audio_state,
+            mels,
+            weights,
+        })
+    }
+
+    /// As `whisper_vocab::num_languages`, which for an English-only model has no meaning.
+    fn languages(&self) -> i32 {
+        if self.vocabulary == 51_864 { 1 } else { self.vocabulary - 51_766 }
+    }
+}
+
+/// How a tensor's numbers are stored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Type {
+    /// `ggml_type`.
+    id: i32,
+    /// Numbers in a block.
+    block: i32,
+    /// Bytes of a block.
+    bytes: i32,
+}
+
+const F32: Type = Type { id: 0, block: 1, bytes: 4 };
+const F16: Type = Type { id: 1, block: 1, bytes: 2 };
+
+impl Type {
+    /// From a header's `ftype`: `ggml_ftype` plus a thousand times the version of the quantisation
+    /// (`ggml_ftype_to_ggml_type`, sizes from ggml-common.h).
+    fn of_ftype(ftype: i32) -> Option<Self> {
+        let quantised = |id, block, bytes| (ftype / 1000 == 2).then_some(Self { id, block, bytes });
+        match ftype.checked_rem(1000)? {
+            0 => Some(F32),
+            1 => Some(F16),
+            2 => quantised(2, 32, 18),    // q4_0
+            3 => quantised(3, 32, 20),    // q4_1
+            7 => quantised(8, 32, 34),    // q8_0
+            8 => quantised(6, 32, 22),    // q5_0
+            9 => quantised(7, 32, 24),    // q5_1
+            10 => quantised(10, 256, 84), // q2_k
+            11 => quantised(11, 256, 110),
+            12 => quantised(12, 256, 144),
+            13 => quantised(13, 256, 176),
+            14 => quantised(14, 256, 210),
+            _ => None,
+        }
+    }
+}
+
+fn skip_filters(reader: &mut Reader, shape: &Shape) -> Result<(), HeaderError> {
+    let what = "its mel filters";
+    let (mels, bins) = (reader.i32(what)?, reader.i32(what)?);
+    parameter(mels == shape.mels, "the number of mel filters", mels, "n_mels")?;
+    // 1 + WHISPER_N_FFT / 2.
+    parameter(bins == 201, "the width of a mel filter", bins, "201")?;
+    reader.skip(mels as u64 * bins as u64 * 4, what)
+}
+
+fn check_vocabulary(reader: &mut Reader, shape: &Shape) -> Result<(), HeaderError> {
+    let what = "its vocabulary";
+    let tokens = reader.i32(what)?;
+    // With more, whisper.cpp would read past the logits; special tokens may or may not be listed.
+    parameter(
+        (PLAIN_TOKENS..=shape.vocabulary).contains(&tokens),
+        "the size of the vocabulary",
+        tokens,
+        "50256 to n_vocab",
+    )?;
+    let mut space = false;
+    for _ in 0..tokens {
+        let length = reader.i32(what)?;
+        parameter((0..=1024).contains(&length), "the length of a token", length, "0 to 1024")?;
+        space |= reader.bytes(length as usize, what)? == b" ";
+    }
+    if space { Ok(()) } else { Err(HeaderError::NoSpace) }
+}
+
+/// A tensor's extents, innermost first, ones where it has none; and how it is stored.
+type Layout = ([i32; 3], Type);
+
+fn check_tensors(reader: &mut Reader, shape: &Shape) -> Result<(), HeaderError> {
+    let mut missing = tensors(shape);
+    let expected = missing.len();
+    while reader.left > 0 {
+        let what = "the head of a tensor";
+        let (dimensions, length, id) = (reader.i32(what)?, reader.i32(what)?, reader.i32(what)?);
+        parameter((1..=3).contains(&dimensions), "a tensor's number of dimensions", dimensions, "1 to 3")?;
+        parameter((1..=128).contains(&length), "the length of a tensor's name", length, "1 to 128")?;
+        let mut extents = [1; 3];
+        for extent in &mut extents[..dimensions as usize] {
+            *extent = reader.i32(what)?;
+        }
+        let name = String::from_utf8_lossy(&reader.bytes(length as usize, what)?).into_owned();
+        let Some(layout) = missing.remove(&name) else {
+            return Err(HeaderError::UnknownTensor(name));
+        };
+        let (wanted, kind) = layout;
+        if (extents, id) != (wanted, kind.id) {
+            let describe = |extents: [i32; 3], id| format!("{extents:?} of type {id}");
+            return Err(HeaderError::Tensor {
+                name,
+                found: describe(extents, id),
+                expected: describe(wanted, kind.id),
+            });
+        }
+        reader.skip(size(layout), &format!("the tensor {name}"))?;
+    }
+    match missing.keys().min() {
+        None => Ok(()),
+        Some(example) => Err(HeaderError::MissingTensors {
+            missing: missing.len(),
+            expected,
+            example: example.clone(),
+        }),
+    }
+}
+
+/// Bytes of a tensor's data. At most 2048 * 4 * 2048 or 2048 * 51866 numbers: no overflow.
+fn size((extents, kind): Layout) -> u64 {
+    let numbers: u64 = extents.iter().map(|&extent| extent as u64).product();
+    numbers / kind.block as u64 * kind.bytes as u64
+}
+
+/// Every tensor of such a model (`whisper_model_load`, whisper-arch.h).
+fn tensors(shape: &Shape) -> HashMap<String, Layout> {
+    let state = shape.state;
+    let convolution = if shape.weights == F32 { F32 } else { F16 };
+    let mut all = HashMap::new();
+    let mut add = |name: String, extents, kind| all.insert(name, (extents, kind));
+
+    add("encoder.positional_embedding".into(), [state, shape.audio_context, 1], F32);
+    add("encoder.conv1.weight".into(), [3, shape.mels, state], convolution);
+    add("encoder.conv1.bias".into(), [1, state, 1], F32);
+    add("encoder.conv2.weight".into(), [3, state, state], convolution);
+    add("encoder.conv2.bias".into(), [1, state, 1], F32);
+    add("encoder.ln_post.weight".into(), [state, 1, 1], F32);
+    add("encoder.ln_post.bias".into(), [state, 1, 1], F32);
+    add("decoder.positional_embedding".into(), [state, shape.text_context, 1], F32);
+    add("decoder.token_embedding.weight".into(), [state, shape.vocabulary, 1], shape.weights);
+    add("decoder.ln.weight".into(), [state, 1, 1], F32);
+    add("decoder.ln.bias".into(), [state, 1, 1], F32);
+
+    let halves: [(&str, i32, &[&str]); 2] = [
+        ("encoder", shape.audio_layers, &["attn"]),
+        ("decoder", shape.text_layers, &["attn", "cross_attn"]),
+    ];
+    for (half, layers, attentions) in halves {
+        for layer in 0..layers {
+            let block = format!("{half}.blocks.{layer}");
+            for norm in attentions.iter().chain(&["mlp"]) {
+                add(format!("{block}.{norm}_ln.weight"), [state, 1, 1], F32);
+                add(format!("{block}.{norm}_ln.bias"), [state, 1, 1], F32);
+            }
+            add(format!("{block}.mlp.0.weight"), [state, 4 * state, 1], shape.weights);
+            add(format!("{block}.mlp.0.bias"), [4 * state, 1, 1], F32);
+            add(format!("{block}.mlp.2.weight"), [4 * state, state, 1], shape.weights);
+            add(format!("{block}.mlp.2.bias"), [state, 1, 1], F32);
+            for attention in attentions {
+                for part in ["query", "key", "value", "out"] {
+                    add(format!("{block}.{attention}.{part}.weight"), [state, state, 1], shape.weights);
+                    if part != "key" {
+                        add(format!("{block}.{attention}.{part}.bias"), [state, 1, 1], F32);
+                    }
+                }
+            }
+        }
+    }
+    all
+}

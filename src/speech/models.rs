@@ -1,0 +1,231 @@
+//! The catalogue of models that stenogram can fetch.
+
+use std::path::{Path, PathBuf};
+
+/// One file that can be fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelSpec {
+    /// What the owner calls it: `base`, `large-v3-turbo-q5_0`.
+    pub name: &'static str,
+    pub file: &'static str,
+    /// Size of the file. None where no two sources agreed on it; the hash decides then.
+    pub bytes: Option<u64>,
+    pub sha256: [u8; 32],
+    /// Memory in MiB while a recognition runs, roughly: whisper.cpp's own table for the f16 files, less
+    /// what quantised weights save.
+    pub memory_mib: u32,
+    pub note: &'static str,
+    /// The folder it is fetched from when no mirror is given, with the slash at its end.
+    pub home: &'static str,
+}
+
+/// A model as the owner names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Model {
+    Catalogue(&'static ModelSpec),
+    /// A file of the owner's own.
+    File(PathBuf),
+}
+
+/// A name that is neither in the catalogue nor a path.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no model {0:?}: give the path of a .bin file or one of {names}", names = names())]
+pub struct UnknownModel(String);
+
+fn names() -> String {
+    SPEECH_MODELS.each_ref().map(|spec| spec.name).join(", ")
+}
+
+impl ModelSpec {
+    /// What `text` means: a catalogue name, or else the path of a file, which has a slash in it or
+    /// ends in `.bin`.
+    pub fn resolve(text: &str) -> Result<Model, UnknownModel> {
+        if let Some(spec) = catalogue().find(|spec| spec.name == text) {
+            return Ok(Model::Catalogue(spec));
+        }
+        let is_path = text.ends_with(".bin") || text.contains(std::path::MAIN_SEPARATOR);
+        if is_path { Ok(Model::File(text.into())) } else { Err(UnknownModel(text.to_owned())) }
+    }
+
+    /// The entry whose file has this name.
+    pub fn of_file(path: &Path) -> Option<&'static Self> {
+        let file = path.file_name()?;
+        catalogue().find(|spec| file == spec.file)
+    }
+
+    pub fn path(&self, directory: &Path) -> PathBuf {
+        directory.join(self.file)
+    }
+
+    /// Size of its file in `directory`, if it is there.
+    pub fn installed(&self, directory: &Path) -> Option<u64> {
+        let metadata = std::fs::metadata(self.path(directory)).ok()?;
+        metadata.is_file().then_some(metadata.len())
+    }
+
+    /// The beginning of its SHA-256, enough to tell files apart.
+    pub fn sha_prefix(&self) -> String {
+        super::checksum::hex(&self.sha256[..6])
+    }
+
+    /// Where it is fetched from: `mirror` is a folder (`http://nas.local/models`) that has the file
+    /// under its own name.
+    pub fn url(&self, mirror: Option<&str>) -> String {
+        let folder = mirror.unwrap_or(self.home);
+        format!("{}/{}", folder.trim_end_matches('/'), self.file)
+    }
+}
+
+/// Every entry: speech first, from small to large, then voice activity.
+pub fn catalogue() -> impl Iterator<Item = &'static ModelSpec> {
+    SPEECH_MODELS.iter().chain([&SILERO_VAD])
+}
+
+/// Collection `ggerganov/whisper.cpp`, MIT. Pinned to a revision, so that a hash stays true.
+const WHISPER: &str =
+    "https://huggingface.co/ggerganov/whisper.cpp/resolve/5359861c739e955e79d9a303bcbc70fb988958b1/";
+/// Collection `ggml-org/whisper-vad`, MIT.
+const VAD: &str =
+    "https://huggingface.co/ggml-org/whisper-vad/resolve/9ffd54a1e1ee413ddf265af9913beaf518d1639b/";
+
+/// Speech models. English-only ones are left out.
+pub static SPEECH_MODELS: [ModelSpec; 12] = [
+    speech(
+        "tiny",
+        "ggml-tiny.bin",
+        Some(77_691_713),
+        "be07e048e1e599ad46341c8d2a135645097a538221678b7acdd1b1919c6e1b21",
+        273,
+        "fastest, many mistakes",
+    ),
+    speech(
+        "tiny-q5_1",
+        "ggml-tiny-q5_1.bin",
+        Some(32_152_673),
+        "818710568da3ca15689e31a743197b520007872ff9576237bda97bd1b469c3d7",
+        230,
+        "tiny, quantised",
+    ),
+    speech(
+        "base",
+        "ggml-base.bin",
+        Some(147_951_465),
+        "60ed5bc3dd14eea856493d334349b405782ddcaf0028d4b5df4088345fba2efe",
+        388,
+        "fair English, weak Russian",
+    ),
+    speech(
+        "base-q5_1",
+        "ggml-base-q5_1.bin",
+        Some(59_707_625),
+        "422f1ae452ade6f30a004d7e5c6a43195e4433bc370bf23fac9cc591f01a8898",
+        304,
+        "base, quantised",
+    ),
+    speech(
+        "small",
+        "ggml-small.bin",
+        Some(487_601_967),
+        "1be3a9b2063867b937e64e2ec7483364a79917e157fa98c5d94b5c1fffea987b",
+        852,
+        "good, the usual choice on a CPU",
+    ),
+    speech(
+        "small-q5_1",
+        "ggml-small-q5_1.bin",
+        Some(190_085_487),
+        "ae85e4a935d7a567bd102fe55afc16bb595bdb618e11b2fc7591bc08120411bb",
+        568,
+        "small, quantised",
+    ),
+    speech(
+        "medium",
+        "ggml-medium.bin",
+        Some(1_533_763_059),
+        "6c14d5adee5f86394037b4e4e8b59f1673b6cee10e3cf0b11bbdbee79c156208",
+        2150,
+        "very good, slow without a GPU",
+    ),
+    speech(
+        "medium-q5_0",
+        "ggml-medium-q5_0.bin",
+        Some(539_212_467),
+        "19fea4b380c3a618ec4723c3eef2eb785ffba0d0538cf43f8f235e7b3b34220f",
+        1200,
+        "medium, quantised",
+    ),
+    speech(
+        "large-v3",
+        "ggml-large-v3.bin",
+        Some(3_095_033_483),
+        "64d182b440b98d5203c4f9bd541544d84c605196c4f7b845dfa11fb23594d1e2",
+        3990,
+        "best, needs a GPU",
+    ),
+    speech(
+        "large-v3-q5_0",
+        "ggml-large-v3-q5_0.bin",
+        None,
+        "d75795ecff3f83b5faa89d1900604ad8c780abd5739fae406de19f23ecd98ad1",
+        2070,
+        "large-v3, quantised; about 1.1 GiB",
+    ),
+    speech(
+        "large-v3-turbo",
+        "ggml-large-v3-turbo.bin",
+        Some(1_624_555_275),
+        "1fc70f774d38eb169993ac391eea357ef47c88757ef72ee5943879b7e8e2bc69",
+        2100,
+        "nearly as good as large-v3, several times faster",
+    ),
+    speech(
+        "large-v3-turbo-q5_0",
+        "ggml-large-v3-turbo-q5_0.bin",
+        Some(574_041_195),
+        "394221709cd5ad1f40c46e6031ca61bce88931e6e088c188294c6d5a55ffa7e2",
+        1100,
+        "large-v3-turbo, quantised: the best that fits small machines",
+    ),
+];
+
+/// Silero's voice activity detector, in whisper.cpp's format.
+pub static SILERO_VAD: ModelSpec = ModelSpec {
+    name: "silero-v5.1.2",
+    file: "ggml-silero-v5.1.2.bin",
+    bytes: Some(885_098),
+    sha256: unhex("29940d98d42b91fbd05ce489f3ecf7c72f0a42f027e4875919a28fb4c04ea2cf"),
+    memory_mib: 5,
+    note: "voice activity detection, no speech model",
+    home: VAD,
+};
+
+const fn speech(
+    name: &'static str,
+    file: &'static str,
+    bytes: Option<u64>,
+    sha256: &str,
+    memory_mib: u32,
+    note: &'static str,
+) -> ModelSpec {
+    ModelSpec { name, file, bytes, sha256: unhex(sha256), memory_mib, note, home: WHISPER }
+}
+
+/// 64 lower-case hexadecimal digits; anything else does not compile.
+const fn unhex(text: &str) -> [u8; 32] {
+    const fn digit(byte: u8) -> u8 {
+        match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'f' => byte - b'a' + 10,
+            _ => panic!("no hexadecimal digit"),
+        }
+    }
+    let text = text.as_bytes();
+    assert!(text.len() == 64);
+    let mut bytes = [0; 32];
+    let mut n = 0;
+    while n < 32 {
+        bytes[n] = digit(text[2 * n]) << 4 | digit(text[2 * n + 1]);
+        n += 1;
+    }
+    bytes
+}

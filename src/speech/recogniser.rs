@@ -1,0 +1,287 @@
+//! One recording after another through whisper.cpp, on the thread that owns it.
+
+use std::collections::HashMap;
+use std::ffi::{c_int, c_void};
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::time::Instant;
+
+use tracing::debug;
+use whisper_rs::{
+    FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperError, WhisperState,
+    WhisperSysContext, WhisperSysState,
+};
+
+use super::SpeechError;
+use super::language::Language;
+use super::log;
+use crate::domain::{Segment, Transcript};
+
+/// Samples per second of everything Whisper hears.
+const RATE: usize = 16_000;
+/// -60 dBFS: below it there is nothing to hear, and Whisper is known to invent text.
+const SILENCE: f32 = 0.001;
+/// 40 dB over full scale. Codecs overshoot by a few dB; what goes beyond this is no sound.
+const LOUDEST: f32 = 100.0;
+/// Shorter recordings are padded with silence. whisper.cpp gives nothing for less than 0.1 s and
+/// reads 200 samples out of bounds for less than that many.
+const SHORTEST: usize = RATE;
+/// whisper.cpp counts the cells of the spectrogram (100 frames/s of up to 128) in a 32-bit int.
+const LONGEST: usize = 24 * 3600 * RATE;
+/// What whisper_full does when decoding at temperature 0 has failed: tries so many at each higher one.
+const BEST_OF: c_int = 5;
+
+/// How a running recognition hears from, and tells, the outside.
+pub(super) struct Control<'a> {
+    /// Asked after each pass of the encoder or decoder.
+    pub aborted: &'a dyn Fn() -> bool,
+    /// Told the share that is done, in percent.
+    pub progress: &'a dyn Fn(u8),
+}
+
+/// The model, and what is reused from recording to recording.
+pub(super) struct Recogniser {
+    context: WhisperContext,
+    /// Buffers of tens to hundreds of MB. None after a failure: the next recording gets a fresh one.
+    state: Option<WhisperState>,
+    /// By language. Kept, because `set_language` leaks the string it is given.
+    params: HashMap<Language, FullParams<'static, 'static>>,
+    threads: NonZeroUsize,
+    /// Languages to choose from; not empty.
+    candidates: Vec<Language>,
+}
+
+impl Recogniser {
+    /// `path` has passed [`super::header::check`], and the model knows all the `candidates`.
+    pub(super) fn load(
+        path: &Path,
+        threads: NonZeroUsize,
+        candidates: Vec<Language>,
+    ) -> Result<Self, SpeechError> {
+        log::install();
+        let failed =
+            |error: WhisperError| SpeechError::Load { path: path.to_owned(), why: error.to_string() };
+        let mut parameters = WhisperContextParameters::default();
+        // On a CPU it is slower: base, 11 s of audio, two cores: 3.10 against 2.62 s.
+        parameters.flash_attn(false);
+        let context = WhisperContext::new_with_params(path, parameters).map_err(failed)?;
+        let state = Some(context.create_state().map_err(failed)?);
+        Ok(Self { context, state, params: HashMap::new(), threads, candidates })
+    }
+
+    /// Recognises `pcm` in `language`, or in the likeliest of the candidates.
+    pub(super) fn recognise(
+        &mut self,
+        mut pcm: Vec<f32>,
+        language: Option<Language>,
+        control: &Control,
+    ) -> Result<Transcript, SpeechError> {
+        let samples = pcm.len();
+        if samples > LONGEST {
+            return Err(SpeechError::TooLong);
+        }
+        if !pcm.iter().all(|sample| sample.abs() <= LOUDEST) {
+            return Err(SpeechError::Samples);
+        }
+        if pcm.iter().all(|sample| sample.abs() < SILENCE) {
+            return Ok(Transcript::default());
+        }
+        if samples < SHORTEST {
+            pcm.resize(SHORTEST, 0.0);
+        }
+
+        let started = Instant::now();
+        let mut state = match self.state.take() {
+            Some(state) => state,
+            None => self.context.create_state().map_err(failed)?,
+        };
+        let outcome = self.run(&mut state, &pcm, language, control);
+        match outcome {
+            Ok(language) => {
+                let segments = segments(&state, samples);
+                self.state = Some(state);
+                debug!(
+                    seconds = samples as f64 / RATE as f64,
+                    took = ?started.elapsed(),
+                    language = language.code(),
+                    segments = segments.len(),
+                    "recognised"
+                );
+                let language = (!segments.is_empty()).then(|| language.code().to_owned());
+                Ok(Transcript { language, segments })
+            }
+            // Aborted: the state is as good as before.
+            Err(Outcome::Aborted) => {
+                self.state = Some(state);
+                Err(SpeechError::Aborted)
+            }
+            // whisper_full freed the state itself before it returned -7 (its key-value cache found no
+            // memory); dropping ours would free it again.
+            Err(Outcome::Failed(error @ WhisperError::GenericError(-7))) => {
+                std::mem::forget(state);
+                Err(failed(error))
+            }
+            Err(Outcome::Failed(error)) => Err(failed(error)),
+        }
+    }
+
+    fn run(
+        &mut self,
+        state: &mut WhisperState,
+        pcm: &[f32],
+        language: Option<Language>,
+        control: &Control,
+    ) -> Result<Language, Outcome> {
+        let language = match (language, self.candidates.as_slice()) {
+            (Some(language), _) => language,
+            (None, &[only]) => only,
+            (None, candidates) => detect(state, pcm, candidates, self.threads)?,
+        };
+        // Detecting polls nothing.
+        if (control.aborted)() {
+            return Err(Outcome::Aborted);
+        }
+        let threads = self.threads;
+        let mut params = self.params.entry(language).or_insert_with(|| params(language, threads)).clone();
+        let user_data = std::ptr::from_ref(control).cast_mut().cast::<c_void>();
+        // SAFETY: the callbacks take the pointer for a shared `Control`, which it is and which outlives
+        // the call of `full` below, the only one that uses these parameters; whisper.cpp calls them on
+        // this thread. (`set_abort_callback_safe` of whisper-rs 0.16 calls the closure through a
+        // pointer of another type.)
+        unsafe {
+            params.set_abort_callback(Some(on_abort));
+            params.set_abort_callback_user_data(user_data);
+            params.set_progress_callback(Some(on_progress));
+            params.set_progress_callback_user_data(user_data);
+        }
+        let result = state.full(params, pcm);
+        log::set_aborting(false);
+        match result {
+            Ok(()) => Ok(language),
+            // Encoding (-6) or decoding (-8, -9) was given up, and we had asked for that.
+            Err(WhisperError::GenericError(-6 | -8 | -9)) if (control.aborted)() => Err(Outcome::Aborted),
+            Err(error) => Err(Outcome::Failed(error)),
+        }
+    }
+}
+
+/// Why [`Recogniser::run`] came back without a result.
+enum Outcome {
+    Aborted,
+    Failed(WhisperError),
+}
+
+impl From<WhisperError> for Outcome {
+    fn from(error: WhisperError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+fn failed(error: WhisperError) -> SpeechError {
+    SpeechError::Failed(error.to_string())
+}
+
+unsafe extern "C" fn on_abort(user_data: *mut c_void) -> bool {
+    // SAFETY: see `run`.
+    let control = unsafe { &*user_data.cast::<Control>() };
+    let aborted = (control.aborted)();
+    if aborted {
+        log::set_aborting(true);
+    }
+    aborted
+}
+
+unsafe extern "C" fn on_progress(
+    _context: *mut WhisperSysContext,
+    _state: *mut WhisperSysState,
+    percent: c_int,
+    user_data: *mut c_void,
+) {
+    // SAFETY: see `run`.
+    let control = unsafe { &*user_data.cast::<Control>() };
+    // The last window may begin past the end.
+    (control.progress)(percent.clamp(0, 100) as u8);
+}
+
+/// whisper_full's defaults for greedy decoding: temperature 0, then by 0.2 up to 1 while a window's
+/// entropy is below 2.4 or its average log probability below -1.
+fn params(language: Language, threads: NonZeroUsize) -> FullParams<'static, 'static> {
+    let mut params = FullParams::new(SamplingStrategy::Greedy { best_of: BEST_OF });
+    params.set_n_threads(threads.get() as c_int);
+    params.set_language(Some(language.code()));
+    // The state is reused: no recording may be prompted with the text of the one before.
+    params.set_no_context(true);
+    params.set_print_progress(false);
+    params.set_print_timestamps(false);
+    params
+}
+
+/// The likeliest of the `candidates`, by the first 30 s. Costs one pass of the encoder.
+fn detect(
+    state: &mut WhisperState,
+    pcm: &[f32],
+    candidates: &[Language],
+    threads: NonZeroUsize,
+) -> Result<Language, WhisperError> {
+    state.pcm_to_mel(pcm, threads.get())?;
+    let (_, probabilities) = state.lang_detect(0, threads.get())?;
+    let probability = |language: &Language| probabilities[language.0 as usize];
+    let likeliest = candidates.iter().max_by(|a, b| probability(a).total_cmp(&probability(b)));
+    Ok(likeliest.copied().unwrap_or(Language::ENGLISH))
+}
+
+/// What the state holds, trimmed, without empty segments, in order and within the recording.
+fn segments(state: &WhisperState, samples: usize) -> Vec<Segment> {
+    let length_ms = (samples * 1000 / RATE) as u64;
+    // whisper.cpp's unit is 10 ms.
+    let ms = |timestamp: i64| (timestamp.max(0) as u64 * 10).min(length_ms);
+    let mut segments = Vec::new();
+    let (mut bytes, mut end) = (Vec::new(), 0);
+    for segment in state.as_iter() {
+        bytes.extend_from_slice(segment.to_bytes().unwrap_or_default());
+        let text = take_text(&mut bytes);
+        let start_ms = ms(segment.start_timestamp()).max(end);
+        let end_ms = ms(segment.end_timestamp()).max(start_ms);
+        end = end_ms;
+        let text = text.trim();
+        if !text.is_empty() {
+            segments.push(Segment { start_ms, end_ms, text: text.to_owned() });
+        }
+    }
+    segments
+}
+
+/// Takes the text out of `bytes`. A token may end within a character, and a segment with it: such a
+/// beginning stays in `bytes` for the next segment. What is no UTF-8 otherwise becomes U+FFFD.
+fn take_text(bytes: &mut Vec<u8>) -> String {
+    let unfinished = bytes.utf8_chunks().last().map_or(0, |chunk| {
+        let tail = chunk.invalid();
+        let begins = std::str::from_utf8(tail).is_err_and(|error| error.error_len().is_none());
+        if begins { tail.len() } else { 0 }
+    });
+    let rest = bytes.split_off(bytes.len() - unfinished);
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    *bytes = rest;
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::take_text;
+
+    #[test]
+    fn a_character_split_over_segments_is_whole_in_the_later_one() {
+        let mut bytes = "да".as_bytes()[..3].to_vec();
+        assert_eq!(take_text(&mut bytes), "д");
+        bytes.extend_from_slice(&"да".as_bytes()[3..]);
+        assert_eq!(take_text(&mut bytes), "а");
+        assert!(bytes.is_empty());
+    }
+
+    #[test]
+    fn what_is_no_character_is_replaced() {
+        let mut bytes = b"a\xffb\xd0c\x80".to_vec();
+        assert_eq!(take_text(&mut bytes), "a\u{fffd}b\u{fffd}c\u{fffd}");
+        assert!(bytes.is_empty());
+    }
+}
