@@ -1,0 +1,298 @@
+//! One client's connection: packets in, messages out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use grammers_tl_types::{Deserializable, Identifiable, RawVec, Serializable, enums, functions, types};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::task::AbortHandle;
+
+use crate::protocol::crypto::DecryptError;
+use crate::protocol::message::{Envelope, Message, constructor, container, flatten, rpc_result, seal};
+use crate::protocol::transport::{PacketReader, PacketWriter, TransportError};
+use crate::protocol::{now, random};
+use crate::rpc::{self, Outcome};
+use crate::server::{Datacentre, Shared};
+
+/// The salt that is good now; the ones after it are [`SALTS`] - 1 consecutive numbers.
+const FIRST_SALT: i64 = 0x11_2233_4455;
+/// How many salts get_future_salts tells.
+const SALTS: i32 = 8;
+/// How long each of them is good, in seconds.
+const SALT_LIFETIME: i32 = 3600;
+/// "Incorrect server salt" and "incorrect two lower order msg_id bits".
+const BAD_SALT: i32 = 48;
+const BAD_MESSAGE_ID: i32 = 18;
+/// The transport's error for a key that the server does not know.
+const UNKNOWN_KEY: i32 = -404;
+
+/// What is to be written to a client.
+pub enum Outgoing {
+    /// The answer to one message of the client.
+    Answer { session: i64, body: Vec<u8>, content: bool },
+    /// What the server says by itself; several bodies travel in one container.
+    Push { session: i64, bodies: Vec<Vec<u8>> },
+    /// A bare error of the transport.
+    Status(i32),
+}
+
+/// An open connection, as the world knows it.
+pub struct Link {
+    pub dc: i32,
+    /// The MTProto session that receives updates; known from the first message on.
+    pub session: Option<i64>,
+    pub outbox: UnboundedSender<Outgoing>,
+    pub task: AbortHandle,
+}
+
+/// Why a connection ends.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Decrypt(#[from] DecryptError),
+    #[error(transparent)]
+    Message(#[from] crate::protocol::message::MessageError),
+    #[error("the server stopped speaking")]
+    Silent,
+    #[error("a fault wants it so")]
+    Fault,
+}
+
+/// Serves one connection until either side ends it.
+pub async fn serve(
+    shared: Arc<Shared>,
+    datacentre: Arc<Datacentre>,
+    id: u64,
+    stream: TcpStream,
+    outbox: UnboundedSender<Outgoing>,
+    inbox: UnboundedReceiver<Outgoing>,
+) {
+    // Small packets must not wait for each other; if that cannot be had, they do.
+    let _ = stream.set_nodelay(true);
+    let (read, write) = stream.into_split();
+    let reader = Reader { shared: &shared, datacentre: &datacentre, id, outbox };
+    let writer = Writer { shared: &shared, datacentre: &datacentre, packets: PacketWriter::default() };
+    let ended = tokio::select! {
+        Err(ended) = reader.run(read) => ended,
+        Err(ended) = writer.run(write, inbox) => ended,
+        else => Ended::Silent,
+    };
+    tracing::debug!(dc = datacentre.id, connection = id, %ended, "connection ended");
+}
+
+struct Writer<'a> {
+    shared: &'a Shared,
+    datacentre: &'a Datacentre,
+    packets: PacketWriter,
+}
+
+impl Writer<'_> {
+    async fn run(
+        mut self,
+        mut stream: OwnedWriteHalf,
+        mut inbox: UnboundedReceiver<Outgoing>,
+    ) -> Result<(), Ended> {
+        while let Some(outgoing) = inbox.recv().await {
+            self.shared.until_speaking().await;
+            let (session, message) = match outgoing {
+                Outgoing::Status(code) => {
+                    stream.write_all(&code.to_le_bytes()).await?;
+                    return Err(Ended::Decrypt(DecryptError::UnknownKey));
+                }
+                Outgoing::Answer { session, body, content } => {
+                    (session, self.number(session, body, content, true))
+                }
+                Outgoing::Push { session, bodies } => (session, self.pushed(session, bodies)),
+            };
+            let plain = seal(FIRST_SALT, session, &message);
+            let packet = self.packets.pack(&self.datacentre.key.encrypt(&plain));
+            stream.write_all(&packet).await?;
+        }
+        Err(Ended::Silent)
+    }
+
+    fn pushed(&self, session: i64, mut bodies: Vec<Vec<u8>>) -> Message {
+        if bodies.len() == 1 {
+            return self.number(session, bodies.remove(0), true, false);
+        }
+        let inner: Vec<_> = bodies.into_iter().map(|body| self.number(session, body, true, false)).collect();
+        self.number(session, container(&inner), false, false)
+    }
+
+    fn number(&self, session: i64, body: Vec<u8>, content: bool, answer: bool) -> Message {
+        let sequence = self.shared.world().next_sequence(session, content);
+        Message { id: self.shared.message_ids.next(answer), sequence, body }
+    }
+}
+
+struct Reader<'a> {
+    shared: &'a Arc<Shared>,
+    datacentre: &'a Datacentre,
+    id: u64,
+    outbox: UnboundedSender<Outgoing>,
+}
+
+impl Reader<'_> {
+    async fn run(self, mut stream: OwnedReadHalf) -> Result<(), Ended> {
+        let mut packets = PacketReader::default();
+        loop {
+            self.shared.until_speaking().await;
+            let packet = packets.read(&mut stream).await?;
+            self.shared.until_speaking().await;
+            if !self.packet(&packet)? {
+                // The writer ends the connection once it has written why.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Handles one packet. False if the client's key is unknown and it has been told so.
+    fn packet(&self, packet: &[u8]) -> Result<bool, Ended> {
+        let forgotten = self.shared.world().login.forgotten.contains(&self.datacentre.id);
+        let plain = match self.datacentre.key.decrypt(packet) {
+            Ok(plain) if !forgotten => plain,
+            Ok(_) | Err(DecryptError::UnknownKey) => {
+                self.send(Outgoing::Status(UNKNOWN_KEY))?;
+                return Ok(false);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let Envelope { salt, session, message } = Envelope::parse(&plain)?;
+        let complaint = if !(FIRST_SALT..FIRST_SALT + i64::from(SALTS)).contains(&salt) {
+            Some(bad_salt(&message))
+        } else if message.id & 3 != 0 {
+            Some(bad_message_id(&message))
+        } else {
+            None
+        };
+        if let Some(complaint) = complaint {
+            self.answer(session, complaint.to_bytes(), false)?;
+            return Ok(true);
+        }
+        self.greet(session, message.id)?;
+        for message in flatten(message)? {
+            self.message(session, message)?;
+        }
+        Ok(true)
+    }
+
+    /// Notes the session, and tells a new one that it is new.
+    fn greet(&self, session: i64, first_message: i64) -> Result<(), Ended> {
+        let is_new = {
+            let mut world = self.shared.world();
+            let is_new = !world.sessions.contains_key(&session);
+            world.sessions.entry(session).or_default();
+            if let Some(link) = world.links.get_mut(&self.id) {
+                link.session = Some(session);
+            }
+            is_new
+        };
+        if is_new {
+            let created = types::NewSessionCreated {
+                first_msg_id: first_message,
+                unique_id: i64::from_le_bytes(random()),
+                server_salt: FIRST_SALT,
+            };
+            let body = enums::NewSession::Created(created).to_bytes();
+            self.send(Outgoing::Push { session, bodies: vec![body] })?;
+        }
+        Ok(())
+    }
+
+    fn message(&self, session: i64, message: Message) -> Result<(), Ended> {
+        let Some(id) = constructor(&message.body) else {
+            return Err(crate::protocol::message::MessageError::Malformed.into());
+        };
+        let number = || i64::from_bytes(&message.body[4..]).unwrap_or_default();
+        match id {
+            types::MsgsAck::CONSTRUCTOR_ID => Ok(()),
+            functions::Ping::CONSTRUCTOR_ID | functions::PingDelayDisconnect::CONSTRUCTOR_ID => {
+                self.shared.note("ping", self.datacentre.id);
+                let pong = types::Pong { msg_id: message.id, ping_id: number() };
+                self.answer(session, enums::Pong::Pong(pong).to_bytes(), false)
+            }
+            functions::GetFutureSalts::CONSTRUCTOR_ID => {
+                self.answer(session, future_salts(message.id).to_bytes(), false)
+            }
+            functions::DestroySession::CONSTRUCTOR_ID => {
+                let none = types::DestroySessionNone { session_id: number() };
+                self.answer(session, enums::DestroySessionRes::from(none).to_bytes(), false)
+            }
+            functions::RpcDropAnswer::CONSTRUCTOR_ID => {
+                let unknown = enums::RpcDropAnswer::RpcAnswerUnknown.to_bytes();
+                self.answer(session, rpc_result(message.id, &unknown), true)
+            }
+            _ => self.request(session, &message),
+        }
+    }
+
+    fn request(&self, session: i64, message: &Message) -> Result<(), Ended> {
+        let outcome =
+            self.shared.change(|world| rpc::handle(world, self.datacentre.id, self.id, &message.body));
+        match outcome {
+            Outcome::Answer(body) => self.answer(session, rpc_result(message.id, &body), true),
+            Outcome::AnswerAfter(delay, body) => {
+                let answer = Outgoing::Answer { session, body: rpc_result(message.id, &body), content: true };
+                self.answer_after(delay, answer);
+                Ok(())
+            }
+            Outcome::Nothing => Ok(()),
+            Outcome::Drop => Err(Ended::Fault),
+        }
+    }
+
+    fn answer_after(&self, delay: Duration, answer: Outgoing) {
+        let outbox = self.outbox.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            // The client may have gone meanwhile.
+            let _ = outbox.send(answer);
+        });
+    }
+
+    fn answer(&self, session: i64, body: Vec<u8>, content: bool) -> Result<(), Ended> {
+        self.send(Outgoing::Answer { session, body, content })
+    }
+
+    fn send(&self, outgoing: Outgoing) -> Result<(), Ended> {
+        self.outbox.send(outgoing).map_err(|_| Ended::Silent)
+    }
+}
+
+fn bad_salt(message: &Message) -> enums::BadMsgNotification {
+    types::BadServerSalt {
+        bad_msg_id: message.id,
+        bad_msg_seqno: message.sequence,
+        error_code: BAD_SALT,
+        new_server_salt: FIRST_SALT,
+    }
+    .into()
+}
+
+fn bad_message_id(message: &Message) -> enums::BadMsgNotification {
+    types::BadMsgNotification {
+        bad_msg_id: message.id,
+        bad_msg_seqno: message.sequence,
+        error_code: BAD_MESSAGE_ID,
+    }
+    .into()
+}
+
+fn future_salts(request: i64) -> enums::FutureSalts {
+    let now = now();
+    let salt = |number: i32| {
+        let valid_since = now + number * SALT_LIFETIME;
+        // Each overlaps with the next.
+        let valid_until = valid_since + SALT_LIFETIME + SALT_LIFETIME / 2;
+        types::FutureSalt { valid_since, valid_until, salt: FIRST_SALT + i64::from(number) }
+    };
+    let salts = RawVec((0..SALTS).map(salt).collect());
+    types::FutureSalts { req_msg_id: request, now, salts }.into()
+}

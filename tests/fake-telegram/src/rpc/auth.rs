@@ -1,0 +1,110 @@
+//! Logging in and out.
+
+use grammers_tl_types::{enums, functions as f, types};
+
+use super::{Answer, Context, RpcError};
+use crate::protocol::random;
+use crate::tl_build;
+use crate::world::peers::OWNER;
+
+pub fn send_code(context: &mut Context, request: f::auth::SendCode) -> Answer<f::auth::SendCode> {
+    let login = &mut context.world.login;
+    if context.dc != login.home {
+        return Err(RpcError::new(303, format!("PHONE_MIGRATE_{}", login.home)));
+    }
+    let digits: String = request.phone_number.chars().filter(char::is_ascii_digit).collect();
+    if digits.len() < 5 {
+        return Err(RpcError::new(406, "PHONE_NUMBER_INVALID"));
+    }
+    let hash = format!("{:016x}", u64::from_le_bytes(random()));
+    login.sent_codes.insert(hash.clone(), digits);
+    let length = login.code.len();
+    Ok(tl_build::sent_code(hash, length))
+}
+
+pub fn sign_in(context: &mut Context, request: f::auth::SignIn) -> Answer<f::auth::SignIn> {
+    let login = &mut context.world.login;
+    let digits: String = request.phone_number.chars().filter(char::is_ascii_digit).collect();
+    if login.sent_codes.get(&request.phone_code_hash) != Some(&digits) {
+        return Err(RpcError::bad_request("PHONE_CODE_EXPIRED"));
+    }
+    match request.phone_code.as_deref() {
+        None | Some("") => return Err(RpcError::bad_request("PHONE_CODE_EMPTY")),
+        Some(code) if code != login.code => return Err(RpcError::bad_request("PHONE_CODE_INVALID")),
+        Some(_) => {}
+    }
+    if login.password.is_some() {
+        login.password_due = true;
+        return Err(RpcError::new(401, "SESSION_PASSWORD_NEEDED"));
+    }
+    login.sent_codes.clear();
+    Ok(enter(context))
+}
+
+pub fn get_password(context: &mut Context, _: f::account::GetPassword) -> Answer<f::account::GetPassword> {
+    Ok(tl_build::password(context.world.login.password.as_ref()))
+}
+
+pub fn check_password(
+    context: &mut Context,
+    request: f::auth::CheckPassword,
+) -> Answer<f::auth::CheckPassword> {
+    let login = &mut context.world.login;
+    if !login.password_due {
+        return Err(RpcError::new(401, "AUTH_KEY_UNREGISTERED"));
+    }
+    let enums::InputCheckPasswordSrp::Srp(proof) = request.password else {
+        return Err(RpcError::bad_request("PASSWORD_HASH_INVALID"));
+    };
+    match &login.password {
+        Some(srp) if srp.id != proof.srp_id => return Err(RpcError::bad_request("SRP_ID_INVALID")),
+        Some(srp) if !srp.verify(&proof.a, &proof.m1) => {
+            return Err(RpcError::bad_request("PASSWORD_HASH_INVALID"));
+        }
+        _ => {}
+    }
+    login.password_due = false;
+    login.sent_codes.clear();
+    Ok(enter(context))
+}
+
+/// Ties the key to the account.
+fn enter(context: &mut Context) -> enums::auth::Authorization {
+    context.world.login.authorised.insert(context.dc);
+    authorization(context)
+}
+
+fn authorization(context: &Context) -> enums::auth::Authorization {
+    let owner = context.world.peers.user(OWNER);
+    let user = owner.map_or(types::UserEmpty { id: OWNER }.into(), |owner| tl_build::user(owner, false));
+    tl_build::authorization(user)
+}
+
+pub fn export_authorization(
+    context: &mut Context,
+    request: f::auth::ExportAuthorization,
+) -> Answer<f::auth::ExportAuthorization> {
+    if !context.world.addresses.iter().any(|(id, _)| *id == request.dc_id) || request.dc_id == context.dc {
+        return Err(RpcError::bad_request("DC_ID_INVALID"));
+    }
+    let ticket = random::<32>().to_vec();
+    context.world.login.tickets.insert(ticket.clone(), request.dc_id);
+    Ok(types::auth::ExportedAuthorization { id: OWNER, bytes: ticket }.into())
+}
+
+pub fn import_authorization(
+    context: &mut Context,
+    request: f::auth::ImportAuthorization,
+) -> Answer<f::auth::ImportAuthorization> {
+    let login = &mut context.world.login;
+    if request.id != OWNER || login.tickets.get(&request.bytes) != Some(&context.dc) {
+        return Err(RpcError::bad_request("AUTH_BYTES_INVALID"));
+    }
+    login.tickets.remove(&request.bytes);
+    Ok(enter(context))
+}
+
+pub fn log_out(context: &mut Context, _: f::auth::LogOut) -> Answer<f::auth::LogOut> {
+    context.world.login.authorised.clear();
+    Ok(types::auth::LoggedOut { future_auth_token: None }.into())
+}

@@ -1,0 +1,27 @@
+//! Questions about the server, and about people.
+
+use grammers_tl_types::{enums, functions as f, types};
+
+use super::{Answer, Context, access};
+use crate::tl_build;
+
+pub fn get_config(context: &mut Context, _: f::help::GetConfig) -> Answer<f::help::GetConfig> {
+    Ok(tl_build::config(context.dc, &context.world.addresses))
+}
+
+pub fn get_nearest_dc(context: &mut Context, _: f::help::GetNearestDc) -> Answer<f::help::GetNearestDc> {
+    let nearest_dc = context.world.login.home;
+    Ok(types::NearestDc { country: "XX".to_owned(), this_dc: context.dc, nearest_dc }.into())
+}
+
+pub fn update_status(_: &mut Context, _: f::account::UpdateStatus) -> Answer<f::account::UpdateStatus> {
+    Ok(true)
+}
+
+pub fn get_users(context: &mut Context, request: f::users::GetUsers) -> Answer<f::users::GetUsers> {
+    let describe = |input: &enums::InputUser| {
+        let user = access::user(input).and_then(|id| context.world.peers.user(id));
+        user.map_or(types::UserEmpty { id: 0 }.into(), |user| tl_build::user(user, false))
+    };
+    Ok(request.id.iter().map(describe).collect())
+}

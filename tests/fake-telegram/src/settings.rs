@@ -1,0 +1,67 @@
+//! How this Telegram behaves where the real one may do either.
+
+/// What becomes of a message sent again under a `random_id` that was used before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Dedupe {
+    /// The answer tells of the first message, with a `pts_count` of 0.
+    #[default]
+    GiveFirst,
+    /// The answer is the error RANDOM_ID_DUPLICATE.
+    Refuse,
+    /// It is sent again: the ledger then shows what a client would have said twice.
+    Off,
+}
+
+/// How messages.sendMessage is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum SentAnswer {
+    /// With the updates that it caused.
+    #[default]
+    Updates,
+    /// With updateShortSentMessage, in private chats and basic groups.
+    Short,
+}
+
+/// How far updates describe the users and chats that they speak of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum PeersInUpdates {
+    #[default]
+    Full,
+    /// As "min" objects, whose access hash is good for nothing.
+    Min,
+    /// Not at all.
+    None,
+}
+
+/// How several updates travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Packing {
+    /// Each in a packet of its own.
+    #[default]
+    Separate,
+    /// All in one `updates` object.
+    OneUpdates,
+    /// Each in its own `updates` object, all in one MTProto container.
+    OneContainer,
+}
+
+/// Everything that may be chosen.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub dedupe: Dedupe,
+    pub sent_answer: SentAnswer,
+    pub peers_in_updates: PeersInUpdates,
+    /// Events in one slice of a difference, unless the client wants less.
+    pub slice: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            dedupe: Dedupe::default(),
+            sent_answer: SentAnswer::default(),
+            peers_in_updates: PeersInUpdates::default(),
+            slice: 100,
+        }
+    }
+}

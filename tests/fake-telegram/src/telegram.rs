@@ -1,0 +1,356 @@
+//! The handle that tests and the program hold.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::faults::Fault;
+use crate::ledger::Ledger;
+use crate::protocol::random;
+use crate::protocol::srp::Srp;
+use crate::server::{Datacentre, Shared};
+use crate::session_file::{SessionDc, SessionParams, SessionUser, key_to_hex};
+use crate::settings::{Packing, Settings};
+use crate::world::draft::Draft;
+use crate::world::login::Revocation;
+use crate::world::peers::{Chat, Group, OWNER, User, access_hash};
+use crate::world::post::Post;
+use crate::world::{FILE_DC, World};
+
+/// The datacentre of the account unless told otherwise.
+const HOME_DC: i32 = 2;
+
+/// Describes a server to be started.
+pub struct Builder {
+    home: i32,
+    logged_in: bool,
+    code: Option<String>,
+    password: Option<(String, String)>,
+    settings: Settings,
+    listen: [SocketAddr; 2],
+    advertise: Option<IpAddr>,
+    keys: [Option<[u8; 256]>; 2],
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            home: HOME_DC,
+            logged_in: true,
+            code: None,
+            password: None,
+            settings: Settings::default(),
+            listen: [(Ipv4Addr::LOCALHOST, 0).into(); 2],
+            advertise: None,
+            keys: [None; 2],
+        }
+    }
+}
+
+impl Builder {
+    /// The account lives in datacentre `dc` (2 or 4): a client that logs in elsewhere is sent
+    /// there with PHONE_MIGRATE.
+    pub fn home_dc(mut self, dc: i32) -> Self {
+        self.home = dc;
+        self
+    }
+
+    /// The keys are known, but not tied to the account: the client has to log in.
+    pub fn logged_out(mut self) -> Self {
+        self.logged_in = false;
+        self
+    }
+
+    /// The login code (12345 unless told).
+    pub fn login_code(mut self, code: &str) -> Self {
+        self.code = Some(code.to_owned());
+        self
+    }
+
+    /// The account's second password, and its hint.
+    pub fn password(mut self, password: &str, hint: &str) -> Self {
+        self.password = Some((password.to_owned(), hint.to_owned()));
+        self
+    }
+
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Where datacentres 2 and 4 listen; port 0 chooses a free one.
+    pub fn listen(mut self, dc2: SocketAddr, dc4: SocketAddr) -> Self {
+        self.listen = [dc2, dc4];
+        self
+    }
+
+    /// The address at which clients reach this machine, if it is not the one listened on.
+    pub fn advertise(mut self, address: IpAddr) -> Self {
+        self.advertise = Some(address);
+        self
+    }
+
+    /// The keys of datacentres 2 and 4, instead of random ones.
+    pub fn keys(mut self, dc2: [u8; 256], dc4: [u8; 256]) -> Self {
+        self.keys = [Some(dc2), Some(dc4)];
+        self
+    }
+
+    /// Starts the server on the current tokio runtime.
+    pub async fn start(self) -> io::Result<Telegram> {
+        let mut world = World::new(self.settings, self.home);
+        if !self.logged_in {
+            world.login.authorised.clear();
+        }
+        if let Some(code) = self.code {
+            world.login.code = code;
+        }
+        world.login.password = self.password.map(|(password, hint)| Srp::new(&password, &hint));
+
+        let shared = Arc::new(Shared::new(world));
+        let mut datacentres = Vec::new();
+        for ((id, address), key) in [HOME_DC, FILE_DC].into_iter().zip(self.listen).zip(self.keys) {
+            let key = key.unwrap_or_else(random);
+            datacentres.push(Datacentre::start(&shared, id, key, address).await?);
+        }
+        let reachable = |dc: &Arc<Datacentre>| {
+            let ip = self.advertise.unwrap_or(dc.address.ip());
+            (dc.id, SocketAddr::new(ip, dc.address.port()))
+        };
+        shared.world().addresses = datacentres.iter().map(reachable).collect();
+        Ok(Telegram { shared, datacentres: datacentres.into() })
+    }
+}
+
+/// A running server. Clones are handles to the same one; it runs as long as its tokio runtime.
+#[derive(Clone)]
+pub struct Telegram {
+    shared: Arc<Shared>,
+    datacentres: Arc<[Arc<Datacentre>]>,
+}
+
+/// What was waited for did not happen in time. Its `Debug` form shows what did.
+#[derive(thiserror::Error)]
+#[error("it did not happen within {deadline:?}; this did:\n{happened}")]
+pub struct TimedOut {
+    deadline: Duration,
+    happened: String,
+}
+
+impl fmt::Debug for TimedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Starting, and what a client must know.
+impl Telegram {
+    pub async fn start() -> io::Result<Self> {
+        Self::builder().start().await
+    }
+
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The address at which clients reach datacentre `dc`, and its key.
+    pub fn datacentre(&self, dc: i32) -> Option<(SocketAddr, [u8; 256])> {
+        let (_, address) = *self.shared.world().addresses.iter().find(|(id, _)| *id == dc)?;
+        let datacentre = self.datacentres.iter().find(|datacentre| datacentre.id == dc)?;
+        Some((address, *datacentre.key.bytes()))
+    }
+
+    /// What a session file says of this server: everything, when logged in.
+    pub fn session(&self) -> SessionParams {
+        let world = self.shared.world();
+        let logged_in = !world.login.authorised.is_empty();
+        let dcs = self.datacentres.iter().filter_map(|datacentre| {
+            let (_, address) = world.addresses.iter().find(|(id, _)| *id == datacentre.id)?;
+            let SocketAddr::V4(ipv4) = *address else { return None };
+            let auth_key = Some(key_to_hex(datacentre.key.bytes()));
+            Some(SessionDc { id: datacentre.id, ipv4, ipv6: None, auth_key })
+        });
+        SessionParams {
+            home_dc: if logged_in { world.login.home } else { HOME_DC },
+            user: logged_in.then(|| SessionUser { id: OWNER, access_hash: access_hash(OWNER) }),
+            dcs: dcs.collect(),
+        }
+    }
+}
+
+/// Being the other side.
+impl Telegram {
+    /// Sends a message in `chat`, and tells connected clients. Returns its number.
+    pub fn send(&self, chat: Chat, draft: Draft) -> i32 {
+        self.send_all([(chat, draft)], Packing::Separate)[0]
+    }
+
+    /// Sends a message and tells nobody: clients learn of it by asking for the difference.
+    pub fn send_silently(&self, chat: Chat, draft: Draft) -> i32 {
+        self.shared.change(|world| world.add_draft(chat, draft).0)
+    }
+
+    /// Sends several messages, and tells connected clients in one go. Returns their numbers.
+    pub fn send_all(&self, drafts: impl IntoIterator<Item = (Chat, Draft)>, packing: Packing) -> Vec<i32> {
+        self.shared.change(|world| {
+            let sent: Vec<_> =
+                drafts.into_iter().map(|(chat, draft)| (chat, world.add_draft(chat, draft))).collect();
+            let events: Vec<_> = sent.iter().map(|(chat, (_, event))| (*chat, *event)).collect();
+            world.push(&events, packing, None);
+            sent.into_iter().map(|(_, (id, _))| id).collect()
+        })
+    }
+
+    /// Tells connected clients of messages sent before, in the order given here: after
+    /// [`send_silently`](Self::send_silently) this makes updates that come late or out of order,
+    /// after [`send`](Self::send) updates that come twice.
+    pub fn push(&self, messages: &[(Chat, i32)], packing: Packing) {
+        self.shared.change(|world| {
+            let arrival = |&(chat, id): &(Chat, i32)| Some((chat, world.mailbox(chat).arrival(id)?));
+            let events: Vec<_> = messages.iter().filter_map(arrival).collect();
+            world.push(&events, packing, None);
+        });
+    }
+
+    /// Deletes a message for everybody, and tells connected clients.
+    pub fn delete(&self, chat: Chat, id: i32) {
+        self.shared.change(|world| {
+            if let Some(event) = world.delete(chat, id) {
+                world.push(&[(chat, event)], Packing::Separate, None);
+            }
+        });
+    }
+
+    pub fn add_user(&self, user: User) -> Chat {
+        let chat = Chat::User(user.id);
+        self.shared.change(|world| world.peers.add_user(user));
+        chat
+    }
+
+    pub fn add_group(&self, group: Group) -> Chat {
+        let chat = group.chat();
+        self.shared.change(|world| world.peers.add_group(group));
+        chat
+    }
+}
+
+/// Misbehaving.
+impl Telegram {
+    /// Changes how the server behaves from now on.
+    pub fn configure(&self, change: impl FnOnce(&mut Settings)) {
+        self.shared.change(|world| change(&mut world.settings));
+    }
+
+    /// Adds a rule of what goes wrong; the first that fits a request wins.
+    pub fn fault(&self, fault: Fault) {
+        self.shared.change(|world| world.faults.push(fault));
+    }
+
+    pub fn clear_faults(&self) {
+        self.shared.change(|world| world.faults.clear());
+    }
+
+    /// Makes every file reference given out so far stale.
+    pub fn expire_file_references(&self) {
+        self.shared.change(|world| world.files.expire_references());
+    }
+
+    /// Ends the account's sessions: every request gets this error from now on.
+    pub fn revoke(&self, reason: Revocation) {
+        self.shared.change(|world| world.login.revoked = Some(reason));
+    }
+
+    /// Takes [`revoke`](Self::revoke) back.
+    pub fn restore(&self) {
+        self.shared.change(|world| world.login.revoked = None);
+    }
+
+    /// Datacentre `dc` answers its own key with the transport error 404 from now on.
+    pub fn forget_key(&self, dc: i32) {
+        self.shared.change(|world| world.login.forgotten.insert(dc));
+    }
+
+    /// Takes [`forget_key`](Self::forget_key) back everywhere.
+    pub fn remember_keys(&self) {
+        self.shared.change(|world| world.login.forgotten = HashSet::new());
+    }
+
+    /// Cuts every connection; clients may connect anew.
+    pub fn cut(&self) {
+        self.shared.world().links.values().for_each(|link| link.task.abort());
+    }
+
+    /// Stops to listen and cuts every connection: from outside, the machine is there but nobody
+    /// answers the door.
+    pub async fn go_down(&self) {
+        for datacentre in self.datacentres.iter() {
+            datacentre.stop().await;
+        }
+        self.cut();
+    }
+
+    /// Listens again on the same ports.
+    pub async fn come_back(&self) -> io::Result<()> {
+        for datacentre in self.datacentres.iter() {
+            datacentre.resume(&self.shared).await?;
+        }
+        Ok(())
+    }
+
+    /// Accepts connections and keeps those that are open, but reads and says nothing.
+    pub fn mute(&self) {
+        self.shared.mute.send_replace(true);
+    }
+
+    /// Goes on where [`mute`](Self::mute) stopped.
+    pub fn unmute(&self) {
+        self.shared.mute.send_replace(false);
+    }
+}
+
+/// Looking.
+impl Telegram {
+    /// Looks at the books.
+    pub fn look<T>(&self, look: impl FnOnce(Ledger) -> T) -> T {
+        look(Ledger(&self.shared.world()))
+    }
+
+    /// Waits until `look` finds what it looks for.
+    pub async fn wait_for<T>(
+        &self,
+        deadline: Duration,
+        look: impl Fn(Ledger) -> Option<T>,
+    ) -> Result<T, TimedOut> {
+        let mut changed = self.shared.changed.subscribe();
+        let found = async {
+            loop {
+                if let Some(found) = self.look(&look) {
+                    return found;
+                }
+                if changed.changed().await.is_err() {
+                    // The sender lives in `self`.
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        let found = tokio::time::timeout(deadline, found).await;
+        found.map_err(|_| TimedOut { deadline, happened: self.look(|ledger| format!("{ledger:?}")) })
+    }
+
+    /// Waits until `holds` is true of the books.
+    pub async fn wait_until(
+        &self,
+        deadline: Duration,
+        holds: impl Fn(Ledger) -> bool,
+    ) -> Result<(), TimedOut> {
+        self.wait_for(deadline, |ledger| holds(ledger).then_some(())).await
+    }
+
+    /// Waits for the client's first answer to the message `id`.
+    pub async fn wait_for_reply(&self, chat: Chat, id: i32, deadline: Duration) -> Result<Post, TimedOut> {
+        self.wait_for(deadline, |ledger| ledger.replies(chat, id).next().cloned()).await
+    }
+}

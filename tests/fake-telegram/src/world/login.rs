@@ -1,0 +1,68 @@
+//! Who may ask what: authorised keys, login codes, the password.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::protocol::srp::Srp;
+
+/// Why Telegram ends a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Revocation {
+    /// The key is not, or no longer, tied to an account: 401 AUTH_KEY_UNREGISTERED.
+    KeyUnregistered,
+    /// The owner ended this session from another device: 401 SESSION_REVOKED.
+    SessionRevoked,
+    /// The same key was used from two places at once: 406 AUTH_KEY_DUPLICATED.
+    KeyDuplicated,
+    /// The account was deleted: 401 USER_DEACTIVATED.
+    UserDeactivated,
+}
+
+impl Revocation {
+    /// The error that every request gets.
+    pub fn error(self) -> (i32, &'static str) {
+        match self {
+            Self::KeyUnregistered => (401, "AUTH_KEY_UNREGISTERED"),
+            Self::SessionRevoked => (401, "SESSION_REVOKED"),
+            Self::KeyDuplicated => (406, "AUTH_KEY_DUPLICATED"),
+            Self::UserDeactivated => (401, "USER_DEACTIVATED"),
+        }
+    }
+}
+
+/// The state of logging in.
+pub struct Login {
+    /// The datacentre of the account.
+    pub home: i32,
+    /// Datacentres whose key is tied to the account.
+    pub authorised: HashSet<i32>,
+    pub revoked: Option<Revocation>,
+    /// Datacentres that forgot their key.
+    pub forgotten: HashSet<i32>,
+    /// The code that the owner is sent.
+    pub code: String,
+    /// The account's second password.
+    pub password: Option<Srp>,
+    /// The code was right, the password is awaited.
+    pub password_due: bool,
+    /// Hashes of codes sent, each with its phone number.
+    pub sent_codes: HashMap<String, String>,
+    /// Tickets of auth.exportAuthorization, each with the datacentre that may take it.
+    pub tickets: HashMap<Vec<u8>, i32>,
+}
+
+impl Login {
+    pub fn new(home: i32) -> Self {
+        Self {
+            home,
+            authorised: HashSet::from([home]),
+            revoked: None,
+            forgotten: HashSet::new(),
+            code: "12345".to_owned(),
+            password: None,
+            password_due: false,
+            sent_codes: HashMap::new(),
+            tickets: HashMap::new(),
+        }
+    }
+}
