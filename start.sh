@@ -44,19 +44,12 @@ build() {
             "the crates, and about 2 GB of memory."
 }
 
-# Is the variable $1 (or $1_FILE) set, in the environment or in .env?
-is_set() {
-    local file=$1_FILE
-    if [ -n "${!1:-}" ] || [ -n "${!file:-}" ]; then return 0; fi
-    [ -f .env ] && grep -Eq "^[[:space:]]*(export[[:space:]]+)?$1(_FILE)?[[:space:]]*=[[:space:]]*[^[:space:]#]" .env
-}
-
-# put_env NAME VALUE: sets it in .env, in place where the line is there. The values are digits and hex.
+# put_env NAME VALUE: sets it in the new .env, in place where the line is there. The values are digits and hex.
 put_env() {
-    if grep -Eq "^#?[[:space:]]*$1=" .env.new; then
-        sed -i -E "s/^#?[[:space:]]*$1=.*/$1=$2/" .env.new
+    if grep -Eq "^#?[[:space:]]*$1=" "$env_file.new"; then
+        sed -i -E "s/^#?[[:space:]]*$1=.*/$1=$2/" "$env_file.new"
     else
-        printf '%s=%s\n' "$1" "$2" >>.env.new
+        printf '%s=%s\n' "$1" "$2" >>"$env_file.new"
     fi
 }
 
@@ -91,13 +84,15 @@ ask_secret() {
 
 # API_ID and API_HASH, without which nothing goes: asked for at a terminal, else named.
 ensure_credentials() {
-    local name id hash missing=()
-    for name in API_ID API_HASH; do is_set "$name" || missing+=("$name"); done
+    local name value missing=()
+    for name in API_ID API_HASH; do
+        if [ -z "$(env_value "$name" '')" ] && [ -z "$(env_value "${name}_FILE" '')" ]; then missing+=("$name"); fi
+    done
     if [ ${#missing[@]} -eq 0 ]; then return 0; fi
 
     if ! on_terminal; then
         for name in "${missing[@]}"; do say "missing: $name"; done
-        fail 2 "set the above in $PWD/.env (copy .env.example) or in the environment. Both values come" \
+        fail 2 "set the above in $env_file (copy .env.example) or in the environment. Both values come" \
             "from https://my.telegram.org, 'API development tools'. './start.sh' at a terminal asks for them."
     fi
     cat >&2 <<'END'
@@ -110,39 +105,38 @@ Telegram wants every program to name itself by an API_ID and an API_HASH. They a
   4. copy "App api_id" and "App api_hash" here. They stay in .env on this machine.
 
 END
-    id=$(ask "API_ID: " '^[1-9][0-9]{0,9}$' "a number such as 1234567") || fail 2 "no API_ID given"
-    hash=$(ask_secret "API_HASH (not shown): " '^[0-9a-fA-F]{32}$' "32 digits and letters a to f") ||
-        fail 2 "no API_HASH given"
     (
         umask 077
-        if [ -f .env ]; then cat .env; elif [ -f .env.example ]; then cat .env.example; fi >.env.new
-        put_env API_ID "$id"
-        put_env API_HASH "$hash"
-        mv .env.new .env
-    )
-    say "Written to $PWD/.env, readable by you only. Every other setting is explained there."
+        if [ -f "$env_file" ]; then cat "$env_file"; else cat .env.example; fi >"$env_file.new"
+        trap 'rm -f "$env_file.new"' EXIT
+        for name in "${missing[@]}"; do
+            case $name in
+            API_ID) value=$(ask "API_ID: " '^[1-9][0-9]{0,9}$' "a number such as 1234567") ;;
+            API_HASH) value=$(ask_secret "API_HASH (not shown): " '^[0-9a-fA-F]{32}$' "32 digits and letters a to f") ;;
+            esac
+            [ -n "$value" ] || exit 1
+            put_env "$name" "$value"
+        done
+        mv "$env_file.new" "$env_file"
+    ) || fail 2 "nothing written: no ${missing[*]} given"
+    say "Written to $env_file, readable by you only. Every other setting is explained there."
 }
 
-# The value of $1 that `stenogram config` reports (its output is in $settings).
-setting() { awk -v name="$1" '$1 == name { print $2; exit }' <<<"$settings"; }
-
 run() {
-    local settings status
+    local model
     ensure_credentials
     ensure_build_tools
     build stenogram
-    # It names every mistake itself, on stderr.
-    settings=$("$stenogram" config) || exit $?
-    if [ ! -s "$(setting DATA_DIR)/account.session" ]; then
+    # It names every mistake itself, on stderr, and ends with 2.
+    "$stenogram" config >/dev/null || exit $?
+    if [ ! -s "$(env_value DATA_DIR ./data)/account.session" ]; then
         if ! on_terminal; then
             fail 3 "not logged in. Run './start.sh login' at a terminal once, then start this again."
         fi
         say "Not logged in yet."
-        status=0
-        "$stenogram" login || status=$?
-        if [ $status -ne 0 ]; then exit $status; fi
+        "$stenogram" login || exit $?
     fi
-    if [ ! -s "$(setting MODEL_DIR)/ggml-$(setting MODEL).bin" ]; then
+    if model=$(model_file) && [ ! -s "$model" ]; then
         "$stenogram" models pull || fail 1 "no model, no recognition. 'Model download fails' in TROUBLESHOOTING.md" \
             "has the ways around: a mirror in MODEL_URL, or the file copied by hand."
     fi

@@ -15,6 +15,8 @@ trap 'stopping=1; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null' TERM INT
 attend() {
     "$@" &
     child=$!
+    # It may have come too early for the trap to know the child.
+    [ -z "$stopping" ] || kill -TERM "$child" 2>/dev/null
     while true; do
         wait "$child"
         status=$?
@@ -28,14 +30,15 @@ session() { stat -c '%i %Y %s' "${DATA_DIR:-/data}/account.session" 2>/dev/null;
 while [ -z "$stopping" ]; do
     attend stenogram run
     ended=$status
+    before=$(session)
     [ -z "$stopping" ] || exit "$ended"
     case $ended in
     2) echo "Waiting. Mend .env as said above, then: docker-compose up -d" >&2 ;;
     3) echo "Waiting for a login. Beside docker-compose.yml type: docker-compose run --rm userbot login" >&2 ;;
     *) exit "$ended" ;;
     esac
-    before=$(session)
     until [ -n "$stopping" ] || { [ "$ended" = 3 ] && [ "$(session)" != "$before" ]; }; do
         attend sleep 5
     done
 done
+exit 0

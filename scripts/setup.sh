@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What start.sh, test.sh and .ci/run share: talking, asking, installing. Sourced from the project's
+# What the scripts share: talking, asking, reading settings, installing. Sourced from the project's
 # own folder, never run. Everything said goes to stderr: stdout belongs to the program's answers.
 
 # Set to 1 by --yes: install without asking.
@@ -24,6 +24,33 @@ agreed() {
     printf '%s [Y/n] ' "$1" >&2
     read -r answer || return 1
     case $answer in '' | y | Y | yes | Yes | YES) return 0 ;; *) return 1 ;; esac
+}
+
+env_file=${ENV_FILE:-.env}
+
+# env_value NAME DEFAULT: what is configured, for the few settings that a script has to know. The program
+# itself checks them all.
+env_value() {
+    local value=${!1:-}
+    if [ -z "$value" ] && [ -f "$env_file" ]; then
+        value=$(sed -n -E "s/^[[:space:]]*(export[[:space:]]+)?$1[[:space:]]*=[[:space:]]*//p" "$env_file" | head -n 1)
+        case $value in
+        \'*) value=${value#\'} && value=${value%%\'*} ;;
+        \"*) value=${value#\"} && value=${value%%\"*} ;;
+        *) value=$(sed -E 's/(^|[[:space:]]+)#.*//; s/[[:space:]]+$//' <<<"$value") ;;
+        esac
+    fi
+    printf '%s' "${value:-$2}"
+}
+
+# The file of the configured model; fails where the owner named a file, which nobody can fetch.
+model_file() {
+    local model
+    model=$(env_value MODEL base)
+    case $model in
+    */* | *.bin) printf '%s' "$model" && return 1 ;;
+    *) printf '%s/ggml-%s.bin' "$(env_value MODEL_DIR ./models)" "$model" ;;
+    esac
 }
 
 # as_root COMMAND...: runs it as root, through sudo where needed.
