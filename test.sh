@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Installs what the tests need and runs every one of them. Arguments go to cargo test:
+#   ./test.sh --test queue        one file of tests
+#   ./test.sh -- policy           tests whose name holds "policy"
+# --yes (first) installs without asking.
+set -euo pipefail
+
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
+# shellcheck source=scripts/setup.sh
+. scripts/setup.sh
+
+if [ "${1:-}" = --yes ] || [ "${1:-}" = -y ]; then ASSUME_YES=1 && shift; fi
+
+say "This builds stenogram for tests and runs all of them against the real parts: a redis-server of
+their own, ffmpeg, espeak-ng, whisper.cpp with a small model, and a Telegram on this machine. No
+account, and no network once the crates are here. On two cores: about 15 minutes the first time,
+about 5 after that."
+
+mapfile -t packages < <(missing_build_packages; missing_test_packages)
+install_packages "to build and test" "${packages[@]}"
+ensure_rust
+if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+    # Only the check with a second client (Telethon) wants it, and says aloud when it is skipped.
+    (install_packages "for the check with another client" python3-venv) || warn "going on without python3-venv"
+fi
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+status=0
+cargo test --workspace --locked --no-fail-fast "$@" 2>&1 | tee "$log" || status=$?
+
+# A test program that dies prints no result of its own: cargo's status counts it.
+awk -v status=$status '
+    { gsub(/\033\[[0-9;]*m/, "") }
+    /^test result: / {
+        for (i = 2; i <= NF; i++) {
+            if ($i == "passed;") passed += $(i - 1)
+            if ($i == "failed;") failed += $(i - 1)
+            if ($i == "ignored;") skipped += $(i - 1)
+        }
+        ran = 1
+    }
+    END {
+        if (!ran) print "\nNo test ran to its end."
+        else if (status && !failed) { failed = 1; print "\nA test program ended without a result." }
+        printf "\n%d passed, %d failed, %d skipped\n", passed, failed, skipped
+    }' "$log"
+exit $status
