@@ -269,7 +269,10 @@ impl Stages for Adapters {
     }
 
     async fn decode(&self, bytes: Vec<u8>) -> Result<Vec<f32>, Fault> {
-        let pcm = decode(bytes, self.limits.clone()).await?;
+        let pcm = decode(bytes, self.limits.clone()).await.map_err(|error| match error {
+            AudioError::Aborted => Fault::Aborted,
+            error => Fault::Reject(format!("the recording cannot be decoded: {error}")),
+        })?;
         if let Some(what) = &pcm.damaged {
             warn!(what, "The recording is damaged, going on with the rest");
         }

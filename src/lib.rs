@@ -2,6 +2,7 @@
 //! recognised on the owner's machine.
 #![forbid(unsafe_op_in_unsafe_fn)]
 
+pub mod app;
 pub mod audio;
 pub mod cli;
 pub mod commands;

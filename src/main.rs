@@ -3,12 +3,15 @@
 use std::io;
 use std::process::ExitCode;
 
-use anyhow::bail;
 use clap::Parser as _;
+use stenogram::app::{self, RunError};
 use stenogram::cli::{Cli, Command, Exit};
 use stenogram::commands;
 use stenogram::config::{Config, LogFormat, Mistakes, RawConfig};
 use stenogram::ops::logging;
+
+/// Threads for talking; recognition and blocking work have their own.
+const THREADS: usize = 2;
 
 fn main() -> ExitCode {
     let exit = run(Cli::parse()).unwrap_or_else(|error| {
@@ -24,22 +27,34 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<Exit> {
     let command = cli.command.unwrap_or_default();
     let raw = RawConfig::load();
+    let out = &mut io::stdout().lock();
     if command == Command::Config {
-        commands::config::run(&raw, &mut io::stdout().lock())?;
+        commands::config::run(&raw, out)?;
     }
     let config = Config::check(&raw, command.needs())?;
-    logging::start(&config.log_filter, log_format(&config))?;
+    let log = logging::start(&config.log_filter, log_format(&config))?;
     for warning in raw.warnings() {
         tracing::warn!("{warning}");
     }
-    match command {
-        Command::Config => Ok(Exit::Done),
-        Command::Run => bail!("`run` is not built in yet"),
-        Command::Login => bail!("`login` is not built in yet"),
-        Command::Logout => bail!("`logout` is not built in yet"),
-        Command::Transcribe(_) => bail!("`transcribe` is not built in yet"),
-        Command::Models(_) => bail!("`models` is not built in yet"),
-    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
+    let failed = match command {
+        Command::Config => 0,
+        Command::Run => {
+            runtime.block_on(app::run(&config, &config.telegram()?, log))?;
+            0
+        }
+        Command::Login => {
+            runtime.block_on(commands::account::login(&config, &config.telegram()?))?;
+            0
+        }
+        Command::Logout => {
+            runtime.block_on(commands::account::logout(&config, &config.telegram()?))?;
+            0
+        }
+        Command::Transcribe(what) => runtime.block_on(commands::transcribe::run(&config, &what, out))?,
+        Command::Models(what) => commands::models::run(&config, &what, out)?,
+    };
+    Ok(if failed == 0 { Exit::Done } else { Exit::Failed })
 }
 
 fn log_format(config: &Config) -> logging::Format {
@@ -54,6 +69,8 @@ fn exit_of(error: &anyhow::Error) -> Exit {
     let reader_left = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
     if error.is::<Mistakes>() {
         Exit::Usage
+    } else if error.downcast_ref().is_some_and(RunError::needs_login) {
+        Exit::LoggedOut
     } else if error.downcast_ref().is_some_and(reader_left) {
         // `stenogram config | head -1` has all it wanted.
         Exit::Done

@@ -1,3 +1,6 @@
 //! The commands that are more than a call: one file each.
 
+pub mod account;
 pub mod config;
+pub mod models;
+pub mod transcribe;

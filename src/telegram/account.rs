@@ -79,6 +79,11 @@ impl Account {
         self.link.borrow().is_some()
     }
 
+    /// Waits until there is no connection.
+    pub async fn disconnected(&self) {
+        let _ = self.link.subscribe().wait_for(Option::is_none).await;
+    }
+
     /// Waits until there is a connection.
     pub async fn connected(&self) {
         // The sender lives in self, so the channel cannot be closed meanwhile.

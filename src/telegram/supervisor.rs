@@ -118,15 +118,16 @@ impl Account {
             Pool::open(Arc::clone(&self.session), self.api_id, self.options.call_timeout);
         let link = Arc::new(Link::new(Arc::clone(&self.session), self.api_id, pool));
         // Proves the login, and makes the server push updates to this connection.
-        if let Err(error) = link.call(&tl::functions::updates::GetState {}).await {
-            return error.into();
-        }
+        let state = match link.call(&tl::functions::updates::GetState {}).await {
+            Ok(tl::enums::updates::State::State(state)) => state,
+            Err(error) => return error.into(),
+        };
         backoff.reset();
         info!("Connection established");
         self.link.send_replace(Some(Arc::clone(&link)));
 
         let heard = Heard::default();
-        let updates = UpdateLoop::new(self, &link, updates, &heard);
+        let updates = UpdateLoop::new(self, &link, updates, &heard, state);
         tokio::select! {
             ended = updates.run(take) => match ended {
                 UpdatesEnded::Call(error) => error.into(),

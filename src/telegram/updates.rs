@@ -62,13 +62,19 @@ pub(super) struct UpdateLoop<'a> {
 }
 
 impl<'a> UpdateLoop<'a> {
+    /// `state` is the server's from before anybody was told of the connection: where to begin, if
+    /// this account was never followed.
     pub fn new(
         account: &'a Account,
         link: &'a Link,
         updates: mpsc::Receiver<UpdatesLike>,
         heard: &'a Heard,
+        state: tl::types::updates::State,
     ) -> Self {
-        let boxes = MessageBoxes::load(account.store.position());
+        let mut boxes = MessageBoxes::load(account.store.position());
+        if boxes.is_empty() {
+            boxes.set_state(state);
+        }
         Self { account, link, updates, heard, boxes }
     }
 
@@ -89,12 +95,7 @@ impl<'a> UpdateLoop<'a> {
         T: Fn(Vec<Incoming>) -> F,
         F: Future<Output = bool>,
     {
-        if self.boxes.is_empty() {
-            let request = tl::functions::updates::GetState {};
-            let tl::enums::updates::State::State(state) = self.link.call(&request).await?;
-            self.boxes.set_state(state);
-            self.account.store.set_position(self.boxes.session_state()).await?;
-        }
+        self.account.store.set_position(self.boxes.session_state()).await?;
         if !self.account.store.dialogs_walked() {
             self.walk_dialogs().await?;
         }

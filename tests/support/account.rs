@@ -1,0 +1,123 @@
+//! An [`Account`] of the library against the loopback Telegram.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fake_telegram::{Telegram, write_session};
+use stenogram::domain::policy::Incoming;
+use stenogram::domain::{Job, JobId};
+use stenogram::telegram::{Account, AccountOptions, LoggedOut, ReconnectDelays, SessionFile};
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub const API_ID: i32 = 12345;
+/// Longer than anything here takes on a busy machine.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Impatient, so that tests of timeouts are short.
+pub fn options() -> AccountOptions {
+    AccountOptions {
+        reconnect: ReconnectDelays { first: Duration::from_millis(100), max: Duration::from_millis(400) },
+        call_timeout: Duration::from_secs(2),
+        ping_every: Duration::from_millis(500),
+        ping_timeout: Duration::from_secs(1),
+        quiet_after: Duration::from_secs(60),
+        max_file_size: 4 << 20,
+    }
+}
+
+/// A folder with a session for `telegram`.
+pub fn session(telegram: &Telegram) -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    write_session(&folder.path().join("account.session"), &telegram.session()).expect("write the session");
+    folder
+}
+
+pub fn open(folder: &TempDir, options: AccountOptions) -> Arc<Account> {
+    let file = SessionFile::lock(folder.path()).expect("lock the session");
+    Arc::new(Account::open(file, API_ID, options).expect("open the account"))
+}
+
+/// A running account that remembers what it heard.
+pub struct Listener {
+    pub account: Arc<Account>,
+    heard: watch::Receiver<Vec<Incoming>>,
+    /// While false, batches are neither taken nor refused.
+    pub open: watch::Sender<bool>,
+    stop: CancellationToken,
+    task: JoinHandle<Result<(), LoggedOut>>,
+}
+
+impl Listener {
+    pub fn start(account: Arc<Account>) -> Self {
+        let (sender, heard) = watch::channel(Vec::new());
+        let open = watch::Sender::new(true);
+        let stop = CancellationToken::new();
+        let task = tokio::spawn({
+            let (account, stop, open) = (account.clone(), stop.clone(), open.clone());
+            async move {
+                let take = |batch: Vec<Incoming>| {
+                    let (sender, mut open) = (sender.clone(), open.subscribe());
+                    async move {
+                        open.wait_for(|open| *open).await.expect("the test holds the sender");
+                        sender.send_modify(|heard| heard.extend(batch));
+                        true
+                    }
+                };
+                account.run(take, stop).await
+            }
+        });
+        Self { account, heard, open, stop, task }
+    }
+
+    /// The numbers of the messages heard, in order, once `holds` of them.
+    pub async fn heard(&self, holds: impl Fn(&[i32]) -> bool) -> Vec<i32> {
+        let mut heard = self.heard.clone();
+        let numbers = |heard: &Vec<Incoming>| heard.iter().map(|incoming| incoming.message).collect::<Vec<_>>();
+        let waited = tokio::time::timeout(DEADLINE, heard.wait_for(|heard| holds(&numbers(heard)))).await;
+        match waited {
+            Ok(heard) => numbers(&heard.expect("the account runs")),
+            Err(_) => panic!("not heard in time; heard {:?}", numbers(&self.heard.borrow())),
+        }
+    }
+
+    pub fn recordings(&self) -> Vec<Incoming> {
+        self.heard.borrow().clone()
+    }
+
+    /// The job that the last recording heard would become.
+    pub async fn job(&self, message: i32) -> Job {
+        self.heard(|heard| heard.contains(&message)).await;
+        let heard = self.recordings();
+        let incoming = heard.iter().find(|incoming| incoming.message == message).expect("heard");
+        Job {
+            id: JobId { account: incoming.account, chat: incoming.peer.chat(), message },
+            peer: incoming.peer,
+            kind: incoming.kind,
+            outgoing: incoming.outgoing,
+            date: incoming.date,
+            duration: incoming.duration,
+            size: incoming.size,
+        }
+    }
+
+    pub async fn connected(&self) {
+        tokio::time::timeout(DEADLINE, self.account.connected()).await.expect("connected in time");
+    }
+
+    /// Stops as the daemon does, and frees the session.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        let ended = tokio::time::timeout(DEADLINE, self.task).await.expect("it stops in time");
+        ended.expect("no panic").expect("not logged out");
+    }
+
+    /// Waits until the account says that it is logged out.
+    pub async fn logged_out(self) -> LoggedOut {
+        let ended = tokio::time::timeout(DEADLINE, self.task).await.expect("it ends in time");
+        ended.expect("no panic").expect_err("logged out")
+    }
+}

@@ -1,0 +1,521 @@
+//! What grammers leaves to us: nothing is lost, nothing hangs, nothing loops.
+//!
+//! Each line of the table in `src/telegram/mod.rs` has its test here, against the loopback Telegram.
+
+#[path = "support/account.rs"]
+mod account;
+
+use std::time::Duration;
+
+use account::{API_ID, DEADLINE, Listener, open, options, session};
+use fake_telegram::{
+    Action, Chat, Dedupe, Draft, FRIEND, Fault, Packing, PeersInUpdates, Revocation, SAVED_MESSAGES,
+    SUPERGROUP, SentAnswer, Telegram, access_hash,
+};
+use stenogram::domain::{Fault as JobFault, Part, random_id};
+use stenogram::telegram::{Account, AccountOptions, Credentials, LoginError, Prompt, SessionFile};
+
+const FRIENDS_CHAT: Chat = Chat::User(FRIEND);
+
+fn voice() -> Draft {
+    Draft::voice(vec![7; 1000], 1)
+}
+
+fn part(text: &str) -> Part {
+    Part { text: text.into(), folded: false }
+}
+
+async fn start() -> (Telegram, tempfile::TempDir, Listener) {
+    start_with(options()).await
+}
+
+async fn start_with(options: AccountOptions) -> (Telegram, tempfile::TempDir, Listener) {
+    let telegram = Telegram::start().await.expect("start the loopback Telegram");
+    let folder = session(&telegram);
+    let listener = Listener::start(open(&folder, options));
+    listener.connected().await;
+    (telegram, folder, listener)
+}
+
+/// Nothing is lost.
+mod losing {
+    use super::*;
+
+    #[tokio::test]
+    async fn messages_of_an_outage_are_heard_after_it() {
+        let (telegram, _folder, listener) = start().await;
+        let first = telegram.send(FRIENDS_CHAT, voice());
+        listener.heard(|heard| heard == [first]).await;
+        telegram.go_down().await;
+        let missed = telegram.send_silently(FRIENDS_CHAT, voice());
+        telegram.come_back().await.unwrap();
+        listener.heard(|heard| heard == [first, missed]).await;
+    }
+
+    #[tokio::test]
+    async fn messages_sent_while_the_daemon_is_down_are_heard_after_its_start() {
+        let (telegram, folder, listener) = start().await;
+        let first = telegram.send(FRIENDS_CHAT, voice());
+        listener.heard(|heard| heard == [first]).await;
+        listener.stop().await;
+        telegram.configure(|settings| settings.slice = 3);
+        let missed: Vec<i32> = (0..10).map(|_| telegram.send_silently(FRIENDS_CHAT, voice())).collect();
+        let listener = Listener::start(open(&folder, options()));
+        assert_eq!(listener.heard(|heard| heard.len() >= 10).await, missed);
+    }
+
+    #[tokio::test]
+    async fn a_burst_larger_than_grammers_channel_is_heard_whole() {
+        let (telegram, _folder, listener) = start().await;
+        listener.open.send_replace(false);
+        let sent: Vec<i32> = (0..400).map(|_| telegram.send(FRIENDS_CHAT, voice())).collect();
+        listener.open.send_replace(true);
+        assert_eq!(listener.heard(|heard| heard.len() >= 400).await, sent);
+        assert_eq!(telegram.look(|ledger| ledger.count("updates.getDifference")), 0);
+    }
+
+    #[tokio::test]
+    async fn a_batch_not_taken_comes_again_after_a_restart() {
+        let (telegram, folder, listener) = start().await;
+        let first = telegram.send(FRIENDS_CHAT, voice());
+        listener.heard(|heard| heard == [first]).await;
+        listener.open.send_replace(false);
+        let second = telegram.send(FRIENDS_CHAT, voice());
+        // The text behind it shows that the second was seen, and not taken.
+        telegram.send(FRIENDS_CHAT, Draft::text("x"));
+        listener.stop().await;
+        let listener = Listener::start(open(&folder, options()));
+        assert_eq!(listener.heard(|heard| !heard.is_empty()).await, [second]);
+    }
+
+    #[tokio::test]
+    async fn lost_and_reordered_updates_are_made_up_for() {
+        let (telegram, _folder, listener) = start().await;
+        let lost = telegram.send_silently(FRIENDS_CHAT, voice());
+        let (late, early) =
+            (telegram.send_silently(FRIENDS_CHAT, voice()), telegram.send_silently(FRIENDS_CHAT, voice()));
+        telegram.push(&[(FRIENDS_CHAT, early), (FRIENDS_CHAT, late)], Packing::Separate);
+        let mut heard = listener.heard(|heard| heard.len() >= 3).await;
+        heard.sort_unstable();
+        assert_eq!(heard, [lost, late, early]);
+    }
+
+    #[tokio::test]
+    async fn several_updates_in_one_container_are_all_heard() {
+        let (telegram, _folder, listener) = start().await;
+        for packing in [Packing::OneContainer, Packing::OneUpdates] {
+            let before = listener.recordings().len();
+            telegram.send_all((0..5).map(|_| (FRIENDS_CHAT, voice())), packing);
+            listener.heard(|heard| heard.len() == before + 5).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn supergroups_recover_what_was_missed() {
+        let (telegram, _folder, listener) = start().await;
+        telegram.go_down().await;
+        let missed = telegram.send_silently(SUPERGROUP, voice());
+        telegram.come_back().await.unwrap();
+        listener.heard(|heard| heard == [missed]).await;
+    }
+
+    #[tokio::test]
+    async fn the_chats_access_hash_is_found_out_when_updates_do_not_tell_it() {
+        for peers in [PeersInUpdates::Min, PeersInUpdates::None] {
+            let (telegram, _folder, listener) = start().await;
+            let stranger = telegram.add_user(fake_telegram::User { id: 2500, name: "S".into(), bot: false });
+            telegram.configure(|settings| settings.peers_in_updates = peers);
+            let message = telegram.send(stranger, voice());
+            let job = listener.job(message).await;
+            assert_eq!(job.peer.access_hash, access_hash(2500), "{peers:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_404_of_the_server_does_not_cost_the_key() {
+        let (telegram, folder, listener) = start().await;
+        let path = folder.path().join("account.session");
+        let before = std::fs::read(&path).unwrap();
+        telegram.forget_key(2);
+        telegram.cut();
+        let attempts = telegram.look(|ledger| ledger.connections());
+        telegram.wait_until(DEADLINE, |ledger| ledger.connections() != attempts || attempts == 0).await.unwrap();
+        telegram.remember_keys();
+        let message = telegram.send(FRIENDS_CHAT, voice());
+        listener.heard(|heard| heard == [message]).await;
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+}
+
+/// Nothing hangs.
+mod hanging {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_accepts_and_stays_mute_is_given_up() {
+        let telegram = Telegram::start().await.unwrap();
+        let folder = session(&telegram);
+        telegram.mute();
+        let listener = Listener::start(open(&folder, options()));
+        // The second connection shows that the first was given up.
+        telegram.wait_until(DEADLINE, |ledger| ledger.connections() >= 1).await.unwrap();
+        telegram.wait_until(DEADLINE, |ledger| ledger.connections() >= 2).await.unwrap();
+        telegram.cut();
+        telegram.unmute();
+        listener.connected().await;
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_died_silently_is_noticed() {
+        let (telegram, _folder, listener) = start().await;
+        let before = telegram.look(|ledger| ledger.clients().len());
+        telegram.mute();
+        tokio::time::timeout(DEADLINE, listener.account.disconnected()).await.expect("noticed");
+        telegram.cut();
+        telegram.unmute();
+        let message = telegram.send(FRIENDS_CHAT, voice());
+        listener.heard(|heard| heard == [message]).await;
+        assert!(telegram.look(|ledger| ledger.clients().len()) > before);
+    }
+
+    #[tokio::test]
+    async fn a_first_request_that_fails_is_tried_again() {
+        let telegram = Telegram::start().await.unwrap();
+        telegram.fault(Fault::on("updates.getState", Action::error(500, "INTERNAL")).times(2));
+        let folder = session(&telegram);
+        let listener = Listener::start(open(&folder, options()));
+        listener.connected().await;
+        let message = telegram.send(FRIENDS_CHAT, voice());
+        listener.heard(|heard| heard == [message]).await;
+    }
+
+    #[tokio::test]
+    async fn a_quiet_stream_is_asked_after() {
+        let quick = AccountOptions {
+            quiet_after: Duration::from_millis(200),
+            ping_every: Duration::from_millis(100),
+            ..options()
+        };
+        let (telegram, _folder, _listener) = start_with(quick).await;
+        let before = telegram.look(|ledger| ledger.count("updates.getState"));
+        telegram
+            .wait_until(DEADLINE, |ledger| ledger.count("updates.getState") >= before + 3)
+            .await
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_datacentre_of_files_that_hangs_holds_up_nothing_else() {
+        let (telegram, _folder, listener) = start().await;
+        telegram.fault(Fault::on("*", Action::Ignore).in_dc(4));
+        let there = listener.job(telegram.send(FRIENDS_CHAT, voice().in_dc(4))).await;
+        let here = listener.job(telegram.send(FRIENDS_CHAT, voice().in_dc(2))).await;
+        let account = listener.account.clone();
+        let stuck = tokio::spawn(async move { account.fetch(&there).await });
+        assert_eq!(listener.account.fetch(&here).await.unwrap(), vec![7; 1000]);
+        // It counts as an attempt of that job, and the connection is well.
+        assert!(matches!(stuck.await.unwrap(), Err(JobFault::Retry { .. })));
+        assert!(listener.account.is_connected());
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_never_comes_ends_in_time() {
+        let (telegram, _folder, listener) = start().await;
+        let job = listener.job(telegram.send(FRIENDS_CHAT, voice())).await;
+        telegram.fault(Fault::on("messages.sendMessage", Action::LoseAnswer).once());
+        let result = listener.account.deliver(&job, 0, &part("one")).await;
+        assert!(matches!(result, Err(JobFault::Unavailable(_))), "{result:?}");
+        // It was carried out all the same; sending it again changes nothing.
+        listener.connected().await;
+        listener.account.deliver(&job, 0, &part("one")).await.unwrap();
+        telegram.look(|ledger| assert_eq!(ledger.replies(FRIENDS_CHAT, job.id.message).count(), 1));
+    }
+}
+
+/// Nothing loops, and logged out is logged out.
+mod ending {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_revoked_session_ends_the_account_with_what_to_do() {
+        let cases = [
+            (Revocation::SessionRevoked, "SESSION_REVOKED"),
+            (Revocation::KeyUnregistered, "AUTH_KEY_UNREGISTERED"),
+            (Revocation::KeyDuplicated, "AUTH_KEY_DUPLICATED"),
+            (Revocation::UserDeactivated, "USER_DEACTIVATED"),
+        ];
+        for (revocation, name) in cases {
+            let (telegram, _folder, listener) = start().await;
+            telegram.revoke(revocation);
+            telegram.cut();
+            let error = listener.logged_out().await.to_string();
+            assert!(error.contains(name) && error.contains("stenogram login"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_revocation_is_noticed_on_a_living_connection() {
+        let (telegram, _folder, listener) = start().await;
+        let job = listener.job(telegram.send(FRIENDS_CHAT, voice())).await;
+        telegram.revoke(Revocation::SessionRevoked);
+        let result = listener.account.deliver(&job, 0, &part("one")).await;
+        assert!(matches!(result, Err(JobFault::Unavailable(_))), "{result:?}");
+        listener.logged_out().await;
+    }
+
+    #[tokio::test]
+    async fn a_401_during_a_download_does_not_loop() {
+        let (telegram, _folder, listener) = start().await;
+        for dc in [2, 4] {
+            let job = listener.job(telegram.send(FRIENDS_CHAT, voice().in_dc(dc))).await;
+            telegram.fault(Fault::on("upload.getFile", Action::error(401, "AUTH_KEY_UNREGISTERED")));
+            assert!(listener.account.fetch(&job).await.is_err());
+            telegram.clear_faults();
+        }
+        assert!(telegram.look(|ledger| ledger.count("upload.getFile")) <= 4);
+    }
+}
+
+/// Files.
+mod media {
+    use super::*;
+
+    fn large() -> Vec<u8> {
+        (0..1_300_000_u32).map(|n| (n * 31 >> 3) as u8).collect()
+    }
+
+    #[tokio::test]
+    async fn files_come_whole_from_either_datacentre() {
+        let (telegram, _folder, listener) = start().await;
+        for dc in [2, 4] {
+            let job = listener.job(telegram.send(FRIENDS_CHAT, Draft::voice(large(), 9).in_dc(dc))).await;
+            assert_eq!(listener.account.fetch(&job).await.unwrap(), large(), "datacentre {dc}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_error_in_the_middle_is_passed_over() {
+        let (telegram, _folder, listener) = start().await;
+        let job = listener.job(telegram.send(FRIENDS_CHAT, Draft::voice(large(), 9))).await;
+        telegram.fault(Fault::on("upload.getFile", Action::error(500, "TEMP")).after(1).once());
+        assert_eq!(listener.account.fetch(&job).await.unwrap(), large());
+    }
+
+    #[tokio::test]
+    async fn a_truncated_file_is_not_taken_for_whole() {
+        let (telegram, _folder, listener) = start().await;
+        let job = listener.job(telegram.send(FRIENDS_CHAT, Draft::voice(large(), 9))).await;
+        telegram.fault(Fault::on("upload.getFile", Action::TruncateFile(600_000)));
+        let result = listener.account.fetch(&job).await;
+        assert!(matches!(result, Err(JobFault::Retry { .. })), "{result:?}");
+    }
+
+    #[tokio::test]
+    async fn an_expired_reference_is_renewed() {
+        let (telegram, _folder, listener) = start().await;
+        let job = listener.job(telegram.send(FRIENDS_CHAT, Draft::voice(large(), 9))).await;
+        let error = Action::error(400, "FILE_REFERENCE_EXPIRED");
+        telegram.fault(Fault::on("upload.getFile", error).after(1).once());
+        assert_eq!(listener.account.fetch(&job).await.unwrap(), large());
+        assert_eq!(telegram.look(|ledger| ledger.count("messages.getMessages")), 2);
+    }
+
+    #[tokio::test]
+    async fn a_deleted_message_ends_its_job() {
+        let (telegram, _folder, listener) = start().await;
+        let job = listener.job(telegram.send(FRIENDS_CHAT, voice())).await;
+        telegram.delete(FRIENDS_CHAT, job.id.message);
+        assert!(matches!(listener.account.fetch(&job).await, Err(JobFault::Reject(_))));
+    }
+
+    #[tokio::test]
+    async fn a_file_over_the_limit_is_not_fetched() {
+        let (telegram, _folder, listener) =
+            start_with(AccountOptions { max_file_size: 999, ..options() }).await;
+        let job = listener.job(telegram.send(FRIENDS_CHAT, voice())).await;
+        assert!(matches!(listener.account.fetch(&job).await, Err(JobFault::Reject(_))));
+        assert_eq!(telegram.look(|ledger| ledger.count("upload.getFile")), 0);
+    }
+}
+
+/// Answers.
+mod replies {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reply_is_silent_and_sent_once_under_its_own_number() {
+        for dedupe in [Dedupe::GiveFirst, Dedupe::Refuse] {
+            for answer in [SentAnswer::Updates, SentAnswer::Short] {
+                let (telegram, _folder, listener) = start().await;
+                telegram.configure(|settings| (settings.dedupe, settings.sent_answer) = (dedupe, answer));
+                let job = listener.job(telegram.send(FRIENDS_CHAT, voice())).await;
+                let sent = listener.account.deliver(&job, 0, &part("one")).await.unwrap();
+                listener.account.deliver(&job, 0, &part("one")).await.unwrap();
+                telegram.look(|ledger| {
+                    let replies: Vec<_> = ledger.replies(FRIENDS_CHAT, job.id.message).collect();
+                    assert_eq!(replies.len(), 1, "{dedupe:?} {answer:?}");
+                    assert_eq!((replies[0].text.as_str(), replies[0].silent), ("one", true));
+                    assert_eq!(replies[0].random_id, Some(random_id(job.id, 0)));
+                    assert_eq!(sent, Some(replies[0].id));
+                    assert_eq!(ledger.suppressed(), 1);
+                });
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn text_is_never_markup_and_long_text_folds() {
+        let (telegram, _folder, listener) = start().await;
+        let job = listener.job(telegram.send(FRIENDS_CHAT, voice())).await;
+        let text = "**no** @markup https://example.org ".repeat(40);
+        let folded = Part { text: text.clone(), folded: true };
+        listener.account.deliver(&job, 0, &folded).await.unwrap();
+        telegram.look(|ledger| {
+            let reply = ledger.replies(FRIENDS_CHAT, job.id.message).next().unwrap();
+            assert_eq!(reply.text, text);
+            let entities = reply.entities();
+            assert_eq!(entities.len(), 1);
+            assert_eq!((entities[0].kind, entities[0].collapsed), ("messageEntityBlockquote", true));
+            assert_eq!(entities[0].length as usize, text.encode_utf16().count());
+        });
+    }
+
+    #[tokio::test]
+    async fn own_messages_and_notes_to_oneself_are_answered_too() {
+        let (telegram, _folder, listener) = start().await;
+        for answer in [SentAnswer::Updates, SentAnswer::Short] {
+            telegram.configure(|settings| settings.sent_answer = answer);
+            for chat in [FRIENDS_CHAT, SAVED_MESSAGES] {
+                let job = listener.job(telegram.send(chat, voice().own())).await;
+                listener.account.deliver(&job, 0, &part("one")).await.unwrap();
+                telegram.look(|ledger| assert_eq!(ledger.replies(chat, job.id.message).count(), 1));
+            }
+        }
+        // What the answer told of is heard without a panic.
+        let message = telegram.send(FRIENDS_CHAT, voice());
+        listener.heard(|heard| heard.contains(&message)).await;
+    }
+
+    #[tokio::test]
+    async fn a_flood_wait_is_told_and_not_slept() {
+        let (telegram, _folder, listener) = start().await;
+        let job = listener.job(telegram.send(FRIENDS_CHAT, voice())).await;
+        telegram.fault(Fault::on("messages.sendMessage", Action::flood_wait(40)).once());
+        let result = listener.account.deliver(&job, 0, &part("one")).await;
+        let Err(JobFault::Wait { after, .. }) = result else { panic!("{result:?}") };
+        assert!(after >= Duration::from_secs(40));
+        assert_eq!(telegram.look(|ledger| ledger.count("messages.sendMessage")), 1);
+    }
+
+    #[tokio::test]
+    async fn telegram_sees_the_same_device_in_every_release() {
+        let (telegram, _folder, _listener) = start().await;
+        let client = telegram.look(|ledger| ledger.clients()[0].clone());
+        assert_eq!((client.device_model.as_str(), client.system_version.as_str()), ("stenogram", "Linux"));
+        assert_eq!(client.api_id, API_ID);
+    }
+}
+
+/// Logging in and out.
+mod login {
+    use super::*;
+    use std::io;
+    use std::sync::Mutex;
+
+    /// Types what it was given, one after the other.
+    struct Typist(Mutex<Vec<&'static str>>);
+
+    impl Typist {
+        fn new(lines: &[&'static str]) -> Self {
+            Self(Mutex::new(lines.iter().rev().copied().collect()))
+        }
+
+        fn line(&self) -> io::Result<String> {
+            let line = self.0.lock().unwrap().pop();
+            line.map(str::to_owned).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+        }
+    }
+
+    impl Prompt for Typist {
+        fn phone(&self) -> io::Result<String> {
+            self.line()
+        }
+        fn code(&self) -> io::Result<String> {
+            self.line()
+        }
+        fn password(&self, hint: Option<&str>) -> io::Result<String> {
+            assert_eq!(hint, Some("a cat"));
+            self.line()
+        }
+        fn say(&self, _: &str) {}
+    }
+
+    async fn login(folder: &tempfile::TempDir, lines: &[&'static str]) -> Result<i64, LoginError> {
+        let credentials = Credentials { api_id: API_ID, api_hash: "0".repeat(32) };
+        let file = SessionFile::lock(folder.path()).unwrap();
+        let typist = Typist::new(lines);
+        // Deriving the key of the password takes its time.
+        let patient = AccountOptions { call_timeout: DEADLINE, ..options() };
+        Account::login(file, &credentials, patient, &typist).await
+    }
+
+    #[tokio::test]
+    async fn phone_and_code_make_a_session_that_works() {
+        let telegram = Telegram::builder().logged_out().start().await.unwrap();
+        let folder = session(&telegram);
+        assert_eq!(login(&folder, &["+4915100000", "00000", "12345"]).await.unwrap(), 1000);
+        let listener = Listener::start(open(&folder, options()));
+        listener.connected().await;
+        let message = telegram.send(FRIENDS_CHAT, voice());
+        listener.heard(|heard| heard == [message]).await;
+        listener.stop().await;
+        assert!(matches!(login(&folder, &[]).await, Err(LoginError::AlreadyLoggedIn(1000))));
+    }
+
+    #[tokio::test]
+    async fn the_password_is_asked_for_and_a_wrong_one_can_be_corrected() {
+        let telegram =
+            Telegram::builder().logged_out().password("hunter2", "a cat").start().await.unwrap();
+        let folder = session(&telegram);
+        let lines = ["+4915100000", "12345", "wrong", "hunter2"];
+        assert_eq!(login(&folder, &lines).await.unwrap(), 1000);
+    }
+
+    #[tokio::test]
+    async fn an_account_of_another_datacentre_is_found_there() {
+        let telegram = Telegram::builder().logged_out().home_dc(4).start().await.unwrap();
+        let folder = session(&telegram);
+        assert_eq!(login(&folder, &["+4915100000", "12345"]).await.unwrap(), 1000);
+        let listener = Listener::start(open(&folder, options()));
+        listener.connected().await;
+    }
+
+    #[tokio::test]
+    async fn three_wrong_codes_end_the_dialogue_without_a_session() {
+        let telegram = Telegram::builder().logged_out().start().await.unwrap();
+        let folder = session(&telegram);
+        let result = login(&folder, &["+4915100000", "1", "2", "3", "12345"]).await;
+        assert!(matches!(result, Err(LoginError::TooManyTries)), "{result:?}");
+        let file = SessionFile::lock(folder.path()).unwrap();
+        assert!(Account::open(file, API_ID, options()).is_err());
+    }
+
+    #[tokio::test]
+    async fn an_unreachable_telegram_is_said_before_anything_is_asked() {
+        let telegram = Telegram::builder().logged_out().start().await.unwrap();
+        let folder = session(&telegram);
+        telegram.go_down().await;
+        let result = login(&folder, &[]).await;
+        assert!(matches!(result, Err(LoginError::Unreachable(_))), "{result:?}");
+    }
+
+    #[tokio::test]
+    async fn logout_ends_the_session_at_telegram_and_here() {
+        let telegram = Telegram::start().await.unwrap();
+        let folder = session(&telegram);
+        let file = SessionFile::lock(folder.path()).unwrap();
+        Account::open(file, API_ID, options()).unwrap().logout().await.unwrap();
+        assert_eq!(telegram.look(|ledger| ledger.count("auth.logOut")), 1);
+        assert!(!folder.path().join("account.session").exists());
+    }
+}
