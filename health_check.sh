@@ -43,8 +43,8 @@ check_configuration() {
 check_session() {
     local session mode
     session=$data_dir/account.session
-    if [ ! -s "$session" ]; then
-        failed "not logged in: no $session" "./start.sh login"
+    if ! logged_in; then
+        failed "not logged in: nobody in $session" "./start.sh login"
         return
     fi
     mode=$(stat -c %a "$session")
@@ -67,7 +67,7 @@ check_model() {
 # The daemon holds a flock(2) for as long as it runs. The kernel's list is read rather than the lock tried:
 # a daemon that starts in that moment must not be refused.
 check_daemon() {
-    local lock=$data_dir/lock
+    local lock=$data_dir/account.lock
     if [ -e "$lock" ] && grep -q "FLOCK.*:$(stat -c %i "$lock") " /proc/locks; then
         ok "daemon running"
     else

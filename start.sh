@@ -129,7 +129,7 @@ run() {
     build stenogram
     # It names every mistake itself, on stderr, and ends with 2.
     "$stenogram" config >/dev/null || exit $?
-    if [ ! -s "$(env_value DATA_DIR ./data)/account.session" ]; then
+    if ! logged_in; then
         if ! on_terminal; then
             fail 3 "not logged in. Run './start.sh login' at a terminal once, then start this again."
         fi

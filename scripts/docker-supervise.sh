@@ -10,6 +10,7 @@ set -u
 child=
 stopping=
 trap 'stopping=1; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null' TERM INT
+trap '[ -z "$child" ] || kill -HUP "$child" 2>/dev/null' HUP
 
 # COMMAND...: runs it to its end, whatever signals come meanwhile; $status is its exit status.
 attend() {

@@ -53,6 +53,13 @@ model_file() {
     esac
 }
 
+# Is somebody logged in? A login that was broken off leaves a session without a user.
+logged_in() {
+    local session
+    session=$(env_value DATA_DIR ./data)/account.session
+    [ -s "$session" ] && ! grep -Eq '"user": *null' "$session"
+}
+
 # as_root COMMAND...: runs it as root, through sudo where needed.
 as_root() {
     if [ "$(id -u)" = 0 ]; then

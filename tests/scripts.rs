@@ -235,6 +235,9 @@ fn without_a_session_it_names_the_login_and_exits_3() {
     let outcome = project.run("start.sh", &[]);
     assert_eq!(outcome.status, Some(3), "{}", outcome.stderr);
     assert!(outcome.stderr.contains("./start.sh login"), "{}", outcome.stderr);
+
+    project.write("data/account.session", r#"{"version": 1, "home_dc": 2, "user": null, "dcs": []}"#, 0o600);
+    assert_eq!(project.run("start.sh", &[]).status, Some(3), "a login was broken off");
     assert!(!project.calls().contains("stenogram run"));
 }
 
@@ -486,7 +489,7 @@ fn the_health_check_names_each_fault_with_its_remedy() {
 fn the_health_check_finds_all_well() {
     let project = Project::new("well").with_credentials().with_session().with_model();
     project.write("target/release/stenogram", STENOGRAM, 0o755);
-    let lock = File::create(project.root.join("data/lock")).unwrap();
+    let lock = File::create(project.root.join("data/account.lock")).unwrap();
     lock.lock().unwrap();
     let outcome = project.run("health_check.sh", &[]);
     assert_eq!(outcome.status, Some(0), "{}", outcome.stdout);
