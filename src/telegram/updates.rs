@@ -97,7 +97,7 @@ impl<'a> UpdateLoop<'a> {
     {
         self.account.store.set_position(self.boxes.session_state()).await?;
         if !self.account.store.dialogs_walked() {
-            self.walk_dialogs().await?;
+            self.walk_dialogs(take).await?;
         }
         loop {
             let deadline = self.boxes.check_deadlines();
@@ -128,6 +128,23 @@ impl<'a> UpdateLoop<'a> {
             self.heard.now();
             self.hand_over(batch, take).await?;
         }
+    }
+
+    /// Handles the updates that are there already.
+    async fn drain<T, F>(&mut self, take: &T) -> Result<(), UpdatesEnded>
+    where
+        T: Fn(Vec<Incoming>) -> F,
+        F: Future<Output = bool>,
+    {
+        while let Ok(updates) = self.updates.try_recv() {
+            if matches!(updates, UpdatesLike::ConnectionClosed) {
+                return Err(UpdatesEnded::Closed);
+            }
+            if let Ok(batch) = self.boxes.process_updates(updates) {
+                self.hand_over(batch, take).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn hand_over<T, F>(&mut self, batch: UpdateAndPeers, take: &T) -> Result<(), UpdatesEnded>
@@ -233,7 +250,11 @@ impl<'a> UpdateLoop<'a> {
 
     /// Learns access hashes and channels' positions, once after the login. What is not known this
     /// way has no gap recovery.
-    async fn walk_dialogs(&mut self) -> Result<(), UpdatesEnded> {
+    async fn walk_dialogs<T, F>(&mut self, take: &T) -> Result<(), UpdatesEnded>
+    where
+        T: Fn(Vec<Incoming>) -> F,
+        F: Future<Output = bool>,
+    {
         let mut request = tl::functions::messages::GetDialogs {
             exclude_pinned: false,
             folder_id: None,
@@ -255,6 +276,8 @@ impl<'a> UpdateLoop<'a> {
             };
             chats_known += page.peers.len();
             self.account.store.cache_peers(page.peers).await?;
+            // What was pushed before this page was made is counted in its positions: first things first.
+            self.drain(take).await?;
             for (channel, pts) in page.channels {
                 self.boxes.try_set_channel_state(channel, pts);
             }
@@ -267,6 +290,8 @@ impl<'a> UpdateLoop<'a> {
             tokio::time::sleep(DIALOGS_PAUSE).await;
         }
         debug!(chats_known, "walked the list of chats");
+        // In this order: channels whose position was lost would not be asked about again.
+        self.account.store.set_position(self.boxes.session_state()).await?;
         self.account.store.set_dialogs_walked().await?;
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use fake_telegram::{Telegram, write_session};
 use stenogram::domain::policy::Incoming;
 use stenogram::domain::{Job, JobId};
-use stenogram::telegram::{Account, AccountOptions, LoggedOut, ReconnectDelays, SessionFile};
+use stenogram::telegram::{Account, AccountOptions, LoggedOut, ReconnectDelays, SessionError, SessionFile};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -36,9 +36,29 @@ pub fn session(telegram: &Telegram) -> TempDir {
     folder
 }
 
-pub fn open(folder: &TempDir, options: AccountOptions) -> Arc<Account> {
-    let file = SessionFile::lock(folder.path()).expect("lock the session");
-    Arc::new(Account::open(file, API_ID, options).expect("open the account"))
+/// Locks the session, once the tasks of whoever had it before are gone.
+pub async fn lock(folder: &TempDir) -> SessionFile {
+    let locked = async {
+        loop {
+            match SessionFile::lock(folder.path()) {
+                Err(SessionError::InUse(_)) => tokio::task::yield_now().await,
+                locked => return locked.expect("lock the session"),
+            }
+        }
+    };
+    tokio::time::timeout(DEADLINE, locked).await.expect("the session is free in time")
+}
+
+pub async fn open(folder: &TempDir, options: AccountOptions) -> Arc<Account> {
+    let opened = async {
+        loop {
+            match Account::open(lock(folder).await, API_ID, options) {
+                Err(SessionError::State { .. }) => tokio::task::yield_now().await,
+                opened => return opened.expect("open the account"),
+            }
+        }
+    };
+    Arc::new(tokio::time::timeout(DEADLINE, opened).await.expect("the state is free in time"))
 }
 
 /// A running account that remembers what it heard.
