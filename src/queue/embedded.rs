@@ -125,7 +125,10 @@ impl Queue for Embedded {
     async fn claim(&self) -> Result<Claimed, QueueError> {
         let _turn = self.claiming.lock().await;
         let claimed = self.with(|shared, store| store.claim(now(), &mut lock(&shared.unreceived))).await?;
-        *lock(&self.shared.unreceived) = None;
+        if let Claimed::Job(claim) = &claimed {
+            // Unless it names a later one by now, of a claim that was dropped and came late.
+            lock(&self.shared.unreceived).take_if(|id| *id == claim.job.id);
+        }
         Ok(claimed)
     }
 

@@ -1,4 +1,4 @@
-//! The queue in Redis 5 or later, or what speaks its protocol: Streams with a consumer group, and one
+//! The queue in Redis (tested with 7.0): Streams with a consumer group, and one
 //! Lua script for every operation, which is what makes each of them atomic.
 //!
 //! The oldest unfinished job of each chat has an entry in a stream, the line. Claiming reads the

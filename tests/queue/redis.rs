@@ -171,6 +171,19 @@ async fn a_silent_server_is_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_kind_of_server_is_named_as_such() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut client, _) = listener.accept().await.unwrap();
+        client.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        client.read_to_end(&mut Vec::new()).await
+    });
+    let (why, again) = refusal(url).await;
+    assert!(!again && why.contains("no Redis"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_url_or_password_is_not_worth_waiting_for() {
     let server = RedisServer::start(&["--requirepass", "hunter2"]);
     let at = |login: &str, path: &str| format!("redis://{login}127.0.0.1:{}/{path}", server.port());
