@@ -1,21 +1,23 @@
 //! The queue in a file of its own, for one process: redb, with an fsync for every change.
 //!
-//! [`store`] is the file and what each operation does to it, [`line`] the index in memory that tells
-//! whose turn it is. Here the blocking work is kept off the async threads, and a file that failed is
+//! [`file`] is the file with its tables, [`store`] what each operation does, [`line`] the index in
+//! memory that tells whose turn it is. Here the blocking work is kept off the async threads, and a file that failed is
 //! opened anew: after an I/O error redb refuses everything until it is reopened, and whether the
 //! last commit is in the file can only be read from there.
 
+mod file;
 mod line;
+mod record;
 mod store;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
-use self::store::{Mark, Store};
-use super::{Added, Claimed, Counts, Dead, Queue, QueueError};
+use self::store::Store;
+use super::{Added, Claimed, Counts, Dead, Mark, Queue, QueueError, millis, now};
 use crate::domain::{Job, JobId, Part};
 
 /// How the embedded queue behaves.
@@ -113,15 +115,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Milliseconds of Unix time.
-fn now() -> u64 {
-    millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
-}
-
-fn millis(duration: Duration) -> u64 {
-    duration.as_millis().try_into().unwrap_or(u64::MAX)
-}
-
 #[async_trait]
 impl Queue for Embedded {
     async fn add(&self, job: &Job) -> Result<Added, QueueError> {
@@ -132,7 +125,10 @@ impl Queue for Embedded {
     async fn claim(&self) -> Result<Claimed, QueueError> {
         let _turn = self.claiming.lock().await;
         let claimed = self.with(|shared, store| store.claim(now(), &mut lock(&shared.unreceived))).await?;
-        *lock(&self.shared.unreceived) = None;
+        if let Claimed::Job(claim) = &claimed {
+            // Unless it names a later one by now, of a claim that was dropped and came late.
+            lock(&self.shared.unreceived).take_if(|id| *id == claim.job.id);
+        }
         Ok(claimed)
     }
 

@@ -40,9 +40,10 @@
 //! hears [`Claimed::Empty`], then waits for `notified` or for `next_due`. `notify_one` keeps its
 //! permit while nobody waits, so no wake-up falls between the two.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use serde::Serialize;
 
 use crate::domain::{Job, JobId, Part};
 
@@ -156,4 +157,21 @@ pub trait Queue: Send + Sync {
 
     /// Proves that the store would take a write now.
     async fn check(&self) -> Result<(), QueueError>;
+}
+
+/// How a finished job ended, as both backends keep it, in JSON.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Mark {
+    Answered { replies: Vec<i32> },
+    Rejected { reason: String },
+}
+
+/// Milliseconds of Unix time.
+fn now() -> u64 {
+    millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+fn millis(duration: Duration) -> u64 {
+    duration.as_millis().try_into().unwrap_or(u64::MAX)
 }

@@ -1,4 +1,4 @@
-//! The queue in Redis 5 or later, or what speaks its protocol: Streams with a consumer group, and one
+//! The queue in Redis (tested with 7.0): Streams with a consumer group, and one
 //! Lua script for every operation, which is what makes each of them atomic.
 //!
 //! The oldest unfinished job of each chat has an entry in a stream, the line. Claiming reads the
@@ -35,11 +35,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use redis::Script;
-use serde_json::json;
 use tokio::sync::Mutex;
 
 use self::connection::Connection;
-use super::{Added, Claim, Claimed, Counts, DIED_TOO_OFTEN, Dead, MAX_DELIVERIES, Queue, QueueError};
+use super::{
+    Added, Claim, Claimed, Counts, DIED_TOO_OFTEN, Dead, MAX_DELIVERIES, Mark, Queue, QueueError, millis, now,
+};
 use crate::domain::{Job, JobId, Part};
 
 /// Changes with the meaning of the keys.
@@ -131,20 +132,12 @@ impl RedisQueue {
         if self.run(script, &args).await? { Ok(()) } else { Err(QueueError::NotClaimed(id)) }
     }
 
-    async fn finish(&self, id: JobId, mark: serde_json::Value) -> Result<(), QueueError> {
+    async fn finish(&self, id: JobId, mark: &Mark) -> Result<(), QueueError> {
+        let mark = serde_json::to_string(mark).map_err(damaged)?;
         // Redis takes no time of zero.
         let life = self.dedupe_ttl.as_millis().clamp(1, LAST_DUE.into());
-        self.change(&FINISH, id, &[&mark.to_string(), &life.to_string()]).await
+        self.change(&FINISH, id, &[&mark, &life.to_string()]).await
     }
-}
-
-/// Milliseconds of Unix time.
-fn now() -> u64 {
-    millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
-}
-
-fn millis(duration: Duration) -> u64 {
-    duration.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
 fn damaged(error: impl std::fmt::Display) -> QueueError {
@@ -193,11 +186,11 @@ impl Queue for RedisQueue {
     }
 
     async fn done(&self, id: JobId, replies: &[i32]) -> Result<(), QueueError> {
-        self.finish(id, json!({ "answered": { "replies": replies } })).await
+        self.finish(id, &Mark::Answered { replies: replies.to_vec() }).await
     }
 
     async fn reject(&self, id: JobId, reason: &str) -> Result<(), QueueError> {
-        self.finish(id, json!({ "rejected": { "reason": reason } })).await
+        self.finish(id, &Mark::Rejected { reason: reason.to_owned() }).await
     }
 
     async fn retry(&self, id: JobId, after: Duration, reason: &str) -> Result<(), QueueError> {

@@ -31,6 +31,7 @@ suite! {
     one_of_many_adds_is_new
     a_crash_loses_nothing_at_any_point
     every_job_is_claimed_once_and_in_its_chats_order
+    claims_at_once_differ
     chats_take_turns
     a_finished_job_is_forgotten_after_the_dedupe_time
     a_retried_job_waits_for_its_time
@@ -178,6 +179,23 @@ async fn every_job_is_claimed_once_and_in_its_chats_order(backend: impl Backend)
         queue.done(id, &[]).await.unwrap();
     }
     assert_eq!(queue.counts().await.unwrap(), Counts::default());
+}
+
+async fn claims_at_once_differ(backend: impl Backend) {
+    let queue: Arc<dyn Queue> = backend.open().await.into();
+    for chat in 0..30 {
+        queue.add(&job(chat, 1)).await.unwrap();
+    }
+    let claims: Vec<_> = (0..30)
+        .map(|_| {
+            let queue = Arc::clone(&queue);
+            tokio::spawn(async move { claim_id(&*queue).await })
+        })
+        .collect();
+    let mut ids = HashSet::new();
+    for claim in claims {
+        assert!(ids.insert(claim.await.unwrap()));
+    }
 }
 
 async fn chats_take_turns(backend: impl Backend) {

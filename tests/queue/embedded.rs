@@ -131,6 +131,20 @@ async fn the_image_of_a_power_cut_is_whole() {
     }
 }
 
+/// What a process that is killed while it makes the file leaves behind.
+#[tokio::test]
+async fn a_file_half_made_is_made_anew() {
+    let place = OnFile::new();
+    let folder = place.path().parent().unwrap().to_owned();
+    fs::create_dir(folder).unwrap();
+    fs::write(place.path().with_extension("redb.new"), vec![0; 5000]).unwrap();
+    place.open().await.add(&job(1, 1)).await.unwrap();
+    assert_eq!(claim_id(&*place.open().await).await, id(1, 1));
+    // An empty file, which someone may have put there for its rights.
+    fs::write(place.path(), []).unwrap();
+    place.open().await.add(&job(1, 1)).await.unwrap();
+}
+
 #[tokio::test]
 async fn ended_marks_leave_the_file() {
     const MARKS: TableDefinition<(i64, i64, i32), (u64, &[u8])> = TableDefinition::new("marks");

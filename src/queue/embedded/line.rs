@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::store::{Record, State};
+use super::record::{Record, State};
 use crate::domain::JobId;
 use crate::queue::Counts;
 

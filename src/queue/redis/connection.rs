@@ -34,7 +34,13 @@ impl Connection {
     }
 
     pub async fn ping(&self) -> Result<(), QueueError> {
-        self.send(&redis::cmd("PING")).await
+        match self.send(&redis::cmd("PING")).await {
+            Err(QueueError::Damaged(why)) => Err(QueueError::Configuration(format!(
+                "what listens at {} is no Redis: check REDIS_URL ({why})",
+                self.address
+            ))),
+            answer => answer,
+        }
     }
 
     /// Writes something that goes away by itself.
@@ -66,8 +72,8 @@ impl Connection {
                     "Redis at {address} has {setting} {found}: {danger}. Set {setting} {value}"
                 )),
                 Ok(_) | Err(_) => warnings.push(format!(
-                    "could not check {setting} of Redis at {address} (CONFIG GET is not allowed there); \
-                     see to it that it is {value}: otherwise {danger}"
+                    "could not check {setting} of Redis at {address} (is CONFIG GET allowed there?). See to \
+                     it that it is {value}: otherwise {danger}"
                 )),
             }
         }

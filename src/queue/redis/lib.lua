@@ -66,7 +66,7 @@ local function open(owner)
       else
         redis.call('XACK', ready, group, entry)
       end
-      from = '(' .. entry
+      from = entry:match('^%d+') + 1 .. '-0'
     end
     if #page < 1000 then return end
   end

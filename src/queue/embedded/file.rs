@@ -1,0 +1,264 @@
+//! The queue's file: its tables, how it is made and opened, and what its errors mean.
+//!
+//! | table    | key            | value                                      |
+//! |----------|----------------|--------------------------------------------|
+//! | `meta`   | `format`       | [`FORMAT`]                                 |
+//! |          | `checked`      | when a write was last tried, in ms of Unix time |
+//! | `jobs`   | job id         | [`Record`] as JSON                         |
+//! | `marks`  | job id         | expiry (ms of Unix time), [`Mark`] as JSON |
+//! | `expiry` | expiry, job id | nothing: the marks in the order they end   |
+//!
+//! Every write is one transaction with an fsync, redb's default.
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use redb::{Builder, Database, ReadableDatabase, ReadableTable, Table, TableDefinition};
+use serde::Serialize;
+
+use super::record::{Change, Record};
+use crate::domain::JobId;
+use crate::queue::{Mark, QueueError};
+
+/// Changes with the tables or their contents.
+const FORMAT: u64 = 1;
+
+/// Account, chat, message.
+type Key = (i64, i64, i32);
+
+const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
+const JOBS: TableDefinition<Key, &[u8]> = TableDefinition::new("jobs");
+const MARKS: TableDefinition<Key, (u64, &[u8])> = TableDefinition::new("marks");
+const EXPIRY: TableDefinition<(u64, Key), ()> = TableDefinition::new("expiry");
+
+/// Ended marks removed with each new one: more than one, so that they cannot pile up, and few, so
+/// that no job pays for a whole day's.
+const PURGED_AT_ONCE: usize = 8;
+
+/// Memory for redb's pages, in bytes; its default is 1 GiB.
+const CACHE: usize = 8 << 20;
+
+/// The open file. After an error other than [`QueueError::NotClaimed`] it has to be opened anew.
+#[derive(Debug)]
+pub struct File {
+    database: Database,
+}
+
+/// A mark to be written with the end of its job; times in milliseconds of Unix time.
+pub struct NewMark<'a> {
+    pub id: JobId,
+    pub mark: &'a Mark,
+    pub now: u64,
+    pub until: u64,
+}
+
+impl File {
+    /// Makes the file, with its folder, unless it is there: readable by its owner alone.
+    pub fn make(path: &Path) -> Result<(), QueueError> {
+        make(path).map_err(|error| at_open(path, error))
+    }
+
+    /// Opens a file that is there.
+    pub fn open(path: &Path) -> Result<Self, QueueError> {
+        let (database, format) = open(path).map_err(|error| at_open(path, error))?;
+        if format != FORMAT {
+            return Err(QueueError::Configuration(format!(
+                "{} was written by another version of stenogram (format {format}, this one knows \
+                 {FORMAT}): use that version, or move the file away to start with an empty queue",
+                path.display()
+            )));
+        }
+        Ok(Self { database })
+    }
+
+    /// Shows every job to `each`.
+    pub fn read_all(&self, mut each: impl FnMut(&Record)) -> Result<(), QueueError> {
+        let tx = self.database.begin_read().map_err(failed)?;
+        let jobs = tx.open_table(JOBS).map_err(failed)?;
+        for entry in jobs.iter().map_err(failed)? {
+            let (key, value) = entry.map_err(failed)?;
+            each(&decode(key.value(), value.value())?);
+        }
+        Ok(())
+    }
+
+    pub fn read(&self, id: JobId) -> Result<Option<Record>, QueueError> {
+        let tx = self.database.begin_read().map_err(failed)?;
+        let jobs = tx.open_table(JOBS).map_err(failed)?;
+        let value = jobs.get(key(id)).map_err(failed)?;
+        value.map(|value| decode(key(id), value.value())).transpose()
+    }
+
+    /// When the job's mark ends, in milliseconds of Unix time.
+    pub fn mark_ends(&self, id: JobId) -> Result<Option<u64>, QueueError> {
+        let tx = self.database.begin_read().map_err(failed)?;
+        let marks = tx.open_table(MARKS).map_err(failed)?;
+        Ok(marks.get(key(id)).map_err(failed)?.map(|mark| mark.value().0))
+    }
+
+    /// Writes all of it or nothing.
+    pub fn write(&self, changes: &[Change], mark: Option<NewMark>) -> Result<(), QueueError> {
+        let tx = self.database.begin_write().map_err(failed)?;
+        {
+            let mut jobs = tx.open_table(JOBS).map_err(failed)?;
+            for change in changes {
+                if let Some(record) = &change.after {
+                    jobs.insert(key(record.job.id), encode(record)?.as_slice()).map_err(failed)?;
+                } else if let Some(record) = &change.before {
+                    jobs.remove(key(record.job.id)).map_err(failed)?;
+                }
+            }
+        }
+        if let Some(mark) = mark {
+            let mut marks = tx.open_table(MARKS).map_err(failed)?;
+            let mut expiry = tx.open_table(EXPIRY).map_err(failed)?;
+            mark.write(&mut marks, &mut expiry, &encode(mark.mark)?).map_err(failed)?;
+        }
+        tx.commit().map_err(failed)
+    }
+
+    /// Proves that a write goes through.
+    pub fn check(&self, now: u64) -> Result<(), QueueError> {
+        let write = || -> Result<(), redb::Error> {
+            let tx = self.database.begin_write()?;
+            tx.open_table(META)?.insert("checked", now)?;
+            Ok(tx.commit()?)
+        };
+        write().map_err(failed)
+    }
+}
+
+impl NewMark<'_> {
+    fn write(
+        &self,
+        marks: &mut Table<Key, (u64, &[u8])>,
+        expiry: &mut Table<(u64, Key), ()>,
+        value: &[u8],
+    ) -> Result<(), redb::Error> {
+        let ended: Vec<(u64, Key)> = expiry
+            .iter()?
+            .map(|entry| entry.map(|(ended, _)| ended.value()))
+            .take_while(|entry| !matches!(entry, Ok((end, _)) if *end > self.now))
+            .take(PURGED_AT_ONCE)
+            .collect::<Result<_, _>>()?;
+        for (end, id) in ended {
+            expiry.remove((end, id))?;
+            marks.remove(id)?;
+        }
+        // The job may have been added again after an earlier mark of it had ended.
+        let earlier = marks.insert(key(self.id), (self.until, value))?.map(|mark| mark.value().0);
+        if let Some(end) = earlier {
+            expiry.remove((end, key(self.id)))?;
+        }
+        expiry.insert((self.until, key(self.id)), ())?;
+        Ok(())
+    }
+}
+
+fn key(id: JobId) -> Key {
+    (id.account, id.chat, id.message)
+}
+
+fn encode(value: &impl Serialize) -> Result<Vec<u8>, QueueError> {
+    serde_json::to_vec(value).map_err(|error| QueueError::Damaged(error.to_string()))
+}
+
+fn decode((account, chat, message): Key, value: &[u8]) -> Result<Record, QueueError> {
+    serde_json::from_slice(value).map_err(|error| {
+        QueueError::Damaged(format!("job {account}:{chat}:{message} cannot be read: {error}"))
+    })
+}
+
+/// redb killed while it makes a file leaves one that it refuses to open, hence the other name.
+fn make(path: &Path) -> Result<(), redb::Error> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    match fs::metadata(path) {
+        Ok(file) if file.len() > 0 => return Ok(fs::set_permissions(path, Permissions::from_mode(0o600))?),
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+        Ok(_) | Err(_) => {}
+    }
+    let mut unfinished = OsString::from(path);
+    unfinished.push(".new");
+    match fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+        Ok(()) | Err(_) => {}
+    }
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+    let database = Builder::new().create(&unfinished)?;
+    let tx = database.begin_write()?;
+    tx.open_table(META)?.insert("format", FORMAT)?;
+    tx.open_table(JOBS)?;
+    tx.open_table(MARKS)?;
+    tx.open_table(EXPIRY)?;
+    tx.commit()?;
+    database.close()?;
+    fs::rename(&unfinished, path)?;
+    // The name itself has to survive a power cut.
+    Ok(fs::File::open(folder)?.sync_all()?)
+}
+
+/// The database and its format.
+fn open(path: &Path) -> Result<(Database, u64), redb::Error> {
+    let database = Builder::new()
+        .set_cache_size(CACHE)
+        // The file is small; better a clear error now than rubbish later.
+        .set_check_integrity_on_open(true)
+        .open(path)?;
+    let format = database.begin_read()?.open_table(META)?.get("format")?.map(|format| format.value());
+    Ok((database, format.unwrap_or_default()))
+}
+
+/// What a failure to open the file means; names it, and says what to do.
+fn at_open(path: &Path, error: redb::Error) -> QueueError {
+    let path = path.display();
+    match error {
+        redb::Error::DatabaseAlreadyOpen => QueueError::Configuration(format!(
+            "the queue {path} is in use by another process: stop the other stenogram first"
+        )),
+        redb::Error::UpgradeRequired(_) => QueueError::Configuration(format!(
+            "{path} has an old file format ({error}): move it away to start with an empty queue"
+        )),
+        redb::Error::Io(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::PermissionDenied
+                    | ErrorKind::ReadOnlyFilesystem
+                    | ErrorKind::IsADirectory
+                    | ErrorKind::NotADirectory
+                    | ErrorKind::AlreadyExists // a file where a folder should be
+            ) =>
+        {
+            QueueError::Configuration(format!(
+                "the queue {path} cannot be opened: {error}; it has to be a file that this user may write"
+            ))
+        }
+        error => match failed(error) {
+            QueueError::Damaged(what) => QueueError::Damaged(format!(
+                "{path} is no queue of stenogram or was cut short ({what}): restore it from a backup, or \
+                 move it away to start with an empty queue"
+            )),
+            QueueError::Unavailable(what) => QueueError::Unavailable(format!("{path}: {what}")),
+            other => other,
+        },
+    }
+}
+
+fn failed(error: impl Into<redb::Error>) -> QueueError {
+    match error.into() {
+        // redb says InvalidData of a file that is no database.
+        redb::Error::Io(error)
+            if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
+        {
+            QueueError::Damaged(error.to_string())
+        }
+        error @ (redb::Error::Corrupted(_)
+        | redb::Error::TableTypeMismatch { .. }
+        | redb::Error::TypeDefinitionChanged { .. }
+        | redb::Error::TableIsMultimap(_)) => QueueError::Damaged(error.to_string()),
+        error => QueueError::Unavailable(error.to_string()),
+    }
+}

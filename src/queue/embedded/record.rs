@@ -1,0 +1,69 @@
+//! What the file holds of a job.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Job, Part};
+use crate::queue::{Claim, Claimed};
+
+/// A job that is not finished, as it is in the file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Record {
+    pub job: Job,
+    /// Rises with every job added.
+    pub seq: u64,
+    /// Where it stands in the line, or stood before it was claimed, delayed or buried; none while
+    /// older jobs of its chat are unfinished.
+    pub place: Option<u64>,
+    pub state: State,
+    pub deliveries: u32,
+    pub attempts: u32,
+    pub outbox: Option<Vec<Part>>,
+    /// Why it was put back or is dead.
+    pub reason: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    Waiting,
+    /// Waiting, and ahead of the line: released, or claimed by a process that died.
+    Returned,
+    Claimed,
+    /// Until `due`, in milliseconds of Unix time.
+    Delayed {
+        due: u64,
+    },
+    Dead,
+}
+
+/// One record before and after an operation; none where it is not in the file.
+pub struct Change {
+    pub before: Option<Record>,
+    pub after: Option<Record>,
+}
+
+impl Change {
+    pub fn update(before: Record, change: impl FnOnce(&mut Record)) -> Self {
+        let mut after = before.clone();
+        change(&mut after);
+        Self { before: Some(before), after: Some(after) }
+    }
+}
+
+impl Record {
+    pub fn into_claim(self) -> Claimed {
+        Claimed::Job(Box::new(Claim {
+            job: self.job,
+            delivery: self.deliveries,
+            attempts: self.attempts,
+            outbox: self.outbox,
+        }))
+    }
+}
+
+impl State {
+    /// Back in the queue, after it had been claimed or not.
+    pub fn is_put_back(self) -> bool {
+        matches!(self, State::Waiting | State::Returned | State::Delayed { .. })
+    }
+}
