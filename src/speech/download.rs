@@ -31,12 +31,7 @@ pub struct PullOptions {
 
 impl Default for PullOptions {
     fn default() -> Self {
-        Self {
-            mirror: None,
-            attempts: 8,
-            backoff: Duration::from_secs(1),
-            silence: Duration::from_secs(30),
-        }
+        Self { mirror: None, attempts: 8, backoff: Duration::from_secs(1), silence: Duration::from_secs(30) }
     }
 }
 
@@ -228,7 +223,12 @@ impl Fetcher {
     }
 
     /// Attempts until the part is whole.
-    fn fetch(&self, part: &mut Part, options: &PullOptions, progress: &mut Progress) -> Result<(), PullError> {
+    fn fetch(
+        &self,
+        part: &mut Part,
+        options: &PullOptions,
+        progress: &mut Progress,
+    ) -> Result<(), PullError> {
         let (mut failures, mut furthest) = (0, part.length);
         loop {
             let why = match self.attempt(part, progress) {

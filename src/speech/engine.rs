@@ -226,8 +226,7 @@ fn work(
 
 fn load(options: &EngineOptions) -> Result<(Recogniser, Header), SpeechError> {
     let path = &options.model;
-    let header =
-        header::check(path).map_err(|source| SpeechError::Model { path: path.clone(), source })?;
+    let header = header::check(path).map_err(|source| SpeechError::Model { path: path.clone(), source })?;
     let candidates = options.candidates()?;
     if let Some(unknown) = candidates.iter().find(|language| language.0 >= header.languages) {
         return Err(SpeechError::LanguageNotInModel(unknown.code()));

@@ -41,7 +41,8 @@ pub struct Header {
     pub languages: i32,
 }
 
-/// Checks the file; an `Ok` promises that whisper.cpp loads it and can run it.
+/// Checks the file; an `Ok` promises that whisper.cpp loads and runs it if there is memory enough,
+/// which is the size of the file and some tens to hundreds of MB.
 pub fn check(path: &Path) -> Result<Header, HeaderError> {
     let file = File::open(path)?;
     let length = file.metadata()?.len();
@@ -286,11 +287,9 @@ fn check_tensors(reader: &mut Reader, shape: &Shape) -> Result<(), HeaderError> 
     }
     match missing.keys().min() {
         None => Ok(()),
-        Some(example) => Err(HeaderError::MissingTensors {
-            missing: missing.len(),
-            expected,
-            example: example.clone(),
-        }),
+        Some(example) => {
+            Err(HeaderError::MissingTensors { missing: missing.len(), expected, example: example.clone() })
+        }
     }
 }
 
@@ -319,10 +318,8 @@ fn tensors(shape: &Shape) -> HashMap<String, Layout> {
     add("decoder.ln.weight".into(), [state, 1, 1], F32);
     add("decoder.ln.bias".into(), [state, 1, 1], F32);
 
-    let halves: [(&str, i32, &[&str]); 2] = [
-        ("encoder", shape.audio_layers, &["attn"]),
-        ("decoder", shape.text_layers, &["attn", "cross_attn"]),
-    ];
+    let halves: [(&str, i32, &[&str]); 2] =
+        [("encoder", shape.audio_layers, &["attn"]), ("decoder", shape.text_layers, &["attn", "cross_attn"])];
     for (half, layers, attentions) in halves {
         for layer in 0..layers {
             let block = format!("{half}.blocks.{layer}");
