@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::models::ModelSpec;
 
-/// Told bytes done and bytes in all (zero: not known); may break the work off.
+/// Told bytes done and bytes in all; may break the work off.
 pub type Progress<'a> = dyn FnMut(u64, u64) -> ControlFlow<()> + 'a;
 
 /// What [`verify`] found.
@@ -44,8 +44,8 @@ pub fn verify(path: &Path, progress: &mut Progress) -> io::Result<Verdict> {
 /// Compares the file with `spec`.
 pub fn verify_as(spec: &ModelSpec, path: &Path, progress: &mut Progress) -> io::Result<Verdict> {
     let found = std::fs::metadata(path)?.len();
-    if let Some(expected) = spec.bytes.filter(|&expected| expected != found) {
-        return Ok(Verdict::WrongSize { found, expected });
+    if found != spec.bytes {
+        return Ok(Verdict::WrongSize { found, expected: spec.bytes });
     }
     let found = sha256_of(path, progress)?;
     Ok(if found == spec.sha256 { Verdict::Ok } else { Verdict::WrongHash { found: hex(&found) } })
