@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
@@ -247,6 +248,18 @@ async fn a_shutdown_aborts_what_runs_and_what_waits() {
         assert!(matches!(outcome, Err(SpeechError::Aborted)), "{outcome:?}");
     }
     assert!(engine.shutdown(DEADLINE).await, "a second time is harmless");
+}
+
+#[tokio::test]
+async fn threads_beyond_the_cores_are_not_used() {
+    let _alone = ALONE.lock().await;
+    // whisper.cpp would start them all, and abort the process when it cannot.
+    let engine = Engine::start(EngineOptions { threads: NonZeroUsize::new(1 << 40), ..options(&["en"]) });
+    let engine = engine.await.unwrap();
+    let fixture = fixtures("en").swap_remove(0);
+    let transcript = recognise(&engine, pcm(fixture.text, fixture.voice)).await.unwrap();
+    assert_eq!(transcript.text(), fixture.text);
+    stop(engine).await;
 }
 
 #[tokio::test]
