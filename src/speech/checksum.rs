@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::models::ModelSpec;
 
-/// Told bytes done and bytes in all (zero: not known); may break the work off.
+/// Told bytes done and bytes in all; may break the work off.
 pub type Progress<'a> = dyn FnMut(u64, u64) -> ControlFlow<()> + 'a;
 
 /// What [`verify`] found.
@@ -32,6 +32,8 @@ pub enum Verdict {
 }
 
 /// Compares the file with its catalogue entry, found by the file's name.
+///
+/// Fails with [`io::ErrorKind::Interrupted`] when `progress` breaks it off.
 pub fn verify(path: &Path, progress: &mut Progress) -> io::Result<Verdict> {
     match ModelSpec::of_file(path) {
         Some(spec) => verify_as(spec, path, progress),
@@ -42,8 +44,8 @@ pub fn verify(path: &Path, progress: &mut Progress) -> io::Result<Verdict> {
 /// Compares the file with `spec`.
 pub fn verify_as(spec: &ModelSpec, path: &Path, progress: &mut Progress) -> io::Result<Verdict> {
     let found = std::fs::metadata(path)?.len();
-    if let Some(expected) = spec.bytes.filter(|&expected| expected != found) {
-        return Ok(Verdict::WrongSize { found, expected });
+    if found != spec.bytes {
+        return Ok(Verdict::WrongSize { found, expected: spec.bytes });
     }
     let found = sha256_of(path, progress)?;
     Ok(if found == spec.sha256 { Verdict::Ok } else { Verdict::WrongHash { found: hex(&found) } })
@@ -56,15 +58,18 @@ fn sha256_of(path: &Path, progress: &mut Progress) -> io::Result<[u8; 32]> {
     Ok(hasher.finalize().into())
 }
 
-/// Feeds the rest of `file` to `hasher` and returns its length.
+/// Feeds the rest of `file` to `hasher` and returns its length. Broken off: `Interrupted`.
 pub(super) fn hash_into(hasher: &mut Sha256, file: &mut File, progress: &mut Progress) -> io::Result<u64> {
     let total = file.metadata()?.len();
     let (mut buffer, mut done) = (vec![0; 1 << 16], 0);
     loop {
-        let n = file.read(&mut buffer)?;
-        if n == 0 {
-            return Ok(done);
-        }
+        let n = match file.read(&mut buffer) {
+            Ok(0) => return Ok(done),
+            Ok(n) => n,
+            // A signal; ours below is the only `Interrupted` that leaves this function.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
         hasher.update(&buffer[..n]);
         done += n as u64;
         if progress(done, total).is_break() {

@@ -2,7 +2,6 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -31,12 +30,7 @@ pub struct PullOptions {
 
 impl Default for PullOptions {
     fn default() -> Self {
-        Self {
-            mirror: None,
-            attempts: 8,
-            backoff: Duration::from_secs(1),
-            silence: Duration::from_secs(30),
-        }
+        Self { mirror: None, attempts: 8, backoff: Duration::from_secs(1), silence: Duration::from_secs(30) }
     }
 }
 
@@ -84,14 +78,14 @@ impl From<PullError> for Broken {
     }
 }
 
-/// No model is larger; the limit for one whose size is not known.
-const LARGEST: u64 = 8 << 30;
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Fetches `spec` into `directory` and returns the file's path. A file that is there already and is
 /// right is left alone; one that is wrong is replaced once the right one has arrived.
 ///
 /// Blocks for as long as it takes: run it on a blocking thread. `progress` is called at least once
-/// per 64 KiB, and breaks the work off within [`PullOptions::silence`].
+/// per 64 KiB and after each failure; so it breaks the work off within a minute, and at once while
+/// bytes come.
 pub fn pull(
     spec: &ModelSpec,
     directory: &Path,
@@ -147,7 +141,7 @@ impl Part {
         let mut part = Self { file, path, length: 0, hasher: Sha256::new(), etag: None };
         let hashed = checksum::hash_into(&mut part.hasher, &mut part.file, progress);
         part.length = hashed.map_err(|source| part.disk(source))?;
-        if part.length > spec.bytes.unwrap_or(LARGEST) {
+        if part.length > spec.bytes {
             part.clear()?;
         }
         Ok(part)
@@ -211,7 +205,7 @@ struct Fetcher {
     agent: Agent,
     url: String,
     /// Size the file must have.
-    bytes: Option<u64>,
+    bytes: u64,
 }
 
 impl Fetcher {
@@ -228,7 +222,12 @@ impl Fetcher {
     }
 
     /// Attempts until the part is whole.
-    fn fetch(&self, part: &mut Part, options: &PullOptions, progress: &mut Progress) -> Result<(), PullError> {
+    fn fetch(
+        &self,
+        part: &mut Part,
+        options: &PullOptions,
+        progress: &mut Progress,
+    ) -> Result<(), PullError> {
         let (mut failures, mut furthest) = (0, part.length);
         loop {
             let why = match self.attempt(part, progress) {
@@ -243,15 +242,18 @@ impl Fetcher {
             if failures >= options.attempts {
                 return Err(PullError::GivenUp { url: self.url.clone(), attempts: failures, why });
             }
-            let wait = (options.backoff * 2u32.saturating_pow(failures - 1)).min(Duration::from_secs(60));
+            let wait = options.backoff.saturating_mul(2u32.saturating_pow(failures - 1)).min(LONGEST_WAIT);
             warn!(url = self.url, at = part.length, "download broken off, next try in {wait:?}: {why}");
             std::thread::sleep(wait);
+            if progress(part.length, self.bytes).is_break() {
+                return Err(PullError::Cancelled);
+            }
         }
     }
 
     /// One request; what it gives is appended to the part.
     fn attempt(&self, part: &mut Part, progress: &mut Progress) -> Result<(), Broken> {
-        if self.bytes == Some(part.length) {
+        if self.bytes == part.length {
             return Ok(());
         }
         // Compressed, a range would count other bytes.
@@ -263,13 +265,12 @@ impl Fetcher {
             }
         }
         let response = request.call().map_err(|error| self.failure(error))?;
-        let total = self.accept(&response, part)?;
-        self.receive(response, total, part, progress)
+        self.accept(&response, part)?;
+        self.receive(response, part, progress)
     }
 
-    /// Judges the answer by its head, has the part continue where the body begins, and returns the
-    /// size of the whole file, if told.
-    fn accept(&self, response: &Response<Body>, part: &mut Part) -> Result<Option<u64>, Broken> {
+    /// Judges the answer by its head, and has the part continue where the body begins.
+    fn accept(&self, response: &Response<Body>, part: &mut Part) -> Result<(), Broken> {
         let (status, headers) = (response.status(), response.headers());
         match status {
             StatusCode::OK | StatusCode::PARTIAL_CONTENT => {}
@@ -283,10 +284,14 @@ impl Fetcher {
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
                 return Err(Broken::Transient(format!("the server answered {status}")));
             }
-            _ if status.is_server_error() => {
-                return Err(Broken::Transient(format!("the server answered {status}")));
+            _ => {
+                let why = format!("the server answered {status}");
+                return Err(if status.is_server_error() {
+                    Broken::Transient(why)
+                } else {
+                    self.refused(why)
+                });
             }
-            _ => return Err(self.refused(format!("the server answered {status}"))),
         }
         if text(headers, CONTENT_TYPE).is_some_and(|kind| kind.starts_with("text/html")) {
             let why = "a web page came instead of a model; is a login page in between, or MODEL_URL wrong?";
@@ -297,8 +302,8 @@ impl Fetcher {
             StatusCode::OK => (0, text(headers, CONTENT_LENGTH).and_then(|length| length.parse().ok())),
             _ => text(headers, CONTENT_RANGE).and_then(content_range).unwrap_or((u64::MAX, None)),
         };
-        let expected = self.bytes.or(total).unwrap_or(LARGEST);
-        if let Some(total) = total.filter(|&total| total != expected || total > LARGEST) {
+        let expected = self.bytes;
+        if let Some(total) = total.filter(|&total| total != expected) {
             let why = format!("the file there has {total} bytes and not {expected}; it is another file");
             return Err(self.refused(why));
         }
@@ -311,44 +316,38 @@ impl Fetcher {
             }
         }
         part.etag = etag;
-        Ok(total)
+        Ok(())
     }
 
     fn receive(
         &self,
         response: Response<Body>,
-        total: Option<u64>,
         part: &mut Part,
         progress: &mut Progress,
     ) -> Result<(), Broken> {
-        let expected = self.bytes.or(total);
-        let limit = expected.unwrap_or(LARGEST);
+        let expected = self.bytes;
         let mut body = response.into_body().into_reader();
         let mut buffer = vec![0; 1 << 16];
         loop {
             let n = match body.read(&mut buffer) {
+                Ok(0) => break,
                 Ok(n) => n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(Broken::Transient(error.to_string())),
             };
-            if n == 0 {
-                break;
-            }
-            if part.length + n as u64 > limit {
+            if part.length + n as u64 > expected {
                 part.clear()?;
-                return Err(self.refused(format!("it gives more than the {limit} bytes the file has")));
+                return Err(self.refused(format!("it gives more than the {expected} bytes the file has")));
             }
             part.append(&buffer[..n])?;
-            if let ControlFlow::Break(()) = progress(part.length, expected.unwrap_or(0)) {
+            if progress(part.length, expected).is_break() {
                 return Err(PullError::Cancelled.into());
             }
         }
-        match expected.filter(|&expected| expected != part.length) {
-            Some(expected) => {
-                Err(Broken::Transient(format!("it ended after {} of {expected} bytes", part.length)))
-            }
-            None => Ok(()),
+        if part.length < expected {
+            return Err(Broken::Transient(format!("it ended after {} of {expected} bytes", part.length)));
         }
+        Ok(())
     }
 
     fn refused(&self, why: String) -> Broken {

@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tracing::warn;
 
 use super::header::{self, Header, HeaderError};
 use super::language::{Language, UnknownLanguage};
@@ -19,8 +20,8 @@ use crate::domain::{Fault, Transcript};
 pub struct EngineOptions {
     /// A ggml Whisper model.
     pub model: PathBuf,
-    /// Threads of a recognition; [`default_threads`] when not given. More than there are free cores
-    /// is far slower than fewer.
+    /// Threads of a recognition; [`default_threads`] when not given, and no more than the process may
+    /// run at once: beyond that recognition becomes 10 to 50 times slower.
     pub threads: Option<NonZeroUsize>,
     /// Languages that are spoken here, by code. One: that one is taken for granted, which saves
     /// detecting it, half of the time of a short clip. Several: the likeliest of them. None: the
@@ -87,12 +88,26 @@ impl EngineOptions {
     }
 }
 
-/// The threads that this process may run at once (its CPU affinity and cgroup quota counted), at
-/// most four: whisper.cpp's own default. Beyond it recognition gains little, and a thread too many
-/// costs dearly, as the others spin while they wait for it.
+/// The threads that this process may run at once, at most four: whisper.cpp's own default. Beyond it
+/// recognition gains little, and other programs need the cores too.
 pub fn default_threads() -> NonZeroUsize {
     const MOST: NonZeroUsize = NonZeroUsize::new(4).unwrap();
-    thread::available_parallelism().map_or(NonZeroUsize::MIN, |cores| cores.min(MOST))
+    cores().min(MOST)
+}
+
+/// By CPU affinity and cgroup quota.
+fn cores() -> NonZeroUsize {
+    thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+/// The threads to use when so many are asked for.
+fn threads(asked: Option<NonZeroUsize>) -> NonZeroUsize {
+    let Some(asked) = asked else { return default_threads() };
+    let cores = cores();
+    if asked > cores {
+        warn!("{asked} threads are more than the {cores} cores there are for us; using {cores}");
+    }
+    asked.min(cores)
 }
 
 /// A recording on its way to the thread. Its caller has gone away when `reply` is closed.
@@ -226,8 +241,7 @@ fn work(
 
 fn load(options: &EngineOptions) -> Result<(Recogniser, Header), SpeechError> {
     let path = &options.model;
-    let header =
-        header::check(path).map_err(|source| SpeechError::Model { path: path.clone(), source })?;
+    let header = header::check(path).map_err(|source| SpeechError::Model { path: path.clone(), source })?;
     let candidates = options.candidates()?;
     if let Some(unknown) = candidates.iter().find(|language| language.0 >= header.languages) {
         return Err(SpeechError::LanguageNotInModel(unknown.code()));
@@ -236,6 +250,5 @@ fn load(options: &EngineOptions) -> Result<(Recogniser, Header), SpeechError> {
         [] => (0..header.languages).map(Language).collect(),
         _ => candidates,
     };
-    let threads = options.threads.unwrap_or_else(default_threads);
-    Ok((Recogniser::load(path, threads, candidates)?, header))
+    Ok((Recogniser::load(path, threads(options.threads), candidates)?, header))
 }

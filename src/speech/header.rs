@@ -41,7 +41,8 @@ pub struct Header {
     pub languages: i32,
 }
 
-/// Checks the file; an `Ok` promises that whisper.cpp loads it and can run it.
+/// Checks the file; an `Ok` promises that whisper.cpp loads and runs it if there is memory enough,
+/// which is the size of the file and some tens to hundreds of MB.
 pub fn check(path: &Path) -> Result<Header, HeaderError> {
     let file = File::open(path)?;
     let length = file.metadata()?.len();
@@ -286,11 +287,9 @@ fn check_tensors(reader: &mut Reader, shape: &Shape) -> Result<(), HeaderError> 
     }
     match missing.keys().min() {
         None => Ok(()),
-        Some(example) => Err(HeaderError::MissingTensors {
-            missing: missing.len(),
-            expected,
-            example: example.clone(),
-        }),
+        Some(example) => {
+            Err(HeaderError::MissingTensors { missing: missing.len(), expected, example: example.clone() })
+        }
     }
 }
 
@@ -319,10 +318,8 @@ fn tensors(shape: &Shape) -> HashMap<String, Layout> {
     add("decoder.ln.weight".into(), [state, 1, 1], F32);
     add("decoder.ln.bias".into(), [state, 1, 1], F32);
 
-    let halves: [(&str, i32, &[&str]); 2] = [
-        ("encoder", shape.audio_layers, &["attn"]),
-        ("decoder", shape.text_layers, &["attn", "cross_attn"]),
-    ];
+    let halves: [(&str, i32, &[&str]); 2] =
+        [("encoder", shape.audio_layers, &["attn"]), ("decoder", shape.text_layers, &["attn", "cross_attn"])];
     for (half, layers, attentions) in halves {
         for layer in 0..layers {
             let block = format!("{half}.blocks.{layer}");
@@ -345,4 +342,60 @@ fn tensors(shape: &Shape) -> HashMap<String, Layout> {
         }
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::speech::models::SPEECH_MODELS;
+
+    /// The multilingual vocabulary, 50,257 tokens, as the micro model has it too.
+    const VOCABULARY_BYTES: u64 = 508_089;
+
+    /// The published files have exactly the size that follows from what this module expects in them:
+    /// its list of tensors, their types and their heads are those of the real models.
+    #[test]
+    fn the_catalogue_has_the_sizes_of_these_layouts() {
+        for spec in &SPEECH_MODELS {
+            let (name, ftype) = match spec.name.rsplit_once("-q") {
+                Some((name, "5_0")) => (name, 2008),
+                Some((name, "5_1")) => (name, 2009),
+                _ => (spec.name, 1),
+            };
+            let (state, audio_layers, text_layers) = match name {
+                "tiny" => (384, 4, 4),
+                "base" => (512, 6, 6),
+                "small" => (768, 12, 12),
+                "medium" => (1024, 24, 24),
+                "large-v3" => (1280, 32, 32),
+                "large-v3-turbo" => (1280, 32, 4),
+                other => panic!("which shape has {other}?"),
+            };
+            let v3 = name.starts_with("large-v3");
+            let shape = Shape {
+                vocabulary: if v3 { 51_866 } else { 51_865 },
+                audio_context: 1500,
+                audio_layers,
+                text_context: 448,
+                text_layers,
+                state,
+                mels: if v3 { 128 } else { 80 },
+                weights: Type::of_ftype(ftype).unwrap(),
+            };
+            let filters = 8 + shape.mels as u64 * 201 * 4;
+            let tensors: u64 = tensors(&shape)
+                .into_iter()
+                .map(|(name, layout)| {
+                    // Written with as many dimensions as torch has, biases of convolutions with two.
+                    let dimensions = match layout.0 {
+                        [_, 1, 1] => 1,
+                        [_, _, 1] => 2,
+                        _ => 3,
+                    };
+                    12 + 4 * dimensions + name.len() as u64 + size(layout)
+                })
+                .sum();
+            assert_eq!(48 + filters + VOCABULARY_BYTES + tensors, spec.bytes, "{}", spec.name);
+        }
+    }
 }

@@ -8,8 +8,7 @@ pub struct ModelSpec {
     /// What the owner calls it: `base`, `large-v3-turbo-q5_0`.
     pub name: &'static str,
     pub file: &'static str,
-    /// Size of the file. None where no two sources agreed on it; the hash decides then.
-    pub bytes: Option<u64>,
+    pub bytes: u64,
     pub sha256: [u8; 32],
     /// Memory in MiB while a recognition runs, roughly: whisper.cpp's own table for the f16 files, less
     /// what quantised weights save.
@@ -93,7 +92,7 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
     speech(
         "tiny",
         "ggml-tiny.bin",
-        Some(77_691_713),
+        77_691_713,
         "be07e048e1e599ad46341c8d2a135645097a538221678b7acdd1b1919c6e1b21",
         273,
         "fastest, many mistakes",
@@ -101,7 +100,7 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
     speech(
         "tiny-q5_1",
         "ggml-tiny-q5_1.bin",
-        Some(32_152_673),
+        32_152_673,
         "818710568da3ca15689e31a743197b520007872ff9576237bda97bd1b469c3d7",
         230,
         "tiny, quantised",
@@ -109,7 +108,7 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
     speech(
         "base",
         "ggml-base.bin",
-        Some(147_951_465),
+        147_951_465,
         "60ed5bc3dd14eea856493d334349b405782ddcaf0028d4b5df4088345fba2efe",
         388,
         "fair English, weak Russian",
@@ -117,7 +116,7 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
     speech(
         "base-q5_1",
         "ggml-base-q5_1.bin",
-        Some(59_707_625),
+        59_707_625,
         "422f1ae452ade6f30a004d7e5c6a43195e4433bc370bf23fac9cc591f01a8898",
         304,
         "base, quantised",
@@ -125,7 +124,7 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
     speech(
         "small",
         "ggml-small.bin",
-        Some(487_601_967),
+        487_601_967,
         "1be3a9b2063867b937e64e2ec7483364a79917e157fa98c5d94b5c1fffea987b",
         852,
         "good, the usual choice on a CPU",
@@ -133,7 +132,7 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
     speech(
         "small-q5_1",
         "ggml-small-q5_1.bin",
-        Some(190_085_487),
+        190_085_487,
         "ae85e4a935d7a567bd102fe55afc16bb595bdb618e11b2fc7591bc08120411bb",
         568,
         "small, quantised",
@@ -141,7 +140,7 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
     speech(
         "medium",
         "ggml-medium.bin",
-        Some(1_533_763_059),
+        1_533_763_059,
         "6c14d5adee5f86394037b4e4e8b59f1673b6cee10e3cf0b11bbdbee79c156208",
         2150,
         "very good, slow without a GPU",
@@ -149,7 +148,7 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
     speech(
         "medium-q5_0",
         "ggml-medium-q5_0.bin",
-        Some(539_212_467),
+        539_212_467,
         "19fea4b380c3a618ec4723c3eef2eb785ffba0d0538cf43f8f235e7b3b34220f",
         1200,
         "medium, quantised",
@@ -157,7 +156,7 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
     speech(
         "large-v3",
         "ggml-large-v3.bin",
-        Some(3_095_033_483),
+        3_095_033_483,
         "64d182b440b98d5203c4f9bd541544d84c605196c4f7b845dfa11fb23594d1e2",
         3990,
         "best, needs a GPU",
@@ -165,15 +164,15 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
     speech(
         "large-v3-q5_0",
         "ggml-large-v3-q5_0.bin",
-        None,
+        1_081_140_203,
         "d75795ecff3f83b5faa89d1900604ad8c780abd5739fae406de19f23ecd98ad1",
         2070,
-        "large-v3, quantised; about 1.1 GiB",
+        "large-v3, quantised",
     ),
     speech(
         "large-v3-turbo",
         "ggml-large-v3-turbo.bin",
-        Some(1_624_555_275),
+        1_624_555_275,
         "1fc70f774d38eb169993ac391eea357ef47c88757ef72ee5943879b7e8e2bc69",
         2100,
         "nearly as good as large-v3, several times faster",
@@ -181,7 +180,7 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
     speech(
         "large-v3-turbo-q5_0",
         "ggml-large-v3-turbo-q5_0.bin",
-        Some(574_041_195),
+        574_041_195,
         "394221709cd5ad1f40c46e6031ca61bce88931e6e088c188294c6d5a55ffa7e2",
         1100,
         "large-v3-turbo, quantised: the best that fits small machines",
@@ -192,7 +191,7 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
 pub static SILERO_VAD: ModelSpec = ModelSpec {
     name: "silero-v5.1.2",
     file: "ggml-silero-v5.1.2.bin",
-    bytes: Some(885_098),
+    bytes: 885_098,
     sha256: unhex("29940d98d42b91fbd05ce489f3ecf7c72f0a42f027e4875919a28fb4c04ea2cf"),
     memory_mib: 5,
     note: "voice activity detection, no speech model",
@@ -202,7 +201,7 @@ pub static SILERO_VAD: ModelSpec = ModelSpec {
 const fn speech(
     name: &'static str,
     file: &'static str,
-    bytes: Option<u64>,
+    bytes: u64,
     sha256: &str,
     memory_mib: u32,
     note: &'static str,

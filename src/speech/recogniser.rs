@@ -115,9 +115,8 @@ impl Recogniser {
                 self.state = Some(state);
                 Err(SpeechError::Aborted)
             }
-            // whisper_full freed the state itself before it returned -7 (its key-value cache found no
-            // memory); dropping ours would free it again.
-            Err(Outcome::Failed(error @ WhisperError::GenericError(-7))) => {
+            Err(Outcome::StateFreed(error)) => {
+                // Dropping it would free it again.
                 std::mem::forget(state);
                 Err(failed(error))
             }
@@ -160,6 +159,8 @@ impl Recogniser {
             Ok(()) => Ok(language),
             // Encoding (-6) or decoding (-8, -9) was given up, and we had asked for that.
             Err(WhisperError::GenericError(-6 | -8 | -9)) if (control.aborted)() => Err(Outcome::Aborted),
+            // Its key-value cache found no memory; whisper_full_with_state then frees the state.
+            Err(error @ WhisperError::GenericError(-7)) => Err(Outcome::StateFreed(error)),
             Err(error) => Err(Outcome::Failed(error)),
         }
     }
@@ -169,6 +170,8 @@ impl Recogniser {
 enum Outcome {
     Aborted,
     Failed(WhisperError),
+    /// Failed, and whisper.cpp has freed the state that we still own.
+    StateFreed(WhisperError),
 }
 
 impl From<WhisperError> for Outcome {

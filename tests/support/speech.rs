@@ -1,0 +1,129 @@
+//! Voice messages made for a test: espeak-ng speaks, ffmpeg makes it what Telegram sends.
+// Every test file compiles this for itself and takes only what it needs.
+#![allow(dead_code)]
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A small Whisper that knows digits and a few words, see its MANIFEST.md.
+pub const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/micro/ggml-micro-q8_0.bin");
+
+/// A text that the model is known to recognise when this voice speaks it.
+pub struct Fixture {
+    pub language: &'static str,
+    pub voice: &'static str,
+    pub text: &'static str,
+}
+
+/// The lines of `fixtures.tsv` in this language.
+pub fn fixtures(language: &str) -> Vec<Fixture> {
+    include_str!("../fixtures/micro/fixtures.tsv")
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.split('\t');
+            Some(Fixture { language: fields.next()?, voice: fields.next()?, text: fields.next()? })
+        })
+        .filter(|fixture| fixture.language == language)
+        .collect()
+}
+
+/// `text` as a voice message: OGG/Opus, 48 kHz, mono, 24 kbit/s. `voice` is espeak-ng's (`ru`, `en-us`).
+pub fn say(text: &str, voice: &str) -> Vec<u8> {
+    ogg(&["-i", "pipe:0"], &speak(text, voice), LEAD)
+}
+
+/// `seconds` of digital silence as a voice message.
+pub fn silence(seconds: f64) -> Vec<u8> {
+    ogg(&["-f", "lavfi", "-t", &seconds.to_string(), "-i", "anullsrc=r=48000:cl=mono"], &[], "anull")
+}
+
+/// What [`say`] gives, decoded by ffmpeg to what the engine hears: 16 kHz mono.
+pub fn pcm(text: &str, voice: &str) -> Vec<f32> {
+    decode(&say(text, voice))
+}
+
+/// Any recording as ffmpeg decodes it to 16 kHz mono.
+pub fn decode(recording: &[u8]) -> Vec<f32> {
+    let raw = ffmpeg(&["-i", "pipe:0", "-ac", "1", "-ar", "16000", "-f", "f32le", "pipe:1"], recording);
+    raw.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
+}
+
+/// Half a second of silence before and after: the model was trained on that.
+const LEAD: &str = "adelay=500,apad=pad_dur=0.5";
+
+fn ogg(input: &[&str], bytes: &[u8], filter: &str) -> Vec<u8> {
+    let output = ["-af", filter, "-ac", "1", "-ar", "48000", "-c:a", "libopus", "-b:a", "24k"];
+    let format = ["-application", "voip", "-f", "ogg", "pipe:1"];
+    ffmpeg(&[input, &output, &format].concat(), bytes)
+}
+
+fn speak(text: &str, voice: &str) -> Vec<u8> {
+    output(Command::new("espeak-ng").args(["-v", voice, "--stdout", "--", text]), &[])
+}
+
+fn ffmpeg(args: &[&str], input: &[u8]) -> Vec<u8> {
+    output(Command::new("ffmpeg").args(["-hide_banner", "-loglevel", "error"]).args(args), input)
+}
+
+fn output(command: &mut Command, input: &[u8]) -> Vec<u8> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}; ./test.sh installs it"));
+    let mut stdin = child.stdin.take().expect("it is piped");
+    let output = std::thread::scope(|scope| {
+        // A child that has heard enough closes its end.
+        scope.spawn(move || drop(stdin.write_all(input)));
+        child.wait_with_output().expect("it was spawned")
+    });
+    assert!(output.status.success(), "{command:?}: {}", output.status);
+    output.stdout
+}
+
+/// Random numbers from a seed that is printed, so that a failure can be repeated.
+pub struct Random(u64);
+
+impl Random {
+    /// Seeded by the clock, or by `STENOGRAM_TEST_SEED`.
+    pub fn new() -> Self {
+        let clock = || SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos() as u64;
+        let given = std::env::var("STENOGRAM_TEST_SEED").ok();
+        let seed = given.map_or_else(clock, |seed| seed.parse().expect("STENOGRAM_TEST_SEED is a number"));
+        println!("STENOGRAM_TEST_SEED={seed}");
+        Self(seed)
+    }
+
+    pub fn seeded(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// Below `bound`; SplitMix64, <https://prng.di.unimi.it/splitmix64.c>.
+    pub fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % bound as u64) as usize
+    }
+
+    /// `count` digits in words, no two neighbours alike: a text never used before, if `count` is not
+    /// small. The model knows runs of one digit least well.
+    pub fn digits(&mut self, language: &str, count: usize) -> String {
+        let words = match language {
+            "ru" => ["ноль", "один", "два", "три", "четыре", "пять", "шесть", "семь", "восемь", "девять"],
+            _ => ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"],
+        };
+        let mut text = Vec::new();
+        let mut last = usize::MAX;
+        while text.len() < count {
+            let next = self.below(10);
+            if next != last {
+                text.push(words[next]);
+                last = next;
+            }
+        }
+        text.join(" ")
+    }
+}
