@@ -7,11 +7,12 @@ use std::time::Duration;
 use fake_telegram::{FILE_DC, FRIEND, OWNER, Telegram, access_hash};
 use grammers_client::Client;
 use grammers_client::client::UpdateStream;
+use grammers_client::tl;
 use grammers_client::update::Update;
 use grammers_mtsender::{SenderPool, UpdatesConfiguration};
 use grammers_session::Session;
 use grammers_session::storages::MemorySession;
-use grammers_session::types::{DcOption, PeerAuth, PeerId, PeerInfo, PeerRef};
+use grammers_session::types::{DcOption, PeerAuth, PeerId, PeerInfo, PeerRef, UpdateState};
 use tokio::task::JoinHandle;
 
 /// Longer than anything here takes on a loaded machine.
@@ -64,6 +65,15 @@ impl Owner {
             }
         });
         let client = Client::new(handle);
+        if session.updates_state().await.unwrap().pts == 0 {
+            // As after a login: without a state to begin with, grammers asks for no difference. A
+            // client that is to log in first is refused.
+            if let Ok(state) = client.invoke(&tl::functions::updates::GetState {}).await {
+                let tl::enums::updates::State::State(state) = state;
+                let (pts, date, seq) = (state.pts, state.date, state.seq);
+                session.set_update_state(UpdateState::Primary { pts, date, seq }).await.unwrap();
+            }
+        }
         let configuration = UpdatesConfiguration { catch_up: true };
         let stream = client.stream_updates(receiver, configuration).await.unwrap();
         Self { client, session, stream, runner }
