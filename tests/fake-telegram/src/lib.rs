@@ -24,6 +24,7 @@
 //! [`Settings`], and what the other side would see is in the [`Ledger`].
 
 mod connection;
+pub mod control;
 mod faults;
 mod ledger;
 mod protocol;

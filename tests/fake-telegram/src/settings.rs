@@ -51,6 +51,10 @@ pub struct Settings {
     pub dedupe: Dedupe,
     pub sent_answer: SentAnswer,
     pub peers_in_updates: PeersInUpdates,
+    /// updateChannelTooLong, by which getDifference names channels where something happened, tells
+    /// their `pts`. A client that takes that `pts` for its own has lost what came before it; grammers
+    /// 0.11 does.
+    pub channel_too_long_has_pts: bool,
     /// Events in one slice of a difference, unless the client wants less.
     pub slice: usize,
 }
@@ -61,6 +65,7 @@ impl Default for Settings {
             dedupe: Dedupe::default(),
             sent_answer: SentAnswer::default(),
             peers_in_updates: PeersInUpdates::default(),
+            channel_too_long_has_pts: true,
             slice: 100,
         }
     }

@@ -318,6 +318,12 @@ impl Telegram {
         look(Ledger(&self.shared.world()))
     }
 
+    /// The bytes of the file that `post` holds.
+    pub fn file(&self, post: &Post) -> Option<Vec<u8>> {
+        let world = self.shared.world();
+        world.files.get(post.file?).map(|file| file.bytes.clone())
+    }
+
     /// Waits until `look` finds what it looks for.
     pub async fn wait_for<T>(
         &self,

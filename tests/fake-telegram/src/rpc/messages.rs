@@ -90,13 +90,14 @@ pub fn get_history(
     let mut posts: Vec<Post> =
         context.world.posts.iter().filter(|post| post.chat == chat && !post.deleted).cloned().collect();
     let count = posts.len();
-    // Newest first; the offset itself is left out, unless moved by add_offset.
+    // Newest first, and the offset itself left out. A number says more than a date.
     posts.sort_by_key(|post| std::cmp::Reverse(post.id));
-    let is_after = |post: &Post| {
-        (request.offset_id > 0 && post.id >= request.offset_id)
-            || (request.offset_date > 0 && post.date >= request.offset_date)
+    let is_newer = |post: &Post| match (request.offset_id, request.offset_date) {
+        (0, 0) => false,
+        (0, date) => post.date >= date,
+        (id, _) => post.id >= id,
     };
-    let skipped = posts.iter().take_while(|post| is_after(post)).count();
+    let skipped = posts.iter().take_while(|post| is_newer(post)).count();
     let start = skipped.saturating_add_signed(request.add_offset as isize);
     let limit = usize::try_from(request.limit).unwrap_or(0).min(MAX_MESSAGES);
     let page: Vec<_> = posts
@@ -135,16 +136,15 @@ pub fn get_dialogs(
     context: &mut Context,
     request: f::messages::GetDialogs,
 ) -> Answer<f::messages::GetDialogs> {
-    let count = dialogs_by_age(context).len();
+    let chats = dialogs_by_age(context);
     if request.offset_id != 0 || request.offset_date != 0 {
         // All were given before.
+        let count = chats.len() as i32;
         let (dialogs, messages, chats, users) = Default::default();
-        let slice = types::messages::DialogsSlice { count: count as i32, dialogs, messages, chats, users };
-        return Ok(slice.into());
+        return Ok(types::messages::DialogsSlice { count, dialogs, messages, chats, users }.into());
     }
     let mut dialogs = Vec::new();
     let mut tops = Vec::new();
-    let chats = dialogs_by_age(context);
     for (chat, top) in &chats {
         let pts = matches!(chat, Chat::Channel(_)).then(|| context.world.mailbox(*chat).pts());
         dialogs.push(tl_build::dialog(*chat, top.as_ref().map_or(0, |post| post.id), pts));

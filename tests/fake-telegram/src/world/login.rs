@@ -65,4 +65,9 @@ impl Login {
             tickets: HashMap::new(),
         }
     }
+
+    /// Whether the key of datacentre `dc` is tied to the account, and the account still there.
+    pub fn may_ask(&self, dc: i32) -> bool {
+        self.revoked.is_none() && self.authorised.contains(&dc)
+    }
 }

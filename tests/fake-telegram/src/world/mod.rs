@@ -184,7 +184,8 @@ impl World {
         let changed = self.channels.iter().filter(|(_, mailbox)| recent(mailbox));
         changed
             .map(|(id, mailbox)| {
-                types::UpdateChannelTooLong { channel_id: *id, pts: Some(mailbox.pts()) }.into()
+                let pts = self.settings.channel_too_long_has_pts.then(|| mailbox.pts());
+                types::UpdateChannelTooLong { channel_id: *id, pts }.into()
             })
             .collect()
     }
@@ -232,6 +233,9 @@ impl World {
                 tl_build::updates(updates, users, chats).to_bytes()
             })
             .collect();
+        if !self.login.may_ask(self.login.home) {
+            return;
+        }
         let home = self.login.home;
         let listening = self.links.iter().filter(|(id, link)| link.dc == home && Some(**id) != except);
         for (session, outbox) in listening.filter_map(|(_, link)| Some((link.session?, &link.outbox))) {

@@ -4,14 +4,15 @@ use std::net::{SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fake_telegram::{FILE_DC, OWNER, Telegram, access_hash};
+use fake_telegram::{FILE_DC, FRIEND, OWNER, Telegram, access_hash};
 use grammers_client::Client;
 use grammers_client::client::UpdateStream;
+use grammers_client::tl;
 use grammers_client::update::Update;
 use grammers_mtsender::{SenderPool, UpdatesConfiguration};
 use grammers_session::Session;
 use grammers_session::storages::MemorySession;
-use grammers_session::types::{DcOption, PeerAuth, PeerInfo};
+use grammers_session::types::{DcOption, PeerAuth, PeerId, PeerInfo, PeerRef, UpdateState};
 use tokio::task::JoinHandle;
 
 /// Longer than anything here takes on a loaded machine.
@@ -45,6 +46,11 @@ impl Owner {
         Self::reconnect(session).await
     }
 
+    /// The friend, with the access hash.
+    pub fn friend() -> PeerRef {
+        PeerRef { id: PeerId::user(FRIEND).unwrap(), auth: PeerAuth::from_hash(access_hash(FRIEND)) }
+    }
+
     /// A new client for the same session, as after a restart.
     pub async fn reconnect(session: Arc<MemorySession>) -> Self {
         let SenderPool { runner, handle, mut updates } = SenderPool::new(session.clone(), 12345);
@@ -59,17 +65,26 @@ impl Owner {
             }
         });
         let client = Client::new(handle);
+        if session.updates_state().await.unwrap().pts == 0 {
+            // As after a login: without a state to begin with, grammers asks for no difference. A
+            // client that is to log in first is refused.
+            if let Ok(state) = client.invoke(&tl::functions::updates::GetState {}).await {
+                let tl::enums::updates::State::State(state) = state;
+                let (pts, date, seq) = (state.pts, state.date, state.seq);
+                session.set_update_state(UpdateState::Primary { pts, date, seq }).await.unwrap();
+            }
+        }
         let configuration = UpdatesConfiguration { catch_up: true };
         let stream = client.stream_updates(receiver, configuration).await.unwrap();
         Self { client, session, stream, runner }
     }
 
     /// The next new message, errors of a broken connection left aside.
-    pub async fn next_message(&mut self) -> grammers_client::message::Message {
+    pub async fn next_message(&mut self) -> grammers_client::update::Message {
         let next = async {
             loop {
                 match self.stream.next().await {
-                    Ok(Update::NewMessage(message)) => return (*message).clone(),
+                    Ok(Update::NewMessage(message)) => return message,
                     Ok(_) => {}
                     // The client connects anew when asked again.
                     Err(_) => tokio::task::yield_now().await,

@@ -1,0 +1,8 @@
+//! An unmodified grammers client against the loopback Telegram.
+
+mod faults;
+mod files;
+mod login;
+mod sending;
+mod support;
+mod updates;

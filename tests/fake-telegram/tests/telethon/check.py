@@ -1,0 +1,179 @@
+"""Telethon, which nobody here wrote, against the loopback Telegram.
+
+Reads the first line of `fake-telegram serve` from the command line's first argument, drives the
+server through its control port, and prints a line for each thing that works. Any assertion that
+fails ends it with an error.
+"""
+
+import asyncio
+import json
+import sys
+import tempfile
+
+from telethon import TelegramClient, errors, events
+from telethon.crypto import AuthKey
+from telethon.sessions import MemorySession
+from telethon.tl import functions
+
+FRIEND, GROUP, SUPERGROUP = 2000, -400, -1000000000500
+DEADLINE = 30
+
+
+class Control:
+    """The server's control port."""
+
+    @classmethod
+    async def connect(cls, address):
+        host, port = address.rsplit(":", 1)
+        self = cls()
+        self.reader, self.writer = await asyncio.open_connection(host, int(port))
+        return self
+
+    async def __call__(self, do, **fields):
+        self.writer.write(json.dumps({"do": do, **fields}).encode() + b"\n")
+        reply = json.loads(await self.reader.readline())
+        assert reply["ok"], reply
+        return reply
+
+
+class PreparedSession(MemorySession):
+    """A session that holds the keys of all datacentres beforehand.
+
+    Telethon asks the server where the others are, and would then exchange keys with them;
+    `prepare` makes it take the known ones instead.
+    """
+
+    def __init__(self, ready):
+        super().__init__()
+        self.dcs = {dc["id"]: dc for dc in ready["dcs"]}
+        self.go_to(ready["home_dc"])
+
+    def go_to(self, dc_id):
+        host, port = self.dcs[dc_id]["ipv4"].rsplit(":", 1)
+        self.set_dc(dc_id, host, int(port))
+        self.auth_key = self.key(dc_id)
+
+    def key(self, dc_id):
+        return AuthKey(bytes.fromhex(self.dcs[dc_id]["auth_key"]))
+
+
+def client(ready):
+    made = TelegramClient(PreparedSession(ready), 12345, "hash", receive_updates=True, catch_up=True)
+    keep_known_keys(made)
+    return made
+
+
+def keep_known_keys(made):
+    """Gives senders to other datacentres the known key; they are made without any."""
+    import telethon.client.telegrambaseclient as base
+
+    class Sender(base.MTProtoSender):
+        def __init__(self, auth_key, **options):
+            super().__init__(auth_key, **options)
+            self.wants_key = auth_key is None
+
+        async def connect(self, connection):
+            if self.wants_key:
+                self.auth_key.key = made.session.key(connection._dc_id).key
+            return await super().connect(connection)
+
+    base.MTProtoSender = Sender
+
+
+async def within(awaitable):
+    return await asyncio.wait_for(awaitable, DEADLINE)
+
+
+async def as_owner(ready, control):
+    async with client(ready) as owner:
+        me = await owner.get_me()
+        assert (me.id, me.first_name) == (1000, "Owner"), me
+        print("get_me")
+
+        arrived = asyncio.Queue()
+        owner.add_event_handler(arrived.put, events.NewMessage(incoming=True))
+        await owner(functions.updates.GetStateRequest())
+
+        with tempfile.NamedTemporaryFile(suffix=".ogg") as file:
+            content = bytes(i * 31 >> 3 & 255 for i in range(700_000))
+            file.write(content)
+            file.flush()
+            for dc in 2, 4:
+                sent = await control("voice", chat=FRIEND, file=file.name, seconds=7, dc=dc)
+                event = await within(arrived.get())
+                assert event.message.id == sent["message"] and event.message.voice, event
+                assert event.message.file.duration == 7 and event.message.file.size == len(content)
+                assert await within(event.message.download_media(bytes)) == content
+                print(f"a pushed voice message, downloaded from datacentre {dc}")
+
+        await event.message.reply("its *words*", silent=True, parse_mode="md")
+        seen = await control("wait_for_reply", chat=FRIEND, message=event.message.id, seconds=DEADLINE)
+        assert seen["post"]["text"] == "its *words*" and seen["post"]["silent"], seen
+        edited = await owner.edit_message(FRIEND, seen["post"]["id"], "other words")
+        assert edited.text == "other words"
+        print("a reply, edited")
+
+        for chat in GROUP, SUPERGROUP:
+            await control("text", chat=chat, text="hi all")
+            event = await within(arrived.get())
+            assert event.chat_id == chat and event.sender_id == FRIEND, event
+            await event.reply("hello")
+            seen = await control("wait_for_reply", chat=chat, message=event.message.id, seconds=DEADLINE)
+            assert seen["post"]["text"] == "hello"
+        print("a basic group and a supergroup")
+
+        for chat in FRIEND, SUPERGROUP:
+            await control("text", chat=chat, text="told to nobody", silently=True)
+        await owner.catch_up()
+        missed = [await within(arrived.get()) for _ in range(2)]
+        assert {event.chat_id for event in missed} == {FRIEND, SUPERGROUP}, missed
+        print("what was missed, by getDifference and getChannelDifference")
+
+        dialogs = await owner.get_dialogs()
+        assert {FRIEND, GROUP, SUPERGROUP} <= {dialog.id for dialog in dialogs}, dialogs
+        history = await owner.get_messages(FRIEND, limit=2)
+        assert [message.text for message in history] == ["told to nobody", "other words"], history
+        upload = await owner.send_file(FRIEND, b"a transcript", force_document=True)
+        assert await upload.download_media(bytes) == b"a transcript"
+        print("dialogs, history, an upload")
+
+        await control("fault", fault={
+            "method": "users.getUsers", "times": 1, "action": {"error": {"code": 420, "text": "FLOOD_WAIT_3"}},
+        })
+        owner.flood_sleep_threshold = 0
+        try:
+            await owner.get_me()
+            raise AssertionError("no FLOOD_WAIT")
+        except errors.FloodWaitError as error:
+            assert error.seconds == 3
+        print("FLOOD_WAIT")
+
+
+async def log_in(ready):
+    newcomer = client(ready)
+    await newcomer.connect()
+    assert not await newcomer.is_user_authorized()
+    await newcomer.send_code_request("+10000000000")
+    try:
+        await newcomer.sign_in("+10000000000", "12345")
+        raise AssertionError("no password was wanted")
+    except errors.SessionPasswordNeededError:
+        pass
+    try:
+        await newcomer.sign_in(password="wrong")
+        raise AssertionError("a wrong password was taken")
+    except errors.PasswordHashInvalidError:
+        pass
+    me = await newcomer.sign_in(password="hunter2")
+    assert me.id == 1000 and await newcomer.is_user_authorized()
+    await newcomer.disconnect()
+    print("login with code and password")
+
+
+async def main(logged_in, logged_out):
+    await as_owner(logged_in, await Control.connect(logged_in["control"]))
+    await log_in(logged_out)
+    print("all is well")
+
+
+asyncio.run(main(*map(json.loads, sys.argv[1:3])))
