@@ -43,7 +43,10 @@ fn silence_caught_panics() {
 
 /// `message (file:line)` on one line.
 fn describe(info: &panic::PanicHookInfo<'_>) -> String {
-    let message = info.payload_as_str().unwrap_or("no message").replace('\n', " ");
+    let payload = info.payload();
+    let message = payload.downcast_ref::<String>().map(String::as_str);
+    let message = message.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no message");
+    let message = message.replace('\n', " ");
     match info.location() {
         Some(at) => {
             let file = at.file().rsplit('/').next().unwrap_or_default();

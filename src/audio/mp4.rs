@@ -12,6 +12,26 @@ pub(super) struct Edit {
     pub end: Option<u64>,
 }
 
+/// The size that the boxes of a file claim for it, which is more than its own where it was cut off; zero
+/// for other kinds of files.
+pub(super) fn claimed_size(file: &[u8]) -> u64 {
+    if file.get(4..8) != Some(b"ftyp") {
+        return 0;
+    }
+    let mut at = 0u64;
+    while let Some(rest) = usize::try_from(at).ok().and_then(|at| file.get(at..)) {
+        let size = match number(rest, 0, 4) {
+            Some(1) => number(rest, 8, 8),
+            size => size,
+        };
+        match size {
+            Some(size @ 8..) => at = at.saturating_add(size),
+            _ => break,
+        }
+    }
+    at
+}
+
 /// Reads the edit of the track numbered `id`; the default is all of it.
 pub(super) fn edit(file: &[u8], id: u32) -> Edit {
     let Some(moov) = child(file, b"moov") else { return Edit::default() };
@@ -130,6 +150,15 @@ mod tests {
         assert_eq!(edit(&file(&[(0, 5)]), 2), Edit { skip: 5, end: None });
         assert_eq!(edit(&file(&[(2000, 1024)]), 3), Edit::default());
         assert_eq!(edit(&file(&[]), 2), Edit::default());
+    }
+
+    #[test]
+    fn a_file_cut_off_knows_its_size() {
+        let file = file(&[]);
+        assert_eq!(claimed_size(&file), file.len() as u64);
+        assert_eq!(claimed_size(&file[..file.len() - 5]), file.len() as u64);
+        assert_eq!(claimed_size(b"RIFF\0\0\0\0WAVE"), 0);
+        assert_eq!(claimed_size(b"\0\0\0\x01ftyp\xff\xff\xff\xff\xff\xff\xff\xff"), u64::MAX);
     }
 
     #[test]

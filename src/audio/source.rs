@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use symphonia::core::io::MediaSource;
 
-use super::AudioError;
+use super::{AudioError, mp4};
 
 /// How often the file may be read over before its reader is taken to go in circles. Looking for the
 /// end, for tags and for the start of each chained stream reads parts of a file several times.
@@ -81,12 +81,14 @@ fn micros(duration: Duration) -> u64 {
 /// A file in memory that a [`Watch`] can close.
 pub(super) struct Source<'a> {
     bytes: Cursor<&'a [u8]>,
+    /// Where the file says that it ends: beyond its last byte if it was cut off.
+    end: u64,
     watch: Arc<Watch<'a>>,
 }
 
 impl<'a> Source<'a> {
     pub fn new(bytes: &'a [u8], watch: Arc<Watch<'a>>) -> Self {
-        Self { bytes: Cursor::new(bytes), watch }
+        Self { bytes: Cursor::new(bytes), end: mp4::claimed_size(bytes).max(bytes.len() as u64), watch }
     }
 }
 
@@ -101,7 +103,15 @@ impl Read for Source<'_> {
 impl Seek for Source<'_> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.watch.spend(0)?;
-        self.bytes.seek(to)
+        match to {
+            // symphonia's MP4 reader asks so for the length, and takes no box that goes beyond it.
+            SeekFrom::End(offset) => {
+                let end = i64::try_from(self.end).unwrap_or(i64::MAX);
+                let position = u64::try_from(end.saturating_add(offset)).unwrap_or(0);
+                self.bytes.seek(SeekFrom::Start(position))
+            }
+            to => self.bytes.seek(to),
+        }
     }
 }
 

@@ -81,8 +81,10 @@ impl Track {
                 to_skip = Some(head.pre_skip);
             }
             opus = Some(head);
-            // Without the header the adapter leaves the trimming to us.
+            // Without the header the adapter leaves the trimming to us. Containers note the rate before
+            // encoding, which is none of our business.
             params.extra_data = None;
+            params.sample_rate = Some(48_000);
         }
         if edit.end.is_some_and(|end| end <= edit.skip) {
             edit.end = None; // as ffmpeg does
