@@ -112,7 +112,8 @@ fn audio_files() {
         ("-c:a libvorbis", "vorbis.ogg"),
         ("-c:a libvorbis", "vorbis.webm"),
         ("-c:a libopus", "opus.webm"),
-        ("-c:a libopus", "opus.mp4"),
+        // At other rates ffmpeg skips as many samples at 48 kHz as there should be at that rate.
+        ("-c:a libopus -ar 48000", "opus.mp4"),
         ("-c:a pcm_s16le -ar 8000", "s16-8k.wav"),
         ("-c:a pcm_s16le -ar 16000", "s16-16k.wav"),
         ("-c:a pcm_s24le -ar 44100", "s24-44k.wav"),
@@ -251,7 +252,7 @@ fn a_broken_tail_keeps_what_was_before_it() {
         let whole = decode(&bytes).unwrap();
         let cut = decode(&bytes[..bytes.len() * 2 / 3]).unwrap();
         let damage = cut.damaged.expect("unnoticed");
-        assert!(damage.ends_with("the file ends early"), "{damage}");
+        assert!(damage.starts_with("the file ends early (at "), "{damage}");
         let kept = cut.samples.len();
         assert!(kept > whole.samples.len() / 2 && kept < whole.samples.len() * 3 / 4, "{name}: {kept}");
         // The last samples before the cut already feel the end.
@@ -266,6 +267,8 @@ fn what_is_no_audio_is_named() {
     assert_eq!(message(b""), "the file is empty");
     assert_eq!(message(b"Hello, this is a letter and no sound at all."), "not audio: no known kind of file");
     assert_eq!(message(b"#!AMR\n\x04\x00\x00"), "AMR is not supported");
+    let speex = [b"OggS\0\x02".as_slice(), &[0; 22], b"Speex   1.2.1"].concat();
+    assert_eq!(message(&speex), "Speex is not supported");
     let empty = studio.generate("-f lavfi -i anullsrc=r=16000:cl=mono -t 0 -c:a pcm_s16le", "empty.wav");
     assert_eq!(message(&std::fs::read(empty).unwrap()), "the audio track is empty");
     let picture = studio.generate("-f lavfi -i testsrc=s=64x64 -frames:v 1", "picture.png");

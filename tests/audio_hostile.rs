@@ -115,7 +115,7 @@ impl Tally {
             Ok(Pcm { damaged: None, .. }) => &mut self.whole,
             Ok(Pcm { damaged: Some(why), .. }) if why.contains("crashed") => &mut self.crashed,
             Ok(_) => &mut self.damaged,
-            Err(AudioError::Crashed(_)) => &mut self.crashed,
+            Err(error) if error.to_string().contains("crashed") => &mut self.crashed,
             Err(_) => &mut self.refused,
         } += 1;
     }

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use symphonia::core::errors::Error;
 use symphonia::core::formats::probe::Hint;
@@ -94,42 +94,13 @@ impl<'a> Decoder<'a> {
 
     /// Adds samples to `chunk` until it is full (true) or the recording ends (false).
     fn fill(&mut self, chunk: &mut Vec<f32>) -> Result<bool, AudioError> {
-        let Some(input) = &mut self.input else { return Ok(false) };
         while chunk.len() < CHUNK {
-            self.watch.check()?;
-            if input.packets > self.limits.packets {
-                return Err(AudioError::TooManyPackets { limit: self.limits.packets });
-            }
-            let mono = &mut self.mono;
-            let read = match crash::catch(|| input.read(mono)) {
-                Ok(read) => read,
-                Err(panic) => return self.crashed(panic, chunk),
-            };
-            // A reader that was stopped calls it damage, or the end.
-            self.watch.check()?;
-            match read {
+            match self.read()? {
                 Read::Nothing => (),
-                Read::Packet(rate) => {
-                    let resampler = match self.resampler.take_if(|resampler| resampler.rate() != rate) {
-                        Some(former) => {
-                            former.finish(chunk)?;
-                            self.resampler.insert(Resampler::new(rate)?)
-                        }
-                        None => match &mut self.resampler {
-                            Some(resampler) => resampler,
-                            none => none.insert(Resampler::new(rate)?),
-                        },
-                    };
-                    resampler.push(&self.mono, chunk)?;
-                    if (self.produced + chunk.len() as u64) / u64::from(SAMPLE_RATE)
-                        > self.limits.length.as_secs()
-                    {
-                        return Err(AudioError::TooLong { limit: self.limits.length });
-                    }
-                }
-                Read::Damage(why) => note(&mut self.damaged, self.produced, chunk, why),
+                Read::Packet(rate) => self.resample(rate, chunk)?,
+                Read::Damage(why) => self.note(&why, chunk),
                 Read::Broken(why) => {
-                    note(&mut self.damaged, self.produced, chunk, why);
+                    self.note(&why, chunk);
                     return self.end(chunk);
                 }
                 Read::End => return self.end(chunk),
@@ -138,11 +109,36 @@ impl<'a> Decoder<'a> {
         Ok(true)
     }
 
-    /// A panic ends the recording; what was before it is kept.
-    fn crashed(&mut self, panic: String, chunk: &mut Vec<f32>) -> Result<bool, AudioError> {
-        note(&mut self.damaged, self.produced, chunk, format!("the decoder crashed: {panic}"));
-        let more = self.end(chunk)?;
-        if self.produced == 0 && chunk.is_empty() { Err(AudioError::Crashed(panic)) } else { Ok(more) }
+    /// Reads and decodes a packet within the limits.
+    fn read(&mut self) -> Result<Read, AudioError> {
+        self.watch.check()?;
+        let Some(input) = &mut self.input else { return Ok(Read::End) };
+        if input.packets >= self.limits.packets {
+            return Err(AudioError::TooManyPackets { limit: self.limits.packets });
+        }
+        let mono = &mut self.mono;
+        // A panic leaves the decoder in no state to go on; what was before it is kept.
+        let read = crash::catch(|| input.read(mono))
+            .unwrap_or_else(|panic| Read::Broken(format!("the decoder crashed: {panic}")));
+        // A reader that was stopped takes it for damage, or for the end.
+        self.watch.check()?;
+        Ok(read)
+    }
+
+    /// Adds the packet in `mono` to `chunk`.
+    fn resample(&mut self, rate: u32, chunk: &mut Vec<f32>) -> Result<(), AudioError> {
+        if let Some(former) = self.resampler.take_if(|former| former.rate() != rate) {
+            former.finish(chunk)?;
+        }
+        let resampler = match self.resampler.take() {
+            Some(resampler) => resampler,
+            None => Resampler::new(rate)?,
+        };
+        self.resampler.insert(resampler).push(&self.mono, chunk)?;
+        if self.length(chunk) > self.limits.length {
+            return Err(AudioError::TooLong { limit: self.limits.length });
+        }
+        Ok(())
     }
 
     fn end(&mut self, chunk: &mut Vec<f32>) -> Result<bool, AudioError> {
@@ -151,12 +147,17 @@ impl<'a> Decoder<'a> {
         }
         Ok(false)
     }
-}
 
-/// Keeps the first damage, with its place.
-fn note(damaged: &mut Option<String>, produced: u64, chunk: &[f32], why: String) {
-    let seconds = (produced + chunk.len() as u64) as f64 / f64::from(SAMPLE_RATE);
-    damaged.get_or_insert_with(|| format!("damaged after {seconds:.1} s: {why}"));
+    /// Keeps the first damage, with its place.
+    fn note(&mut self, why: &str, chunk: &[f32]) {
+        let place = self.length(chunk).as_secs_f64();
+        self.damaged.get_or_insert_with(|| format!("{why} (at {place:.1} s)"));
+    }
+
+    /// Length of the recording up to the end of `chunk`.
+    fn length(&self, chunk: &[f32]) -> Duration {
+        Duration::from_secs(self.produced + chunk.len() as u64) / SAMPLE_RATE
+    }
 }
 
 impl Iterator for Decoder<'_> {

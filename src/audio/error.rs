@@ -18,7 +18,7 @@ pub enum AudioError {
     /// A well-formed file without a single sample.
     #[error("the audio track is empty")]
     NoSound,
-    /// Too damaged to give anything.
+    /// Too damaged to give anything, or such that the decoder panics before it gives anything.
     #[error("damaged beyond use: {0}")]
     Broken(String),
     #[error("larger than the limit of {limit} bytes: {bytes} bytes")]
@@ -35,7 +35,7 @@ pub enum AudioError {
     /// The caller asked for it.
     #[error("decoding was aborted")]
     Aborted,
-    /// A panic of the decoder, caught.
+    /// A panic while the file was opened, caught, or a failure of the resampler.
     #[error("the decoder crashed on it: {0}")]
     Crashed(String),
 }

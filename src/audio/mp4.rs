@@ -62,7 +62,7 @@ fn first_edit(elst: &[u8], track_clock: u64, movie_clock: u64) -> Option<Edit> {
         let Ok(skip) = u64::try_from(start) else { continue };
         let length = u128::from(duration) * u128::from(track_clock) / u128::from(movie_clock.max(1));
         let end = u64::try_from(length).ok()?.checked_add(skip)?;
-        return Some(Edit { skip, end: (duration > 0).then_some(end) });
+        return Some(Edit { skip, end: (length > 0).then_some(end) });
     }
     None
 }

@@ -9,9 +9,10 @@ use symphonia::core::io::MediaSource;
 
 use super::{AudioError, mp4};
 
-/// How often the file may be read over before its reader is taken to go in circles. Looking for the
-/// end, for tags and for the start of each chained stream reads parts of a file several times.
-const REREADS: u64 = 64;
+/// How often the file may be read over before its reader is taken to go in circles. A kilobyte or more is
+/// read after every seek, and an MP4 file with sound and picture apart from each other needs one for each
+/// packet, be it of 20 bytes.
+const REREADS: u64 = 512;
 
 /// What a read or a seek counts for at least, in bytes: a loop that reads nothing ends as well.
 const LEAST: u64 = 64;

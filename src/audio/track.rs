@@ -65,7 +65,7 @@ impl Track {
         Self::new(entry, edit, is_mp4)
     }
 
-    fn new(entry: &Entry, mut edit: mp4::Edit, is_mp4: bool) -> Result<Self, AudioError> {
+    fn new(entry: &Entry, edit: mp4::Edit, is_mp4: bool) -> Result<Self, AudioError> {
         let Some(params) = parameters(entry) else { return Err(AudioError::NoAudioTrack) };
         let mut params = params.clone();
         let header = params.extra_data.as_deref().unwrap_or_default();
@@ -86,15 +86,9 @@ impl Track {
             params.extra_data = None;
             params.sample_rate = Some(48_000);
         }
-        if edit.end.is_some_and(|end| end <= edit.skip) {
-            edit.end = None; // as ffmpeg does
-        }
+        let decoder = CODECS.make_audio_decoder(&params, &AudioDecoderOptions::default());
         let decoder =
-            CODECS.make_audio_decoder(&params, &AudioDecoderOptions::default()).map_err(|error| {
-                let codec =
-                    CODECS.get_audio_decoder(params.codec).map_or("the codec", |it| it.codec.info.long_name);
-                AudioError::Unsupported(format!("this kind of {codec} ({error})"))
-            })?;
+            decoder.map_err(|error| AudioError::Unsupported(format!("this kind of audio ({error})")))?;
         Ok(Self {
             id: entry.id,
             decoder,
