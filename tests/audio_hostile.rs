@@ -110,13 +110,19 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, result: Result<Pcm, AudioError>) {
-        *match result {
-            Ok(Pcm { damaged: None, .. }) => &mut self.whole,
-            Ok(Pcm { damaged: Some(why), .. }) if why.contains("crashed") => &mut self.crashed,
-            Ok(_) => &mut self.damaged,
-            Err(error) if error.to_string().contains("crashed") => &mut self.crashed,
-            Err(_) => &mut self.refused,
+    fn add(&mut self, what: &str, result: &Result<Pcm, AudioError>) {
+        let trouble = match result {
+            Ok(pcm) => pcm.damaged.clone(),
+            Err(error) => Some(error.to_string()),
+        };
+        *match (&trouble, result) {
+            (Some(why), _) if why.contains("crashed") => {
+                println!("{what}: {why}");
+                &mut self.crashed
+            }
+            (None, _) => &mut self.whole,
+            (_, Ok(_)) => &mut self.damaged,
+            (_, Err(_)) => &mut self.refused,
         } += 1;
     }
 }
@@ -128,7 +134,8 @@ fn mutate(name: &str, original: &[u8], flips: usize, mend: impl Fn(&mut [u8])) {
     let mut tally = Tally::default();
     let step = (original.len() / 60).max(100);
     for end in (0..64.min(original.len())).chain((64..original.len()).step_by(step)) {
-        tally.add(survive(&format!("{name} cut at {end}"), &original[..end]));
+        let what = format!("{name} cut at {end}");
+        tally.add(&what, &survive(&what, &original[..end]));
     }
     let mut random = Random(0x5eed);
     for flip in 0..flips {
@@ -142,7 +149,8 @@ fn mutate(name: &str, original: &[u8], flips: usize, mend: impl Fn(&mut [u8])) {
             }
         }
         mend(&mut bytes);
-        tally.add(survive(&format!("{name} flip {flip}"), &bytes));
+        let what = format!("{name} flip {flip}");
+        tally.add(&what, &survive(&what, &bytes));
     }
     println!("{name:12} {tally:?} in {:?}", started.elapsed());
 }
