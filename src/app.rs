@@ -237,7 +237,7 @@ pub fn model_path(config: &Config, model: &Model) -> Result<PathBuf, UnknownMode
 
 /// How `model` is run. A file of the catalogue's must have the catalogue's size.
 pub fn engine_options(config: &Config, model: PathBuf) -> Result<EngineOptions, RunError> {
-    let expected = ModelSpec::of_file(&model).and_then(|spec| spec.bytes);
+    let expected = ModelSpec::of_file(&model).map(|spec| spec.bytes);
     if let (Some(expected), Ok(metadata)) = (expected, model.metadata())
         && metadata.len() != expected
     {

@@ -25,11 +25,11 @@ pub fn run(config: &Config, what: &Models, out: &mut impl Write) -> anyhow::Resu
 fn list(config: &Config, out: &mut impl Write) -> anyhow::Result<()> {
     writeln!(out, "{:<22} {:>9} {:>9}  {:<12}  {:<10} NOTE", "NAME", "SIZE", "MEMORY", "SHA-256", "HERE")?;
     for spec in catalogue() {
-        let size = spec.bytes.map_or("?".to_owned(), |bytes| DecimalBytes(bytes).to_string());
-        let here = match (spec.installed(&config.model_dir), spec.bytes) {
-            (None, _) => "-",
-            (Some(found), Some(expected)) if found != expected => "incomplete",
-            (Some(_), _) => "yes",
+        let size = DecimalBytes(spec.bytes).to_string();
+        let here = match spec.installed(&config.model_dir) {
+            None => "-",
+            Some(found) if found != spec.bytes => "incomplete",
+            Some(_) => "yes",
         };
         let chosen = matches!(&config.model, Model::Name(name) if name == spec.name);
         let name = format!("{}{}", spec.name, if chosen { " *" } else { "" });

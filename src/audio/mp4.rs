@@ -1,0 +1,176 @@
+//! What of an MP4 track is meant to be heard.
+//!
+//! symphonia gives all samples of a track, with the encoder's delay before the sound and what an
+//! editor has cut off. The edit list tells them apart, or iTunes' own note (`iTunSMPB`) in old files.
+
+/// The audible part of a track, in the units of the track's own clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Edit {
+    /// To be left out at the start.
+    pub skip: u64,
+    /// Packets from this time on are not heard.
+    pub end: Option<u64>,
+}
+
+/// The size that the boxes of a file claim for it, which is more than its own where it was cut off; zero
+/// for other kinds of files.
+pub(super) fn claimed_size(file: &[u8]) -> u64 {
+    if file.get(4..8) != Some(b"ftyp") {
+        return 0;
+    }
+    let mut at = 0u64;
+    while let Some(rest) = usize::try_from(at).ok().and_then(|at| file.get(at..)) {
+        let size = match number(rest, 0, 4) {
+            Some(1) => number(rest, 8, 8),
+            size => size,
+        };
+        match size {
+            Some(size @ 8..) => at = at.saturating_add(size),
+            _ => break,
+        }
+    }
+    at
+}
+
+/// Reads the edit of the track numbered `id`; the default is all of it.
+pub(super) fn edit(file: &[u8], id: u32) -> Edit {
+    let Some(moov) = child(file, b"moov") else { return Edit::default() };
+    let movie_clock = child(moov, b"mvhd").and_then(clock).unwrap_or(1);
+    boxes(moov)
+        .filter(|(kind, _)| kind == b"trak")
+        .find(|(_, trak)| child(trak, b"tkhd").and_then(track_id) == Some(id))
+        .and_then(|(_, trak)| {
+            let track_clock = clock(child(child(trak, b"mdia")?, b"mdhd")?)?;
+            first_edit(child(child(trak, b"edts")?, b"elst")?, track_clock, movie_clock)
+        })
+        .or_else(|| Some(Edit { skip: itunes_delay(moov)?, end: None }))
+        .unwrap_or_default()
+}
+
+/// The first entry of an edit list that is no pause.
+fn first_edit(elst: &[u8], track_clock: u64, movie_clock: u64) -> Option<Edit> {
+    let long = elst.first()? == &1;
+    let count = number(elst, 4, 4)? as usize;
+    let size = if long { 20 } else { 12 };
+    for entry in elst.get(8..)?.chunks_exact(size).take(count) {
+        let (duration, start) = if long {
+            (number(entry, 0, 8)?, number(entry, 8, 8)? as i64)
+        } else {
+            (number(entry, 0, 4)?, i64::from(number(entry, 4, 4)? as u32 as i32))
+        };
+        // A negative start is a pause before the sound; ffmpeg does not put it into PCM either.
+        let Ok(skip) = u64::try_from(start) else { continue };
+        let length = u128::from(duration) * u128::from(track_clock) / u128::from(movie_clock.max(1));
+        let end = u64::try_from(length).ok()?.checked_add(skip)?;
+        return Some(Edit { skip, end: (length > 0).then_some(end) });
+    }
+    None
+}
+
+/// Samples of delay as iTunes notes them: hexadecimal numbers in text, the second one.
+fn itunes_delay(moov: &[u8]) -> Option<u64> {
+    const NAME: &[u8] = b"iTunSMPB";
+    let at = moov.windows(NAME.len()).position(|window| window == NAME)?;
+    // The value is in the next box, "data", after a type and a locale.
+    let text = moov.get(at + NAME.len()..)?.get(16..16 + 18)?;
+    let delay = std::str::from_utf8(text).ok()?.split_ascii_whitespace().nth(1)?;
+    u64::from_str_radix(delay, 16).ok()
+}
+
+/// Units per second in a header `mvhd` or `mdhd`.
+fn clock(header: &[u8]) -> Option<u64> {
+    number(header, if header.first()? == &1 { 20 } else { 12 }, 4)
+}
+
+fn track_id(tkhd: &[u8]) -> Option<u32> {
+    number(tkhd, if tkhd.first()? == &1 { 20 } else { 12 }, 4).map(|id| id as u32)
+}
+
+fn child<'a>(parent: &'a [u8], wanted: &[u8; 4]) -> Option<&'a [u8]> {
+    boxes(parent).find(|(kind, _)| kind == wanted).map(|(_, content)| content)
+}
+
+/// The boxes side by side in `rest`: kind and content. Ends at the first that makes no sense.
+fn boxes(mut rest: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
+    std::iter::from_fn(move || {
+        let kind: [u8; 4] = rest.get(4..8)?.try_into().ok()?;
+        let (header, size) = match number(rest, 0, 4)? {
+            0 => (8, rest.len() as u64),
+            1 => (16, number(rest, 8, 8)?),
+            size => (8, size),
+        };
+        let size = usize::try_from(size).ok()?.min(rest.len());
+        let content = rest.get(header..size)?;
+        rest = &rest[size..];
+        Some((kind, content))
+    })
+}
+
+/// A big-endian number of `width` bytes at `offset`.
+fn number(bytes: &[u8], offset: usize, width: usize) -> Option<u64> {
+    let bytes = bytes.get(offset..offset + width)?;
+    Some(bytes.iter().fold(0, |value, &byte| value << 8 | u64::from(byte)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn boxed(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
+        [&(content.len() as u32 + 8).to_be_bytes()[..], kind, content].concat()
+    }
+
+    fn header(at: usize, value: u32) -> Vec<u8> {
+        let mut header = vec![0; 24];
+        header[at..at + 4].copy_from_slice(&value.to_be_bytes());
+        header
+    }
+
+    fn file(edits: &[(u32, i32)]) -> Vec<u8> {
+        let mut elst = vec![0; 4];
+        elst.extend((edits.len() as u32).to_be_bytes());
+        for (duration, start) in edits {
+            elst.extend(duration.to_be_bytes());
+            elst.extend(start.to_be_bytes());
+            elst.extend([0, 1, 0, 0]);
+        }
+        let trak = [
+            boxed(b"tkhd", &header(12, 2)),
+            boxed(b"edts", &boxed(b"elst", &elst)),
+            boxed(b"mdia", &boxed(b"mdhd", &header(12, 44_100))),
+        ];
+        let moov = [boxed(b"mvhd", &header(12, 1000)), boxed(b"trak", &trak.concat())];
+        [boxed(b"ftyp", b"isom"), boxed(b"moov", &moov.concat())].concat()
+    }
+
+    #[test]
+    fn the_first_edit_that_is_no_pause_counts() {
+        assert_eq!(edit(&file(&[(2000, 1024)]), 2), Edit { skip: 1024, end: Some(88_200 + 1024) });
+        assert_eq!(edit(&file(&[(16, -1), (1000, 0)]), 2), Edit { skip: 0, end: Some(44_100) });
+        assert_eq!(edit(&file(&[(0, 5)]), 2), Edit { skip: 5, end: None });
+        assert_eq!(edit(&file(&[(2000, 1024)]), 3), Edit::default());
+        assert_eq!(edit(&file(&[]), 2), Edit::default());
+    }
+
+    #[test]
+    fn a_file_cut_off_knows_its_size() {
+        let file = file(&[]);
+        assert_eq!(claimed_size(&file), file.len() as u64);
+        assert_eq!(claimed_size(&file[..file.len() - 5]), file.len() as u64);
+        assert_eq!(claimed_size(b"RIFF\0\0\0\0WAVE"), 0);
+        assert_eq!(claimed_size(b"\0\0\0\x01ftyp\xff\xff\xff\xff\xff\xff\xff\xff"), u64::MAX);
+    }
+
+    #[test]
+    fn any_prefix_is_harmless() {
+        let file = file(&[(2000, 1024), (u32::MAX, i32::MAX)]);
+        for end in 0..file.len() {
+            edit(&file[..end], 2);
+        }
+        for at in 0..file.len() {
+            let mut broken = file.clone();
+            broken[at] ^= 0xff;
+            edit(&broken, 2);
+        }
+    }
+}
