@@ -44,11 +44,19 @@ impl Intake {
                 }
             };
             match insist("add a job", &self.shutdown, || self.queue.add(&job)).await {
-                Some(Ok(Added::New)) => {
-                    info!(job = %job.id, seconds = job.duration, outgoing = job.outgoing, "Voice message heard");
+                Some(Ok(added)) => {
+                    match added {
+                        Added::New => info!(
+                            job = %job.id,
+                            seconds = job.duration,
+                            outgoing = job.outgoing,
+                            "Voice message heard"
+                        ),
+                        Added::Seen => debug!(job = %job.id, "heard again"),
+                    }
+                    // For a known job too: its first `add` may have happened without an answer.
                     self.work.notify_one();
                 }
-                Some(Ok(Added::Seen)) => debug!(job = %job.id, "heard again"),
                 Some(Err(error)) => {
                     error!(job = %job.id, %error, "the job cannot be queued");
                     return false;

@@ -65,6 +65,7 @@ async fn transcribe(job: &Job, stages: &dyn Stages) -> Result<Vec<Part>, Fault> 
     let samples = stages.decode(bytes).await?;
     let decoded = start.elapsed();
     let seconds = samples.len() as f64 / 16_000.0;
+    debug!("Recognising");
     let transcript = stages.recognise(samples).await?;
     let recognised = start.elapsed();
     debug!(

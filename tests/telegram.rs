@@ -141,7 +141,10 @@ mod losing {
         telegram.forget_key(2);
         telegram.cut();
         let attempts = telegram.look(|ledger| ledger.connections());
-        telegram.wait_until(DEADLINE, |ledger| ledger.connections() != attempts || attempts == 0).await.unwrap();
+        telegram
+            .wait_until(DEADLINE, |ledger| ledger.connections() != attempts || attempts == 0)
+            .await
+            .unwrap();
         telegram.remember_keys();
         let message = telegram.send(FRIENDS_CHAT, voice());
         listener.heard(|heard| heard == [message]).await;
@@ -200,10 +203,7 @@ mod hanging {
         };
         let (telegram, _folder, _listener) = start_with(quick).await;
         let before = telegram.look(|ledger| ledger.count("updates.getState"));
-        telegram
-            .wait_until(DEADLINE, |ledger| ledger.count("updates.getState") >= before + 3)
-            .await
-            .unwrap();
+        telegram.wait_until(DEADLINE, |ledger| ledger.count("updates.getState") >= before + 3).await.unwrap();
     }
 
     #[tokio::test]
@@ -476,8 +476,7 @@ mod login {
 
     #[tokio::test]
     async fn the_password_is_asked_for_and_a_wrong_one_can_be_corrected() {
-        let telegram =
-            Telegram::builder().logged_out().password("hunter2", "a cat").start().await.unwrap();
+        let telegram = Telegram::builder().logged_out().password("hunter2", "a cat").start().await.unwrap();
         let folder = session(&telegram);
         let lines = ["+4915100000", "12345", "wrong", "hunter2"];
         assert_eq!(login(&folder, &lines).await.unwrap(), 1000);

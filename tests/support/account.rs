@@ -96,7 +96,8 @@ impl Listener {
     /// The numbers of the messages heard, in order, once `holds` of them.
     pub async fn heard(&self, holds: impl Fn(&[i32]) -> bool) -> Vec<i32> {
         let mut heard = self.heard.clone();
-        let numbers = |heard: &Vec<Incoming>| heard.iter().map(|incoming| incoming.message).collect::<Vec<_>>();
+        let numbers =
+            |heard: &Vec<Incoming>| heard.iter().map(|incoming| incoming.message).collect::<Vec<_>>();
         let waited = tokio::time::timeout(DEADLINE, heard.wait_for(|heard| holds(&numbers(heard)))).await;
         match waited {
             Ok(heard) => numbers(&heard.expect("the account runs")),

@@ -1,0 +1,404 @@
+//! The whole line: the real binary, the loopback Telegram, real audio, the real whisper.cpp with the
+//! test model, and either queue.
+
+#[path = "support/daemon.rs"]
+mod daemon;
+#[path = "support/redis.rs"]
+mod redis_server;
+#[path = "support/speech.rs"]
+mod speech;
+
+use std::time::Duration;
+
+use daemon::Home;
+use fake_telegram::{
+    Action, BOT, Chat, Draft, FRIEND, Fault, GROUP, Post, Revocation, SAVED_MESSAGES, SECOND_FRIEND,
+    SUPERGROUP, Telegram,
+};
+use redis_server::{DURABLE, RedisServer};
+use speech::{Random, say, silence};
+
+const DEADLINE: Duration = Duration::from_secs(90);
+const FRIENDS_CHAT: Chat = Chat::User(FRIEND);
+
+#[derive(Clone, Copy, Debug)]
+enum Backend {
+    Embedded,
+    Redis,
+}
+
+/// Everything that one test runs against.
+struct World {
+    telegram: Telegram,
+    home: Home,
+    redis: Option<RedisServer>,
+    random: Random,
+}
+
+impl World {
+    async fn new(backend: Backend) -> Self {
+        let telegram = Telegram::start().await.expect("start the loopback Telegram");
+        let mut home = Home::new(&telegram);
+        let redis = match backend {
+            Backend::Embedded => None,
+            Backend::Redis => {
+                let server = RedisServer::start(DURABLE);
+                home.set("REDIS_HOST", "127.0.0.1");
+                home.set("REDIS_PORT", &server.port().to_string());
+                Some(server)
+            }
+        };
+        Self { telegram, home, redis, random: Random::new() }
+    }
+
+    /// A text never used before and its voice message, such as the model itself gets right: what is
+    /// tested is the line, and the model is wrong once in a hundred clips.
+    fn fresh(&mut self, language: &str, voice: &str, digits: usize) -> (String, Vec<u8>) {
+        for _ in 0..3 {
+            let text = self.random.digits(language, digits);
+            let ogg = say(&text, voice);
+            let path = self.home.path().join("fresh.ogg");
+            std::fs::write(&path, &ogg).expect("write the recording");
+            let output = self.home.command().arg("transcribe").arg(&path).output().expect("transcribe");
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            if String::from_utf8_lossy(&output.stdout).trim() == text {
+                return (text, ogg);
+            }
+            println!("the model does not get {text:?} right, taking another text");
+        }
+        panic!("the model gets nothing right");
+    }
+
+    async fn reply(&self, chat: Chat, message: i32) -> Post {
+        self.telegram.wait_for_reply(chat, message, DEADLINE).await.unwrap_or_else(|timed_out| {
+            panic!("{timed_out}\n{}", self.home.log());
+        })
+    }
+
+    fn replies(&self, chat: Chat, message: i32) -> usize {
+        self.telegram.look(|ledger| ledger.replies(chat, message).count())
+    }
+}
+
+/// One test for each queue.
+macro_rules! with_either_queue {
+    ($($(#[$attribute:meta])* $name:ident),* $(,)?) => {
+        mod embedded {
+            use super::*;
+            $($(#[$attribute])* #[tokio::test] async fn $name() { super::$name(Backend::Embedded).await })*
+        }
+        mod redis {
+            use super::*;
+            $($(#[$attribute])* #[tokio::test] async fn $name() { super::$name(Backend::Redis).await })*
+        }
+    };
+}
+
+with_either_queue! {
+    english_and_russian_are_answered_with_their_words,
+    what_came_while_the_daemon_was_down_is_answered_once,
+    a_stop_in_the_middle_of_a_recognition_costs_nothing,
+    a_kill_in_the_middle_of_a_recognition_costs_nothing,
+    a_kill_between_sending_and_finishing_answers_once,
+}
+
+async fn english_and_russian_are_answered_with_their_words(backend: Backend) {
+    let mut world = World::new(backend).await;
+    let english = world.fresh("en", "en-us", 5);
+    let russian = world.fresh("ru", "ru", 5);
+    let own = world.fresh("en", "en-gb", 3);
+    let mut daemon = world.home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    let messages = [
+        (FRIENDS_CHAT, Draft::voice(english.1, 3), Some(english.0)),
+        (Chat::User(SECOND_FRIEND), Draft::voice(russian.1, 3).in_dc(2), Some(russian.0)),
+        (FRIENDS_CHAT, Draft::voice(silence(2.0), 2), None),
+        (SAVED_MESSAGES, Draft::voice(own.1, 2).own(), Some(own.0)),
+    ];
+    let mut expected = Vec::new();
+    for (chat, draft, text) in messages {
+        expected.push((chat, world.telegram.send(chat, draft), text));
+    }
+    for (chat, message, text) in &expected {
+        if let Some(text) = text {
+            let reply = world.reply(*chat, *message).await;
+            assert_eq!((&reply.text, reply.chat, reply.silent), (text, *chat, true));
+        }
+    }
+    daemon.says("Nothing was said, no reply", DEADLINE).await;
+    let (status, took) = daemon.stop().await;
+    assert!(status.success() && took < Duration::from_secs(8), "{status} after {took:?}");
+    for (chat, message, text) in expected {
+        assert_eq!(world.replies(chat, message), usize::from(text.is_some()));
+    }
+}
+
+async fn what_came_while_the_daemon_was_down_is_answered_once(backend: Backend) {
+    let mut world = World::new(backend).await;
+    let (text, ogg) = world.fresh("ru", "ru", 4);
+    let mut daemon = world.home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    daemon.stop().await;
+    let message = world.telegram.send_silently(FRIENDS_CHAT, Draft::voice(ogg, 3));
+    let mut daemon = world.home.start();
+    assert_eq!(world.reply(FRIENDS_CHAT, message).await.text, text);
+    // Told of once more, it is known.
+    world.telegram.push(&[(FRIENDS_CHAT, message)], fake_telegram::Packing::Separate);
+    daemon.says("Answered", DEADLINE).await;
+    daemon.stop().await;
+    assert_eq!(world.replies(FRIENDS_CHAT, message), 1);
+}
+
+/// Starts on a long message and returns once it is being recognised.
+async fn in_the_middle(world: &mut World) -> (daemon::Daemon, i32, String) {
+    let (text, ogg) = world.fresh("en", "en-us", 6);
+    let mut daemon = world.home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    let message = world.telegram.send(FRIENDS_CHAT, Draft::voice(ogg, 5));
+    daemon.says("Recognising", DEADLINE).await;
+    (daemon, message, text)
+}
+
+async fn a_stop_in_the_middle_of_a_recognition_costs_nothing(backend: Backend) {
+    let mut world = World::new(backend).await;
+    let (daemon, message, text) = in_the_middle(&mut world).await;
+    let (status, took) = daemon.stop().await;
+    assert!(status.success() && took < Duration::from_secs(8), "{status} after {took:?}");
+    assert_eq!(world.replies(FRIENDS_CHAT, message), 0);
+    let mut daemon = world.home.start();
+    assert_eq!(world.reply(FRIENDS_CHAT, message).await.text, text);
+    daemon.says("Answered", DEADLINE).await;
+    // An orderly stop counts as no delivery.
+    assert!(!daemon.log().contains("Taking up a job"), "{}", daemon.log());
+    daemon.stop().await;
+    assert_eq!(world.replies(FRIENDS_CHAT, message), 1);
+}
+
+async fn a_kill_in_the_middle_of_a_recognition_costs_nothing(backend: Backend) {
+    let mut world = World::new(backend).await;
+    let (daemon, message, text) = in_the_middle(&mut world).await;
+    daemon.kill();
+    let mut daemon = world.home.start();
+    daemon.says("Taking up a job", DEADLINE).await;
+    assert_eq!(world.reply(FRIENDS_CHAT, message).await.text, text);
+    daemon.says("Answered", DEADLINE).await;
+    daemon.stop().await;
+    assert_eq!(world.replies(FRIENDS_CHAT, message), 1);
+}
+
+/// C3 to C4: the reply was sent, its answer never came, the process dies.
+async fn a_kill_between_sending_and_finishing_answers_once(backend: Backend) {
+    let mut world = World::new(backend).await;
+    let (text, ogg) = world.fresh("en", "en-us", 4);
+    let mut daemon = world.home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    world.telegram.fault(Fault::on("messages.sendMessage", Action::LoseAnswer).once());
+    let message = world.telegram.send(FRIENDS_CHAT, Draft::voice(ogg, 3));
+    assert_eq!(world.reply(FRIENDS_CHAT, message).await.text, text);
+    daemon.kill();
+    let mut daemon = world.home.start();
+    daemon.says("Answered", DEADLINE).await;
+    // What was recognised is not recognised again: the answer lay in the outbox.
+    assert!(!daemon.log().contains("Recognised"), "{}", daemon.log());
+    daemon.stop().await;
+    assert_eq!(world.replies(FRIENDS_CHAT, message), 1);
+    assert_eq!(world.telegram.look(|ledger| ledger.suppressed()), 1);
+}
+
+#[tokio::test]
+async fn groups_bots_and_vanishing_messages_are_left_alone() {
+    let mut world = World::new(Backend::Embedded).await;
+    let (text, ogg) = world.fresh("en", "en-us", 3);
+    let mut daemon = world.home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    let voice = || Draft::voice(ogg.clone(), 2);
+    let alone = [
+        (GROUP, voice()),
+        (GROUP, voice().own()),
+        (SUPERGROUP, voice()),
+        (Chat::User(BOT), voice()),
+        (FRIENDS_CHAT, voice().view_once()),
+        (FRIENDS_CHAT, Draft::music(ogg.clone(), 2)),
+    ];
+    for (chat, draft) in alone {
+        world.telegram.send(chat, draft);
+    }
+    let answered = world.telegram.send(FRIENDS_CHAT, voice());
+    assert_eq!(world.reply(FRIENDS_CHAT, answered).await.text, text);
+    daemon.stop().await;
+    assert_eq!(world.telegram.look(|ledger| ledger.sent().count()), 1);
+}
+
+#[tokio::test]
+async fn a_round_video_is_answered_and_a_broken_file_is_not() {
+    let mut world = World::new(Backend::Embedded).await;
+    let (text, ogg) = world.fresh("ru", "ru", 4);
+    let video = round_video(&world.home, &ogg);
+    let mut daemon = world.home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    let broken = world.telegram.send(FRIENDS_CHAT, Draft::voice(b"this is no recording".to_vec(), 3));
+    let round = world.telegram.send(FRIENDS_CHAT, Draft::round(video, 3));
+    assert_eq!(world.reply(FRIENDS_CHAT, round).await.text, text);
+    daemon.says("Will not be answered", DEADLINE).await;
+    daemon.stop().await;
+    assert_eq!(world.replies(FRIENDS_CHAT, broken), 0);
+}
+
+/// The recording under a picture, as round videos are: H.264 where ffmpeg has it, and AAC.
+fn round_video(home: &Home, ogg: &[u8]) -> Vec<u8> {
+    let (from, to) = (home.path().join("voice.ogg"), home.path().join("round.mp4"));
+    std::fs::write(&from, ogg).expect("write the recording");
+    let status = std::process::Command::new("ffmpeg")
+        .args(["-v", "error", "-y", "-f", "lavfi", "-i", "color=c=blue:s=240x240:r=5", "-i"])
+        .arg(&from)
+        .args(["-shortest", "-c:a", "aac", "-b:a", "64k", "-ac", "1"])
+        .arg(&to)
+        .status();
+    assert!(status.expect("run ffmpeg").success());
+    std::fs::read(&to).expect("read the video")
+}
+
+#[tokio::test]
+async fn a_second_daemon_on_the_same_session_is_refused() {
+    let world = World::new(Backend::Embedded).await;
+    let mut first = world.home.start();
+    first.says("Connection established", DEADLINE).await;
+    let second = world.home.command().output().expect("run a second one");
+    assert_eq!(second.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&second.stderr);
+    assert!(error.contains("another stenogram is using this account"), "{error}");
+    first.stop().await;
+}
+
+#[tokio::test]
+async fn logged_out_ends_with_its_own_status_and_says_what_to_do() {
+    let world = World::new(Backend::Embedded).await;
+    let mut daemon = world.home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    world.telegram.revoke(Revocation::SessionRevoked);
+    world.telegram.cut();
+    assert_eq!(daemon.ends(DEADLINE).await.code(), Some(3));
+    assert!(daemon.log().contains("stenogram login"), "{}", daemon.log());
+
+    let without_session = Home::empty();
+    let output = without_session.command().output().expect("run the daemon");
+    assert_eq!(output.status.code(), Some(3));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.contains("stenogram login"), "{error}");
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_told_with_the_time_of_the_next_try() {
+    let world = World::new(Backend::Embedded).await;
+    let mut daemon = world.home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    world.telegram.go_down().await;
+    daemon.says("Connection lost, next try in 1 s", DEADLINE).await;
+    daemon.says("Connection lost, next try in 2 s", DEADLINE).await;
+    world.telegram.come_back().await.expect("come back");
+    let connections = |log: &str| log.matches("Connection established").count();
+    world.telegram.wait_until(DEADLINE, |ledger| ledger.count("updates.getState") >= 2).await.unwrap();
+    world.telegram.send(FRIENDS_CHAT, Draft::voice(silence(1.0), 1));
+    daemon.says("Nothing was said", DEADLINE).await;
+    assert_eq!(connections(&daemon.log()), 2);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn redis_is_awaited_at_the_start_and_after_it_vanished() {
+    let mut world = World::new(Backend::Redis).await;
+    let (text, ogg) = world.fresh("en", "en-us", 3);
+    let redis = world.redis.as_mut().expect("there is one");
+    redis.kill();
+    let mut daemon = world.home.start();
+    daemon.says("Queue not available, cannot connect to Redis", DEADLINE).await;
+    redis.restart();
+    daemon.says("Connection established", DEADLINE).await;
+    redis.kill();
+    let message = world.telegram.send(FRIENDS_CHAT, Draft::voice(ogg, 2));
+    daemon.says("cannot add a job", DEADLINE).await;
+    redis.restart();
+    assert_eq!(world.reply(FRIENDS_CHAT, message).await.text, text);
+    daemon.stop().await;
+    assert_eq!(world.replies(FRIENDS_CHAT, message), 1);
+}
+
+#[tokio::test]
+async fn a_redis_that_may_forget_is_warned_about() {
+    let telegram = Telegram::start().await.expect("start the loopback Telegram");
+    let redis = RedisServer::start(&["--appendonly", "no"]);
+    let mut home = Home::new(&telegram);
+    home.set("REDIS_URL", &redis.url());
+    let mut daemon = home.start();
+    daemon.says("appendonly", DEADLINE).await;
+    daemon.says("Connection established", DEADLINE).await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_flood_wait_is_waited_out() {
+    let mut world = World::new(Backend::Embedded).await;
+    let (text, ogg) = world.fresh("en", "en-us", 3);
+    world.telegram.fault(Fault::on("messages.sendMessage", Action::flood_wait(2)).once());
+    let mut daemon = world.home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    let message = world.telegram.send(FRIENDS_CHAT, Draft::voice(ogg, 2));
+    daemon.says("Waiting 3 s as Telegram demands", DEADLINE).await;
+    assert_eq!(world.reply(FRIENDS_CHAT, message).await.text, text);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_hangup_signal_reads_the_log_level_again() {
+    let mut world = World::new(Backend::Embedded).await;
+    world.home.variables.retain(|(name, _)| name != "LOG_LEVEL");
+    let env = world.home.path().join(".env");
+    std::fs::write(&env, "LOG_LEVEL=info\n").expect("write .env");
+    let mut daemon = world.home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    world.telegram.send(GROUP, Draft::voice(silence(1.0), 1));
+    world.telegram.send(FRIENDS_CHAT, Draft::voice(silence(1.0), 1));
+    daemon.says("Nothing was said", DEADLINE).await;
+    assert!(!daemon.log().contains("left alone"));
+    std::fs::write(&env, "LOG_LEVEL=debug\n").expect("write .env");
+    daemon.signal(1);
+    daemon.says("Policy and log level read again", DEADLINE).await;
+    world.telegram.send(GROUP, Draft::voice(silence(1.0), 1));
+    daemon.says("left alone", DEADLINE).await;
+    std::fs::write(&env, "LOG_LEVEL=loud\n").expect("write .env");
+    daemon.signal(1);
+    daemon.says("the old one stays in force", DEADLINE).await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_the_process_at_once() {
+    let mut world = World::new(Backend::Redis).await;
+    // Redis is away, so the shutdown has something to wait for.
+    world.redis.as_mut().expect("there is one").kill();
+    let mut daemon = world.home.start();
+    daemon.says("Queue not available", DEADLINE).await;
+    daemon.signal(2);
+    let status = daemon.ends(DEADLINE).await;
+    assert!(matches!(status.code(), Some(0 | 130)), "{status}");
+}
+
+#[tokio::test]
+async fn nothing_private_is_logged_at_the_most_talkative_level() {
+    let mut world = World::new(Backend::Embedded).await;
+    let (text, ogg) = world.fresh("en", "en-us", 6);
+    world.home.set("LOG_LEVEL", "trace,grammers=trace,whisper=trace,redb=trace");
+    let mut daemon = world.home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    let caption = "the caption under it";
+    let message = world.telegram.send(FRIENDS_CHAT, Draft::voice(ogg, 4).caption(caption));
+    assert_eq!(world.reply(FRIENDS_CHAT, message).await.text, text);
+    daemon.says("Answered", DEADLINE).await;
+    let log = daemon.log();
+    daemon.stop().await;
+    let session = std::fs::read_to_string(world.home.data().join("account.session")).expect("the session");
+    let key = session.split('"').find(|word| word.len() == 512).expect("a key in it");
+    for secret in [text.as_str(), caption, "0123456789abcdef0123456789abcdef", key, &key[..32]] {
+        assert!(!log.contains(secret), "{secret:?} was logged");
+    }
+}

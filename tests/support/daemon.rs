@@ -1,0 +1,154 @@
+//! The real binary as a child, in a folder of its own.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use fake_telegram::{Telegram, write_session};
+use tempfile::TempDir;
+
+/// A home of the daemon: session, queue, log.
+pub struct Home {
+    folder: TempDir,
+    pub variables: Vec<(String, String)>,
+}
+
+impl Home {
+    /// With a session for `telegram` and the test model.
+    pub fn new(telegram: &Telegram) -> Self {
+        let home = Self::empty();
+        fs::create_dir(home.data()).expect("make the data folder");
+        write_session(&home.data().join("account.session"), &telegram.session()).expect("write the session");
+        home
+    }
+
+    /// With the test model only.
+    pub fn empty() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/micro/ggml-micro-q8_0.bin");
+        let variables = [
+            ("API_ID", "12345"),
+            ("API_HASH", "0123456789abcdef0123456789abcdef"),
+            ("MODEL", model),
+            ("RECONNECT_DELAY", "1"),
+            ("LOG_LEVEL", "debug"),
+            ("OMP_WAIT_POLICY", "passive"),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        Self { folder, variables }
+    }
+
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.path().join("data")
+    }
+
+    /// A command of the binary in this home, with nothing of the surroundings.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stenogram"));
+        command.env_clear().current_dir(self.path()).stdin(Stdio::null());
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    pub fn log_path(&self) -> PathBuf {
+        self.path().join("daemon.log")
+    }
+
+    /// Everything that all daemons here have logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    /// Starts the daemon.
+    pub fn start(&self) -> Daemon {
+        let log = File::options().create(true).append(true).open(self.log_path()).expect("open the log");
+        let child = self.command().stdout(Stdio::null()).stderr(log).spawn().expect("start the daemon");
+        Daemon { child, log: self.log_path(), seen: fs::metadata(self.log_path()).map_or(0, |m| m.len()) }
+    }
+}
+
+/// A running daemon; killed when dropped.
+pub struct Daemon {
+    child: Child,
+    log: PathBuf,
+    /// Where its own lines begin.
+    seen: u64,
+}
+
+impl Daemon {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its lines so far.
+    pub fn log(&self) -> String {
+        let all = fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&all[(self.seen as usize).min(all.len())..]).into_owned()
+    }
+
+    /// Waits until it has logged `text`.
+    pub async fn says(&mut self, text: &str, deadline: Duration) {
+        let start = Instant::now();
+        while !self.log().contains(text) {
+            if let Some(status) = self.child.try_wait().expect("ask for its status") {
+                // What it said last may have come just now.
+                assert!(self.log().contains(text), "ended with {status} before {text:?}:\n{}", self.log());
+                return;
+            }
+            assert!(start.elapsed() < deadline, "no {text:?} within {deadline:?}:\n{}", self.log());
+            pause().await;
+        }
+    }
+
+    pub fn signal(&self, signal: i32) {
+        let status = Command::new("kill").arg(format!("-{signal}")).arg(self.pid().to_string()).status();
+        assert!(status.expect("run kill").success());
+    }
+
+    /// SIGTERM; how it ended, and after how long.
+    pub async fn stop(mut self) -> (ExitStatus, Duration) {
+        self.signal(15);
+        let start = Instant::now();
+        (self.ends(Duration::from_secs(10)).await, start.elapsed())
+    }
+
+    /// Waits until it ends by itself.
+    pub async fn ends(&mut self, deadline: Duration) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("ask for its status") {
+                return status;
+            }
+            assert!(start.elapsed() < deadline, "still running after {deadline:?}:\n{}", self.log());
+            pause().await;
+        }
+    }
+
+    /// SIGKILL.
+    pub fn kill(mut self) {
+        self.child.kill().expect("kill the daemon");
+        self.child.wait().expect("wait for the daemon");
+    }
+}
+
+/// Between two looks at another process, which tells nobody when there is something new to see.
+async fn pause() {
+    tokio::time::sleep(Duration::from_millis(20)).await;
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
