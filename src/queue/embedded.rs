@@ -1,9 +1,9 @@
 //! The queue in a file of its own, for one process: redb, with an fsync for every change.
 //!
-//! [`file`] is the file with its tables, [`store`] what each operation does, [`line`] the index in
-//! memory that tells whose turn it is. Here the blocking work is kept off the async threads, and a file that failed is
-//! opened anew: after an I/O error redb refuses everything until it is reopened, and whether the
-//! last commit is in the file can only be read from there.
+//! `file` is the file with its tables, `store` what each operation does, `line` the index in memory
+//! that tells whose turn it is. Here the blocking work is kept off the async threads, and a file that
+//! failed is opened anew: after an I/O error redb refuses everything until it is reopened, and
+//! whether the last commit is in the file can only be read from there.
 
 mod file;
 mod line;

@@ -1,5 +1,5 @@
-//! The queue in Redis (tested with 7.0): Streams with a consumer group, and one
-//! Lua script for every operation, which is what makes each of them atomic.
+//! The queue in Redis (tested with 7.0): Streams with a consumer group, and one Lua script for every
+//! operation, which is what makes each of them atomic.
 //!
 //! The oldest unfinished job of each chat has an entry in a stream, the line. Claiming reads the
 //! next entry through a consumer group, so that it is pending in Redis until the job is finished;
@@ -13,7 +13,7 @@
 //!
 //! | key after `{stenogram:…}` | type   | what                                                          |
 //! |---------------------------|--------|---------------------------------------------------------------|
-//! |                           | hash   | `format`: [`FORMAT`]; `owner`: who may claim; `turn` and `claimed`: number and job of the last claim; `places`: the last place in the line; `unfinished`: how many jobs wait, run or are delayed |
+//! |                           | hash   | `format`: of all this, a number; `owner`: who may claim; `turn` and `claimed`: number and job of the last claim; `places`: the last place in the line; `unfinished`: how many jobs wait, run or are delayed |
 //! | `:job:<id>`               | hash   | a job that is not finished. `job`: it, as JSON; `state`: `waiting`, `claimed`, `delayed` or `dead`; `entry`: its stream entry, once it had one; `deliveries`; `attempts`; `outbox`: the answer's parts as JSON; `reason`: why it was put back or is dead |
 //! | `:chat:<chat>`            | list   | ids of the chat's unfinished jobs in the order they were added |
 //! | `:ready`                  | stream | the line, of the jobs that are first in their chat; field `id`, entry `<place>-0`. Group `stenogram`, consumer `worker`. Entries are deleted when the job leaves the line |

@@ -41,7 +41,7 @@ impl Store {
             let before = self.known(id)?;
             changes.push(Change::update(before, |record| record.state = State::Returned));
         }
-        if changes.is_empty() { Ok(()) } else { self.commit(changes, None) }
+        self.commit(changes, None)
     }
 
     pub fn add(&mut self, job: Job, now: u64) -> Result<Added, QueueError> {
@@ -79,16 +79,12 @@ impl Store {
                 self.bury_record(before, DIED_TOO_OFTEN.to_owned())?;
                 continue;
             }
-            let change = Change::update(before, |record| {
-                record.state = State::Claimed;
-                record.deliveries += 1;
-            });
-            let claimed = change.after.clone();
+            let mut claimed = before.clone();
+            claimed.state = State::Claimed;
+            claimed.deliveries += 1;
             *unreceived = Some(id);
-            self.commit(vec![change], None)?;
-            if let Some(record) = claimed {
-                return Ok(record.into_claim());
-            }
+            self.commit(vec![Change { before: Some(before), after: Some(claimed.clone()) }], None)?;
+            return Ok(claimed.into_claim());
         }
         let time = |due| UNIX_EPOCH.checked_add(Duration::from_millis(due));
         Ok(Claimed::Empty { next_due: self.line.next_due().and_then(time) })
@@ -105,7 +101,7 @@ impl Store {
                 record.place = Some(place);
             }));
         }
-        if changes.is_empty() { Ok(()) } else { self.commit(changes, None) }
+        self.commit(changes, None)
     }
 
     pub fn store_outbox(&mut self, id: JobId, parts: Vec<Part>) -> Result<(), QueueError> {
@@ -208,6 +204,9 @@ impl Store {
     }
 
     fn commit(&mut self, changes: Vec<Change>, mark: Option<NewMark>) -> Result<(), QueueError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
         self.file.write(&changes, mark)?;
         for change in &changes {
             if let Some(before) = &change.before {
