@@ -182,6 +182,7 @@ fn dispatch(context: &mut Context, body: &[u8]) -> Result<Vec<u8>, RpcError> {
 
     methods! { access::anybody:
         f::help::GetConfig => help::get_config,
+        f::help::GetAppConfig => help::get_app_config,
         f::help::GetNearestDc => help::get_nearest_dc,
         f::auth::SendCode => auth::send_code,
         f::auth::SignIn => auth::sign_in,
