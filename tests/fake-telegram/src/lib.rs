@@ -20,9 +20,15 @@
 //! # }
 //! ```
 //!
+//! From outside the process the program `fake-telegram` does the same: see [`control`].
+//!
+//! It leaves out: the key exchange, other accounts, secret chats, stories, CDNs, and every method
+//! that a client which listens and answers has no use for (those get the error METHOD_INVALID).
+//!
 //! What goes wrong is data ([`Fault`]), how Telegram behaves where it may do either is
 //! [`Settings`], and what the other side would see is in the [`Ledger`].
 
+mod builder;
 mod connection;
 pub mod control;
 mod faults;
@@ -36,11 +42,12 @@ mod telegram;
 mod tl_build;
 mod world;
 
+pub use builder::Builder;
 pub use faults::{Action, Fault};
 pub use ledger::{Call, ClientInfo, Ledger};
 pub use session_file::{SessionDc, SessionParams, SessionUser, key_from_hex, key_to_hex, write_session};
 pub use settings::{Dedupe, Packing, PeersInUpdates, SentAnswer, Settings};
-pub use telegram::{Builder, Telegram, TimedOut};
+pub use telegram::{Telegram, TimedOut};
 pub use world::FILE_DC;
 pub use world::draft::{Draft, RecordingKind};
 pub use world::login::Revocation;

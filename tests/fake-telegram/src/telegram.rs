@@ -3,14 +3,13 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::builder::{Builder, HOME_DC};
 use crate::faults::Fault;
 use crate::ledger::Ledger;
-use crate::protocol::random;
-use crate::protocol::srp::Srp;
 use crate::server::{Datacentre, Shared};
 use crate::session_file::{SessionDc, SessionParams, SessionUser, key_to_hex};
 use crate::settings::{Packing, Settings};
@@ -18,118 +17,12 @@ use crate::world::draft::Draft;
 use crate::world::login::Revocation;
 use crate::world::peers::{Chat, Group, OWNER, User, access_hash};
 use crate::world::post::Post;
-use crate::world::{FILE_DC, World};
-
-/// The datacentre of the account unless told otherwise.
-const HOME_DC: i32 = 2;
-
-/// Describes a server to be started.
-pub struct Builder {
-    home: i32,
-    logged_in: bool,
-    code: Option<String>,
-    password: Option<(String, String)>,
-    settings: Settings,
-    listen: [SocketAddr; 2],
-    advertise: Option<IpAddr>,
-    keys: [Option<[u8; 256]>; 2],
-}
-
-impl Default for Builder {
-    fn default() -> Self {
-        Self {
-            home: HOME_DC,
-            logged_in: true,
-            code: None,
-            password: None,
-            settings: Settings::default(),
-            listen: [(Ipv4Addr::LOCALHOST, 0).into(); 2],
-            advertise: None,
-            keys: [None; 2],
-        }
-    }
-}
-
-impl Builder {
-    /// The account lives in datacentre `dc` (2 or 4): a client that logs in elsewhere is sent
-    /// there with PHONE_MIGRATE.
-    pub fn home_dc(mut self, dc: i32) -> Self {
-        self.home = dc;
-        self
-    }
-
-    /// The keys are known, but not tied to the account: the client has to log in.
-    pub fn logged_out(mut self) -> Self {
-        self.logged_in = false;
-        self
-    }
-
-    /// The login code (12345 unless told).
-    pub fn login_code(mut self, code: &str) -> Self {
-        self.code = Some(code.to_owned());
-        self
-    }
-
-    /// The account's second password, and its hint.
-    pub fn password(mut self, password: &str, hint: &str) -> Self {
-        self.password = Some((password.to_owned(), hint.to_owned()));
-        self
-    }
-
-    pub fn settings(mut self, settings: Settings) -> Self {
-        self.settings = settings;
-        self
-    }
-
-    /// Where datacentres 2 and 4 listen; port 0 chooses a free one.
-    pub fn listen(mut self, dc2: SocketAddr, dc4: SocketAddr) -> Self {
-        self.listen = [dc2, dc4];
-        self
-    }
-
-    /// The address at which clients reach this machine, if it is not the one listened on.
-    pub fn advertise(mut self, address: IpAddr) -> Self {
-        self.advertise = Some(address);
-        self
-    }
-
-    /// The keys of datacentres 2 and 4, instead of random ones.
-    pub fn keys(mut self, dc2: [u8; 256], dc4: [u8; 256]) -> Self {
-        self.keys = [Some(dc2), Some(dc4)];
-        self
-    }
-
-    /// Starts the server on the current tokio runtime.
-    pub async fn start(self) -> io::Result<Telegram> {
-        let mut world = World::new(self.settings, self.home);
-        if !self.logged_in {
-            world.login.authorised.clear();
-        }
-        if let Some(code) = self.code {
-            world.login.code = code;
-        }
-        world.login.password = self.password.map(|(password, hint)| Srp::new(&password, &hint));
-
-        let shared = Arc::new(Shared::new(world));
-        let mut datacentres = Vec::new();
-        for ((id, address), key) in [HOME_DC, FILE_DC].into_iter().zip(self.listen).zip(self.keys) {
-            let key = key.unwrap_or_else(random);
-            datacentres.push(Datacentre::start(&shared, id, key, address).await?);
-        }
-        let reachable = |dc: &Arc<Datacentre>| {
-            let ip = self.advertise.unwrap_or(dc.address.ip());
-            (dc.id, SocketAddr::new(ip, dc.address.port()))
-        };
-        shared.world().addresses = datacentres.iter().map(reachable).collect();
-        Ok(Telegram { shared, datacentres: datacentres.into() })
-    }
-}
 
 /// A running server. Clones are handles to the same one; it runs as long as its tokio runtime.
 #[derive(Clone)]
 pub struct Telegram {
-    shared: Arc<Shared>,
-    datacentres: Arc<[Arc<Datacentre>]>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) datacentres: Arc<[Arc<Datacentre>]>,
 }
 
 /// What was waited for did not happen in time. Its `Debug` form shows what did.
@@ -185,7 +78,11 @@ impl Telegram {
 impl Telegram {
     /// Sends a message in `chat`, and tells connected clients. Returns its number.
     pub fn send(&self, chat: Chat, draft: Draft) -> i32 {
-        self.send_all([(chat, draft)], Packing::Separate)[0]
+        self.shared.change(|world| {
+            let (id, event) = world.add_draft(chat, draft);
+            world.push(&[(chat, event)], Packing::Separate, None);
+            id
+        })
     }
 
     /// Sends a message and tells nobody: clients learn of it by asking for the difference.
@@ -313,7 +210,7 @@ impl Telegram {
 
 /// Looking.
 impl Telegram {
-    /// Looks at the books.
+    /// Looks at the books. `look` must not use this handle: the books are locked meanwhile.
     pub fn look<T>(&self, look: impl FnOnce(Ledger) -> T) -> T {
         look(Ledger(&self.shared.world()))
     }
@@ -324,7 +221,7 @@ impl Telegram {
         world.files.get(post.file?).map(|file| file.bytes.clone())
     }
 
-    /// Waits until `look` finds what it looks for.
+    /// Waits until `look`, which must not use this handle, finds what it looks for.
     pub async fn wait_for<T>(
         &self,
         deadline: Duration,

@@ -426,6 +426,20 @@ fn dc_option(id: i32, address: SocketAddr) -> enums::DcOption {
     .into()
 }
 
+/// What Telegram tells clients besides the configuration, as far as it concerns one that writes.
+pub fn app_config() -> enums::help::AppConfig {
+    let limits = [
+        ("caption_length_limit_default", CAPTION_LENGTH_MAX),
+        ("caption_length_limit_premium", MESSAGE_LENGTH_MAX),
+    ];
+    let entry = |(key, limit): (&str, i32)| {
+        let value = types::JsonNumber { value: f64::from(limit) }.into();
+        types::JsonObjectValue { key: key.to_owned(), value }.into()
+    };
+    let config = types::JsonObject { value: limits.into_iter().map(entry).collect() }.into();
+    types::help::AppConfig { hash: 1, config }.into()
+}
+
 /// `pts` for channels only.
 pub fn dialog(chat: Chat, top_message: i32, pts: Option<i32>) -> enums::Dialog {
     let notify_settings = types::PeerNotifySettings {

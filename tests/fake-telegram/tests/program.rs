@@ -62,12 +62,21 @@ fn folder(name: &str) -> PathBuf {
 #[test]
 fn it_serves_until_told_to_quit() {
     let path = folder("serve").join("owner.session");
-    let mut server = Server::start(&["--session", path.to_str().unwrap()]);
+    let key = "a5".repeat(256);
+    let key_file = path.with_file_name("key");
+    std::fs::write(&key_file, format!("{key}\n")).unwrap();
+    let (path_text, key_text) = (path.to_str().unwrap(), key_file.to_str().unwrap());
+    let everywhere = ["--listen", "0.0.0.0:0", "--advertise", "127.0.0.2"];
+    let mut server =
+        Server::start(&[&["--session", path_text, "--key-file", key_text][..], &everywhere].concat());
     let ready: Value = serde_json::from_str(&server.ready).unwrap();
     assert_eq!(ready["ready"], true);
     let session: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     assert_eq!(session["version"], 1);
     assert_eq!(session["dcs"], ready["dcs"]);
+    assert_eq!(session["dcs"][1]["auth_key"], key.as_str());
+    let address = session["dcs"][0]["ipv4"].as_str().unwrap();
+    assert!(address.starts_with("127.0.0.2:"), "{address}");
     assert_eq!(session["user"], json!({"id": 1000, "access_hash": 11000}));
     let sent = server.say(json!({"do": "text", "chat": 2000, "text": "hi"}));
     assert_eq!(sent, json!({"ok": true, "message": 1}));

@@ -21,14 +21,14 @@ enum Command {
     /// lines of JSON on its standard input (and on --control), such as
     /// {"do":"voice","chat":2000,"file":"hello.ogg","seconds":2}, until one says {"do":"quit"} or
     /// the input ends.
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
     /// Write a session file with which the daemon talks to a server under your control.
     Session(session::Args),
 }
 
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
-        Command::Serve(args) => serve::run(args),
+        Command::Serve(args) => serve::run(*args),
         Command::Session(args) => session::run(args),
     }
 }

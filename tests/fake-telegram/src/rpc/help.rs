@@ -9,6 +9,10 @@ pub fn get_config(context: &mut Context, _: f::help::GetConfig) -> Answer<f::hel
     Ok(tl_build::config(context.dc, &context.world.addresses))
 }
 
+pub fn get_app_config(_: &mut Context, _: f::help::GetAppConfig) -> Answer<f::help::GetAppConfig> {
+    Ok(tl_build::app_config())
+}
+
 pub fn get_nearest_dc(context: &mut Context, _: f::help::GetNearestDc) -> Answer<f::help::GetNearestDc> {
     let nearest_dc = context.world.login.home;
     Ok(types::NearestDc { country: "XX".to_owned(), this_dc: context.dc, nearest_dc }.into())

@@ -103,20 +103,16 @@ fn send(context: &mut Context, said: Said) -> Result<enums::Updates, RpcError> {
     }
     check_entities(&said.text, &said.entities)?;
     let key = (said.chat, said.random_id);
-    if let Some(&first) = context.world.random_ids.get(&key)
-        && context.world.settings.dedupe != Dedupe::Off
-    {
-        context.world.suppressed += 1;
-        return match context.world.settings.dedupe {
-            Dedupe::Refuse => Err(RpcError::new(500, "RANDOM_ID_DUPLICATE")),
-            Dedupe::GiveFirst | Dedupe::Off => {
-                let post = &context.world.posts[first];
-                let (chat, id) = (post.chat, post.id);
-                let arrival = context.world.mailbox(chat).arrival(id);
-                let event = arrival.ok_or_else(|| RpcError::new(500, "MSG_WAIT_FAILED"))?;
-                sent(context, first, event, 0)
-            }
-        };
+    match (context.world.settings.dedupe, context.world.random_ids.get(&key)) {
+        (Dedupe::Off, _) | (_, None) => {}
+        (Dedupe::Refuse, Some(_)) => {
+            context.world.suppressed += 1;
+            return Err(RpcError::new(500, "RANDOM_ID_DUPLICATE"));
+        }
+        (Dedupe::GiveFirst, Some(&first)) => {
+            context.world.suppressed += 1;
+            return sent_before(context, first);
+        }
     }
     let (reply_to, topic) = reply_target(context, said.chat, said.reply_to)?;
     let (place, event) = context.world.add_post(Post {
@@ -139,15 +135,24 @@ fn send(context: &mut Context, said: Said) -> Result<enums::Updates, RpcError> {
     });
     context.world.random_ids.entry(key).or_insert(place);
     context.world.push(&[(said.chat, event)], Packing::Separate, Some(context.connection));
-    sent(context, place, event, 1)
+    Ok(sent(context, place, event, 1))
 }
 
-/// The answer that tells the client of its message.
-fn sent(context: &mut Context, place: usize, event: Event, steps: i32) -> Result<enums::Updates, RpcError> {
+/// The answer that tells the client of the message that it sent before, at `place`.
+fn sent_before(context: &mut Context, place: usize) -> Result<enums::Updates, RpcError> {
+    let post = &context.world.posts[place];
+    let (chat, id) = (post.chat, post.id);
+    let arrival = context.world.mailbox(chat).arrival(id);
+    let event = arrival.ok_or_else(|| RpcError::new(500, "INTERNAL"))?;
+    Ok(sent(context, place, event, 0))
+}
+
+/// The answer that tells the client of its message at `place`, which moved its mailbox by `steps`.
+fn sent(context: &mut Context, place: usize, event: Event, steps: i32) -> enums::Updates {
     let post = &context.world.posts[place];
     let short = context.world.settings.sent_answer == SentAnswer::Short;
     if short && post.file.is_none() && !matches!(post.chat, Chat::Channel(_)) {
-        return Ok(tl_build::short_sent_message(post, event.pts, steps));
+        return tl_build::short_sent_message(post, event.pts, steps);
     }
     let (chat, id, random_id) = (post.chat, post.id, post.random_id.unwrap_or_default());
     let mut update = context.world.update(chat, event);
@@ -158,7 +163,7 @@ fn sent(context: &mut Context, place: usize, event: Event, steps: i32) -> Result
     }
     let named = types::UpdateMessageId { id, random_id }.into();
     let updates = [named].into_iter().chain(update).collect();
-    Ok(updates_of(context, chat, id, updates))
+    updates_of(context, chat, id, updates)
 }
 
 fn updates_of(context: &mut Context, chat: Chat, id: i32, updates: Vec<enums::Update>) -> enums::Updates {
@@ -226,10 +231,8 @@ fn reply_target(
         Some(_) => return Err(RpcError::bad_request("REPLY_TO_INVALID")),
     };
     let answered = context.world.post(chat, reply.reply_to_msg_id).filter(|post| !post.deleted);
-    if answered.is_none() {
-        return Err(RpcError::bad_request("REPLY_MESSAGE_ID_INVALID"));
-    }
-    Ok((Some(reply.reply_to_msg_id), reply.top_msg_id))
+    let answered = answered.ok_or_else(|| RpcError::bad_request("REPLY_MESSAGE_ID_INVALID"))?;
+    Ok((Some(answered.id), reply.top_msg_id.or(answered.topic)))
 }
 
 /// Telegram counts text in UTF-16 code units.

@@ -26,7 +26,7 @@ pub(crate) enum Author {
     Owner,
 }
 
-/// What a [`Recording`] is shown as.
+/// What a recording is shown as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordingKind {
     /// A voice message.

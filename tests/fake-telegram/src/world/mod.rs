@@ -1,5 +1,6 @@
 //! Everything that outlives a connection: who there is, what was said, what the client asked.
 
+mod announce;
 pub mod draft;
 pub mod files;
 pub mod login;
@@ -7,17 +8,14 @@ pub mod mailbox;
 pub mod peers;
 pub mod post;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
-use grammers_tl_types::{Serializable, enums, types};
-
-use crate::connection::{Link, Outgoing};
+use crate::connection::Link;
 use crate::faults::Fault;
 use crate::ledger::{Call, ClientInfo};
 use crate::protocol::now;
-use crate::settings::{Packing, PeersInUpdates, Settings};
-use crate::tl_build;
+use crate::settings::Settings;
 use draft::{Author, Draft, Recording};
 use files::{File, FileKind, Files};
 use login::Login;
@@ -50,13 +48,6 @@ pub struct World {
     pub links: BTreeMap<u64, Link>,
     account: Mailbox,
     channels: HashMap<i64, Mailbox>,
-}
-
-/// Updates, and the peers they speak of.
-#[derive(Default)]
-struct Bundle {
-    updates: Vec<enums::Update>,
-    chats: BTreeSet<Chat>,
 }
 
 impl World {
@@ -162,131 +153,11 @@ impl World {
         Some(self.mailbox(chat).record(EventKind::Deleted, id, now()))
     }
 
-    /// `post` as the client is shown it.
-    pub fn render(&self, post: &Post) -> enums::Message {
-        if post.deleted {
-            return tl_build::deleted_message(post);
-        }
-        let file = post.file.and_then(|id| self.files.get(id));
-        tl_build::message(post, file.map(|file| (file, self.files.reference(file.id))))
-    }
-
     /// What a client at `pts` missed in the mailbox of `chat`, in owned form.
     pub fn missed(&mut self, chat: Chat, pts: i32, limit: usize) -> Missed {
         let mailbox = self.mailbox(chat);
         let Difference { events, pts, last } = mailbox.since(pts, limit);
         Missed { events: events.to_vec(), pts, last }
-    }
-
-    /// The channels in which something happened since `date`.
-    pub fn channels_since(&self, date: i32) -> Vec<enums::Update> {
-        let recent = |mailbox: &Mailbox| mailbox.last_date().is_some_and(|last| last >= date);
-        let changed = self.channels.iter().filter(|(_, mailbox)| recent(mailbox));
-        changed
-            .map(|(id, mailbox)| {
-                let pts = self.settings.channel_too_long_has_pts.then(|| mailbox.pts());
-                types::UpdateChannelTooLong { channel_id: *id, pts }.into()
-            })
-            .collect()
-    }
-
-    /// `event` as an update. `None` if its message is in no chat, which cannot be.
-    pub fn update(&mut self, chat: Chat, event: Event) -> Option<enums::Update> {
-        let place = self.mailbox(chat).place(event.message)?;
-        let post = &self.posts[place];
-        let message = self.render(post);
-        let (pts, pts_count) = (event.pts, 1);
-        let messages = vec![event.message];
-        Some(match (event.kind, post.chat) {
-            (EventKind::New, Chat::Channel(_)) => {
-                types::UpdateNewChannelMessage { message, pts, pts_count }.into()
-            }
-            (EventKind::New, _) => types::UpdateNewMessage { message, pts, pts_count }.into(),
-            (EventKind::Edited, Chat::Channel(_)) => {
-                types::UpdateEditChannelMessage { message, pts, pts_count }.into()
-            }
-            (EventKind::Edited, _) => types::UpdateEditMessage { message, pts, pts_count }.into(),
-            (EventKind::Deleted, Chat::Channel(channel_id)) => {
-                types::UpdateDeleteChannelMessages { channel_id, messages, pts, pts_count }.into()
-            }
-            (EventKind::Deleted, _) => types::UpdateDeleteMessages { messages, pts, pts_count }.into(),
-        })
-    }
-
-    /// Tells every client but that on the connection `except` what happened.
-    pub fn push(&mut self, events: &[(Chat, Event)], packing: Packing, except: Option<u64>) {
-        let mut bundles: Vec<Bundle> = Vec::new();
-        for (chat, event) in events {
-            let Some(update) = self.update(*chat, *event) else { continue };
-            if bundles.is_empty() || packing != Packing::OneUpdates {
-                bundles.push(Bundle::default());
-            }
-            if let Some(bundle) = bundles.last_mut() {
-                bundle.updates.push(update);
-                bundle.chats.extend(self.mentioned(*chat, event.message));
-            }
-        }
-        let bodies: Vec<Vec<u8>> = bundles
-            .into_iter()
-            .map(|Bundle { updates, chats }| {
-                let (users, chats) = self.introduce(&chats);
-                tl_build::updates(updates, users, chats).to_bytes()
-            })
-            .collect();
-        if !self.login.may_ask(self.login.home) {
-            return;
-        }
-        let home = self.login.home;
-        let listening = self.links.iter().filter(|(id, link)| link.dc == home && Some(**id) != except);
-        for (session, outbox) in listening.filter_map(|(_, link)| Some((link.session?, &link.outbox))) {
-            let say = |bodies| {
-                // A link whose connection just ended is about to be removed.
-                let _ = outbox.send(Outgoing::Push { session, bodies });
-            };
-            match packing {
-                Packing::OneContainer => say(bodies.clone()),
-                Packing::Separate | Packing::OneUpdates => {
-                    bodies.iter().for_each(|body| say(vec![body.clone()]));
-                }
-            }
-        }
-    }
-
-    /// The peers that the message `id` of `chat` speaks of.
-    pub fn mentioned(&mut self, chat: Chat, id: i32) -> Vec<Chat> {
-        let place = self.mailbox(chat).place(id);
-        let Some(post) = place.and_then(|place| self.posts.get(place)) else { return Vec::new() };
-        let users = [Some(OWNER), post.from, post.forwarded_from];
-        users.into_iter().flatten().map(Chat::User).chain([post.chat]).collect()
-    }
-
-    /// The objects that describe `chats`, as far as updates are to carry them.
-    fn introduce(&self, chats: &BTreeSet<Chat>) -> (Vec<enums::User>, Vec<enums::Chat>) {
-        match self.settings.peers_in_updates {
-            PeersInUpdates::Full => self.describe(chats, false),
-            PeersInUpdates::Min => self.describe(chats, true),
-            PeersInUpdates::None => (Vec::new(), Vec::new()),
-        }
-    }
-
-    /// The objects that describe `chats`. The owner is never "min".
-    pub fn describe<'a>(
-        &self,
-        chats: impl IntoIterator<Item = &'a Chat>,
-        min: bool,
-    ) -> (Vec<enums::User>, Vec<enums::Chat>) {
-        let (mut users, mut groups) = (Vec::new(), Vec::new());
-        for chat in chats {
-            match chat {
-                Chat::User(id) => {
-                    users.extend(self.peers.user(*id).map(|user| tl_build::user(user, min && *id != OWNER)))
-                }
-                Chat::Group(_) | Chat::Channel(_) => {
-                    groups.extend(self.peers.group(*chat).map(|group| tl_build::group(group, min)));
-                }
-            }
-        }
-        (users, groups)
     }
 
     /// The next sequence number of the server in `session`.

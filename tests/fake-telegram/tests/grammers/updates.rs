@@ -1,6 +1,7 @@
 //! Messages reach the client: pushed, missed, twice, in the wrong order, in slices.
 
 use fake_telegram::*;
+use grammers_client::tl;
 use grammers_session::Session;
 use grammers_session::types::UpdateState;
 use grammers_session::updates::MessageBox;
@@ -23,6 +24,7 @@ async fn the_client_knows_its_owner() {
     let owner = Owner::connect(&telegram).await;
     let me = owner.client.get_me().await.unwrap();
     assert_eq!((me.id().bare_id_unchecked(), me.first_name()), (OWNER, Some("Owner")));
+    owner.client.invoke(&tl::functions::help::GetAppConfig { hash: 0 }).await.unwrap();
     telegram.look(|ledger| {
         assert_eq!(ledger.count("users.getUsers"), 1);
         assert_eq!(ledger.clients()[0].api_id, 12345);
