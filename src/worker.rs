@@ -25,6 +25,9 @@ const STUBBORN: Duration = Duration::from_secs(5);
 /// How often in a row one job may lose the connection and be put back at once. Then it is to blame, and
 /// others get their turn.
 const MAX_LOSSES: u32 = 3;
+/// Longest sleep before looking again: timers stand still while the machine is suspended, due times do
+/// not.
+const MAX_REST: Duration = Duration::from_secs(60);
 
 /// Works through the queue.
 pub struct Worker {
@@ -80,7 +83,8 @@ impl Worker {
         let due = async {
             match next_due {
                 Some(due) => {
-                    tokio::time::sleep(due.duration_since(SystemTime::now()).unwrap_or_default()).await
+                    let left = due.duration_since(SystemTime::now()).unwrap_or_default();
+                    tokio::time::sleep(left.min(MAX_REST)).await
                 }
                 None => std::future::pending().await,
             }
@@ -127,8 +131,8 @@ impl Worker {
         }
         let is_well = connection.is_some() && self.stages.connection() == connection;
         let losses = match self.losses {
-            Some((id, losses)) if id == claim.job.id => losses + 1,
-            _ => 1,
+            Some((id, losses)) if id == claim.job.id => losses + u32::from(connection.is_some()),
+            _ => u32::from(connection.is_some()),
         };
         if is_well || losses > MAX_LOSSES {
             self.losses = None;
