@@ -35,10 +35,10 @@ pub enum LoginError {
     #[error("already logged in as user {0}; run `stenogram logout` first to change the account")]
     AlreadyLoggedIn(i64),
     /// Telegram said no.
-    #[error("Telegram refused the login: {0}")]
+    #[error("Telegram refuses: {0}")]
     Refused(String),
     /// There was no answer from Telegram.
-    #[error("Telegram cannot be reached: {0}; check the network and run `stenogram login` again")]
+    #[error("Telegram cannot be reached: {0}; check the network and try again")]
     Unreachable(String),
     /// The person could not be asked.
     #[error("cannot read from the terminal: {0}; run `stenogram login` on a terminal")]
