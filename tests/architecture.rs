@@ -37,7 +37,7 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("symphonia*", &["audio"]),
     ("rubato", &["audio"]),
     ("whisper_rs*", &["speech"]),
-    ("anyhow", &["main", "commands"]),
+    ("anyhow", &["main"]),
 ];
 
 /// A name, `::`, or another sign, and the line it is on.
