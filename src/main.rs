@@ -71,7 +71,11 @@ fn exit_of(error: &anyhow::Error) -> Exit {
     let nobody_to_log_out = |error: &LoginError| {
         matches!(error, LoginError::Session(SessionError::Missing(_) | SessionError::NotLoggedIn(_)))
     };
-    if error.is::<Mistakes>() {
+    let no_such_model = |error: &RunError| matches!(error, RunError::Model(_));
+    if error.is::<Mistakes>()
+        || error.downcast_ref().is_some_and(no_such_model)
+        || error.downcast_ref().is_some_and(CommandError::is_usage)
+    {
         Exit::Usage
     } else if error.downcast_ref().is_some_and(RunError::needs_login)
         || error.downcast_ref().is_some_and(nobody_to_log_out)
