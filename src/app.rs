@@ -184,16 +184,16 @@ async fn open_queue(
     account: i64,
     shutdown: &CancellationToken,
 ) -> Result<Option<Arc<dyn Queue>>, QueueError> {
-    let dedupe_ttl = config.dedupe_ttl;
+    let (dedupe_ttl, result_ttl) = (config.dedupe_ttl, config.result_ttl);
     let Some(redis) = &config.redis else {
         let path = config.data_dir.join("queue.redb");
         info!(file = %path.display(), "Queue: embedded");
-        let queue = Embedded::open(path, EmbeddedOptions { dedupe_ttl }).await?;
+        let queue = Embedded::open(path, EmbeddedOptions { dedupe_ttl, result_ttl }).await?;
         return Ok(Some(Arc::new(queue)));
     };
     info!(at = redis.place, "Queue: Redis");
-    let options =
-        RedisOptions { url: redis.url.expose().to_owned(), account, dedupe_ttl, timeout: REDIS_TIMEOUT };
+    let url = redis.url.expose().to_owned();
+    let options = RedisOptions { url, account, dedupe_ttl, result_ttl, timeout: REDIS_TIMEOUT };
     match insist("connect to Redis", shutdown, || RedisQueue::connect(options.clone())).await {
         None => Ok(None),
         Some(queue) => {

@@ -100,6 +100,7 @@ with_either_queue! {
     a_stop_in_the_middle_of_a_recognition_costs_nothing,
     a_kill_in_the_middle_of_a_recognition_costs_nothing,
     a_kill_between_sending_and_finishing_answers_once,
+    a_recording_forwarded_is_answered_without_being_recognised_again,
 }
 
 async fn english_and_russian_are_answered_with_their_words(backend: Backend) {
@@ -203,6 +204,41 @@ async fn a_kill_between_sending_and_finishing_answers_once(backend: Backend) {
     daemon.stop().await;
     assert_eq!(world.replies(FRIENDS_CHAT, message), 1);
     assert_eq!(world.telegram.look(|ledger| ledger.suppressed()), 1);
+}
+
+async fn a_recording_forwarded_is_answered_without_being_recognised_again(backend: Backend) {
+    let mut world = World::new(backend).await;
+    let (text, ogg) = world.fresh("ru", "ru", 4);
+    let mut daemon = world.home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    let first = world.telegram.send(FRIENDS_CHAT, Draft::voice(ogg, 3));
+    assert_eq!(world.reply(FRIENDS_CHAT, first).await.text, text);
+    let post = world.telegram.look(|ledger| ledger.post(FRIENDS_CHAT, first).cloned()).expect("it was sent");
+    let forward = || Draft::forward(&post);
+    let second_chat = Chat::User(SECOND_FRIEND);
+    let second = world.telegram.send(second_chat, forward());
+    let reply = world.reply(second_chat, second).await;
+    assert_eq!((&reply.text, reply.chat), (&text, second_chat));
+    daemon.stop().await;
+    // A new process knows it too.
+    let mut daemon = world.home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    let third = world.telegram.send(FRIENDS_CHAT, forward());
+    assert_eq!(world.reply(FRIENDS_CHAT, third).await.text, text);
+    daemon.stop().await;
+    let count = |what: &str| world.home.log().matches(what).count();
+    assert_eq!((count("Recognised"), count("Known recording")), (1, 2));
+
+    // With RESULT_TTL=0 what was kept is gone, and nothing is.
+    world.home.set("RESULT_TTL", "0");
+    let mut daemon = world.home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    for _ in 0..2 {
+        let again = world.telegram.send(FRIENDS_CHAT, forward());
+        assert_eq!(world.reply(FRIENDS_CHAT, again).await.text, text);
+    }
+    daemon.stop().await;
+    assert_eq!(world.home.log().matches("Recognised").count(), 3);
 }
 
 #[tokio::test]

@@ -25,6 +25,9 @@ use crate::domain::{Job, JobId, Part};
 pub struct EmbeddedOptions {
     /// How long a finished job is remembered, so that the same message is not answered again.
     pub dedupe_ttl: Duration,
+    /// How long a recording's answer is kept for its next copy; zero: no answer is kept beyond its
+    /// job, and none that was is left.
+    pub result_ttl: Duration,
 }
 
 /// The embedded queue. Dropping it closes the file.
@@ -58,7 +61,8 @@ impl Embedded {
             Arc::new(Shared { path, options, store: Mutex::new(None), unreceived: Mutex::new(None) });
         let opening = Arc::clone(&shared);
         blocking(move || {
-            *lock(&opening.store) = Some(Store::create(&opening.path)?);
+            *lock(&opening.store) =
+                Some(Store::create(&opening.path, now(), !opening.options.result_ttl.is_zero())?);
             Ok(())
         })
         .await?;
@@ -134,7 +138,16 @@ impl Queue for Embedded {
 
     async fn store_outbox(&self, id: JobId, parts: &[Part]) -> Result<(), QueueError> {
         let parts = parts.to_vec();
-        self.with(move |_, store| store.store_outbox(id, parts)).await
+        self.with(move |shared, store| {
+            let ttl = shared.options.result_ttl;
+            let result_until = (!ttl.is_zero()).then(|| now().saturating_add(millis(ttl)));
+            store.store_outbox(id, parts, now(), result_until)
+        })
+        .await
+    }
+
+    async fn result(&self, document: i64) -> Result<Option<Vec<Part>>, QueueError> {
+        self.with(move |_, store| store.result(document, now())).await
     }
 
     async fn done(&self, id: JobId, replies: &[i32]) -> Result<(), QueueError> {

@@ -26,6 +26,8 @@
 //!    finished or dead the chat's next one joins the line's end. A chat that left a hundred
 //!    messages does not keep the others waiting. A delayed job joins the end when it is due; a
 //!    released or recovered one goes before the whole line.
+//!  - What was stored as a recording's answer is kept for the result time from then on, however often
+//!    it is asked for, and not longer; the last 10,000 at most.
 //!  - Every operation either happened and says so, or fails with an error. The job is the same
 //!    then as before or after, never in between.
 //!  - Repeating an operation is harmless, also where the first try did happen and only its answer
@@ -55,6 +57,9 @@ pub const MAX_DELIVERIES: u32 = 3;
 
 /// The reason with which such a job goes to the dead letters.
 const DIED_TOO_OFTEN: &str = "the process died 3 times while it had this job";
+
+/// Transcripts kept at most; the oldest go first. At a kilobyte each these are 10 MB.
+const MAX_RESULTS: usize = 10_000;
 
 /// What [`Queue::add`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,8 +135,13 @@ pub trait Queue: Send + Sync {
     /// Hands out the next job that may run now.
     async fn claim(&self) -> Result<Claimed, QueueError>;
 
-    /// C3: stores the composed answer with the claimed job.
+    /// C3: stores the composed answer with the claimed job and, in the same step, as the result of
+    /// its recording, unless there is one.
     async fn store_outbox(&self, id: JobId, parts: &[Part]) -> Result<(), QueueError>;
+
+    /// The answer that was stored for this recording within the result time, for whichever message
+    /// that held it.
+    async fn result(&self, document: i64) -> Result<Option<Vec<Part>>, QueueError>;
 
     /// C4: ends the claimed job as answered by `replies` (message numbers, empty where there was
     /// nothing to say) and keeps its mark, in one atomic step.

@@ -14,13 +14,15 @@
 //! | key after `{stenogram:…}` | type   | what                                                          |
 //! |---------------------------|--------|---------------------------------------------------------------|
 //! |                           | hash   | `format`: of all this, a number; `owner`: who may claim; `turn` and `claimed`: number and job of the last claim; `places`: the last place in the line; `unfinished`: how many jobs wait, run or are delayed |
-//! | `:job:<id>`               | hash   | a job that is not finished. `job`: it, as JSON; `state`: `waiting`, `claimed`, `delayed` or `dead`; `entry`: its stream entry, once it had one; `deliveries`; `attempts`; `outbox`: the answer's parts as JSON; `reason`: why it was put back or is dead |
+//! | `:job:<id>`               | hash   | a job that is not finished. `job`: it, as JSON; `document`: its recording's; `state`: `waiting`, `claimed`, `delayed` or `dead`; `entry`: its stream entry, once it had one; `deliveries`; `attempts`; `outbox`: the answer's parts as JSON; `reason`: why it was put back or is dead |
 //! | `:chat:<chat>`            | list   | ids of the chat's unfinished jobs in the order they were added |
 //! | `:ready`                  | stream | the line, of the jobs that are first in their chat; field `id`, entry `<place>-0`. Group `stenogram`, consumer `worker`. Entries are deleted when the job leaves the line |
 //! | `:first`                  | zset   | ids of pending entries that nobody works on, by place: released, or claimed by a predecessor |
 //! | `:delayed`                | zset   | ids by when they are due, in milliseconds of Unix time        |
 //! | `:dead`                   | list   | ids of the dead letters, oldest first                         |
 //! | `:mark:<id>`              | string | how a finished job ended, as JSON; expires after the dedupe time |
+//! | `:result:<document>`      | string | a recording's answer, its parts as JSON; expires after the result time |
+//! | `:results`                | zset   | documents that have a result, by when it ends, in milliseconds of Unix time |
 //! | `:check`                  | string | written to prove that writing works; expires                  |
 //!
 //! An operation whose answer was lost (a connection that broke, a time-out) is an error, although
@@ -39,7 +41,8 @@ use tokio::sync::Mutex;
 
 use self::connection::Connection;
 use super::{
-    Added, Claim, Claimed, Counts, DIED_TOO_OFTEN, Dead, MAX_DELIVERIES, Mark, Queue, QueueError, millis, now,
+    Added, Claim, Claimed, Counts, DIED_TOO_OFTEN, Dead, MAX_DELIVERIES, MAX_RESULTS, Mark, Queue,
+    QueueError, millis, now,
 };
 use crate::domain::{Job, JobId, Part};
 
@@ -75,6 +78,9 @@ pub struct RedisOptions {
     pub account: i64,
     /// How long a finished job is remembered, so that the same message is not answered again.
     pub dedupe_ttl: Duration,
+    /// How long a recording's answer is kept for its next copy; zero: no answer is kept beyond its
+    /// job, and none that was is left.
+    pub result_ttl: Duration,
     /// How long a connection or an answer may take.
     pub timeout: Duration,
 }
@@ -85,6 +91,7 @@ pub struct RedisQueue {
     /// The hash tag, and the key of the queue's own hash.
     root: String,
     dedupe_ttl: Duration,
+    result_ttl: Duration,
     owner: String,
     /// The number of the next claim, held by the claim in progress.
     turn: Mutex<u64>,
@@ -104,10 +111,12 @@ impl RedisQueue {
             connection,
             root: format!("{{stenogram:{}}}", options.account),
             dedupe_ttl: options.dedupe_ttl,
+            result_ttl: options.result_ttl,
             owner: format!("{}-{}", std::process::id(), started.as_nanos()),
             turn: Mutex::new(1),
         };
-        queue.run::<()>(&OPEN, &[&queue.owner, FORMAT]).await?;
+        let keeps_results = if queue.result_ttl.is_zero() { "0" } else { "1" };
+        queue.run::<()>(&OPEN, &[&queue.owner, FORMAT, keeps_results]).await?;
         Ok(queue)
     }
 
@@ -166,7 +175,7 @@ fn parse_claim(reply: &[Option<String>]) -> Result<Claimed, QueueError> {
 impl Queue for RedisQueue {
     async fn add(&self, job: &Job) -> Result<Added, QueueError> {
         let text = serde_json::to_string(job).map_err(damaged)?;
-        let new: bool = self.run(&ADD, &[&job.id.to_string(), &text]).await?;
+        let new: bool = self.run(&ADD, &[&job.id.to_string(), &text, &job.document.to_string()]).await?;
         Ok(if new { Added::New } else { Added::Seen })
     }
 
@@ -182,7 +191,17 @@ impl Queue for RedisQueue {
 
     async fn store_outbox(&self, id: JobId, parts: &[Part]) -> Result<(), QueueError> {
         let parts = serde_json::to_string(parts).map_err(damaged)?;
-        self.change(&STORE_OUTBOX, id, &[&parts]).await
+        let (now, life) = (now(), millis(self.result_ttl).min(LAST_DUE));
+        let ends = now.saturating_add(life).min(LAST_DUE);
+        let numbers = [life, ends, now, MAX_RESULTS as u64].map(|number| number.to_string());
+        let args: Vec<&str> =
+            std::iter::once(parts.as_str()).chain(numbers.iter().map(String::as_str)).collect();
+        self.change(&STORE_OUTBOX, id, &args).await
+    }
+
+    async fn result(&self, document: i64) -> Result<Option<Vec<Part>>, QueueError> {
+        let parts = self.connection.get(&format!("{}:result:{document}", self.root)).await?;
+        parts.map(|parts| serde_json::from_str(&parts).map_err(damaged)).transpose()
     }
 
     async fn done(&self, id: JobId, replies: &[i32]) -> Result<(), QueueError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
-use stenogram::domain::JobId;
+use stenogram::domain::{Job, JobId};
 use stenogram::queue::{Added, Claimed, Counts, Dead, MAX_DELIVERIES, Queue, QueueError};
 
 use crate::backend::{Backend, InRedis, LONG, OnFile, claim, claim_id, id, is_empty, job, parts, until};
@@ -34,6 +34,9 @@ suite! {
     claims_at_once_differ
     chats_take_turns
     a_finished_job_is_forgotten_after_the_dedupe_time
+    a_result_answers_the_next_copy
+    a_result_lasts_for_its_time_from_the_first
+    without_a_result_time_none_is_kept
     a_retried_job_waits_for_its_time
     the_fourth_delivery_goes_to_the_dead_letters
     a_retry_forgets_the_deliveries
@@ -212,7 +215,7 @@ async fn chats_take_turns(backend: impl Backend) {
 }
 
 async fn a_finished_job_is_forgotten_after_the_dedupe_time(backend: impl Backend) {
-    let queue = backend.open_with(Duration::from_millis(300)).await;
+    let queue = backend.open_keeping(Duration::from_millis(300), LONG).await;
     for message in [1, 2] {
         queue.add(&job(1, message)).await.unwrap();
         let id = claim_id(&*queue).await;
@@ -225,6 +228,78 @@ async fn a_finished_job_is_forgotten_after_the_dedupe_time(backend: impl Backend
         assert!(finished.elapsed() >= Duration::from_millis(299), "forgotten too early");
         assert_eq!(claim_id(&*queue).await, id);
         queue.done(id, &[1]).await.unwrap();
+    }
+}
+
+async fn a_result_answers_the_next_copy(backend: impl Backend) {
+    let mut queue = backend.open().await;
+    let first = job(1, 1);
+    let copy = Job { document: first.document, ..job(2, 1) };
+    let unknown = Job { document: 0, ..job(3, 1) };
+    for job in [&first, &copy, &unknown] {
+        queue.add(job).await.unwrap();
+    }
+    assert_eq!(claim(&*queue).await.job, first);
+    assert_eq!(queue.result(first.document).await.unwrap(), None);
+    queue.store_outbox(first.id, &parts("один")).await.unwrap();
+    queue = backend.reopen(queue).await;
+    assert_eq!(queue.result(first.document).await.unwrap(), Some(parts("один")));
+    claim(&*queue).await;
+    queue.done(first.id, &[1]).await.unwrap();
+    queue = backend.reopen(queue).await;
+    assert_eq!(claim(&*queue).await.job, copy);
+    assert_eq!(queue.result(copy.document).await.unwrap(), Some(parts("один")));
+    assert_eq!(queue.result(job(4, 1).document).await.unwrap(), None);
+
+    // Of a job from before there were documents nothing is kept.
+    assert_eq!(claim(&*queue).await.job, unknown);
+    queue.store_outbox(unknown.id, &parts("x")).await.unwrap();
+    assert_eq!(queue.result(0).await.unwrap(), None);
+}
+
+async fn a_result_lasts_for_its_time_from_the_first(backend: impl Backend) {
+    let life = Duration::from_millis(400);
+    let queue = backend.open_keeping(LONG, life).await;
+    queue.add(&job(1, 1)).await.unwrap();
+    let id = claim_id(&*queue).await;
+    let stored = Instant::now();
+    queue.store_outbox(id, &parts("first")).await.unwrap();
+    let mut seen = 0;
+    let ended = until(async || {
+        if stored.elapsed() < life / 2 {
+            queue.store_outbox(id, &parts("second")).await.unwrap();
+        }
+        match queue.result(job(1, 1).document).await.unwrap() {
+            None => Some(stored.elapsed()),
+            result => {
+                assert_eq!(result, Some(parts("first")));
+                seen += 1;
+                None
+            }
+        }
+    })
+    .await;
+    assert!(seen > 0 && ended >= life - Duration::from_millis(1), "{seen} looks, gone after {ended:?}");
+    queue.store_outbox(id, &parts("third")).await.unwrap();
+    assert_eq!(queue.result(job(1, 1).document).await.unwrap(), Some(parts("third")));
+}
+
+async fn without_a_result_time_none_is_kept(backend: impl Backend) {
+    let store = async |queue: &dyn Queue, message| {
+        queue.add(&job(1, message)).await.unwrap();
+        let id = claim_id(queue).await;
+        queue.store_outbox(id, &parts("x")).await.unwrap();
+        queue.done(id, &[1]).await.unwrap();
+    };
+    let queue = backend.open().await;
+    store(&*queue, 1).await;
+    drop(queue);
+    let queue = backend.open_keeping(LONG, Duration::ZERO).await;
+    store(&*queue, 2).await;
+    drop(queue);
+    let queue = backend.open().await;
+    for message in [1, 2] {
+        assert_eq!(queue.result(job(1, message).document).await.unwrap(), None);
     }
 }
 

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::file::{File, NewMark};
+use super::file::{File, Kept};
 use super::line::Line;
 use super::record::{Change, Record, State};
 use crate::domain::{Job, JobId, Part};
@@ -20,9 +20,11 @@ pub struct Store {
 
 impl Store {
     /// Opens the file as a new process, or makes it, and takes back what the predecessor had claimed.
-    pub fn create(path: &Path) -> Result<Self, QueueError> {
+    /// Results that have ended by `now` go, or all of them.
+    pub fn create(path: &Path, now: u64, keep_results: bool) -> Result<Self, QueueError> {
         File::make(path)?;
         let mut store = Self::reopen(path)?;
+        store.file.purge_results(if keep_results { now } else { u64::MAX })?;
         store.take_back()?;
         Ok(store)
     }
@@ -41,7 +43,7 @@ impl Store {
             let before = self.known(id)?;
             changes.push(Change::update(before, |record| record.state = State::Returned));
         }
-        self.commit(changes, None)
+        self.commit(changes, Kept::Nothing)
     }
 
     pub fn add(&mut self, job: Job, now: u64) -> Result<Added, QueueError> {
@@ -59,7 +61,7 @@ impl Store {
             outbox: None,
             reason: None,
         };
-        self.commit(vec![Change { before: None, after: Some(record) }], None)?;
+        self.commit(vec![Change { before: None, after: Some(record) }], Kept::Nothing)?;
         Ok(Added::New)
     }
 
@@ -83,7 +85,7 @@ impl Store {
             claimed.state = State::Claimed;
             claimed.deliveries += 1;
             *unreceived = Some(id);
-            self.commit(vec![Change { before: Some(before), after: Some(claimed.clone()) }], None)?;
+            self.commit(vec![Change { before: Some(before), after: Some(claimed.clone()) }], Kept::Nothing)?;
             return Ok(claimed.into_claim());
         }
         let time = |due| UNIX_EPOCH.checked_add(Duration::from_millis(due));
@@ -101,12 +103,32 @@ impl Store {
                 record.place = Some(place);
             }));
         }
-        self.commit(changes, None)
+        self.commit(changes, Kept::Nothing)
     }
 
-    pub fn store_outbox(&mut self, id: JobId, parts: Vec<Part>) -> Result<(), QueueError> {
+    /// `result_until` is when the recording's result ends; none where none is kept.
+    pub fn store_outbox(
+        &mut self,
+        id: JobId,
+        parts: Vec<Part>,
+        now: u64,
+        result_until: Option<u64>,
+    ) -> Result<(), QueueError> {
         let record = self.claimed(id)?;
-        self.commit(vec![Change::update(record, |record| record.outbox = Some(parts))], None)
+        let document = record.job.document;
+        let kept = match result_until {
+            // Asked for again, it does not last longer.
+            Some(until) if document != 0 && self.file.result(document, now)?.is_none() => {
+                Kept::Result { document, parts: &parts, now, until }
+            }
+            _ => Kept::Nothing,
+        };
+        let change = Change::update(record, |record| record.outbox = Some(parts.clone()));
+        self.commit(vec![change], kept)
+    }
+
+    pub fn result(&self, document: i64, now: u64) -> Result<Option<Vec<Part>>, QueueError> {
+        self.file.result(document, now)
     }
 
     /// Ends the job and remembers it until `until`, in milliseconds of Unix time.
@@ -119,7 +141,7 @@ impl Store {
         let next = self.next_of_chat(&record)?;
         let mut changes = vec![Change { before: Some(record), after: None }];
         changes.extend(next);
-        self.commit(changes, Some(NewMark { id, mark, now, until }))
+        self.commit(changes, Kept::Mark { id, mark, now, until })
     }
 
     pub fn retry(&mut self, id: JobId, due: u64, reason: String) -> Result<(), QueueError> {
@@ -134,7 +156,7 @@ impl Store {
             record.attempts = record.attempts.saturating_add(1);
             record.reason = Some(reason);
         });
-        self.commit(vec![change], None)
+        self.commit(vec![change], Kept::Nothing)
     }
 
     pub fn release(&mut self, id: JobId) -> Result<(), QueueError> {
@@ -147,7 +169,7 @@ impl Store {
             record.state = State::Returned;
             record.deliveries = record.deliveries.saturating_sub(1);
         });
-        self.commit(vec![change], None)
+        self.commit(vec![change], Kept::Nothing)
     }
 
     pub fn bury(&mut self, id: JobId, reason: String) -> Result<(), QueueError> {
@@ -167,7 +189,7 @@ impl Store {
             record.reason = Some(reason);
         })];
         changes.extend(next);
-        self.commit(changes, None)
+        self.commit(changes, Kept::Nothing)
     }
 
     /// Puts the job behind `record` in its chat at the end of the line.
@@ -203,11 +225,11 @@ impl Store {
         self.file.read(id)?.ok_or_else(|| QueueError::Damaged(format!("job {id} is gone from its file")))
     }
 
-    fn commit(&mut self, changes: Vec<Change>, mark: Option<NewMark>) -> Result<(), QueueError> {
+    fn commit(&mut self, changes: Vec<Change>, kept: Kept) -> Result<(), QueueError> {
         if changes.is_empty() {
             return Ok(());
         }
-        self.file.write(&changes, mark)?;
+        self.file.write(&changes, kept)?;
         for change in &changes {
             if let Some(before) = &change.before {
                 self.line.remove(before);

@@ -2,10 +2,12 @@
 local root = KEYS[1]
 local ready, first = root .. ':ready', root .. ':first'
 local delayed, dead = root .. ':delayed', root .. ':dead'
+local results = root .. ':results'
 local group, consumer = 'stenogram', 'worker'
 
 local function job_key(id) return root .. ':job:' .. id end
 local function mark_key(id) return root .. ':mark:' .. id end
+local function result_key(document) return root .. ':result:' .. document end
 local function chat_key(id) return root .. ':chat:' .. id:match('^[^:]*:([^:]*):') end
 
 local function state_of(id) return redis.call('HGET', job_key(id), 'state') end
