@@ -52,6 +52,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
             0
         }
         Command::Transcribe(what) => runtime.block_on(commands::transcribe::run(&config, &what, out))?,
+        Command::Queue(what) => runtime.block_on(commands::queue::run(&config, &what, out))?,
         Command::Models(what) => commands::models::run(&config, &what, out)?,
     };
     Ok(if failed == 0 { Exit::Done } else { Exit::Failed })
@@ -67,7 +68,7 @@ fn log_format(config: &Config) -> logging::Format {
 /// The one place where outcomes become exit codes.
 fn exit_of(error: &anyhow::Error) -> Exit {
     let reader_left = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
-    if error.is::<Mistakes>() {
+    if error.is::<Mistakes>() || error.downcast_ref().is_some_and(RunError::needs_configuration) {
         Exit::Usage
     } else if error.downcast_ref().is_some_and(RunError::needs_login) {
         Exit::LoggedOut

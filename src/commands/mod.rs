@@ -3,4 +3,5 @@
 pub mod account;
 pub mod config;
 pub mod models;
+pub mod queue;
 pub mod transcribe;

@@ -10,6 +10,7 @@
 //!            ▲                │ │ │ └──bury───▶ dead
 //!            ├────release─────┘ │ └──reject──▶ mark
 //!            │                  └──retry──▶ delayed ──when due──▶ waiting
+//!            │        (`requeue` makes a delayed or dead job a waiting one, `discard` leaves a mark)
 //!            └── the process died: claimed again by the next one;
 //!                the 4th such delivery goes to the dead letters
 //! ```
@@ -61,6 +62,9 @@ const DIED_TOO_OFTEN: &str = "the process died 3 times while it had this job";
 /// Transcripts kept at most; the oldest go first. At a kilobyte each these are 10 MB.
 const MAX_RESULTS: usize = 10_000;
 
+/// The reason that the mark of a dropped job holds.
+const DROPPED: &str = "dropped by the owner";
+
 /// What [`Queue::add`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Added {
@@ -108,6 +112,39 @@ pub struct Dead {
     pub reason: String,
 }
 
+/// A job that is not finished, as its owner may see it: nothing of its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub job: Job,
+    pub state: State,
+    /// How often it was handed out since it was added or put back.
+    pub deliveries: u32,
+    /// How often it was put back by [`Queue::retry`].
+    pub attempts: u32,
+    /// Why it was put back last, or is dead.
+    pub reason: Option<String>,
+}
+
+/// Where a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    Claimed,
+    Waiting,
+    Delayed { due: SystemTime },
+    Dead,
+}
+
+/// Whether a job could be put back or dropped by hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handled {
+    /// It is so now, or was before.
+    Yes,
+    /// The queue has no such job: it never had, or it is finished.
+    Unknown,
+    /// It is being worked on.
+    Claimed,
+}
+
 /// Why an operation did not happen. Only [`QueueError::Unavailable`] is worth trying again.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
@@ -121,14 +158,33 @@ pub enum QueueError {
     /// The queue has no such claimed job: a mistake in this program.
     #[error("job {0} is not claimed")]
     NotClaimed(JobId),
+    /// Another process has the queue open, and only one can.
+    #[error("{0}")]
+    InUse(String),
     /// The queue cannot be used as configured; the owner has to change something first.
     #[error("{0}")]
     Configuration(String),
 }
 
+/// Looking after the queue by hand. It needs not be its one consumer, and disturbs none; repeating
+/// is harmless.
+#[async_trait]
+pub trait Upkeep: Send + Sync {
+    /// Every job that is not finished: the claimed ones, the waiting, the delayed in the order they
+    /// are due, the dead from the oldest on; those of one chat in their order.
+    async fn entries(&self) -> Result<Vec<Entry>, QueueError>;
+
+    /// Makes a dead job one that was just added, behind the others of its chat, with the outbox it
+    /// has; and a delayed one due. One that waits or runs is left as it is.
+    async fn requeue(&self, id: JobId) -> Result<Handled, QueueError>;
+
+    /// Ends a job, unless it is claimed, as one that will not be answered, and keeps its mark.
+    async fn discard(&self, id: JobId) -> Result<Handled, QueueError>;
+}
+
 /// The operations of the queue; see the module's text for their promises.
 #[async_trait]
-pub trait Queue: Send + Sync {
+pub trait Queue: Upkeep {
     /// C1: adds `job` unless it is known, in one atomic step.
     async fn add(&self, job: &Job) -> Result<Added, QueueError>;
 
@@ -175,6 +231,11 @@ pub trait Queue: Send + Sync {
 enum Mark {
     Answered { replies: Vec<i32> },
     Rejected { reason: String },
+}
+
+/// Tells the owner of a job that a claim moved to the dead letters.
+fn tell_of_poison(job: impl std::fmt::Display) {
+    tracing::error!(%job, reason = DIED_TOO_OFTEN, "Given up, moved to the dead letters");
 }
 
 /// Milliseconds of Unix time.

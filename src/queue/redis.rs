@@ -4,7 +4,7 @@
 //! The oldest unfinished job of each chat has an entry in a stream, the line. Claiming reads the
 //! next entry through a consumer group, so that it is pending in Redis until the job is finished;
 //! only then does the chat's next job get an entry. That is the order within a chat. There is one
-//! consumer: whoever opens the queue takes over what is pending, puts it before the line, and is the
+//! consumer: whoever opens the queue (attaching to it is not enough) takes over what is pending, puts it before the line, and is the
 //! only one who may claim from then on.
 //!
 //! All keys of an account begin with `{stenogram:<account>}`, one hash tag, so that a cluster keeps
@@ -41,8 +41,8 @@ use tokio::sync::Mutex;
 
 use self::connection::Connection;
 use super::{
-    Added, Claim, Claimed, Counts, DIED_TOO_OFTEN, Dead, MAX_DELIVERIES, MAX_RESULTS, Mark, Queue,
-    QueueError, millis, now,
+    Added, Claim, Claimed, Counts, DIED_TOO_OFTEN, DROPPED, Dead, Entry, Handled, MAX_DELIVERIES,
+    MAX_RESULTS, Mark, Queue, QueueError, State, Upkeep, millis, now, tell_of_poison,
 };
 use crate::domain::{Job, JobId, Part};
 
@@ -59,6 +59,7 @@ macro_rules! script {
 }
 
 static OPEN: LazyLock<Script> = script!("redis/open.lua");
+static ATTACH: LazyLock<Script> = script!("redis/attach.lua");
 static ADD: LazyLock<Script> = script!("redis/add.lua");
 static CLAIM: LazyLock<Script> = script!("redis/claim.lua");
 static STORE_OUTBOX: LazyLock<Script> = script!("redis/store_outbox.lua");
@@ -68,6 +69,9 @@ static RELEASE: LazyLock<Script> = script!("redis/release.lua");
 static BURY: LazyLock<Script> = script!("redis/bury.lua");
 static COUNTS: LazyLock<Script> = script!("redis/counts.lua");
 static DEAD: LazyLock<Script> = script!("redis/dead.lua");
+static ENTRIES: LazyLock<Script> = script!("redis/entries.lua");
+static REQUEUE: LazyLock<Script> = script!("redis/requeue.lua");
+static DISCARD: LazyLock<Script> = script!("redis/discard.lua");
 
 /// Which Redis, and how the queue in it behaves. Not `Debug`: the URL holds the password.
 #[derive(Clone)]
@@ -104,20 +108,31 @@ impl RedisQueue {
     /// [`QueueError::Unavailable`] where trying again later makes sense: nobody listens, the server
     /// is loading, read-only, or out of memory. [`QueueError::Configuration`] where it does not.
     pub async fn connect(options: RedisOptions) -> Result<Self, QueueError> {
+        let queue = Self::reach(options).await?;
+        let keeps_results = if queue.result_ttl.is_zero() { "0" } else { "1" };
+        queue.run::<()>(&OPEN, &[&queue.owner, FORMAT, keeps_results]).await?;
+        Ok(queue)
+    }
+
+    /// Connects to look after the account's queue while another process may be working on it.
+    pub async fn attach(options: RedisOptions) -> Result<impl Upkeep, QueueError> {
+        let queue = Self::reach(options).await?;
+        queue.run::<()>(&ATTACH, &[FORMAT]).await?;
+        Ok(queue)
+    }
+
+    async fn reach(options: RedisOptions) -> Result<Self, QueueError> {
         let connection = Connection::new(&options.url, options.timeout)?;
         connection.ping().await?;
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let queue = Self {
+        Ok(Self {
             connection,
             root: format!("{{stenogram:{}}}", options.account),
             dedupe_ttl: options.dedupe_ttl,
             result_ttl: options.result_ttl,
             owner: format!("{}-{}", std::process::id(), started.as_nanos()),
             turn: Mutex::new(1),
-        };
-        let keeps_results = if queue.result_ttl.is_zero() { "0" } else { "1" };
-        queue.run::<()>(&OPEN, &[&queue.owner, FORMAT, keeps_results]).await?;
-        Ok(queue)
+        })
     }
 
     /// How the server's settings endanger what the queue has promised to keep, one sentence each for
@@ -142,10 +157,15 @@ impl RedisQueue {
     }
 
     async fn finish(&self, id: JobId, mark: &Mark) -> Result<(), QueueError> {
-        let mark = serde_json::to_string(mark).map_err(damaged)?;
+        let (mark, life) = self.kept(mark)?;
+        self.change(&FINISH, id, &[&mark, &life]).await
+    }
+
+    /// The mark as it is written, and its life.
+    fn kept(&self, mark: &Mark) -> Result<(String, String), QueueError> {
         // Redis takes no time of zero.
         let life = self.dedupe_ttl.as_millis().clamp(1, LAST_DUE.into());
-        self.change(&FINISH, id, &[&mark, &life.to_string()]).await
+        Ok((serde_json::to_string(mark).map_err(damaged)?, life.to_string()))
     }
 }
 
@@ -153,7 +173,7 @@ fn damaged(error: impl std::fmt::Display) -> QueueError {
     QueueError::Damaged(format!("an entry in Redis cannot be read: {error}"))
 }
 
-/// What `claim.lua` returns.
+/// What `claim.lua` returns after the jobs that it buried.
 fn parse_claim(reply: &[Option<String>]) -> Result<Claimed, QueueError> {
     match reply {
         [due] => {
@@ -171,6 +191,45 @@ fn parse_claim(reply: &[Option<String>]) -> Result<Claimed, QueueError> {
     }
 }
 
+/// One entry of what `entries.lua` returns.
+type EntryReply = (String, String, u32, u32, Option<String>, Option<u64>);
+
+fn parse_entry((job, state, deliveries, attempts, reason, due): EntryReply) -> Result<Entry, QueueError> {
+    let due = due.and_then(|due| UNIX_EPOCH.checked_add(Duration::from_millis(due)));
+    let state = match (state.as_str(), due) {
+        ("claimed", _) => State::Claimed,
+        ("waiting", _) => State::Waiting,
+        ("delayed", Some(due)) => State::Delayed { due },
+        ("dead", _) => State::Dead,
+        _ => return Err(damaged(format!("a job is {state:?}"))),
+    };
+    Ok(Entry { job: serde_json::from_str(&job).map_err(damaged)?, state, deliveries, attempts, reason })
+}
+
+#[async_trait]
+impl Upkeep for RedisQueue {
+    async fn entries(&self) -> Result<Vec<Entry>, QueueError> {
+        let replies: Vec<EntryReply> = self.run(&ENTRIES, &[]).await?;
+        let mut entries: Vec<Entry> = replies.into_iter().map(parse_entry).collect::<Result<_, _>>()?;
+        entries.sort_by_key(|entry| entry.state);
+        Ok(entries)
+    }
+
+    async fn requeue(&self, id: JobId) -> Result<Handled, QueueError> {
+        let known: bool = self.run(&REQUEUE, &[&id.to_string()]).await?;
+        Ok(if known { Handled::Yes } else { Handled::Unknown })
+    }
+
+    async fn discard(&self, id: JobId) -> Result<Handled, QueueError> {
+        let (mark, life) = self.kept(&Mark::Rejected { reason: DROPPED.to_owned() })?;
+        Ok(match self.run::<i64>(&DISCARD, &[&id.to_string(), &mark, &life]).await? {
+            0 => Handled::Unknown,
+            1 => Handled::Yes,
+            _ => Handled::Claimed,
+        })
+    }
+}
+
 #[async_trait]
 impl Queue for RedisQueue {
     async fn add(&self, job: &Job) -> Result<Added, QueueError> {
@@ -184,8 +243,10 @@ impl Queue for RedisQueue {
         let (number, most) = (turn.to_string(), MAX_DELIVERIES.to_string());
         let args = [self.owner.as_str(), &number, &now().to_string(), &most, DIED_TOO_OFTEN];
         let reply: Vec<Option<String>> = self.run(&CLAIM, &args).await?;
-        let claimed = parse_claim(&reply)?;
+        let Some((buried, reply)) = reply.split_first() else { return Err(damaged("an answer is empty")) };
+        let claimed = parse_claim(reply)?;
         *turn += 1;
+        buried.iter().flat_map(|ids| ids.split_whitespace()).for_each(tell_of_poison);
         Ok(claimed)
     }
 

@@ -49,7 +49,7 @@ impl Backend for OnFile {
         let options = EmbeddedOptions { dedupe_ttl: marks, result_ttl: results };
         // A claim whose future was dropped may be at work still and hold the file for a moment.
         let opened = until(async || match Embedded::open(self.path(), options.clone()).await {
-            Err(QueueError::Configuration(why)) if why.contains("in use") => None,
+            Err(QueueError::InUse(_)) => None,
             opened => Some(opened),
         });
         Box::new(opened.await.expect("open the file"))

@@ -8,8 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use redb::{ReadableDatabase, ReadableTableMetadata, TableDefinition, TableHandle};
-use stenogram::queue::embedded::Embedded;
-use stenogram::queue::{Added, Counts, Queue, QueueError};
+use stenogram::queue::embedded::{self, Embedded};
+use stenogram::queue::{Added, Counts, Queue, QueueError, State};
 
 use crate::backend::{Backend, LONG, OnFile, claim, claim_id, embedded_options, id, is_empty, job, parts};
 
@@ -43,7 +43,7 @@ async fn a_second_process_is_refused() {
     let queue = place.open().await;
     queue.add(&job(1, 1)).await.unwrap();
     match error(&place.path()).await {
-        QueueError::Configuration(why) => assert!(why.contains("stop the other"), "{why}"),
+        QueueError::InUse(why) => assert!(why.contains("stop the other"), "{why}"),
         other => panic!("{other:?}"),
     }
     // From another process too.
@@ -57,7 +57,7 @@ async fn a_second_process_is_refused() {
 #[tokio::test]
 async fn refused_child() {
     let Some(path) = std::env::var_os(CHILD) else { return };
-    assert!(matches!(error(Path::new(&path)).await, QueueError::Configuration(_)));
+    assert!(matches!(error(Path::new(&path)).await, QueueError::InUse(_)));
 }
 
 #[tokio::test]
@@ -129,6 +129,35 @@ async fn the_image_of_a_power_cut_is_whole() {
         let counts = image.open().await.counts().await.unwrap();
         assert_eq!(counts, Counts { waiting: chat as u64, ..Counts::default() });
     }
+}
+
+/// Listing reads a copy: it needs no lock, and sees whole jobs while somebody writes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_file_can_be_listed_while_it_is_open() {
+    let place = OnFile::new();
+    assert_eq!(embedded::entries(place.path()).await.unwrap(), []);
+    assert!(!place.path().exists());
+    let queue = place.open().await;
+    let writer = tokio::spawn(async move {
+        for message in 1..=300 {
+            queue.add(&job(1, message)).await.unwrap();
+        }
+        queue
+    });
+    let mut seen = 0;
+    while !writer.is_finished() {
+        let entries = embedded::entries(place.path()).await.unwrap();
+        assert!(entries.len() >= seen, "{} after {seen}", entries.len());
+        assert!(entries.iter().enumerate().all(|(n, entry)| entry.job == job(1, n as i32 + 1)));
+        seen = entries.len();
+    }
+    let queue = writer.await.unwrap();
+    claim(&*queue).await;
+    let entries = embedded::entries(place.path()).await.unwrap();
+    assert_eq!(entries, queue.entries().await.unwrap());
+    assert_eq!((entries.len(), entries[0].state), (300, State::Claimed));
+    let left: Vec<_> = fs::read_dir(place.path().parent().unwrap()).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
 }
 
 /// What a process that is killed while it makes the file leaves behind.

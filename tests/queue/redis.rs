@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use stenogram::domain::JobId;
 use stenogram::queue::redis::{RedisOptions, RedisQueue};
-use stenogram::queue::{Added, Claimed, Counts, Queue, QueueError};
+use stenogram::queue::{Added, Claimed, Counts, Handled, Queue, QueueError, Upkeep};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -332,6 +332,29 @@ async fn only_the_last_to_open_claims() {
         other => panic!("{other:?}"),
     }
     assert_eq!(claim(&second).await.delivery, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_attaches_takes_nothing_over() {
+    let server = RedisServer::start(&[]);
+    let attach = async || RedisQueue::attach(options(server.url())).await;
+    assert_eq!(attach().await.unwrap().entries().await.unwrap(), []);
+    assert_eq!(server.command::<Vec<String>>(&["KEYS", "*"]), [""; 0]);
+    let queue = open(&server).await;
+    for chat in 1..=3 {
+        queue.add(&job(chat, 1)).await.unwrap();
+    }
+    assert_eq!(claim_id(&queue).await, id(1, 1));
+    let upkeep = attach().await.unwrap();
+    assert_eq!(upkeep.entries().await.unwrap(), queue.entries().await.unwrap());
+    assert_eq!(upkeep.discard(id(1, 1)).await.unwrap(), Handled::Claimed);
+    assert_eq!(upkeep.discard(id(2, 1)).await.unwrap(), Handled::Yes);
+    queue.bury(id(1, 1), "").await.unwrap();
+    assert_eq!(upkeep.requeue(id(1, 1)).await.unwrap(), Handled::Yes);
+    assert_eq!(claim_id(&queue).await, id(3, 1));
+    assert_eq!(claim(&queue).await.delivery, 1);
+    server.command::<()>(&["HSET", "{stenogram:1000}", "format", "2"]);
+    assert!(matches!(attach().await.err(), Some(QueueError::Configuration(why)) if why.contains("version")));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

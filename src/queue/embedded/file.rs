@@ -14,10 +14,11 @@
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
+use redb::backends::FileBackend;
 use redb::{
     Builder, Database, Key as RedbKey, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table,
     TableDefinition, TableError, Value,
@@ -71,7 +72,23 @@ impl File {
 
     /// Opens a file that is there.
     pub fn open(path: &Path) -> Result<Self, QueueError> {
-        let (database, format) = open(path).map_err(|error| at_open(path, error))?;
+        open(path).map_err(|error| at_open(path, error)).and_then(|opened| Self::checked(path, opened))
+    }
+
+    /// Opens a copy of the file, which goes away with it; none where there is no file. The process
+    /// that has the file open may write meanwhile: a copy that is not whole is
+    /// [`QueueError::Damaged`].
+    pub fn open_copy(path: &Path) -> Result<Option<Self>, QueueError> {
+        match fs::File::open(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            original => {
+                let opened = original.map_err(redb::Error::Io).and_then(|file| open_copy(path, file));
+                opened.map_err(|error| at_open(path, error)).and_then(|it| Self::checked(path, it)).map(Some)
+            }
+        }
+    }
+
+    fn checked(path: &Path, (database, format): (Database, u64)) -> Result<Self, QueueError> {
         if format != FORMAT {
             return Err(QueueError::Configuration(format!(
                 "{} was written by another version of stenogram (format {format}, this one knows \
@@ -273,11 +290,28 @@ fn make(path: &Path) -> Result<(), redb::Error> {
 
 /// The database and its format.
 fn open(path: &Path) -> Result<(Database, u64), redb::Error> {
-    let database = Builder::new()
-        .set_cache_size(CACHE)
-        // The file is small; better a clear error now than rubbish later.
-        .set_check_integrity_on_open(true)
-        .open(path)?;
+    with_format(builder().open(path)?)
+}
+
+fn open_copy(path: &Path, mut original: fs::File) -> Result<(Database, u64), redb::Error> {
+    let mut name = OsString::from(path);
+    name.push(format!(".copy-{}", std::process::id()));
+    let mut copy =
+        OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&name)?;
+    // Without its name already: nothing is left of it, however this process ends.
+    fs::remove_file(&name)?;
+    io::copy(&mut original, &mut copy)?;
+    with_format(builder().create_with_backend(FileBackend::new(copy)?)?)
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    // The file is small; better a clear error now than rubbish later.
+    builder.set_cache_size(CACHE).set_check_integrity_on_open(true);
+    builder
+}
+
+fn with_format(database: Database) -> Result<(Database, u64), redb::Error> {
     let format = database.begin_read()?.open_table(META)?.get("format")?.map(|format| format.value());
     Ok((database, format.unwrap_or_default()))
 }
@@ -286,7 +320,7 @@ fn open(path: &Path) -> Result<(Database, u64), redb::Error> {
 fn at_open(path: &Path, error: redb::Error) -> QueueError {
     let path = path.display();
     match error {
-        redb::Error::DatabaseAlreadyOpen => QueueError::Configuration(format!(
+        redb::Error::DatabaseAlreadyOpen => QueueError::InUse(format!(
             "the queue {path} is in use by another process: stop the other stenogram first"
         )),
         redb::Error::UpgradeRequired(_) => QueueError::Configuration(format!(

@@ -8,7 +8,10 @@ use super::file::{File, Kept};
 use super::line::Line;
 use super::record::{Change, Record, State};
 use crate::domain::{Job, JobId, Part};
-use crate::queue::{Added, Claimed, Counts, DIED_TOO_OFTEN, Dead, MAX_DELIVERIES, Mark, QueueError};
+use crate::queue::{
+    Added, Claimed, Counts, DIED_TOO_OFTEN, Dead, Entry, Handled, MAX_DELIVERIES, Mark, QueueError,
+    tell_of_poison,
+};
 
 /// The open file and its index. Whoever gets another error from it than
 /// [`QueueError::NotClaimed`] drops it and opens it anew.
@@ -79,6 +82,7 @@ impl Store {
             let before = self.known(id)?;
             if before.deliveries >= MAX_DELIVERIES {
                 self.bury_record(before, DIED_TOO_OFTEN.to_owned())?;
+                tell_of_poison(id);
                 continue;
             }
             let mut claimed = before.clone();
@@ -200,6 +204,49 @@ impl Store {
         Ok(Some(Change::update(before, |record| record.place = Some(place))))
     }
 
+    pub fn entries(&self) -> Result<Vec<Entry>, QueueError> {
+        entries(&self.file)
+    }
+
+    pub fn requeue(&mut self, id: JobId) -> Result<Handled, QueueError> {
+        let Some(before) = self.file.read(id)? else { return Ok(Handled::Unknown) };
+        let change = match before.state {
+            State::Waiting | State::Returned | State::Claimed => return Ok(Handled::Yes),
+            State::Delayed { .. } => {
+                let place = self.line.number();
+                Change::update(before, |record| record.place = Some(place))
+            }
+            State::Dead => {
+                let first_of_chat = !self.line.is_busy(id.chat);
+                let (seq, place) = (self.line.number(), first_of_chat.then(|| self.line.number()));
+                Change::update(before, |record| {
+                    (record.seq, record.place) = (seq, place);
+                    (record.deliveries, record.attempts, record.reason) = (0, 0, None);
+                })
+            }
+        };
+        let Change { before, after } = change;
+        let after = after.map(|record| Record { state: State::Waiting, ..record });
+        self.commit(vec![Change { before, after }], Kept::Nothing)?;
+        Ok(Handled::Yes)
+    }
+
+    /// Ends a job that is not claimed and remembers it until `until`, in milliseconds of Unix time.
+    pub fn discard(&mut self, id: JobId, mark: &Mark, now: u64, until: u64) -> Result<Handled, QueueError> {
+        let record = match self.file.read(id)? {
+            None if self.file.mark_ends(id)?.is_some() => return Ok(Handled::Yes),
+            None => return Ok(Handled::Unknown),
+            Some(record) if record.state == State::Claimed => return Ok(Handled::Claimed),
+            Some(record) => record,
+        };
+        let stood_in_line = record.state != State::Dead && record.place.is_some();
+        let next = if stood_in_line { self.next_of_chat(&record)? } else { None };
+        let mut changes = vec![Change { before: Some(record), after: None }];
+        changes.extend(next);
+        self.commit(changes, Kept::Mark { id, mark, now, until })?;
+        Ok(Handled::Yes)
+    }
+
     pub fn counts(&self) -> Counts {
         self.line.counts()
     }
@@ -242,4 +289,21 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// The jobs of the file at `path`, which another process may have open; none where there is no file.
+pub fn entries_of_copy(path: &Path) -> Result<Vec<Entry>, QueueError> {
+    File::open_copy(path)?.map_or(Ok(Vec::new()), |file| entries(&file))
+}
+
+fn entries(file: &File) -> Result<Vec<Entry>, QueueError> {
+    let mut records = Vec::new();
+    file.read_all(|record| records.push(record.clone()))?;
+    // The recovered go before the line; whoever has no place stands behind another of its chat.
+    records.sort_by_key(|record| {
+        (record.state != State::Returned, record.place.is_none(), record.place, record.seq)
+    });
+    let mut entries: Vec<Entry> = records.into_iter().map(Entry::from).collect();
+    entries.sort_by_key(|entry| entry.state);
+    Ok(entries)
 }

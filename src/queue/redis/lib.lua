@@ -35,13 +35,22 @@ local function leave_line(id)
   redis.call('XDEL', ready, entry)
 end
 
--- The job is finished or dead; the next one of its chat stands in line.
+-- The last of its chat; in line, where it is the only one.
+local function join_chat(id)
+  redis.call('HINCRBY', root, 'unfinished', 1)
+  if redis.call('RPUSH', chat_key(id), id) == 1 then line_up(id) end
+end
+
+-- The job is finished or dead; if it stood in line, the next one of its chat does now.
 local function leave_chat(id)
-  leave_line(id)
   local chat = chat_key(id)
+  local was_first = redis.call('LINDEX', chat, 0) == id
   redis.call('LREM', chat, 1, id)
-  local next = redis.call('LINDEX', chat, 0)
-  if next then line_up(next) end
+  if was_first then
+    leave_line(id)
+    local next = redis.call('LINDEX', chat, 0)
+    if next then line_up(next) end
+  end
   redis.call('HINCRBY', root, 'unfinished', -1)
 end
 
