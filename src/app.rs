@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::audio::{self, AudioError, Limits};
-use crate::config::{Config, Credentials, Model, Needs, RawConfig, Redis};
+use crate::config::{Config, Credentials, Language, Model, Needs, RawConfig, Redis};
 use crate::domain::policy::Policy;
 use crate::domain::{Fault, Job, Part, Transcript};
 use crate::intake::Intake;
@@ -100,7 +100,7 @@ pub async fn run(config: &Config, credentials: &Credentials, log: LogFilter) -> 
     let session = SessionFile::lock(&config.data_dir)?;
     let account = Arc::new(Account::open(session, credentials.api_id, account_options(config))?);
     let model = model_path(config, &config.model)?;
-    let engine_options = engine_options(config, model)?;
+    let engine_options = engine_options(config, model, config.language)?;
     engine_options.check()?;
     let Some(queue) = open_queue(config, account.id(), &shutdown).await? else { return Ok(()) };
     let engine = tokio::select! {
@@ -258,15 +258,19 @@ pub fn model_path(config: &Config, model: &Model) -> Result<PathBuf, UnknownMode
     }
 }
 
-/// How `model` is run. A file of the catalogue's must have the catalogue's size.
-pub fn engine_options(config: &Config, model: PathBuf) -> Result<EngineOptions, RunError> {
+/// How `model` is run for `language`. A file of the catalogue's must have the catalogue's size.
+pub fn engine_options(
+    config: &Config,
+    model: PathBuf,
+    language: Language,
+) -> Result<EngineOptions, RunError> {
     let expected = ModelSpec::of_file(&model).map(|spec| spec.bytes);
     if let (Some(expected), Ok(metadata)) = (expected, model.metadata())
         && metadata.len() != expected
     {
         return Err(RunError::ModelSize { path: model, found: metadata.len(), expected });
     }
-    let languages = config.languages.iter().map(|code| code.as_str().to_owned()).collect();
+    let languages = config.spoken(language).iter().map(|code| code.as_str().to_owned()).collect();
     Ok(EngineOptions { model, threads: config.threads, languages })
 }
 

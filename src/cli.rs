@@ -73,11 +73,15 @@ pub enum Command {
     /// Answer voice messages until stopped; this is the default
     #[default]
     Run,
-    /// Log in to Telegram: asks for phone, code and password
+    /// Log in to Telegram: asks at the terminal for phone, code and password
     Login,
     /// Log out of Telegram and delete the session
     Logout,
     /// Print the transcript of recordings, without Telegram
+    ///
+    /// Each of several transcripts stands below a line `==> FILE <==`, except in JSON. A recording that
+    /// cannot be transcribed is named on the standard error, and the others are gone on with; the exit
+    /// code is then 1.
     Transcribe(Transcribe),
     /// List, fetch and check the models
     #[command(subcommand)]
@@ -104,7 +108,7 @@ pub struct Transcribe {
     /// Recordings: voice messages, round videos, other audio files; `-` is the standard input
     #[arg(value_name = "FILE", required = true)]
     pub inputs: Vec<Input>,
-    /// The language spoken, such as en or ru, or auto [default: LANGUAGE and LANGUAGES]
+    /// The language spoken, such as en or ru, or auto to choose from LANGUAGES [default: LANGUAGE]
     #[arg(long, value_name = "LANGUAGE")]
     pub language: Option<Language>,
     /// How the transcript is written
@@ -137,7 +141,7 @@ pub enum Format {
     Srt,
     /// WebVTT subtitles
     Vtt,
-    /// Language, segments and their times as JSON
+    /// A line of JSON for each file: length, text, language, segments and their times
     Json,
 }
 
@@ -148,14 +152,16 @@ pub enum Models {
     List,
     /// Fetch models; one broken off goes on where it stopped
     Pull {
-        /// Names from the list [default: MODEL]
+        /// Names of the list [default: MODEL]
         #[arg(value_name = "NAME")]
         names: Vec<String>,
     },
     /// Check models against their SHA-256
+    ///
+    /// The exit code is 0 only if there was something to check and all of it is as it should be.
     Verify {
-        /// Names from the list [default: all that are here]
-        #[arg(value_name = "NAME")]
+        /// Names of the list, or files that are called as there [default: all that are here]
+        #[arg(value_name = "NAME|PATH")]
         names: Vec<String>,
     },
 }

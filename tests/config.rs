@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use stenogram::config::{
-    Config, LogFormat, Mistake, Mistakes, Model, Needs, Origin, RawConfig, VARIABLES, WHISPER_LANGUAGES,
+    Config, Language, LogFormat, Mistake, Mistakes, Model, Needs, Origin, RawConfig, VARIABLES,
+    WHISPER_LANGUAGES,
 };
 
 const HASH: &str = "0123456789abcdef0123456789abcdef";
@@ -217,14 +218,19 @@ fn a_wrong_value_is_no_contradiction_besides() {
 
 #[test]
 fn a_language_is_fixed_or_chosen_from_candidates() {
+    // What is in force, and what `--language auto` means in its place.
     let languages = |environment: &[(&str, &str)]| {
-        ok(environment).languages.iter().map(|code| code.as_str()).collect::<Vec<_>>().join(",")
+        let config = ok(environment);
+        [config.language, Language::Auto].map(|language| {
+            let codes: Vec<_> = config.spoken(language).iter().map(|code| code.as_str()).collect();
+            codes.join(",")
+        })
     };
-    assert_eq!(languages(&[("LANGUAGE", "de")]), "de");
-    assert_eq!(languages(&[("LANGUAGE", "ru"), ("LANGUAGES", "ru,en")]), "ru");
-    assert_eq!(languages(&[("LANGUAGE", "auto"), ("LANGUAGES", "uk")]), "uk");
-    assert_eq!(languages(&[("LANGUAGES", "")]), "");
-    assert_eq!(languages(&[("LANGUAGE", "de"), ("LANGUAGES", "")]), "de");
+    assert_eq!(languages(&[("LANGUAGE", "de")]), ["de", "ru,en"]);
+    assert_eq!(languages(&[("LANGUAGE", "ru"), ("LANGUAGES", "ru,uk")]), ["ru", "ru,uk"]);
+    assert_eq!(languages(&[("LANGUAGE", "auto"), ("LANGUAGES", "uk")]), ["uk", "uk"]);
+    assert_eq!(languages(&[("LANGUAGES", "")]), ["", ""]);
+    assert_eq!(languages(&[("LANGUAGE", "de"), ("LANGUAGES", "")]), ["de", ""]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
+use super::{CommandError, complain};
 use crate::app::{self, RunError};
 use crate::cli::{Jobs, Queue, QueueChange};
 use crate::config::Config;
@@ -17,7 +18,7 @@ use crate::queue::{Entry, Handled, QueueError, State, Upkeep};
 use crate::telegram::SessionFile;
 
 /// Runs the command; how many of the jobs named could not be changed.
-pub async fn run(config: &Config, what: &Queue, out: &mut impl Write) -> anyhow::Result<usize> {
+pub async fn run(config: &Config, what: &Queue, out: &mut impl Write) -> Result<usize, CommandError> {
     let (redis, entries) = match &config.redis {
         Some(redis) => {
             let account = SessionFile::user_in(&config.data_dir).map_err(RunError::from)?;
@@ -39,7 +40,7 @@ pub async fn run(config: &Config, what: &Queue, out: &mut impl Write) -> anyhow:
     let (QueueChange::Retry(jobs) | QueueChange::Drop(jobs)) = change;
     let (chosen, unknown) = choose(jobs, &entries);
     for id in &unknown {
-        eprintln!("stenogram: {id}: there is no such job; it may be finished by now");
+        complain(format_args!("{id}: there is no such job; it may be finished by now"));
     }
     if chosen.is_empty() {
         if unknown.is_empty() {
@@ -77,7 +78,7 @@ async fn apply(
     change: &QueueChange,
     ids: &[JobId],
     out: &mut impl Write,
-) -> anyhow::Result<usize> {
+) -> Result<usize, CommandError> {
     let mut refused = 0;
     for &id in ids {
         let (handled, word) = match change {
@@ -88,11 +89,11 @@ async fn apply(
             Handled::Yes => writeln!(out, "{id}: {word}")?,
             Handled::Unknown => {
                 refused += 1;
-                eprintln!("stenogram: {id}: it was finished meanwhile");
+                complain(format_args!("{id}: it was finished meanwhile"));
             }
             Handled::Claimed => {
                 refused += 1;
-                eprintln!("stenogram: {id}: it is being worked on");
+                complain(format_args!("{id}: it is being worked on"));
             }
         }
     }

@@ -220,6 +220,13 @@ impl Contents {
         }
     }
 
+    pub fn forget_login(&mut self, keys_too: bool) {
+        self.user = None;
+        if keys_too {
+            self.dcs.iter_mut().for_each(|dc| dc.auth_key = None);
+        }
+    }
+
     /// Checks what serde does not: keys and the home datacentre.
     fn data(&self) -> Result<(), String> {
         for dc in &self.dcs {
