@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::audio::{self, AudioError, Limits};
-use crate::config::{Config, Credentials, Language, Model, Needs, RawConfig};
+use crate::config::{Config, Credentials, Language, Model, Needs, RawConfig, Redis};
 use crate::domain::policy::{Incoming, Policy};
 use crate::domain::{Fault, Job, Part, Peer, Transcript};
 use crate::intake::Intake;
@@ -51,6 +51,10 @@ pub enum RunError {
     LoggedOut(#[from] LoggedOut),
     #[error(transparent)]
     Queue(#[from] QueueError),
+    #[error(
+        "the daemon has the embedded queue open: stop it, run this again, and start it; nothing was changed"
+    )]
+    QueueInUse,
     #[error(transparent)]
     Model(#[from] UnknownModel),
     #[error(
@@ -67,6 +71,11 @@ pub enum RunError {
 }
 
 impl RunError {
+    /// The owner has to change something; starting again does not help.
+    pub fn needs_configuration(&self) -> bool {
+        matches!(self, Self::Queue(QueueError::Configuration(_)) | Self::Model(_))
+    }
+
     /// Only a login helps; starting again does not.
     pub fn needs_login(&self) -> bool {
         matches!(
@@ -188,16 +197,13 @@ async fn open_queue(
     account: i64,
     shutdown: &CancellationToken,
 ) -> Result<Option<Arc<dyn Queue>>, QueueError> {
-    let dedupe_ttl = config.dedupe_ttl;
     let Some(redis) = &config.redis else {
-        let path = config.data_dir.join("queue.redb");
+        let (path, options) = embedded_queue(config);
         info!(file = %path.display(), "Queue: embedded");
-        let queue = Embedded::open(path, EmbeddedOptions { dedupe_ttl }).await?;
-        return Ok(Some(Arc::new(queue)));
+        return Ok(Some(Arc::new(Embedded::open(path, options).await?)));
     };
     info!(at = redis.place, "Queue: Redis");
-    let options =
-        RedisOptions { url: redis.url.expose().to_owned(), account, dedupe_ttl, timeout: REDIS_TIMEOUT };
+    let options = redis_queue(config, redis, account);
     match insist("connect to Redis", shutdown, || RedisQueue::connect(options.clone())).await {
         None => Ok(None),
         Some(queue) => {
@@ -207,6 +213,23 @@ async fn open_queue(
             }
             Ok(Some(Arc::new(queue)))
         }
+    }
+}
+
+/// The embedded queue's file, and how it behaves.
+pub fn embedded_queue(config: &Config) -> (PathBuf, EmbeddedOptions) {
+    let options = EmbeddedOptions { dedupe_ttl: config.dedupe_ttl, result_ttl: config.result_ttl };
+    (config.data_dir.join("queue.redb"), options)
+}
+
+/// The queue of `account` in Redis.
+pub fn redis_queue(config: &Config, redis: &Redis, account: i64) -> RedisOptions {
+    RedisOptions {
+        url: redis.url.expose().to_owned(),
+        account,
+        dedupe_ttl: config.dedupe_ttl,
+        result_ttl: config.result_ttl,
+        timeout: REDIS_TIMEOUT,
     }
 }
 

@@ -54,6 +54,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
             0
         }
         Command::Transcribe(what) => runtime.block_on(commands::transcribe::run(&config, &what, out))?,
+        Command::Queue(what) => runtime.block_on(commands::queue::run(&config, &what, out))?,
         Command::Models(what) => commands::models::run(&config, &what, out)?,
     };
     Ok(if failed == 0 { Exit::Done } else { Exit::Failed })
@@ -71,15 +72,16 @@ fn exit_of(error: &anyhow::Error) -> Exit {
     let nobody_to_log_out = |error: &LoginError| {
         matches!(error, LoginError::Session(SessionError::Missing(_) | SessionError::NotLoggedIn(_)))
     };
-    let no_such_model = |error: &RunError| matches!(error, RunError::Model(_));
+    let run = error.downcast_ref().or_else(|| match error.downcast_ref() {
+        Some(CommandError::Run(error)) => Some(error),
+        _ => None,
+    });
     if error.is::<Mistakes>()
-        || error.downcast_ref().is_some_and(no_such_model)
+        || run.is_some_and(RunError::needs_configuration)
         || error.downcast_ref().is_some_and(CommandError::is_usage)
     {
         Exit::Usage
-    } else if error.downcast_ref().is_some_and(RunError::needs_login)
-        || error.downcast_ref().is_some_and(nobody_to_log_out)
-    {
+    } else if run.is_some_and(RunError::needs_login) || error.downcast_ref().is_some_and(nobody_to_log_out) {
         Exit::LoggedOut
     } else if error.downcast_ref().is_some_and(CommandError::reader_left) {
         Exit::Done

@@ -108,6 +108,7 @@ fn nothing_said_gives_the_defaults() {
     assert_eq!(config.reconnect_delay, Duration::from_secs(5));
     assert_eq!(config.max_reconnect_delay, Duration::from_secs(300));
     assert_eq!(config.dedupe_ttl, Duration::from_secs(30 * 86_400));
+    assert_eq!(config.result_ttl, Duration::from_secs(7 * 86_400));
     assert_eq!(config.catch_up_max_age, Duration::from_secs(86_400));
     assert_eq!(config.max_file_size, 200 << 20);
     assert_eq!(config.max_duration, Duration::from_secs(4 * 3600));
@@ -162,6 +163,7 @@ fn every_variable_with_a_rule_refuses_what_breaks_it_and_says_what_is_allowed() 
         ("RECONNECT_DELAY", "five"),
         ("MAX_RECONNECT_DELAY", "0"),
         ("DEDUPE_TTL", "4000d"),
+        ("RESULT_TTL", "366d"),
         ("CATCH_UP_MAX_AGE", "1 day"),
         ("MAX_FILE_SIZE", "200MB"),
         ("MAX_FILE_SIZE", "5G"),

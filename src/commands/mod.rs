@@ -4,6 +4,7 @@ pub mod account;
 pub mod config;
 pub mod models;
 mod progress;
+pub mod queue;
 pub mod transcribe;
 
 use std::fmt;
@@ -20,9 +21,9 @@ pub enum CommandError {
     /// The standard output takes nothing.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
-    /// The engine cannot be started as it is configured.
+    /// What is the daemon's too, the engine or the queue, cannot be used as it is configured.
     #[error(transparent)]
-    Engine(#[from] RunError),
+    Run(#[from] RunError),
     #[error(transparent)]
     Model(#[from] UnknownModel),
     #[error(
@@ -34,7 +35,7 @@ pub enum CommandError {
 impl CommandError {
     /// What was asked for, or configured, cannot be: trying again does not help.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Engine(RunError::Model(_)) | Self::Model(_) | Self::NoDownload(_))
+        matches!(self, Self::Model(_) | Self::NoDownload(_))
     }
 
     /// Whoever read the output has seen enough and closed it, as in `stenogram config | head -1`.

@@ -63,6 +63,8 @@ pub struct Config {
     pub max_reconnect_delay: Duration,
     /// Not less than `catch_up_max_age`.
     pub dedupe_ttl: Duration,
+    /// Zero: no transcript is kept.
+    pub result_ttl: Duration,
     pub catch_up_max_age: Duration,
     /// Bytes.
     pub max_file_size: u64,
@@ -146,6 +148,7 @@ impl Check<'_> {
         let max_reconnect_delay = self.time("MAX_RECONNECT_DELAY", 1..=DAY);
         self.not_less("MAX_RECONNECT_DELAY", &max_reconnect_delay, "RECONNECT_DELAY", &reconnect_delay);
         let dedupe_ttl = self.time("DEDUPE_TTL", 1..=3650 * DAY);
+        let result_ttl = self.time("RESULT_TTL", 0..=365 * DAY);
         let catch_up_max_age = self.time("CATCH_UP_MAX_AGE", 1..=365 * DAY);
         // A message still young enough to be answered must not have been forgotten: it would be twice.
         self.not_less("DEDUPE_TTL", &dedupe_ttl, "CATCH_UP_MAX_AGE", &catch_up_max_age);
@@ -169,6 +172,7 @@ impl Check<'_> {
             reconnect_delay: reconnect_delay?,
             max_reconnect_delay: max_reconnect_delay?,
             dedupe_ttl: dedupe_ttl?,
+            result_ttl: result_ttl?,
             catch_up_max_age: catch_up_max_age?,
             max_file_size: max_file_size?,
             max_duration: max_duration?,
