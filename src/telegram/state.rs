@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use grammers_client::session::types::{
+use grammers_session::types::{
     ChannelKind, ChannelState, PeerAuth, PeerId, PeerInfo, PeerKind, UpdatesState,
 };
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
