@@ -1,7 +1,7 @@
 //! One job, stage after stage: fetch, decode, recognise, compose, (C3) store, deliver.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
@@ -42,7 +42,10 @@ pub async fn answer(
         Some(parts) if parts.is_empty() => (Vec::new(), Vec::new()),
         Some(parts) => (parts.clone(), stages.sent(job, parts).await?),
         None => {
-            let parts = transcribe(job, stages).await?;
+            let parts = match known(job, queue, shutdown).await? {
+                Some(parts) => parts,
+                None => transcribe(job, stages).await?,
+            };
             match insist("store an answer", shutdown, || queue.store_outbox(job.id, &parts)).await {
                 Some(Ok(())) => (parts, Vec::new()),
                 Some(Err(error)) => return Err(Fault::Fatal(error.to_string())),
@@ -66,6 +69,24 @@ pub async fn answer(
     Ok(replies)
 }
 
+/// What was answered to another copy of the same recording.
+async fn known(
+    job: &Job,
+    queue: &Arc<dyn Queue>,
+    shutdown: &CancellationToken,
+) -> Result<Option<Vec<Part>>, Fault> {
+    match insist("look for a transcript", shutdown, || queue.result(job.document)).await {
+        Some(Ok(parts)) => {
+            if parts.is_some() {
+                info!("Known recording, its transcript is taken from the store");
+            }
+            Ok(parts)
+        }
+        Some(Err(error)) => Err(Fault::Fatal(error.to_string())),
+        None => Err(Fault::Aborted),
+    }
+}
+
 async fn transcribe(job: &Job, stages: &dyn Stages) -> Result<Vec<Part>, Fault> {
     let start = Instant::now();
     let bytes = stages.fetch(job).await?;
@@ -77,9 +98,9 @@ async fn transcribe(job: &Job, stages: &dyn Stages) -> Result<Vec<Part>, Fault> 
     let transcript = stages.recognise(samples).await?;
     let recognised = start.elapsed();
     debug!(
-        fetch_ms = fetched.as_millis(),
-        decode_ms = (decoded - fetched).as_millis(),
-        recognise_ms = (recognised - decoded).as_millis(),
+        fetch_ms = millis(fetched),
+        decode_ms = millis(decoded - fetched),
+        recognise_ms = millis(recognised - decoded),
         "stages"
     );
     info!(
@@ -90,4 +111,9 @@ async fn transcribe(job: &Job, stages: &dyn Stages) -> Result<Vec<Part>, Fault> 
         "Recognised"
     );
     Ok(compose(&transcript))
+}
+
+/// To a tenth.
+fn millis(time: Duration) -> f64 {
+    (time.as_secs_f64() * 10_000.0).round() / 10.0
 }

@@ -18,6 +18,8 @@ const MAX_ATTEMPTS: u32 = 10;
 const MAX_ATTEMPTS_TO_SEND: u32 = 40;
 /// Longest pause between two attempts at one job.
 const MAX_PAUSE: Duration = Duration::from_secs(3600);
+/// How often an idle worker looks by itself: `stenogram queue retry` wakes nobody here.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// After the connection failed under a job: time for the supervisor to notice.
 const SETTLE: Duration = Duration::from_secs(1);
 /// First pause for a job that fails as if there were no connection, while there is one.
@@ -25,9 +27,6 @@ const STUBBORN: Duration = Duration::from_secs(5);
 /// How often in a row one job may lose the connection and be put back at once. Then it is to blame, and
 /// others get their turn.
 const MAX_LOSSES: u32 = 3;
-/// Longest sleep before looking again: timers stand still while the machine is suspended, due times do
-/// not.
-const MAX_REST: Duration = Duration::from_secs(60);
 
 /// Works through the queue.
 pub struct Worker {
@@ -80,19 +79,11 @@ impl Worker {
     }
 
     async fn rest(&self, next_due: Option<SystemTime>) {
-        let due = async {
-            match next_due {
-                Some(due) => {
-                    let left = due.duration_since(SystemTime::now()).unwrap_or_default();
-                    tokio::time::sleep(left.min(MAX_REST)).await
-                }
-                None => std::future::pending().await,
-            }
-        };
+        let due = next_due.map(|due| due.duration_since(SystemTime::now()).unwrap_or_default());
         tokio::select! {
             () = self.shutdown.cancelled() => {}
             () = self.work.notified() => {}
-            () = due => {}
+            () = tokio::time::sleep(due.map_or(LOOK_EVERY, |due| due.min(LOOK_EVERY))) => {}
         }
     }
 

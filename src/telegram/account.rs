@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use grammers_client::session::types::{DcOption, PeerAuth, PeerId, PeerInfo, UpdateState, UpdatesState};
-use grammers_client::session::{BoxFuture, Session};
+use grammers_session::types::{DcOption, PeerAuth, PeerId, PeerInfo, UpdateState, UpdatesState};
+use grammers_session::{BoxFuture, Session};
 use tokio::sync::watch;
 
 use super::connection::Link;
@@ -126,6 +126,16 @@ impl AccountSession {
 
     pub fn home_dc(&self) -> i32 {
         self.contents().home_dc
+    }
+
+    /// Who is logged in with this session, as far as it knows.
+    pub fn user(&self) -> Option<User> {
+        self.contents().user
+    }
+
+    /// Nobody is logged in any more. A key that was used from two places is of no use to anybody.
+    pub fn forget_login(&self, keys_too: bool) -> Result<(), SessionError> {
+        self.change(|contents| contents.forget_login(keys_too))
     }
 
     /// Deletes what is stored of the account.

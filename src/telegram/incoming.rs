@@ -1,7 +1,7 @@
 //! From Telegram's schema to plain data: what of a message the policy wants to know.
 
-use grammers_client::session::types::{PeerId, PeerInfo};
 use grammers_client::tl;
+use grammers_session::types::{PeerId, PeerInfo};
 
 use crate::domain::policy::Incoming;
 use crate::domain::{Peer, PeerKind, RecordingKind};
@@ -36,6 +36,7 @@ impl Sighting {
             outgoing: self.outgoing,
             date: self.date.into(),
             kind: self.recording.kind,
+            document: self.recording.document.id,
             view_once: self.recording.view_once,
             duration: self.recording.duration,
             size: u64::try_from(self.recording.document.size).unwrap_or(0),
