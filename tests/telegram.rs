@@ -381,6 +381,8 @@ mod catching_up {
         telegram.fault(Fault::on("messages.getMessages", Action::error(400, "MSG_ID_INVALID")).once());
         let job = listener.job(telegram.send(chat, voice())).await;
         assert_eq!(job.peer.access_hash, 0);
+        // A recording known from elsewhere is not fetched before.
+        assert_eq!(listener.account.sent(&job, &[part("one")]).await.unwrap(), [None]);
         listener.account.fetch(&job).await.unwrap();
         listener.account.deliver(&job, 0, &part("one")).await.unwrap();
         telegram.look(|ledger| assert_eq!(ledger.replies(chat, job.id.message).count(), 1));
@@ -541,7 +543,7 @@ mod media {
     use super::*;
 
     fn large() -> Vec<u8> {
-        (0..1_300_000_u32).map(|n| (n * 31 >> 3) as u8).collect()
+        (0..1_300_000_u32).map(|n| ((n * 31) >> 3) as u8).collect()
     }
 
     #[tokio::test]

@@ -135,11 +135,16 @@ impl Account {
         if peer.access_hash == 0
             && let Some(chat) = PeerId::from_bot_api_dialog_id(peer.chat())
         {
-            // It was not known when the message was heard; it may be now.
-            match self.peer(chat).await {
-                Ok(Some(info)) => return Ok(incoming::input_peer(&info)),
-                Ok(None) => {}
-                Err(error) => return Err(Fault::retry_in(60, error)),
+            // It was not known when the message was heard; it may be now, or the message tells it.
+            let failed = |error| Fault::retry_in(60, error);
+            let mut known = self.peer(chat).await.map_err(failed)?;
+            if known.as_ref().is_none_or(|info| info.auth().is_none()) {
+                let link = self.current_link()?;
+                self.look_up(&link, job).await?;
+                known = self.peer(chat).await.map_err(failed)?;
+            }
+            if let Some(info) = known {
+                return Ok(incoming::input_peer(&info));
             }
         }
         Ok(incoming::address(peer))

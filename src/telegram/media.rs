@@ -96,7 +96,8 @@ impl Account {
         }
     }
 
-    async fn look_up(&self, link: &Link, job: &Job) -> Result<Recording, Fault> {
+    /// Reads the job's message anew. Where the chat's access hash is missing it is known afterwards.
+    pub(super) async fn look_up(&self, link: &Link, job: &Job) -> Result<Recording, Fault> {
         let id = vec![tl::enums::InputMessage::Id(tl::types::InputMessageId { id: job.id.message })];
         let answer = if job.peer.kind == PeerKind::Channel {
             let channel =
