@@ -43,7 +43,7 @@ async fn main() -> ExitCode {
         let Figures { cpu, resident } = figures;
         println!("{queue:16}{:8.3} % of one core{:8.1} MiB resident", cpu * 100.0, mebibytes(*resident));
     }
-    println!("bar {} %", BAR * 100.0);
+    println!("bar {} %; the clock's tick of 10 ms is 0.017 %", BAR * 100.0);
     if embedded.cpu.max(redis.cpu) < BAR { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -60,6 +60,7 @@ async fn idle(redis: Option<&RedisServer>) -> Figures {
     tokio::time::sleep(SETTLE).await;
 
     let (start, before) = (Instant::now(), cpu_time(daemon.pid()));
+    assert!(!before.is_zero(), "it has recognised something, so this clock does not run");
     tokio::time::sleep(MINUTE).await;
     let spent = cpu_time(daemon.pid()).saturating_sub(before);
     let cpu = spent.as_secs_f64() / start.elapsed().as_secs_f64();
