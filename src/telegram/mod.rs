@@ -24,6 +24,7 @@ mod deliver;
 mod incoming;
 mod login;
 mod media;
+mod reopening;
 mod session;
 mod state;
 mod supervisor;

@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use grammers_client::session::types::{
     ChannelKind, ChannelState, PeerAuth, PeerId, PeerInfo, PeerKind, UpdatesState,
 };
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use redb::{ReadableTable as _, TableDefinition};
 use serde::{Deserialize, Serialize};
 
+use super::reopening::Reopening;
 use super::session::SessionError;
 
 /// One row, [`POSITION`].
@@ -49,7 +50,7 @@ pub(super) struct UpdateStore(Arc<Inner>);
 
 struct Inner {
     path: PathBuf,
-    database: Database,
+    database: Reopening,
     /// What is on disk, for peers met in this run, so that it is written once.
     peers: Mutex<HashMap<i64, StoredPeer>>,
     position: Mutex<StoredPosition>,
@@ -60,7 +61,7 @@ impl UpdateStore {
     pub fn open(path: &Path, account: i64) -> Result<Self, SessionError> {
         let failed =
             |why: &dyn std::fmt::Display| SessionError::State { path: path.to_owned(), why: why.to_string() };
-        let database = Database::create(path).map_err(|e| failed(&e))?;
+        let database = Reopening::create(path.to_owned()).map_err(|e| failed(&e))?;
         let prepare = || -> Result<StoredPosition, redb::Error> {
             let write = database.begin_write()?;
             let stored = {
@@ -149,7 +150,8 @@ impl UpdateStore {
         let inner = Arc::clone(&self.0);
         let path = inner.path.clone();
         let failed = |why: String| SessionError::State { path, why };
-        match tokio::task::spawn_blocking(move || work(&inner)).await {
+        let work = move || work(&inner).inspect_err(|_| inner.database.give_up());
+        match tokio::task::spawn_blocking(work).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(e)) => Err(failed(e.to_string())),
             Err(e) => Err(failed(e.to_string())),
