@@ -1,7 +1,7 @@
 //! One job, stage after stage: fetch, decode, recognise, compose, (C3) store, deliver.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
@@ -17,13 +17,15 @@ use crate::queue::{Claim, Queue, QueueError};
 pub trait Stages: Send + Sync {
     /// Waits until jobs can be worked on at all.
     async fn ready(&self);
-    /// Whether they can be now.
-    fn is_ready(&self) -> bool;
+    /// The number of the connection over which they can be now.
+    fn connection(&self) -> Option<u64>;
     /// The bytes of the recording.
     async fn fetch(&self, job: &Job) -> Result<Vec<u8>, Fault>;
     /// Samples at 16 kHz, mono.
     async fn decode(&self, bytes: Vec<u8>) -> Result<Vec<f32>, Fault>;
     async fn recognise(&self, samples: Vec<f32>) -> Result<Transcript, Fault>;
+    /// For each part the message that is it, where an earlier try has sent it.
+    async fn sent(&self, job: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, Fault>;
     /// Sends one part; the number of its message where it is known.
     async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, Fault>;
 }
@@ -36,15 +38,16 @@ pub async fn answer(
     shutdown: &CancellationToken,
 ) -> Result<Vec<i32>, Fault> {
     let job = &claim.job;
-    let parts = match &claim.outbox {
-        Some(parts) => parts.clone(),
+    let (parts, sent) = match &claim.outbox {
+        Some(parts) if parts.is_empty() => (Vec::new(), Vec::new()),
+        Some(parts) => (parts.clone(), stages.sent(job, parts).await?),
         None => {
             let parts = match known(job, queue, shutdown).await? {
                 Some(parts) => parts,
                 None => transcribe(job, stages).await?,
             };
             match insist("store an answer", shutdown, || queue.store_outbox(job.id, &parts)).await {
-                Some(Ok(())) => parts,
+                Some(Ok(())) => (parts, Vec::new()),
                 Some(Err(error)) => return Err(Fault::Fatal(error.to_string())),
                 None => return Err(Fault::Aborted),
             }
@@ -52,7 +55,12 @@ pub async fn answer(
     };
     let mut replies = Vec::new();
     for (index, part) in parts.iter().enumerate() {
-        replies.extend(stages.deliver(job, index, part).await?);
+        if let Some(Some(message)) = sent.get(index) {
+            info!(part = index + 1, "Sent before, found in the chat");
+            replies.push(*message);
+        } else {
+            replies.extend(stages.deliver(job, index, part).await?);
+        }
     }
     match parts.len() {
         0 => info!("Nothing was said, no reply"),
@@ -95,9 +103,9 @@ async fn transcribe(job: &Job, stages: &dyn Stages) -> Result<Vec<Part>, Fault> 
     let transcript = stages.recognise(samples).await?;
     let recognised = start.elapsed();
     debug!(
-        fetch_ms = fetched.as_millis(),
-        decode_ms = (decoded - fetched).as_millis(),
-        recognise_ms = (recognised - decoded).as_millis(),
+        fetch_ms = millis(fetched),
+        decode_ms = millis(decoded - fetched),
+        recognise_ms = millis(recognised - decoded),
         "stages"
     );
     info!(
@@ -108,4 +116,9 @@ async fn transcribe(job: &Job, stages: &dyn Stages) -> Result<Vec<Part>, Fault> 
         "Recognised"
     );
     Ok(compose(&transcript))
+}
+
+/// To a tenth.
+fn millis(time: Duration) -> f64 {
+    (time.as_secs_f64() * 10_000.0).round() / 10.0
 }
