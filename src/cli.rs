@@ -54,6 +54,7 @@ Examples:
   stenogram models pull                     fetch the configured model
   stenogram login                           once, with phone and code
   stenogram                                 answer voice messages until stopped
+  stenogram queue                           what waits, is delayed or given up
   stenogram transcribe --format srt a.ogg   one recording, without Telegram
   cat a.ogg | stenogram transcribe -        the same from a pipe";
 

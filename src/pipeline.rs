@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::domain::reply::compose;
 use crate::domain::{Fault, Job, Part, Transcript};
 use crate::patience::insist;
-use crate::queue::{Claim, Queue};
+use crate::queue::{Claim, Queue, QueueError};
 
 /// The work that a job needs done by others.
 #[async_trait]
@@ -81,6 +81,11 @@ async fn known(
                 info!("Known recording, its transcript is taken from the store");
             }
             Ok(parts)
+        }
+        // It can be had again.
+        Some(Err(error @ QueueError::Damaged(_))) => {
+            warn!(%error, "A stored transcript is of no use");
+            Ok(None)
         }
         Some(Err(error)) => Err(Fault::Fatal(error.to_string())),
         None => Err(Fault::Aborted),

@@ -8,12 +8,16 @@ mod redis_server;
 #[path = "support/speech.rs"]
 mod speech;
 
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use daemon::Home;
 use fake_telegram::{
-    Action, BOT, Chat, Dedupe, Draft, FRIEND, Fault, GROUP, Post, Revocation, SAVED_MESSAGES, SECOND_FRIEND,
-    SUPERGROUP, Telegram,
+    Action, BOT, Chat, Dedupe, Draft, FRIEND, Fault, GROUP, Packing, Post, Revocation, SAVED_MESSAGES,
+    SECOND_FRIEND, SUPERGROUP, Telegram, User, write_session,
 };
 use redis_server::{DURABLE, RedisServer};
 use speech::{Random, say, silence};
@@ -94,6 +98,34 @@ macro_rules! with_either_queue {
     };
 }
 
+/// A disk so small that a test can fill it, in place of a folder; not where mounting is not permitted.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(folder: &Path) -> Option<Self> {
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=8m,mode=0700", "tmpfs"]).arg(folder);
+        let mounted = mount.output().is_ok_and(|output| output.status.success());
+        mounted.then(|| Self(folder.to_owned()))
+    }
+
+    /// Leaves not a page free.
+    fn fill(&self) {
+        let mut filler = File::create(self.0.join("filler")).expect("make the filler");
+        while filler.write_all(&[1; 4096]).is_ok() {}
+    }
+
+    fn free(&self) {
+        std::fs::remove_file(self.0.join("filler")).expect("remove the filler");
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
 with_either_queue! {
     english_and_russian_are_answered_with_their_words,
     what_came_while_the_daemon_was_down_is_answered_once,
@@ -104,6 +136,7 @@ with_either_queue! {
     a_flood_wait_outlives_a_kill,
     a_long_outage_is_made_up_for,
     a_job_that_kills_the_process_is_given_up_and_can_be_put_back,
+    a_full_disk_is_waited_out,
     a_recording_forwarded_is_answered_without_being_recognised_again,
 }
 
@@ -299,6 +332,121 @@ async fn a_recording_forwarded_is_answered_without_being_recognised_again(backen
     }
     daemon.stop().await;
     assert_eq!(world.home.log().matches("Recognised").count(), 3);
+}
+
+/// A thousand people unheard of, from this id on: the update state remembers them and grows.
+fn strangers_write(telegram: &Telegram, from: i64) {
+    let strangers = (from..from + 1000).map(|id| User { id, name: format!("Stranger {id}"), bot: false });
+    let drafts: Vec<_> = strangers.map(|user| (telegram.add_user(user), Draft::text("hello"))).collect();
+    telegram.send_all(drafts, Packing::OneUpdates);
+}
+
+/// The update state is on that disk with either queue.
+async fn a_full_disk_is_waited_out(backend: Backend) {
+    let mut world = World::new(backend).await;
+    let data = world.home.data();
+    let Some(disk) = SmallDisk::mount(&data) else {
+        println!("SKIPPED: a_full_disk_is_waited_out: mounting is not permitted here");
+        return;
+    };
+    write_session(&data.join("account.session"), &world.telegram.session()).expect("write the session");
+    let (text, ogg) = world.fresh("en", "en-us", 3);
+    let mut daemon = world.home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    let mut messages = vec![world.telegram.send(FRIENDS_CHAT, Draft::voice(ogg, 2))];
+    assert_eq!(world.reply(FRIENDS_CHAT, messages[0]).await.text, text);
+    daemon.says("Answered", DEADLINE).await;
+    let post = world.telegram.look(|ledger| ledger.post(FRIENDS_CHAT, messages[0]).cloned()).expect("sent");
+
+    disk.fill();
+    let trouble =
+        |log: &str| log.contains("Queue not available") || log.contains("cannot use the update state");
+    for _ in 0..5 {
+        messages.push(world.telegram.send(FRIENDS_CHAT, Draft::forward(&post)));
+    }
+    strangers_write(&world.telegram, 6_000);
+    strangers_write(&world.telegram, 5_000);
+    daemon.says_what("that the disk is full", DEADLINE, trouble).await;
+    // Whatever was not stored is not acknowledged: a new process hears of it again.
+    daemon.kill();
+    disk.free();
+    let mut daemon = world.home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    disk.fill();
+    for _ in 0..5 {
+        messages.push(world.telegram.send(FRIENDS_CHAT, Draft::forward(&post)));
+    }
+    daemon.says_what("that the disk is full", DEADLINE, trouble).await;
+    disk.free();
+    // The same process goes on by itself.
+    for message in &messages {
+        assert_eq!(world.reply(FRIENDS_CHAT, *message).await.text, text);
+    }
+    daemon.stop().await;
+    for message in messages {
+        assert_eq!(world.replies(FRIENDS_CHAT, message), 1);
+    }
+}
+
+/// Breaks Redis, sends, waits until the daemon has noticed, and mends it: everything is answered once.
+async fn survives(hurt: impl FnOnce(&RedisServer), complaint: &str, mend: impl FnOnce(&RedisServer)) {
+    let mut world = World::new(Backend::Redis).await;
+    let (text, ogg) = world.fresh("en", "en-us", 3);
+    let mut daemon = world.home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    let redis = world.redis.take().expect("there is one");
+    hurt(&redis);
+    let message = world.telegram.send(FRIENDS_CHAT, Draft::voice(ogg, 2));
+    daemon.says("cannot add a job", DEADLINE).await;
+    daemon.says(complaint, DEADLINE).await;
+    assert_eq!(world.replies(FRIENDS_CHAT, message), 0);
+    // It was not acknowledged: a process that starts now hears of it too.
+    daemon.kill();
+    let mut daemon = world.home.start();
+    daemon.says(complaint, DEADLINE).await;
+    mend(&redis);
+    assert_eq!(world.reply(FRIENDS_CHAT, message).await.text, text);
+    daemon.says("Queue available again", DEADLINE).await;
+    daemon.stop().await;
+    assert_eq!(world.replies(FRIENDS_CHAT, message), 1);
+}
+
+#[tokio::test]
+async fn redis_out_of_memory_is_waited_out() {
+    let limit = |redis: &RedisServer, bytes| redis.command::<()>(&["CONFIG", "SET", "maxmemory", bytes]);
+    survives(|redis| limit(redis, "1"), "raise its maxmemory", |redis| limit(redis, "0")).await;
+}
+
+#[tokio::test]
+async fn redis_as_a_read_only_replica_is_waited_out() {
+    // Of a master that is not there: it keeps what it has.
+    let follow = |redis: &RedisServer| redis.command::<()>(&["REPLICAOF", "127.0.0.1", "1"]);
+    let lead = |redis: &RedisServer| redis.command::<()>(&["REPLICAOF", "NO", "ONE"]);
+    survives(follow, "read-only replica", lead).await;
+}
+
+/// What was asked of it meanwhile happens when it wakes, and its answers are lost.
+#[tokio::test]
+async fn redis_asleep_for_longer_than_the_timeout_is_waited_out() {
+    let stop = |redis: &RedisServer| redis.signal("STOP");
+    survives(stop, "did not answer in time", |redis| redis.signal("CONT")).await;
+}
+
+#[tokio::test]
+async fn a_wrong_redis_password_ends_with_the_status_of_a_wrong_configuration() {
+    let telegram = Telegram::start().await.expect("start the loopback Telegram");
+    let redis = RedisServer::start(&["--requirepass", "right"]);
+    for (url, complaint) in [
+        (redis.url().replace("redis://", "redis://:wrong-one@"), "refused the user or the password"),
+        (redis.url(), "wants a password"),
+    ] {
+        let mut home = Home::new(&telegram);
+        home.set("REDIS_URL", &url);
+        let output = home.command().output().expect("run the daemon");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains(complaint) && !error.contains("wrong-one"), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -30,6 +30,7 @@ mod login;
 mod media;
 mod recipient;
 mod redelivery;
+mod reopening;
 mod session;
 mod state;
 mod supervisor;

@@ -11,9 +11,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use grammers_session::types::{
     ChannelKind, ChannelState, PeerAuth, PeerId, PeerInfo, PeerKind, UpdatesState,
 };
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use redb::{ReadableTable as _, TableDefinition};
 use serde::{Deserialize, Serialize};
 
+use super::reopening::Reopening;
 use super::session::SessionError;
 
 /// Two rows, [`POSITION`] and [`PAUSE`].
@@ -93,7 +94,7 @@ pub(super) struct UpdateStore(Arc<Inner>);
 
 struct Inner {
     path: PathBuf,
-    database: Database,
+    database: Reopening,
     /// What is on disk, for peers met in this run, so that it is written once.
     peers: Mutex<HashMap<i64, StoredPeer>>,
     position: Mutex<StoredPosition>,
@@ -105,7 +106,7 @@ impl UpdateStore {
     pub fn open(path: &Path, account: i64) -> Result<Self, SessionError> {
         let failed =
             |why: &dyn std::fmt::Display| SessionError::State { path: path.to_owned(), why: why.to_string() };
-        let database = Database::create(path).map_err(|e| failed(&e))?;
+        let database = Reopening::create(path.to_owned()).map_err(|e| failed(&e))?;
         let prepare = || -> Result<(StoredPosition, Option<StoredPause>), redb::Error> {
             let write = database.begin_write()?;
             let pause;
@@ -233,7 +234,8 @@ impl UpdateStore {
         let inner = Arc::clone(&self.0);
         let path = inner.path.clone();
         let failed = |why: String| SessionError::State { path, why };
-        match tokio::task::spawn_blocking(move || work(&inner)).await {
+        let work = move || work(&inner).inspect_err(|_| inner.database.give_up());
+        match tokio::task::spawn_blocking(work).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(e)) => Err(failed(e.to_string())),
             Err(e) => Err(failed(e.to_string())),

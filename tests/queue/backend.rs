@@ -25,6 +25,11 @@ pub trait Backend {
         self.open_keeping(LONG, LONG).await
     }
 
+    /// Everything crashes, the store as well, and is started again.
+    async fn crash(&mut self, queue: Box<dyn Queue>) -> Box<dyn Queue> {
+        self.reopen(queue).await
+    }
+
     /// Crashes `queue` and opens it anew.
     async fn reopen(&self, queue: Box<dyn Queue>) -> Box<dyn Queue> {
         drop(queue);
@@ -61,6 +66,12 @@ pub struct InRedis(pub RedisServer);
 impl Backend for InRedis {
     fn new() -> Self {
         Self(RedisServer::start(DURABLE))
+    }
+
+    async fn crash(&mut self, queue: Box<dyn Queue>) -> Box<dyn Queue> {
+        drop(queue);
+        self.0.restart();
+        self.open().await
     }
 
     async fn open_keeping(&self, marks: Duration, results: Duration) -> Box<dyn Queue> {

@@ -131,6 +131,66 @@ async fn the_image_of_a_power_cut_is_whole() {
     }
 }
 
+/// A power cut in the middle of a commit leaves any part of its sectors written, in any order. Whatever
+/// part that is, all that was committed before is there, and the commit happened or did not.
+#[tokio::test]
+async fn a_torn_commit_loses_nothing_that_was_committed() {
+    const SECTOR: usize = 512;
+    const CUTS: usize = 40;
+    let (place, image) = (OnFile::new(), OnFile::new());
+    drop(image.open().await);
+    let queue = place.open().await;
+    let outbox = parts(&"word ".repeat(300));
+    let mut seed: u64 = 0x5eed;
+    for chat in 1..=6 {
+        queue.add(&job(chat, 1)).await.unwrap();
+        queue.store_outbox(claim_id(&*queue).await, &outbox).await.unwrap();
+        let before = fs::read(place.path()).unwrap();
+        queue.done(id(chat, 1), &[1]).await.unwrap();
+        let after = fs::read(place.path()).unwrap();
+        let longest = before.len().max(after.len());
+        let sector = |file: &[u8], at: usize| {
+            let mut sector =
+                file.get(at..longest.min(at + SECTOR).min(file.len())).unwrap_or_default().to_vec();
+            sector.resize(SECTOR.min(longest - at), 0);
+            sector
+        };
+        let changed: Vec<usize> =
+            (0..longest).step_by(SECTOR).filter(|&at| sector(&before, at) != sector(&after, at)).collect();
+        assert!(changed.len() > 2, "{changed:?}");
+        for cut in 0..CUTS {
+            let written: Vec<usize> = if cut < CUTS / 2 {
+                // In the order of the file, up to a point.
+                changed[..changed.len() * cut / (CUTS / 2)].to_vec()
+            } else {
+                let mut coin = || {
+                    seed =
+                        seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    seed >> 63 == 1
+                };
+                changed.iter().copied().filter(|_| coin()).collect()
+            };
+            let mut torn = before.clone();
+            torn.resize(longest, 0);
+            for &at in &written {
+                let sector = sector(&after, at);
+                torn[at..at + sector.len()].copy_from_slice(&sector);
+            }
+            fs::write(image.path(), &torn).unwrap();
+            let found = image.open().await;
+            let counts = found.counts().await.unwrap();
+            assert!(counts.waiting <= 1 && counts.claimed == 0, "{counts:?} of {written:?}");
+            if counts.waiting == 1 {
+                let claim = claim(&*found).await;
+                assert_eq!((claim.job.id, claim.outbox.as_ref()), (id(chat, 1), Some(&outbox)));
+            }
+            for known in 1..=chat {
+                assert_eq!(found.add(&job(known, 1)).await.unwrap(), Added::Seen, "{known} of {written:?}");
+            }
+        }
+    }
+}
+
 /// Listing reads a copy: it needs no lock, and sees whole jobs while somebody writes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_file_can_be_listed_while_it_is_open() {

@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use stenogram::domain::{JobId, Part};
-use stenogram::queue::{Added, Claim, Claimed, Counts, MAX_DELIVERIES, Queue, QueueError};
+use stenogram::queue::{self, Added, Claim, Claimed, Counts, Handled, MAX_DELIVERIES, Queue, QueueError};
 
 use crate::backend::{Backend, InRedis, LONG, OnFile, id, job, parts};
 
@@ -51,6 +51,8 @@ struct Model {
     /// Recovered or released, with the place each had.
     first: Vec<(u64, usize)>,
     line: VecDeque<(u64, usize)>,
+    /// The first answer stored for each recording.
+    results: HashMap<i64, Vec<Part>>,
     /// The place of each job that is claimed.
     places: Vec<u64>,
     place: u64,
@@ -104,7 +106,7 @@ impl Model {
             it.state = State::Claimed;
             it.deliveries += 1;
             return Some(Claim {
-                job: job(it.id.chat, it.id.message),
+                job: recording(it.id),
                 delivery: it.deliveries,
                 attempts: it.attempts,
                 outbox: it.outbox.clone(),
@@ -144,6 +146,63 @@ impl Model {
         }
     }
 
+    fn requeue(&mut self, id: JobId) -> Handled {
+        let Some(n) = self.find(id) else { return Handled::Unknown };
+        match self.jobs[n].state {
+            State::Done => return Handled::Unknown,
+            State::Waiting | State::Claimed => {}
+            State::Due | State::Late => {
+                self.jobs[n].state = State::Waiting;
+                self.line_up(n);
+            }
+            State::Dead => {
+                // As if it were added now, behind the others of its chat.
+                let job = self.jobs[n].clone();
+                self.dead.retain(|dead| *dead != id);
+                self.jobs[n].state = State::Done;
+                self.jobs[n].id.account = 0;
+                assert_eq!(self.add(id), Added::New);
+                self.jobs.last_mut().expect("it was added").outbox = job.outbox;
+            }
+        }
+        Handled::Yes
+    }
+
+    fn discard(&mut self, id: JobId) -> Handled {
+        let Some(n) = self.find(id) else { return Handled::Unknown };
+        let first = self.unfinished(id.chat).next() == Some(n);
+        match self.jobs[n].state {
+            State::Done => {}
+            State::Claimed => return Handled::Claimed,
+            State::Dead => {
+                self.dead.retain(|dead| *dead != id);
+                self.jobs[n].state = State::Done;
+            }
+            _ if first => {
+                self.first.retain(|(_, other)| *other != n);
+                self.line.retain(|(_, other)| *other != n);
+                self.end(n, State::Done);
+            }
+            _ => self.jobs[n].state = State::Done,
+        }
+        Handled::Yes
+    }
+
+    /// Every job that is not finished, in the order of its id: its state, deliveries, attempts.
+    fn entries(&self) -> Vec<(JobId, &'static str, u32, u32)> {
+        let name = |state| match state {
+            State::Waiting => Some("waiting"),
+            State::Claimed => Some("claimed"),
+            State::Due | State::Late => Some("delayed"),
+            State::Dead => Some("dead"),
+            State::Done => None,
+        };
+        let entry = |job: &Job| Some((job.id, name(job.state)?, job.deliveries, job.attempts));
+        let mut entries: Vec<_> = self.jobs.iter().filter_map(entry).collect();
+        entries.sort();
+        entries
+    }
+
     /// Changes the job and says whether the queue should agree to it.
     fn change(&mut self, change: &Change, id: JobId) -> bool {
         let Some(n) = self.find(id) else { return false };
@@ -155,6 +214,7 @@ impl Model {
             (Change::Retry(_), _) if back && self.jobs[n].attempts > 0 => true,
             (Change::Outbox(parts), State::Claimed) => {
                 self.jobs[n].outbox = Some(parts.clone());
+                self.results.entry(recording(id).document).or_insert_with(|| parts.clone());
                 true
             }
             (Change::Done | Change::Reject, State::Claimed) => {
@@ -204,6 +264,28 @@ async fn apply(queue: &dyn Queue, change: &Change, id: JobId) -> Result<(), Queu
     }
 }
 
+/// The job of this id; every third recording of a chat is the same one.
+fn recording(id: JobId) -> stenogram::domain::Job {
+    let job = job(id.chat, id.message);
+    let document = if id.message % 3 == 0 { id.chat + 1 } else { job.document };
+    stenogram::domain::Job { document, ..job }
+}
+
+async fn entries(queue: &dyn Queue) -> Vec<(JobId, &'static str, u32, u32)> {
+    let entries = queue.entries().await.unwrap().into_iter().map(|entry| {
+        let state = match entry.state {
+            queue::State::Waiting => "waiting",
+            queue::State::Claimed => "claimed",
+            queue::State::Delayed { .. } => "delayed",
+            queue::State::Dead => "dead",
+        };
+        (entry.job.id, state, entry.deliveries, entry.attempts)
+    });
+    let mut entries: Vec<_> = entries.collect();
+    entries.sort();
+    entries
+}
+
 /// xorshift64*, enough to pick operations.
 struct Random(u64);
 
@@ -216,7 +298,7 @@ impl Random {
     }
 }
 
-async fn run(backend: impl Backend) {
+async fn run(mut backend: impl Backend) {
     let seed = match std::env::var("QUEUE_SEED") {
         Ok(seed) => seed.parse().expect("QUEUE_SEED is a number"),
         Err(_) => std::time::UNIX_EPOCH.elapsed().expect("a clock").as_nanos() as u64 | 1,
@@ -237,7 +319,7 @@ async fn run(backend: impl Backend) {
                     *last += 1;
                 }
                 let message = *last;
-                let added = queue.add(&job(chat as i64, message)).await.unwrap();
+                let added = queue.add(&recording(id(chat as i64, message))).await.unwrap();
                 assert_eq!(added, model.add(id(chat as i64, message)), "step {step}");
             }
             25..55 => {
@@ -250,7 +332,7 @@ async fn run(backend: impl Backend) {
                     }
                 }
             }
-            55..92 => {
+            55..87 => {
                 let claimed: Vec<JobId> =
                     (model.jobs.iter()).filter(|job| job.state == State::Claimed).map(|job| job.id).collect();
                 // Mostly a claimed job, sometimes any.
@@ -282,10 +364,28 @@ async fn run(backend: impl Backend) {
                     Err(error) => panic!("step {step}: {change:?} of {target}: {error}"),
                 }
             }
+            87..93 => {
+                let dead = model.dead.len() as u64;
+                let target = match random.below(3) {
+                    0 if dead > 0 => model.dead[random.below(dead) as usize],
+                    _ => id(chat as i64, random.below(*last as u64 + 2) as i32),
+                };
+                let (handled, expected) = match random.below(2) {
+                    0 => (queue.requeue(target).await, model.requeue(target)),
+                    _ => (queue.discard(target).await, model.discard(target)),
+                };
+                assert_eq!(handled.unwrap(), expected, "step {step}: {target}");
+                let document = recording(target).document;
+                let result = queue.result(document).await.unwrap();
+                assert_eq!(result.as_ref(), model.results.get(&document), "step {step}: {target}");
+            }
             _ => {
                 model.crash();
-                queue = backend.reopen(queue).await;
+                queue = backend.crash(queue).await;
             }
+        }
+        if step % 10 == 0 {
+            assert_eq!(entries(&*queue).await, model.entries(), "step {step}");
         }
         assert_eq!(queue.counts().await.unwrap(), model.counts(), "step {step}");
     }

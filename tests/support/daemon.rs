@@ -98,14 +98,19 @@ impl Daemon {
 
     /// Waits until it has logged `text`.
     pub async fn says(&mut self, text: &str, deadline: Duration) {
+        self.says_what(text, deadline, |log| log.contains(text)).await;
+    }
+
+    /// Waits until its log is as `holds` wants it; `what` is that in words.
+    pub async fn says_what(&mut self, what: &str, deadline: Duration, holds: impl Fn(&str) -> bool) {
         let start = Instant::now();
-        while !self.log().contains(text) {
+        while !holds(&self.log()) {
             if let Some(status) = self.child.try_wait().expect("ask for its status") {
                 // What it said last may have come just now.
-                assert!(self.log().contains(text), "ended with {status} before {text:?}:\n{}", self.log());
+                assert!(holds(&self.log()), "ended with {status} before {what:?}:\n{}", self.log());
                 return;
             }
-            assert!(start.elapsed() < deadline, "no {text:?} within {deadline:?}:\n{}", self.log());
+            assert!(start.elapsed() < deadline, "no {what:?} within {deadline:?}:\n{}", self.log());
             pause().await;
         }
     }

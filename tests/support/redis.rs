@@ -68,6 +68,12 @@ impl RedisServer {
         self.spawn();
     }
 
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.as_ref().expect("it runs").id().to_string();
+        let status = Command::new("kill").args(["-s", name, &pid]).status();
+        assert!(status.expect("run kill").success());
+    }
+
     /// Runs one command, as the default user without a password.
     pub fn command<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
         let mut connection = redis::Client::open(self.url())

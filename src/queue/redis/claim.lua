@@ -40,7 +40,8 @@ end
 
 local id = next_in_line()
 while id do
-  if redis.call('HINCRBY', job_key(id), 'deliveries', 1) <= most then
+  if tonumber(redis.call('HGET', job_key(id), 'deliveries')) < most then
+    redis.call('HINCRBY', job_key(id), 'deliveries', 1)
     redis.call('HSET', job_key(id), 'state', 'claimed')
     redis.call('HSET', root, 'turn', turn, 'claimed', id)
     return handed_out(id)
