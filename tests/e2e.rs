@@ -281,7 +281,9 @@ async fn a_job_that_kills_the_process_is_given_up_and_can_be_put_back(backend: B
     assert_eq!(queue(&["retry", "nonsense"]).0, Some(2));
 
     // The embedded queue is open to one process at a time, Redis to all.
+    let mut answers = 2;
     if let Backend::Embedded = backend {
+        answers = 1;
         let (code, _, error) = queue(&["retry", &id]);
         assert!(code == Some(1) && error.contains("stop it"), "{code:?} {error}");
         daemon.stop().await;
@@ -291,6 +293,7 @@ async fn a_job_that_kills_the_process_is_given_up_and_can_be_put_back(backend: B
         assert_eq!(queue(&["retry", &id]).0, Some(0));
     }
     assert_eq!(world.reply(FRIENDS_CHAT, poison).await.text, text);
+    daemon.says_what("all answers", DEADLINE, |log| log.matches("Answered").count() >= answers).await;
     daemon.stop().await;
     assert_eq!(queue(&[]).1, "The queue is empty.\n");
     assert_eq!(queue(&["drop", "--all-dead"]).1, "No job is dead.\n");
