@@ -26,7 +26,7 @@ use crate::pipeline::Stages;
 use crate::queue::embedded::{Embedded, EmbeddedOptions};
 use crate::queue::redis::{RedisOptions, RedisQueue};
 use crate::queue::{Queue, QueueError};
-use crate::speech::models::{self, ModelSpec, UnknownModel};
+use crate::speech::models::{self, ModelSpec, SILERO_VAD, UnknownModel};
 use crate::speech::{Engine, EngineOptions, RecogniseOptions, SpeechError};
 use crate::telegram::{Account, AccountOptions, LoggedOut, ReconnectDelays, SessionError, SessionFile};
 use crate::worker::Worker;
@@ -248,7 +248,8 @@ pub fn engine_options(
         return Err(RunError::ModelSize { path: model, found: metadata.len(), expected });
     }
     let languages = config.spoken(language).iter().map(|code| code.as_str().to_owned()).collect();
-    Ok(EngineOptions { model, threads: config.threads, languages })
+    let vad = Some(SILERO_VAD.path(&config.model_dir));
+    Ok(EngineOptions { model, threads: config.threads, languages, vad })
 }
 
 /// The pipeline's stages, done by the adapters.

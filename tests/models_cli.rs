@@ -149,11 +149,12 @@ fn each_failure_is_named_and_the_others_are_fetched() {
 }
 
 #[test]
-fn without_a_name_it_fetches_the_configured_model() {
+fn without_a_name_it_fetches_the_configured_model_and_the_one_for_voice_activity() {
     let server = Server::start(|_, _| Reply::new(404, b""));
     let mut home = home(&server.url());
     assert_eq!(call(&home, &["pull"]).0, Some(1));
-    assert!(server.requests()[0].path.ends_with("/ggml-tiny.bin"));
+    let asked = || server.requests().into_iter().map(|request| request.path).collect::<Vec<_>>();
+    assert_eq!(asked(), ["/models/ggml-tiny.bin", "/models/ggml-silero-v5.1.2.bin"]);
     home.set("MODEL", "./own.bin");
     for args in [&["pull"][..], &["pull", "./own.bin"]] {
         let (code, _, stderr) = call(&home, args);
@@ -169,7 +170,7 @@ fn without_a_name_it_fetches_the_configured_model() {
         stderr.starts_with("stenogram: there is no model \"bass\": ") && stderr.contains("base"),
         "{stderr}"
     );
-    assert_eq!(server.requests().len(), 1);
+    assert_eq!(server.requests().len(), 2);
 }
 
 #[test]
