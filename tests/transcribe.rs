@@ -17,7 +17,7 @@ use terminal::Terminal;
 
 /// A home with `a.ogg`, English, and `b.ogg`, Russian, and what is said in them.
 fn recordings() -> (Home, Fixture, Fixture) {
-    let home = Home::empty();
+    let home = Home::with_voice_activity();
     let first = |language| fixtures(language).into_iter().next().expect("a text in each language");
     let (english, russian) = (first("en"), first("ru"));
     for (file, fixture) in [("a.ogg", &english), ("b.ogg", &russian)] {
@@ -108,7 +108,7 @@ fn a_failure_among_others_is_told_once_and_the_others_are_done() {
 
 #[test]
 fn a_damaged_recording_is_transcribed_as_far_as_it_goes() {
-    let home = Home::empty();
+    let home = Home::with_voice_activity();
     let fixture = fixtures("en").into_iter().max_by_key(|fixture| fixture.text.len()).expect("a text");
     let mut recording = say(fixture.text, fixture.voice);
     recording.truncate(recording.len() * 2 / 3);
@@ -123,7 +123,7 @@ fn a_damaged_recording_is_transcribed_as_far_as_it_goes() {
 
 #[test]
 fn silence_has_no_words_in_any_format() {
-    let home = Home::empty();
+    let home = Home::with_voice_activity();
     fs::write(home.path().join("silence.ogg"), silence(2.0)).expect("write a recording");
     for (format, expected) in [("text", ""), ("srt", ""), ("vtt", "WEBVTT\n\n")] {
         assert_eq!(stdout(&home, &["--format", format, "silence.ogg"]), expected);
@@ -177,7 +177,6 @@ fn the_model_may_be_another_and_what_is_wrong_with_one_is_said_once() {
     assert_eq!(code, Some(1));
     assert!(stderr.starts_with("stenogram: the model ./a.ogg is no ggml file"), "{stderr}");
 
-    fs::create_dir(home.path().join("models")).expect("make a folder");
     fs::write(home.path().join("models/ggml-base.bin"), "lmgg").expect("write a file");
     let (code, _, stderr) = outcome(&mut transcribe(&home, &["a.ogg"]));
     assert_eq!(code, Some(1));

@@ -27,8 +27,16 @@ const SILENCE: f32 = 0.35;
 const LONG_SILENCE: usize = 2000 * MS;
 /// What is kept of a long silence on either side of speech.
 const PADDING: usize = 400 * MS;
-/// Less voice than this between two long silences is a click, no word.
-const SHORTEST_VOICE: usize = 3 * WINDOW;
+/// Between long silences less voice than this is a word only if a window of it is certain: plucked
+/// notes, which are held for voice with 0.5 to 0.93, are not. Lone words ("да", "ok", "stop") reach 0.97 at
+/// any common speed.
+const WORD: usize = 500 * MS;
+const CERTAIN: f32 = 0.95;
+/// A click.
+const CLICK: usize = WINDOW;
+
+/// How far off a time of Whisper's may be.
+const BESIDE: usize = 500 * MS;
 
 /// What was heard in a recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,12 +53,11 @@ impl Activity {
         let (mut kept, mut voiced) = (Vec::new(), Vec::new());
         let mut joined = 0;
         for phrase in phrases(voices(probabilities, samples)) {
-            let (start, end) = (phrase[0].start, phrase[phrase.len() - 1].end);
+            let (start, end) = (phrase[0].place.start, phrase[phrase.len() - 1].place.end);
             // What lies between two phrases is a long silence, and so is what lies beyond them.
             let part = start - kept_of(start)..end + kept_of(samples - end);
-            voiced.extend(
-                phrase.iter().map(|voice| joined + voice.start - part.start..joined + voice.end - part.start),
-            );
+            let heard = |place: usize| joined + place - part.start;
+            voiced.extend(phrase.iter().map(|voice| heard(voice.place.start)..heard(voice.place.end)));
             joined += part.len();
             kept.push(part);
         }
@@ -92,6 +99,14 @@ impl Activity {
         start..end.max(start)
     }
 
+    /// How much voice there is in a stretch of what was heard and just beside it, for Whisper's times are
+    /// rounded.
+    pub(super) fn voiced(&self, heard: Range<usize>) -> usize {
+        let (start, end) = (heard.start.saturating_sub(BESIDE), heard.end + BESIDE);
+        let within = |voice: &Range<usize>| voice.end.min(end).saturating_sub(voice.start.max(start));
+        self.voiced.iter().map(within).sum()
+    }
+
     /// The place in the recording of a place in what was heard, in the first part that has it.
     fn place(&self, heard: usize, has: impl Fn(usize, &Range<usize>) -> bool) -> usize {
         let mut joint = 0;
@@ -115,36 +130,50 @@ fn kept_of(silence: usize) -> usize {
     if silence < LONG_SILENCE { silence } else { PADDING }
 }
 
-/// Stretches of voice, in order.
-fn voices(probabilities: &[f32], samples: usize) -> Vec<Range<usize>> {
+/// A stretch of voice.
+#[derive(Clone, Debug, PartialEq)]
+struct Voice {
+    place: Range<usize>,
+    /// The highest probability in it.
+    peak: f32,
+}
+
+/// In order.
+fn voices(probabilities: &[f32], samples: usize) -> Vec<Voice> {
     let mut voices = Vec::new();
-    let mut begun = None;
+    let mut begun: Option<(usize, f32)> = None;
     for (window, &probability) in probabilities.iter().enumerate() {
-        match begun {
-            None if probability >= SPEECH => begun = Some(window * WINDOW),
-            Some(start) if probability < SILENCE => {
-                voices.push(start..window * WINDOW);
-                begun = None;
+        begun = match begun {
+            None if probability >= SPEECH => Some((window * WINDOW, probability)),
+            Some((start, peak)) if probability < SILENCE => {
+                voices.push(Voice { place: start..window * WINDOW, peak });
+                None
             }
-            _ => {}
-        }
+            Some((start, peak)) => Some((start, peak.max(probability))),
+            None => None,
+        };
     }
-    voices.extend(begun.map(|start| start..samples));
+    voices.extend(begun.map(|(start, peak)| Voice { place: start..samples, peak }));
     voices
 }
 
-/// Voices with no long silence between them; none of them empty, nor with too little voice.
-fn phrases(voices: Vec<Range<usize>>) -> Vec<Vec<Range<usize>>> {
-    let mut phrases: Vec<Vec<Range<usize>>> = Vec::new();
+/// Voices with no long silence between them, and words among them.
+fn phrases(voices: Vec<Voice>) -> Vec<Vec<Voice>> {
+    let mut phrases: Vec<Vec<Voice>> = Vec::new();
     for voice in voices {
         match phrases.last_mut() {
-            Some(phrase) if phrase.last().is_some_and(|last| voice.start - last.end < LONG_SILENCE) => {
+            Some(phrase)
+                if phrase.last().is_some_and(|last| voice.place.start - last.place.end < LONG_SILENCE) =>
+            {
                 phrase.push(voice);
             }
             _ => phrases.push(vec![voice]),
         }
     }
-    phrases.retain(|phrase| phrase.iter().map(Range::len).sum::<usize>() >= SHORTEST_VOICE);
+    phrases.retain(|phrase| {
+        let length: usize = phrase.iter().map(|voice| voice.place.len()).sum();
+        length >= WORD || (length > CLICK && phrase.iter().any(|voice| voice.peak >= CERTAIN))
+    });
     phrases
 }
 
@@ -162,7 +191,7 @@ mod tests {
         let probabilities: Vec<f32> = turns
             .iter()
             .enumerate()
-            .flat_map(|(n, &ms)| vec![if n % 2 == 0 { 0.1 } else { 0.9 }; windows(ms)])
+            .flat_map(|(n, &ms)| vec![if n % 2 == 0 { 0.1 } else { 0.99 }; windows(ms)])
             .collect();
         let samples = (probabilities.len() * WINDOW).saturating_sub(WINDOW - 100);
         (Activity::of(&probabilities, samples), samples)
@@ -174,12 +203,22 @@ mod tests {
 
     #[test]
     fn without_voice_nothing_is_kept() {
-        for turns in [&[][..], &[3200], &[3200, 64, 3200]] {
+        for turns in [&[][..], &[3200], &[3200, 32, 3200]] {
             assert!(activity(turns).0.is_empty(), "{turns:?}");
         }
         // As little as a short word is.
-        assert!(!activity(&[3200, 96, 3200]).0.is_empty());
+        assert!(!activity(&[3200, 64, 3200]).0.is_empty());
         assert!(!activity(&[0, 128]).0.is_empty());
+    }
+
+    #[test]
+    fn little_voice_has_to_be_certain() {
+        let doubtful = |windows: usize| {
+            let probabilities = [vec![0.1; 80], vec![0.9; windows], vec![0.1; 80]].concat();
+            Activity::of(&probabilities, probabilities.len() * WINDOW)
+        };
+        assert!(doubtful(15).is_empty());
+        assert!(!doubtful(16).is_empty());
     }
 
     #[test]
@@ -203,9 +242,11 @@ mod tests {
     #[test]
     fn speech_goes_on_while_it_is_merely_doubtful() {
         let probabilities = [0.1, 0.6, 0.4, 0.4, 0.36, 0.34, 0.4, 0.1];
-        assert!(matches!(&voices(&probabilities, 8 * WINDOW)[..], [voice] if *voice == (WINDOW..5 * WINDOW)));
-        let cut_off = voices(&probabilities[..3], 2 * WINDOW + 7);
-        assert!(matches!(&cut_off[..], [voice] if *voice == (WINDOW..2 * WINDOW + 7)), "{cut_off:?}");
+        assert_eq!(voices(&probabilities, 8 * WINDOW), [Voice { place: WINDOW..5 * WINDOW, peak: 0.6 }]);
+        assert_eq!(
+            voices(&probabilities[..3], 2 * WINDOW + 7),
+            [Voice { place: WINDOW..2 * WINDOW + 7, peak: 0.6 }]
+        );
     }
 
     #[test]
@@ -244,6 +285,19 @@ mod tests {
         // Nothing, at the cut.
         let nothing = told(1440..1440);
         assert!(nothing.is_empty() && nothing.start == 29840, "{nothing:?}");
+    }
+
+    #[test]
+    fn voice_is_counted_within_a_stretch_and_just_beside_it() {
+        // Heard: voice from 1600 to 2240 and from 3840 to 4480, silence to 5920.
+        let (activity, _) = activity(&[1600, 640, 1600, 640, 1440]);
+        let voiced = |heard: Range<usize>| activity.voiced(heard.start * MS..heard.end * MS) / MS;
+        assert_eq!(voiced(1600..2240), 640);
+        assert_eq!(voiced(0..6000), 1280);
+        assert_eq!(voiced(2000..2100), 640);
+        assert_eq!(voiced(2640..2700), 100);
+        assert_eq!(voiced(2800..3300), 0);
+        assert_eq!(voiced(5000..30_000), 0);
     }
 
     #[test]

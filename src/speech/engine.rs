@@ -159,8 +159,9 @@ impl Engine {
     ///
     /// Where nobody speaks, the transcript is empty and Whisper is not asked: no sample above -60 dBFS,
     /// or no voice by [`EngineOptions::vad`]. Long silences are cut before recognition; times are
-    /// those of `pcm` all the same. Beyond that whisper.cpp's own rule holds: a window is dropped when
-    /// its no-speech probability is above 0.6 and its average log probability below -1.
+    /// those of `pcm` all the same. whisper.cpp's own rule holds: a window is dropped when its no-speech
+    /// probability is above 0.6 and its average log probability below -1. Beyond that text is dropped
+    /// that nobody can have said, or that Whisper is known to invent where the evidence is weak.
     pub async fn recognise(
         &self,
         pcm: Vec<f32>,

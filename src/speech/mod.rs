@@ -5,6 +5,7 @@
 //! recogniser  what that thread does: one context, one state, PCM to transcript
 //! vad         how likely somebody speaks, by Silero's model
 //! activity    which parts are speech, what of it Whisper is given, what its times then mean
+//! guard       drops what Whisper invents: evidence, known phrases (phrases/), repetition
 //! header      a model file is looked through before whisper.cpp, which aborts on a bad one, sees it
 //! language    Whisper's language codes
 //! log         whisper.cpp's log lines, through tracing
@@ -19,11 +20,14 @@ mod activity;
 pub mod checksum;
 pub mod download;
 pub mod engine;
+mod guard;
 pub mod header;
 pub mod language;
 mod log;
 pub mod models;
+mod phrases;
 mod recogniser;
+mod repetition;
 mod vad;
 
 pub use engine::{Engine, EngineOptions, RecogniseOptions, SpeechError};

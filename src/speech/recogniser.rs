@@ -8,12 +8,13 @@ use std::time::Instant;
 
 use tracing::debug;
 use whisper_rs::{
-    FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperError, WhisperState,
-    WhisperSysContext, WhisperSysState,
+    FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperError, WhisperSegment,
+    WhisperState, WhisperSysContext, WhisperSysState, WhisperTokenId,
 };
 
 use super::SpeechError;
 use super::activity::Activity;
+use super::guard::{Candidate, Evidence, guard};
 use super::language::Language;
 use super::log;
 use super::vad::Vad;
@@ -121,13 +122,15 @@ impl Recogniser {
         let outcome = self.run(&mut state, &pcm, language, control);
         match outcome {
             Ok(language) => {
-                let segments = segments(&state, samples, activity.as_ref());
+                let candidates = candidates(&self.context, &state, samples, activity.as_ref());
+                let segments = guard(&candidates);
                 self.state = Some(state);
                 debug!(
                     seconds = seconds(samples),
                     took = ?started.elapsed(),
                     language = language.code(),
                     segments = segments.len(),
+                    dropped = candidates.len() - segments.len(),
                     "recognised"
                 );
                 let language = (!segments.is_empty()).then(|| language.code().to_owned());
@@ -269,10 +272,15 @@ fn seconds(samples: usize) -> f64 {
 
 /// What the state holds, trimmed, without empty segments, in order and within the recording of so
 /// many samples, of which whisper.cpp heard what `activity` keeps.
-fn segments(state: &WhisperState, samples: usize, activity: Option<&Activity>) -> Vec<Segment> {
+fn candidates(
+    context: &WhisperContext,
+    state: &WhisperState,
+    samples: usize,
+    activity: Option<&Activity>,
+) -> Vec<Candidate> {
     let place = |timestamp: i64| timestamp.clamp(0, (LONGEST / TIMESTAMP) as i64) as usize * TIMESTAMP;
     let ms = |samples: usize| (samples * 1000 / RATE) as u64;
-    let mut segments = Vec::new();
+    let mut candidates = Vec::new();
     let (mut bytes, mut end) = (Vec::new(), 0);
     for segment in state.as_iter() {
         bytes.extend_from_slice(segment.to_bytes().unwrap_or_default());
@@ -286,10 +294,24 @@ fn segments(state: &WhisperState, samples: usize, activity: Option<&Activity>) -
         let text = text.trim();
         if !text.is_empty() {
             let (start_ms, end_ms) = (ms(place.start), ms(place.end));
-            segments.push(Segment { start_ms, end_ms, text: text.to_owned() });
+            let evidence = Evidence {
+                no_speech: segment.no_speech_probability(),
+                logprob: logprob(&segment, context.token_eot()),
+                voiced_ms: activity.map(|activity| ms(activity.voiced(start..end)) as usize),
+            };
+            let segment = Segment { start_ms, end_ms, text: text.to_owned() };
+            candidates.push(Candidate { segment, evidence });
         }
     }
-    segments
+    candidates
+}
+
+/// The average over the tokens of text, which are those below `eot`; 0 without any.
+fn logprob(segment: &WhisperSegment, eot: WhisperTokenId) -> f32 {
+    let tokens = (0..segment.n_tokens()).filter_map(|n| segment.get_token(n));
+    let data = tokens.map(|token| token.token_data()).filter(|data| data.id < eot);
+    let (sum, count) = data.fold((0.0, 0), |(sum, count), data| (sum + data.plog, count + 1));
+    sum / count.max(1) as f32
 }
 
 /// Takes the text out of `bytes`. A token may end within a character, and a segment with it: such a

@@ -18,9 +18,19 @@ pub struct Home {
 impl Home {
     /// With a session for `telegram` and the test model.
     pub fn new(telegram: &Telegram) -> Self {
-        let home = Self::empty();
+        let home = Self::with_voice_activity();
         fs::create_dir(home.data()).expect("make the data folder");
         write_session(&home.data().join("account.session"), &telegram.session()).expect("write the session");
+        home
+    }
+
+    /// With the test model, and the model for voice activity among the models.
+    pub fn with_voice_activity() -> Self {
+        let home = Self::empty();
+        let models = home.path().join("models");
+        fs::create_dir(&models).expect("make the models folder");
+        let weights = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/vad/ggml-silero-v5.1.2.bin");
+        fs::copy(weights, models.join("ggml-silero-v5.1.2.bin")).expect("copy the weights");
         home
     }
 

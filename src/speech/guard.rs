@@ -1,0 +1,250 @@
+//! Drops what Whisper writes though nobody said it: on noise, music and silence it falls back on what its
+//! training data, subtitles from the web, had there.
+//!
+//! Alone, a layer drops only what cannot have been said: `[Music]`, and text without voice under it.
+//! Known phrases and repetitions go only together with weak evidence, for people do say "thank you" and
+//! "no, no, no".
+
+use tracing::debug;
+
+use super::phrases::{is_known, words};
+use super::repetition;
+use crate::domain::Segment;
+
+/// Whisper's own limit: a window above it may be silence.
+const NO_SPEECH: f32 = 0.6;
+/// Whisper's own limit: text below it was guessed.
+const LOGPROB: f32 = -1.0;
+/// Nobody speaks faster, 33 letters a second; quick speech has 20.
+const MS_PER_LETTER: usize = 30;
+
+/// What speaks for a segment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Evidence {
+    /// Probability, 0 to 1, that there is no speech in the window that the segment is from.
+    pub no_speech: f32,
+    /// Natural logarithm of its tokens' probabilities, averaged.
+    pub logprob: f32,
+    /// Milliseconds with voice under it; none where voice activity is not detected.
+    pub voiced_ms: Option<usize>,
+}
+
+impl Evidence {
+    /// Whether these words may well not have been said.
+    fn is_weak(&self, words: &[String]) -> bool {
+        let letters: usize = words.iter().map(|word| word.chars().count()).sum();
+        self.no_speech > NO_SPEECH
+            || self.logprob < LOGPROB
+            || self.voiced_ms.is_some_and(|voiced| voiced < letters * MS_PER_LETTER)
+    }
+}
+
+/// A segment as Whisper gave it.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate {
+    pub segment: Segment,
+    pub evidence: Evidence,
+}
+
+/// Why a text is taken for invented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Invention {
+    /// Nothing in it is a word: `[Music]`, `*applause*`, `♪`.
+    NoWords,
+    NoVoice,
+    KnownPhrase,
+    /// It says the same as the segment before it, and so on.
+    RepeatedSegment,
+    /// It says the same again and again.
+    RepeatedWords,
+}
+
+/// The segments that hold, in order. Each that is dropped, or shortened to what it repeats, is explained
+/// at debug level, without the text.
+pub(super) fn guard(candidates: &[Candidate]) -> Vec<Segment> {
+    let mut held = Vec::with_capacity(candidates.len());
+    let same = |a: &Candidate, b: &Candidate| words(&a.segment.text) == words(&b.segment.text);
+    for run in candidates.chunk_by(same) {
+        for (n, Candidate { segment, evidence }) in run.iter().enumerate() {
+            // The first of them stays in any case.
+            let times = if n == 0 { 1 } else { run.len() };
+            let (why, rest) = judge(&segment.text, evidence, times);
+            if let Some(why) = why {
+                let (start_ms, end_ms) = (segment.start_ms, segment.end_ms);
+                debug!(?why, start_ms, end_ms, ?evidence, "text taken for invented");
+            }
+            held.extend(rest.map(|text| Segment { text, ..*segment }));
+        }
+    }
+    held
+}
+
+/// Why some or all of the text is invented, and what is left of it. The text has come so many times in a row.
+fn judge(text: &str, evidence: &Evidence, times: usize) -> (Option<Invention>, Option<String>) {
+    let words = words(text);
+    let weak = evidence.is_weak(&words);
+    let invention = if is_annotation(text) {
+        Invention::NoWords
+    } else if evidence.voiced_ms == Some(0) {
+        Invention::NoVoice
+    } else if weak && is_known(&words) {
+        Invention::KnownPhrase
+    } else if repetition::is_too_much(times, weak) {
+        Invention::RepeatedSegment
+    } else {
+        return match repetition::collapse(text, |repeated| evidence.is_weak(repeated)) {
+            Some(rest) => (Some(Invention::RepeatedWords), Some(rest)),
+            None => (None, Some(text.to_owned())),
+        };
+    };
+    (Some(invention), None)
+}
+
+/// Nothing but what stands in brackets or between asterisks, and signs. Between notes stand the words of a
+/// song, which may have been sung.
+fn is_annotation(text: &str) -> bool {
+    const PAIRS: [(char, char); 6] =
+        [('[', ']'), ('(', ')'), ('{', '}'), ('【', '】'), ('（', '）'), ('*', '*')];
+    let mut closing = None;
+    for c in text.chars() {
+        match closing {
+            Some(expected) if c == expected => closing = None,
+            Some(_) => {}
+            None if c.is_alphanumeric() => return false,
+            None => closing = PAIRS.iter().find(|(open, _)| *open == c).map(|&(_, close)| close),
+        }
+    }
+    // What was opened and not closed may be anything.
+    closing.is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    const STRONG: Evidence = Evidence { no_speech: 0.01, logprob: -0.2, voiced_ms: Some(4000) };
+    const SILENT: Evidence = Evidence { no_speech: 0.9, ..STRONG };
+    const GUESSED: Evidence = Evidence { logprob: -1.3, ..STRONG };
+    const BLIP: Evidence = Evidence { voiced_ms: Some(128), ..STRONG };
+
+    const fn voiced(ms: usize) -> Evidence {
+        Evidence { voiced_ms: Some(ms), ..STRONG }
+    }
+
+    /// What is left of these texts.
+    fn left(texts: &[(&str, Evidence)]) -> Vec<String> {
+        let segment = |text: &str| Segment { start_ms: 0, end_ms: 1000, text: text.into() };
+        let candidates: Vec<Candidate> =
+            texts.iter().map(|&(text, evidence)| Candidate { segment: segment(text), evidence }).collect();
+        guard(&candidates).into_iter().map(|segment| segment.text).collect()
+    }
+
+    #[track_caller]
+    fn drops(text: &str, evidence: Evidence) {
+        assert!(left(&[(text, evidence)]).is_empty(), "{text:?} stays with {evidence:?}");
+    }
+
+    #[track_caller]
+    fn keeps(text: &str, evidence: Evidence) {
+        assert_eq!(left(&[(text, evidence)]), [text], "{evidence:?}");
+    }
+
+    #[test]
+    fn known_phrases_go_only_with_weak_evidence() {
+        for text in
+            ["Thanks for watching!", "Thank you.", "Продолжение следует...", "Субтитры сделал DimaTorzok"]
+        {
+            keeps(text, STRONG);
+            keeps(text, Evidence { voiced_ms: None, ..STRONG });
+            for weak in [SILENT, GUESSED, BLIP, Evidence { voiced_ms: None, ..GUESSED }] {
+                drops(text, weak);
+            }
+        }
+        // Said quickly, and really said.
+        keeps("Thanks for watching!", voiced(700));
+        keeps("You?", voiced(128));
+    }
+
+    #[test]
+    fn weak_evidence_alone_takes_nothing() {
+        for text in ["We meet at seven.", "Thank you for the flowers.", "да", "no no"] {
+            for weak in [SILENT, GUESSED, BLIP, Evidence { voiced_ms: None, ..SILENT }] {
+                keeps(text, weak);
+            }
+            drops(text, voiced(0));
+        }
+    }
+
+    #[test]
+    fn what_is_no_word_goes() {
+        for text in [
+            "[Music]",
+            "(applause)",
+            "*music*",
+            "♪",
+            "♪♪ (la la) ♪",
+            "[BLANK_AUDIO]",
+            "[музыка] (смех)",
+            "（笑）",
+            "...",
+            "- [Laughter].",
+        ] {
+            drops(text, STRONG);
+        }
+        for text in ["[Music] hello", "(he said) so", "3", "(oh, wait", "5 * 3", "да", "[так", "♪ la la ♪"]
+        {
+            keeps(text, STRONG);
+        }
+    }
+
+    #[test]
+    fn repeated_segments_are_said_once_where_the_evidence_is_weak() {
+        let text = "I don't know.";
+        assert_eq!(left(&[(text, STRONG); 3]), [text; 3], "said three times");
+        assert_eq!(left(&[(text, GUESSED); 2]), [text; 2]);
+        assert_eq!(left(&[(text, GUESSED); 3]), [text]);
+        assert_eq!(left(&[(text, STRONG), (text, STRONG), (text, GUESSED)]), [text; 2]);
+        assert_eq!(left(&[(text, STRONG); 40]), [text], "nobody says that forty times");
+        let between = [(text, GUESSED), (text, GUESSED), ("Yes.", GUESSED), (text, GUESSED)];
+        assert_eq!(left(&between).len(), 4, "not in a row");
+    }
+
+    #[test]
+    fn repeated_words_are_said_once_where_the_evidence_is_weak() {
+        keeps("No, no, no!", STRONG);
+        keeps("eight eight eight eight", voiced(1500));
+        assert_eq!(left(&[("No, no, no!", GUESSED)]), ["No,"]);
+        assert_eq!(left(&[("so we go we go we go home", BLIP)]), ["so we go home"]);
+    }
+
+    #[test]
+    fn drops_are_explained_without_the_text() {
+        #[derive(Clone, Default)]
+        struct Log(Arc<Mutex<Vec<u8>>>);
+        impl Write for Log {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.lock().unwrap().write(bytes)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::DEBUG)
+            .with_writer(move || writer.clone())
+            .finish();
+        let texts = [("Thank you.", GUESSED), ("so we go we go we go", BLIP), ("A secret.", STRONG)];
+        tracing::subscriber::with_default(subscriber, || left(&texts));
+        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(log.lines().count(), 2, "{log}");
+        assert!(log.contains("KnownPhrase") && log.contains("RepeatedWords"), "{log}");
+        for word in ["Thank", "we go", "secret"] {
+            assert!(!log.contains(word), "{log}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Nothing invented and nothing lost: no text where nobody speaks, and every word where somebody does.
+
+#[path = "support/noise.rs"]
+mod noise;
+#[path = "support/speech.rs"]
+mod speech;
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use noise::{KINDS, Kind, hiss, mixed, noise};
+use speech::{Fixture, MODEL, Random, VAD, decode, fixtures, pcm};
+use stenogram::domain::Transcript;
+use stenogram::speech::{Engine, EngineOptions, RecogniseOptions};
+
+/// How long anything here may take on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(120);
+const RATE: usize = 16_000;
+
+/// One engine per process, as in the daemon: two would fight for the cores.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+async fn start(vad: bool) -> Engine {
+    let languages = vec!["ru".to_owned(), "en".to_owned()];
+    let vad = vad.then(|| VAD.into());
+    let options = EngineOptions { model: MODEL.into(), threads: None, languages, vad };
+    Engine::start(options).await.unwrap()
+}
+
+async fn recognise(engine: &Engine, pcm: Vec<f32>) -> Transcript {
+    let answer = engine.recognise(pcm, RecogniseOptions::default());
+    tokio::time::timeout(DEADLINE, answer).await.expect("in time").unwrap()
+}
+
+#[tokio::test]
+async fn noise_has_no_text() {
+    let _alone = ALONE.lock().await;
+    let engine = start(true).await;
+    let mut random = Random::new();
+    let (mut invented, mut music) = (Vec::new(), Vec::new());
+    for n in 0..200 {
+        let kind = KINDS[n % KINDS.len()];
+        let seconds = 1 + random.below(8);
+        let level = [0.003, 0.03, 0.3][random.below(3)];
+        let transcript = recognise(&engine, noise(kind, seconds, level, &mut random)).await;
+        if transcript != Transcript::default() {
+            let what = format!("{n}: {kind:?}, {seconds} s, level {level}: {transcript:?}");
+            if matches!(kind, Kind::Music) { music.push(what) } else { invented.push(what) }
+        }
+    }
+    println!("{} of 25 musics with text: {music:#?}", music.len());
+    assert!(invented.is_empty(), "{invented:#?}");
+    // A lone plucked note can sound like a vowel to Silero, and the micro model knows nothing but words.
+    assert!(music.len() <= 3, "{music:#?}");
+    assert!(engine.shutdown(DEADLINE).await);
+}
+
+#[tokio::test]
+async fn recordings_without_speech_have_no_text() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/no-speech");
+    let Ok(files) = fs::read_dir(&folder) else {
+        println!("skipped: no {}", folder.display());
+        return;
+    };
+    let _alone = ALONE.lock().await;
+    let engine = start(true).await;
+    for file in files {
+        let path = file.unwrap().path();
+        let transcript = recognise(&engine, decode(&fs::read(&path).unwrap())).await;
+        assert_eq!(transcript, Transcript::default(), "{}", path.display());
+    }
+    assert!(engine.shutdown(DEADLINE).await);
+}
+
+/// Texts that the model knows by heart, so that none is lost by the model itself.
+fn texts() -> Vec<Fixture> {
+    fixtures("en").into_iter().chain(fixtures("ru")).collect()
+}
+
+#[tokio::test]
+async fn words_survive_silence_around_them() {
+    let _alone = ALONE.lock().await;
+    let engine = start(true).await;
+    let mut random = Random::new();
+    let texts = texts();
+    let mut wrong = Vec::new();
+    for n in 0..14 {
+        let text = &texts[random.below(texts.len())];
+        let (before, after) = (random.below(20 * RATE), random.below(20 * RATE));
+        // Digital silence, or a quiet room.
+        let level = if n % 2 == 0 { 0.0 } else { 0.0005 };
+        let recording =
+            [hiss(before, level, &mut random), pcm(text.text, text.voice), hiss(after, level, &mut random)]
+                .concat();
+        let transcript = recognise(&engine, recording).await;
+        if transcript.text() != text.text {
+            wrong.push(format!("{:?}, {before} before, {after} after: {transcript:?}", text.text));
+        }
+    }
+    println!("{} of 14 wrong: {wrong:#?}", wrong.len());
+    assert!(wrong.len() <= 1, "{wrong:#?}");
+    assert!(engine.shutdown(DEADLINE).await);
+}
+
+/// The micro model never learnt noise and misses words in it. What it does hear must come through.
+#[tokio::test]
+async fn in_noise_what_the_model_hears_is_what_comes() {
+    let _alone = ALONE.lock().await;
+    let mut random = Random::new();
+    let texts = texts();
+    let recordings: Vec<Vec<f32>> = (0..6)
+        .map(|_| {
+            let text = &texts[random.below(texts.len())];
+            mixed(&pcm(text.text, text.voice), 15.0, &mut random)
+        })
+        .collect();
+    let mut heard = Vec::new();
+    for vad in [false, true] {
+        let engine = start(vad).await;
+        let mut texts = Vec::new();
+        for recording in &recordings {
+            texts.push(recognise(&engine, recording.clone()).await.text());
+        }
+        assert!(engine.shutdown(DEADLINE).await);
+        heard.push(texts);
+    }
+    assert_eq!(heard[0], heard[1], "without and with voice activity");
+    assert!(heard[1].iter().all(|text| !text.is_empty()), "{heard:?}");
+}
+
+#[tokio::test]
+async fn words_of_the_lists_stay_when_they_are_said() {
+    let _alone = ALONE.lock().await;
+    let engine = start(true).await;
+    for (text, voice) in [("thanks", "en-us"), ("спасибо", "ru"), ("no no no", "en-us")] {
+        let transcript = recognise(&engine, pcm(text, voice)).await;
+        assert_eq!(transcript.text(), text);
+    }
+    assert!(engine.shutdown(DEADLINE).await);
+}
