@@ -40,6 +40,8 @@ pub async fn answer(
         Some(parts) => parts.clone(),
         None => {
             let parts = transcribe(job, stages).await?;
+            #[cfg(feature = "chaos")]
+            crate::chaos::pass("C2-C3");
             match insist("store an answer", shutdown, || queue.store_outbox(job.id, &parts)).await {
                 Some(Ok(())) => parts,
                 Some(Err(error)) => return Err(Fault::Fatal(error.to_string())),
@@ -49,8 +51,12 @@ pub async fn answer(
     };
     let mut replies = Vec::new();
     for (index, part) in parts.iter().enumerate() {
+        #[cfg(feature = "chaos")]
+        crate::chaos::pass("C3-send");
         replies.extend(stages.deliver(job, index, part).await?);
     }
+    #[cfg(feature = "chaos")]
+    crate::chaos::pass("send-C4");
     match parts.len() {
         0 => info!("Nothing was said, no reply"),
         parts => info!(parts, "Answered"),

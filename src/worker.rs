@@ -104,6 +104,8 @@ impl Worker {
             result => judge(claim, result),
         };
         self.carry_out(id, verdict).await.map_err(|error| error.to_string())?;
+        #[cfg(feature = "chaos")]
+        crate::chaos::pass("after-C4");
         fatal.map_or(Ok(()), Err)
     }
 
