@@ -28,13 +28,28 @@ pub struct Life {
 
 #[derive(Clone, Copy)]
 pub enum End {
-    Kill { after: Duration },
-    Crash { point: &'static str, pass: u32 },
+    /// After so many answers and a little more, or when the time is over.
+    Kill {
+        answers: u32,
+        late: Duration,
+        within: Duration,
+    },
+    Crash {
+        point: &'static str,
+        pass: u32,
+    },
+}
+
+impl End {
+    /// A kill at that time.
+    pub fn kill_within(within: Duration) -> Self {
+        Self::Kill { answers: u32::MAX, late: Duration::ZERO, within }
+    }
 }
 
 impl Default for End {
     fn default() -> Self {
-        Self::Kill { after: Duration::ZERO }
+        Self::kill_within(Duration::from_secs(1))
     }
 }
 
@@ -83,7 +98,7 @@ impl Plan {
         let mut lives: Vec<Life> = (0..options.kills).map(|_| Life::default()).collect();
         // A daemon that nobody kills can be troubled all the same.
         if lives.is_empty() {
-            lives.push(Life { end: End::Kill { after: Duration::from_secs(3) }, ..Life::default() });
+            lives.push(Life { end: End::kill_within(Duration::from_secs(3)), ..Life::default() });
         }
         ends(&mut lives, &mut random);
         links(&mut lives, options, &mut random);
@@ -119,14 +134,17 @@ fn ends(lives: &mut [Life], random: &mut Random) {
     let crashes = lives.len() / 2;
     for (n, at) in order.into_iter().enumerate() {
         lives[at].end = if n < crashes {
+            let point = POINTS[n % POINTS.len()];
             // The first job that a worker has may be one that died before: a third death would make it
             // poison, by the queue's own rule. So the first pass is spared.
-            End::Crash { point: POINTS[n % POINTS.len()], pass: 2 + random.below(10) as u32 }
+            let most = if point.ends_with("C1") || point.starts_with("C1") { 15 } else { 35 };
+            End::Crash { point, pass: 2 + random.below(most) as u32 }
         } else if n % 5 == 0 {
             // Hardly started.
-            End::Kill { after: random.seconds(0.0, 0.4) }
+            End::kill_within(random.seconds(0.0, 0.4))
         } else {
-            End::Kill { after: random.seconds(0.3, 2.5) }
+            let answers = 5 + random.below(55) as u32;
+            End::Kill { answers, late: random.seconds(0.0, 0.04), within: random.seconds(0.8, 4.0) }
         };
     }
 }

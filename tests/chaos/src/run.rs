@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use fake_telegram::{Chat, Dedupe, Draft, OWNER, Packing, Settings, Telegram, User, write_session};
+use fake_telegram::{Call, Chat, Dedupe, Draft, OWNER, Packing, Settings, Telegram, User, write_session};
 use stenogram::queue::Queue;
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
 use stenogram::queue::redis::{RedisOptions, RedisQueue};
@@ -25,7 +25,7 @@ use crate::redis_server::{DURABLE, RedisServer};
 use crate::report::{Left, LifeRecord, Report};
 
 /// A planned crash that has not come by then has no job to come with.
-const CRASH_WITHIN: Duration = Duration::from_secs(6);
+const CRASH_WITHIN: Duration = Duration::from_secs(4);
 /// The third death over one job makes it poison, by the queue's own rule. After a life without a new
 /// answer the next daemon is left alive until there are some, or for so long.
 const PROGRESS_WITHIN: Duration = Duration::from_secs(100);
@@ -273,6 +273,16 @@ impl World {
         }
     }
 
+    /// Waits until a client has sent so many messages after the first `calls` calls.
+    async fn sends(&self, calls: usize, wanted: u32) {
+        let enough = |sends: usize| sends >= wanted as usize;
+        let sends =
+            |calls: &[Call]| calls.iter().filter(|call| call.method == "messages.sendMessage").count();
+        while !enough(self.telegram.look(|ledger| sends(ledger.calls().get(calls..).unwrap_or_default()))) {
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     fn calls(&self) -> usize {
         self.telegram.look(|ledger| ledger.calls().len())
     }
@@ -339,11 +349,16 @@ impl Lives {
             if stuck {
                 progress(&world, answers).await;
             }
-            let limit = match end {
-                End::Kill { after } => after,
-                End::Crash { .. } => CRASH_WITHIN,
-            };
-            sleep((started + limit).saturating_duration_since(Instant::now())).await;
+            let left = |within| (started + within).saturating_duration_since(Instant::now());
+            match end {
+                End::Crash { .. } => sleep(left(CRASH_WITHIN)).await,
+                End::Kill { answers, late, within } => {
+                    let enough = world.sends(calls, answers);
+                    if tokio::time::timeout(left(within), enough).await.is_ok() {
+                        sleep(late).await;
+                    }
+                }
+            }
         };
         let early = tokio::select! {
             () = ending => None,
@@ -372,9 +387,10 @@ impl Lives {
         match planned {
             End::Crash { point, pass } if kill => {
                 self.owed.push((point, pass));
-                End::Kill { after: Duration::from_secs(1) }
+                End::default()
             }
-            End::Kill { after } if !kill && after > Duration::from_secs(1) => match self.owed.pop() {
+            End::Kill { within, .. } if !kill && within > Duration::from_millis(500) => match self.owed.pop()
+            {
                 Some((point, pass)) => End::Crash { point, pass },
                 None => planned,
             },
