@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::audio::{self, AudioError, Limits};
-use crate::config::{Config, Credentials, Model, Needs, RawConfig};
+use crate::config::{Config, Credentials, Language, Model, Needs, RawConfig, Redis};
 use crate::domain::policy::Policy;
 use crate::domain::{Fault, Job, Part, Transcript};
 use crate::intake::Intake;
@@ -49,6 +49,10 @@ pub enum RunError {
     LoggedOut(#[from] LoggedOut),
     #[error(transparent)]
     Queue(#[from] QueueError),
+    #[error(
+        "the daemon has the embedded queue open: stop it, run this again, and start it; nothing was changed"
+    )]
+    QueueInUse,
     #[error(transparent)]
     Model(#[from] UnknownModel),
     #[error(
@@ -65,6 +69,11 @@ pub enum RunError {
 }
 
 impl RunError {
+    /// The owner has to change something; starting again does not help.
+    pub fn needs_configuration(&self) -> bool {
+        matches!(self, Self::Queue(QueueError::Configuration(_)))
+    }
+
     /// Only a login helps; starting again does not.
     pub fn needs_login(&self) -> bool {
         matches!(
@@ -91,7 +100,7 @@ pub async fn run(config: &Config, credentials: &Credentials, log: LogFilter) -> 
     let session = SessionFile::lock(&config.data_dir)?;
     let account = Arc::new(Account::open(session, credentials.api_id, account_options(config))?);
     let model = model_path(config, &config.model)?;
-    let engine_options = engine_options(config, model)?;
+    let engine_options = engine_options(config, model, config.language)?;
     engine_options.check()?;
     let Some(queue) = open_queue(config, account.id(), &shutdown).await? else { return Ok(()) };
     let engine = tokio::select! {
@@ -184,16 +193,13 @@ async fn open_queue(
     account: i64,
     shutdown: &CancellationToken,
 ) -> Result<Option<Arc<dyn Queue>>, QueueError> {
-    let dedupe_ttl = config.dedupe_ttl;
     let Some(redis) = &config.redis else {
-        let path = config.data_dir.join("queue.redb");
+        let (path, options) = embedded_queue(config);
         info!(file = %path.display(), "Queue: embedded");
-        let queue = Embedded::open(path, EmbeddedOptions { dedupe_ttl }).await?;
-        return Ok(Some(Arc::new(queue)));
+        return Ok(Some(Arc::new(Embedded::open(path, options).await?)));
     };
     info!(at = redis.place, "Queue: Redis");
-    let options =
-        RedisOptions { url: redis.url.expose().to_owned(), account, dedupe_ttl, timeout: REDIS_TIMEOUT };
+    let options = redis_queue(config, redis, account);
     match insist("connect to Redis", shutdown, || RedisQueue::connect(options.clone())).await {
         None => Ok(None),
         Some(queue) => {
@@ -203,6 +209,23 @@ async fn open_queue(
             }
             Ok(Some(Arc::new(queue)))
         }
+    }
+}
+
+/// The embedded queue's file, and how it behaves.
+pub fn embedded_queue(config: &Config) -> (PathBuf, EmbeddedOptions) {
+    let options = EmbeddedOptions { dedupe_ttl: config.dedupe_ttl, result_ttl: config.result_ttl };
+    (config.data_dir.join("queue.redb"), options)
+}
+
+/// The queue of `account` in Redis.
+pub fn redis_queue(config: &Config, redis: &Redis, account: i64) -> RedisOptions {
+    RedisOptions {
+        url: redis.url.expose().to_owned(),
+        account,
+        dedupe_ttl: config.dedupe_ttl,
+        result_ttl: config.result_ttl,
+        timeout: REDIS_TIMEOUT,
     }
 }
 
@@ -235,15 +258,19 @@ pub fn model_path(config: &Config, model: &Model) -> Result<PathBuf, UnknownMode
     }
 }
 
-/// How `model` is run. A file of the catalogue's must have the catalogue's size.
-pub fn engine_options(config: &Config, model: PathBuf) -> Result<EngineOptions, RunError> {
+/// How `model` is run for `language`. A file of the catalogue's must have the catalogue's size.
+pub fn engine_options(
+    config: &Config,
+    model: PathBuf,
+    language: Language,
+) -> Result<EngineOptions, RunError> {
     let expected = ModelSpec::of_file(&model).map(|spec| spec.bytes);
     if let (Some(expected), Ok(metadata)) = (expected, model.metadata())
         && metadata.len() != expected
     {
         return Err(RunError::ModelSize { path: model, found: metadata.len(), expected });
     }
-    let languages = config.languages.iter().map(|code| code.as_str().to_owned()).collect();
+    let languages = config.spoken(language).iter().map(|code| code.as_str().to_owned()).collect();
     Ok(EngineOptions { model, threads: config.threads, languages })
 }
 

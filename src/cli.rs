@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::{Language, Model, Needs};
+use crate::domain::JobId;
 
 /// How the program ends. Supervisors read these numbers: they stay as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,15 +73,21 @@ pub enum Command {
     /// Answer voice messages until stopped; this is the default
     #[default]
     Run,
-    /// Log in to Telegram: asks for phone, code and password
+    /// Log in to Telegram: asks at the terminal for phone, code and password
     Login,
     /// Log out of Telegram and delete the session
     Logout,
     /// Print the transcript of recordings, without Telegram
+    ///
+    /// Each of several transcripts stands below a line `==> FILE <==`, except in JSON. A recording that
+    /// cannot be transcribed is named on the standard error, and the others are gone on with; the exit
+    /// code is then 1.
     Transcribe(Transcribe),
     /// List, fetch and check the models
     #[command(subcommand)]
     Models(Models),
+    /// List the jobs that are not finished; put them back or drop them
+    Queue(Queue),
     /// Show the configuration in force and where each value came from
     Config,
 }
@@ -90,7 +97,7 @@ impl Command {
     pub fn needs(&self) -> Needs {
         match self {
             Self::Run | Self::Login | Self::Logout => Needs::Telegram,
-            Self::Transcribe(_) | Self::Models(_) | Self::Config => Needs::Nothing,
+            Self::Transcribe(_) | Self::Models(_) | Self::Queue(_) | Self::Config => Needs::Nothing,
         }
     }
 }
@@ -101,7 +108,7 @@ pub struct Transcribe {
     /// Recordings: voice messages, round videos, other audio files; `-` is the standard input
     #[arg(value_name = "FILE", required = true)]
     pub inputs: Vec<Input>,
-    /// The language spoken, such as en or ru, or auto [default: LANGUAGE and LANGUAGES]
+    /// The language spoken, such as en or ru, or auto to choose from LANGUAGES [default: LANGUAGE]
     #[arg(long, value_name = "LANGUAGE")]
     pub language: Option<Language>,
     /// How the transcript is written
@@ -134,7 +141,7 @@ pub enum Format {
     Srt,
     /// WebVTT subtitles
     Vtt,
-    /// Language, segments and their times as JSON
+    /// A line of JSON for each file: length, text, language, segments and their times
     Json,
 }
 
@@ -145,16 +152,64 @@ pub enum Models {
     List,
     /// Fetch models; one broken off goes on where it stopped
     Pull {
-        /// Names from the list [default: MODEL]
+        /// Names of the list [default: MODEL]
         #[arg(value_name = "NAME")]
         names: Vec<String>,
     },
     /// Check models against their SHA-256
+    ///
+    /// The exit code is 0 only if there was something to check and all of it is as it should be.
     Verify {
-        /// Names from the list [default: all that are here]
-        #[arg(value_name = "NAME")]
+        /// Names of the list, or files that are called as there [default: all that are here]
+        #[arg(value_name = "NAME|PATH")]
         names: Vec<String>,
     },
+}
+
+const AFTER_QUEUE_HELP: &str = "\
+States:
+  claimed   being worked on
+  waiting   for its turn
+  delayed   until it is due: after a failure, or because Telegram wants a pause
+  dead      given up, with the reason; `retry` makes it a new job, `drop` ends it
+
+Listing never disturbs the daemon. With Redis, `retry` and `drop` work while it runs; the embedded
+queue is open to one process at a time, so stop the daemon for them and start it again.
+
+Examples:
+  stenogram queue                           what is there
+  stenogram queue retry 1000:2000:42        one job
+  stenogram queue drop --all-dead           forget what was given up";
+
+/// `stenogram queue`.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, after_help = AFTER_QUEUE_HELP)]
+pub struct Queue {
+    /// One JSON object a line, for programs
+    #[arg(long)]
+    pub json: bool,
+    #[command(subcommand)]
+    pub change: Option<QueueChange>,
+}
+
+/// What is to be done to jobs of the queue.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum QueueChange {
+    /// Put dead jobs back as new ones, and let delayed ones run now
+    Retry(Jobs),
+    /// End jobs without an answer; their messages stay known and are not answered later
+    Drop(Jobs),
+}
+
+/// Which jobs are meant.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct Jobs {
+    /// Jobs as `stenogram queue` lists them: account:chat:message
+    #[arg(value_name = "JOB", required_unless_present = "all_dead", conflicts_with = "all_dead")]
+    pub ids: Vec<JobId>,
+    /// Every dead one
+    #[arg(long)]
+    pub all_dead: bool,
 }
 
 #[cfg(test)]
@@ -189,11 +244,27 @@ mod tests {
     }
 
     #[test]
+    fn jobs_are_named_or_all_the_dead_are_meant() {
+        let id = "1000:-5:7";
+        let Some(Command::Queue(queue)) = command(&format!("stenogram queue retry {id}")) else { panic!() };
+        assert_eq!(
+            queue.change,
+            Some(QueueChange::Retry(Jobs { ids: vec![id.parse().unwrap()], all_dead: false }))
+        );
+        let Some(Command::Queue(queue)) = command("stenogram queue drop --all-dead") else { panic!() };
+        assert_eq!(queue.change, Some(QueueChange::Drop(Jobs { ids: vec![], all_dead: true })));
+        for wrong in ["retry", "drop 7", "drop 1:2:3 --all-dead", "--json drop --all-dead"] {
+            let words = ["stenogram", "queue"].into_iter().chain(wrong.split(' '));
+            assert!(Cli::try_parse_from(words).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn only_what_talks_to_telegram_needs_its_credentials() {
         for line in ["run", "login", "logout"] {
             assert_eq!(command(&format!("stenogram {line}")).map(|c| c.needs()), Some(Needs::Telegram));
         }
-        for line in ["transcribe -", "models list", "models pull base", "models verify", "config"] {
+        for line in ["transcribe -", "models list", "models pull base", "models verify", "queue", "config"] {
             assert_eq!(command(&format!("stenogram {line}")).map(|c| c.needs()), Some(Needs::Nothing));
         }
     }

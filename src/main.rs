@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use stenogram::app::{self, RunError};
 use stenogram::cli::{Cli, Command, Exit};
-use stenogram::commands;
+use stenogram::commands::{self, CommandError};
 use stenogram::config::{Config, LogFormat, Mistakes, RawConfig};
 use stenogram::ops::logging;
+use stenogram::telegram::{LoginError, SessionError};
 
 /// Threads for talking; recognition and blocking work have their own.
 const THREADS: usize = 2;
@@ -17,7 +18,8 @@ pub fn main() -> ExitCode {
     let exit = run(Cli::parse()).unwrap_or_else(|error| {
         let exit = exit_of(&error);
         if exit != Exit::Done {
-            eprintln!("stenogram: {error:#}");
+            // Without the chain: our messages hold what caused them.
+            commands::complain(&error);
         }
         exit
     });
@@ -29,7 +31,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     let raw = RawConfig::load();
     let out = &mut io::stdout().lock();
     if command == Command::Config {
-        commands::config::run(&raw, out)?;
+        commands::config::run(&raw, out).map_err(CommandError::from)?;
     }
     let config = Config::check(&raw, command.needs())?;
     let log = logging::start(&config.log_filter, log_format(&config))?;
@@ -44,14 +46,15 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
             0
         }
         Command::Login => {
-            runtime.block_on(commands::account::login(&config, &config.telegram()?))?;
+            runtime.block_on(commands::account::login(&config, &config.telegram()?, out))?;
             0
         }
         Command::Logout => {
-            runtime.block_on(commands::account::logout(&config, &config.telegram()?))?;
+            runtime.block_on(commands::account::logout(&config, &config.telegram()?, out))?;
             0
         }
         Command::Transcribe(what) => runtime.block_on(commands::transcribe::run(&config, &what, out))?,
+        Command::Queue(what) => runtime.block_on(commands::queue::run(&config, &what, out))?,
         Command::Models(what) => commands::models::run(&config, &what, out)?,
     };
     Ok(if failed == 0 { Exit::Done } else { Exit::Failed })
@@ -66,13 +69,18 @@ fn log_format(config: &Config) -> logging::Format {
 
 /// The one place where outcomes become exit codes.
 fn exit_of(error: &anyhow::Error) -> Exit {
-    let reader_left = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
-    if error.is::<Mistakes>() {
+    let nobody_to_log_out = |error: &LoginError| {
+        matches!(error, LoginError::Session(SessionError::Missing(_) | SessionError::NotLoggedIn(_)))
+    };
+    let run = error.downcast_ref().or_else(|| match error.downcast_ref() {
+        Some(CommandError::Run(error)) => Some(error),
+        _ => None,
+    });
+    if error.is::<Mistakes>() || run.is_some_and(RunError::needs_configuration) {
         Exit::Usage
-    } else if error.downcast_ref().is_some_and(RunError::needs_login) {
+    } else if run.is_some_and(RunError::needs_login) || error.downcast_ref().is_some_and(nobody_to_log_out) {
         Exit::LoggedOut
-    } else if error.downcast_ref().is_some_and(reader_left) {
-        // `stenogram config | head -1` has all it wanted.
+    } else if error.downcast_ref().is_some_and(CommandError::reader_left) {
         Exit::Done
     } else {
         Exit::Failed

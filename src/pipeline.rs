@@ -39,7 +39,10 @@ pub async fn answer(
     let parts = match &claim.outbox {
         Some(parts) => parts.clone(),
         None => {
-            let parts = transcribe(job, stages).await?;
+            let parts = match known(job, queue, shutdown).await? {
+                Some(parts) => parts,
+                None => transcribe(job, stages).await?,
+            };
             #[cfg(feature = "chaos")]
             crate::chaos::pass("C2-C3");
             match insist("store an answer", shutdown, || queue.store_outbox(job.id, &parts)).await {
@@ -62,6 +65,24 @@ pub async fn answer(
         parts => info!(parts, "Answered"),
     }
     Ok(replies)
+}
+
+/// What was answered to another copy of the same recording.
+async fn known(
+    job: &Job,
+    queue: &Arc<dyn Queue>,
+    shutdown: &CancellationToken,
+) -> Result<Option<Vec<Part>>, Fault> {
+    match insist("look for a transcript", shutdown, || queue.result(job.document)).await {
+        Some(Ok(parts)) => {
+            if parts.is_some() {
+                info!("Known recording, its transcript is taken from the store");
+            }
+            Ok(parts)
+        }
+        Some(Err(error)) => Err(Fault::Fatal(error.to_string())),
+        None => Err(Fault::Aborted),
+    }
 }
 
 async fn transcribe(job: &Job, stages: &dyn Stages) -> Result<Vec<Part>, Fault> {

@@ -16,6 +16,8 @@ use crate::queue::{Claim, Claimed, Queue, QueueError};
 const MAX_ATTEMPTS: u32 = 10;
 /// Longest pause between two attempts at one job.
 const MAX_PAUSE: Duration = Duration::from_secs(3600);
+/// How often an idle worker looks by itself: `stenogram queue retry` wakes nobody here.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// After the connection failed under a job: time for the supervisor to notice.
 const SETTLE: Duration = Duration::from_secs(1);
 /// Pause for a job that fails as if there were no connection, while there is one.
@@ -70,18 +72,11 @@ impl Worker {
     }
 
     async fn rest(&self, next_due: Option<SystemTime>) {
-        let due = async {
-            match next_due {
-                Some(due) => {
-                    tokio::time::sleep(due.duration_since(SystemTime::now()).unwrap_or_default()).await
-                }
-                None => std::future::pending().await,
-            }
-        };
+        let due = next_due.map(|due| due.duration_since(SystemTime::now()).unwrap_or_default());
         tokio::select! {
             () = self.shutdown.cancelled() => {}
             () = self.work.notified() => {}
-            () = due => {}
+            () = tokio::time::sleep(due.map_or(LOOK_EVERY, |due| due.min(LOOK_EVERY))) => {}
         }
     }
 

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use stenogram::config::{
-    Config, LogFormat, Mistake, Mistakes, Model, Needs, Origin, RawConfig, VARIABLES, WHISPER_LANGUAGES,
+    Config, Language, LogFormat, Mistake, Mistakes, Model, Needs, Origin, RawConfig, VARIABLES,
+    WHISPER_LANGUAGES,
 };
 
 const HASH: &str = "0123456789abcdef0123456789abcdef";
@@ -107,6 +108,7 @@ fn nothing_said_gives_the_defaults() {
     assert_eq!(config.reconnect_delay, Duration::from_secs(5));
     assert_eq!(config.max_reconnect_delay, Duration::from_secs(300));
     assert_eq!(config.dedupe_ttl, Duration::from_secs(30 * 86_400));
+    assert_eq!(config.result_ttl, Duration::from_secs(7 * 86_400));
     assert_eq!(config.catch_up_max_age, Duration::from_secs(86_400));
     assert_eq!(config.max_file_size, 200 << 20);
     assert_eq!(config.max_duration, Duration::from_secs(4 * 3600));
@@ -161,6 +163,7 @@ fn every_variable_with_a_rule_refuses_what_breaks_it_and_says_what_is_allowed() 
         ("RECONNECT_DELAY", "five"),
         ("MAX_RECONNECT_DELAY", "0"),
         ("DEDUPE_TTL", "4000d"),
+        ("RESULT_TTL", "366d"),
         ("CATCH_UP_MAX_AGE", "1 day"),
         ("MAX_FILE_SIZE", "200MB"),
         ("MAX_FILE_SIZE", "5G"),
@@ -215,14 +218,19 @@ fn a_wrong_value_is_no_contradiction_besides() {
 
 #[test]
 fn a_language_is_fixed_or_chosen_from_candidates() {
+    // What is in force, and what `--language auto` means in its place.
     let languages = |environment: &[(&str, &str)]| {
-        ok(environment).languages.iter().map(|code| code.as_str()).collect::<Vec<_>>().join(",")
+        let config = ok(environment);
+        [config.language, Language::Auto].map(|language| {
+            let codes: Vec<_> = config.spoken(language).iter().map(|code| code.as_str()).collect();
+            codes.join(",")
+        })
     };
-    assert_eq!(languages(&[("LANGUAGE", "de")]), "de");
-    assert_eq!(languages(&[("LANGUAGE", "ru"), ("LANGUAGES", "ru,en")]), "ru");
-    assert_eq!(languages(&[("LANGUAGE", "auto"), ("LANGUAGES", "uk")]), "uk");
-    assert_eq!(languages(&[("LANGUAGES", "")]), "");
-    assert_eq!(languages(&[("LANGUAGE", "de"), ("LANGUAGES", "")]), "de");
+    assert_eq!(languages(&[("LANGUAGE", "de")]), ["de", "ru,en"]);
+    assert_eq!(languages(&[("LANGUAGE", "ru"), ("LANGUAGES", "ru,uk")]), ["ru", "ru,uk"]);
+    assert_eq!(languages(&[("LANGUAGE", "auto"), ("LANGUAGES", "uk")]), ["uk", "uk"]);
+    assert_eq!(languages(&[("LANGUAGES", "")]), ["", ""]);
+    assert_eq!(languages(&[("LANGUAGE", "de"), ("LANGUAGES", "")]), ["de", ""]);
 }
 
 #[test]

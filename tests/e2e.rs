@@ -100,6 +100,8 @@ with_either_queue! {
     a_stop_in_the_middle_of_a_recognition_costs_nothing,
     a_kill_in_the_middle_of_a_recognition_costs_nothing,
     a_kill_between_sending_and_finishing_answers_once,
+    a_job_that_kills_the_process_is_given_up_and_can_be_put_back,
+    a_recording_forwarded_is_answered_without_being_recognised_again,
 }
 
 async fn english_and_russian_are_answered_with_their_words(backend: Backend) {
@@ -203,6 +205,95 @@ async fn a_kill_between_sending_and_finishing_answers_once(backend: Backend) {
     daemon.stop().await;
     assert_eq!(world.replies(FRIENDS_CHAT, message), 1);
     assert_eq!(world.telegram.look(|ledger| ledger.suppressed()), 1);
+}
+
+async fn a_job_that_kills_the_process_is_given_up_and_can_be_put_back(backend: Backend) {
+    let mut world = World::new(backend).await;
+    let (text, ogg) = world.fresh("en", "en-us", 6);
+    let (other_text, other_ogg) = world.fresh("en", "en-us", 3);
+    let mut daemon = world.home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    let poison = world.telegram.send(FRIENDS_CHAT, Draft::voice(ogg, 5));
+    let behind = world.telegram.send(FRIENDS_CHAT, Draft::voice(other_ogg, 3));
+    for delivery in 1..=3 {
+        daemon.says("Recognising", DEADLINE).await;
+        daemon.kill();
+        daemon = world.home.start();
+        if delivery < 3 {
+            daemon.says(&format!("delivery={}", delivery + 1), DEADLINE).await;
+        }
+    }
+    daemon.says("Given up, moved to the dead letters", DEADLINE).await;
+    assert_eq!(world.reply(FRIENDS_CHAT, behind).await.text, other_text);
+    assert_eq!(world.replies(FRIENDS_CHAT, poison), 0);
+    daemon.says("Answered", DEADLINE).await;
+
+    let queue = |args: &[&str]| {
+        let output = world.home.command().arg("queue").args(args).output().expect("run stenogram queue");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let id = format!("1000:{FRIEND}:{poison}");
+    let (code, table, _) = queue(&[]);
+    assert_eq!(code, Some(0));
+    let line = table.lines().find(|line| line.starts_with(&id)).unwrap_or_else(|| panic!("{table}"));
+    assert!(line.contains("dead") && line.contains("the process died 3 times"), "{line}");
+    assert!(queue(&["--json"]).1.contains("\"state\":\"dead\""));
+    assert_eq!(queue(&["retry", "1000:1:1"]).0, Some(1));
+    assert_eq!(queue(&["retry", "nonsense"]).0, Some(2));
+
+    // The embedded queue is open to one process at a time, Redis to all.
+    if let Backend::Embedded = backend {
+        let (code, _, error) = queue(&["retry", &id]);
+        assert!(code == Some(1) && error.contains("stop it"), "{code:?} {error}");
+        daemon.stop().await;
+        assert_eq!(queue(&["retry", &id]).0, Some(0));
+        daemon = world.home.start();
+    } else {
+        assert_eq!(queue(&["retry", &id]).0, Some(0));
+    }
+    assert_eq!(world.reply(FRIENDS_CHAT, poison).await.text, text);
+    daemon.stop().await;
+    assert_eq!(queue(&[]).1, "The queue is empty.\n");
+    assert_eq!(queue(&["drop", "--all-dead"]).1, "No job is dead.\n");
+    for message in [poison, behind] {
+        assert_eq!(world.replies(FRIENDS_CHAT, message), 1);
+    }
+}
+
+async fn a_recording_forwarded_is_answered_without_being_recognised_again(backend: Backend) {
+    let mut world = World::new(backend).await;
+    let (text, ogg) = world.fresh("ru", "ru", 4);
+    let mut daemon = world.home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    let first = world.telegram.send(FRIENDS_CHAT, Draft::voice(ogg, 3));
+    assert_eq!(world.reply(FRIENDS_CHAT, first).await.text, text);
+    let post = world.telegram.look(|ledger| ledger.post(FRIENDS_CHAT, first).cloned()).expect("it was sent");
+    let forward = || Draft::forward(&post);
+    let second_chat = Chat::User(SECOND_FRIEND);
+    let second = world.telegram.send(second_chat, forward());
+    let reply = world.reply(second_chat, second).await;
+    assert_eq!((&reply.text, reply.chat), (&text, second_chat));
+    daemon.stop().await;
+    // A new process knows it too.
+    let mut daemon = world.home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    let third = world.telegram.send(FRIENDS_CHAT, forward());
+    assert_eq!(world.reply(FRIENDS_CHAT, third).await.text, text);
+    daemon.stop().await;
+    let count = |what: &str| world.home.log().matches(what).count();
+    assert_eq!((count("Recognised"), count("Known recording")), (1, 2));
+
+    // With RESULT_TTL=0 what was kept is gone, and nothing is.
+    world.home.set("RESULT_TTL", "0");
+    let mut daemon = world.home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    for _ in 0..2 {
+        let again = world.telegram.send(FRIENDS_CHAT, forward());
+        assert_eq!(world.reply(FRIENDS_CHAT, again).await.text, text);
+    }
+    daemon.stop().await;
+    assert_eq!(world.home.log().matches("Recognised").count(), 3);
 }
 
 #[tokio::test]

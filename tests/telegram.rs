@@ -511,6 +511,23 @@ mod login {
     }
 
     #[tokio::test]
+    async fn a_session_that_telegram_ended_can_be_logged_in_again() {
+        let telegram = Telegram::start().await.unwrap();
+        let logged_in = telegram.session();
+        let (dc2, dc4) = (telegram.datacentre(2).unwrap().1, telegram.datacentre(4).unwrap().1);
+        telegram.go_down().await;
+        // The same keys, which are tied to no account any more.
+        let telegram = Telegram::builder().logged_out().keys(dc2, dc4).start().await.unwrap();
+        let folder = session(&telegram);
+        let path = folder.path().join("account.session");
+        let revoked = fake_telegram::SessionParams { user: logged_in.user, ..telegram.session() };
+        fake_telegram::write_session(&path, &revoked).unwrap();
+        Listener::start(open(&folder, options()).await).logged_out().await;
+        assert_eq!(login(&folder, &["+4915100000", "12345"]).await.unwrap(), 1000);
+        Listener::start(open(&folder, options()).await).connected().await;
+    }
+
+    #[tokio::test]
     async fn logout_ends_the_session_at_telegram_and_here() {
         let telegram = Telegram::start().await.unwrap();
         let folder = session(&telegram);

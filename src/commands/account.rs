@@ -1,56 +1,128 @@
 //! `stenogram login` and `stenogram logout`.
 
-use std::io::{self, Write as _};
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use signal_hook::consts::SIGINT;
+use signal_hook::{flag, low_level};
 
 use crate::app;
 use crate::config::{self, Config};
 use crate::telegram::{Account, Credentials, LoginError, Prompt, SessionFile};
 
 /// Logs in, asking at the terminal.
-pub async fn login(config: &Config, credentials: &config::Credentials) -> Result<(), LoginError> {
+pub async fn login(
+    config: &Config,
+    credentials: &config::Credentials,
+    out: &mut impl Write,
+) -> Result<(), LoginError> {
+    // First of all: with nobody to ask, nothing should have happened yet.
+    let terminal = Terminal::open()?;
     let file = SessionFile::lock(&config.data_dir)?;
     let path = file.path().to_owned();
     let credentials =
         Credentials { api_id: credentials.api_id, api_hash: credentials.api_hash.expose().to_owned() };
-    let user = Account::login(file, &credentials, app::account_options(config), &Terminal).await?;
-    println!("Logged in as user {user}. The session is in {}:", path.display());
-    println!("it gives full access to the account, so keep it to yourself.");
+    let user = Account::login(file, &credentials, app::account_options(config), &terminal).await?;
+    // Logged in it is, whether or not anybody reads that.
+    let _ = writeln!(
+        out,
+        "Logged in as user {user}. The session is in {}:\nit gives full access to the account, so keep it to \
+         yourself.",
+        path.display()
+    );
     Ok(())
 }
 
 /// Logs out and deletes the session.
-pub async fn logout(config: &Config, credentials: &config::Credentials) -> Result<(), LoginError> {
+pub async fn logout(
+    config: &Config,
+    credentials: &config::Credentials,
+    out: &mut impl Write,
+) -> Result<(), LoginError> {
     let file = SessionFile::lock(&config.data_dir)?;
     let path = file.path().to_owned();
     let account = Account::open(file, credentials.api_id, app::account_options(config))?;
     account.logout().await?;
-    println!("Logged out; {} is deleted.", path.display());
+    let _ = writeln!(out, "Logged out; {} is deleted.", path.display());
     Ok(())
 }
 
-struct Terminal;
+const TERMINAL: &str = "/dev/tty";
 
-impl Prompt for Terminal {
-    fn phone(&self) -> io::Result<String> {
-        print!("Phone number with country code (as +4915112345678): ");
-        io::stdout().flush()?;
+/// The terminal that the process belongs to, wherever its standard input and output lead.
+struct Terminal {
+    device: File,
+    /// Whether SIGINT ends the process at once.
+    interruptible: Arc<AtomicBool>,
+}
+
+impl Terminal {
+    fn open() -> io::Result<Self> {
+        let device = File::options().read(true).write(true).open(TERMINAL);
+        let device = device.map_err(|_| io::Error::other("there is none"))?;
+        let interruptible = Arc::new(AtomicBool::new(true));
+        flag::register_conditional_default(SIGINT, Arc::clone(&interruptible))?;
+        Ok(Self { device, interruptible })
+    }
+
+    /// Asks until there is an answer.
+    fn ask(&self, question: &str, read: impl Fn() -> io::Result<String>) -> io::Result<String> {
+        loop {
+            write!(&self.device, "{question}: ")?;
+            let answer = read();
+            if answer.is_err() {
+                let _ = writeln!(&self.device);
+            }
+            match answer {
+                Ok(answer) if answer.trim().is_empty() => {}
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return Err(io::Error::new(error.kind(), "the input was ended"));
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    /// On Ctrl-C rpassword raises SIGINT before it has the terminal echo again.
+    fn read_secret(&self) -> io::Result<String> {
+        self.interruptible.store(false, Ordering::Relaxed);
+        let answer = rpassword::read_password();
+        self.interruptible.store(true, Ordering::Relaxed);
+        if answer.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {
+            let _ = writeln!(&self.device);
+            low_level::emulate_default_handler(SIGINT)?;
+        }
+        answer
+    }
+
+    fn read_line(&self) -> io::Result<String> {
         let mut line = String::new();
-        match io::stdin().read_line(&mut line)? {
+        // A terminal gives no more than a line at once, so nothing is left behind in the buffer.
+        match BufReader::new(&self.device).read_line(&mut line)? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             _ => Ok(line),
         }
     }
+}
+
+impl Prompt for Terminal {
+    fn phone(&self) -> io::Result<String> {
+        self.ask("Phone number with country code (as +4915112345678)", || self.read_line())
+    }
 
     fn code(&self) -> io::Result<String> {
-        rpassword::prompt_password("Code (not shown): ")
+        self.ask("Code (not shown)", || self.read_secret())
     }
 
     fn password(&self, hint: Option<&str>) -> io::Result<String> {
         let hint = hint.map(|hint| format!(", hint: {hint}")).unwrap_or_default();
-        rpassword::prompt_password(format!("Password of the two-step verification (not shown{hint}): "))
+        self.ask(&format!("Password of the two-step verification (not shown{hint})"), || self.read_secret())
     }
 
     fn say(&self, what: &str) {
-        println!("{what}");
+        // What cannot be said will show when something is asked.
+        let _ = writeln!(&self.device, "{what}");
     }
 }

@@ -3,4 +3,43 @@
 pub mod account;
 pub mod config;
 pub mod models;
+mod progress;
+pub mod queue;
 pub mod transcribe;
+
+use std::fmt;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use crate::app::RunError;
+use crate::speech::models::UnknownModel;
+
+/// Why a command could not even go through what it was given. What single files and models suffer
+/// from is told when it happens, and the others are gone on with.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The standard output takes nothing.
+    #[error("cannot write the output: {0}")]
+    Output(#[from] io::Error),
+    /// What is the daemon's too, the engine or the queue, cannot be used as it is configured.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    #[error(transparent)]
+    Model(#[from] UnknownModel),
+    #[error(
+        "{} is a file of your own, which cannot be fetched; name a model of `stenogram models list`", .0.display()
+    )]
+    NoDownload(PathBuf),
+}
+
+impl CommandError {
+    /// Whoever read the output has seen enough and closed it, as in `stenogram config | head -1`.
+    pub fn reader_left(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+/// Says on the standard error what is wrong. A standard error that is closed is no reason to stop.
+pub fn complain(what: impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "stenogram: {what}");
+}

@@ -1,34 +1,34 @@
 //! `stenogram models`: the catalogue, fetching and checking.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
-use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
+use indicatif::{DecimalBytes, ProgressBar};
 
+use super::{CommandError, complain, progress};
 use crate::cli::Models;
 use crate::config::{Config, Model};
 use crate::speech::checksum::{self, Verdict};
 use crate::speech::download::{PullOptions, pull};
-use crate::speech::models::{self, ModelSpec, catalogue};
+use crate::speech::models::{self, ModelSpec, UnknownModel, catalogue};
 
 /// Runs the command; how many models failed.
-pub fn run(config: &Config, what: &Models, out: &mut impl Write) -> anyhow::Result<usize> {
+pub fn run(config: &Config, what: &Models, out: &mut impl Write) -> Result<usize, CommandError> {
     match what {
-        Models::List => list(config, out).map(|()| 0),
+        Models::List => Ok(list(config, out).map(|()| 0)?),
         Models::Pull { names } => pull_all(config, names, out),
         Models::Verify { names } => verify_all(config, names, out),
     }
 }
 
-fn list(config: &Config, out: &mut impl Write) -> anyhow::Result<()> {
+fn list(config: &Config, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "{:<22} {:>9} {:>9}  {:<12}  {:<10} NOTE", "NAME", "SIZE", "MEMORY", "SHA-256", "HERE")?;
     for spec in catalogue() {
         let size = DecimalBytes(spec.bytes).to_string();
         let here = match spec.installed(&config.model_dir) {
             None => "-",
-            Some(found) if found != spec.bytes => "incomplete",
+            Some(found) if found != spec.bytes => "wrong size",
             Some(_) => "yes",
         };
         let chosen = matches!(&config.model, Model::Name(name) if name == spec.name);
@@ -41,36 +41,40 @@ fn list(config: &Config, out: &mut impl Write) -> anyhow::Result<()> {
             spec.note
         )?;
     }
-    writeln!(out, "\n* is the configured model. Models are kept in {}.", config.model_dir.display())?;
-    Ok(())
+    let configured = match &config.model {
+        Model::Name(name) if catalogue().any(|spec| spec.name == name) => {
+            "* is the configured model".to_owned()
+        }
+        Model::Name(name) => format!("The configured model, {name}, is not among them"),
+        Model::Path(path) => format!("The configured model is the file {}", path.display()),
+    };
+    writeln!(out, "\n{configured}. Models are kept in {}.", config.model_dir.display())
 }
 
-fn pull_all(config: &Config, names: &[String], out: &mut impl Write) -> anyhow::Result<usize> {
-    let specs = match names {
-        [] => match &config.model {
-            Model::Name(name) => vec![spec(name)?],
-            Model::Path(path) => bail!("MODEL is the file {}, which has no download", path.display()),
-        },
-        names => names.iter().map(|name| spec(name)).collect::<anyhow::Result<Vec<_>>>()?,
+fn pull_all(config: &Config, names: &[String], out: &mut impl Write) -> Result<usize, CommandError> {
+    let specs = match (names, &config.model) {
+        ([], Model::Name(name)) => vec![spec(name)?],
+        ([], Model::Path(path)) => return Err(CommandError::NoDownload(path.clone())),
+        (names, _) => names.iter().map(|name| spec(name)).collect::<Result<_, _>>()?,
     };
     let options = PullOptions { mirror: config.model_url.clone(), ..PullOptions::default() };
     let mut failed = 0;
     for spec in specs {
-        let bar = progress_bar(spec.name);
+        let bar = progress::of_bytes(spec.name);
         let result = pull(spec, &config.model_dir, &options, &mut |done, total| show(&bar, done, total));
         bar.finish_and_clear();
         match result {
             Ok(path) => writeln!(out, "{}: {}", spec.name, path.display())?,
             Err(error) => {
                 failed += 1;
-                eprintln!("stenogram: {}: {error}", spec.name);
+                complain(format_args!("{}: {error}", spec.name));
             }
         }
     }
     Ok(failed)
 }
 
-fn verify_all(config: &Config, names: &[String], out: &mut impl Write) -> anyhow::Result<usize> {
+fn verify_all(config: &Config, names: &[String], out: &mut impl Write) -> Result<usize, CommandError> {
     let paths: Vec<PathBuf> = match names {
         [] => catalogue()
             .filter(|spec| spec.installed(&config.model_dir).is_some())
@@ -79,42 +83,52 @@ fn verify_all(config: &Config, names: &[String], out: &mut impl Write) -> anyhow
         names => names.iter().map(|name| path(config, name)).collect::<Result<_, _>>()?,
     };
     if paths.is_empty() {
-        writeln!(out, "No model of the catalogue is in {}.", config.model_dir.display())?;
+        // Nothing was found to be right.
+        let folder = config.model_dir.display();
+        complain(format_args!(
+            "no model of the catalogue is in {folder}; `stenogram models pull` fetches one"
+        ));
+        return Ok(1);
     }
     let mut failed = 0;
     for path in paths {
-        let good = verify(&path, out)?;
-        failed += usize::from(!good);
+        failed += usize::from(!verify(&path, out)?);
     }
     Ok(failed)
 }
 
-fn verify(path: &Path, out: &mut impl Write) -> anyhow::Result<bool> {
-    let bar = progress_bar(&path.display().to_string());
+/// Says what is to be said of the file; whether it is what it should be.
+fn verify(path: &Path, out: &mut impl Write) -> io::Result<bool> {
+    let bar = progress::of_bytes(&path.display().to_string());
     let verdict = checksum::verify(path, &mut |done, total| show(&bar, done, total));
     bar.finish_and_clear();
-    let path = path.display();
-    let again = "run `stenogram models pull` to fetch it again";
-    let (good, what) = match verdict.with_context(|| format!("cannot read {path}"))? {
-        Verdict::Ok => (true, "ok".to_owned()),
-        Verdict::WrongSize { found, expected } => {
-            (false, format!("has {found} bytes and should have {expected}; {again}"))
+    let remedy = ModelSpec::of_file(path)
+        .map_or_else(String::new, |spec| format!("; `stenogram models pull {}` fetches it", spec.name));
+    let good = matches!(verdict, Ok(Verdict::Ok));
+    let what = match verdict {
+        Ok(Verdict::Ok) => "ok".to_owned(),
+        Ok(Verdict::WrongSize { found, expected }) => {
+            format!("has {found} bytes and should have {expected}{remedy}")
         }
-        Verdict::WrongHash { found } => (false, format!("has the wrong SHA-256 {found}; {again}")),
-        Verdict::Unknown { found } => (true, format!("not in the catalogue; its SHA-256 is {found}")),
+        Ok(Verdict::WrongHash { found }) => format!("has the wrong SHA-256 {found}{remedy}"),
+        Ok(Verdict::Unknown { found }) => {
+            format!("is not in the catalogue, so there is nothing to compare its SHA-256 with: {found}")
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => format!("is not there{remedy}"),
+        Err(error) => format!("cannot be read: {error}"),
     };
-    writeln!(out, "{path}: {what}")?;
+    writeln!(out, "{}: {what}", path.display())?;
     Ok(good)
 }
 
-fn spec(name: &str) -> anyhow::Result<&'static ModelSpec> {
+fn spec(name: &str) -> Result<&'static ModelSpec, CommandError> {
     match ModelSpec::resolve(name)? {
         models::Model::Catalogue(spec) => Ok(spec),
-        models::Model::File(path) => bail!("{} is a file, not a name of the catalogue", path.display()),
+        models::Model::File(path) => Err(CommandError::NoDownload(path)),
     }
 }
 
-fn path(config: &Config, name: &str) -> Result<PathBuf, models::UnknownModel> {
+fn path(config: &Config, name: &str) -> Result<PathBuf, UnknownModel> {
     Ok(match ModelSpec::resolve(name)? {
         models::Model::Catalogue(spec) => spec.path(&config.model_dir),
         models::Model::File(path) => path,
@@ -125,17 +139,4 @@ fn show(bar: &ProgressBar, done: u64, total: u64) -> ControlFlow<()> {
     bar.set_length(total);
     bar.set_position(done);
     ControlFlow::Continue(())
-}
-
-/// On a terminal; elsewhere it shows nothing.
-fn progress_bar(name: &str) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new(0).with_message(name.to_owned());
-    let template = "{msg} [{bar:30}] {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    bar
 }

@@ -1,21 +1,48 @@
 //! `stenogram transcribe`: recordings to text, without Telegram.
 
-use std::io::{self, IsTerminal as _, Read as _, Write};
+use std::fs::File;
+use std::io::{self, Read as _, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::app;
+use super::{CommandError, complain, progress};
+use crate::app::{self, RunError};
+use crate::audio::AudioError;
 use crate::cli::{Format, Input, Transcribe};
-use crate::config::{Config, Language};
+use crate::config::Config;
 use crate::domain::Transcript;
-use crate::speech::{Engine, RecogniseOptions};
+use crate::speech::{Engine, RecogniseOptions, SpeechError};
 
 /// How long the engine may take to end.
 const ENGINE_GRACE: Duration = Duration::from_secs(10);
+
+/// Why one input has no transcript.
+#[derive(Debug, thiserror::Error)]
+enum InputError {
+    #[error(transparent)]
+    Unreadable(#[from] io::Error),
+    #[error("{0} (MAX_FILE_SIZE)")]
+    TooLarge(AudioError),
+    #[error("{0} (MAX_DURATION)")]
+    TooLong(AudioError),
+    #[error(transparent)]
+    Audio(AudioError),
+    #[error(transparent)]
+    Speech(#[from] SpeechError),
+}
+
+impl From<AudioError> for InputError {
+    fn from(error: AudioError) -> Self {
+        match error {
+            AudioError::TooManyBytes { .. } => Self::TooLarge(error),
+            AudioError::TooLong { .. } => Self::TooLong(error),
+            error => Self::Audio(error),
+        }
+    }
+}
 
 /// One transcript as `--format json` writes it, on a line of its own.
 #[derive(Serialize)]
@@ -29,35 +56,37 @@ struct Line<'a> {
 }
 
 /// Transcribes every input, going on after a failure. How many failed.
-pub async fn run(config: &Config, what: &Transcribe, out: &mut impl Write) -> anyhow::Result<usize> {
+pub async fn run(config: &Config, what: &Transcribe, out: &mut impl Write) -> Result<usize, CommandError> {
     let model = app::model_path(config, what.model.as_ref().unwrap_or(&config.model))?;
-    let mut options = app::engine_options(config, model)?;
-    match what.language {
-        None => {}
-        // The candidates are what LANGUAGES says; a fixed LANGUAGE is no candidate list.
-        Some(Language::Auto) if config.languages.len() == 1 => options.languages.clear(),
-        Some(Language::Auto) => {}
-        Some(Language::Fixed(code)) => options.languages = vec![code.as_str().to_owned()],
-    }
-    let engine = Engine::start(options).await?;
-    let mut failed = 0;
-    for (n, input) in what.inputs.iter().enumerate() {
+    let options = app::engine_options(config, model, what.language.unwrap_or(config.language))?;
+    let engine = Engine::start(options).await.map_err(RunError::from)?;
+    let failed = all(config, &engine, what, out).await;
+    // Also where the output failed: whisper.cpp must not be at work while the process ends.
+    engine.shutdown(ENGINE_GRACE).await;
+    Ok(failed?)
+}
+
+async fn all(config: &Config, engine: &Engine, what: &Transcribe, out: &mut impl Write) -> io::Result<usize> {
+    // As `head` and `tail` do it. A line of JSON names its file itself.
+    let headings = what.inputs.len() > 1 && what.format != Format::Json;
+    let (mut failed, mut printed) = (0, 0);
+    for input in &what.inputs {
         let name = name(input);
-        match transcript(config, &engine, input, &name).await {
+        match transcript(config, engine, input, &name).await {
             Ok((transcript, duration)) => {
-                if what.inputs.len() > 1 && what.format != Format::Json {
-                    writeln!(out, "{}==> {name} <==", if n > 0 { "\n" } else { "" })?;
+                if headings {
+                    writeln!(out, "{}==> {name} <==", if printed > 0 { "\n" } else { "" })?;
                 }
                 write(out, what.format, &name, duration, &transcript)?;
                 out.flush()?;
+                printed += 1;
             }
             Err(error) => {
                 failed += 1;
-                eprintln!("stenogram: {name}: {error:#}");
+                complain(format_args!("{name}: {error}"));
             }
         }
     }
-    engine.shutdown(ENGINE_GRACE).await;
     Ok(failed)
 }
 
@@ -68,47 +97,54 @@ fn name(input: &Input) -> String {
     }
 }
 
+/// The transcript and the recording's length in seconds.
 async fn transcript(
     config: &Config,
     engine: &Engine,
     input: &Input,
     name: &str,
-) -> anyhow::Result<(Transcript, f64)> {
+) -> Result<(Transcript, f64), InputError> {
     let bytes = read(input, config.max_file_size)?;
+    let bar = progress::of_percent(name);
     let pcm = app::decode(bytes, app::limits(config)).await?;
     if let Some(what) = &pcm.damaged {
-        eprintln!("stenogram: {name}: damaged, going on with the rest: {what}");
+        bar.suspend(|| complain(format_args!("{name}: damaged, going on with the rest: {what}")));
     }
     let duration = pcm.seconds();
-    let bar = progress_bar(name);
     let (progress, mut percent) = watch::channel(0);
     let show = async {
         while percent.changed().await.is_ok() {
             bar.set_position(u64::from(*percent.borrow_and_update()));
         }
-        std::future::pending::<()>().await;
     };
+    // The engine lets go of `progress` when it is done with the recording, which ends `show`.
     let options = RecogniseOptions { language: None, progress: Some(progress) };
-    let result = tokio::select! {
-        result = engine.recognise(pcm.samples, options) => result,
-        () = show => unreachable!("it never ends"),
-    };
+    let (transcript, ()) = tokio::join!(engine.recognise(pcm.samples, options), show);
     bar.finish_and_clear();
-    Ok((result?, duration))
+    Ok((transcript?, duration))
+}
+
+fn read(input: &Input, most: u64) -> Result<Vec<u8>, InputError> {
+    match input {
+        Input::Stdin => read_all(io::stdin().lock(), most),
+        Input::File(path) => read_file(path, most),
+    }
+}
+
+fn read_file(path: &Path, most: u64) -> Result<Vec<u8>, InputError> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_file() && metadata.len() > most {
+        return Err(AudioError::TooManyBytes { bytes: metadata.len(), limit: most }.into());
+    }
+    read_all(file, most)
 }
 
 /// At most one byte more than the decoder takes, so that it can say that it is too much.
-fn read(input: &Input, most: u64) -> io::Result<Vec<u8>> {
+fn read_all(input: impl io::Read, most: u64) -> Result<Vec<u8>, InputError> {
     let mut bytes = Vec::new();
-    match input {
-        Input::Stdin => io::stdin().lock().take(most + 1).read_to_end(&mut bytes)?,
-        Input::File(path) => open(path)?.take(most + 1).read_to_end(&mut bytes)?,
-    };
+    input.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-fn open(path: &Path) -> io::Result<std::fs::File> {
-    std::fs::File::open(path)
 }
 
 fn write(
@@ -129,17 +165,4 @@ fn write(
             writeln!(out)
         }
     }
-}
-
-/// On a terminal; elsewhere it shows nothing.
-fn progress_bar(name: &str) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new(100).with_message(name.to_owned());
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} [{bar:30}] {percent:>3} % {elapsed}") {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar
 }

@@ -51,7 +51,8 @@ pub struct Config {
     pub model: Model,
     /// Where models are fetched from in place of the catalogue's own source.
     pub model_url: Option<String>,
-    /// What may be spoken: one, and nothing needs to be detected; none, and it is any of Whisper's.
+    pub language: Language,
+    /// What [`Language::Auto`] chooses from; none: from all that Whisper knows.
     pub languages: Vec<LanguageCode>,
     /// None: as many as the machine has.
     pub threads: Option<NonZeroUsize>,
@@ -62,6 +63,8 @@ pub struct Config {
     pub max_reconnect_delay: Duration,
     /// Not less than `catch_up_max_age`.
     pub dedupe_ttl: Duration,
+    /// Zero: no transcript is kept.
+    pub result_ttl: Duration,
     pub catch_up_max_age: Duration,
     /// Bytes.
     pub max_file_size: u64,
@@ -82,6 +85,15 @@ impl Config {
         match check.everything() {
             Ok(config) if check.mistakes.is_empty() => Ok(config),
             _ => Err(Mistakes { mistakes: check.mistakes, warnings: raw.warnings().to_vec() }),
+        }
+    }
+
+    /// What may be spoken where `language` is asked for: one, and nothing needs to be detected; none,
+    /// and it is any that Whisper knows.
+    pub fn spoken(&self, language: Language) -> Vec<LanguageCode> {
+        match language {
+            Language::Auto => self.languages.clone(),
+            Language::Fixed(code) => vec![code],
         }
     }
 
@@ -136,6 +148,7 @@ impl Check<'_> {
         let max_reconnect_delay = self.time("MAX_RECONNECT_DELAY", 1..=DAY);
         self.not_less("MAX_RECONNECT_DELAY", &max_reconnect_delay, "RECONNECT_DELAY", &reconnect_delay);
         let dedupe_ttl = self.time("DEDUPE_TTL", 1..=3650 * DAY);
+        let result_ttl = self.time("RESULT_TTL", 0..=365 * DAY);
         let catch_up_max_age = self.time("CATCH_UP_MAX_AGE", 1..=365 * DAY);
         // A message still young enough to be answered must not have been forgotten: it would be twice.
         self.not_less("DEDUPE_TTL", &dedupe_ttl, "CATCH_UP_MAX_AGE", &catch_up_max_age);
@@ -144,6 +157,7 @@ impl Check<'_> {
         let max_duration = self.time("MAX_DURATION", 1..=DAY);
         let log_filter = self.required("LOG_LEVEL", values::log_filter);
         let log_format = self.required("LOG_FORMAT", values::log_format);
+        let (language, languages) = languages?;
         Ok(Config {
             api_id: api_id?,
             api_hash: api_hash?,
@@ -151,12 +165,14 @@ impl Check<'_> {
             model_dir: model_dir?,
             model: model?,
             model_url: model_url?,
-            languages: languages?,
+            language,
+            languages,
             threads: NonZeroUsize::new(threads?),
             redis: redis?,
             reconnect_delay: reconnect_delay?,
             max_reconnect_delay: max_reconnect_delay?,
             dedupe_ttl: dedupe_ttl?,
+            result_ttl: result_ttl?,
             catch_up_max_age: catch_up_max_age?,
             max_file_size: max_file_size?,
             max_duration: max_duration?,
@@ -166,24 +182,22 @@ impl Check<'_> {
     }
 
     /// LANGUAGE and LANGUAGES together.
-    fn languages(&mut self) -> Result<Vec<LanguageCode>, Noted> {
+    fn languages(&mut self) -> Result<(Language, Vec<LanguageCode>), Noted> {
         let language = self.required("LANGUAGE", |text| text.parse().ok());
         let candidates = self.required("LANGUAGES", values::language_codes);
         let (language, candidates) = (language?, candidates?);
-        match language {
-            Language::Auto => Ok(candidates),
-            Language::Fixed(code) => {
-                // The default list binds nobody who fixes the language.
-                let meant = self.raw.get("LANGUAGES").is_set() && !candidates.is_empty();
-                if meant && !candidates.contains(&code) {
-                    return Err(self.contradiction(format!(
-                        "LANGUAGE={code} is not among {}; add it there, or say LANGUAGE=auto",
-                        self.said("LANGUAGES")
-                    )));
-                }
-                Ok(vec![code])
-            }
+        // The default list binds nobody who fixes the language.
+        let meant = self.raw.get("LANGUAGES").is_set() && !candidates.is_empty();
+        if let Language::Fixed(code) = language
+            && meant
+            && !candidates.contains(&code)
+        {
+            return Err(self.contradiction(format!(
+                "LANGUAGE={code} is not among {}; add it there, or say LANGUAGE=auto",
+                self.said("LANGUAGES")
+            )));
         }
+        Ok((language, candidates))
     }
 
     /// REDIS_URL, or REDIS_HOST and the parts that go with it.

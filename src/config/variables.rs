@@ -148,6 +148,12 @@ pub const VARIABLES: &[Variable] = &[
         "a time such as 3600 (seconds), 15m, 12h or 30d; up to 3650d, not less than CATCH_UP_MAX_AGE",
     ),
     Variable::new(
+        "RESULT_TTL",
+        "7d",
+        "How long a transcript is kept, to answer the same recording forwarded again; 0 keeps none",
+        "a time such as 3600 (seconds), 15m, 12h or 7d; up to 365d; 0 for not at all",
+    ),
+    Variable::new(
         "CATCH_UP_MAX_AGE",
         "24h",
         "Messages older than this when they arrive are left alone",

@@ -99,6 +99,10 @@ pub struct Job {
     pub id: JobId,
     pub peer: Peer,
     pub kind: RecordingKind,
+    /// Telegram's number of the file, the same in every message that the recording is forwarded to.
+    /// Zero where it is not known.
+    #[serde(default)]
+    pub document: i64,
     /// Sent by the account's owner.
     pub outgoing: bool,
     /// When the message was sent, in seconds of Unix time.
@@ -151,6 +155,16 @@ mod tests {
         assert_ne!(random_id(ID, 0), random_id(ID, 1));
         assert_ne!(random_id(ID, 0), random_id(JobId { message: 8, ..ID }, 0));
         assert_eq!(random_id(ID, 0), RANDOM_ID_OF_FIRST_PART);
+    }
+
+    /// Jobs stored before the field was there go on.
+    #[test]
+    fn a_job_without_a_document_can_be_read() {
+        let old = r#"{"id":{"account":1000,"chat":2000,"message":7},
+            "peer":{"kind":"user","id":2000,"access_hash":5},"kind":"voice","outgoing":false,
+            "date":1800000000,"duration":3,"size":9000}"#;
+        let job: Job = serde_json::from_str(old).unwrap();
+        assert_eq!((job.id.message, job.document), (7, 0));
     }
 
     const RANDOM_ID_OF_FIRST_PART: i64 = 5_192_257_310_934_557_473;

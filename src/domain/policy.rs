@@ -19,6 +19,8 @@ pub struct Incoming {
     /// Seconds of Unix time.
     pub date: i64,
     pub kind: RecordingKind,
+    /// Telegram's number of the file.
+    pub document: i64,
     /// It vanishes once played, or after a time.
     pub view_once: bool,
     /// Seconds, as the sender claims.
@@ -54,6 +56,7 @@ impl Policy {
                 },
                 peer: incoming.peer,
                 kind: incoming.kind,
+                document: incoming.document,
                 outgoing: incoming.outgoing,
                 date: incoming.date,
                 duration: incoming.duration,
@@ -99,6 +102,7 @@ mod tests {
             outgoing: false,
             date: NOW - 10,
             kind: RecordingKind::Voice,
+            document: 9000,
             view_once: false,
             duration: 3,
             size: 9000,

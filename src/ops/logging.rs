@@ -86,7 +86,12 @@ fn capped(wanted: &Targets) -> Targets {
         (target.to_owned(), level.min(cap))
     });
     // A shorter prefix, such as "g", would reach grammers too: the longer one wins.
-    let mut all = vec![("stenogram".to_owned(), own), (GRAMMERS.to_owned(), others)];
+    let mut all = vec![
+        ("stenogram".to_owned(), own),
+        (GRAMMERS.to_owned(), others),
+        // What it has to say about a recording is in our own words already.
+        ("symphonia".to_owned(), LevelFilter::OFF),
+    ];
     all.extend(named);
     Targets::new().with_default(others).with_targets(all)
 }
@@ -110,6 +115,7 @@ mod tests {
             assert!(filter.would_enable(other, &Level::WARN), "{other}");
             assert!(!filter.would_enable(other, &Level::INFO), "{other}");
         }
+        assert!(!filter.would_enable("symphonia_core::formats::probe", &Level::ERROR));
     }
 
     #[test]
@@ -121,7 +127,8 @@ mod tests {
 
     #[test]
     fn a_crate_that_is_named_may_say_more() {
-        let filter = filter("warn,redis=debug,stenogram::queue=trace");
+        let filter = filter("warn,redis=debug,stenogram::queue=trace,symphonia=info");
+        assert!(filter.would_enable("symphonia_core::formats::probe", &Level::INFO));
         assert!(filter.would_enable("redis", &Level::DEBUG));
         assert!(filter.would_enable("stenogram::queue", &Level::TRACE));
         assert!(!filter.would_enable("stenogram::worker", &Level::INFO));

@@ -17,7 +17,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use self::store::Store;
-use super::{Added, Claimed, Counts, Dead, Mark, Queue, QueueError, millis, now};
+use super::{
+    Added, Claimed, Counts, DROPPED, Dead, Entry, Handled, Mark, Queue, QueueError, Upkeep, millis, now,
+};
 use crate::domain::{Job, JobId, Part};
 
 /// How the embedded queue behaves.
@@ -25,7 +27,13 @@ use crate::domain::{Job, JobId, Part};
 pub struct EmbeddedOptions {
     /// How long a finished job is remembered, so that the same message is not answered again.
     pub dedupe_ttl: Duration,
+    /// How long a recording's answer is kept for its next copy; zero: no answer is kept beyond its
+    /// job, and none that was is left.
+    pub result_ttl: Duration,
 }
+
+/// How often a file that another process writes to is copied, until a copy is whole.
+const SNAPSHOTS: u32 = 5;
 
 /// The embedded queue. Dropping it closes the file.
 #[derive(Debug)]
@@ -50,7 +58,8 @@ impl Embedded {
     /// Opens the queue at `path` (mode 0600), or makes it, with its folder (mode 0700). What the
     /// predecessor had claimed is handed out first.
     ///
-    /// [`QueueError::Configuration`] where another process has it open or the path cannot be used,
+    /// [`QueueError::InUse`] where another process has it open, [`QueueError::Configuration`] where the
+    /// path cannot be used,
     /// [`QueueError::Damaged`] where the file is no queue.
     pub async fn open(path: impl Into<PathBuf>, options: EmbeddedOptions) -> Result<Self, QueueError> {
         let path = path.into();
@@ -58,7 +67,8 @@ impl Embedded {
             Arc::new(Shared { path, options, store: Mutex::new(None), unreceived: Mutex::new(None) });
         let opening = Arc::clone(&shared);
         blocking(move || {
-            *lock(&opening.store) = Some(Store::create(&opening.path)?);
+            *lock(&opening.store) =
+                Some(Store::create(&opening.path, now(), !opening.options.result_ttl.is_zero())?);
             Ok(())
         })
         .await?;
@@ -96,6 +106,21 @@ impl Embedded {
     }
 }
 
+/// The entries of the queue at `path`, as [`Upkeep::entries`] gives them, also while another process
+/// has it open; none where there is no file. Nothing is changed.
+pub async fn entries(path: impl Into<PathBuf>) -> Result<Vec<Entry>, QueueError> {
+    let path = path.into();
+    for _ in 1..SNAPSHOTS {
+        let path = path.clone();
+        match blocking(move || store::entries_of_copy(&path)).await {
+            // The other process wrote while it was copied.
+            Err(QueueError::Damaged(_)) => {}
+            entries => return entries,
+        }
+    }
+    blocking(move || store::entries_of_copy(&path)).await
+}
+
 /// Redb panics over some damage; that becomes an error, and the store it happened in is dropped.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, QueueError> + Send + 'static,
@@ -113,6 +138,25 @@ async fn blocking<T: Send + 'static>(
 /// What a panic left behind is sound: the slot is empty then.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[async_trait]
+impl Upkeep for Embedded {
+    async fn entries(&self) -> Result<Vec<Entry>, QueueError> {
+        self.with(|_, store| store.entries()).await
+    }
+
+    async fn requeue(&self, id: JobId) -> Result<Handled, QueueError> {
+        self.with(move |_, store| store.requeue(id)).await
+    }
+
+    async fn discard(&self, id: JobId) -> Result<Handled, QueueError> {
+        self.with(move |shared, store| {
+            let (now, mark) = (now(), Mark::Rejected { reason: DROPPED.to_owned() });
+            store.discard(id, &mark, now, now.saturating_add(millis(shared.options.dedupe_ttl)))
+        })
+        .await
+    }
 }
 
 #[async_trait]
@@ -134,7 +178,16 @@ impl Queue for Embedded {
 
     async fn store_outbox(&self, id: JobId, parts: &[Part]) -> Result<(), QueueError> {
         let parts = parts.to_vec();
-        self.with(move |_, store| store.store_outbox(id, parts)).await
+        self.with(move |shared, store| {
+            let ttl = shared.options.result_ttl;
+            let result_until = (!ttl.is_zero()).then(|| now().saturating_add(millis(ttl)));
+            store.store_outbox(id, parts, now(), result_until)
+        })
+        .await
+    }
+
+    async fn result(&self, document: i64) -> Result<Option<Vec<Part>>, QueueError> {
+        self.with(move |_, store| store.result(document, now())).await
     }
 
     async fn done(&self, id: JobId, replies: &[i32]) -> Result<(), QueueError> {

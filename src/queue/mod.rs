@@ -10,6 +10,7 @@
 //!            ▲                │ │ │ └──bury───▶ dead
 //!            ├────release─────┘ │ └──reject──▶ mark
 //!            │                  └──retry──▶ delayed ──when due──▶ waiting
+//!            │        (`requeue` makes a delayed or dead job a waiting one, `discard` leaves a mark)
 //!            └── the process died: claimed again by the next one;
 //!                the 4th such delivery goes to the dead letters
 //! ```
@@ -26,6 +27,8 @@
 //!    finished or dead the chat's next one joins the line's end. A chat that left a hundred
 //!    messages does not keep the others waiting. A delayed job joins the end when it is due; a
 //!    released or recovered one goes before the whole line.
+//!  - What was stored as a recording's answer is kept for the result time from then on, however often
+//!    it is asked for, and not longer; the last 10,000 at most.
 //!  - Every operation either happened and says so, or fails with an error. The job is the same
 //!    then as before or after, never in between.
 //!  - Repeating an operation is harmless, also where the first try did happen and only its answer
@@ -55,6 +58,12 @@ pub const MAX_DELIVERIES: u32 = 3;
 
 /// The reason with which such a job goes to the dead letters.
 const DIED_TOO_OFTEN: &str = "the process died 3 times while it had this job";
+
+/// Transcripts kept at most; the oldest go first. At a kilobyte each these are 10 MB.
+const MAX_RESULTS: usize = 10_000;
+
+/// The reason that the mark of a dropped job holds.
+const DROPPED: &str = "dropped by the owner";
 
 /// What [`Queue::add`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +112,39 @@ pub struct Dead {
     pub reason: String,
 }
 
+/// A job that is not finished, as its owner may see it: nothing of its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub job: Job,
+    pub state: State,
+    /// How often it was handed out since it was added or put back.
+    pub deliveries: u32,
+    /// How often it was put back by [`Queue::retry`].
+    pub attempts: u32,
+    /// Why it was put back last, or is dead.
+    pub reason: Option<String>,
+}
+
+/// Where a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    Claimed,
+    Waiting,
+    Delayed { due: SystemTime },
+    Dead,
+}
+
+/// Whether a job could be put back or dropped by hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handled {
+    /// It is so now, or was before.
+    Yes,
+    /// The queue has no such job: it never had, or it is finished.
+    Unknown,
+    /// It is being worked on.
+    Claimed,
+}
+
 /// Why an operation did not happen. Only [`QueueError::Unavailable`] is worth trying again.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
@@ -116,22 +158,46 @@ pub enum QueueError {
     /// The queue has no such claimed job: a mistake in this program.
     #[error("job {0} is not claimed")]
     NotClaimed(JobId),
+    /// Another process has the queue open, and only one can.
+    #[error("{0}")]
+    InUse(String),
     /// The queue cannot be used as configured; the owner has to change something first.
     #[error("{0}")]
     Configuration(String),
 }
 
+/// Looking after the queue by hand. It needs not be its one consumer, and disturbs none; repeating
+/// is harmless.
+#[async_trait]
+pub trait Upkeep: Send + Sync {
+    /// Every job that is not finished: the claimed ones, the waiting, the delayed in the order they
+    /// are due, the dead from the oldest on; those of one chat in their order.
+    async fn entries(&self) -> Result<Vec<Entry>, QueueError>;
+
+    /// Makes a dead job one that was just added, behind the others of its chat, with the outbox it
+    /// has; and a delayed one due. One that waits or runs is left as it is.
+    async fn requeue(&self, id: JobId) -> Result<Handled, QueueError>;
+
+    /// Ends a job, unless it is claimed, as one that will not be answered, and keeps its mark.
+    async fn discard(&self, id: JobId) -> Result<Handled, QueueError>;
+}
+
 /// The operations of the queue; see the module's text for their promises.
 #[async_trait]
-pub trait Queue: Send + Sync {
+pub trait Queue: Upkeep {
     /// C1: adds `job` unless it is known, in one atomic step.
     async fn add(&self, job: &Job) -> Result<Added, QueueError>;
 
     /// Hands out the next job that may run now.
     async fn claim(&self) -> Result<Claimed, QueueError>;
 
-    /// C3: stores the composed answer with the claimed job.
+    /// C3: stores the composed answer with the claimed job and, in the same step, as the result of
+    /// its recording, unless there is one.
     async fn store_outbox(&self, id: JobId, parts: &[Part]) -> Result<(), QueueError>;
+
+    /// The answer that was stored for this recording within the result time, for whichever message
+    /// that held it.
+    async fn result(&self, document: i64) -> Result<Option<Vec<Part>>, QueueError>;
 
     /// C4: ends the claimed job as answered by `replies` (message numbers, empty where there was
     /// nothing to say) and keeps its mark, in one atomic step.
@@ -165,6 +231,11 @@ pub trait Queue: Send + Sync {
 enum Mark {
     Answered { replies: Vec<i32> },
     Rejected { reason: String },
+}
+
+/// Tells the owner of a job that a claim moved to the dead letters.
+fn tell_of_poison(job: impl std::fmt::Display) {
+    tracing::error!(%job, reason = DIED_TOO_OFTEN, "Given up, moved to the dead letters");
 }
 
 /// Milliseconds of Unix time.

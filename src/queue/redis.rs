@@ -4,7 +4,7 @@
 //! The oldest unfinished job of each chat has an entry in a stream, the line. Claiming reads the
 //! next entry through a consumer group, so that it is pending in Redis until the job is finished;
 //! only then does the chat's next job get an entry. That is the order within a chat. There is one
-//! consumer: whoever opens the queue takes over what is pending, puts it before the line, and is the
+//! consumer: whoever opens the queue (attaching to it is not enough) takes over what is pending, puts it before the line, and is the
 //! only one who may claim from then on.
 //!
 //! All keys of an account begin with `{stenogram:<account>}`, one hash tag, so that a cluster keeps
@@ -14,13 +14,15 @@
 //! | key after `{stenogram:…}` | type   | what                                                          |
 //! |---------------------------|--------|---------------------------------------------------------------|
 //! |                           | hash   | `format`: of all this, a number; `owner`: who may claim; `turn` and `claimed`: number and job of the last claim; `places`: the last place in the line; `unfinished`: how many jobs wait, run or are delayed |
-//! | `:job:<id>`               | hash   | a job that is not finished. `job`: it, as JSON; `state`: `waiting`, `claimed`, `delayed` or `dead`; `entry`: its stream entry, once it had one; `deliveries`; `attempts`; `outbox`: the answer's parts as JSON; `reason`: why it was put back or is dead |
+//! | `:job:<id>`               | hash   | a job that is not finished. `job`: it, as JSON; `document`: its recording's; `state`: `waiting`, `claimed`, `delayed` or `dead`; `entry`: its stream entry, once it had one; `deliveries`; `attempts`; `outbox`: the answer's parts as JSON; `reason`: why it was put back or is dead |
 //! | `:chat:<chat>`            | list   | ids of the chat's unfinished jobs in the order they were added |
 //! | `:ready`                  | stream | the line, of the jobs that are first in their chat; field `id`, entry `<place>-0`. Group `stenogram`, consumer `worker`. Entries are deleted when the job leaves the line |
 //! | `:first`                  | zset   | ids of pending entries that nobody works on, by place: released, or claimed by a predecessor |
 //! | `:delayed`                | zset   | ids by when they are due, in milliseconds of Unix time        |
 //! | `:dead`                   | list   | ids of the dead letters, oldest first                         |
 //! | `:mark:<id>`              | string | how a finished job ended, as JSON; expires after the dedupe time |
+//! | `:result:<document>`      | string | a recording's answer, its parts as JSON; expires after the result time |
+//! | `:results`                | zset   | documents that have a result, by when it ends, in milliseconds of Unix time |
 //! | `:check`                  | string | written to prove that writing works; expires                  |
 //!
 //! An operation whose answer was lost (a connection that broke, a time-out) is an error, although
@@ -39,7 +41,8 @@ use tokio::sync::Mutex;
 
 use self::connection::Connection;
 use super::{
-    Added, Claim, Claimed, Counts, DIED_TOO_OFTEN, Dead, MAX_DELIVERIES, Mark, Queue, QueueError, millis, now,
+    Added, Claim, Claimed, Counts, DIED_TOO_OFTEN, DROPPED, Dead, Entry, Handled, MAX_DELIVERIES,
+    MAX_RESULTS, Mark, Queue, QueueError, State, Upkeep, millis, now, tell_of_poison,
 };
 use crate::domain::{Job, JobId, Part};
 
@@ -56,6 +59,7 @@ macro_rules! script {
 }
 
 static OPEN: LazyLock<Script> = script!("redis/open.lua");
+static ATTACH: LazyLock<Script> = script!("redis/attach.lua");
 static ADD: LazyLock<Script> = script!("redis/add.lua");
 static CLAIM: LazyLock<Script> = script!("redis/claim.lua");
 static STORE_OUTBOX: LazyLock<Script> = script!("redis/store_outbox.lua");
@@ -65,6 +69,9 @@ static RELEASE: LazyLock<Script> = script!("redis/release.lua");
 static BURY: LazyLock<Script> = script!("redis/bury.lua");
 static COUNTS: LazyLock<Script> = script!("redis/counts.lua");
 static DEAD: LazyLock<Script> = script!("redis/dead.lua");
+static ENTRIES: LazyLock<Script> = script!("redis/entries.lua");
+static REQUEUE: LazyLock<Script> = script!("redis/requeue.lua");
+static DISCARD: LazyLock<Script> = script!("redis/discard.lua");
 
 /// Which Redis, and how the queue in it behaves. Not `Debug`: the URL holds the password.
 #[derive(Clone)]
@@ -75,6 +82,9 @@ pub struct RedisOptions {
     pub account: i64,
     /// How long a finished job is remembered, so that the same message is not answered again.
     pub dedupe_ttl: Duration,
+    /// How long a recording's answer is kept for its next copy; zero: no answer is kept beyond its
+    /// job, and none that was is left.
+    pub result_ttl: Duration,
     /// How long a connection or an answer may take.
     pub timeout: Duration,
 }
@@ -85,6 +95,7 @@ pub struct RedisQueue {
     /// The hash tag, and the key of the queue's own hash.
     root: String,
     dedupe_ttl: Duration,
+    result_ttl: Duration,
     owner: String,
     /// The number of the next claim, held by the claim in progress.
     turn: Mutex<u64>,
@@ -97,18 +108,31 @@ impl RedisQueue {
     /// [`QueueError::Unavailable`] where trying again later makes sense: nobody listens, the server
     /// is loading, read-only, or out of memory. [`QueueError::Configuration`] where it does not.
     pub async fn connect(options: RedisOptions) -> Result<Self, QueueError> {
+        let queue = Self::reach(options).await?;
+        let keeps_results = if queue.result_ttl.is_zero() { "0" } else { "1" };
+        queue.run::<()>(&OPEN, &[&queue.owner, FORMAT, keeps_results]).await?;
+        Ok(queue)
+    }
+
+    /// Connects to look after the account's queue while another process may be working on it.
+    pub async fn attach(options: RedisOptions) -> Result<impl Upkeep, QueueError> {
+        let queue = Self::reach(options).await?;
+        queue.run::<()>(&ATTACH, &[FORMAT]).await?;
+        Ok(queue)
+    }
+
+    async fn reach(options: RedisOptions) -> Result<Self, QueueError> {
         let connection = Connection::new(&options.url, options.timeout)?;
         connection.ping().await?;
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let queue = Self {
+        Ok(Self {
             connection,
             root: format!("{{stenogram:{}}}", options.account),
             dedupe_ttl: options.dedupe_ttl,
+            result_ttl: options.result_ttl,
             owner: format!("{}-{}", std::process::id(), started.as_nanos()),
             turn: Mutex::new(1),
-        };
-        queue.run::<()>(&OPEN, &[&queue.owner, FORMAT]).await?;
-        Ok(queue)
+        })
     }
 
     /// How the server's settings endanger what the queue has promised to keep, one sentence each for
@@ -133,10 +157,15 @@ impl RedisQueue {
     }
 
     async fn finish(&self, id: JobId, mark: &Mark) -> Result<(), QueueError> {
-        let mark = serde_json::to_string(mark).map_err(damaged)?;
+        let (mark, life) = self.kept(mark)?;
+        self.change(&FINISH, id, &[&mark, &life]).await
+    }
+
+    /// The mark as it is written, and its life.
+    fn kept(&self, mark: &Mark) -> Result<(String, String), QueueError> {
         // Redis takes no time of zero.
         let life = self.dedupe_ttl.as_millis().clamp(1, LAST_DUE.into());
-        self.change(&FINISH, id, &[&mark, &life.to_string()]).await
+        Ok((serde_json::to_string(mark).map_err(damaged)?, life.to_string()))
     }
 }
 
@@ -144,7 +173,7 @@ fn damaged(error: impl std::fmt::Display) -> QueueError {
     QueueError::Damaged(format!("an entry in Redis cannot be read: {error}"))
 }
 
-/// What `claim.lua` returns.
+/// What `claim.lua` returns after the jobs that it buried.
 fn parse_claim(reply: &[Option<String>]) -> Result<Claimed, QueueError> {
     match reply {
         [due] => {
@@ -162,11 +191,50 @@ fn parse_claim(reply: &[Option<String>]) -> Result<Claimed, QueueError> {
     }
 }
 
+/// One entry of what `entries.lua` returns.
+type EntryReply = (String, String, u32, u32, Option<String>, Option<u64>);
+
+fn parse_entry((job, state, deliveries, attempts, reason, due): EntryReply) -> Result<Entry, QueueError> {
+    let due = due.and_then(|due| UNIX_EPOCH.checked_add(Duration::from_millis(due)));
+    let state = match (state.as_str(), due) {
+        ("claimed", _) => State::Claimed,
+        ("waiting", _) => State::Waiting,
+        ("delayed", Some(due)) => State::Delayed { due },
+        ("dead", _) => State::Dead,
+        _ => return Err(damaged(format!("a job is {state:?}"))),
+    };
+    Ok(Entry { job: serde_json::from_str(&job).map_err(damaged)?, state, deliveries, attempts, reason })
+}
+
+#[async_trait]
+impl Upkeep for RedisQueue {
+    async fn entries(&self) -> Result<Vec<Entry>, QueueError> {
+        let replies: Vec<EntryReply> = self.run(&ENTRIES, &[]).await?;
+        let mut entries: Vec<Entry> = replies.into_iter().map(parse_entry).collect::<Result<_, _>>()?;
+        entries.sort_by_key(|entry| entry.state);
+        Ok(entries)
+    }
+
+    async fn requeue(&self, id: JobId) -> Result<Handled, QueueError> {
+        let known: bool = self.run(&REQUEUE, &[&id.to_string()]).await?;
+        Ok(if known { Handled::Yes } else { Handled::Unknown })
+    }
+
+    async fn discard(&self, id: JobId) -> Result<Handled, QueueError> {
+        let (mark, life) = self.kept(&Mark::Rejected { reason: DROPPED.to_owned() })?;
+        Ok(match self.run::<i64>(&DISCARD, &[&id.to_string(), &mark, &life]).await? {
+            0 => Handled::Unknown,
+            1 => Handled::Yes,
+            _ => Handled::Claimed,
+        })
+    }
+}
+
 #[async_trait]
 impl Queue for RedisQueue {
     async fn add(&self, job: &Job) -> Result<Added, QueueError> {
         let text = serde_json::to_string(job).map_err(damaged)?;
-        let new: bool = self.run(&ADD, &[&job.id.to_string(), &text]).await?;
+        let new: bool = self.run(&ADD, &[&job.id.to_string(), &text, &job.document.to_string()]).await?;
         Ok(if new { Added::New } else { Added::Seen })
     }
 
@@ -175,14 +243,26 @@ impl Queue for RedisQueue {
         let (number, most) = (turn.to_string(), MAX_DELIVERIES.to_string());
         let args = [self.owner.as_str(), &number, &now().to_string(), &most, DIED_TOO_OFTEN];
         let reply: Vec<Option<String>> = self.run(&CLAIM, &args).await?;
-        let claimed = parse_claim(&reply)?;
+        let Some((buried, reply)) = reply.split_first() else { return Err(damaged("an answer is empty")) };
+        let claimed = parse_claim(reply)?;
         *turn += 1;
+        buried.iter().flat_map(|ids| ids.split_whitespace()).for_each(tell_of_poison);
         Ok(claimed)
     }
 
     async fn store_outbox(&self, id: JobId, parts: &[Part]) -> Result<(), QueueError> {
         let parts = serde_json::to_string(parts).map_err(damaged)?;
-        self.change(&STORE_OUTBOX, id, &[&parts]).await
+        let (now, life) = (now(), millis(self.result_ttl).min(LAST_DUE));
+        let ends = now.saturating_add(life).min(LAST_DUE);
+        let numbers = [life, ends, now, MAX_RESULTS as u64].map(|number| number.to_string());
+        let args: Vec<&str> =
+            std::iter::once(parts.as_str()).chain(numbers.iter().map(String::as_str)).collect();
+        self.change(&STORE_OUTBOX, id, &args).await
+    }
+
+    async fn result(&self, document: i64) -> Result<Option<Vec<Part>>, QueueError> {
+        let parts = self.connection.get(&format!("{}:result:{document}", self.root)).await?;
+        parts.map(|parts| serde_json::from_str(&parts).map_err(damaged)).transpose()
     }
 
     async fn done(&self, id: JobId, replies: &[i32]) -> Result<(), QueueError> {

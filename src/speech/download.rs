@@ -48,7 +48,10 @@ pub enum PullError {
     Hash { url: String, found: String, expected: String },
     #[error("{} is being fetched by another process", .0.display())]
     Busy(PathBuf),
-    #[error("cannot write {}: {source}", path.display())]
+    #[error(
+        "cannot write {}: {source}; MODEL_DIR must name a folder that stenogram may write to, with room for the model",
+        path.display()
+    )]
     Disk { path: PathBuf, source: io::Error },
     #[error("broken off; what is there already will be used by the next attempt")]
     Cancelled,
@@ -94,7 +97,7 @@ pub fn pull(
 ) -> Result<PathBuf, PullError> {
     let target = spec.path(directory);
     let disk = |source| PullError::disk(&target, source);
-    fs::create_dir_all(directory).map_err(disk)?;
+    fs::create_dir_all(directory).map_err(|source| PullError::disk(directory, source))?;
     if target.exists() && checksum::verify_as(spec, &target, progress).map_err(disk)? == Verdict::Ok {
         return Ok(target);
     }

@@ -108,6 +108,16 @@ impl AccountSession {
         self.contents().home_dc
     }
 
+    /// Who is logged in with this session, as far as it knows.
+    pub fn user(&self) -> Option<User> {
+        self.contents().user
+    }
+
+    /// Nobody is logged in any more. A key that was used from two places is of no use to anybody.
+    pub fn forget_login(&self, keys_too: bool) -> Result<(), SessionError> {
+        self.change(|contents| contents.forget_login(keys_too))
+    }
+
     /// Deletes what is stored of the account.
     pub fn remove(&self) -> Result<(), SessionError> {
         self.file.remove()

@@ -36,6 +36,7 @@ impl Sighting {
             outgoing: self.outgoing,
             date: self.date.into(),
             kind: self.recording.kind,
+            document: self.recording.document.id,
             view_once: self.recording.view_once,
             duration: self.recording.duration,
             size: u64::try_from(self.recording.document.size).unwrap_or(0),

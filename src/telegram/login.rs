@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use grammers_client::client::PasswordToken;
-use grammers_client::{Client, InvocationError, SignInError};
+use grammers_client::{Client, InvocationError, SignInError, tl};
 use tokio::task::JoinError;
 
 use super::account::{Account, AccountOptions, AccountSession, Credentials};
@@ -35,10 +35,10 @@ pub enum LoginError {
     #[error("already logged in as user {0}; run `stenogram logout` first to change the account")]
     AlreadyLoggedIn(i64),
     /// Telegram said no.
-    #[error("Telegram refused the login: {0}")]
+    #[error("Telegram refuses: {0}")]
     Refused(String),
     /// There was no answer from Telegram.
-    #[error("Telegram cannot be reached: {0}; check the network and run `stenogram login` again")]
+    #[error("Telegram cannot be reached: {0}; check the network and try again")]
     Unreachable(String),
     /// The person could not be asked.
     #[error("cannot read from the terminal: {0}; run `stenogram login` on a terminal")]
@@ -108,13 +108,19 @@ impl Account {
             Err(SessionError::Missing(_)) => Contents::fresh(),
             Err(error) => return Err(error.into()),
         };
-        if let Some(user) = contents.user {
-            return Err(LoginError::AlreadyLoggedIn(user.id));
-        }
         let session = Arc::new(AccountSession::new(file, contents, None));
         let (pool, _, _) = Pool::open(Arc::clone(&session), credentials.api_id, options.call_timeout);
         // An unreachable Telegram shows here, before anything is asked.
-        pool.call(session.home_dc(), &grammers_client::tl::functions::help::GetConfig {}).await?;
+        let home = session.home_dc();
+        match (session.user(), pool.call(home, &tl::functions::updates::GetState {}).await) {
+            (Some(user), Ok(_)) => return Err(LoginError::AlreadyLoggedIn(user.id)),
+            (Some(_), Err(error)) if error.logged_out().is_some() => {
+                // The position in the stream of updates stays: what came meanwhile is answered.
+                session.forget_login(error.is("AUTH_KEY_DUPLICATED"))?;
+            }
+            (None, Err(CallError::Rpc { .. })) | (None, Ok(_)) => {}
+            (_, Err(error)) => return Err(error.into()),
+        }
         let client = Client::new(pool.handle());
 
         let phone = prompt.phone()?;
@@ -143,7 +149,7 @@ impl Account {
     /// Ends the session at Telegram and deletes what is stored of it. What is queued is kept.
     pub async fn logout(self) -> Result<(), LoginError> {
         let (pool, _, _) = Pool::open(Arc::clone(&self.session), self.api_id, self.options.call_timeout);
-        match pool.call(self.session.home_dc(), &grammers_client::tl::functions::auth::LogOut {}).await {
+        match pool.call(self.session.home_dc(), &tl::functions::auth::LogOut {}).await {
             Err(error) if error.logged_out().is_none() => return Err(error.into()),
             // Logged out already is as good.
             _ => {}
@@ -168,7 +174,7 @@ async fn check_password(
             Err(SignInError::InvalidPassword(_)) => {
                 prompt.say("That is not the password.");
                 // The parameters are good for one try.
-                let request = grammers_client::tl::functions::account::GetPassword {};
+                let request = tl::functions::account::GetPassword {};
                 PasswordToken::new(client.invoke(&request).await?.into())
             }
             Err(SignInError::Other(error)) => return Err(error.into()),

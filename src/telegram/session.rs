@@ -117,6 +117,13 @@ impl SessionFile {
         }
     }
 
+    /// The user of the session in `folder`, which another process may have locked.
+    pub fn user_in(folder: &Path) -> Result<i64, SessionError> {
+        let path = folder.join("account.session");
+        let user = read(&path)?.user;
+        user.map(|user| user.id).ok_or(SessionError::NotLoggedIn(path))
+    }
+
     /// The session file itself.
     pub fn path(&self) -> &Path {
         &self.path
@@ -128,22 +135,7 @@ impl SessionFile {
     }
 
     pub(super) fn read(&self) -> Result<Contents, SessionError> {
-        let io_error = |source: io::Error| match source.kind() {
-            io::ErrorKind::NotFound => SessionError::Missing(self.path.clone()),
-            _ => SessionError::Io { path: self.path.clone(), source },
-        };
-        let mode = fs::metadata(&self.path).map_err(io_error)?.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(SessionError::ReadableByOthers { path: self.path.clone(), mode });
-        }
-        let text = fs::read(&self.path).map_err(io_error)?;
-        let damaged = |why: String| SessionError::Damaged { path: self.path.clone(), why };
-        let contents: Contents = serde_json::from_slice(&text).map_err(|e| damaged(e.to_string()))?;
-        if contents.version != 1 {
-            return Err(damaged(format!("version {} is not known to this release", contents.version)));
-        }
-        contents.data().map_err(damaged)?;
-        Ok(contents)
+        read(&self.path)
     }
 
     /// Replaces the file in one step, never readable by others, durable when it returns.
@@ -179,6 +171,25 @@ impl SessionFile {
     }
 }
 
+fn read(path: &Path) -> Result<Contents, SessionError> {
+    let io_error = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => SessionError::Missing(path.to_owned()),
+        _ => SessionError::Io { path: path.to_owned(), source },
+    };
+    let mode = fs::metadata(path).map_err(io_error)?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(SessionError::ReadableByOthers { path: path.to_owned(), mode });
+    }
+    let text = fs::read(path).map_err(io_error)?;
+    let damaged = |why: String| SessionError::Damaged { path: path.to_owned(), why };
+    let contents: Contents = serde_json::from_slice(&text).map_err(|e| damaged(e.to_string()))?;
+    if contents.version != 1 {
+        return Err(damaged(format!("version {} is not known to this release", contents.version)));
+    }
+    contents.data().map_err(damaged)?;
+    Ok(contents)
+}
+
 impl Contents {
     /// As before any login: Telegram's datacentres as grammers knows them.
     pub fn fresh() -> Self {
@@ -206,6 +217,13 @@ impl Contents {
         match self.dcs.iter_mut().find(|dc| dc.id == option.id) {
             Some(known) => *known = dc,
             None => self.dcs.push(dc),
+        }
+    }
+
+    pub fn forget_login(&mut self, keys_too: bool) {
+        self.user = None;
+        if keys_too {
+            self.dcs.iter_mut().for_each(|dc| dc.auth_key = None);
         }
     }
 

@@ -18,10 +18,11 @@ const DEADLINE: Duration = Duration::from_secs(20);
 pub trait Backend {
     fn new() -> Self;
     /// Opens the queue as a new process would; to drop what it returns is a crash.
-    async fn open_with(&self, dedupe_ttl: Duration) -> Box<dyn Queue>;
+    /// What it keeps is kept for so long.
+    async fn open_keeping(&self, marks: Duration, results: Duration) -> Box<dyn Queue>;
 
     async fn open(&self) -> Box<dyn Queue> {
-        self.open_with(LONG).await
+        self.open_keeping(LONG, LONG).await
     }
 
     /// Crashes `queue` and opens it anew.
@@ -44,11 +45,11 @@ impl Backend for OnFile {
         Self(Folder::new("queue"))
     }
 
-    async fn open_with(&self, dedupe_ttl: Duration) -> Box<dyn Queue> {
-        let options = EmbeddedOptions { dedupe_ttl };
+    async fn open_keeping(&self, marks: Duration, results: Duration) -> Box<dyn Queue> {
+        let options = EmbeddedOptions { dedupe_ttl: marks, result_ttl: results };
         // A claim whose future was dropped may be at work still and hold the file for a moment.
         let opened = until(async || match Embedded::open(self.path(), options.clone()).await {
-            Err(QueueError::Configuration(why)) if why.contains("in use") => None,
+            Err(QueueError::InUse(_)) => None,
             opened => Some(opened),
         });
         Box::new(opened.await.expect("open the file"))
@@ -62,14 +63,24 @@ impl Backend for InRedis {
         Self(RedisServer::start(DURABLE))
     }
 
-    async fn open_with(&self, dedupe_ttl: Duration) -> Box<dyn Queue> {
-        let options = RedisOptions { dedupe_ttl, ..options(self.0.url()) };
+    async fn open_keeping(&self, marks: Duration, results: Duration) -> Box<dyn Queue> {
+        let options = RedisOptions { dedupe_ttl: marks, result_ttl: results, ..options(self.0.url()) };
         Box::new(RedisQueue::connect(options).await.expect("connect to Redis"))
     }
 }
 
+pub fn embedded_options() -> EmbeddedOptions {
+    EmbeddedOptions { dedupe_ttl: LONG, result_ttl: LONG }
+}
+
 pub fn options(url: String) -> RedisOptions {
-    RedisOptions { url, account: ACCOUNT, dedupe_ttl: LONG, timeout: Duration::from_secs(5) }
+    RedisOptions {
+        url,
+        account: ACCOUNT,
+        dedupe_ttl: LONG,
+        result_ttl: LONG,
+        timeout: Duration::from_secs(5),
+    }
 }
 
 pub fn id(chat: i64, message: i32) -> JobId {
@@ -81,6 +92,7 @@ pub fn job(chat: i64, message: i32) -> Job {
         id: id(chat, message),
         peer: Peer { kind: PeerKind::User, id: chat.saturating_abs(), access_hash: i64::MIN + 1 },
         kind: RecordingKind::Voice,
+        document: chat.wrapping_shl(32) ^ i64::from(message) ^ i64::MIN,
         outgoing: message % 2 == 0,
         date: 1_800_000_000,
         duration: 3,

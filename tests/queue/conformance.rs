@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
-use stenogram::domain::JobId;
-use stenogram::queue::{Added, Claimed, Counts, Dead, MAX_DELIVERIES, Queue, QueueError};
+use stenogram::domain::{Job, JobId};
+use stenogram::queue::{Added, Claimed, Counts, Dead, Handled, MAX_DELIVERIES, Queue, QueueError, State};
 
 use crate::backend::{Backend, InRedis, LONG, OnFile, claim, claim_id, id, is_empty, job, parts, until};
 
@@ -34,6 +34,12 @@ suite! {
     claims_at_once_differ
     chats_take_turns
     a_finished_job_is_forgotten_after_the_dedupe_time
+    a_result_answers_the_next_copy
+    a_result_lasts_for_its_time_from_the_first
+    without_a_result_time_none_is_kept
+    every_unfinished_job_is_listed
+    a_dead_or_delayed_job_can_be_put_back
+    a_job_can_be_dropped_unless_it_is_claimed
     a_retried_job_waits_for_its_time
     the_fourth_delivery_goes_to_the_dead_letters
     a_retry_forgets_the_deliveries
@@ -212,7 +218,7 @@ async fn chats_take_turns(backend: impl Backend) {
 }
 
 async fn a_finished_job_is_forgotten_after_the_dedupe_time(backend: impl Backend) {
-    let queue = backend.open_with(Duration::from_millis(300)).await;
+    let queue = backend.open_keeping(Duration::from_millis(300), LONG).await;
     for message in [1, 2] {
         queue.add(&job(1, message)).await.unwrap();
         let id = claim_id(&*queue).await;
@@ -226,6 +232,200 @@ async fn a_finished_job_is_forgotten_after_the_dedupe_time(backend: impl Backend
         assert_eq!(claim_id(&*queue).await, id);
         queue.done(id, &[1]).await.unwrap();
     }
+}
+
+async fn a_result_answers_the_next_copy(backend: impl Backend) {
+    let mut queue = backend.open().await;
+    let first = job(1, 1);
+    let copy = Job { document: first.document, ..job(2, 1) };
+    let unknown = Job { document: 0, ..job(3, 1) };
+    for job in [&first, &copy, &unknown] {
+        queue.add(job).await.unwrap();
+    }
+    assert_eq!(claim(&*queue).await.job, first);
+    assert_eq!(queue.result(first.document).await.unwrap(), None);
+    queue.store_outbox(first.id, &parts("один")).await.unwrap();
+    queue = backend.reopen(queue).await;
+    assert_eq!(queue.result(first.document).await.unwrap(), Some(parts("один")));
+    claim(&*queue).await;
+    queue.done(first.id, &[1]).await.unwrap();
+    queue = backend.reopen(queue).await;
+    assert_eq!(claim(&*queue).await.job, copy);
+    assert_eq!(queue.result(copy.document).await.unwrap(), Some(parts("один")));
+    assert_eq!(queue.result(job(4, 1).document).await.unwrap(), None);
+
+    // Of a job from before there were documents nothing is kept.
+    assert_eq!(claim(&*queue).await.job, unknown);
+    queue.store_outbox(unknown.id, &parts("x")).await.unwrap();
+    assert_eq!(queue.result(0).await.unwrap(), None);
+}
+
+async fn a_result_lasts_for_its_time_from_the_first(backend: impl Backend) {
+    let life = Duration::from_millis(400);
+    let queue = backend.open_keeping(LONG, life).await;
+    queue.add(&job(1, 1)).await.unwrap();
+    let id = claim_id(&*queue).await;
+    let stored = Instant::now();
+    queue.store_outbox(id, &parts("first")).await.unwrap();
+    let mut seen = 0;
+    let ended = until(async || {
+        if stored.elapsed() < life / 2 {
+            queue.store_outbox(id, &parts("second")).await.unwrap();
+        }
+        match queue.result(job(1, 1).document).await.unwrap() {
+            None => Some(stored.elapsed()),
+            result => {
+                assert_eq!(result, Some(parts("first")));
+                seen += 1;
+                None
+            }
+        }
+    })
+    .await;
+    assert!(seen > 0 && ended >= life - Duration::from_millis(1), "{seen} looks, gone after {ended:?}");
+    queue.store_outbox(id, &parts("third")).await.unwrap();
+    assert_eq!(queue.result(job(1, 1).document).await.unwrap(), Some(parts("third")));
+}
+
+async fn without_a_result_time_none_is_kept(backend: impl Backend) {
+    let store = async |queue: &dyn Queue, message| {
+        queue.add(&job(1, message)).await.unwrap();
+        let id = claim_id(queue).await;
+        queue.store_outbox(id, &parts("x")).await.unwrap();
+        queue.done(id, &[1]).await.unwrap();
+    };
+    let queue = backend.open().await;
+    store(&*queue, 1).await;
+    drop(queue);
+    let queue = backend.open_keeping(LONG, Duration::ZERO).await;
+    store(&*queue, 2).await;
+    drop(queue);
+    let queue = backend.open().await;
+    for message in [1, 2] {
+        assert_eq!(queue.result(job(1, message).document).await.unwrap(), None);
+    }
+}
+
+async fn every_unfinished_job_is_listed(backend: impl Backend) {
+    let mut queue = backend.open().await;
+    assert_eq!(queue.entries().await.unwrap(), []);
+    for (chat, message) in [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1), (4, 1), (5, 1), (6, 1)] {
+        queue.add(&job(chat, message)).await.unwrap();
+    }
+    for chat in 1..=5 {
+        assert_eq!(claim_id(&*queue).await, id(chat, 1));
+    }
+    queue.retry(id(2, 1), LONG * 2, "later").await.unwrap();
+    queue.retry(id(3, 1), LONG, "sooner").await.unwrap();
+    queue.bury(id(4, 1), "hopeless").await.unwrap();
+    queue.done(id(5, 1), &[1]).await.unwrap();
+    let entries = queue.entries().await.unwrap();
+    let listed: Vec<_> = entries
+        .iter()
+        .map(|entry| {
+            let state = match entry.state {
+                State::Claimed => "claimed",
+                State::Waiting => "waiting",
+                State::Delayed { due } => {
+                    assert!(due > SystemTime::now() + LONG - Duration::from_secs(60));
+                    "delayed"
+                }
+                State::Dead => "dead",
+            };
+            let JobId { chat, message, .. } = entry.job.id;
+            (chat, message, state, entry.deliveries, entry.attempts, entry.reason.as_deref())
+        })
+        .collect();
+    let (claimed, rest) = listed.split_at(1);
+    assert_eq!(claimed, [(1, 1, "claimed", 1, 0, None)]);
+    let (waiting, rest) = rest.split_at(3);
+    for expected in [(1, 2), (2, 2), (6, 1)] {
+        assert!(waiting.contains(&(expected.0, expected.1, "waiting", 0, 0, None)), "{waiting:?}");
+    }
+    let expected = [
+        (3, 1, "delayed", 0, 1, Some("sooner")),
+        (2, 1, "delayed", 0, 1, Some("later")),
+        (4, 1, "dead", 1, 0, Some("hopeless")),
+    ];
+    assert_eq!(rest, expected);
+    assert_eq!(entries[0].job, job(1, 1));
+    queue = backend.reopen(queue).await;
+    let states: Vec<State> = queue.entries().await.unwrap().iter().map(|entry| entry.state).collect();
+    assert_eq!(states[..4], [State::Waiting; 4]);
+}
+
+async fn a_dead_or_delayed_job_can_be_put_back(backend: impl Backend) {
+    let mut queue = backend.open().await;
+    for (chat, message) in [(1, 1), (1, 2), (2, 1)] {
+        queue.add(&job(chat, message)).await.unwrap();
+    }
+    assert_eq!(queue.requeue(id(9, 9)).await.unwrap(), Handled::Unknown);
+    assert_eq!(claim_id(&*queue).await, id(1, 1));
+    assert_eq!(queue.requeue(id(1, 1)).await.unwrap(), Handled::Yes);
+    queue.store_outbox(id(1, 1), &parts("x")).await.unwrap();
+    queue.bury(id(1, 1), "hopeless").await.unwrap();
+    assert_eq!(claim_id(&*queue).await, id(2, 1));
+    queue.retry(id(2, 1), LONG, "later").await.unwrap();
+    for _ in 0..2 {
+        for it in [id(1, 1), id(2, 1), id(1, 2)] {
+            assert_eq!(queue.requeue(it).await.unwrap(), Handled::Yes);
+        }
+        assert_eq!(queue.counts().await.unwrap(), Counts { waiting: 3, ..Counts::default() });
+    }
+    queue = backend.reopen(queue).await;
+    assert_eq!(queue.dead().await.unwrap(), []);
+    // The buried one stands behind its chat's other by now, and is as good as new but for its outbox.
+    assert_eq!(claim_id(&*queue).await, id(1, 2));
+    let delayed = claim(&*queue).await;
+    assert_eq!((delayed.job.id, delayed.delivery, delayed.attempts), (id(2, 1), 1, 1));
+    assert!(is_empty(&*queue).await);
+    queue.done(id(1, 2), &[1]).await.unwrap();
+    let buried = claim(&*queue).await;
+    assert_eq!((buried.job.id, buried.delivery, buried.attempts), (id(1, 1), 1, 0));
+    assert_eq!(buried.outbox, Some(parts("x")));
+    queue.done(id(1, 1), &[2]).await.unwrap();
+    assert_eq!(queue.requeue(id(1, 1)).await.unwrap(), Handled::Unknown);
+    // Into a chat with nothing else to do.
+    queue.bury(id(2, 1), "").await.unwrap();
+    queue.requeue(id(2, 1)).await.unwrap();
+    assert_eq!(claim_id(&*queue).await, id(2, 1));
+}
+
+async fn a_job_can_be_dropped_unless_it_is_claimed(backend: impl Backend) {
+    let mut queue = backend.open().await;
+    // Chat 1: claimed and behind it; 2: dead; 3: delayed; 4: released; 5: waits; each with a next one.
+    for message in [1, 2, 3] {
+        for chat in 1..=5 {
+            queue.add(&job(chat, message)).await.unwrap();
+        }
+    }
+    for chat in 1..=4 {
+        assert_eq!(claim_id(&*queue).await, id(chat, 1));
+    }
+    queue.bury(id(2, 1), "").await.unwrap();
+    queue.retry(id(3, 1), LONG, "").await.unwrap();
+    queue.release(id(4, 1)).await.unwrap();
+    assert_eq!(queue.discard(id(1, 1)).await.unwrap(), Handled::Claimed);
+    assert_eq!(queue.discard(id(9, 9)).await.unwrap(), Handled::Unknown);
+    let dropped = [id(1, 2), id(2, 1), id(3, 1), id(4, 1), id(5, 1)];
+    for _ in 0..2 {
+        for id in dropped {
+            assert_eq!(queue.discard(id).await.unwrap(), Handled::Yes);
+            assert_eq!(queue.add(&job(id.chat, id.message)).await.unwrap(), Added::Seen);
+        }
+        assert_eq!(queue.counts().await.unwrap(), Counts { waiting: 9, claimed: 1, ..Counts::default() });
+        queue = backend.reopen(queue).await;
+        assert_eq!(claim_id(&*queue).await, id(1, 1));
+    }
+    queue.done(id(1, 1), &[1]).await.unwrap();
+    let mut left = Vec::new();
+    while let Claimed::Job(claim) = queue.claim().await.unwrap() {
+        left.push((claim.job.id.chat, claim.job.id.message));
+        queue.done(claim.job.id, &[1]).await.unwrap();
+    }
+    left.sort();
+    assert_eq!(left, [(1, 3), (2, 2), (2, 3), (3, 2), (3, 3), (4, 2), (4, 3), (5, 2), (5, 3)]);
+    assert_eq!(queue.counts().await.unwrap(), Counts::default());
 }
 
 async fn a_retried_job_waits_for_its_time(backend: impl Backend) {

@@ -7,17 +7,17 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use redb::{ReadableDatabase, ReadableTableMetadata, TableDefinition};
-use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
-use stenogram::queue::{Added, Counts, Queue, QueueError};
+use redb::{ReadableDatabase, ReadableTableMetadata, TableDefinition, TableHandle};
+use stenogram::queue::embedded::{self, Embedded};
+use stenogram::queue::{Added, Counts, Queue, QueueError, State};
 
-use crate::backend::{Backend, LONG, OnFile, claim, claim_id, id, is_empty, job, parts};
+use crate::backend::{Backend, LONG, OnFile, claim, claim_id, embedded_options, id, is_empty, job, parts};
 
 /// Tells the test binary, started again by itself, which file to work on.
 const CHILD: &str = "QUEUE_TEST_CHILD";
 
 async fn open(path: &Path) -> Result<Embedded, QueueError> {
-    Embedded::open(path, EmbeddedOptions { dedupe_ttl: LONG }).await
+    Embedded::open(path, embedded_options()).await
 }
 
 async fn error(path: &Path) -> QueueError {
@@ -43,7 +43,7 @@ async fn a_second_process_is_refused() {
     let queue = place.open().await;
     queue.add(&job(1, 1)).await.unwrap();
     match error(&place.path()).await {
-        QueueError::Configuration(why) => assert!(why.contains("stop the other"), "{why}"),
+        QueueError::InUse(why) => assert!(why.contains("stop the other"), "{why}"),
         other => panic!("{other:?}"),
     }
     // From another process too.
@@ -57,7 +57,7 @@ async fn a_second_process_is_refused() {
 #[tokio::test]
 async fn refused_child() {
     let Some(path) = std::env::var_os(CHILD) else { return };
-    assert!(matches!(error(Path::new(&path)).await, QueueError::Configuration(_)));
+    assert!(matches!(error(Path::new(&path)).await, QueueError::InUse(_)));
 }
 
 #[tokio::test]
@@ -131,6 +131,35 @@ async fn the_image_of_a_power_cut_is_whole() {
     }
 }
 
+/// Listing reads a copy: it needs no lock, and sees whole jobs while somebody writes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_file_can_be_listed_while_it_is_open() {
+    let place = OnFile::new();
+    assert_eq!(embedded::entries(place.path()).await.unwrap(), []);
+    assert!(!place.path().exists());
+    let queue = place.open().await;
+    let writer = tokio::spawn(async move {
+        for message in 1..=300 {
+            queue.add(&job(1, message)).await.unwrap();
+        }
+        queue
+    });
+    let mut seen = 0;
+    while !writer.is_finished() {
+        let entries = embedded::entries(place.path()).await.unwrap();
+        assert!(entries.len() >= seen, "{} after {seen}", entries.len());
+        assert!(entries.iter().enumerate().all(|(n, entry)| entry.job == job(1, n as i32 + 1)));
+        seen = entries.len();
+    }
+    let queue = writer.await.unwrap();
+    claim(&*queue).await;
+    let entries = embedded::entries(place.path()).await.unwrap();
+    assert_eq!(entries, queue.entries().await.unwrap());
+    assert_eq!((entries.len(), entries[0].state), (300, State::Claimed));
+    let left: Vec<_> = fs::read_dir(place.path().parent().unwrap()).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+}
+
 /// What a process that is killed while it makes the file leaves behind.
 #[tokio::test]
 async fn a_file_half_made_is_made_anew() {
@@ -149,7 +178,7 @@ async fn a_file_half_made_is_made_anew() {
 async fn ended_marks_leave_the_file() {
     const MARKS: TableDefinition<(i64, i64, i32), (u64, &[u8])> = TableDefinition::new("marks");
     let place = OnFile::new();
-    let queue = place.open_with(Duration::from_millis(1)).await;
+    let queue = place.open_keeping(Duration::from_millis(1), LONG).await;
     for message in 0..200 {
         queue.add(&job(1, message)).await.unwrap();
         claim(&*queue).await;
@@ -159,6 +188,49 @@ async fn ended_marks_leave_the_file() {
     let database = redb::Database::open(place.path()).unwrap();
     let marks = database.begin_read().unwrap().open_table(MARKS).unwrap().len().unwrap();
     assert!(marks < 20, "{marks} marks are left");
+}
+
+#[tokio::test]
+async fn the_oldest_results_make_room() {
+    const RESULTS: TableDefinition<i64, (u64, &[u8])> = TableDefinition::new("results");
+    const RESULT_EXPIRY: TableDefinition<(u64, i64), ()> = TableDefinition::new("result_expiry");
+    let place = OnFile::new();
+    drop(place.open().await);
+    let database = redb::Database::open(place.path()).unwrap();
+    let tx = database.begin_write().unwrap();
+    for document in 1..=10_000 {
+        let end = u64::MAX / 2 + document as u64;
+        tx.open_table(RESULTS).unwrap().insert(document, (end, b"[]".as_slice())).unwrap();
+        tx.open_table(RESULT_EXPIRY).unwrap().insert((end, document), ()).unwrap();
+    }
+    tx.commit().unwrap();
+    drop(database);
+    let queue = place.open().await;
+    queue.add(&job(1, 1)).await.unwrap();
+    queue.store_outbox(claim_id(&*queue).await, &parts("x")).await.unwrap();
+    assert_eq!(queue.result(job(1, 1).document).await.unwrap(), Some(parts("x")));
+    assert_eq!(queue.result(1).await.unwrap(), None);
+    assert_eq!(queue.result(2).await.unwrap(), Some(vec![]));
+}
+
+/// A file made before results were kept is opened as it is.
+#[tokio::test]
+async fn a_file_without_results_is_opened() {
+    let place = OnFile::new();
+    drop(place.open().await);
+    let database = redb::Database::open(place.path()).unwrap();
+    let tx = database.begin_write().unwrap();
+    for table in ["results", "result_expiry"] {
+        let handle = tx.list_tables().unwrap().find(|handle| handle.name() == table).unwrap();
+        tx.delete_table(handle).unwrap();
+    }
+    tx.commit().unwrap();
+    drop(database);
+    let queue = place.open().await;
+    assert_eq!(queue.result(1).await.unwrap(), None);
+    queue.add(&job(1, 1)).await.unwrap();
+    queue.store_outbox(claim_id(&*queue).await, &parts("x")).await.unwrap();
+    assert_eq!(queue.result(job(1, 1).document).await.unwrap(), Some(parts("x")));
 }
 
 /// The test binary started again to run one of its tests on the file.

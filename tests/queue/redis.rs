@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use stenogram::domain::JobId;
 use stenogram::queue::redis::{RedisOptions, RedisQueue};
-use stenogram::queue::{Added, Claimed, Counts, Queue, QueueError};
+use stenogram::queue::{Added, Claimed, Counts, Handled, Queue, QueueError, Upkeep};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -335,6 +335,29 @@ async fn only_the_last_to_open_claims() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_attaches_takes_nothing_over() {
+    let server = RedisServer::start(&[]);
+    let attach = async || RedisQueue::attach(options(server.url())).await;
+    assert_eq!(attach().await.unwrap().entries().await.unwrap(), []);
+    assert_eq!(server.command::<Vec<String>>(&["KEYS", "*"]), [""; 0]);
+    let queue = open(&server).await;
+    for chat in 1..=3 {
+        queue.add(&job(chat, 1)).await.unwrap();
+    }
+    assert_eq!(claim_id(&queue).await, id(1, 1));
+    let upkeep = attach().await.unwrap();
+    assert_eq!(upkeep.entries().await.unwrap(), queue.entries().await.unwrap());
+    assert_eq!(upkeep.discard(id(1, 1)).await.unwrap(), Handled::Claimed);
+    assert_eq!(upkeep.discard(id(2, 1)).await.unwrap(), Handled::Yes);
+    queue.bury(id(1, 1), "").await.unwrap();
+    assert_eq!(upkeep.requeue(id(1, 1)).await.unwrap(), Handled::Yes);
+    assert_eq!(claim_id(&queue).await, id(3, 1));
+    assert_eq!(claim(&queue).await.delivery, 1);
+    server.command::<()>(&["HSET", "{stenogram:1000}", "format", "2"]);
+    assert!(matches!(attach().await.err(), Some(QueueError::Configuration(why)) if why.contains("version")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flushed_server_is_an_empty_queue() {
     let server = RedisServer::start(&[]);
     let queue = open(&server).await;
@@ -408,13 +431,31 @@ async fn nothing_but_marks_is_left_of_finished_jobs() {
     }
     let keys: Vec<String> = server.command(&["KEYS", "*"]);
     let (marks, others): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| key.contains(":mark:"));
-    assert_eq!(marks.len(), 20);
-    assert_eq!(
-        HashSet::from_iter(others),
-        HashSet::from(["{stenogram:1000}", "{stenogram:1000}:ready"].map(String::from))
-    );
+    let (results, others): (Vec<_>, Vec<_>) = others.into_iter().partition(|key| key.contains(":result:"));
+    assert_eq!((marks.len(), results.len()), (20, 20));
+    assert!(server.command::<u64>(&["PTTL", &results[0]]) > 3_590_000);
+    let expected = ["{stenogram:1000}", "{stenogram:1000}:ready", "{stenogram:1000}:results"];
+    assert_eq!(HashSet::from_iter(others), HashSet::from(expected.map(String::from)));
     assert_eq!(server.command::<u64>(&["XLEN", "{stenogram:1000}:ready"]), 0);
     assert!(server.command::<u64>(&["PTTL", &marks[0]]) > 3_590_000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_oldest_results_make_room() {
+    let server = RedisServer::start(&[]);
+    let queue = open(&server).await;
+    let fill = "for n = 1, 10000 do
+        redis.call('ZADD', KEYS[1] .. ':results', n + 4e12, n)
+        redis.call('SET', KEYS[1] .. ':result:' .. n, '[]')
+    end";
+    server.command::<()>(&["EVAL", fill, "1", "{stenogram:1000}"]);
+    queue.add(&job(1, 1)).await.unwrap();
+    queue.store_outbox(claim_id(&queue).await, &parts("x")).await.unwrap();
+    // The new one ends before those planted here, so it is itself what goes first.
+    assert_eq!(server.command::<u64>(&["ZCARD", "{stenogram:1000}:results"]), 10_000);
+    assert_eq!(queue.result(job(1, 1).document).await.unwrap(), None);
+    assert_eq!(queue.result(1).await.unwrap(), Some(vec![]));
+    assert_eq!(server.command::<u64>(&["EXISTS", "{stenogram:1000}:result:1"]), 1);
 }
 
 /// Every operation whose answer never came did happen, and is repeated without harm.

@@ -118,6 +118,7 @@ impl Listener {
             id: JobId { account: incoming.account, chat: incoming.peer.chat(), message },
             peer: incoming.peer,
             kind: incoming.kind,
+            document: incoming.document,
             outgoing: incoming.outgoing,
             date: incoming.date,
             duration: incoming.duration,

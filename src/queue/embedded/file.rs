@@ -7,21 +7,27 @@
 //! | `jobs`   | job id         | [`Record`] as JSON                         |
 //! | `marks`  | job id         | expiry (ms of Unix time), [`Mark`] as JSON |
 //! | `expiry` | expiry, job id | nothing: the marks in the order they end   |
+//! | `results` | document      | expiry, an answer's parts as JSON          |
+//! | `result_expiry` | expiry, document | nothing: the results in the order they end |
 //!
 //! Every write is one transaction with an fsync, redb's default.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use redb::{Builder, Database, ReadableDatabase, ReadableTable, Table, TableDefinition};
+use redb::backends::FileBackend;
+use redb::{
+    Builder, Database, Key as RedbKey, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table,
+    TableDefinition, TableError, Value,
+};
 use serde::Serialize;
 
 use super::record::{Change, Record};
-use crate::domain::JobId;
-use crate::queue::{Mark, QueueError};
+use crate::domain::{JobId, Part};
+use crate::queue::{MAX_RESULTS, Mark, QueueError};
 
 /// Changes with the tables or their contents.
 const FORMAT: u64 = 1;
@@ -33,8 +39,11 @@ const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 const JOBS: TableDefinition<Key, &[u8]> = TableDefinition::new("jobs");
 const MARKS: TableDefinition<Key, (u64, &[u8])> = TableDefinition::new("marks");
 const EXPIRY: TableDefinition<(u64, Key), ()> = TableDefinition::new("expiry");
+// Files made before these two get them when they are opened.
+const RESULTS: TableDefinition<i64, (u64, &[u8])> = TableDefinition::new("results");
+const RESULT_EXPIRY: TableDefinition<(u64, i64), ()> = TableDefinition::new("result_expiry");
 
-/// Ended marks removed with each new one: more than one, so that they cannot pile up, and few, so
+/// Ended marks or results removed with each new one: more than one, so that they cannot pile up, and few, so
 /// that no job pays for a whole day's.
 const PURGED_AT_ONCE: usize = 8;
 
@@ -47,12 +56,12 @@ pub struct File {
     database: Database,
 }
 
-/// A mark to be written with the end of its job; times in milliseconds of Unix time.
-pub struct NewMark<'a> {
-    pub id: JobId,
-    pub mark: &'a Mark,
-    pub now: u64,
-    pub until: u64,
+/// What outlives the job and is written with a change of it, kept from `now` until `until`, in
+/// milliseconds of Unix time.
+pub enum Kept<'a> {
+    Nothing,
+    Mark { id: JobId, mark: &'a Mark, now: u64, until: u64 },
+    Result { document: i64, parts: &'a [Part], now: u64, until: u64 },
 }
 
 impl File {
@@ -63,7 +72,23 @@ impl File {
 
     /// Opens a file that is there.
     pub fn open(path: &Path) -> Result<Self, QueueError> {
-        let (database, format) = open(path).map_err(|error| at_open(path, error))?;
+        open(path).map_err(|error| at_open(path, error)).and_then(|opened| Self::checked(path, opened))
+    }
+
+    /// Opens a copy of the file, which goes away with it; none where there is no file. The process
+    /// that has the file open may write meanwhile: a copy that is not whole is
+    /// [`QueueError::Damaged`].
+    pub fn open_copy(path: &Path) -> Result<Option<Self>, QueueError> {
+        match fs::File::open(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            original => {
+                let opened = original.map_err(redb::Error::Io).and_then(|file| open_copy(path, file));
+                opened.map_err(|error| at_open(path, error)).and_then(|it| Self::checked(path, it)).map(Some)
+            }
+        }
+    }
+
+    fn checked(path: &Path, (database, format): (Database, u64)) -> Result<Self, QueueError> {
         if format != FORMAT {
             return Err(QueueError::Configuration(format!(
                 "{} was written by another version of stenogram (format {format}, this one knows \
@@ -99,8 +124,39 @@ impl File {
         Ok(marks.get(key(id)).map_err(failed)?.map(|mark| mark.value().0))
     }
 
+    /// The result of a recording that has not ended.
+    pub fn result(&self, document: i64, now: u64) -> Result<Option<Vec<Part>>, QueueError> {
+        let tx = self.database.begin_read().map_err(failed)?;
+        let results = tx.open_table(RESULTS).map_err(failed)?;
+        let Some(result) = results.get(document).map_err(failed)? else { return Ok(None) };
+        let (until, parts) = result.value();
+        let parse = |error| QueueError::Damaged(format!("a stored result cannot be read: {error}"));
+        (until > now).then(|| serde_json::from_slice(parts).map_err(parse)).transpose()
+    }
+
+    /// Removes the results that have ended by `now`.
+    pub fn purge_results(&self, now: u64) -> Result<(), QueueError> {
+        let purge = || -> Result<(), redb::Error> {
+            match self.database.begin_read()?.open_table(RESULT_EXPIRY) {
+                Ok(ends) => match ends.first()? {
+                    Some((end, _)) if end.value().0 <= now => {}
+                    _ => return Ok(()),
+                },
+                Err(TableError::TableDoesNotExist(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let tx = self.database.begin_write()?;
+            {
+                let (mut results, mut ends) = (tx.open_table(RESULTS)?, tx.open_table(RESULT_EXPIRY)?);
+                remove_ended(&mut results, &mut ends, now, usize::MAX)?;
+            }
+            Ok(tx.commit()?)
+        };
+        purge().map_err(failed)
+    }
+
     /// Writes all of it or nothing.
-    pub fn write(&self, changes: &[Change], mark: Option<NewMark>) -> Result<(), QueueError> {
+    pub fn write(&self, changes: &[Change], kept: Kept) -> Result<(), QueueError> {
         let tx = self.database.begin_write().map_err(failed)?;
         {
             let mut jobs = tx.open_table(JOBS).map_err(failed)?;
@@ -112,10 +168,23 @@ impl File {
                 }
             }
         }
-        if let Some(mark) = mark {
-            let mut marks = tx.open_table(MARKS).map_err(failed)?;
-            let mut expiry = tx.open_table(EXPIRY).map_err(failed)?;
-            mark.write(&mut marks, &mut expiry, &encode(mark.mark)?).map_err(failed)?;
+        match kept {
+            Kept::Nothing => {}
+            Kept::Mark { id, mark, now, until } => {
+                let mut marks = tx.open_table(MARKS).map_err(failed)?;
+                let mut ends = tx.open_table(EXPIRY).map_err(failed)?;
+                remove_ended(&mut marks, &mut ends, now, PURGED_AT_ONCE).map_err(failed)?;
+                keep(&mut marks, &mut ends, key(id), &encode(mark)?, until).map_err(failed)?;
+            }
+            Kept::Result { document, parts, now, until } => {
+                let mut results = tx.open_table(RESULTS).map_err(failed)?;
+                let mut ends = tx.open_table(RESULT_EXPIRY).map_err(failed)?;
+                remove_ended(&mut results, &mut ends, now, PURGED_AT_ONCE).map_err(failed)?;
+                if results.len().map_err(failed)? >= MAX_RESULTS as u64 {
+                    remove_ended(&mut results, &mut ends, u64::MAX, 1).map_err(failed)?;
+                }
+                keep(&mut results, &mut ends, document, &encode(&parts)?, until).map_err(failed)?;
+            }
         }
         tx.commit().map_err(failed)
     }
@@ -131,31 +200,47 @@ impl File {
     }
 }
 
-impl NewMark<'_> {
-    fn write(
-        &self,
-        marks: &mut Table<Key, (u64, &[u8])>,
-        expiry: &mut Table<(u64, Key), ()>,
-        value: &[u8],
-    ) -> Result<(), redb::Error> {
-        let ended: Vec<(u64, Key)> = expiry
-            .iter()?
-            .map(|entry| entry.map(|(ended, _)| ended.value()))
-            .take_while(|entry| !matches!(entry, Ok((end, _)) if *end > self.now))
-            .take(PURGED_AT_ONCE)
-            .collect::<Result<_, _>>()?;
-        for (end, id) in ended {
-            expiry.remove((end, id))?;
-            marks.remove(id)?;
-        }
-        // The job may have been added again after an earlier mark of it had ended.
-        let earlier = marks.insert(key(self.id), (self.until, value))?.map(|mark| mark.value().0);
-        if let Some(end) = earlier {
-            expiry.remove((end, key(self.id)))?;
-        }
-        expiry.insert((self.until, key(self.id)), ())?;
-        Ok(())
+/// Removes up to `most` of the entries that have ended by `now`, the first ones first.
+fn remove_ended<K>(
+    values: &mut Table<K, (u64, &[u8])>,
+    ends: &mut Table<(u64, K), ()>,
+    now: u64,
+    most: usize,
+) -> Result<(), redb::Error>
+where
+    K: RedbKey + Copy + 'static,
+    for<'a> K: Value<SelfType<'a> = K>,
+{
+    for _ in 0..most {
+        let (end, key) = match ends.first()? {
+            Some((entry, _)) if entry.value().0 <= now => entry.value(),
+            _ => break,
+        };
+        ends.remove((end, key))?;
+        values.remove(key)?;
     }
+    Ok(())
+}
+
+/// Keeps `value` until `until`, in place of an earlier one.
+fn keep<K>(
+    values: &mut Table<K, (u64, &[u8])>,
+    ends: &mut Table<(u64, K), ()>,
+    key: K,
+    value: &[u8],
+    until: u64,
+) -> Result<(), redb::Error>
+where
+    K: RedbKey + Copy + 'static,
+    for<'a> K: Value<SelfType<'a> = K>,
+{
+    // A job may have been added again after an earlier mark of it had ended.
+    let earlier = values.insert(key, (until, value))?.map(|earlier| earlier.value().0);
+    if let Some(end) = earlier {
+        ends.remove((end, key))?;
+    }
+    ends.insert((until, key), ())?;
+    Ok(())
 }
 
 fn key(id: JobId) -> Key {
@@ -194,6 +279,8 @@ fn make(path: &Path) -> Result<(), redb::Error> {
     tx.open_table(JOBS)?;
     tx.open_table(MARKS)?;
     tx.open_table(EXPIRY)?;
+    tx.open_table(RESULTS)?;
+    tx.open_table(RESULT_EXPIRY)?;
     tx.commit()?;
     database.close()?;
     fs::rename(&unfinished, path)?;
@@ -203,11 +290,28 @@ fn make(path: &Path) -> Result<(), redb::Error> {
 
 /// The database and its format.
 fn open(path: &Path) -> Result<(Database, u64), redb::Error> {
-    let database = Builder::new()
-        .set_cache_size(CACHE)
-        // The file is small; better a clear error now than rubbish later.
-        .set_check_integrity_on_open(true)
-        .open(path)?;
+    with_format(builder().open(path)?)
+}
+
+fn open_copy(path: &Path, mut original: fs::File) -> Result<(Database, u64), redb::Error> {
+    let mut name = OsString::from(path);
+    name.push(format!(".copy-{}", std::process::id()));
+    let mut copy =
+        OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&name)?;
+    // Without its name already: nothing is left of it, however this process ends.
+    fs::remove_file(&name)?;
+    io::copy(&mut original, &mut copy)?;
+    with_format(builder().create_with_backend(FileBackend::new(copy)?)?)
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    // The file is small; better a clear error now than rubbish later.
+    builder.set_cache_size(CACHE).set_check_integrity_on_open(true);
+    builder
+}
+
+fn with_format(database: Database) -> Result<(Database, u64), redb::Error> {
     let format = database.begin_read()?.open_table(META)?.get("format")?.map(|format| format.value());
     Ok((database, format.unwrap_or_default()))
 }
@@ -216,7 +320,7 @@ fn open(path: &Path) -> Result<(Database, u64), redb::Error> {
 fn at_open(path: &Path, error: redb::Error) -> QueueError {
     let path = path.display();
     match error {
-        redb::Error::DatabaseAlreadyOpen => QueueError::Configuration(format!(
+        redb::Error::DatabaseAlreadyOpen => QueueError::InUse(format!(
             "the queue {path} is in use by another process: stop the other stenogram first"
         )),
         redb::Error::UpgradeRequired(_) => QueueError::Configuration(format!(

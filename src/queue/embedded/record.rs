@@ -1,9 +1,11 @@
 //! What the file holds of a job.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{Job, Part};
-use crate::queue::{Claim, Claimed};
+use crate::queue::{self, Claim, Claimed, Entry};
 
 /// A job that is not finished, as it is in the file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -58,6 +60,22 @@ impl Record {
             attempts: self.attempts,
             outbox: self.outbox,
         }))
+    }
+}
+
+impl From<Record> for Entry {
+    fn from(record: Record) -> Self {
+        let state = match record.state {
+            State::Waiting | State::Returned => queue::State::Waiting,
+            State::Claimed => queue::State::Claimed,
+            State::Delayed { due } => {
+                let due = UNIX_EPOCH.checked_add(Duration::from_millis(due));
+                queue::State::Delayed { due: due.unwrap_or(UNIX_EPOCH) }
+            }
+            State::Dead => queue::State::Dead,
+        };
+        let Record { job, deliveries, attempts, reason, .. } = record;
+        Self { job, state, deliveries, attempts, reason }
     }
 }
 

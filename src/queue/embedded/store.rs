@@ -4,11 +4,14 @@
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::file::{File, NewMark};
+use super::file::{File, Kept};
 use super::line::Line;
 use super::record::{Change, Record, State};
 use crate::domain::{Job, JobId, Part};
-use crate::queue::{Added, Claimed, Counts, DIED_TOO_OFTEN, Dead, MAX_DELIVERIES, Mark, QueueError};
+use crate::queue::{
+    Added, Claimed, Counts, DIED_TOO_OFTEN, Dead, Entry, Handled, MAX_DELIVERIES, Mark, QueueError,
+    tell_of_poison,
+};
 
 /// The open file and its index. Whoever gets another error from it than
 /// [`QueueError::NotClaimed`] drops it and opens it anew.
@@ -20,9 +23,11 @@ pub struct Store {
 
 impl Store {
     /// Opens the file as a new process, or makes it, and takes back what the predecessor had claimed.
-    pub fn create(path: &Path) -> Result<Self, QueueError> {
+    /// Results that have ended by `now` go, or all of them.
+    pub fn create(path: &Path, now: u64, keep_results: bool) -> Result<Self, QueueError> {
         File::make(path)?;
         let mut store = Self::reopen(path)?;
+        store.file.purge_results(if keep_results { now } else { u64::MAX })?;
         store.take_back()?;
         Ok(store)
     }
@@ -41,7 +46,7 @@ impl Store {
             let before = self.known(id)?;
             changes.push(Change::update(before, |record| record.state = State::Returned));
         }
-        self.commit(changes, None)
+        self.commit(changes, Kept::Nothing)
     }
 
     pub fn add(&mut self, job: Job, now: u64) -> Result<Added, QueueError> {
@@ -59,7 +64,7 @@ impl Store {
             outbox: None,
             reason: None,
         };
-        self.commit(vec![Change { before: None, after: Some(record) }], None)?;
+        self.commit(vec![Change { before: None, after: Some(record) }], Kept::Nothing)?;
         Ok(Added::New)
     }
 
@@ -77,13 +82,14 @@ impl Store {
             let before = self.known(id)?;
             if before.deliveries >= MAX_DELIVERIES {
                 self.bury_record(before, DIED_TOO_OFTEN.to_owned())?;
+                tell_of_poison(id);
                 continue;
             }
             let mut claimed = before.clone();
             claimed.state = State::Claimed;
             claimed.deliveries += 1;
             *unreceived = Some(id);
-            self.commit(vec![Change { before: Some(before), after: Some(claimed.clone()) }], None)?;
+            self.commit(vec![Change { before: Some(before), after: Some(claimed.clone()) }], Kept::Nothing)?;
             return Ok(claimed.into_claim());
         }
         let time = |due| UNIX_EPOCH.checked_add(Duration::from_millis(due));
@@ -101,12 +107,32 @@ impl Store {
                 record.place = Some(place);
             }));
         }
-        self.commit(changes, None)
+        self.commit(changes, Kept::Nothing)
     }
 
-    pub fn store_outbox(&mut self, id: JobId, parts: Vec<Part>) -> Result<(), QueueError> {
+    /// `result_until` is when the recording's result ends; none where none is kept.
+    pub fn store_outbox(
+        &mut self,
+        id: JobId,
+        parts: Vec<Part>,
+        now: u64,
+        result_until: Option<u64>,
+    ) -> Result<(), QueueError> {
         let record = self.claimed(id)?;
-        self.commit(vec![Change::update(record, |record| record.outbox = Some(parts))], None)
+        let document = record.job.document;
+        let kept = match result_until {
+            // Asked for again, it does not last longer.
+            Some(until) if document != 0 && self.file.result(document, now)?.is_none() => {
+                Kept::Result { document, parts: &parts, now, until }
+            }
+            _ => Kept::Nothing,
+        };
+        let change = Change::update(record, |record| record.outbox = Some(parts.clone()));
+        self.commit(vec![change], kept)
+    }
+
+    pub fn result(&self, document: i64, now: u64) -> Result<Option<Vec<Part>>, QueueError> {
+        self.file.result(document, now)
     }
 
     /// Ends the job and remembers it until `until`, in milliseconds of Unix time.
@@ -119,7 +145,7 @@ impl Store {
         let next = self.next_of_chat(&record)?;
         let mut changes = vec![Change { before: Some(record), after: None }];
         changes.extend(next);
-        self.commit(changes, Some(NewMark { id, mark, now, until }))
+        self.commit(changes, Kept::Mark { id, mark, now, until })
     }
 
     pub fn retry(&mut self, id: JobId, due: u64, reason: String) -> Result<(), QueueError> {
@@ -134,7 +160,7 @@ impl Store {
             record.attempts = record.attempts.saturating_add(1);
             record.reason = Some(reason);
         });
-        self.commit(vec![change], None)
+        self.commit(vec![change], Kept::Nothing)
     }
 
     pub fn release(&mut self, id: JobId) -> Result<(), QueueError> {
@@ -147,7 +173,7 @@ impl Store {
             record.state = State::Returned;
             record.deliveries = record.deliveries.saturating_sub(1);
         });
-        self.commit(vec![change], None)
+        self.commit(vec![change], Kept::Nothing)
     }
 
     pub fn bury(&mut self, id: JobId, reason: String) -> Result<(), QueueError> {
@@ -167,7 +193,7 @@ impl Store {
             record.reason = Some(reason);
         })];
         changes.extend(next);
-        self.commit(changes, None)
+        self.commit(changes, Kept::Nothing)
     }
 
     /// Puts the job behind `record` in its chat at the end of the line.
@@ -176,6 +202,49 @@ impl Store {
         let before = self.known(next)?;
         let place = self.line.number();
         Ok(Some(Change::update(before, |record| record.place = Some(place))))
+    }
+
+    pub fn entries(&self) -> Result<Vec<Entry>, QueueError> {
+        entries(&self.file)
+    }
+
+    pub fn requeue(&mut self, id: JobId) -> Result<Handled, QueueError> {
+        let Some(before) = self.file.read(id)? else { return Ok(Handled::Unknown) };
+        let change = match before.state {
+            State::Waiting | State::Returned | State::Claimed => return Ok(Handled::Yes),
+            State::Delayed { .. } => {
+                let place = self.line.number();
+                Change::update(before, |record| record.place = Some(place))
+            }
+            State::Dead => {
+                let first_of_chat = !self.line.is_busy(id.chat);
+                let (seq, place) = (self.line.number(), first_of_chat.then(|| self.line.number()));
+                Change::update(before, |record| {
+                    (record.seq, record.place) = (seq, place);
+                    (record.deliveries, record.attempts, record.reason) = (0, 0, None);
+                })
+            }
+        };
+        let Change { before, after } = change;
+        let after = after.map(|record| Record { state: State::Waiting, ..record });
+        self.commit(vec![Change { before, after }], Kept::Nothing)?;
+        Ok(Handled::Yes)
+    }
+
+    /// Ends a job that is not claimed and remembers it until `until`, in milliseconds of Unix time.
+    pub fn discard(&mut self, id: JobId, mark: &Mark, now: u64, until: u64) -> Result<Handled, QueueError> {
+        let record = match self.file.read(id)? {
+            None if self.file.mark_ends(id)?.is_some() => return Ok(Handled::Yes),
+            None => return Ok(Handled::Unknown),
+            Some(record) if record.state == State::Claimed => return Ok(Handled::Claimed),
+            Some(record) => record,
+        };
+        let stood_in_line = record.state != State::Dead && record.place.is_some();
+        let next = if stood_in_line { self.next_of_chat(&record)? } else { None };
+        let mut changes = vec![Change { before: Some(record), after: None }];
+        changes.extend(next);
+        self.commit(changes, Kept::Mark { id, mark, now, until })?;
+        Ok(Handled::Yes)
     }
 
     pub fn counts(&self) -> Counts {
@@ -203,11 +272,11 @@ impl Store {
         self.file.read(id)?.ok_or_else(|| QueueError::Damaged(format!("job {id} is gone from its file")))
     }
 
-    fn commit(&mut self, changes: Vec<Change>, mark: Option<NewMark>) -> Result<(), QueueError> {
+    fn commit(&mut self, changes: Vec<Change>, kept: Kept) -> Result<(), QueueError> {
         if changes.is_empty() {
             return Ok(());
         }
-        self.file.write(&changes, mark)?;
+        self.file.write(&changes, kept)?;
         for change in &changes {
             if let Some(before) = &change.before {
                 self.line.remove(before);
@@ -220,4 +289,21 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// The jobs of the file at `path`, which another process may have open; none where there is no file.
+pub fn entries_of_copy(path: &Path) -> Result<Vec<Entry>, QueueError> {
+    File::open_copy(path)?.map_or(Ok(Vec::new()), |file| entries(&file))
+}
+
+fn entries(file: &File) -> Result<Vec<Entry>, QueueError> {
+    let mut records = Vec::new();
+    file.read_all(|record| records.push(record.clone()))?;
+    // The recovered go before the line; whoever has no place stands behind another of its chat.
+    records.sort_by_key(|record| {
+        (record.state != State::Returned, record.place.is_none(), record.place, record.seq)
+    });
+    let mut entries: Vec<Entry> = records.into_iter().map(Entry::from).collect();
+    entries.sort_by_key(|entry| entry.state);
+    Ok(entries)
 }

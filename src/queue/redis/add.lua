@@ -1,8 +1,6 @@
--- id, job -> 1 where it is new, 0 where it is known.
+-- id, job, document -> 1 where it is new, 0 where it is known.
 local id = ARGV[1]
 if redis.call('EXISTS', job_key(id), mark_key(id)) > 0 then return 0 end
-local unfinished = redis.call('RPUSH', chat_key(id), id)
-redis.call('HSET', job_key(id), 'job', ARGV[2], 'state', 'waiting', 'deliveries', 0, 'attempts', 0)
-redis.call('HINCRBY', root, 'unfinished', 1)
-if unfinished == 1 then line_up(id) end
+redis.call('HSET', job_key(id), 'job', ARGV[2], 'document', ARGV[3], 'state', 'waiting', 'deliveries', 0, 'attempts', 0)
+join_chat(id)
 return 1

@@ -1,9 +1,12 @@
 -- owner, turn, now (ms), most deliveries, reason of the dead
---   -> {job, deliveries, attempts, outbox}, or {when the next delayed job is due}.
+--   -> {the jobs that are dead now, job, deliveries, attempts, outbox}, or
+--      {the jobs that are dead now, when the next delayed job is due}.
 local owner, turn, now, most = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 
+local buried = {}
 local function handed_out(id)
-  return redis.call('HMGET', job_key(id), 'job', 'deliveries', 'attempts', 'outbox')
+  local fields = redis.call('HMGET', job_key(id), 'job', 'deliveries', 'attempts', 'outbox')
+  return {table.concat(buried, ' '), unpack(fields, 1, 4)}
 end
 
 local known = redis.call('HGET', root, 'owner')
@@ -15,7 +18,7 @@ end
 
 -- The answer to this very turn was lost: the same again. An older turn comes too late to be heard.
 local last = tonumber(redis.call('HGET', root, 'turn') or 0)
-if turn < last then return {false} end
+if turn < last then return {'', false} end
 local claimed = redis.call('HGET', root, 'claimed')
 if turn == last and claimed and state_of(claimed) == 'claimed' then return handed_out(claimed) end
 
@@ -43,6 +46,7 @@ while id do
     return handed_out(id)
   end
   bury(id, ARGV[5])
+  buried[#buried + 1] = id
   id = next_in_line()
 end
-return {redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')[2] or false}
+return {table.concat(buried, ' '), redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')[2] or false}

@@ -43,6 +43,11 @@ impl Connection {
         }
     }
 
+    /// The text at `key`.
+    pub async fn get(&self, key: &str) -> Result<Option<String>, QueueError> {
+        self.send(redis::cmd("GET").arg(key)).await
+    }
+
     /// Writes something that goes away by itself.
     pub async fn check(&self, key: &str) -> Result<(), QueueError> {
         self.send(redis::cmd("SET").arg(key).arg(1).arg("EX").arg(60)).await
@@ -50,7 +55,7 @@ impl Connection {
 
     /// Runs a script, uploading it where the server does not have it (any more).
     pub async fn run<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, QueueError> {
-        let mut connection = self.get().await?;
+        let mut connection = self.connection().await?;
         self.outcome(call.invoke_async(&mut connection).await).await
     }
 
@@ -81,11 +86,11 @@ impl Connection {
     }
 
     async fn send<T: FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, QueueError> {
-        let mut connection = self.get().await?;
+        let mut connection = self.connection().await?;
         self.outcome(command.query_async(&mut connection).await).await
     }
 
-    async fn get(&self) -> Result<MultiplexedConnection, QueueError> {
+    async fn connection(&self) -> Result<MultiplexedConnection, QueueError> {
         let mut open = self.open.lock().await;
         if let Some(connection) = &*open {
             return Ok(connection.clone());

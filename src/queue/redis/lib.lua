@@ -2,10 +2,12 @@
 local root = KEYS[1]
 local ready, first = root .. ':ready', root .. ':first'
 local delayed, dead = root .. ':delayed', root .. ':dead'
+local results = root .. ':results'
 local group, consumer = 'stenogram', 'worker'
 
 local function job_key(id) return root .. ':job:' .. id end
 local function mark_key(id) return root .. ':mark:' .. id end
+local function result_key(document) return root .. ':result:' .. document end
 local function chat_key(id) return root .. ':chat:' .. id:match('^[^:]*:([^:]*):') end
 
 local function state_of(id) return redis.call('HGET', job_key(id), 'state') end
@@ -33,13 +35,22 @@ local function leave_line(id)
   redis.call('XDEL', ready, entry)
 end
 
--- The job is finished or dead; the next one of its chat stands in line.
+-- The last of its chat; in line, where it is the only one.
+local function join_chat(id)
+  redis.call('HINCRBY', root, 'unfinished', 1)
+  if redis.call('RPUSH', chat_key(id), id) == 1 then line_up(id) end
+end
+
+-- The job is finished or dead; if it stood in line, the next one of its chat does now.
 local function leave_chat(id)
-  leave_line(id)
   local chat = chat_key(id)
+  local was_first = redis.call('LINDEX', chat, 0) == id
   redis.call('LREM', chat, 1, id)
-  local next = redis.call('LINDEX', chat, 0)
-  if next then line_up(next) end
+  if was_first then
+    leave_line(id)
+    local next = redis.call('LINDEX', chat, 0)
+    if next then line_up(next) end
+  end
   redis.call('HINCRBY', root, 'unfinished', -1)
 end
 

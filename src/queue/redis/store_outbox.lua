@@ -1,6 +1,17 @@
--- id, parts -> 1, or 0 where the job is not claimed.
-local id = ARGV[1]
+-- id, parts, life of the result (ms, 0: none is kept), its end (ms), now (ms), most results
+--   -> 1, or 0 where the job is not claimed.
+local id, life, ends, now, most = ARGV[1], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
 if state_of(id) ~= 'claimed' then return 0 end
 even_without_memory()
 redis.call('HSET', job_key(id), 'outbox', ARGV[2])
+local document = redis.call('HGET', job_key(id), 'document')
+if life == '0' or not document or document == '0' then return 1 end
+-- Asked for again, it does not last longer.
+if redis.call('SET', result_key(document), ARGV[2], 'NX', 'PX', life) then
+  redis.call('ZREMRANGEBYSCORE', results, '-inf', now)
+  redis.call('ZADD', results, ends, document)
+  while redis.call('ZCARD', results) > most do
+    redis.call('DEL', result_key(redis.call('ZPOPMIN', results)[1]))
+  end
+end
 return 1

@@ -1,5 +1,6 @@
 //! One client's connection: packets in, messages out.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::task::AbortHandle;
 
 use crate::protocol::crypto::DecryptError;
-use crate::protocol::message::{Envelope, Message, constructor, container, flatten, rpc_result, seal};
+use crate::protocol::message::{
+    Envelope, Message, MessageError, constructor, container, flatten, rpc_result, seal,
+};
 use crate::protocol::transport::{PacketReader, PacketWriter, TransportError};
 use crate::protocol::{now, random};
 use crate::rpc::{self, Outcome};
@@ -58,7 +61,7 @@ enum Ended {
     #[error(transparent)]
     Decrypt(#[from] DecryptError),
     #[error(transparent)]
-    Message(#[from] crate::protocol::message::MessageError),
+    Message(#[from] MessageError),
     #[error("the server stopped speaking")]
     Silent,
     #[error("a fault wants it so")]
@@ -82,7 +85,6 @@ pub async fn serve(
     let ended = tokio::select! {
         Err(ended) = reader.run(read) => ended,
         Err(ended) = writer.run(write, inbox) => ended,
-        else => Ended::Silent,
     };
     tracing::debug!(dc = datacentre.id, connection = id, %ended, "connection ended");
 }
@@ -98,7 +100,7 @@ impl Writer<'_> {
         mut self,
         mut stream: OwnedWriteHalf,
         mut inbox: UnboundedReceiver<Outgoing>,
-    ) -> Result<(), Ended> {
+    ) -> Result<Infallible, Ended> {
         while let Some(outgoing) = inbox.recv().await {
             self.shared.until_speaking().await;
             let (session, message) = match outgoing {
@@ -140,7 +142,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    async fn run(self, mut stream: OwnedReadHalf) -> Result<(), Ended> {
+    async fn run(self, mut stream: OwnedReadHalf) -> Result<Infallible, Ended> {
         let mut packets = PacketReader::default();
         loop {
             self.shared.until_speaking().await;
@@ -208,7 +210,7 @@ impl Reader<'_> {
 
     fn message(&self, session: i64, message: Message) -> Result<(), Ended> {
         let Some(id) = constructor(&message.body) else {
-            return Err(crate::protocol::message::MessageError::Malformed.into());
+            return Err(MessageError::Malformed.into());
         };
         let number = || i64::from_bytes(&message.body[4..]).unwrap_or_default();
         match id {

@@ -1,5 +1,6 @@
 //! Commands and flags.
 
+mod demo;
 mod serve;
 mod session;
 
@@ -22,6 +23,8 @@ enum Command {
     /// {"do":"voice","chat":2000,"file":"hello.ogg","seconds":2}, until one says {"do":"quit"} or
     /// the input ends.
     Serve(Box<serve::Args>),
+    /// Show the daemon at work: send it voice messages, print its answers beside them.
+    Demo(demo::Args),
     /// Write a session file with which the daemon talks to a server under your control.
     Session(session::Args),
 }
@@ -29,6 +32,7 @@ enum Command {
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(args) => serve::run(*args),
+        Command::Demo(args) => demo::run(args),
         Command::Session(args) => session::run(args),
     }
 }

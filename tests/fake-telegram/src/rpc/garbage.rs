@@ -1,8 +1,8 @@
 //! No bytes that a client sends may make the server panic.
 
-use grammers_tl_types::{Serializable, enums, functions as f, types};
+use grammers_tl_types::{Identifiable, Serializable, enums, functions as f, types};
 
-use super::{Outcome, handle};
+use super::{MAX_REQUEST, Outcome, SHALLOW, handle};
 use crate::protocol::message::{Envelope, flatten};
 use crate::settings::Settings;
 use crate::world::World;
@@ -120,6 +120,80 @@ fn no_bytes_make_it_panic() {
         if let Ok(envelope) = Envelope::parse(&bytes) {
             // Either is fine, as long as it comes back.
             let _ = flatten(envelope.message);
+        }
+    }
+}
+
+/// `messages.setTyping` in the chat that was seen in the chat that was seen in …
+fn nested_peers(levels: usize) -> Vec<u8> {
+    let innermost = types::InputPeerChat { chat_id: 1 };
+    let mut request = f::messages::SetTyping {
+        peer: enums::InputPeer::Empty,
+        top_msg_id: None,
+        action: enums::SendMessageAction::SendMessageTypingAction,
+    }
+    .to_bytes();
+    request.truncate(8);
+    (0..levels).for_each(|_| types::InputPeerUserFromMessage::CONSTRUCTOR_ID.serialize(&mut request));
+    enums::InputPeer::from(innermost).serialize(&mut request);
+    request
+}
+
+/// A list in a list in …, as a parameter of initConnection.
+fn nested_lists(levels: usize) -> Vec<u8> {
+    let mut request = f::InitConnection::<Vec<u8>>::CONSTRUCTOR_ID.to_bytes();
+    // The flag of `params`, the number of the application, and six empty strings.
+    [2, 1, 0, 0, 0, 0, 0, 0].iter().for_each(|word: &i32| word.serialize(&mut request));
+    for _ in 0..levels {
+        types::JsonArray::CONSTRUCTOR_ID.serialize(&mut request);
+        VECTOR.serialize(&mut request);
+        1.serialize(&mut request);
+    }
+    request
+}
+
+/// Text set bold, set bold, set …, in a rich message.
+fn nested_text(levels: usize) -> Vec<u8> {
+    let mut request = f::messages::SendMessage::CONSTRUCTOR_ID.to_bytes();
+    RICH_MESSAGE_FLAG.serialize(&mut request);
+    enums::InputPeer::PeerSelf.serialize(&mut request);
+    "x".to_owned().serialize(&mut request);
+    1i64.serialize(&mut request);
+    types::InputRichMessage::CONSTRUCTOR_ID.serialize(&mut request);
+    0.serialize(&mut request);
+    VECTOR.serialize(&mut request);
+    1.serialize(&mut request);
+    types::PageBlockTitle::CONSTRUCTOR_ID.serialize(&mut request);
+    (0..levels).for_each(|_| types::TextBold::CONSTRUCTOR_ID.serialize(&mut request));
+    request
+}
+
+/// Blocks in blocks in …, in a rich message.
+fn nested_blocks(levels: usize) -> Vec<u8> {
+    let mut request = nested_text(0);
+    request.truncate(request.len() - 4);
+    for _ in 0..levels {
+        types::PageBlockDetails::CONSTRUCTOR_ID.serialize(&mut request);
+        0.serialize(&mut request);
+        VECTOR.serialize(&mut request);
+        1.serialize(&mut request);
+    }
+    request
+}
+
+const VECTOR: u32 = 0x1cb5_c415;
+const RICH_MESSAGE_FLAG: i32 = 1 << 23;
+
+#[test]
+fn no_nesting_overflows_the_stack() {
+    let mut world = World::new(Settings::default(), HOME);
+    for (nested, bytes_a_level) in
+        [(nested_peers as fn(usize) -> Vec<u8>, 4), (nested_lists, 12), (nested_text, 4), (nested_blocks, 16)]
+    {
+        let overhead = nested(0).len();
+        for size in [SHALLOW, MAX_REQUEST, MAX_REQUEST + 4096] {
+            let request = nested((size - overhead) / bytes_a_level);
+            let Outcome::Answer(_) = handle(&mut world, HOME, 0, &request) else { panic!("no answer") };
         }
     }
 }

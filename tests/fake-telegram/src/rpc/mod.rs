@@ -66,8 +66,37 @@ pub struct Context<'a> {
     pub action: Option<Action>,
 }
 
+/// Requests up to this many bytes cannot nest deep enough to overflow a thread's usual 2 MiB.
+const SHALLOW: usize = 1024;
+/// No request but a part of an upload is longer, in bytes.
+const MAX_REQUEST: usize = 64 * 1024;
+/// Enough for the deepest nesting in [`MAX_REQUEST`]; memory is used only as far as it is needed.
+const DEEP_STACK: usize = 256 * 1024 * 1024;
+
 /// Handles one request that came in over `connection` to datacentre `dc`.
+///
+/// The schema's objects may hold each other, and the generated parser recurses without a limit.
 pub fn handle(world: &mut World, dc: i32, connection: u64, body: &[u8]) -> Outcome {
+    let upload = matches!(
+        constructor(body),
+        Some(f::upload::SaveFilePart::CONSTRUCTOR_ID | f::upload::SaveBigFilePart::CONSTRUCTOR_ID)
+    );
+    if upload || body.len() <= SHALLOW {
+        return handle_here(world, dc, connection, body);
+    }
+    let too_long = || Outcome::Answer(error(RpcError::bad_request("INPUT_REQUEST_TOO_LONG")));
+    if body.len() > MAX_REQUEST {
+        return too_long();
+    }
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(DEEP_STACK);
+        let handled = thread.spawn_scoped(scope, || handle_here(world, dc, connection, body));
+        // Without a thread, or if it panicked, the request is as good as too long.
+        handled.ok().and_then(|thread| thread.join().ok()).unwrap_or_else(too_long)
+    })
+}
+
+fn handle_here(world: &mut World, dc: i32, connection: u64, body: &[u8]) -> Outcome {
     let Some(body) = unwrap(world, body) else {
         return Outcome::Answer(error(RpcError::bad_request("INPUT_FETCH_ERROR")));
     };

@@ -1,11 +1,15 @@
 //! What somebody is about to send to the owner, or the owner from another device.
 
+use super::post::Post;
+
 /// A message not yet sent. Made by [`Draft::text`], [`Draft::voice`] and the like, and then
 /// described further: `Draft::voice(ogg, 3).from(FRIEND).in_dc(4)`.
 #[derive(Clone, Debug, Default)]
 pub struct Draft {
     pub(crate) text: String,
     pub(crate) recording: Option<Recording>,
+    /// A file that an earlier message holds.
+    pub(crate) file: Option<i64>,
     pub(crate) author: Author,
     pub(crate) reply_to: Option<i32>,
     pub(crate) topic: Option<i32>,
@@ -54,6 +58,11 @@ const VIEW_ONCE: i32 = i32::MAX;
 impl Draft {
     pub fn text(text: impl Into<String>) -> Self {
         Self { text: text.into(), ..Self::default() }
+    }
+
+    /// An earlier message forwarded: the same file under the same number.
+    pub fn forward(post: &Post) -> Self {
+        Self { text: post.text.clone(), file: post.file, forwarded_from: post.from, ..Self::default() }
     }
 
     /// A voice message: an OGG/Opus file that is said to last `seconds`.

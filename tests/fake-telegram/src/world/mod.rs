@@ -116,7 +116,8 @@ impl World {
             (Author::OtherSide, _) => (!broadcast).then_some(FRIEND),
         };
         let ttl = draft.recording.as_ref().and_then(|recording| recording.ttl);
-        let file = draft.recording.map(|recording| self.add_recording(recording, date));
+        let recorded = draft.recording.map(|recording| self.add_recording(recording, date));
+        let file = recorded.or(draft.file);
         let post = Post {
             chat,
             id: 0,

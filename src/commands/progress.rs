@@ -1,0 +1,22 @@
+//! Progress bars. They are on the standard error, and where that is no terminal indicatif shows nothing.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// A bar that counts bytes; how many there are in all is told with the progress.
+pub fn of_bytes(name: &str) -> ProgressBar {
+    bar(0, "{msg} [{bar:30}] {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}", name)
+}
+
+/// A bar that counts to 100. It is told of steps so long that it has to move by itself.
+pub fn of_percent(name: &str) -> ProgressBar {
+    let bar = bar(100, "{spinner} {msg} [{bar:30}] {percent:>3} % {elapsed}", name);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+fn bar(length: u64, template: &str, name: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(length).with_style(style).with_message(name.to_owned())
+}

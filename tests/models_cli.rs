@@ -1,0 +1,287 @@
+//! `stenogram models`: the real binary, and a mirror on loopback that gives what each test wants.
+
+#[path = "support/daemon.rs"]
+mod daemon;
+#[path = "support/http.rs"]
+mod http;
+#[path = "support/terminal.rs"]
+mod terminal;
+
+use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use daemon::Home;
+use http::{Reply, Request, Server};
+use stenogram::speech::models::{SILERO_VAD, SPEECH_MODELS, catalogue};
+use terminal::Terminal;
+
+/// The catalogue's smallest.
+const VAD: &str = "silero-v5.1.2";
+
+/// What `url` mirrors is what is fetched.
+fn home(url: &str) -> Home {
+    let mut home = Home::empty();
+    home.set("MODEL_URL", url);
+    home.set("MODEL", "tiny");
+    home
+}
+
+fn models(home: &Home, args: &[&str]) -> Command {
+    let mut command = home.command();
+    command.env("LOG_LEVEL", "warn").arg("models").args(args);
+    command
+}
+
+/// Exit code, standard output, standard error.
+fn call(home: &Home, args: &[&str]) -> (Option<i32>, String, String) {
+    let output = models(home, args).output().expect("run stenogram");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+fn file(home: &Home) -> PathBuf {
+    SILERO_VAD.path(&home.path().join("models"))
+}
+
+fn part(home: &Home) -> PathBuf {
+    file(home).with_extension("bin.part")
+}
+
+/// As many bytes as the model has, but others.
+fn wrong_bytes() -> Vec<u8> {
+    vec![7; SILERO_VAD.bytes as usize]
+}
+
+/// A file of this size without anything in it.
+fn hollow(path: &Path, bytes: u64) {
+    fs::create_dir_all(path.parent().expect("it is in a folder")).expect("make the folder");
+    File::create(path).and_then(|file| file.set_len(bytes)).expect("make the file");
+}
+
+/// The model itself, where this machine has it.
+fn real_bytes() -> Option<Vec<u8>> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/models/for-tests-silero-v5.1.2-ggml.bin");
+    let bytes = fs::read(path).ok();
+    if bytes.is_none() {
+        println!("skipped: no {path}");
+    }
+    bytes
+}
+
+#[test]
+fn the_list_has_the_catalogue_and_what_of_it_is_here() {
+    let mut home = home("http://127.0.0.1:1");
+    hollow(&file(&home), 5);
+    hollow(&SPEECH_MODELS[0].path(&home.path().join("models")), SPEECH_MODELS[0].bytes);
+    let (code, stdout, stderr) = call(&home, &["list"]);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    let row = |name: &str| {
+        let row = stdout.lines().find(|line| line.split_whitespace().next() == Some(name));
+        row.unwrap_or_else(|| panic!("no {name} in {stdout}"))
+    };
+    for spec in catalogue() {
+        assert!(row(spec.name).contains(&spec.sha_prefix()), "{stdout}");
+    }
+    assert!(
+        row("tiny").starts_with("tiny * ")
+            && row("tiny").contains(" 77.69 MB ")
+            && row("tiny").contains(" yes ")
+    );
+    assert!(row(VAD).contains(" 885.10 kB ") && row(VAD).contains(" wrong size "), "{stdout}");
+    assert!(row("base").contains(" - "), "{stdout}");
+    assert!(stdout.ends_with("\n* is the configured model. Models are kept in ./models.\n"), "{stdout}");
+
+    for (model, words) in [
+        ("./own.bin", "\nThe configured model is the file ./own.bin. Models are kept in ./models.\n"),
+        ("bass", "\nThe configured model, bass, is not among them. Models are kept in ./models.\n"),
+    ] {
+        home.set("MODEL", model);
+        let (code, stdout, _) = call(&home, &["list"]);
+        assert!(code == Some(0) && stdout.ends_with(words) && !stdout.contains('*'), "{stdout}");
+    }
+}
+
+#[test]
+fn a_wrong_file_of_the_right_size_is_refused() {
+    let server = Server::start(|request, _| Reply::file(request, &wrong_bytes(), "\"1\""));
+    let home = home(&server.url());
+    let (code, stdout, stderr) = call(&home, &["pull", VAD]);
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    assert!(stderr.starts_with("stenogram: silero-v5.1.2: what http://127.0.0.1:"), "{stderr}");
+    assert!(stderr.contains("the mirror has another file under this name"), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(!file(&home).exists());
+}
+
+#[test]
+fn each_failure_is_named_and_the_others_are_fetched() {
+    let real = real_bytes();
+    let body = real.clone();
+    let server = Server::start(move |request: &Request, _| match &body {
+        Some(real) if request.path.ends_with("ggml-silero-v5.1.2.bin") => Reply::file(request, real, "\"1\""),
+        _ if request.path.ends_with("ggml-tiny.bin") => Reply::new(404, b"not here"),
+        _ => Reply::new(200, b"<html>Log in to this network</html>").with("content-type", "text/html"),
+    });
+    let home = home(&server.url());
+    let (code, stdout, stderr) = call(&home, &["pull", "tiny", "base", VAD]);
+    assert_eq!(code, Some(1));
+    let lines: Vec<&str> = stderr.lines().collect();
+    assert!(
+        lines[0].starts_with("stenogram: tiny: http://") && lines[0].contains("check MODEL_URL"),
+        "{stderr}"
+    );
+    assert!(lines[1].starts_with("stenogram: base: http://") && lines[1].contains("login page"), "{stderr}");
+    if real.is_some() {
+        assert_eq!(stdout, "silero-v5.1.2: ./models/ggml-silero-v5.1.2.bin\n");
+        assert_eq!(lines.len(), 2, "{stderr}");
+        assert_eq!(fs::read(file(&home)).ok(), real);
+        let (code, stdout, stderr) = call(&home, &["verify"]);
+        assert_eq!((code, stderr.as_str()), (Some(0), ""));
+        assert_eq!(stdout, "./models/ggml-silero-v5.1.2.bin: ok\n");
+        // It is there: nothing is asked for again.
+        let asked = server.requests().len();
+        assert_eq!(call(&home, &["pull", VAD]).0, Some(0));
+        assert_eq!(server.requests().len(), asked);
+    }
+}
+
+#[test]
+fn without_a_name_it_fetches_the_configured_model() {
+    let server = Server::start(|_, _| Reply::new(404, b""));
+    let mut home = home(&server.url());
+    assert_eq!(call(&home, &["pull"]).0, Some(1));
+    assert!(server.requests()[0].path.ends_with("/ggml-tiny.bin"));
+    home.set("MODEL", "./own.bin");
+    for args in [&["pull"][..], &["pull", "./own.bin"]] {
+        let (code, _, stderr) = call(&home, args);
+        assert_eq!(code, Some(1));
+        assert!(
+            stderr.starts_with("stenogram: ./own.bin is a file of your own, which cannot be fetched"),
+            "{stderr}"
+        );
+    }
+    let (code, _, stderr) = call(&home, &["pull", "bass"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        stderr.starts_with("stenogram: there is no model \"bass\": ") && stderr.contains("base"),
+        "{stderr}"
+    );
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn ctrl_c_leaves_a_part_that_the_next_pull_goes_on_with() {
+    const CUT: usize = 300_000;
+    let real = real_bytes();
+    let body = real.clone().unwrap_or_else(wrong_bytes);
+    // The first answer breaks off, and the one that follows it never comes.
+    let server = Server::start(move |request, number| match number {
+        0 => Reply::file(request, &body, "\"1\"").cut(CUT),
+        _ => Reply::file(request, &body, "\"1\""),
+    });
+    let home = home(&server.url());
+    let mut terminal = Terminal::start(&models(&home, &["pull", VAD]));
+    terminal.shows("download broken off, next try in 1s", 1);
+    terminal.shows("silero-v5.1.2 [", 1);
+    terminal.shows("kB", 1);
+    terminal.presses("\x03");
+    assert_eq!(terminal.ends().signal(), Some(libc::SIGINT), "{}", terminal.shown());
+    assert_eq!(fs::metadata(part(&home)).map(|part| part.len()).ok(), Some(CUT as u64));
+    assert!(!file(&home).exists());
+
+    let seen = server.requests().len();
+    let (code, stdout, stderr) = call(&home, &["pull", VAD]);
+    assert_eq!(server.requests()[seen].from(), Some(CUT), "it asks for the rest");
+    if let Some(real) = real {
+        assert_eq!((code, stderr.as_str()), (Some(0), ""));
+        assert_eq!(stdout, "silero-v5.1.2: ./models/ggml-silero-v5.1.2.bin\n");
+        assert_eq!(fs::read(file(&home)).ok(), Some(real));
+        assert!(!part(&home).exists());
+    } else {
+        assert_eq!(code, Some(1), "{stderr}");
+    }
+}
+
+#[test]
+fn two_pulls_of_one_model_do_not_mix() {
+    let home = home("http://127.0.0.1:1");
+    hollow(&part(&home), 10);
+    let held = File::options().write(true).open(part(&home)).expect("open the part");
+    held.lock().expect("lock it as a pull does");
+    let (code, _, stderr) = call(&home, &["pull", VAD]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("is being fetched by another process"), "{stderr}");
+}
+
+#[test]
+fn verify_fails_unless_something_was_there_and_all_is_right() {
+    let home = home("http://127.0.0.1:1");
+    let (code, stdout, stderr) = call(&home, &["verify"]);
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    assert_eq!(
+        stderr,
+        "stenogram: no model of the catalogue is in ./models; `stenogram models pull` fetches one\n"
+    );
+
+    fs::create_dir_all(home.path().join("models")).expect("make the folder");
+    fs::write(file(&home), wrong_bytes()).expect("write the file");
+    hollow(&SPEECH_MODELS[0].path(&home.path().join("models")), 5);
+    fs::write(home.path().join("own.bin"), "abc").expect("write the file");
+    let (code, stdout, stderr) = call(&home, &["verify"]);
+    assert_eq!((code, stderr.as_str()), (Some(1), ""));
+    let lines: Vec<&str> = stdout.lines().collect();
+    assert_eq!(
+        lines[0],
+        "./models/ggml-tiny.bin: has 5 bytes and should have 77691713; `stenogram models pull tiny` fetches it"
+    );
+    assert!(lines[1].starts_with("./models/ggml-silero-v5.1.2.bin: has the wrong SHA-256 "), "{stdout}");
+    assert!(lines[1].ends_with("; `stenogram models pull silero-v5.1.2` fetches it"), "{stdout}");
+    assert_eq!(lines.len(), 2, "{stdout}");
+
+    let (code, stdout, stderr) = call(&home, &["verify", "base", "./own.bin", "./gone.bin", "./models/"]);
+    assert_eq!((code, stderr.as_str()), (Some(1), ""));
+    let lines: Vec<&str> = stdout.lines().collect();
+    assert_eq!(lines[0], "./models/ggml-base.bin: is not there; `stenogram models pull base` fetches it");
+    assert_eq!(
+        lines[1],
+        "./own.bin: is not in the catalogue, so there is nothing to compare its SHA-256 with: \
+         ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    );
+    assert_eq!(lines[2], "./gone.bin: is not there");
+    assert_eq!(lines[3], "./models/: cannot be read: Is a directory (os error 21)");
+}
+
+#[test]
+fn a_folder_that_cannot_be_used_is_named_with_what_to_do() {
+    let mut home = home("http://127.0.0.1:1");
+    fs::write(home.path().join("file"), "no folder").expect("write the file");
+    // Nobody may make folders in /proc, root included.
+    for (folder, why) in
+        [("./file", "File exists"), ("./file/models", "Not a directory"), ("/proc/models", "")]
+    {
+        home.set("MODEL_DIR", folder);
+        let (code, stdout, stderr) = call(&home, &["pull", VAD]);
+        assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
+        let start = format!("stenogram: silero-v5.1.2: cannot write {folder}: {why}");
+        assert!(stderr.starts_with(&start), "{stderr}");
+        assert!(stderr.contains("; MODEL_DIR must name a folder that stenogram may write to"), "{stderr}");
+        assert_eq!(call(&home, &["list"]).0, Some(0));
+        assert_eq!(call(&home, &["verify"]).0, Some(1));
+    }
+}
+
+#[test]
+fn a_terminal_shows_how_far_a_check_is() {
+    let home = home("http://127.0.0.1:1");
+    fs::create_dir_all(home.path().join("models")).expect("make the folder");
+    fs::write(file(&home), wrong_bytes()).expect("write the file");
+    let start = Instant::now();
+    let mut terminal = Terminal::start(&models(&home, &["verify"]));
+    assert_eq!(terminal.ends().code(), Some(1));
+    terminal.shows("./models/ggml-silero-v5.1.2.bin [", 1);
+    terminal.shows("has the wrong SHA-256", 1);
+    assert!(start.elapsed() < Duration::from_secs(60));
+}
