@@ -17,8 +17,8 @@ use tracing::{info, warn};
 
 use crate::audio::{self, AudioError, Limits};
 use crate::config::{Config, Credentials, Language, Model, Needs, RawConfig, Redis};
-use crate::domain::policy::Policy;
-use crate::domain::{Fault, Job, Part, Transcript};
+use crate::domain::policy::{Incoming, Policy};
+use crate::domain::{Fault, Job, Part, Peer, Transcript};
 use crate::intake::Intake;
 use crate::ops::logging::LogFilter;
 use crate::patience::insist;
@@ -28,7 +28,9 @@ use crate::queue::redis::{RedisOptions, RedisQueue};
 use crate::queue::{Queue, QueueError};
 use crate::speech::models::{self, ModelSpec, UnknownModel};
 use crate::speech::{Engine, EngineOptions, RecogniseOptions, SpeechError};
-use crate::telegram::{Account, AccountOptions, LoggedOut, ReconnectDelays, SessionError, SessionFile};
+use crate::telegram::{
+    Account, AccountOptions, LoggedOut, Recipient, ReconnectDelays, SessionError, SessionFile,
+};
 use crate::worker::Worker;
 
 /// After the shutdown is asked for: how long intake and worker may take, and then the engine. Docker
@@ -111,11 +113,13 @@ pub async fn run(config: &Config, credentials: &Credentials, log: LogFilter) -> 
 
     let stages = Arc::new(Adapters { account: Arc::clone(&account), engine, limits: limits(config) });
     let work = Arc::new(Notify::new());
-    let intake = Intake::new(Arc::clone(&queue), policy_in_force, Arc::clone(&work), shutdown.clone());
+    let intake =
+        Intake::new(Arc::clone(&queue), policy_in_force.clone(), Arc::clone(&work), shutdown.clone());
+    let ears = Ears { intake, policy: policy_in_force };
     let worker = Worker::new(queue, Arc::clone(&stages) as Arc<dyn Stages>, work, shutdown.clone());
     let both = async {
         tokio::join!(
-            then_stop(account.run(|batch| intake.take(batch), shutdown.clone()), &shutdown),
+            then_stop(account.run(&ears, shutdown.clone()), &shutdown),
             then_stop(worker.run(), &shutdown),
         )
     };
@@ -274,6 +278,27 @@ pub fn engine_options(
     Ok(EngineOptions { model, threads: config.threads, languages })
 }
 
+/// What the account hears goes to the intake, as far as the policy in force wants it.
+struct Ears {
+    intake: Intake,
+    policy: watch::Receiver<Policy>,
+}
+
+#[async_trait]
+impl Recipient for Ears {
+    async fn take(&self, recordings: Vec<Incoming>) -> bool {
+        self.intake.take(recordings).await
+    }
+
+    fn covers(&self, peer: &Peer, bot: bool) -> bool {
+        self.policy.borrow().covers(peer, bot)
+    }
+
+    fn max_age(&self) -> Duration {
+        self.policy.borrow().max_age
+    }
+}
+
 /// The pipeline's stages, done by the adapters.
 struct Adapters {
     account: Arc<Account>,
@@ -287,8 +312,8 @@ impl Stages for Adapters {
         self.account.connected().await;
     }
 
-    fn is_ready(&self) -> bool {
-        self.account.is_connected()
+    fn connection(&self) -> Option<u64> {
+        self.account.connection()
     }
 
     async fn fetch(&self, job: &Job) -> Result<Vec<u8>, Fault> {
@@ -312,6 +337,10 @@ impl Stages for Adapters {
             return Ok(transcript);
         }
         Ok(self.engine.recognise(samples, RecogniseOptions::default()).await?)
+    }
+
+    async fn sent(&self, job: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, Fault> {
+        self.account.sent(job, parts).await
     }
 
     async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, Fault> {

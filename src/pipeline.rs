@@ -17,13 +17,15 @@ use crate::queue::{Claim, Queue};
 pub trait Stages: Send + Sync {
     /// Waits until jobs can be worked on at all.
     async fn ready(&self);
-    /// Whether they can be now.
-    fn is_ready(&self) -> bool;
+    /// The number of the connection over which they can be now.
+    fn connection(&self) -> Option<u64>;
     /// The bytes of the recording.
     async fn fetch(&self, job: &Job) -> Result<Vec<u8>, Fault>;
     /// Samples at 16 kHz, mono.
     async fn decode(&self, bytes: Vec<u8>) -> Result<Vec<f32>, Fault>;
     async fn recognise(&self, samples: Vec<f32>) -> Result<Transcript, Fault>;
+    /// For each part the message that is it, where an earlier try has sent it.
+    async fn sent(&self, job: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, Fault>;
     /// Sends one part; the number of its message where it is known.
     async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, Fault>;
 }
@@ -36,8 +38,9 @@ pub async fn answer(
     shutdown: &CancellationToken,
 ) -> Result<Vec<i32>, Fault> {
     let job = &claim.job;
-    let parts = match &claim.outbox {
-        Some(parts) => parts.clone(),
+    let (parts, sent) = match &claim.outbox {
+        Some(parts) if parts.is_empty() => (Vec::new(), Vec::new()),
+        Some(parts) => (parts.clone(), stages.sent(job, parts).await?),
         None => {
             let parts = match known(job, queue, shutdown).await? {
                 Some(parts) => parts,
@@ -46,7 +49,7 @@ pub async fn answer(
             #[cfg(feature = "chaos")]
             crate::chaos::pass("C2-C3");
             match insist("store an answer", shutdown, || queue.store_outbox(job.id, &parts)).await {
-                Some(Ok(())) => parts,
+                Some(Ok(())) => (parts, Vec::new()),
                 Some(Err(error)) => return Err(Fault::Fatal(error.to_string())),
                 None => return Err(Fault::Aborted),
             }
@@ -56,7 +59,12 @@ pub async fn answer(
     for (index, part) in parts.iter().enumerate() {
         #[cfg(feature = "chaos")]
         crate::chaos::pass("C3-send");
-        replies.extend(stages.deliver(job, index, part).await?);
+        if let Some(Some(message)) = sent.get(index) {
+            info!(part = index + 1, "Sent before, found in the chat");
+            replies.push(*message);
+        } else {
+            replies.extend(stages.deliver(job, index, part).await?);
+        }
     }
     #[cfg(feature = "chaos")]
     crate::chaos::pass("send-C4");

@@ -12,16 +12,21 @@ use crate::patience::insist;
 use crate::pipeline::{Stages, answer};
 use crate::queue::{Claim, Claimed, Queue, QueueError};
 
-/// Failed attempts after which a job goes to the dead letters.
+/// Failed attempts after which a job goes to the dead letters. The waits that Telegram demanded are
+/// counted by the queue as well, so one whose answer is ready and waits to be sent has more.
 const MAX_ATTEMPTS: u32 = 10;
+const MAX_ATTEMPTS_TO_SEND: u32 = 40;
 /// Longest pause between two attempts at one job.
 const MAX_PAUSE: Duration = Duration::from_secs(3600);
 /// How often an idle worker looks by itself: `stenogram queue retry` wakes nobody here.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// After the connection failed under a job: time for the supervisor to notice.
 const SETTLE: Duration = Duration::from_secs(1);
-/// Pause for a job that fails as if there were no connection, while there is one.
-const STUBBORN: Duration = Duration::from_secs(30);
+/// First pause for a job that fails as if there were no connection, while there is one.
+const STUBBORN: Duration = Duration::from_secs(5);
+/// How often in a row one job may lose the connection and be put back at once. Then it is to blame, and
+/// others get their turn.
+const MAX_LOSSES: u32 = 3;
 
 /// Works through the queue.
 pub struct Worker {
@@ -30,6 +35,8 @@ pub struct Worker {
     /// Notified when a job was added.
     work: Arc<Notify>,
     shutdown: CancellationToken,
+    /// The job that lost the connection the last time, and how often in a row.
+    losses: Option<(JobId, u32)>,
 }
 
 /// What a job's end needs of the queue.
@@ -48,11 +55,11 @@ impl Worker {
         work: Arc<Notify>,
         shutdown: CancellationToken,
     ) -> Self {
-        Self { queue, stages, work, shutdown }
+        Self { queue, stages, work, shutdown, losses: None }
     }
 
     /// Works until the shutdown. An error means that no job could ever be answered like this.
-    pub async fn run(&self) -> Result<(), String> {
+    pub async fn run(mut self) -> Result<(), String> {
         loop {
             tokio::select! {
                 biased;
@@ -80,11 +87,12 @@ impl Worker {
         }
     }
 
-    async fn work_on(&self, claim: &Claim) -> Result<(), String> {
+    async fn work_on(&mut self, claim: &Claim) -> Result<(), String> {
         let id = claim.job.id;
         if claim.delivery > 1 {
             warn!(delivery = claim.delivery, "Taking up a job that an earlier run did not finish");
         }
+        let connection = self.stages.connection();
         let result = tokio::select! {
             biased;
             () = self.shutdown.cancelled() => Err(Fault::Aborted),
@@ -95,8 +103,11 @@ impl Worker {
             _ => None,
         };
         let verdict = match result {
-            Err(Fault::Unavailable(why)) => self.after_outage(why).await,
-            result => judge(claim, result),
+            Err(Fault::Unavailable(why)) => self.after_outage(claim, connection, why).await,
+            result => {
+                self.losses = None;
+                judge(claim, result)
+            }
         };
         self.carry_out(id, verdict).await.map_err(|error| error.to_string())?;
         #[cfg(feature = "chaos")]
@@ -104,16 +115,23 @@ impl Worker {
         fatal.map_or(Ok(()), Err)
     }
 
-    /// The job is not to blame for a lost connection, unless it is the only one that loses it.
-    async fn after_outage(&self, why: String) -> Verdict {
+    /// The job is not to blame for a lost connection, unless it is the only one that loses it: while the
+    /// connection it had is well, or again and again.
+    async fn after_outage(&mut self, claim: &Claim, connection: Option<u64>, why: String) -> Verdict {
         tokio::select! {
-            () = self.shutdown.cancelled() => {}
+            () = self.shutdown.cancelled() => return Verdict::Release,
             () = tokio::time::sleep(SETTLE) => {}
         }
-        if self.stages.is_ready() && !self.shutdown.is_cancelled() {
-            warn!(reason = why, "Put off for {} s", STUBBORN.as_secs());
-            Verdict::Retry(STUBBORN, why)
+        let is_well = connection.is_some() && self.stages.connection() == connection;
+        let losses = match self.losses {
+            Some((id, losses)) if id == claim.job.id => losses + 1,
+            _ => 1,
+        };
+        if is_well || losses > MAX_LOSSES {
+            self.losses = None;
+            judge(claim, Err(Fault::Retry { after: STUBBORN, why }))
         } else {
+            self.losses = Some((claim.job.id, losses));
             info!(reason = why, "Put back until the connection returns");
             Verdict::Release
         }
@@ -124,8 +142,7 @@ impl Worker {
         let queue = &self.queue;
         let shutdown = &self.shutdown;
         let stored = match &verdict {
-            // A courtesy: a job that stays claimed counts as one delivery more.
-            Verdict::Release => Some(queue.release(id).await),
+            Verdict::Release => insist("put back a job", shutdown, || queue.release(id)).await,
             Verdict::Done(replies) => insist("finish a job", shutdown, || queue.done(id, replies)).await,
             Verdict::Retry(after, why) => {
                 insist("put off a job", shutdown, || queue.retry(id, *after, why)).await
@@ -133,14 +150,8 @@ impl Worker {
             Verdict::Reject(why) => insist("end a job", shutdown, || queue.reject(id, why)).await,
             Verdict::Bury(why) => insist("bury a job", shutdown, || queue.bury(id, why)).await,
         };
-        match stored {
-            None | Some(Ok(())) => Ok(()),
-            Some(Err(QueueError::Unavailable(why))) => {
-                warn!(reason = why, "The job stays claimed until the next start");
-                Ok(())
-            }
-            Some(Err(error)) => Err(error),
-        }
+        // None: the daemon stops, and the job stays claimed until the next start.
+        stored.unwrap_or(Ok(()))
     }
 }
 
@@ -156,11 +167,15 @@ fn judge(claim: &Claim, result: Result<Vec<i32>, Fault>) -> Verdict {
             warn!(reason = why, "Waiting {} s as Telegram demands", after.as_secs());
             Verdict::Retry(after, why)
         }
+        Err(Fault::Gone(why)) => {
+            info!(reason = why, "Nothing to answer any more");
+            Verdict::Reject(why)
+        }
         Err(Fault::Reject(why)) => {
             warn!(reason = why, "Will not be answered");
             Verdict::Reject(why)
         }
-        Err(Fault::Retry { why, .. }) if claim.attempts + 1 >= MAX_ATTEMPTS => {
+        Err(Fault::Retry { why, .. }) if claim.attempts + 1 >= max_attempts(claim) => {
             error!(reason = why, attempts = claim.attempts + 1, "Given up, moved to the dead letters");
             Verdict::Bury(why)
         }
@@ -170,4 +185,8 @@ fn judge(claim: &Claim, result: Result<Vec<i32>, Fault>) -> Verdict {
             Verdict::Retry(after, why)
         }
     }
+}
+
+fn max_attempts(claim: &Claim) -> u32 {
+    if claim.outbox.is_some() { MAX_ATTEMPTS_TO_SEND } else { MAX_ATTEMPTS }
 }

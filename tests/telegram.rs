@@ -7,7 +7,7 @@ mod account;
 
 use std::time::Duration;
 
-use account::{API_ID, DEADLINE, Listener, lock, open, options, session};
+use account::{API_ID, DEADLINE, Listener, Wants, lock, open, options, session};
 use fake_telegram::{
     Action, Chat, Dedupe, Draft, FRIEND, Fault, Packing, PeersInUpdates, Revocation, SAVED_MESSAGES,
     SUPERGROUP, SentAnswer, Telegram, access_hash,
@@ -152,6 +152,241 @@ mod losing {
     }
 }
 
+/// What Telegram does not list after a long outage.
+mod catching_up {
+    use super::*;
+    use std::time::{SystemTime, UNIX_EPOCH};
+
+    fn too_long() -> Fault {
+        Fault::on("updates.getDifference", Action::TooLong).once()
+    }
+
+    /// An account that has heard one message and is away now.
+    async fn away() -> (Telegram, tempfile::TempDir, i32) {
+        let (telegram, folder, listener) = start().await;
+        let seen = telegram.send(FRIENDS_CHAT, voice());
+        listener.heard(|heard| heard == [seen]).await;
+        // What comes after it shows that its position was stored.
+        telegram.send(FRIENDS_CHAT, Draft::text("x"));
+        let last = telegram.send(SAVED_MESSAGES, voice().own());
+        listener.heard(|heard| heard == [seen, last]).await;
+        listener.stop().await;
+        (telegram, folder, last)
+    }
+
+    async fn back(folder: &tempfile::TempDir) -> Listener {
+        Listener::start(open(folder, options()).await)
+    }
+
+    fn stranger(telegram: &Telegram, id: i64) -> Chat {
+        telegram.add_user(fake_telegram::User { id, name: format!("Stranger {id}"), bot: false })
+    }
+
+    fn days_ago(days: u64) -> i32 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        i32::try_from(now - days * 86_400).unwrap()
+    }
+
+    #[tokio::test]
+    async fn many_chats_and_long_ones_are_read_oldest_first() {
+        let (telegram, folder, _) = away().await;
+        let mut missed = Vec::new();
+        // More than a page of chats, and in one of them more than two pages of messages.
+        for id in 4000..4130 {
+            missed.push(telegram.send_silently(stranger(&telegram, id), voice()));
+        }
+        for n in 0..250 {
+            if n % 10 == 0 {
+                let own = n % 20 == 0;
+                missed.push(telegram.send_silently(FRIENDS_CHAT, if own { voice().own() } else { voice() }));
+            } else {
+                telegram.send_silently(FRIENDS_CHAT, Draft::text("x"));
+            }
+        }
+        missed.push(telegram.send_silently(SAVED_MESSAGES, voice().own()));
+        telegram.send_silently(fake_telegram::GROUP, voice());
+        telegram.send_silently(Chat::User(fake_telegram::BOT), voice());
+        telegram.fault(too_long());
+        let listener = back(&folder).await;
+        let mut heard = listener.heard(|heard| heard.len() >= missed.len()).await;
+        let of_friend: Vec<i32> = listener
+            .recordings()
+            .iter()
+            .filter(|incoming| incoming.peer.id == FRIEND)
+            .map(|incoming| incoming.message)
+            .collect();
+        assert_eq!(of_friend.len(), 25);
+        assert!(of_friend.is_sorted());
+        assert!(
+            listener
+                .recordings()
+                .iter()
+                .all(|incoming| incoming.peer.access_hash == access_hash(incoming.peer.id))
+        );
+        heard.sort_unstable();
+        assert_eq!(heard, missed);
+        assert!(telegram.look(|ledger| ledger.count("messages.getDialogs")) >= 3);
+
+        // And the stream goes on, now and after the next start.
+        let next = telegram.send(FRIENDS_CHAT, voice());
+        listener.heard(|heard| heard.last() == Some(&next)).await;
+        listener.stop().await;
+        let later = telegram.send_silently(FRIENDS_CHAT, voice());
+        let listener = back(&folder).await;
+        assert_eq!(listener.heard(|heard| !heard.is_empty()).await, [later]);
+    }
+
+    #[tokio::test]
+    async fn a_crash_in_the_middle_repeats_it() {
+        let (telegram, folder, _) = away().await;
+        let mut missed: Vec<i32> =
+            (4000..4010).map(|id| telegram.send_silently(stranger(&telegram, id), voice())).collect();
+        telegram.fault(too_long().times(2));
+        let listener = back(&folder).await;
+        listener.open.send_replace(false);
+        telegram.wait_until(DEADLINE, |ledger| ledger.count("messages.getHistory") >= 1).await.unwrap();
+        listener.stop().await;
+        let listener = back(&folder).await;
+        let mut heard = listener.heard(|heard| heard.len() >= 10).await;
+        heard.sort_unstable();
+        missed.sort_unstable();
+        assert_eq!(heard, missed);
+    }
+
+    #[tokio::test]
+    async fn a_lost_connection_in_the_middle_repeats_it() {
+        let (telegram, folder, _) = away().await;
+        let missed: Vec<i32> =
+            (4000..4010).map(|id| telegram.send_silently(stranger(&telegram, id), voice())).collect();
+        telegram.fault(too_long().times(2));
+        telegram.fault(Fault::on("messages.getHistory", Action::DropBefore).after(5).once());
+        let listener = back(&folder).await;
+        listener.heard(|heard| missed.iter().all(|message| heard.contains(message))).await;
+    }
+
+    #[tokio::test]
+    async fn flood_waits_and_server_errors_are_waited_out() {
+        let (telegram, folder, _) = away().await;
+        let missed: Vec<i32> =
+            (4000..4005).map(|id| telegram.send_silently(stranger(&telegram, id), voice())).collect();
+        telegram.fault(too_long());
+        for method in ["messages.getDialogs", "messages.getHistory", "updates.getDifference"] {
+            telegram.fault(Fault::on(method, Action::flood_wait(1)).after(1).once());
+        }
+        telegram.fault(Fault::on("messages.getHistory", Action::error(500, "INTERNAL")).after(2).once());
+        let before = telegram.look(|ledger| ledger.clients().len());
+        let listener = back(&folder).await;
+        listener.heard(|heard| missed.iter().all(|message| heard.contains(message))).await;
+        assert_eq!(telegram.look(|ledger| ledger.clients().len()), before + 1, "one connection");
+    }
+
+    #[tokio::test]
+    async fn what_is_too_old_is_passed_over() {
+        let (telegram, folder, _) = away().await;
+        let old = stranger(&telegram, 4000);
+        telegram.send_silently(old, voice().dated(days_ago(3)));
+        telegram.send_silently(FRIENDS_CHAT, voice().dated(days_ago(2)));
+        let young = telegram.send_silently(FRIENDS_CHAT, voice());
+        telegram.fault(too_long());
+        let listener = back(&folder).await;
+        assert_eq!(listener.heard(|heard| !heard.is_empty()).await, [young]);
+        let next = telegram.send(FRIENDS_CHAT, voice());
+        assert_eq!(listener.heard(|heard| heard.contains(&next)).await, [young, next]);
+    }
+
+    #[tokio::test]
+    async fn what_was_said_before_the_first_start_is_left_alone() {
+        let telegram = Telegram::start().await.unwrap();
+        let folder = session(&telegram);
+        telegram.send_silently(FRIENDS_CHAT, voice());
+        let listener = back(&folder).await;
+        listener.connected().await;
+        telegram.wait_until(DEADLINE, |ledger| ledger.count("messages.getDialogs") >= 1).await.unwrap();
+        let first = telegram.send(FRIENDS_CHAT, voice());
+        listener.heard(|heard| heard == [first]).await;
+        listener.stop().await;
+        telegram.fault(too_long());
+        let missed = telegram.send_silently(FRIENDS_CHAT, voice());
+        let listener = back(&folder).await;
+        // The first may come again: whether its position was stored before the stop is a race.
+        let heard = listener.heard(|heard| heard.contains(&missed)).await;
+        assert!(heard == [missed] || heard == [first, missed], "{heard:?}");
+    }
+
+    #[tokio::test]
+    async fn a_position_that_is_not_accepted_any_more_is_replaced() {
+        let (telegram, folder, _) = away().await;
+        let error = Action::error(400, "PERSISTENT_TIMESTAMP_INVALID");
+        telegram.fault(Fault::on("updates.getDifference", error).once());
+        let missed = telegram.send_silently(FRIENDS_CHAT, voice());
+        let listener = back(&folder).await;
+        assert_eq!(listener.heard(|heard| !heard.is_empty()).await, [missed]);
+        let next = telegram.send(FRIENDS_CHAT, voice());
+        assert_eq!(listener.heard(|heard| heard.len() >= 2).await, [missed, next]);
+    }
+
+    #[tokio::test]
+    async fn a_channels_history_is_read_where_it_is_wanted() {
+        let telegram = Telegram::start().await.unwrap();
+        let folder = session(&telegram);
+        let wants = Wants { channels: true, ..Wants::default() };
+        let listener = Listener::start_wanting(open(&folder, options()).await, wants);
+        listener.connected().await;
+        let seen = telegram.send(SUPERGROUP, voice());
+        let seen_too = telegram.send(SUPERGROUP, voice());
+        listener.heard(|heard| heard == [seen, seen_too]).await;
+        // Something after it, so that the channel's last message is stored.
+        let other = telegram.send(FRIENDS_CHAT, voice());
+        listener.heard(|heard| heard == [seen, seen_too, other]).await;
+        listener.stop().await;
+        let missed: Vec<i32> = (0..150).map(|_| telegram.send_silently(SUPERGROUP, voice())).collect();
+        telegram.fault(Fault::on("updates.getChannelDifference", Action::TooLong).once());
+        let listener = Listener::start_wanting(open(&folder, options()).await, wants);
+        let heard = listener.heard(|heard| heard.contains(&missed[149])).await;
+        let of_channel: Vec<i32> = heard.into_iter().filter(|message| *message > seen_too).collect();
+        assert_eq!(of_channel, missed);
+    }
+
+    #[tokio::test]
+    async fn what_a_channel_missed_while_connected_is_made_up_for() {
+        let (telegram, _folder, listener) = start().await;
+        let first = telegram.send(SUPERGROUP, voice());
+        listener.heard(|heard| heard == [first]).await;
+        let missed = telegram.send_silently(SUPERGROUP, voice());
+        // A gap in the account's own sequence; its difference tells that something was in the channel.
+        telegram.send_silently(FRIENDS_CHAT, Draft::text("x"));
+        telegram.send(FRIENDS_CHAT, Draft::text("y"));
+        listener.heard(|heard| heard == [first, missed]).await;
+    }
+
+    #[tokio::test]
+    async fn a_flood_wait_does_not_cost_a_messages_access_hash() {
+        let (telegram, _folder, listener) = start().await;
+        let chat = stranger(&telegram, 2500);
+        telegram.configure(|settings| settings.peers_in_updates = PeersInUpdates::None);
+        telegram.fault(Fault::on("messages.getMessages", Action::flood_wait(1)).once());
+        let job = listener.job(telegram.send(chat, voice())).await;
+        assert_eq!(job.peer.access_hash, access_hash(2500));
+    }
+
+    #[tokio::test]
+    async fn an_access_hash_not_known_then_is_found_later() {
+        let (telegram, folder, _) = away().await;
+        let listener = back(&folder).await;
+        // From here on it is told by pushes only.
+        let message = telegram.send(FRIENDS_CHAT, voice());
+        listener.heard(|heard| heard.contains(&message)).await;
+        let chat = stranger(&telegram, 2500);
+        telegram.configure(|settings| settings.peers_in_updates = PeersInUpdates::None);
+        telegram.fault(Fault::on("messages.getMessages", Action::error(400, "MSG_ID_INVALID")).once());
+        let job = listener.job(telegram.send(chat, voice())).await;
+        assert_eq!(job.peer.access_hash, 0);
+        listener.account.fetch(&job).await.unwrap();
+        listener.account.deliver(&job, 0, &part("one")).await.unwrap();
+        telegram.look(|ledger| assert_eq!(ledger.replies(chat, job.id.message).count(), 1));
+    }
+}
+
 /// Nothing hangs.
 mod hanging {
     use super::*;
@@ -215,8 +450,8 @@ mod hanging {
         let account = listener.account.clone();
         let stuck = tokio::spawn(async move { account.fetch(&there).await });
         assert_eq!(listener.account.fetch(&here).await.unwrap(), vec![7; 1000]);
-        // It counts as an attempt of that job, and the connection is well.
-        assert!(matches!(stuck.await.unwrap(), Err(JobFault::Retry { .. })));
+        // Whose fault it is the worker judges by the connection, which is well.
+        assert!(matches!(stuck.await.unwrap(), Err(JobFault::Unavailable(_))));
         assert!(listener.account.is_connected());
     }
 
@@ -323,11 +558,44 @@ mod media {
     }
 
     #[tokio::test]
+    async fn a_slow_download_is_not_cut_while_it_goes_on() {
+        let (telegram, _folder, listener) = start().await;
+        let job = listener.job(telegram.send(FRIENDS_CHAT, Draft::voice(large(), 9))).await;
+        let delay = options().call_timeout * 2 / 3;
+        telegram.fault(Fault::on("upload.getFile", Action::delay(delay)));
+        let start = std::time::Instant::now();
+        assert_eq!(listener.account.fetch(&job).await.unwrap(), large());
+        assert!(start.elapsed() > options().call_timeout, "it was not slow");
+    }
+
+    #[tokio::test]
+    async fn a_part_that_does_not_come_is_asked_for_in_smaller_ones() {
+        let (telegram, _folder, listener) = start().await;
+        for dc in [2, 4] {
+            let job = listener.job(telegram.send(FRIENDS_CHAT, Draft::voice(large(), 9).in_dc(dc))).await;
+            let before = telegram.look(|ledger| ledger.count("upload.getFile"));
+            telegram.fault(Fault::on("upload.getFile", Action::Ignore).after(1).once());
+            assert_eq!(listener.account.fetch(&job).await.unwrap(), large());
+            assert!(telegram.look(|ledger| ledger.count("upload.getFile")) - before > 10);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_download_that_is_stuck_is_given_up() {
+        let (telegram, _folder, listener) = start().await;
+        let job = listener.job(telegram.send(FRIENDS_CHAT, voice().in_dc(2))).await;
+        telegram.fault(Fault::on("upload.getFile", Action::Ignore));
+        let fetched = tokio::time::timeout(DEADLINE, listener.account.fetch(&job)).await;
+        assert!(matches!(fetched.expect("in time"), Err(JobFault::Unavailable(_))));
+        assert_eq!(telegram.look(|ledger| ledger.count("upload.getFile")), 2);
+    }
+
+    #[tokio::test]
     async fn a_deleted_message_ends_its_job() {
         let (telegram, _folder, listener) = start().await;
         let job = listener.job(telegram.send(FRIENDS_CHAT, voice())).await;
         telegram.delete(FRIENDS_CHAT, job.id.message);
-        assert!(matches!(listener.account.fetch(&job).await, Err(JobFault::Reject(_))));
+        assert!(matches!(listener.account.fetch(&job).await, Err(JobFault::Gone(_))));
     }
 
     #[tokio::test]
@@ -407,6 +675,76 @@ mod replies {
         let Err(JobFault::Wait { after, .. }) = result else { panic!("{result:?}") };
         assert!(after >= Duration::from_secs(40));
         assert_eq!(telegram.look(|ledger| ledger.count("messages.sendMessage")), 1);
+    }
+
+    #[tokio::test]
+    async fn a_flood_wait_holds_up_all_sending_and_nothing_else_also_after_a_restart() {
+        let (telegram, folder, listener) = start().await;
+        let job = listener.job(telegram.send(FRIENDS_CHAT, voice())).await;
+        let other = listener.job(telegram.send(SAVED_MESSAGES, voice().own())).await;
+        telegram.fault(Fault::on("messages.sendMessage", Action::flood_wait(40)).once());
+        listener.account.deliver(&job, 0, &part("one")).await.unwrap_err();
+        for job in [&job, &other] {
+            let result = listener.account.deliver(job, 0, &part("one")).await;
+            assert!(matches!(result, Err(JobFault::Wait { .. })), "{result:?}");
+        }
+        listener.account.fetch(&other).await.unwrap();
+        listener.stop().await;
+        let listener = Listener::start(open(&folder, options()).await);
+        listener.connected().await;
+        let Err(JobFault::Wait { after, why }) = listener.account.deliver(&other, 0, &part("one")).await
+        else {
+            panic!("sent")
+        };
+        assert!(after > Duration::from_secs(5) && why.contains("FLOOD_WAIT"), "{after:?} {why}");
+        assert_eq!(telegram.look(|ledger| ledger.count("messages.sendMessage")), 1);
+    }
+
+    #[tokio::test]
+    async fn peer_flood_stops_sending_for_hours() {
+        let (telegram, _folder, listener) = start().await;
+        let job = listener.job(telegram.send(FRIENDS_CHAT, voice())).await;
+        telegram.fault(Fault::on("messages.sendMessage", Action::error(400, "PEER_FLOOD")).once());
+        for _ in 0..2 {
+            let result = listener.account.deliver(&job, 0, &part("one")).await;
+            let Err(JobFault::Wait { after, .. }) = result else { panic!("{result:?}") };
+            assert!(after > Duration::from_secs(5 * 3600));
+        }
+        assert_eq!(telegram.look(|ledger| ledger.count("messages.sendMessage")), 1);
+    }
+
+    #[tokio::test]
+    async fn slow_mode_holds_up_its_own_chat_only() {
+        let (telegram, _folder, listener) = start().await;
+        let job = listener.job(telegram.send(FRIENDS_CHAT, voice())).await;
+        let other = listener.job(telegram.send(SAVED_MESSAGES, voice().own())).await;
+        telegram.fault(Fault::on("messages.sendMessage", Action::error(420, "SLOWMODE_WAIT_40")).once());
+        let result = listener.account.deliver(&job, 0, &part("one")).await;
+        assert!(matches!(result, Err(JobFault::Wait { .. })), "{result:?}");
+        listener.account.deliver(&other, 0, &part("one")).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn parts_that_were_sent_are_found_in_the_chat() {
+        let (telegram, _folder, listener) = start().await;
+        telegram.configure(|settings| settings.dedupe = Dedupe::Off);
+        for chat in [FRIENDS_CHAT, SAVED_MESSAGES] {
+            let job = listener.job(telegram.send(chat, voice().own())).await;
+            let other = listener.job(telegram.send(chat, voice().own())).await;
+            let parts = ["one", "two", "one"].map(part);
+            assert_eq!(listener.account.sent(&job, &parts).await.unwrap(), [None; 3]);
+            let first = listener.account.deliver(&job, 0, &parts[0]).await.unwrap();
+            // The same words in answer to another message, by somebody else, and more than two pages of talk.
+            listener.account.deliver(&other, 0, &part("two")).await.unwrap();
+            if chat == FRIENDS_CHAT {
+                telegram.send(chat, Draft::text("two").reply_to(job.id.message));
+            }
+            for _ in 0..230 {
+                telegram.send_silently(chat, Draft::text("two"));
+            }
+            let second = listener.account.deliver(&job, 1, &parts[1]).await.unwrap();
+            assert_eq!(listener.account.sent(&job, &parts).await.unwrap(), [first, second, None]);
+        }
     }
 
     #[tokio::test]

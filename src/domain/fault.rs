@@ -18,6 +18,10 @@ pub enum Fault {
     /// This job can never be answered; the next one can.
     #[error("rejected: {0}")]
     Reject(String),
+    /// There is nothing to answer any more, or we may not write there: the message was deleted, say.
+    /// Nothing is wrong.
+    #[error("gone: {0}")]
+    Gone(String),
     /// The daemon is shutting down; the job stays as it is and is claimed again after the start.
     #[error("aborted by the shutdown")]
     Aborted,
@@ -27,9 +31,9 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// A wait of `seconds` that Telegram demands.
-    pub fn wait(seconds: u64, why: impl ToString) -> Self {
-        Self::Wait { after: Duration::from_secs(seconds), why: why.to_string() }
+    /// A wait that Telegram demands.
+    pub fn wait(after: Duration, why: impl ToString) -> Self {
+        Self::Wait { after, why: why.to_string() }
     }
 
     /// A failure to be tried again after `seconds`.

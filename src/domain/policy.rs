@@ -44,6 +44,11 @@ pub enum Decision {
 }
 
 impl Policy {
+    /// Whether anything in a chat could be answered; what was missed elsewhere need not be read.
+    pub fn covers(&self, peer: &Peer, bot: bool) -> bool {
+        self.reason_to_ignore_chat(peer, bot).is_none()
+    }
+
     /// Decides at `now`, in seconds of Unix time.
     pub fn decide(&self, incoming: &Incoming, now: i64) -> Decision {
         match self.reason_to_ignore(incoming, now) {
@@ -65,15 +70,19 @@ impl Policy {
         }
     }
 
-    fn reason_to_ignore(&self, incoming: &Incoming, now: i64) -> Option<&'static str> {
-        if incoming.peer.kind != PeerKind::User {
+    fn reason_to_ignore_chat(&self, peer: &Peer, bot: bool) -> Option<&'static str> {
+        if peer.kind != PeerKind::User {
             return Some("not a private chat");
         }
-        if incoming.peer.id == SERVICE_NOTIFICATIONS {
+        if peer.id == SERVICE_NOTIFICATIONS {
             return Some("Telegram's service notifications");
         }
-        if incoming.bot {
-            return Some("a bot");
+        bot.then_some("a bot")
+    }
+
+    fn reason_to_ignore(&self, incoming: &Incoming, now: i64) -> Option<&'static str> {
+        if let Some(reason) = self.reason_to_ignore_chat(&incoming.peer, incoming.bot) {
+            return Some(reason);
         }
         if incoming.view_once {
             return Some("meant to vanish");
@@ -135,6 +144,15 @@ mod tests {
             i.peer.kind = PeerKind::Group;
             i.outgoing = true;
         }));
+    }
+
+    #[test]
+    fn a_chat_is_covered_if_something_in_it_could_be_answered() {
+        let Incoming { peer, .. } = incoming();
+        assert!(POLICY.covers(&peer, false));
+        assert!(!POLICY.covers(&peer, true));
+        assert!(!POLICY.covers(&Peer { kind: PeerKind::Channel, ..peer }, false));
+        assert!(!POLICY.covers(&Peer { id: SERVICE_NOTIFICATIONS, ..peer }, false));
     }
 
     #[test]

@@ -25,6 +25,12 @@ pub struct AccountOptions {
     pub reconnect: ReconnectDelays,
     /// A request without an answer for this long has failed.
     pub call_timeout: Duration,
+    /// The same for the first one on a new connection. Short, because a try that began while the
+    /// network swallowed everything keeps the next one waiting; it doubles with every failure, up to
+    /// `call_timeout`, for lines so slow that they need longer.
+    pub connect_timeout: Duration,
+    /// Between two requests when many chats are read, lest it brings a FLOOD_WAIT.
+    pub pace: Duration,
     /// Pause between two pings; a connection that died silently is noticed after this and
     /// `ping_timeout`.
     pub ping_every: Duration,
@@ -40,6 +46,10 @@ impl Default for AccountOptions {
         Self {
             reconnect: ReconnectDelays::default(),
             call_timeout: Duration::from_secs(30),
+            // A lost first packet is repeated after 1 s and 3 s. With a pause of 5 s before the next try,
+            // a link that came back is found within 6 s.
+            connect_timeout: Duration::from_secs(4),
+            pace: Duration::from_millis(500),
             ping_every: Duration::from_secs(30),
             ping_timeout: Duration::from_secs(15),
             quiet_after: Duration::from_secs(300),
@@ -77,6 +87,16 @@ impl Account {
     /// Whether there is a connection now.
     pub fn is_connected(&self) -> bool {
         self.link.borrow().is_some()
+    }
+
+    /// What is known of a chat.
+    pub(super) async fn peer(&self, chat: PeerId) -> Result<Option<PeerInfo>, SessionError> {
+        self.session.peer(chat).await
+    }
+
+    /// The number of the connection that there is now.
+    pub fn connection(&self) -> Option<u64> {
+        self.link.borrow().as_ref().map(|link| link.number)
     }
 
     /// Waits until there is no connection.
@@ -214,5 +234,16 @@ impl Session for AccountSession {
     /// daemon asks for it anew.
     fn set_update_state(&self, _: UpdateState) -> BoxFuture<'_, Result<(), SessionError>> {
         Box::pin(async { Ok(()) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_died_silently_is_noticed_within_a_minute() {
+        let options = AccountOptions::default();
+        assert!(options.ping_every + options.ping_timeout <= Duration::from_secs(60));
     }
 }

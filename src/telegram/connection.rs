@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use grammers_client::InvocationError;
@@ -11,12 +12,17 @@ use grammers_client::session::updates::UpdatesLike;
 use grammers_client::tl;
 use tokio::sync::{Mutex, Notify, mpsc};
 use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::sleep;
+use tracing::{debug, warn};
 
 use super::account::AccountSession;
 
 /// How many pushes wait while a batch is handed over. grammers drops what does not fit, and takes
 /// memory only for what is there.
 const UPDATES_CAPACITY: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
+
+/// Pauses after errors 500 that are passed over: half a minute in all.
+const SERVER_ERROR_PAUSES: [u64; 5] = [1, 2, 4, 8, 16];
 
 /// Errors that mean that the account is not logged in with this session any more
 /// (<https://core.telegram.org/api/errors#401-unauthorized>).
@@ -54,12 +60,19 @@ impl CallError {
         }
     }
 
-    /// Seconds that Telegram wants us to wait.
-    pub fn wait(&self) -> Option<u64> {
+    /// How long Telegram wants us to wait: a second more than it says, for the clocks differ.
+    pub fn wait(&self) -> Option<Duration> {
         match self {
-            Self::Rpc { code: 420, value, .. } => Some(value.unwrap_or(60).into()),
+            Self::Rpc { code: 420, value, .. } => {
+                Some(Duration::from_secs(u64::from(value.unwrap_or(60)) + 1))
+            }
             _ => None,
         }
+    }
+
+    /// Telegram refuses this request, and would tomorrow: neither trouble of its own, nor ours.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Rpc { code, .. } if *code < 500) && self.logged_out().is_none()
     }
 }
 
@@ -139,35 +152,48 @@ impl Drop for Pool {
     }
 }
 
-/// A connection that has proved itself, to the home datacentre and, when a file lies there, others.
+/// A connection that has proved itself, to the home datacentre, and those for files.
 pub(super) struct Link {
+    /// No two links have the same.
+    pub number: u64,
     session: Arc<AccountSession>,
     api_id: i32,
     call_timeout: Duration,
     pub home: i32,
     pub pool: Pool,
-    /// One pool each, so that one that hangs holds up nothing else.
-    foreign: Mutex<HashMap<i32, Arc<Pool>>>,
+    /// For files, one pool for each datacentre, so that one that hangs holds up nothing else. The home
+    /// datacentre has one too: behind half a megabyte on a slow line a pong comes too late.
+    files: Mutex<HashMap<i32, Arc<Pool>>>,
     /// Something said what only the supervisor can act on: ask the server again.
     pub suspect: Notify,
 }
 
 impl Link {
     pub fn new(session: Arc<AccountSession>, api_id: i32, pool: Pool) -> Self {
+        static LINKS: AtomicU64 = AtomicU64::new(0);
         Self {
+            number: LINKS.fetch_add(1, Ordering::Relaxed),
             home: session.home_dc(),
             call_timeout: pool.call_timeout,
             session,
             api_id,
             pool,
-            foreign: Mutex::default(),
+            files: Mutex::default(),
             suspect: Notify::new(),
         }
     }
 
     /// Calls the home datacentre.
     pub async fn call<R: tl::RemoteCall>(&self, request: &R) -> Result<R::Return, CallError> {
-        let result = self.pool.call(self.home, request).await;
+        self.call_within(self.call_timeout, request).await
+    }
+
+    pub async fn call_within<R: tl::RemoteCall>(
+        &self,
+        limit: Duration,
+        request: &R,
+    ) -> Result<R::Return, CallError> {
+        let result = self.pool.call_within(limit, self.home, request).await;
         if let Err(error) = &result
             && (matches!(error, CallError::Lost(_)) || error.logged_out().is_some())
         {
@@ -176,25 +202,55 @@ impl Link {
         result
     }
 
-    /// Calls datacentre `dc`, logging in there with the home datacentre's word if need be.
-    pub async fn call_in<R: tl::RemoteCall>(&self, dc: i32, request: &R) -> Result<R::Return, CallError> {
-        if dc == self.home {
-            return self.call(request).await;
+    /// Calls the home datacentre for something that must be had: waits as long as Telegram demands, and
+    /// passes over some errors 500.
+    pub async fn insist<R: tl::RemoteCall>(&self, request: &R) -> Result<R::Return, CallError> {
+        let mut pauses = SERVER_ERROR_PAUSES.iter();
+        loop {
+            let error = match self.call(request).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            if let Some(wait) = error.wait() {
+                warn!(reason = %error, "Reading on in {} s, as Telegram demands", wait.as_secs());
+                sleep(wait).await;
+            } else if let CallError::Rpc { code: 500.., .. } = &error
+                && let Some(pause) = pauses.next()
+            {
+                debug!(%error, "asking again");
+                sleep(Duration::from_secs(*pause)).await;
+            } else {
+                return Err(error);
+            }
         }
-        let pool = self.foreign(dc).await;
+    }
+
+    /// Calls datacentre `dc` over the connection for files, logging in there with the home datacentre's
+    /// word if need be.
+    pub async fn call_for_file<R: tl::RemoteCall>(
+        &self,
+        dc: i32,
+        request: &R,
+    ) -> Result<R::Return, CallError> {
+        let pool = self.file_pool(dc).await;
         let mut result = pool.call(dc, request).await;
         if matches!(&result, Err(error) if error.logged_out().is_some()) {
-            self.copy_authorization(dc, &pool).await?;
-            result = pool.call(dc, request).await;
+            if dc == self.home {
+                // It is the account that is logged out.
+                self.suspect.notify_one();
+            } else {
+                self.copy_authorization(dc, &pool).await?;
+                result = pool.call(dc, request).await;
+            }
         }
         if matches!(result, Err(CallError::Lost(_))) {
-            self.foreign.lock().await.remove(&dc);
+            self.files.lock().await.remove(&dc);
         }
         result
     }
 
-    async fn foreign(&self, dc: i32) -> Arc<Pool> {
-        let mut pools = self.foreign.lock().await;
+    async fn file_pool(&self, dc: i32) -> Arc<Pool> {
+        let mut pools = self.files.lock().await;
         if let Some(pool) = pools.get(&dc)
             && !pool.is_finished()
         {

@@ -1,45 +1,55 @@
 //! Sends answers, each under its own `random_id`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use grammers_client::session::types::PeerId;
 use grammers_client::tl;
+use tracing::{error, warn};
 
 use super::account::Account;
 use super::connection::{CallError, Link};
+use super::incoming;
 use crate::domain::reply::utf16_len;
-use crate::domain::{Fault, Job, Part, Peer, PeerKind, random_id};
+use crate::domain::{Fault, Job, Part, random_id};
 
 /// How long nothing is sent after PEER_FLOOD, by which Telegram says that the account has
 /// disturbed others. It gives no time; trying on makes it worse.
-const PEER_FLOOD_PAUSE: u64 = 6 * 3600;
+const PEER_FLOOD_PAUSE: Duration = Duration::from_secs(6 * 3600);
 
-/// Errors after which this message can never be answered: it is gone, or we may not write there.
-const HOPELESS: [&str; 17] = [
+/// Errors after which there is nothing to answer any more, or nobody who may be answered. So are all
+/// with code 403 (<https://core.telegram.org/api/errors#403-forbidden>).
+const GONE: [&str; 15] = [
     "MESSAGE_ID_INVALID",
     "MSG_ID_INVALID",
     "REPLY_MESSAGE_ID_INVALID",
     "REPLY_TO_INVALID",
-    "PEER_ID_INVALID",
-    "USER_ID_INVALID",
-    "CHANNEL_INVALID",
     "CHANNEL_PRIVATE",
-    "CHAT_ID_INVALID",
-    "CHAT_WRITE_FORBIDDEN",
     "CHAT_ADMIN_REQUIRED",
+    "CHAT_RESTRICTED",
+    "CHAT_FORBIDDEN",
     "USER_BANNED_IN_CHANNEL",
     "USER_IS_BLOCKED",
     "YOU_BLOCKED_USER",
     "INPUT_USER_DEACTIVATED",
-    "PRIVACY_PREMIUM_REQUIRED",
+    "TOPIC_CLOSED",
+    "TOPIC_DELETED",
     "ALLOW_PAYMENT_REQUIRED",
 ];
+
+/// Errors after which this message can never be answered, though it should be.
+const HOPELESS: [&str; 4] = ["PEER_ID_INVALID", "USER_ID_INVALID", "CHANNEL_INVALID", "CHAT_ID_INVALID"];
 
 impl Account {
     /// Sends part number `index` of the answer to `job` as a silent reply to its message.
     ///
     /// Sending the same part again is harmless: Telegram knows it by its `random_id`. The number of
     /// the message sent, where Telegram told it.
+    ///
+    /// A FLOOD_WAIT here is for all that this account sends, so until it is over nothing is even tried,
+    /// also after a restart.
     pub async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, Fault> {
+        self.may_send()?;
         let link = self.current_link()?;
         let id = random_id(job.id, index);
         let quote = || {
@@ -67,7 +77,7 @@ impl Account {
             update_stickersets_order: false,
             invert_media: false,
             allow_paid_floodskip: false,
-            peer: address(&job.peer),
+            peer: self.address(job).await?,
             reply_to: Some(reply_to.into()),
             message: part.text.clone(),
             random_id: id,
@@ -85,8 +95,54 @@ impl Account {
         match link.call(&request).await {
             Ok(updates) => Ok(sent_id(&updates, id)),
             Err(error) if error.is("RANDOM_ID_DUPLICATE") => Ok(None),
-            Err(error) => Err(fault(&error)),
+            Err(error) => {
+                self.note_flood(&error).await;
+                Err(fault(&error))
+            }
         }
+    }
+
+    /// Refuses while Telegram does not want this account to send.
+    pub(super) fn may_send(&self) -> Result<(), Fault> {
+        match self.store.pause() {
+            Some((left, why)) => Err(Fault::wait(left, why)),
+            None => Ok(()),
+        }
+    }
+
+    /// FLOOD_WAIT is counted by account and method, whatever the chat. SLOWMODE_WAIT is the chat's own, and
+    /// concerns this job alone.
+    async fn note_flood(&self, error: &CallError) {
+        let length = if error.is("PEER_FLOOD") {
+            error!(
+                "Telegram limits this account for sending (PEER_FLOOD): nothing is sent for {} h; ask @SpamBot",
+                PEER_FLOOD_PAUSE.as_secs() / 3600
+            );
+            PEER_FLOOD_PAUSE
+        } else if let (true, Some(wait)) = (error.is("FLOOD_WAIT"), error.wait()) {
+            wait
+        } else {
+            return;
+        };
+        if let Err(error) = self.store.set_pause(length, error.to_string()).await {
+            warn!(%error, "the wait is forgotten by a restart");
+        }
+    }
+
+    /// Where to send answers to `job`.
+    pub(super) async fn address(&self, job: &Job) -> Result<tl::enums::InputPeer, Fault> {
+        let peer = &job.peer;
+        if peer.access_hash == 0
+            && let Some(chat) = PeerId::from_bot_api_dialog_id(peer.chat())
+        {
+            // It was not known when the message was heard; it may be now.
+            match self.peer(chat).await {
+                Ok(Some(info)) => return Ok(incoming::input_peer(&info)),
+                Ok(None) => {}
+                Err(error) => return Err(Fault::retry_in(60, error)),
+            }
+        }
+        Ok(incoming::address(peer))
     }
 
     pub(super) fn current_link(&self) -> Result<Arc<Link>, Fault> {
@@ -101,22 +157,14 @@ pub(super) fn fault(error: &CallError) -> Fault {
         // The supervisor is told by the connection itself and ends the daemon; the job waits.
         error if error.logged_out().is_some() => Fault::Unavailable(error.to_string()),
         error if error.is("PEER_FLOOD") => Fault::wait(PEER_FLOOD_PAUSE, error),
+        CallError::Rpc { code: 403, .. } => Fault::Gone(error.to_string()),
+        CallError::Rpc { name, .. } if GONE.contains(&name.as_str()) => Fault::Gone(error.to_string()),
         CallError::Rpc { name, .. } if HOPELESS.contains(&name.as_str()) => Fault::Reject(error.to_string()),
         CallError::Rpc { code: 500.., .. } => Fault::retry_in(10, error),
         error => match error.wait() {
-            // A second more, for the clocks differ.
-            Some(seconds) => Fault::wait(seconds + 1, error),
+            Some(wait) => Fault::wait(wait, error),
             None => Fault::retry_in(60, error),
         },
-    }
-}
-
-fn address(peer: &Peer) -> tl::enums::InputPeer {
-    let Peer { id, access_hash, .. } = *peer;
-    match peer.kind {
-        PeerKind::User => tl::types::InputPeerUser { user_id: id, access_hash }.into(),
-        PeerKind::Group => tl::types::InputPeerChat { chat_id: id }.into(),
-        PeerKind::Channel => tl::types::InputPeerChannel { channel_id: id, access_hash }.into(),
     }
 }
 
@@ -147,12 +195,14 @@ mod tests {
         let Fault::Wait { after, .. } = rpc(420, "FLOOD_WAIT", Some(77)) else { panic!() };
         assert_eq!(after.as_secs(), 78);
         let Fault::Wait { after, .. } = rpc(400, "PEER_FLOOD", None) else { panic!() };
-        assert_eq!(after.as_secs(), PEER_FLOOD_PAUSE);
+        assert_eq!(after, PEER_FLOOD_PAUSE);
     }
 
     #[test]
     fn a_lost_right_ends_the_job_and_a_lost_connection_does_not() {
-        assert!(matches!(rpc(403, "CHAT_WRITE_FORBIDDEN", None), Fault::Reject(_)));
+        assert!(matches!(rpc(403, "CHAT_WRITE_FORBIDDEN", None), Fault::Gone(_)));
+        assert!(matches!(rpc(400, "USER_IS_BLOCKED", None), Fault::Gone(_)));
+        assert!(matches!(rpc(400, "PEER_ID_INVALID", None), Fault::Reject(_)));
         assert!(matches!(rpc(500, "INTERNAL", None), Fault::Retry { .. }));
         assert!(matches!(rpc(401, "SESSION_REVOKED", None), Fault::Unavailable(_)));
         assert!(matches!(fault(&CallError::Lost("x".into())), Fault::Unavailable(_)));

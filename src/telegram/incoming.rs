@@ -83,15 +83,47 @@ pub(super) fn recording(media: &tl::enums::MessageMedia) -> Option<Recording> {
     Some(Recording { document: document.clone(), kind, duration, view_once: media.ttl_seconds.is_some() })
 }
 
+/// A peer as plain data; its access hash is 0 where none is known.
+pub(super) fn peer(info: &PeerInfo) -> Peer {
+    let access_hash = info.auth().map_or(0, |auth| auth.hash());
+    let (kind, id) = match *info {
+        PeerInfo::User { id, .. } => (PeerKind::User, id),
+        PeerInfo::Chat { id } => (PeerKind::Group, id),
+        PeerInfo::Channel { id, .. } => (PeerKind::Channel, id),
+    };
+    Peer { kind, id, access_hash }
+}
+
+/// The chat of a message.
+pub(super) fn chat(message: &tl::enums::Message) -> Option<PeerId> {
+    match message {
+        tl::enums::Message::Message(message) => Some(PeerId::from(&message.peer_id)),
+        tl::enums::Message::Service(message) => Some(PeerId::from(&message.peer_id)),
+        tl::enums::Message::Empty(_) => None,
+    }
+}
+
+/// When a message was sent, in seconds of Unix time.
+pub(super) fn date(message: &tl::enums::Message) -> Option<i64> {
+    match message {
+        tl::enums::Message::Message(message) => Some(message.date.into()),
+        tl::enums::Message::Service(message) => Some(message.date.into()),
+        tl::enums::Message::Empty(_) => None,
+    }
+}
+
 /// The address of a peer in requests.
 pub(super) fn input_peer(info: &PeerInfo) -> tl::enums::InputPeer {
-    let access_hash = info.auth().map_or(0, |auth| auth.hash());
-    match *info {
-        PeerInfo::User { id: user_id, .. } => tl::types::InputPeerUser { user_id, access_hash }.into(),
-        PeerInfo::Chat { id: chat_id } => tl::types::InputPeerChat { chat_id }.into(),
-        PeerInfo::Channel { id: channel_id, .. } => {
-            tl::types::InputPeerChannel { channel_id, access_hash }.into()
-        }
+    address(&peer(info))
+}
+
+/// The same of a peer as plain data.
+pub(super) fn address(peer: &Peer) -> tl::enums::InputPeer {
+    let Peer { id, access_hash, .. } = *peer;
+    match peer.kind {
+        PeerKind::User => tl::types::InputPeerUser { user_id: id, access_hash }.into(),
+        PeerKind::Group => tl::types::InputPeerChat { chat_id: id }.into(),
+        PeerKind::Channel => tl::types::InputPeerChannel { channel_id: id, access_hash }.into(),
     }
 }
 
@@ -116,56 +148,4 @@ pub(super) fn peers_of(answer: &tl::enums::messages::Messages) -> Vec<PeerInfo> 
         Messages::NotModified(_) => return Vec::new(),
     };
     users.iter().map(PeerInfo::from).chain(chats.iter().map(PeerInfo::from)).collect()
-}
-
-/// One page of the list of chats.
-pub(super) struct DialogsPage {
-    pub peers: Vec<PeerInfo>,
-    /// Channel id and the position in its stream of updates.
-    pub channels: Vec<(i64, i32)>,
-    /// Where the next page begins.
-    pub next: Option<DialogsOffset>,
-}
-
-pub(super) struct DialogsOffset {
-    pub date: i32,
-    pub message: i32,
-    pub chat: PeerId,
-}
-
-impl From<tl::enums::messages::Dialogs> for DialogsPage {
-    fn from(answer: tl::enums::messages::Dialogs) -> Self {
-        use tl::enums::messages::Dialogs;
-        let (dialogs, messages, users, chats, more) = match answer {
-            Dialogs::Dialogs(all) => (all.dialogs, all.messages, all.users, all.chats, false),
-            Dialogs::Slice(slice) => (slice.dialogs, slice.messages, slice.users, slice.chats, true),
-            Dialogs::NotModified(_) => (vec![], vec![], vec![], vec![], false),
-        };
-        let dialogs = dialogs.into_iter().filter_map(|dialog| match dialog {
-            tl::enums::Dialog::Dialog(dialog) => Some(dialog),
-            _ => None,
-        });
-        let dialogs: Vec<tl::types::Dialog> = dialogs.collect();
-        let channels = dialogs.iter().filter_map(|dialog| match &dialog.peer {
-            tl::enums::Peer::Channel(channel) => dialog.pts.map(|pts| (channel.channel_id, pts)),
-            _ => None,
-        });
-        let offset = |dialog: &tl::types::Dialog| {
-            let date = messages.iter().find_map(|message| match message {
-                tl::enums::Message::Message(m) if m.id == dialog.top_message && m.peer_id == dialog.peer => {
-                    Some(m.date)
-                }
-                tl::enums::Message::Service(m) if m.id == dialog.top_message && m.peer_id == dialog.peer => {
-                    Some(m.date)
-                }
-                _ => None,
-            })?;
-            Some(DialogsOffset { date, message: dialog.top_message, chat: PeerId::from(&dialog.peer) })
-        };
-        Self {
-            next: more.then(|| dialogs.iter().rev().find_map(offset)).flatten(),
-            channels: channels.collect(),
-            peers: users.iter().map(PeerInfo::from).chain(chats.iter().map(PeerInfo::from)).collect(),
-        }
-    }
 }

@@ -89,7 +89,7 @@ fn explain(error: &CallError) -> String {
             )
         }
         "PHONE_CODE_EXPIRED" => "the code has expired; run `stenogram login` again".into(),
-        "FLOOD_WAIT" => format!("too many tries; wait {} s", error.wait().unwrap_or(60)),
+        "FLOOD_WAIT" => format!("too many tries; wait {} s", error.wait().map_or(60, |wait| wait.as_secs())),
         "SESSION_PASSWORD_NEEDED" => "the account wants its password".into(),
         _ => error.to_string(),
     }

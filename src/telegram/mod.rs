@@ -1,8 +1,8 @@
 //! The only room that knows grammers.
 //!
 //! An [`Account`] is one logged-in Telegram account. [`Account::run`] keeps it connected and hands
-//! every recording it hears to a callback; the account's position in the stream of updates is
-//! stored only after that callback has returned, so that what was not handed over safely is heard
+//! every recording it hears to a [`Recipient`]; the account's position in the stream of updates is
+//! stored only after that has taken them, so that what was not handed over safely is heard
 //! again. Meanwhile [`Account::fetch`] and [`Account::deliver`] serve the pipeline over whatever
 //! connection there is.
 //!
@@ -10,20 +10,26 @@
 //!
 //! | left to us | done in |
 //! |---|---|
-//! | no connect or request timeout; a connect that hangs blocks every datacentre | `connection`: a timeout on every call, a pool of its own for each foreign datacentre |
+//! | no connect or request timeout; a connect that hangs blocks every datacentre | `connection`: a timeout on every call, a pool of its own for the files of each datacentre |
 //! | reconnects only while its update stream is polled; a first failure is silent for ever | `supervisor`: pings, and builds everything anew under backoff |
 //! | its update stream buffers ahead of the stored state and is not cancel-safe | `updates`: our own loop over its message boxes, one batch at a time |
 //! | updates beyond a channel of 100 are dropped | `connection`: a channel of 65,536 |
 //! | a -404 replaces the stored key | `session`: a key in use is never overwritten |
 //! | a panic in a sender ends the pool silently | `supervisor`: the pool's task is watched |
+//! | `differenceTooLong` gives nothing, and ends without asking on | `catch_up`: the histories; `updates`: asks on |
+//! | updateChannelTooLong with a position skips what came before it | `updates`: the position is taken out |
 //! | a download that failed looks like one that ended; a 401 loops hot | `media`: our own loop, sizes compared |
 
 mod account;
+mod catch_up;
 mod connection;
 mod deliver;
+mod dialogs;
 mod incoming;
 mod login;
 mod media;
+mod recipient;
+mod redelivery;
 mod session;
 mod state;
 mod supervisor;
@@ -31,5 +37,6 @@ mod updates;
 
 pub use account::{Account, AccountOptions, Credentials};
 pub use login::{LoginError, Prompt};
+pub use recipient::Recipient;
 pub use session::{SessionError, SessionFile};
 pub use supervisor::{LoggedOut, ReconnectDelays};

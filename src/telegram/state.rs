@@ -1,10 +1,12 @@
-//! What changes with every update: the position in the stream of updates, and the peers seen.
+//! What changes with every update: the position in the stream of updates, and the peers seen. And how
+//! long nothing may be sent.
 //!
 //! A small redb file beside the session. Losing it loses no account: the stream would start from now.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use grammers_client::session::types::{
     ChannelKind, ChannelState, PeerAuth, PeerId, PeerInfo, PeerKind, UpdatesState,
@@ -14,11 +16,51 @@ use serde::{Deserialize, Serialize};
 
 use super::session::SessionError;
 
-/// One row, [`POSITION`].
+/// Two rows, [`POSITION`] and [`PAUSE`].
 const STATE: TableDefinition<&str, &[u8]> = TableDefinition::new("state");
 /// Bot API dialog id to [`StoredPeer`].
 const PEERS: TableDefinition<i64, &[u8]> = TableDefinition::new("peers");
 const POSITION: &str = "position";
+const PAUSE: &str = "pause";
+
+/// The largest message numbers handed over: where a history has to be read from, when Telegram does
+/// not list what was missed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct LastMessages {
+    /// In private chats and basic groups, which number their messages together; 0 where unknown.
+    pub account: i32,
+    /// In the channels that are answered in, by their bare id.
+    pub channels: BTreeMap<i64, i32>,
+}
+
+impl LastMessages {
+    /// The last one known of `chat`; 0 where unknown.
+    pub fn of(&self, chat: PeerId) -> i32 {
+        match (chat.kind(), chat.bare_id()) {
+            (PeerKind::Channel, Some(id)) => self.channels.get(&id).copied().unwrap_or(0),
+            _ => self.account,
+        }
+    }
+
+    pub fn raise(&mut self, chat: PeerId, message: i32) {
+        let last = match (chat.kind(), chat.bare_id()) {
+            (PeerKind::Channel, Some(id)) => self.channels.entry(id).or_default(),
+            _ => &mut self.account,
+        };
+        *last = message.max(*last);
+    }
+}
+
+/// Telegram's demand that this account sends nothing for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct StoredPause {
+    account: i64,
+    /// Milliseconds of Unix time.
+    until: u64,
+    /// Milliseconds. However the clock was turned back, the rest is not longer than this.
+    length: u64,
+    why: String,
+}
 
 /// Position in the stream of updates, and whose.
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -33,6 +75,8 @@ struct StoredPosition {
     /// The dialogs were walked once for their access hashes.
     #[serde(default)]
     dialogs_walked: bool,
+    #[serde(default)]
+    last_messages: LastMessages,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +97,7 @@ struct Inner {
     /// What is on disk, for peers met in this run, so that it is written once.
     peers: Mutex<HashMap<i64, StoredPeer>>,
     position: Mutex<StoredPosition>,
+    pause: Mutex<Option<StoredPause>>,
 }
 
 impl UpdateStore {
@@ -61,11 +106,16 @@ impl UpdateStore {
         let failed =
             |why: &dyn std::fmt::Display| SessionError::State { path: path.to_owned(), why: why.to_string() };
         let database = Database::create(path).map_err(|e| failed(&e))?;
-        let prepare = || -> Result<StoredPosition, redb::Error> {
+        let prepare = || -> Result<(StoredPosition, Option<StoredPause>), redb::Error> {
             let write = database.begin_write()?;
+            let pause;
             let stored = {
                 let mut state = write.open_table(STATE)?;
                 write.open_table(PEERS)?;
+                pause = state
+                    .get(PAUSE)?
+                    .and_then(|row| serde_json::from_slice::<StoredPause>(row.value()).ok())
+                    .filter(|pause| pause.account == account);
                 let stored = state
                     .get(POSITION)?
                     .and_then(|row| serde_json::from_slice::<StoredPosition>(row.value()).ok());
@@ -81,15 +131,47 @@ impl UpdateStore {
                 }
             };
             write.commit()?;
-            Ok(stored)
+            Ok((stored, pause))
         };
-        let position = prepare().map_err(|e| failed(&e))?;
+        let (position, pause) = prepare().map_err(|e| failed(&e))?;
         Ok(Self(Arc::new(Inner {
             path: path.to_owned(),
             database,
             peers: Mutex::default(),
             position: Mutex::new(position),
+            pause: Mutex::new(pause),
         })))
+    }
+
+    /// How much longer nothing may be sent, and why; none if sending is free.
+    pub fn pause(&self) -> Option<(Duration, String)> {
+        let pause = self.0.pause.lock().unwrap_or_else(PoisonError::into_inner);
+        let StoredPause { until, length, why, .. } = pause.as_ref()?;
+        let left = until.saturating_sub(unix_millis()).min(*length);
+        (left > 0).then(|| (Duration::from_millis(left), why.clone()))
+    }
+
+    /// Remembers across restarts that nothing may be sent for `length`. A shorter demand does not cut
+    /// a longer one short. In force at once, also where it cannot be stored.
+    pub async fn set_pause(&self, length: Duration, why: String) -> Result<(), SessionError> {
+        if self.pause().is_some_and(|(left, _)| left >= length) {
+            return Ok(());
+        }
+        let length = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+        let account = self.0.position().account;
+        let pause = StoredPause { account, until: unix_millis().saturating_add(length), length, why };
+        *self.0.pause.lock().unwrap_or_else(PoisonError::into_inner) = Some(pause.clone());
+        self.blocking(move |inner| {
+            let row = serde_json::to_vec(&pause).map_err(std::io::Error::from)?;
+            let write = inner.database.begin_write()?;
+            write.open_table(STATE)?.insert(PAUSE, row.as_slice())?;
+            Ok(write.commit()?)
+        })
+        .await
+    }
+
+    pub fn last_messages(&self) -> LastMessages {
+        self.0.position().last_messages.clone()
     }
 
     /// Whether the dialogs have been walked.
@@ -113,13 +195,15 @@ impl UpdateStore {
         }
     }
 
-    /// C2: stores the position. Durable when it returns; nothing is written where nothing changed.
-    pub async fn set_position(&self, state: UpdatesState) -> Result<(), SessionError> {
-        if self.position() == state {
+    /// C2: stores the position, and with it the last messages. Durable when it returns; nothing is
+    /// written where nothing changed.
+    pub async fn set_position(&self, state: UpdatesState, last: LastMessages) -> Result<(), SessionError> {
+        if self.position() == state && self.0.position().last_messages == last {
             return Ok(());
         }
         self.blocking(move |inner| {
             inner.change_position(|stored| {
+                stored.last_messages = last;
                 (stored.pts, stored.qts) = (state.pts, state.qts);
                 (stored.date, stored.seq) = (state.date, state.seq);
                 stored.channels = state.channels.iter().map(|channel| (channel.id, channel.pts)).collect();
@@ -216,6 +300,11 @@ impl Inner {
     }
 }
 
+fn unix_millis() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 impl StoredPeer {
     fn or(self, known: Option<Self>) -> Self {
         let known = known.unwrap_or(Self { access_hash: None, bot: None, channel: None });
@@ -281,15 +370,18 @@ mod tests {
         let path = folder.path().join("updates.redb");
         let state =
             UpdatesState { pts: 5, qts: 6, date: 7, seq: 8, channels: vec![ChannelState { id: 9, pts: 10 }] };
+        let last = LastMessages { account: 11, channels: [(9, 12)].into() };
         {
             let store = UpdateStore::open(&path, 1000).unwrap();
             assert_eq!(store.position(), UpdatesState::default());
-            store.set_position(state.clone()).await.unwrap();
+            assert_eq!(store.last_messages(), LastMessages::default());
+            store.set_position(state.clone(), last.clone()).await.unwrap();
             store.set_dialogs_walked().await.unwrap();
             store.cache_peers(vec![user(2000, Some(5), Some(false))]).await.unwrap();
         }
         let store = UpdateStore::open(&path, 1000).unwrap();
         assert_eq!(store.position(), state);
+        assert_eq!(store.last_messages(), last);
         assert!(store.dialogs_walked());
         let id = PeerId::user(2000).unwrap();
         assert_eq!(store.peer(id).await.unwrap(), Some(user(2000, Some(5), Some(false))));
@@ -311,11 +403,43 @@ mod tests {
         let path = folder.path().join("updates.redb");
         {
             let store = UpdateStore::open(&path, 1000).unwrap();
-            store.set_position(UpdatesState { pts: 5, ..UpdatesState::default() }).await.unwrap();
+            let last = LastMessages { account: 11, ..LastMessages::default() };
+            store.set_position(UpdatesState { pts: 5, ..UpdatesState::default() }, last).await.unwrap();
+            store.set_pause(Duration::from_secs(60), "FLOOD_WAIT".into()).await.unwrap();
             store.cache_peers(vec![user(2000, Some(5), None)]).await.unwrap();
         }
         let store = UpdateStore::open(&path, 1001).unwrap();
         assert_eq!(store.position(), UpdatesState::default());
+        assert_eq!(store.last_messages(), LastMessages::default());
+        assert_eq!(store.pause(), None);
         assert_eq!(store.peer(PeerId::user(2000).unwrap()).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_pause_survives_a_restart_and_is_not_cut_short_by_a_shorter_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("updates.redb");
+        {
+            let store = UpdateStore::open(&path, 1000).unwrap();
+            assert_eq!(store.pause(), None);
+            store.set_pause(Duration::from_secs(60), "long".into()).await.unwrap();
+            store.set_pause(Duration::from_secs(5), "short".into()).await.unwrap();
+        }
+        let store = UpdateStore::open(&path, 1000).unwrap();
+        let (left, why) = store.pause().unwrap();
+        assert!(left > Duration::from_secs(50) && left <= Duration::from_secs(60), "{left:?}");
+        assert_eq!(why, "long");
+    }
+
+    #[tokio::test]
+    async fn a_clock_turned_back_does_not_lengthen_a_pause() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = UpdateStore::open(&folder.path().join("updates.redb"), 1000).unwrap();
+        let hour = 3_600_000;
+        let pause = |until, length| StoredPause { account: 1000, until, length, why: String::new() };
+        *store.0.pause.lock().unwrap() = Some(pause(unix_millis() + 24 * hour, hour));
+        assert!(store.pause().unwrap().0 <= Duration::from_secs(3600));
+        *store.0.pause.lock().unwrap() = Some(pause(unix_millis() - 1, hour));
+        assert_eq!(store.pause(), None);
     }
 }

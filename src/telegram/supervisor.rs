@@ -1,6 +1,5 @@
 //! Keeps an account connected: connect, prove it, serve, and when it ends, again under backoff.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +10,10 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::account::Account;
+use super::account::{Account, AccountOptions};
 use super::connection::{CallError, Link, Pool};
+use super::recipient::Recipient;
 use super::updates::{UpdateLoop, UpdatesEnded};
-use crate::domain::policy::Incoming;
 
 /// Pauses between tries to connect: from `first`, doubling, up to `max`.
 #[derive(Clone, Copy, Debug)]
@@ -64,43 +63,63 @@ fn logged_out_message(error: &str) -> String {
 /// How one connection ended.
 enum Outcome {
     Lost(String),
+    /// Telegram wants us to stay away for so long.
+    Wait(Duration, String),
     LoggedOut(LoggedOut),
 }
 
 impl From<CallError> for Outcome {
     fn from(error: CallError) -> Self {
-        match error.logged_out() {
-            Some(name) => Self::LoggedOut(LoggedOut(name.to_owned())),
-            None => Self::Lost(error.to_string()),
+        match (error.logged_out(), error.wait()) {
+            (Some(name), _) => Self::LoggedOut(LoggedOut(name.to_owned())),
+            (None, Some(wait)) => Self::Wait(wait, error.to_string()),
+            (None, None) => Self::Lost(error.to_string()),
         }
     }
 }
 
+/// What is tried differently after a failure.
+struct Tries {
+    pauses: ExponentialBackoff,
+    /// How long the first request may take.
+    limit: Duration,
+}
+
+impl Tries {
+    fn new(options: &AccountOptions) -> Self {
+        Self { pauses: options.reconnect.backoff(), limit: options.connect_timeout }
+    }
+
+    fn succeeded(&mut self, options: &AccountOptions) {
+        self.pauses.reset();
+        self.limit = options.connect_timeout;
+    }
+
+    fn failed(&mut self, options: &AccountOptions) -> Duration {
+        self.limit = (self.limit * 2).min(options.call_timeout);
+        self.pauses.next_backoff().unwrap_or(options.reconnect.max)
+    }
+}
+
 impl Account {
-    /// Keeps the account connected until `shutdown`, and hands every recording to `take`.
-    ///
-    /// `take` gets the recordings of one batch of updates in their order and returns true once
-    /// all are safe. Only then is the position in the stream of updates stored; false leaves it, and
-    /// the batch comes again after the next connection.
-    pub async fn run<T, F>(&self, take: T, shutdown: CancellationToken) -> Result<(), LoggedOut>
-    where
-        T: Fn(Vec<Incoming>) -> F,
-        F: Future<Output = bool>,
-    {
-        let mut backoff = self.options.reconnect.backoff();
+    /// Keeps the account connected until `shutdown`, and hands every recording to `to`, whose
+    /// documentation says when the position in the stream of updates is stored.
+    pub async fn run(&self, to: &impl Recipient, shutdown: CancellationToken) -> Result<(), LoggedOut> {
+        let mut tries = Tries::new(&self.options);
         loop {
             let outcome = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => None,
-                outcome = self.connect_and_serve(&take, &mut backoff) => Some(outcome),
+                outcome = self.connect_and_serve(to, &mut tries) => Some(outcome),
             };
             self.link.send_replace(None);
-            let why = match outcome {
+            let (at_least, why) = match outcome {
                 None => return Ok(()),
                 Some(Outcome::LoggedOut(error)) => return Err(error),
-                Some(Outcome::Lost(why)) => why,
+                Some(Outcome::Wait(wait, why)) => (wait, why),
+                Some(Outcome::Lost(why)) => (Duration::ZERO, why),
             };
-            let delay = backoff.next_backoff().unwrap_or(self.options.reconnect.max);
+            let delay = tries.failed(&self.options).max(at_least);
             warn!(reason = why, "Connection lost, next try in {:.0} s", delay.as_secs_f32());
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
@@ -109,27 +128,24 @@ impl Account {
         }
     }
 
-    async fn connect_and_serve<T, F>(&self, take: &T, backoff: &mut ExponentialBackoff) -> Outcome
-    where
-        T: Fn(Vec<Incoming>) -> F,
-        F: Future<Output = bool>,
-    {
+    async fn connect_and_serve(&self, to: &impl Recipient, tries: &mut Tries) -> Outcome {
         let (pool, runner, updates) =
             Pool::open(Arc::clone(&self.session), self.api_id, self.options.call_timeout);
         let link = Arc::new(Link::new(Arc::clone(&self.session), self.api_id, pool));
         // Proves the login, and makes the server push updates to this connection.
-        let state = match link.call(&tl::functions::updates::GetState {}).await {
+        let request = tl::functions::updates::GetState {};
+        let state = match link.call_within(tries.limit, &request).await {
             Ok(tl::enums::updates::State::State(state)) => state,
             Err(error) => return error.into(),
         };
-        backoff.reset();
+        tries.succeeded(&self.options);
         info!("Connection established");
         self.link.send_replace(Some(Arc::clone(&link)));
 
         let heard = Heard::default();
         let updates = UpdateLoop::new(self, &link, updates, &heard, state);
         tokio::select! {
-            ended = updates.run(take) => match ended {
+            ended = updates.run(to) => match ended {
                 UpdatesEnded::Call(error) => error.into(),
                 UpdatesEnded::Closed => Outcome::Lost("the server closed the connection".into()),
                 UpdatesEnded::NotTaken => Outcome::Lost("the recordings heard could not be queued".into()),
@@ -191,6 +207,20 @@ impl Heard {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slow_line_gets_more_time_with_every_failure() {
+        let options = AccountOptions::default();
+        let mut tries = Tries::new(&options);
+        let mut limits = Vec::new();
+        for _ in 0..5 {
+            limits.push(tries.limit.as_secs());
+            tries.failed(&options);
+        }
+        assert_eq!(limits, [4, 8, 16, 30, 30]);
+        tries.succeeded(&options);
+        assert_eq!(tries.limit, options.connect_timeout);
+    }
 
     #[test]
     fn delays_double_from_the_first_to_the_longest_and_start_over() {

@@ -5,10 +5,8 @@
 //! loses nothing.
 
 use std::convert::Infallible;
-use std::future::Future;
-use std::time::Duration;
 
-use grammers_client::session::types::{PeerId, PeerInfo};
+use grammers_client::session::types::{PeerId, PeerInfo, PeerKind};
 use grammers_client::session::updates::{MessageBoxes, PrematureEndReason, UpdateAndPeers, UpdatesLike};
 use grammers_client::tl;
 use tokio::sync::mpsc;
@@ -17,19 +15,16 @@ use tracing::{debug, info, warn};
 
 use super::account::Account;
 use super::connection::{CallError, Link};
+use super::dialogs::{Dialog, Dialogs};
 use super::incoming::{self, Sighting};
+use super::recipient::Recipient;
 use super::session::SessionError;
+use super::state::LastMessages;
 use super::supervisor::Heard;
 use crate::domain::policy::Incoming;
 
 /// How much of a channel's difference is asked for at once; the most that users get.
 const CHANNEL_DIFFERENCE_LIMIT: i32 = 100;
-/// Dialogs in one page, the most that Telegram gives.
-const DIALOGS_PAGE: i32 = 100;
-/// Pages of dialogs walked at most: 5,000 chats.
-const DIALOGS_PAGES: usize = 50;
-/// Between two pages, lest the walk brings a FLOOD_WAIT.
-const DIALOGS_PAUSE: Duration = Duration::from_millis(300);
 
 /// Why the loop ended.
 #[derive(Debug)]
@@ -54,11 +49,15 @@ impl From<SessionError> for UpdatesEnded {
 }
 
 pub(super) struct UpdateLoop<'a> {
-    account: &'a Account,
-    link: &'a Link,
+    pub(super) account: &'a Account,
+    pub(super) link: &'a Link,
     updates: mpsc::Receiver<UpdatesLike>,
     heard: &'a Heard,
     boxes: MessageBoxes,
+    /// The last messages handed over; stored together with the boxes' state.
+    pub(super) last: LastMessages,
+    /// This account was never followed before.
+    is_first: bool,
 }
 
 impl<'a> UpdateLoop<'a> {
@@ -72,91 +71,100 @@ impl<'a> UpdateLoop<'a> {
         state: tl::types::updates::State,
     ) -> Self {
         let mut boxes = MessageBoxes::load(account.store.position());
-        if boxes.is_empty() {
+        let is_first = boxes.is_empty();
+        if is_first {
             boxes.set_state(state);
         }
-        Self { account, link, updates, heard, boxes }
+        Self { account, link, updates, heard, boxes, last: account.store.last_messages(), is_first }
     }
 
-    /// Runs until something fails; see [`Account::run`] for `take`.
-    pub async fn run<T, F>(mut self, take: &T) -> UpdatesEnded
-    where
-        T: Fn(Vec<Incoming>) -> F,
-        F: Future<Output = bool>,
-    {
-        match self.follow(take).await {
+    /// Runs until something fails.
+    pub async fn run(mut self, to: &impl Recipient) -> UpdatesEnded {
+        match self.follow(to).await {
             Ok(never) => match never {},
             Err(ended) => ended,
         }
     }
 
-    async fn follow<T, F>(&mut self, take: &T) -> Result<Infallible, UpdatesEnded>
-    where
-        T: Fn(Vec<Incoming>) -> F,
-        F: Future<Output = bool>,
-    {
-        self.account.store.set_position(self.boxes.session_state()).await?;
+    async fn follow(&mut self, to: &impl Recipient) -> Result<Infallible, UpdatesEnded> {
+        self.store_position().await?;
         if !self.account.store.dialogs_walked() {
-            self.walk_dialogs(take).await?;
+            self.walk_dialogs(to).await?;
         }
         loop {
             let deadline = self.boxes.check_deadlines();
-            let batch = if let Some(request) = self.boxes.get_difference() {
-                let difference = self.link.call(&request).await?;
-                if let tl::enums::updates::Difference::TooLong(_) = difference {
-                    warn!(
-                        "away for so long that Telegram does not list what was missed; older messages are skipped"
-                    );
-                }
-                self.boxes.apply_difference(difference)
+            if let Some(request) = self.boxes.get_difference() {
+                self.account_difference(request, to).await?;
             } else if let Some(request) = self.boxes.get_channel_difference() {
-                match self.channel_difference(request).await? {
-                    Some(difference) => self.boxes.apply_channel_difference(difference),
-                    None => continue,
-                }
+                self.channel_difference(request, to).await?;
             } else {
                 match timeout_at(deadline.into(), self.updates.recv()).await {
                     Err(_) => continue,
-                    Ok(None | Some(UpdatesLike::ConnectionClosed)) => return Err(UpdatesEnded::Closed),
-                    Ok(Some(updates)) => match self.boxes.process_updates(updates) {
-                        Ok(batch) => batch,
-                        // Something is missing; the boxes ask for the difference next.
-                        Err(_gap) => continue,
-                    },
+                    Ok(None) => return Err(UpdatesEnded::Closed),
+                    Ok(Some(updates)) => self.process(updates, to).await?,
                 }
-            };
+            }
             self.heard.now();
-            self.hand_over(batch, take).await?;
+        }
+    }
+
+    /// Handles one push.
+    async fn process(&mut self, mut updates: UpdatesLike, to: &impl Recipient) -> Result<(), UpdatesEnded> {
+        if matches!(updates, UpdatesLike::ConnectionClosed) {
+            return Err(UpdatesEnded::Closed);
+        }
+        if let UpdatesLike::Updates(updates) = &mut updates {
+            match updates {
+                tl::enums::Updates::Updates(updates) => self.keep_positions(&mut updates.updates),
+                tl::enums::Updates::Combined(updates) => self.keep_positions(&mut updates.updates),
+                tl::enums::Updates::UpdateShort(short) => {
+                    self.keep_positions(std::slice::from_mut(&mut short.update));
+                }
+                _ => {}
+            }
+        }
+        // While a difference is due the boxes let pushes out as they come, before what was missed.
+        let in_order = self.boxes.get_difference().is_none() && self.boxes.get_channel_difference().is_none();
+        match self.boxes.process_updates(updates) {
+            Ok(batch) => self.hand_over(batch, in_order, to).await,
+            // Something is missing; the boxes ask for the difference next.
+            Err(_gap) => Ok(()),
+        }
+    }
+
+    /// grammers takes the position that comes with updateChannelTooLong for its own, and would never
+    /// ask for what came before it.
+    fn keep_positions(&self, updates: &mut [tl::enums::Update]) {
+        for update in updates {
+            if let tl::enums::Update::ChannelTooLong(update) = update
+                && self.boxes.session_state().channels.iter().any(|known| known.id == update.channel_id)
+            {
+                update.pts = None;
+            }
         }
     }
 
     /// Handles the updates that are there already.
-    async fn drain<T, F>(&mut self, take: &T) -> Result<(), UpdatesEnded>
-    where
-        T: Fn(Vec<Incoming>) -> F,
-        F: Future<Output = bool>,
-    {
+    async fn drain(&mut self, to: &impl Recipient) -> Result<(), UpdatesEnded> {
         while let Ok(updates) = self.updates.try_recv() {
-            if matches!(updates, UpdatesLike::ConnectionClosed) {
-                return Err(UpdatesEnded::Closed);
-            }
-            if let Ok(batch) = self.boxes.process_updates(updates) {
-                self.hand_over(batch, take).await?;
-            }
+            self.process(updates, to).await?;
         }
         Ok(())
     }
 
-    async fn hand_over<T, F>(&mut self, batch: UpdateAndPeers, take: &T) -> Result<(), UpdatesEnded>
-    where
-        T: Fn(Vec<Incoming>) -> F,
-        F: Future<Output = bool>,
-    {
+    /// `in_order`: nothing that came before is still to be handed over.
+    async fn hand_over(
+        &mut self,
+        batch: UpdateAndPeers,
+        in_order: bool,
+        to: &impl Recipient,
+    ) -> Result<(), UpdatesEnded> {
         let (updates, users, chats) = batch;
         let peers = users.iter().map(PeerInfo::from).chain(chats.iter().map(PeerInfo::from)).collect();
         self.account.store.cache_peers(peers).await?;
 
         let mut recordings = Vec::new();
+        let mut last = self.last.clone();
         for (update, _) in &updates {
             let (tl::enums::Update::NewMessage(tl::types::UpdateNewMessage { message, .. })
             | tl::enums::Update::NewChannelMessage(tl::types::UpdateNewChannelMessage {
@@ -165,19 +173,40 @@ impl<'a> UpdateLoop<'a> {
             else {
                 continue;
             };
+            if let Some(chat) = incoming::chat(message)
+                && self.is_followed(chat, to).await?
+            {
+                last.raise(chat, message.id());
+            }
             if let Some(sighting) = incoming::sighting(message) {
                 recordings.push(self.with_peer(sighting).await?);
             }
         }
-        if !recordings.is_empty() && !take(recordings).await {
+        if !recordings.is_empty() && !to.take(recordings).await {
             return Err(UpdatesEnded::NotTaken);
         }
-        self.account.store.set_position(self.boxes.session_state()).await?;
-        Ok(())
+        if in_order {
+            self.last = last;
+        }
+        self.store_position().await
+    }
+
+    /// Whether the last message of `chat` is to be remembered: the account's always, a channel's where
+    /// something there could be answered.
+    async fn is_followed(&self, chat: PeerId, to: &impl Recipient) -> Result<bool, SessionError> {
+        if chat.kind() != PeerKind::Channel {
+            return Ok(true);
+        }
+        let info = self.account.peer(chat).await?;
+        Ok(info.is_some_and(|info| to.covers(&incoming::peer(&info), false)))
+    }
+
+    async fn store_position(&self) -> Result<(), UpdatesEnded> {
+        Ok(self.account.store.set_position(self.boxes.session_state(), self.last.clone()).await?)
     }
 
     /// Adds what is known of the chat: without its access hash no reply could be sent.
-    async fn with_peer(&self, sighting: Sighting) -> Result<Incoming, UpdatesEnded> {
+    pub(super) async fn with_peer(&self, sighting: Sighting) -> Result<Incoming, UpdatesEnded> {
         let user = self.account.user;
         if sighting.chat == PeerId::user(user.id) {
             return Ok(sighting.incoming(user.id, user.access_hash, false));
@@ -188,13 +217,13 @@ impl<'a> UpdateLoop<'a> {
             let request = tl::functions::messages::GetMessages {
                 id: vec![tl::enums::InputMessage::Id(tl::types::InputMessageId { id: sighting.message })],
             };
-            let answer = match self.link.call(&request).await {
+            let answer = match self.link.insist(&request).await {
                 Ok(answer) => answer,
-                Err(error @ CallError::Lost(_)) => return Err(error.into()),
-                Err(error) => {
+                Err(error) if error.is_refusal() => {
                     debug!(%error, "the sender of a message could not be looked up");
                     return Ok(sighting.incoming(user.id, 0, false));
                 }
+                Err(error) => return Err(error.into()),
             };
             self.account.store.cache_peers(incoming::peers_of(&answer)).await?;
             info = self.known(&sighting).await?;
@@ -211,87 +240,152 @@ impl<'a> UpdateLoop<'a> {
         }
     }
 
-    /// None where there is no difference to be had; the boxes know of it then.
+    async fn account_difference(
+        &mut self,
+        request: tl::functions::updates::GetDifference,
+        to: &impl Recipient,
+    ) -> Result<(), UpdatesEnded> {
+        let mut difference = match self.link.insist(&request).await {
+            Ok(difference) => difference,
+            Err(error)
+                if error.is("PERSISTENT_TIMESTAMP_INVALID") || error.is("PERSISTENT_TIMESTAMP_EMPTY") =>
+            {
+                warn!(%error, "The position in the stream of updates is not accepted");
+                return self.start_over(to).await;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        match &mut difference {
+            tl::enums::updates::Difference::TooLong(too_long) => {
+                let moved = too_long.pts != request.pts;
+                self.catch_up(to).await?;
+                let batch = self.boxes.apply_difference(difference);
+                self.hand_over(batch, true, to).await?;
+                // "The specified state must be used to refetch updates", but grammers ends here.
+                if moved {
+                    let again = UpdatesLike::Updates(tl::enums::Updates::TooLong);
+                    self.process(again, to).await?;
+                }
+                return Ok(());
+            }
+            tl::enums::updates::Difference::Difference(all) => self.keep_positions(&mut all.other_updates),
+            tl::enums::updates::Difference::Slice(slice) => self.keep_positions(&mut slice.other_updates),
+            tl::enums::updates::Difference::Empty(_) => {}
+        }
+        let batch = self.boxes.apply_difference(difference);
+        self.hand_over(batch, true, to).await
+    }
+
+    /// Goes on from the server's position, after what it passes over was read from the chats.
+    async fn start_over(&mut self, to: &impl Recipient) -> Result<(), UpdatesEnded> {
+        let request = tl::functions::updates::GetState {};
+        let tl::enums::updates::State::State(state) = self.link.insist(&request).await?;
+        self.catch_up(to).await?;
+        let channels = self.boxes.session_state().channels;
+        self.boxes = MessageBoxes::new();
+        self.boxes.set_state(state);
+        for channel in channels {
+            self.boxes.try_set_channel_state(channel.id, channel.pts);
+        }
+        self.store_position().await
+    }
+
     async fn channel_difference(
         &mut self,
         mut request: tl::functions::updates::GetChannelDifference,
-    ) -> Result<Option<tl::enums::updates::ChannelDifference>, UpdatesEnded> {
+        to: &impl Recipient,
+    ) -> Result<(), UpdatesEnded> {
         let tl::enums::InputChannel::Channel(channel) = &mut request.channel else {
             self.boxes.end_channel_difference(PrematureEndReason::Banned);
-            return Ok(None);
+            return Ok(());
         };
-        let known = match PeerId::channel(channel.channel_id) {
-            Some(id) => self.account.store.peer(id).await?,
-            None => None,
+        let Some(chat) = PeerId::channel(channel.channel_id) else {
+            self.boxes.end_channel_difference(PrematureEndReason::Banned);
+            return Ok(());
         };
-        let Some(auth) = known.and_then(|info| info.auth()) else {
+        let Some(auth) = self.account.peer(chat).await?.and_then(|info| info.auth()) else {
             debug!("a channel is not followed: its access hash is not known");
             self.boxes.end_channel_difference(PrematureEndReason::Banned);
-            return Ok(None);
+            return Ok(());
         };
         channel.access_hash = auth.hash();
         request.limit = CHANNEL_DIFFERENCE_LIMIT;
-        match self.link.call(&request).await {
-            Ok(difference) => Ok(Some(difference)),
-            Err(error @ CallError::Lost(_)) => Err(error.into()),
-            Err(error) if error.logged_out().is_some() => Err(error.into()),
+        let answer = match self.is_followed(chat, to).await? {
+            true => self.link.insist(&request).await,
+            // Not worth keeping the others waiting.
+            false => self.link.call(&request).await,
+        };
+        let mut difference = match answer {
+            Ok(difference) => difference,
+            Err(error @ CallError::Lost(_)) => return Err(error.into()),
+            Err(error) if error.logged_out().is_some() => return Err(error.into()),
             Err(error) if error.is("CHANNEL_PRIVATE") || error.is("CHANNEL_INVALID") => {
                 info!(%error, "a channel is not followed any more");
                 self.boxes.end_channel_difference(PrematureEndReason::Banned);
-                Ok(None)
+                return Ok(());
             }
             Err(error) => {
                 warn!(%error, "a channel's missed messages could not be had, they come with its next one");
                 self.boxes.end_channel_difference(PrematureEndReason::TemporaryServerIssues);
-                Ok(None)
+                return Ok(());
             }
+        };
+        match &mut difference {
+            tl::enums::updates::ChannelDifference::TooLong(too_long) => {
+                // grammers panics on any other.
+                let tl::enums::Dialog::Dialog(tl::types::Dialog { pts: Some(_), top_message, .. }) =
+                    too_long.dialog
+                else {
+                    warn!("a channel's missed messages could not be had, they come with its next one");
+                    self.boxes.end_channel_difference(PrematureEndReason::TemporaryServerIssues);
+                    return Ok(());
+                };
+                self.catch_up_channel(chat, top_message, to).await?;
+            }
+            tl::enums::updates::ChannelDifference::Difference(all) => {
+                self.keep_positions(&mut all.other_updates);
+            }
+            tl::enums::updates::ChannelDifference::Empty(_) => {}
         }
+        let batch = self.boxes.apply_channel_difference(difference);
+        self.hand_over(batch, true, to).await
     }
 
     /// Learns access hashes and channels' positions, once after the login. What is not known this
     /// way has no gap recovery.
-    async fn walk_dialogs<T, F>(&mut self, take: &T) -> Result<(), UpdatesEnded>
-    where
-        T: Fn(Vec<Incoming>) -> F,
-        F: Future<Output = bool>,
-    {
-        let mut request = tl::functions::messages::GetDialogs {
-            exclude_pinned: false,
-            folder_id: None,
-            offset_date: 0,
-            offset_id: 0,
-            offset_peer: tl::enums::InputPeer::Empty,
-            limit: DIALOGS_PAGE,
-            hash: 0,
-        };
-        let mut chats_known = 0;
-        for _ in 0..DIALOGS_PAGES {
-            let page = match self.link.call(&request).await {
-                Ok(page) => incoming::DialogsPage::from(page),
-                Err(error @ CallError::Lost(_)) => return Err(error.into()),
-                Err(error) => {
+    async fn walk_dialogs(&mut self, to: &impl Recipient) -> Result<(), UpdatesEnded> {
+        let mut dialogs = Dialogs::new(self.account, self.link);
+        let mut chats = 0;
+        let mut last = 0;
+        loop {
+            let page = match dialogs.next().await {
+                Ok(Some(page)) => page,
+                Ok(None) => break,
+                Err(UpdatesEnded::Call(error)) if error.is_refusal() => {
                     warn!(%error, "the list of chats could not be read, the next start tries again");
                     return Ok(());
                 }
+                Err(ended) => return Err(ended),
             };
-            chats_known += page.peers.len();
-            self.account.store.cache_peers(page.peers).await?;
+            chats += page.len();
             // What was pushed before this page was made is counted in its positions: first things first.
-            self.drain(take).await?;
-            for (channel, pts) in page.channels {
-                self.boxes.try_set_channel_state(channel, pts);
+            self.drain(to).await?;
+            for dialog in page.iter().filter(|dialog| dialog.is_of_account()) {
+                last = last.max(dialog.last_message);
             }
-            let Some(next) = page.next else { break };
-            (request.offset_date, request.offset_id) = (next.date, next.message);
-            request.offset_peer = match self.account.store.peer(next.chat).await? {
-                Some(info) => incoming::input_peer(&info),
-                None => tl::enums::InputPeer::Empty,
-            };
-            tokio::time::sleep(DIALOGS_PAUSE).await;
+            for Dialog { chat, pts, .. } in page {
+                if let (PeerKind::Channel, Some(channel), Some(pts)) = (chat.kind(), chat.bare_id(), pts) {
+                    self.boxes.try_set_channel_state(channel, pts);
+                }
+            }
         }
-        debug!(chats_known, "walked the list of chats");
+        debug!(chats, "walked the list of chats");
+        if self.is_first {
+            // What was said before the daemon came is not answered, also not by way of a history.
+            self.last.account = self.last.account.max(last);
+        }
         // In this order: channels whose position was lost would not be asked about again.
-        self.account.store.set_position(self.boxes.session_state()).await?;
+        self.store_position().await?;
         self.account.store.set_dialogs_walked().await?;
         Ok(())
     }

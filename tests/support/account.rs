@@ -4,10 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use fake_telegram::{Telegram, write_session};
 use stenogram::domain::policy::Incoming;
-use stenogram::domain::{Job, JobId};
-use stenogram::telegram::{Account, AccountOptions, LoggedOut, ReconnectDelays, SessionError, SessionFile};
+use stenogram::domain::{Job, JobId, Peer, PeerKind};
+use stenogram::telegram::{
+    Account, AccountOptions, LoggedOut, Recipient, ReconnectDelays, SessionError, SessionFile,
+};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -22,6 +25,8 @@ pub fn options() -> AccountOptions {
     AccountOptions {
         reconnect: ReconnectDelays { first: Duration::from_millis(100), max: Duration::from_millis(400) },
         call_timeout: Duration::from_secs(2),
+        connect_timeout: Duration::from_secs(1),
+        pace: Duration::from_millis(1),
         ping_every: Duration::from_millis(500),
         ping_timeout: Duration::from_secs(1),
         quiet_after: Duration::from_secs(60),
@@ -61,6 +66,44 @@ pub async fn open(folder: &TempDir, options: AccountOptions) -> Arc<Account> {
     Arc::new(tokio::time::timeout(DEADLINE, opened).await.expect("the state is free in time"))
 }
 
+/// What a [`Listener`] wants to hear of.
+#[derive(Clone, Copy)]
+pub struct Wants {
+    pub channels: bool,
+    pub max_age: Duration,
+}
+
+impl Default for Wants {
+    fn default() -> Self {
+        Self { channels: false, max_age: Duration::from_secs(86_400) }
+    }
+}
+
+/// Takes batches while its door is open.
+struct Ears {
+    heard: watch::Sender<Vec<Incoming>>,
+    open: watch::Sender<bool>,
+    wants: Wants,
+}
+
+#[async_trait]
+impl Recipient for Ears {
+    async fn take(&self, recordings: Vec<Incoming>) -> bool {
+        let mut open = self.open.subscribe();
+        open.wait_for(|open| *open).await.expect("the sender lives in self");
+        self.heard.send_modify(|heard| heard.extend(recordings));
+        true
+    }
+
+    fn covers(&self, peer: &Peer, bot: bool) -> bool {
+        !bot && (peer.kind == PeerKind::User || peer.kind == PeerKind::Channel && self.wants.channels)
+    }
+
+    fn max_age(&self) -> Duration {
+        self.wants.max_age
+    }
+}
+
 /// A running account that remembers what it heard.
 pub struct Listener {
     pub account: Arc<Account>,
@@ -73,22 +116,17 @@ pub struct Listener {
 
 impl Listener {
     pub fn start(account: Arc<Account>) -> Self {
+        Self::start_wanting(account, Wants::default())
+    }
+
+    pub fn start_wanting(account: Arc<Account>, wants: Wants) -> Self {
         let (sender, heard) = watch::channel(Vec::new());
         let open = watch::Sender::new(true);
         let stop = CancellationToken::new();
         let task = tokio::spawn({
-            let (account, stop, open) = (account.clone(), stop.clone(), open.clone());
-            async move {
-                let take = |batch: Vec<Incoming>| {
-                    let (sender, mut open) = (sender.clone(), open.subscribe());
-                    async move {
-                        open.wait_for(|open| *open).await.expect("the test holds the sender");
-                        sender.send_modify(|heard| heard.extend(batch));
-                        true
-                    }
-                };
-                account.run(take, stop).await
-            }
+            let (account, stop) = (account.clone(), stop.clone());
+            let ears = Ears { heard: sender, open: open.clone(), wants };
+            async move { account.run(&ears, stop).await }
         });
         Self { account, heard, open, stop, task }
     }

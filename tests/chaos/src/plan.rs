@@ -144,7 +144,7 @@ fn ends(lives: &mut [Life], random: &mut Random) {
             End::kill_within(random.seconds(0.0, 0.4))
         } else {
             let answers = 5 + random.below(55) as u32;
-            End::Kill { answers, late: random.seconds(0.0, 0.04), within: random.seconds(0.8, 4.0) }
+            End::Kill { answers, late: random.seconds(0.0, 0.04), within: random.seconds(0.8, 2.5) }
         };
     }
 }

@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use fake_telegram::{Call, Chat, Dedupe, Draft, OWNER, Packing, Settings, Telegram, User, write_session};
+use fake_telegram::{
+    Call, Chat, Dedupe, Draft, Fault, OWNER, Packing, Settings, Telegram, User, write_session,
+};
 use stenogram::queue::Queue;
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
 use stenogram::queue::redis::{RedisOptions, RedisQueue};
@@ -25,7 +27,7 @@ use crate::redis_server::{DURABLE, RedisServer};
 use crate::report::{Left, LifeRecord, Report};
 
 /// A planned crash that has not come by then has no job to come with.
-const CRASH_WITHIN: Duration = Duration::from_secs(4);
+const CRASH_WITHIN: Duration = Duration::from_millis(2500);
 /// The third death over one job makes it poison, by the queue's own rule. After a life without a new
 /// answer the next daemon is left alive until there are some, or for so long.
 const PROGRESS_WITHIN: Duration = Duration::from_secs(100);
@@ -78,6 +80,7 @@ pub async fn run(options: &Options, folder: &Path) -> anyhow::Result<Report> {
         tasks: JoinSet::new(),
         records: Vec::new(),
         owed: Vec::new(),
+        held: Vec::new(),
         stuck: false,
     };
     let mut shown = Instant::now();
@@ -132,14 +135,18 @@ pub async fn run(options: &Options, folder: &Path) -> anyhow::Result<Report> {
 }
 
 async fn open(home: &Home, redis_url: Option<String>) -> anyhow::Result<Box<dyn Queue>> {
-    let dedupe_ttl = Duration::from_secs(86_400);
+    let (dedupe_ttl, result_ttl) = (Duration::from_secs(86_400), Duration::from_secs(86_400));
     Ok(match redis_url {
-        None => {
-            Box::new(Embedded::open(home.data().join("queue.redb"), EmbeddedOptions { dedupe_ttl }).await?)
-        }
+        None => Box::new(
+            Embedded::open(home.data().join("queue.redb"), EmbeddedOptions { dedupe_ttl, result_ttl })
+                .await?,
+        ),
         Some(url) => {
             let timeout = Duration::from_secs(5);
-            Box::new(RedisQueue::connect(RedisOptions { url, account: OWNER, dedupe_ttl, timeout }).await?)
+            Box::new(
+                RedisQueue::connect(RedisOptions { url, account: OWNER, dedupe_ttl, result_ttl, timeout })
+                    .await?,
+            )
         }
     })
 }
@@ -297,6 +304,8 @@ struct Lives {
     records: Vec<LifeRecord>,
     /// Crashes that had no job to come with.
     owed: Vec<(&'static str, u32)>,
+    /// Faults for the next life that may have some.
+    held: Vec<Fault>,
     /// The last life brought no answer.
     stuck: bool,
 }
@@ -321,8 +330,10 @@ impl Lives {
         for message in &before {
             world.send(message);
         }
-        for fault in life.faults {
-            world.telegram.fault(fault);
+        self.held.extend(life.faults);
+        match self.stuck {
+            true => self.hold_faults(),
+            false => self.held.drain(..).for_each(|fault| world.telegram.fault(fault)),
         }
         let measured: Vec<_> = life.links.into_iter().filter(|event| self.unless_measured(event)).collect();
         let stuck = self.stuck;
@@ -398,6 +409,16 @@ impl Lives {
         }
     }
 
+    /// Keeps what has not gone wrong yet for a later life: this one has to get on.
+    fn hold_faults(&mut self) {
+        let telegram = &self.world.telegram;
+        let pending = |fault: &&Fault| fault.times != Some(0);
+        self.held.extend(
+            telegram.look(|ledger| ledger.faults().iter().filter(pending).cloned().collect::<Vec<_>>()),
+        );
+        telegram.clear_faults();
+    }
+
     /// Sets off a trouble that nobody waits for.
     fn unless_measured(&mut self, event: &LinkEvent) -> bool {
         if !event.measured {
@@ -415,6 +436,7 @@ impl Lives {
     async fn last(&mut self, tail: Vec<Message>) -> anyhow::Result<(Option<ExitStatus>, Duration)> {
         let world = Arc::clone(&self.world);
         while self.tasks.join_next().await.is_some() {}
+        self.held.drain(..).for_each(|fault| world.telegram.fault(fault));
         let calls = world.calls();
         let mut daemon = self.home.start(None)?;
         Arc::clone(&world).send_all(tail).await;

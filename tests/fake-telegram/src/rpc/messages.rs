@@ -131,30 +131,44 @@ pub fn get_history(
     .into())
 }
 
-/// All dialogs come in one answer: the list here is never long.
+/// The latest first. A page begins after the chat that the offset names, or, when that has no name,
+/// after its message. Nothing is pinned here.
 pub fn get_dialogs(
     context: &mut Context,
     request: f::messages::GetDialogs,
 ) -> Answer<f::messages::GetDialogs> {
-    let chats = dialogs_by_age(context);
-    if request.offset_id != 0 || request.offset_date != 0 {
-        // All were given before.
-        let count = chats.len() as i32;
-        let (dialogs, messages, chats, users) = Default::default();
-        return Ok(types::messages::DialogsSlice { count, dialogs, messages, chats, users }.into());
-    }
+    let all = dialogs_by_age(context);
+    let count = all.len();
+    let is_first = request.offset_id == 0 && request.offset_date == 0;
+    let named = access::chat(context, &request.offset_peer).ok();
+    let start = match all.iter().position(|(chat, _)| Some(*chat) == named) {
+        _ if is_first => 0,
+        Some(place) => place + 1,
+        None => all
+            .iter()
+            .position(|(_, top)| {
+                let age = top.as_ref().map_or((0, 0), |post| (post.date, post.id));
+                age < (request.offset_date, request.offset_id)
+            })
+            .unwrap_or(count),
+    };
+    let limit = usize::try_from(request.limit).unwrap_or(0).min(MAX_MESSAGES);
+    let page: Vec<_> = all.into_iter().skip(start).take(limit).collect();
     let mut dialogs = Vec::new();
     let mut tops = Vec::new();
-    for (chat, top) in &chats {
+    for (chat, top) in &page {
         let pts = matches!(chat, Chat::Channel(_)).then(|| context.world.mailbox(*chat).pts());
         dialogs.push(tl_build::dialog(*chat, top.as_ref().map_or(0, |post| post.id), pts));
         tops.extend(top.clone().map(|post| (post.id, Some(post))));
     }
     let (messages, _, _) = show(context, tops);
-    let peers = chats.iter().map(|(chat, _)| *chat).chain([Chat::User(OWNER)]);
-    let peers: BTreeSet<_> = peers.collect();
+    let peers: BTreeSet<_> = page.iter().map(|(chat, _)| *chat).chain([Chat::User(OWNER)]).collect();
     let (users, chats) = context.world.describe(&peers, false);
-    Ok(types::messages::Dialogs { dialogs, messages, chats, users }.into())
+    if dialogs.len() == count {
+        return Ok(types::messages::Dialogs { dialogs, messages, chats, users }.into());
+    }
+    let count = i32::try_from(count).unwrap_or(i32::MAX);
+    Ok(types::messages::DialogsSlice { count, dialogs, messages, chats, users }.into())
 }
 
 /// Every group, and every private chat in which something was said, the latest first.
@@ -172,7 +186,11 @@ fn dialogs_by_age(context: &Context) -> Vec<(Chat, Option<Post>)> {
         }
     }
     let top = |chat| world.posts.iter().rev().find(|post| post.chat == chat && !post.deleted).cloned();
-    chats.into_iter().map(|chat| (chat, top(chat))).collect()
+    let mut dialogs: Vec<_> = chats.into_iter().map(|chat| (chat, top(chat))).collect();
+    // By the dates that clients are told, and numbers where those are alike.
+    let age = |top: &Option<Post>| top.as_ref().map_or((0, 0), |post| (post.date, post.id));
+    dialogs.sort_by_key(|(_, top)| std::cmp::Reverse(age(top)));
+    dialogs
 }
 
 pub fn set_typing(context: &mut Context, request: f::messages::SetTyping) -> Answer<f::messages::SetTyping> {

@@ -1,0 +1,113 @@
+//! Finds what an earlier run sent already.
+//!
+//! Telegram drops a message sent again under its `random_id`, but forgets the number after a while. So a
+//! job that may have been answered in part is looked for in its chat first.
+
+use grammers_client::tl;
+use tracing::debug;
+
+use super::account::Account;
+use super::deliver::fault;
+use super::incoming;
+use crate::domain::{Fault, Job, Part, PeerKind};
+
+/// Messages in one page, the most that Telegram gives.
+const PAGE: i32 = 100;
+/// Pages read at most, the newest first. Behind more than this the `random_id` has to do.
+const PAGES: usize = 20;
+
+impl Account {
+    /// For each part of the answer to `job` the message that is it, where there is one in the chat.
+    pub async fn sent(&self, job: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, Fault> {
+        self.may_send()?;
+        let link = self.current_link()?;
+        let mut request = tl::functions::messages::GetHistory {
+            peer: self.address(job).await?,
+            offset_id: 0,
+            offset_date: 0,
+            add_offset: 0,
+            limit: PAGE,
+            max_id: 0,
+            min_id: job.id.message,
+            hash: 0,
+        };
+        // A reply in Saved Messages is not marked as outgoing.
+        let own_chat = job.peer.kind == PeerKind::User && job.peer.id == self.user.id;
+        let mut replies = Vec::new();
+        for _ in 0..PAGES {
+            let answer = link.call(&request).await.map_err(|error| fault(&error))?;
+            let messages = incoming::messages_of(answer);
+            let last = messages.iter().map(tl::enums::Message::id).min();
+            replies.extend(messages.into_iter().filter_map(|message| match message {
+                tl::enums::Message::Message(message)
+                    if (message.out || own_chat) && answers(&message) == Some(job.id.message) =>
+                {
+                    Some((message.id, message.message))
+                }
+                _ => None,
+            }));
+            let found = assign(parts, &replies);
+            match last {
+                Some(last)
+                    if last > job.id.message + 1 && (request.offset_id == 0 || last < request.offset_id) =>
+                {
+                    request.offset_id = last;
+                }
+                _ => return Ok(found),
+            }
+            if found.iter().all(Option::is_some) {
+                return Ok(found);
+            }
+        }
+        debug!("so much was said since that not all of it was looked through");
+        Ok(assign(parts, &replies))
+    }
+}
+
+/// The message that `message` replies to.
+fn answers(message: &tl::types::Message) -> Option<i32> {
+    match message.reply_to.as_ref()? {
+        tl::enums::MessageReplyHeader::Header(header) => header.reply_to_msg_id,
+        tl::enums::MessageReplyHeader::MessageReplyStoryHeader(_) => None,
+    }
+}
+
+/// Gives each reply, a number and a text, to at most one part, in the order in which both were sent.
+fn assign(parts: &[Part], replies: &[(i32, String)]) -> Vec<Option<i32>> {
+    let mut replies: Vec<_> = replies.iter().collect();
+    replies.sort_by_key(|(number, _)| *number);
+    let mut found = vec![None; parts.len()];
+    for (number, text) in replies {
+        // Telegram trims what it is sent.
+        let fits = |index: &usize| found[*index].is_none() && parts[*index].text.trim() == text.trim();
+        if let Some(index) = (0..parts.len()).find(fits) {
+            found[index] = Some(*number);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn assigned(parts: &[&str], replies: &[(i32, &str)]) -> Vec<Option<i32>> {
+        let part = |text: &&str| Part { text: (*text).into(), folded: false };
+        let parts: Vec<Part> = parts.iter().map(part).collect();
+        let replies: Vec<_> = replies.iter().map(|(number, text)| (*number, (*text).to_owned())).collect();
+        assign(&parts, &replies)
+    }
+
+    #[test]
+    fn each_part_is_found_by_its_text() {
+        assert_eq!(assigned(&["a", "b", "c"], &[(9, "b"), (7, "a ")]), [Some(7), Some(9), None]);
+        assert_eq!(assigned(&["a"], &[(7, "my own words")]), [None]);
+        assert_eq!(assigned(&[], &[(7, "a")]), []);
+    }
+
+    #[test]
+    fn parts_of_the_same_text_are_counted() {
+        assert_eq!(assigned(&["a", "a", "a"], &[(8, "a"), (7, "a")]), [Some(7), Some(8), None]);
+        assert_eq!(assigned(&["a"], &[(7, "a"), (8, "a")]), [Some(7)]);
+    }
+}
