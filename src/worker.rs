@@ -124,8 +124,8 @@ impl Worker {
         }
         let is_well = connection.is_some() && self.stages.connection() == connection;
         let losses = match self.losses {
-            Some((id, losses)) if id == claim.job.id => losses + 1,
-            _ => 1,
+            Some((id, losses)) if id == claim.job.id => losses + u32::from(connection.is_some()),
+            _ => u32::from(connection.is_some()),
         };
         if is_well || losses > MAX_LOSSES {
             self.losses = None;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use daemon::Home;
 use fake_telegram::{
-    Action, BOT, Chat, Draft, FRIEND, Fault, GROUP, Post, Revocation, SAVED_MESSAGES, SECOND_FRIEND,
+    Action, BOT, Chat, Dedupe, Draft, FRIEND, Fault, GROUP, Post, Revocation, SAVED_MESSAGES, SECOND_FRIEND,
     SUPERGROUP, Telegram,
 };
 use redis_server::{DURABLE, RedisServer};
@@ -102,6 +102,9 @@ with_either_queue! {
     a_kill_between_sending_and_finishing_answers_once,
     a_job_that_kills_the_process_is_given_up_and_can_be_put_back,
     a_recording_forwarded_is_answered_without_being_recognised_again,
+    a_connection_cut_after_sending_answers_once,
+    a_flood_wait_outlives_a_kill,
+    a_long_outage_is_made_up_for,
 }
 
 async fn english_and_russian_are_answered_with_their_words(backend: Backend) {
@@ -188,12 +191,14 @@ async fn a_kill_in_the_middle_of_a_recognition_costs_nothing(backend: Backend) {
     assert_eq!(world.replies(FRIENDS_CHAT, message), 1);
 }
 
-/// C3 to C4: the reply was sent, its answer never came, the process dies.
+/// C3 to C4: the reply was sent, its answer never came, the process dies. And Telegram has forgotten
+/// the `random_id`.
 async fn a_kill_between_sending_and_finishing_answers_once(backend: Backend) {
     let mut world = World::new(backend).await;
     let (text, ogg) = world.fresh("en", "en-us", 4);
     let mut daemon = world.home.start();
     daemon.says("Connection established", DEADLINE).await;
+    world.telegram.configure(|settings| settings.dedupe = Dedupe::Off);
     world.telegram.fault(Fault::on("messages.sendMessage", Action::LoseAnswer).once());
     let message = world.telegram.send(FRIENDS_CHAT, Draft::voice(ogg, 3));
     assert_eq!(world.reply(FRIENDS_CHAT, message).await.text, text);
@@ -202,9 +207,9 @@ async fn a_kill_between_sending_and_finishing_answers_once(backend: Backend) {
     daemon.says("Answered", DEADLINE).await;
     // What was recognised is not recognised again: the answer lay in the outbox.
     assert!(!daemon.log().contains("Recognised"), "{}", daemon.log());
+    assert!(daemon.log().contains("Sent before, found in the chat"), "{}", daemon.log());
     daemon.stop().await;
     assert_eq!(world.replies(FRIENDS_CHAT, message), 1);
-    assert_eq!(world.telegram.look(|ledger| ledger.suppressed()), 1);
 }
 
 async fn a_job_that_kills_the_process_is_given_up_and_can_be_put_back(backend: Backend) {
@@ -492,4 +497,74 @@ async fn nothing_private_is_logged_at_the_most_talkative_level() {
     for secret in [text.as_str(), caption, "0123456789abcdef0123456789abcdef", key, &key[..32]] {
         assert!(!log.contains(secret), "{secret:?} was logged");
     }
+}
+
+async fn a_connection_cut_after_sending_answers_once(backend: Backend) {
+    let mut world = World::new(backend).await;
+    let (text, ogg) = world.fresh("en", "en-us", 3);
+    world.telegram.configure(|settings| settings.dedupe = Dedupe::Off);
+    world.telegram.fault(Fault::on("messages.sendMessage", Action::DropAfter).once());
+    let mut daemon = world.home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    let message = world.telegram.send(FRIENDS_CHAT, Draft::voice(ogg, 2));
+    assert_eq!(world.reply(FRIENDS_CHAT, message).await.text, text);
+    daemon.says("Answered", DEADLINE).await;
+    daemon.stop().await;
+    assert_eq!(world.replies(FRIENDS_CHAT, message), 1);
+}
+
+async fn a_flood_wait_outlives_a_kill(backend: Backend) {
+    let mut world = World::new(backend).await;
+    let (text, ogg) = world.fresh("en", "en-us", 3);
+    let wait = Duration::from_secs(8);
+    world.telegram.fault(Fault::on("messages.sendMessage", Action::flood_wait(8)).once());
+    let mut daemon = world.home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    let first = world.telegram.send(FRIENDS_CHAT, Draft::voice(ogg.clone(), 2));
+    daemon.says("as Telegram demands", DEADLINE).await;
+    let refused = std::time::Instant::now();
+    daemon.kill();
+    let mut daemon = world.home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    // A chat that was not refused itself waits too, recognised.
+    let other = Chat::User(SECOND_FRIEND);
+    let second = world.telegram.send(other, Draft::voice(ogg, 2));
+    daemon.says("Recognised", DEADLINE).await;
+    for (chat, message) in [(FRIENDS_CHAT, first), (other, second)] {
+        assert_eq!(world.reply(chat, message).await.text, text);
+        assert!(refused.elapsed() >= wait, "sent after {:?}", refused.elapsed());
+    }
+    daemon.stop().await;
+    assert_eq!(world.telegram.look(|ledger| ledger.count("messages.sendMessage")), 3);
+}
+
+async fn a_long_outage_is_made_up_for(backend: Backend) {
+    let mut world = World::new(backend).await;
+    let (text, ogg) = world.fresh("en", "en-us", 3);
+    let mut daemon = world.home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    let seen = world.telegram.send(FRIENDS_CHAT, Draft::voice(ogg.clone(), 2));
+    world.reply(FRIENDS_CHAT, seen).await;
+    daemon.says("Answered", DEADLINE).await;
+    daemon.kill();
+    let other = Chat::User(SECOND_FRIEND);
+    let old = Draft::voice(ogg.clone(), 2).dated(1_700_000_000);
+    let old = world.telegram.send_silently(other, old);
+    let missed = [FRIENDS_CHAT, other, FRIENDS_CHAT]
+        .map(|chat| (chat, world.telegram.send_silently(chat, Draft::voice(ogg.clone(), 2))));
+    world.telegram.fault(Fault::on("updates.getDifference", Action::TooLong).times(2));
+    let mut daemon = world.home.start();
+    daemon.says("reading the chats", DEADLINE).await;
+    // In the middle of it.
+    daemon.kill();
+    let mut daemon = world.home.start();
+    for (chat, message) in missed {
+        assert_eq!(world.reply(chat, message).await.text, text);
+    }
+    daemon.says("Older than CATCH_UP_MAX_AGE", DEADLINE).await;
+    daemon.stop().await;
+    for (chat, message) in missed.into_iter().chain([(FRIENDS_CHAT, seen)]) {
+        assert_eq!(world.replies(chat, message), 1);
+    }
+    assert_eq!(world.replies(other, old), 0);
 }

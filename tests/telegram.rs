@@ -419,6 +419,29 @@ mod hanging {
     }
 
     #[tokio::test]
+    async fn whoever_waits_for_an_answer_learns_that_the_connection_is_lost() {
+        let patient = AccountOptions { call_timeout: DEADLINE * 2, ..options() };
+        let (telegram, _folder, listener) = start_with(patient).await;
+        let job = listener.job(telegram.send(FRIENDS_CHAT, voice())).await;
+        telegram.mute();
+        let delivered = tokio::time::timeout(DEADLINE, listener.account.deliver(&job, 0, &part("one"))).await;
+        assert!(matches!(delivered.expect("in time"), Err(JobFault::Unavailable(_))));
+        telegram.cut();
+        telegram.unmute();
+    }
+
+    #[tokio::test]
+    async fn a_flood_wait_while_connecting_is_waited_out() {
+        let telegram = Telegram::start().await.unwrap();
+        telegram.fault(Fault::on("updates.getState", Action::flood_wait(1)).once());
+        let folder = session(&telegram);
+        let start = std::time::Instant::now();
+        let listener = Listener::start(open(&folder, options()).await);
+        listener.connected().await;
+        assert!(start.elapsed() >= Duration::from_secs(1));
+    }
+
+    #[tokio::test]
     async fn a_first_request_that_fails_is_tried_again() {
         let telegram = Telegram::start().await.unwrap();
         telegram.fault(Fault::on("updates.getState", Action::error(500, "INTERNAL")).times(2));

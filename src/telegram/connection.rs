@@ -183,6 +183,11 @@ impl Link {
         }
     }
 
+    /// Fails what still waits for an answer from the home datacentre, and all further calls.
+    pub fn close(&self) {
+        self.pool.runner.abort();
+    }
+
     /// Calls the home datacentre.
     pub async fn call<R: tl::RemoteCall>(&self, request: &R) -> Result<R::Return, CallError> {
         self.call_within(self.call_timeout, request).await

@@ -112,7 +112,10 @@ impl Account {
                 () = shutdown.cancelled() => None,
                 outcome = self.connect_and_serve(to, &mut tries) => Some(outcome),
             };
-            self.link.send_replace(None);
+            if let Some(link) = self.link.send_replace(None) {
+                // Whoever still holds it would wait for its timeout.
+                link.close();
+            }
             let (at_least, why) = match outcome {
                 None => return Ok(()),
                 Some(Outcome::LoggedOut(error)) => return Err(error),

@@ -1,0 +1,340 @@
+//! The line from Telegram to the reply inside one process: the real account, intake, queue and worker
+//! against the loopback Telegram, without audio and whisper. A recording's bytes are its text.
+
+#[path = "support/account.rs"]
+mod account;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use account::{DEADLINE, open, options, session};
+use async_trait::async_trait;
+use fake_telegram::{
+    Action, Chat, Dedupe, Draft, FRIEND, Fault, SAVED_MESSAGES, SECOND_FRIEND, Telegram, User,
+};
+use stenogram::domain::policy::{Incoming, Policy};
+use stenogram::domain::{Fault as JobFault, Job, Part, Peer, Segment, Transcript};
+use stenogram::intake::Intake;
+use stenogram::pipeline::Stages;
+use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
+use stenogram::queue::{Counts, Queue, QueueError};
+use stenogram::telegram::{Account, Recipient};
+use stenogram::worker::Worker;
+use tempfile::TempDir;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+const FRIENDS_CHAT: Chat = Chat::User(FRIEND);
+const OTHER_CHAT: Chat = Chat::User(SECOND_FRIEND);
+const POLICY: Policy = Policy { max_age: Duration::from_secs(86_400) };
+
+struct Ears {
+    intake: Intake,
+    policy: Policy,
+}
+
+#[async_trait]
+impl Recipient for Ears {
+    async fn take(&self, recordings: Vec<Incoming>) -> bool {
+        self.intake.take(recordings).await
+    }
+
+    fn covers(&self, peer: &Peer, bot: bool) -> bool {
+        self.policy.covers(peer, bot)
+    }
+
+    fn max_age(&self) -> Duration {
+        self.policy.max_age
+    }
+}
+
+/// Reads a recording's text from its bytes.
+struct Reading {
+    account: Arc<Account>,
+    /// How many were recognised.
+    recognised: watch::Sender<usize>,
+}
+
+#[async_trait]
+impl Stages for Reading {
+    async fn ready(&self) {
+        self.account.connected().await;
+    }
+
+    fn connection(&self) -> Option<u64> {
+        self.account.connection()
+    }
+
+    async fn fetch(&self, job: &Job) -> Result<Vec<u8>, JobFault> {
+        self.account.fetch(job).await
+    }
+
+    async fn decode(&self, bytes: Vec<u8>) -> Result<Vec<f32>, JobFault> {
+        Ok(bytes.into_iter().map(f32::from).collect())
+    }
+
+    async fn recognise(&self, samples: Vec<f32>) -> Result<Transcript, JobFault> {
+        let text =
+            String::from_utf8(samples.into_iter().map(|sample| sample as u8).collect()).expect("a text");
+        self.recognised.send_modify(|recognised| *recognised += 1);
+        Ok(Transcript { language: None, segments: vec![Segment { start_ms: 0, end_ms: 1, text }] })
+    }
+
+    async fn sent(&self, job: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, JobFault> {
+        self.account.sent(job, parts).await
+    }
+
+    async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, JobFault> {
+        self.account.deliver(job, index, part).await
+    }
+}
+
+/// A running line.
+struct Line {
+    queue: Arc<dyn Queue>,
+    recognised: watch::Receiver<usize>,
+    tasks: JoinSet<()>,
+}
+
+impl Line {
+    async fn start(folder: &TempDir) -> Self {
+        let account = open(folder, options()).await;
+        let queue = queue(folder).await;
+        let (work, shutdown) = (Arc::new(Notify::new()), CancellationToken::new());
+        let (policy, in_force) = watch::channel(POLICY);
+        let intake = Intake::new(Arc::clone(&queue), in_force, Arc::clone(&work), shutdown.clone());
+        let ears = Ears { intake, policy: policy.borrow().clone() };
+        let (recognised, count) = watch::channel(0);
+        let reading = Arc::new(Reading { account: Arc::clone(&account), recognised });
+        let worker = Worker::new(Arc::clone(&queue), reading, work, shutdown.clone());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            account.run(&ears, shutdown).await.expect("not logged out");
+            drop(policy);
+        });
+        tasks.spawn(async move { worker.run().await.expect("the queue works") });
+        Self { queue, recognised: count, tasks }
+    }
+
+    /// Drops everything in the middle of whatever it does, and starts anew.
+    async fn crash(self, folder: &TempDir) -> Self {
+        self.stop().await;
+        Self::start(folder).await
+    }
+
+    async fn stop(mut self) {
+        self.tasks.shutdown().await;
+    }
+
+    /// Waits until nothing is left to do.
+    async fn finished(&self) {
+        let start = tokio::time::Instant::now();
+        loop {
+            let counts = self.queue.counts().await.expect("count");
+            if counts == Counts::default() {
+                return;
+            }
+            assert!(start.elapsed() < DEADLINE * 2, "left: {counts:?}");
+            // The queue tells nobody when it is empty.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// Opens the queue, once the one before it has let go of its file.
+async fn queue(folder: &TempDir) -> Arc<dyn Queue> {
+    let options = || EmbeddedOptions { dedupe_ttl: Duration::from_secs(3600) };
+    let opened = async {
+        loop {
+            match Embedded::open(folder.path().join("queue.redb"), options()).await {
+                Ok(queue) => return Arc::new(queue),
+                Err(QueueError::Damaged(why)) => panic!("{why}"),
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    };
+    tokio::time::timeout(DEADLINE, opened).await.expect("the queue is free in time")
+}
+
+/// A Telegram that forgets every `random_id` at once.
+async fn start() -> (Telegram, TempDir, Line) {
+    let telegram = Telegram::start().await.expect("start the loopback Telegram");
+    telegram.configure(|settings| settings.dedupe = Dedupe::Off);
+    let folder = session(&telegram);
+    let line = Line::start(&folder).await;
+    // Greets the connection: what was said before the first one is left alone.
+    telegram
+        .wait_until(DEADLINE, |ledger| ledger.count("messages.getDialogs") >= 1)
+        .await
+        .expect("connected");
+    (telegram, folder, line)
+}
+
+fn saying(text: &str) -> Draft {
+    Draft::voice(text.as_bytes(), 1)
+}
+
+/// The texts of the replies to a message, in the order in which they were sent.
+fn replies(telegram: &Telegram, chat: Chat, message: i32) -> Vec<String> {
+    telegram.look(|ledger| ledger.replies(chat, message).map(|post| post.text.clone()).collect())
+}
+
+/// A text of three parts, all different.
+fn three_parts() -> String {
+    (0..1200).map(|n| format!("word{n}")).collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test]
+async fn a_lost_answer_in_the_middle_of_several_parts_repeats_none() {
+    for action in [Action::DropAfter, Action::LoseAnswer, Action::DropBefore] {
+        let (telegram, _folder, line) = start().await;
+        telegram.fault(Fault::on("messages.sendMessage", action.clone()).after(1).once());
+        let text = three_parts();
+        let message = telegram.send(FRIENDS_CHAT, saying(&text));
+        telegram.wait_until(DEADLINE, |ledger| ledger.sent().count() >= 3).await.unwrap();
+        line.finished().await;
+        let replies = replies(&telegram, FRIENDS_CHAT, message);
+        assert_eq!(replies.len(), 3, "{action:?}");
+        assert_eq!(replies.join(" "), text, "{action:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_crash_after_each_part_repeats_none() {
+    let (telegram, folder, mut line) = start().await;
+    let text = three_parts();
+    telegram.fault(Fault::on("messages.sendMessage", Action::LoseAnswer).times(2));
+    let message = telegram.send(SAVED_MESSAGES, saying(&text).own());
+    for sent in 1..=2 {
+        telegram.wait_until(DEADLINE, |ledger| ledger.sent().count() >= sent).await.unwrap();
+        line = line.crash(&folder).await;
+    }
+    line.finished().await;
+    let replies = replies(&telegram, SAVED_MESSAGES, message);
+    assert_eq!(replies.len(), 3);
+    assert_eq!(replies.join(" "), text);
+    // The outbox kept the text.
+    assert_eq!(*line.recognised.borrow(), 0);
+}
+
+#[tokio::test]
+async fn a_crash_in_the_middle_of_catching_up_answers_each_once() {
+    let (telegram, folder, line) = start().await;
+    let seen = telegram.send(FRIENDS_CHAT, saying("seen"));
+    telegram.wait_for_reply(FRIENDS_CHAT, seen, DEADLINE).await.unwrap();
+    line.finished().await;
+    line.stop().await;
+    let mut expected = vec![(FRIENDS_CHAT, seen)];
+    for n in 0..40 {
+        let chat = telegram.add_user(User { id: 5000 + n % 8, name: "Stranger".into(), bot: false });
+        expected.push((chat, telegram.send_silently(chat, saying("missed"))));
+    }
+    telegram.fault(Fault::on("updates.getDifference", Action::TooLong).times(4));
+    let mut line = Line::start(&folder).await;
+    for read in [2, 7, 12] {
+        telegram.wait_until(DEADLINE, |ledger| ledger.count("messages.getHistory") >= read).await.unwrap();
+        line = line.crash(&folder).await;
+    }
+    telegram.wait_until(DEADLINE, |ledger| ledger.sent().count() >= expected.len()).await.unwrap();
+    line.finished().await;
+    for (chat, message) in expected {
+        assert_eq!(replies(&telegram, chat, message).len(), 1, "{chat:?} {message}");
+    }
+}
+
+#[tokio::test]
+async fn answers_of_a_chat_keep_their_order_under_faults() {
+    let (telegram, _folder, line) = start().await;
+    let chats = [FRIENDS_CHAT, OTHER_CHAT, SAVED_MESSAGES];
+    let send = "messages.sendMessage";
+    telegram.fault(Fault::on(send, Action::flood_wait(1)).after(3).once());
+    telegram.fault(Fault::on(send, Action::DropAfter).after(6).once());
+    telegram.fault(Fault::on(send, Action::DropBefore).after(9).once());
+    telegram.fault(Fault::on(send, Action::LoseAnswer).after(12).once());
+    telegram.fault(Fault::on("upload.getFile", Action::DropAfter).after(8).once());
+    let mut sent = Vec::new();
+    for n in 0..8 {
+        for chat in chats {
+            let draft = saying(&format!("number {n}"));
+            let draft = if chat == SAVED_MESSAGES { draft.own() } else { draft };
+            sent.push((chat, telegram.send(chat, draft)));
+        }
+    }
+    telegram.wait_until(DEADLINE * 2, |ledger| ledger.sent().count() >= sent.len()).await.unwrap();
+    line.finished().await;
+    telegram.look(|ledger| {
+        assert_eq!(ledger.sent().count(), sent.len(), "{ledger:?}");
+        for chat in chats {
+            let answered: Vec<_> =
+                ledger.chat(chat).filter(|post| post.by_client()).filter_map(|post| post.reply_to).collect();
+            let said: Vec<_> = sent.iter().filter(|(to, _)| *to == chat).map(|(_, id)| *id).collect();
+            assert_eq!(answered, said, "{chat:?}");
+        }
+    });
+}
+
+#[tokio::test]
+async fn a_flood_wait_lets_other_chats_be_recognised_and_sends_nothing() {
+    let (telegram, folder, mut line) = start().await;
+    telegram.fault(Fault::on("messages.sendMessage", Action::flood_wait(6)).once());
+    let first = telegram.send(FRIENDS_CHAT, saying("first"));
+    let tries = "messages.sendMessage";
+    telegram.wait_until(DEADLINE, |ledger| ledger.count(tries) == 1).await.unwrap();
+    let refused = std::time::Instant::now();
+    let second = telegram.send(OTHER_CHAT, saying("second"));
+    line.recognised.wait_for(|recognised| *recognised == 2).await.unwrap();
+    // Neither a new job nor a restart tries before the time.
+    let line = line.crash(&folder).await;
+    let third = telegram.send(SAVED_MESSAGES, saying("third").own());
+    telegram.wait_until(DEADLINE, |ledger| ledger.count(tries) == 2).await.unwrap();
+    assert!(refused.elapsed() >= Duration::from_secs(6), "tried again after {:?}", refused.elapsed());
+    for (chat, message, text) in
+        [(FRIENDS_CHAT, first, "first"), (OTHER_CHAT, second, "second"), (SAVED_MESSAGES, third, "third")]
+    {
+        telegram.wait_for_reply(chat, message, DEADLINE).await.unwrap();
+        assert_eq!(replies(&telegram, chat, message), [text]);
+    }
+    line.finished().await;
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_had_holds_up_its_own_chat_only() {
+    let (telegram, _folder, line) = start().await;
+    telegram.fault(Fault::on("*", Action::Ignore).in_dc(4));
+    let stuck = telegram.send(FRIENDS_CHAT, saying("stuck").in_dc(4));
+    let behind = telegram.send(FRIENDS_CHAT, saying("behind").in_dc(2));
+    let other = telegram.send(OTHER_CHAT, saying("other").in_dc(2));
+    telegram.wait_for_reply(OTHER_CHAT, other, DEADLINE).await.unwrap();
+    assert!(replies(&telegram, FRIENDS_CHAT, behind).is_empty(), "it overtook");
+    telegram.clear_faults();
+    telegram.wait_for_reply(FRIENDS_CHAT, behind, DEADLINE).await.unwrap();
+    assert_eq!(replies(&telegram, FRIENDS_CHAT, stuck), ["stuck"]);
+    line.finished().await;
+}
+
+#[tokio::test]
+async fn a_job_that_cuts_the_connection_every_time_does_not_keep_the_others_waiting() {
+    let (telegram, _folder, line) = start().await;
+    // Only the first job's file lies there.
+    telegram.fault(Fault::on("upload.getFile", Action::Ignore).in_dc(4));
+    telegram.fault(Fault::on("messages.getMessages", Action::DropBefore).times(4));
+    let bad = telegram.send(FRIENDS_CHAT, saying("bad"));
+    let other = telegram.send(OTHER_CHAT, saying("other").in_dc(2));
+    telegram.wait_for_reply(OTHER_CHAT, other, DEADLINE).await.unwrap();
+    assert!(replies(&telegram, FRIENDS_CHAT, bad).is_empty());
+    telegram.clear_faults();
+    telegram.wait_for_reply(FRIENDS_CHAT, bad, DEADLINE).await.unwrap();
+    line.finished().await;
+}
+
+#[tokio::test]
+async fn what_is_gone_ends_quietly_and_the_next_is_answered() {
+    let (telegram, _folder, line) = start().await;
+    telegram.fault(Fault::on("messages.sendMessage", Action::error(403, "CHAT_WRITE_FORBIDDEN")).once());
+    let forbidden = telegram.send(FRIENDS_CHAT, saying("forbidden"));
+    let next = telegram.send(FRIENDS_CHAT, saying("next"));
+    telegram.wait_for_reply(FRIENDS_CHAT, next, DEADLINE).await.unwrap();
+    line.finished().await;
+    assert!(replies(&telegram, FRIENDS_CHAT, forbidden).is_empty());
+}
