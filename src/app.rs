@@ -26,7 +26,7 @@ use crate::pipeline::Stages;
 use crate::queue::embedded::{Embedded, EmbeddedOptions};
 use crate::queue::redis::{RedisOptions, RedisQueue};
 use crate::queue::{Queue, QueueError};
-use crate::speech::models::{self, ModelSpec, UnknownModel};
+use crate::speech::models::{self, ModelSpec, SILERO_VAD, UnknownModel};
 use crate::speech::{Engine, EngineOptions, RecogniseOptions, SpeechError};
 use crate::telegram::{
     Account, AccountOptions, LoggedOut, Recipient, ReconnectDelays, SessionError, SessionFile,
@@ -73,7 +73,7 @@ pub enum RunError {
 impl RunError {
     /// The owner has to change something; starting again does not help.
     pub fn needs_configuration(&self) -> bool {
-        matches!(self, Self::Queue(QueueError::Configuration(_)))
+        matches!(self, Self::Queue(QueueError::Configuration(_)) | Self::Model(_))
     }
 
     /// Only a login helps; starting again does not.
@@ -275,7 +275,8 @@ pub fn engine_options(
         return Err(RunError::ModelSize { path: model, found: metadata.len(), expected });
     }
     let languages = config.spoken(language).iter().map(|code| code.as_str().to_owned()).collect();
-    Ok(EngineOptions { model, threads: config.threads, languages })
+    let vad = Some(SILERO_VAD.path(&config.model_dir));
+    Ok(EngineOptions { model, threads: config.threads, languages, vad })
 }
 
 /// What the account hears goes to the intake, as far as the policy in force wants it.

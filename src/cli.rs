@@ -152,7 +152,7 @@ pub enum Models {
     List,
     /// Fetch models; one broken off goes on where it stopped
     Pull {
-        /// Names of the list [default: MODEL]
+        /// Names of the list [default: MODEL, and silero-v5.1.2 for voice activity]
         #[arg(value_name = "NAME")]
         names: Vec<String>,
     },

@@ -76,7 +76,10 @@ fn exit_of(error: &anyhow::Error) -> Exit {
         Some(CommandError::Run(error)) => Some(error),
         _ => None,
     });
-    if error.is::<Mistakes>() || run.is_some_and(RunError::needs_configuration) {
+    if error.is::<Mistakes>()
+        || run.is_some_and(RunError::needs_configuration)
+        || error.downcast_ref().is_some_and(CommandError::is_usage)
+    {
         Exit::Usage
     } else if run.is_some_and(RunError::needs_login) || error.downcast_ref().is_some_and(nobody_to_log_out) {
         Exit::LoggedOut

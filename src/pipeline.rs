@@ -1,7 +1,7 @@
 //! One job, stage after stage: fetch, decode, recognise, compose, (C3) store, deliver.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
@@ -104,9 +104,9 @@ async fn transcribe(job: &Job, stages: &dyn Stages) -> Result<Vec<Part>, Fault> 
     let transcript = stages.recognise(samples).await?;
     let recognised = start.elapsed();
     debug!(
-        fetch_ms = fetched.as_millis(),
-        decode_ms = (decoded - fetched).as_millis(),
-        recognise_ms = (recognised - decoded).as_millis(),
+        fetch_ms = millis(fetched),
+        decode_ms = millis(decoded - fetched),
+        recognise_ms = millis(recognised - decoded),
         "stages"
     );
     info!(
@@ -117,4 +117,9 @@ async fn transcribe(job: &Job, stages: &dyn Stages) -> Result<Vec<Part>, Fault> 
         "Recognised"
     );
     Ok(compose(&transcript))
+}
+
+/// To a tenth.
+fn millis(time: Duration) -> f64 {
+    (time.as_secs_f64() * 10_000.0).round() / 10.0
 }

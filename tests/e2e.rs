@@ -100,11 +100,11 @@ with_either_queue! {
     a_stop_in_the_middle_of_a_recognition_costs_nothing,
     a_kill_in_the_middle_of_a_recognition_costs_nothing,
     a_kill_between_sending_and_finishing_answers_once,
-    a_job_that_kills_the_process_is_given_up_and_can_be_put_back,
-    a_recording_forwarded_is_answered_without_being_recognised_again,
     a_connection_cut_after_sending_answers_once,
     a_flood_wait_outlives_a_kill,
     a_long_outage_is_made_up_for,
+    a_job_that_kills_the_process_is_given_up_and_can_be_put_back,
+    a_recording_forwarded_is_answered_without_being_recognised_again,
 }
 
 async fn english_and_russian_are_answered_with_their_words(backend: Backend) {

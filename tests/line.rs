@@ -144,7 +144,8 @@ impl Line {
 
 /// Opens the queue, once the one before it has let go of its file.
 async fn queue(folder: &TempDir) -> Arc<dyn Queue> {
-    let options = || EmbeddedOptions { dedupe_ttl: Duration::from_secs(3600) };
+    let options =
+        || EmbeddedOptions { dedupe_ttl: Duration::from_secs(3600), result_ttl: Duration::from_secs(3600) };
     let opened = async {
         loop {
             match Embedded::open(folder.path().join("queue.redb"), options()).await {

@@ -29,6 +29,7 @@ fn options(languages: &[&str]) -> EngineOptions {
         model: MODEL.into(),
         threads: None,
         languages: languages.iter().map(|&code| code.to_owned()).collect(),
+        vad: None,
     }
 }
 

@@ -33,6 +33,11 @@ pub enum CommandError {
 }
 
 impl CommandError {
+    /// What was asked for, or configured, cannot be: trying again does not help.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Model(_) | Self::NoDownload(_))
+    }
+
     /// Whoever read the output has seen enough and closed it, as in `stenogram config | head -1`.
     pub fn reader_left(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)

@@ -11,7 +11,7 @@ use crate::cli::Models;
 use crate::config::{Config, Model};
 use crate::speech::checksum::{self, Verdict};
 use crate::speech::download::{PullOptions, pull};
-use crate::speech::models::{self, ModelSpec, UnknownModel, catalogue};
+use crate::speech::models::{self, ModelSpec, SILERO_VAD, UnknownModel, catalogue};
 
 /// Runs the command; how many models failed.
 pub fn run(config: &Config, what: &Models, out: &mut impl Write) -> Result<usize, CommandError> {
@@ -53,7 +53,7 @@ fn list(config: &Config, out: &mut impl Write) -> io::Result<()> {
 
 fn pull_all(config: &Config, names: &[String], out: &mut impl Write) -> Result<usize, CommandError> {
     let specs = match (names, &config.model) {
-        ([], Model::Name(name)) => vec![spec(name)?],
+        ([], Model::Name(name)) => vec![spec(name)?, &SILERO_VAD],
         ([], Model::Path(path)) => return Err(CommandError::NoDownload(path.clone())),
         (names, _) => names.iter().map(|name| spec(name)).collect::<Result<_, _>>()?,
     };

@@ -1,7 +1,7 @@
 //! The recognition engine: whisper.cpp on one thread of its own, asked from async code.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -12,7 +12,9 @@ use tracing::warn;
 
 use super::header::{self, Header, HeaderError};
 use super::language::{Language, UnknownLanguage};
+use super::models::SILERO_VAD;
 use super::recogniser::{Control, Recogniser};
+use super::vad::Vad;
 use crate::domain::{Fault, Transcript};
 
 /// How the engine is set up.
@@ -27,6 +29,9 @@ pub struct EngineOptions {
     /// detecting it, half of the time of a short clip. Several: the likeliest of them. None: the
     /// likeliest of all that the model knows.
     pub languages: Vec<String>,
+    /// Silero's voice activity model, as the catalogue has it. Where it is not there, or another file,
+    /// a warning says so, and recordings are recognised as without it: whole, silence and all.
+    pub vad: Option<PathBuf>,
 }
 
 /// How one recording is recognised.
@@ -152,9 +157,10 @@ impl Engine {
     /// Waits its turn. Dropping the future takes the recording out of the queue, or aborts its
     /// recognition after the current pass of the encoder or decoder.
     ///
-    /// Silence (no sample above -60 dBFS) has an empty transcript and is not looked at. Beyond that
-    /// whisper.cpp's own rule holds: a window is dropped when its no-speech probability is above 0.6
-    /// and its average log probability below -1.
+    /// Where nobody speaks, the transcript is empty and Whisper is not asked: no sample above -60 dBFS,
+    /// or no voice by [`EngineOptions::vad`]. Long silences are cut before recognition; times are
+    /// those of `pcm` all the same. Beyond that whisper.cpp's own rule holds: a window is dropped when
+    /// its no-speech probability is above 0.6 and its average log probability below -1.
     pub async fn recognise(
         &self,
         pcm: Vec<f32>,
@@ -250,5 +256,21 @@ fn load(options: &EngineOptions) -> Result<(Recogniser, Header), SpeechError> {
         [] => (0..header.languages).map(Language).collect(),
         _ => candidates,
     };
-    Ok((Recogniser::load(path, threads(options.threads), candidates)?, header))
+    let vad = options.vad.as_deref().and_then(load_vad);
+    Ok((Recogniser::load(path, threads(options.threads), candidates, vad)?, header))
+}
+
+/// None, with a warning, where it cannot be used.
+fn load_vad(path: &Path) -> Option<Vad> {
+    let loaded = Vad::load(path);
+    let path = path.display();
+    loaded
+        .inspect_err(|error| {
+            warn!(
+                "the voice activity model {path} {error}; going on without it, so silence costs time and may \
+                 be given words; `stenogram models pull {}` fetches it",
+                SILERO_VAD.name
+            );
+        })
+        .ok()
 }

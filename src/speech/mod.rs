@@ -3,6 +3,8 @@
 //! ```text
 //! engine      the handle: async in front, one thread behind, a queue of one between them
 //! recogniser  what that thread does: one context, one state, PCM to transcript
+//! vad         how likely somebody speaks, by Silero's model
+//! activity    which parts are speech, what of it Whisper is given, what its times then mean
 //! header      a model file is looked through before whisper.cpp, which aborts on a bad one, sees it
 //! language    Whisper's language codes
 //! log         whisper.cpp's log lines, through tracing
@@ -13,6 +15,7 @@
 //! `OMP_WAIT_POLICY=passive` is in the environment before the process starts. libgomp reads it when
 //! it is loaded, so nothing here can set it: the scripts, the unit file and the image do.
 
+mod activity;
 pub mod checksum;
 pub mod download;
 pub mod engine;
@@ -21,5 +24,6 @@ pub mod language;
 mod log;
 pub mod models;
 mod recogniser;
+mod vad;
 
 pub use engine::{Engine, EngineOptions, RecogniseOptions, SpeechError};

@@ -13,8 +13,10 @@ use whisper_rs::{
 };
 
 use super::SpeechError;
+use super::activity::Activity;
 use super::language::Language;
 use super::log;
+use super::vad::Vad;
 use crate::domain::{Segment, Transcript};
 
 /// Samples per second of everything Whisper hears.
@@ -26,6 +28,8 @@ const LOUDEST: f32 = 100.0;
 /// Shorter recordings are padded with silence. whisper.cpp gives nothing for less than 0.1 s and
 /// reads 200 samples out of bounds for less than that many.
 const SHORTEST: usize = RATE;
+/// Samples in whisper.cpp's unit of time, 10 ms.
+const TIMESTAMP: usize = RATE / 100;
 /// whisper.cpp counts the cells of the spectrogram (100 frames/s of up to 128) in a 32-bit int.
 const LONGEST: usize = 24 * 3600 * RATE;
 /// What whisper_full does when decoding at temperature 0 has failed: tries so many at each higher one.
@@ -49,6 +53,7 @@ pub(super) struct Recogniser {
     threads: NonZeroUsize,
     /// Languages to choose from; not empty.
     candidates: Vec<Language>,
+    vad: Option<Vad>,
 }
 
 impl Recogniser {
@@ -57,6 +62,7 @@ impl Recogniser {
         path: &Path,
         threads: NonZeroUsize,
         candidates: Vec<Language>,
+        vad: Option<Vad>,
     ) -> Result<Self, SpeechError> {
         log::install();
         let failed =
@@ -66,10 +72,10 @@ impl Recogniser {
         parameters.flash_attn(false);
         let context = WhisperContext::new_with_params(path, parameters).map_err(failed)?;
         let state = Some(context.create_state().map_err(failed)?);
-        Ok(Self { context, state, params: HashMap::new(), threads, candidates })
+        Ok(Self { context, state, params: HashMap::new(), threads, candidates, vad })
     }
 
-    /// Recognises `pcm` in `language`, or in the likeliest of the candidates.
+    /// Recognises the speech in `pcm` in `language`, or in the likeliest of the candidates.
     pub(super) fn recognise(
         &mut self,
         mut pcm: Vec<f32>,
@@ -86,11 +92,28 @@ impl Recogniser {
         if pcm.iter().all(|sample| sample.abs() < SILENCE) {
             return Ok(Transcript::default());
         }
-        if samples < SHORTEST {
+
+        let started = Instant::now();
+        let activity = self.activity(&pcm, control);
+        if (control.aborted)() {
+            return Err(SpeechError::Aborted);
+        }
+        if let Some(activity) = &activity {
+            activity.cut(&mut pcm);
+            debug!(
+                seconds = seconds(samples),
+                kept = seconds(pcm.len()),
+                took = ?started.elapsed(),
+                "voice activity"
+            );
+            if activity.is_empty() {
+                return Ok(Transcript::default());
+            }
+        }
+        if pcm.len() < SHORTEST {
             pcm.resize(SHORTEST, 0.0);
         }
 
-        let started = Instant::now();
         let mut state = match self.state.take() {
             Some(state) => state,
             None => self.context.create_state().map_err(failed)?,
@@ -98,10 +121,10 @@ impl Recogniser {
         let outcome = self.run(&mut state, &pcm, language, control);
         match outcome {
             Ok(language) => {
-                let segments = segments(&state, samples);
+                let segments = segments(&state, samples, activity.as_ref());
                 self.state = Some(state);
                 debug!(
-                    seconds = samples as f64 / RATE as f64,
+                    seconds = seconds(samples),
                     took = ?started.elapsed(),
                     language = language.code(),
                     segments = segments.len(),
@@ -122,6 +145,13 @@ impl Recogniser {
             }
             Err(Outcome::Failed(error)) => Err(failed(error)),
         }
+    }
+
+    /// Where there is speech. None without a model for that, after a failure of it (whisper.cpp logs
+    /// those), and when aborted.
+    fn activity(&mut self, pcm: &[f32], control: &Control) -> Option<Activity> {
+        let probabilities = self.vad.as_mut()?.probabilities(pcm, control.aborted)?;
+        Some(Activity::of(&probabilities, pcm.len()))
     }
 
     fn run(
@@ -233,21 +263,29 @@ fn detect(
     Ok(likeliest.copied().unwrap_or(Language::ENGLISH))
 }
 
-/// What the state holds, trimmed, without empty segments, in order and within the recording.
-fn segments(state: &WhisperState, samples: usize) -> Vec<Segment> {
-    let length_ms = (samples * 1000 / RATE) as u64;
-    // whisper.cpp's unit is 10 ms.
-    let ms = |timestamp: i64| (timestamp.max(0) as u64 * 10).min(length_ms);
+fn seconds(samples: usize) -> f64 {
+    samples as f64 / RATE as f64
+}
+
+/// What the state holds, trimmed, without empty segments, in order and within the recording of so
+/// many samples, of which whisper.cpp heard what `activity` keeps.
+fn segments(state: &WhisperState, samples: usize, activity: Option<&Activity>) -> Vec<Segment> {
+    let place = |timestamp: i64| timestamp.clamp(0, (LONGEST / TIMESTAMP) as i64) as usize * TIMESTAMP;
+    let ms = |samples: usize| (samples * 1000 / RATE) as u64;
     let mut segments = Vec::new();
     let (mut bytes, mut end) = (Vec::new(), 0);
     for segment in state.as_iter() {
         bytes.extend_from_slice(segment.to_bytes().unwrap_or_default());
         let text = take_text(&mut bytes);
-        let start_ms = ms(segment.start_timestamp()).max(end);
-        let end_ms = ms(segment.end_timestamp()).max(start_ms);
-        end = end_ms;
+        let start = place(segment.start_timestamp()).max(end);
+        end = place(segment.end_timestamp()).max(start);
+        let place = match activity {
+            Some(activity) => activity.in_recording(start..end),
+            None => start.min(samples)..end.min(samples),
+        };
         let text = text.trim();
         if !text.is_empty() {
+            let (start_ms, end_ms) = (ms(place.start), ms(place.end));
             segments.push(Segment { start_ms, end_ms, text: text.to_owned() });
         }
     }

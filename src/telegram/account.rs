@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use grammers_client::session::types::{DcOption, PeerAuth, PeerId, PeerInfo, UpdateState, UpdatesState};
-use grammers_client::session::{BoxFuture, Session};
+use grammers_session::types::{DcOption, PeerAuth, PeerId, PeerInfo, UpdateState, UpdatesState};
+use grammers_session::{BoxFuture, Session};
 use tokio::sync::watch;
 
 use super::connection::Link;

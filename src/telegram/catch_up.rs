@@ -8,8 +8,8 @@
 use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use grammers_client::session::types::{PeerId, PeerInfo};
 use grammers_client::tl;
+use grammers_session::types::{PeerId, PeerInfo};
 use tracing::{info, warn};
 
 use super::dialogs::{Dialog, Dialogs};

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use grammers_client::InvocationError;
 use grammers_client::sender::{ConnectionParams, NoRetries, SenderPool, SenderPoolFatHandle};
-use grammers_client::session::updates::UpdatesLike;
 use grammers_client::tl;
+use grammers_session::updates::UpdatesLike;
 use tokio::sync::{Mutex, Notify, mpsc};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::sleep;

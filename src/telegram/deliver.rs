@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use grammers_client::session::types::PeerId;
 use grammers_client::tl;
+use grammers_session::types::PeerId;
 use tracing::{error, warn};
 
 use super::account::Account;

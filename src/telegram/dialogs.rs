@@ -1,7 +1,7 @@
 //! The list of chats, page by page, the latest first.
 
-use grammers_client::session::types::{PeerId, PeerInfo};
 use grammers_client::tl;
+use grammers_session::types::{PeerId, PeerInfo};
 
 use super::account::Account;
 use super::connection::Link;
@@ -27,7 +27,7 @@ pub(super) struct Dialog {
 impl Dialog {
     /// Numbers its messages together with the account's other private chats and basic groups.
     pub fn is_of_account(&self) -> bool {
-        !matches!(self.chat.kind(), grammers_client::session::types::PeerKind::Channel)
+        !matches!(self.chat.kind(), grammers_session::types::PeerKind::Channel)
     }
 }
 

@@ -1,7 +1,7 @@
 //! From Telegram's schema to plain data: what of a message the policy wants to know.
 
-use grammers_client::session::types::{PeerId, PeerInfo};
 use grammers_client::tl;
+use grammers_session::types::{PeerId, PeerInfo};
 
 use crate::domain::policy::Incoming;
 use crate::domain::{Peer, PeerKind, RecordingKind};

@@ -15,8 +15,8 @@ use std::net::{SocketAddrV4, SocketAddrV6};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use grammers_client::session::SessionData;
-use grammers_client::session::types::DcOption;
+use grammers_session::SessionData;
+use grammers_session::types::DcOption;
 use serde::{Deserialize, Serialize};
 
 /// Length of an MTProto authorization key.

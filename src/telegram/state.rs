@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use grammers_client::session::types::{
+use grammers_session::types::{
     ChannelKind, ChannelState, PeerAuth, PeerId, PeerInfo, PeerKind, UpdatesState,
 };
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
@@ -93,8 +93,7 @@ pub(super) struct UpdateStore(Arc<Inner>);
 
 struct Inner {
     path: PathBuf,
-    /// None after an error: redb wants to be opened anew then.
-    database: Mutex<Option<Database>>,
+    database: Database,
     /// What is on disk, for peers met in this run, so that it is written once.
     peers: Mutex<HashMap<i64, StoredPeer>>,
     position: Mutex<StoredPosition>,
@@ -137,7 +136,7 @@ impl UpdateStore {
         let (position, pause) = prepare().map_err(|e| failed(&e))?;
         Ok(Self(Arc::new(Inner {
             path: path.to_owned(),
-            database: Mutex::new(Some(database)),
+            database,
             peers: Mutex::default(),
             position: Mutex::new(position),
             pause: Mutex::new(pause),
@@ -164,11 +163,9 @@ impl UpdateStore {
         *self.0.pause.lock().unwrap_or_else(PoisonError::into_inner) = Some(pause.clone());
         self.blocking(move |inner| {
             let row = serde_json::to_vec(&pause).map_err(std::io::Error::from)?;
-            inner.with(|database| {
-                let write = database.begin_write()?;
-                write.open_table(STATE)?.insert(PAUSE, row.as_slice())?;
-                Ok(write.commit()?)
-            })
+            let write = inner.database.begin_write()?;
+            write.open_table(STATE)?.insert(PAUSE, row.as_slice())?;
+            Ok(write.commit()?)
         })
         .await
     }
@@ -250,31 +247,15 @@ impl Inner {
         self.position.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Works on the open database. After an error, of a full disk say, it is opened anew the next time:
-    /// redb refuses everything until then.
-    fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, redb::Error> {
-        let mut slot = self.database.lock().unwrap_or_else(PoisonError::into_inner);
-        // Taken out while it is worked on: an error or a panic leaves the slot empty.
-        let database = match slot.take() {
-            Some(database) => database,
-            None => Database::create(&self.path)?,
-        };
-        let result = work(&database)?;
-        *slot = Some(database);
-        Ok(result)
-    }
-
     /// Memory changes only after the disk has.
     fn change_position(&self, change: impl FnOnce(&mut StoredPosition)) -> Result<(), redb::Error> {
         let mut position = self.position();
         let mut changed = position.clone();
         change(&mut changed);
         let row = serde_json::to_vec(&changed).map_err(std::io::Error::from)?;
-        self.with(|database| {
-            let write = database.begin_write()?;
-            write.open_table(STATE)?.insert(POSITION, row.as_slice())?;
-            Ok(write.commit()?)
-        })?;
+        let write = self.database.begin_write()?;
+        write.open_table(STATE)?.insert(POSITION, row.as_slice())?;
+        write.commit()?;
         *position = changed;
         Ok(())
     }
@@ -284,10 +265,8 @@ impl Inner {
         if let Some(peer) = known.get(&dialog) {
             return Ok(Some(*peer));
         }
-        let stored = self.with(|database| {
-            let table = database.begin_read()?.open_table(PEERS)?;
-            Ok(table.get(dialog)?.and_then(|row| serde_json::from_slice(row.value()).ok()))
-        })?;
+        let table = self.database.begin_read()?.open_table(PEERS)?;
+        let stored = table.get(dialog)?.and_then(|row| serde_json::from_slice(row.value()).ok());
         if let Some(peer) = stored {
             known.insert(dialog, peer);
         }
@@ -307,17 +286,15 @@ impl Inner {
         if changed.is_empty() {
             return Ok(());
         }
-        self.with(|database| {
-            let write = database.begin_write()?;
-            {
-                let mut table = write.open_table(PEERS)?;
-                for (dialog, peer) in &changed {
-                    let row = serde_json::to_vec(peer).map_err(std::io::Error::from)?;
-                    table.insert(dialog, row.as_slice())?;
-                }
+        let write = self.database.begin_write()?;
+        {
+            let mut table = write.open_table(PEERS)?;
+            for (dialog, peer) in &changed {
+                let row = serde_json::to_vec(peer).map_err(std::io::Error::from)?;
+                table.insert(dialog, row.as_slice())?;
             }
-            Ok(write.commit()?)
-        })?;
+        }
+        write.commit()?;
         self.peers.lock().unwrap_or_else(PoisonError::into_inner).extend(changed);
         Ok(())
     }
@@ -464,59 +441,5 @@ mod tests {
         assert!(store.pause().unwrap().0 <= Duration::from_secs(3600));
         *store.0.pause.lock().unwrap() = Some(pause(unix_millis() - 1, hour));
         assert_eq!(store.pause(), None);
-    }
-
-    /// Tells the test binary, started again by itself, which folder to work in.
-    const CHILD: &str = "STATE_TEST_CHILD";
-
-    /// A limit on the file's size is the full disk that needs no root; the signal that comes with it is
-    /// ignored.
-    #[test]
-    fn a_full_disk_is_an_error_until_there_is_room() {
-        use std::io::{BufRead as _, Write as _};
-        use std::process::{Command, Stdio};
-        let folder = tempfile::tempdir().unwrap();
-        let mut child = Command::new("sh")
-            .args(["-c", "trap '' XFSZ; ulimit -S -f 4000; exec \"$0\" \"$@\""])
-            .arg(std::env::current_exe().unwrap())
-            .args(["--exact", "--nocapture", "telegram::state::tests::child_on_a_small_disk"])
-            .env(CHILD, folder.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let output = std::io::BufReader::new(child.stdout.take().unwrap());
-        let mut lines = output.lines().map_while(Result::ok);
-        assert!(lines.any(|line| line == "full"), "{:?}", child.wait());
-        let unlimited = "--fsize=unlimited:unlimited";
-        let lifted = Command::new("prlimit").args(["--pid", &child.id().to_string(), unlimited]).status();
-        assert!(lifted.unwrap().success());
-        child.stdin.take().unwrap().write_all(b"go\n").unwrap();
-        assert!(lines.any(|line| line == "works"), "{:?}", child.wait());
-        lines.for_each(drop);
-        assert!(child.wait().unwrap().success());
-        let store = UpdateStore::open(&folder.path().join("updates.redb"), 1000).unwrap();
-        assert_eq!(store.position().pts, 7);
-    }
-
-    #[tokio::test]
-    async fn child_on_a_small_disk() {
-        let Some(folder) = std::env::var_os(CHILD) else { return };
-        let store = UpdateStore::open(&Path::new(&folder).join("updates.redb"), 1000).unwrap();
-        let state = |pts| UpdatesState { pts, ..UpdatesState::default() };
-        store.set_position(state(5), LastMessages::default()).await.unwrap();
-        let mut batches =
-            (1..50).map(|n| (n * 20_000..(n + 1) * 20_000).map(|id| user(id, Some(id), None)).collect());
-        let mut more = || -> Vec<PeerInfo> { batches.next().expect("the disk gets full") };
-        while store.cache_peers(more()).await.is_ok() {}
-        for _ in 0..2 {
-            store.cache_peers(more()).await.unwrap_err();
-        }
-        assert_eq!(store.position().pts, 5);
-        println!("\nfull");
-        std::io::stdin().read_line(&mut String::new()).unwrap();
-        store.set_position(state(7), LastMessages::default()).await.unwrap();
-        store.cache_peers(more()).await.unwrap();
-        println!("\nworks");
     }
 }

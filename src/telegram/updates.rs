@@ -6,9 +6,9 @@
 
 use std::convert::Infallible;
 
-use grammers_client::session::types::{PeerId, PeerInfo, PeerKind};
-use grammers_client::session::updates::{MessageBoxes, PrematureEndReason, UpdateAndPeers, UpdatesLike};
 use grammers_client::tl;
+use grammers_session::types::{PeerId, PeerInfo, PeerKind};
+use grammers_session::updates::{MessageBoxes, PrematureEndReason, UpdateAndPeers, UpdatesLike};
 use tokio::sync::mpsc;
 use tokio::time::timeout_at;
 use tracing::{debug, info, warn};

@@ -9,6 +9,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// A small Whisper that knows digits and a few words, see its MANIFEST.md.
 pub const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/micro/ggml-micro-q8_0.bin");
 
+/// Silero's voice activity model, see its README.md.
+pub const VAD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/vad/ggml-silero-v5.1.2.bin");
+
 /// A text that the model is known to recognise when this voice speaks it.
 pub struct Fixture {
     pub language: &'static str,

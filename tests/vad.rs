@@ -1,0 +1,132 @@
+//! Voice activity before recognition, with Silero's real weights and the real whisper.cpp.
+
+#[path = "support/daemon.rs"]
+mod daemon;
+#[path = "support/speech.rs"]
+mod speech;
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use daemon::Home;
+use speech::{MODEL, Random, VAD, fixtures, pcm, silence};
+use stenogram::domain::Transcript;
+use stenogram::speech::{Engine, EngineOptions, RecogniseOptions};
+use tokio::sync::watch;
+
+/// How long anything here may take on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(120);
+/// Samples per second.
+const RATE: usize = 16_000;
+
+/// One engine per process, as in the daemon: two would fight for the cores.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+async fn start(vad: PathBuf) -> Engine {
+    let languages = vec!["ru".to_owned(), "en".to_owned()];
+    Engine::start(EngineOptions { model: MODEL.into(), threads: None, languages, vad: Some(vad) })
+        .await
+        .unwrap()
+}
+
+async fn recognise(engine: &Engine, pcm: Vec<f32>) -> Transcript {
+    let answer = engine.recognise(pcm, RecogniseOptions::default());
+    tokio::time::timeout(DEADLINE, answer).await.expect("in time").unwrap()
+}
+
+/// What a quiet room sounds like: -66 dBFS, more than the engine's own silence.
+fn room(random: &mut Random, seconds: f32) -> Vec<f32> {
+    (0..(seconds * RATE as f32) as usize).map(|_| (random.below(2001) as f32 - 1000.0) * 2e-6).collect()
+}
+
+#[tokio::test]
+async fn long_silences_change_no_word_and_times_are_those_of_the_recording() {
+    let _alone = ALONE.lock().await;
+    let engine = start(VAD.into()).await;
+    let texts = fixtures("en");
+    let mut random = Random::new();
+    let (first, second) = (pcm(texts[0].text, texts[0].voice), pcm(texts[8].text, texts[8].voice));
+    let mut recording = room(&mut random, 7.0);
+    let mut said = Vec::new();
+    for (clip, pause) in [(first, 15.0), (second, 20.0)] {
+        let begin = recording.len();
+        recording.extend(clip);
+        said.push((begin * 1000 / RATE) as u64..=(recording.len() * 1000 / RATE) as u64);
+        recording.extend(room(&mut random, pause));
+    }
+    let transcript = recognise(&engine, recording).await;
+    assert_eq!(transcript.text(), format!("{} {}", texts[0].text, texts[8].text));
+    for segment in &transcript.segments {
+        let holds = |said: &&std::ops::RangeInclusive<u64>| {
+            said.contains(&segment.start_ms) && said.contains(&segment.end_ms)
+        };
+        assert!(said.iter().any(|said| holds(&said)), "{segment:?} is not within {said:?}");
+    }
+    assert!(said.iter().all(|said| transcript.segments.iter().any(|s| said.contains(&s.start_ms))));
+    assert!(engine.shutdown(DEADLINE).await);
+}
+
+#[tokio::test]
+async fn words_over_a_seam_are_heard_whole() {
+    let _alone = ALONE.lock().await;
+    let engine = start(VAD.into()).await;
+    let text = &fixtures("ru")[0];
+    let clip = pcm(text.text, text.voice);
+    // The model listens to 96 s at a time.
+    let mut recording = room(&mut Random::new(), 96.0 - clip.len() as f32 / RATE as f32 / 2.0);
+    recording.extend(clip);
+    let transcript = recognise(&engine, recording).await;
+    assert_eq!((transcript.text().as_str(), transcript.language.as_deref()), (text.text, Some("ru")));
+    assert!(transcript.segments.iter().all(|s| (90_000..102_000).contains(&s.start_ms)), "{transcript:?}");
+    assert!(engine.shutdown(DEADLINE).await);
+}
+
+#[tokio::test]
+async fn where_nobody_speaks_whisper_is_not_asked() {
+    let _alone = ALONE.lock().await;
+    let engine = start(VAD.into()).await;
+    let mut random = Random::new();
+    for seconds in [0.05, 1.0, 65.0] {
+        let noise = room(&mut random, seconds).iter().map(|sample| sample * 50.0).collect();
+        let (progress, seen) = watch::channel(0);
+        let given = RecogniseOptions { progress: Some(progress), ..Default::default() };
+        assert_eq!(engine.recognise(noise, given).await.unwrap(), Transcript::default(), "{seconds} s");
+        assert!(!seen.has_changed().unwrap_or(false), "Whisper has reported progress");
+    }
+    assert!(engine.shutdown(DEADLINE).await);
+}
+
+#[test]
+fn without_a_good_model_it_says_so_once_and_goes_on() {
+    let _alone = ALONE.blocking_lock();
+    let mut home = Home::empty();
+    home.set("LOG_LEVEL", "warn");
+    let texts = fixtures("en");
+    fs::write(home.path().join("one.ogg"), speech::say(texts[0].text, texts[0].voice)).unwrap();
+    fs::write(home.path().join("none.ogg"), silence(1.0)).unwrap();
+    let transcribe = || {
+        let output = home.command().args(["transcribe", "one.ogg", "none.ogg"]).output().unwrap();
+        let log = String::from_utf8(output.stderr).unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && text.contains(texts[0].text), "{text}\n{log}");
+        log.lines().filter(|line| line.contains("voice activity")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let warnings = transcribe();
+    assert!(
+        matches!(&warnings[..], [one] if one.contains("ggml-silero-v5.1.2.bin is not there")),
+        "{warnings:?}"
+    );
+    assert!(warnings[0].contains("models pull silero-v5.1.2"), "{warnings:?}");
+
+    let models = home.path().join("models");
+    fs::create_dir_all(&models).unwrap();
+    let mut weights = fs::read(VAD).unwrap();
+    weights[4] ^= 0x80; // The length of a text that whisper.cpp would believe, and abort.
+    fs::write(models.join("ggml-silero-v5.1.2.bin"), &weights).unwrap();
+    let warnings = transcribe();
+    assert!(matches!(&warnings[..], [one] if one.contains("is not silero-v5.1.2")), "{warnings:?}");
+
+    fs::copy(VAD, models.join("ggml-silero-v5.1.2.bin")).unwrap();
+    assert!(transcribe().is_empty());
+}
