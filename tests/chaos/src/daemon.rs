@@ -1,6 +1,7 @@
 //! One life of the daemon: a process, and what it weighs.
 
 use std::fs::File;
+use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,13 +54,14 @@ impl Home {
         let mut command = Command::new(std::env::current_exe()?);
         command.env_clear().envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.envs(crash.map(|order| ("CHAOS_CRASH", order)));
-        command.current_dir(&self.folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        command.current_dir(&self.folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.try_clone()?);
         let child = command.kill_on_drop(true).spawn().context("start the daemon")?;
+        let logged_before = log.metadata()?.len();
         let weights = Arc::default();
         if let Some(pid) = child.id() {
             tokio::spawn(weigh(pid, Arc::clone(&weights)));
         }
-        Ok(Daemon { child, started: Instant::now(), weights })
+        Ok(Daemon { child, started: Instant::now(), weights, log: self.log(), logged_before })
     }
 }
 
@@ -68,6 +70,9 @@ pub struct Daemon {
     child: Child,
     pub started: Instant,
     weights: Arc<Mutex<Vec<u64>>>,
+    log: PathBuf,
+    /// Bytes of the log that are not its own.
+    logged_before: u64,
 }
 
 impl Daemon {
@@ -91,6 +96,23 @@ impl Daemon {
             Ok(status) => Ok(Some(status?)),
             Err(_) => Ok(None),
         }
+    }
+
+    /// When it logged its first line about a job that it had claimed.
+    pub fn first_job(&self) -> Option<Instant> {
+        let mut log = File::open(&self.log).ok()?;
+        log.seek(SeekFrom::Start(self.logged_before)).ok()?;
+        let mut lines = BufReader::new(log).lines().map_while(Result::ok);
+        let time = |line: &str| -> Option<f64> {
+            let fields: serde_json::Value = serde_json::from_str(line).ok()?;
+            let clock = fields["timestamp"].as_str()?.split_once('T')?.1.trim_end_matches('Z').to_owned();
+            let parts = clock.split(':').map(|part| part.parse::<f64>().ok());
+            parts.into_iter().try_fold(0.0, |sum, part| Some(sum * 60.0 + part?))
+        };
+        let first = time(&lines.next()?)?;
+        let claimed = time(&lines.find(|line| line.contains("\"name\":\"job\""))?)?;
+        // The first line comes some milliseconds after the start. Midnight may lie between the two.
+        Some(self.started + Duration::from_secs_f64((claimed - first).rem_euclid(86_400.0)))
     }
 
     /// Its resident memory so far, in KiB, one number each 100 ms.

@@ -181,7 +181,7 @@ fn faults(lives: &mut [Life], options: &Options, random: &mut Random) {
             9 => "messages.getMessages",
             _ => "messages.sendMessage",
         };
-        let action = Action::flood_wait(1 + random.below(3) as u32);
+        let action = Action::flood_wait([1, 1, 1, 1, 1, 1, 1, 2, 2, 3][random.below(10)]);
         let after = random.below(10) as u32;
         any(lives, random).faults.push(Fault::on(method, action).after(after).once());
     }

@@ -469,8 +469,9 @@ impl Lives {
         Ok(self.world.calls() == before)
     }
 
-    fn record(&mut self, daemon: &Daemon, end: String, calls: usize) {
-        let claimed = self.world.telegram.look(|ledger| {
+    /// When the daemon that started after the first `calls` calls first asked for something for a job.
+    fn first_request(&self, calls: usize) -> Option<Instant> {
+        self.world.telegram.look(|ledger| {
             let own = ledger.calls().get(calls..).unwrap_or_default();
             // What its predecessor had sent may still come in; it has not introduced itself.
             let own = own.iter().skip_while(|call| call.method != "updates.getState");
@@ -478,7 +479,14 @@ impl Lives {
                 matches!(call.method, "messages.getMessages" | "messages.sendMessage" | "upload.getFile")
             });
             jobs.next().map(|call| call.at)
-        });
+        })
+    }
+
+    fn record(&mut self, daemon: &Daemon, end: String, calls: usize) {
+        let claimed = match (self.first_request(calls), daemon.first_job()) {
+            (Some(at), Some(logged)) => Some(at.min(logged)),
+            (at, logged) => at.or(logged),
+        };
         let until = claimed.unwrap_or_else(Instant::now);
         let overlaps = |(from, to): &(Instant, Instant)| *from <= until && *to >= daemon.started;
         let weights = daemon.weights();
