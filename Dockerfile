@@ -17,10 +17,11 @@ ENV GGML_NATIVE=OFF GGML_SSE42=ON GGML_AVX=ON GGML_AVX2=ON GGML_FMA=ON GGML_F16C
 COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock ./
 COPY tests/fake-telegram/Cargo.toml tests/fake-telegram/
+COPY tests/chaos/Cargo.toml tests/chaos/
 RUN sed -i '/^\[\[\(bench\|test\)\]\]/,/^$/d' Cargo.toml \
-    && mkdir -p src tests/fake-telegram/src \
+    && mkdir -p src tests/fake-telegram/src tests/chaos/src \
     && touch src/lib.rs tests/fake-telegram/src/lib.rs \
-    && echo 'fn main() {}' | tee src/main.rs tests/fake-telegram/src/main.rs >/dev/null \
+    && echo 'fn main() {}' | tee src/main.rs tests/fake-telegram/src/main.rs tests/chaos/src/main.rs >/dev/null \
     && cargo build --release --locked --package stenogram \
     && rm -rf src tests
 

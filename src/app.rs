@@ -333,6 +333,10 @@ impl Stages for Adapters {
     }
 
     async fn recognise(&self, samples: Vec<f32>) -> Result<Transcript, Fault> {
+        #[cfg(feature = "chaos")]
+        if let Some(transcript) = crate::chaos::transcript(&samples) {
+            return Ok(transcript);
+        }
         Ok(self.engine.recognise(samples, RecogniseOptions::default()).await?)
     }
 

@@ -43,6 +43,8 @@ impl Intake {
                     continue;
                 }
             };
+            #[cfg(feature = "chaos")]
+            crate::chaos::pass("before-C1");
             match insist("add a job", &self.shutdown, || self.queue.add(&job)).await {
                 Some(Ok(added)) => {
                     match added {
@@ -54,6 +56,8 @@ impl Intake {
                         ),
                         Added::Seen => debug!(job = %job.id, "heard again"),
                     }
+                    #[cfg(feature = "chaos")]
+                    crate::chaos::pass("C1-C2");
                     // For a known job too: its first `add` may have happened without an answer.
                     self.work.notify_one();
                 }

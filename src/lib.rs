@@ -4,6 +4,8 @@
 
 pub mod app;
 pub mod audio;
+#[cfg(feature = "chaos")]
+pub mod chaos;
 pub mod cli;
 pub mod commands;
 pub mod config;

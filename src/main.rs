@@ -14,7 +14,7 @@ use stenogram::telegram::{LoginError, SessionError};
 /// Threads for talking; recognition and blocking work have their own.
 const THREADS: usize = 2;
 
-fn main() -> ExitCode {
+pub fn main() -> ExitCode {
     let exit = run(Cli::parse()).unwrap_or_else(|error| {
         let exit = exit_of(&error);
         if exit != Exit::Done {

@@ -46,6 +46,8 @@ pub async fn answer(
                 Some(parts) => parts,
                 None => transcribe(job, stages).await?,
             };
+            #[cfg(feature = "chaos")]
+            crate::chaos::pass("C2-C3");
             match insist("store an answer", shutdown, || queue.store_outbox(job.id, &parts)).await {
                 Some(Ok(())) => (parts, Vec::new()),
                 Some(Err(error)) => return Err(Fault::Fatal(error.to_string())),
@@ -55,6 +57,8 @@ pub async fn answer(
     };
     let mut replies = Vec::new();
     for (index, part) in parts.iter().enumerate() {
+        #[cfg(feature = "chaos")]
+        crate::chaos::pass("C3-send");
         if let Some(Some(message)) = sent.get(index) {
             info!(part = index + 1, "Sent before, found in the chat");
             replies.push(*message);
@@ -62,6 +66,8 @@ pub async fn answer(
             replies.extend(stages.deliver(job, index, part).await?);
         }
     }
+    #[cfg(feature = "chaos")]
+    crate::chaos::pass("send-C4");
     match parts.len() {
         0 => info!("Nothing was said, no reply"),
         parts => info!(parts, "Answered"),

@@ -44,6 +44,7 @@ enum Verdict {
     Done(Vec<i32>),
     Release,
     Retry(Duration, String),
+    Wait(Duration, String),
     Reject(String),
     Bury(String),
 }
@@ -110,6 +111,8 @@ impl Worker {
             }
         };
         self.carry_out(id, verdict).await.map_err(|error| error.to_string())?;
+        #[cfg(feature = "chaos")]
+        crate::chaos::pass("after-C4");
         fatal.map_or(Ok(()), Err)
     }
 
@@ -145,6 +148,9 @@ impl Worker {
             Verdict::Retry(after, why) => {
                 insist("put off a job", shutdown, || queue.retry(id, *after, why)).await
             }
+            Verdict::Wait(after, why) => {
+                insist("put off a job", shutdown, || queue.wait(id, *after, why)).await
+            }
             Verdict::Reject(why) => insist("end a job", shutdown, || queue.reject(id, why)).await,
             Verdict::Bury(why) => insist("bury a job", shutdown, || queue.bury(id, why)).await,
         };
@@ -163,7 +169,7 @@ fn judge(claim: &Claim, result: Result<Vec<i32>, Fault>) -> Verdict {
         }
         Err(Fault::Wait { after, why }) => {
             warn!(reason = why, "Waiting {} s as Telegram demands", after.as_secs());
-            Verdict::Retry(after, why)
+            Verdict::Wait(after, why)
         }
         Err(Fault::Gone(why)) => {
             info!(reason = why, "Nothing to answer any more");

@@ -1,11 +1,12 @@
-//! DEPS.md and the two Cargo.toml list the same dependencies.
+//! DEPS.md and every Cargo.toml list the same dependencies.
 
 use std::collections::BTreeSet;
 
 const DEPS: &str = include_str!("../DEPS.md");
-const MANIFESTS: [(&str, &str); 2] = [
+const MANIFESTS: [(&str, &str); 3] = [
     ("Cargo.toml", include_str!("../Cargo.toml")),
     ("tests/fake-telegram/Cargo.toml", include_str!("fake-telegram/Cargo.toml")),
+    ("tests/chaos/Cargo.toml", include_str!("chaos/Cargo.toml")),
 ];
 
 /// `manifest: kind` and the name of one dependency.

@@ -200,7 +200,12 @@ impl Queue for Embedded {
 
     async fn retry(&self, id: JobId, after: Duration, reason: &str) -> Result<(), QueueError> {
         let (due, reason) = (now().saturating_add(millis(after)), reason.to_owned());
-        self.with(move |_, store| store.retry(id, due, reason)).await
+        self.with(move |_, store| store.retry(id, due, reason, 1)).await
+    }
+
+    async fn wait(&self, id: JobId, after: Duration, reason: &str) -> Result<(), QueueError> {
+        let (due, reason) = (now().saturating_add(millis(after)), reason.to_owned());
+        self.with(move |_, store| store.retry(id, due, reason, 0)).await
     }
 
     async fn release(&self, id: JobId) -> Result<(), QueueError> {

@@ -33,7 +33,7 @@
 //!    then as before or after, never in between.
 //!  - Repeating an operation is harmless, also where the first try did happen and only its answer
 //!    was lost: `done` and `reject` of a job that has its mark, `bury` of a dead one, `release` of a
-//!    waiting one and `retry` of one put back by a retry say yes and change nothing. `add` says
+//!    waiting one and `retry` or `wait` of one put back by either say yes and change nothing. `add` says
 //!    [`Added::Seen`] then. A `claim` that failed, or whose future was dropped, is answered with the
 //!    same job the next time, without counting another delivery.
 //!
@@ -209,6 +209,9 @@ pub trait Queue: Upkeep {
     /// Puts the claimed job back, not to be claimed before `after` has passed. Counts an attempt,
     /// forgets the deliveries.
     async fn retry(&self, id: JobId, after: Duration, reason: &str) -> Result<(), QueueError>;
+
+    /// As [`retry`](Self::retry), but it was nobody's failed attempt and counts as none.
+    async fn wait(&self, id: JobId, after: Duration, reason: &str) -> Result<(), QueueError>;
 
     /// Puts the claimed job back as if it had never been claimed, for an orderly shutdown.
     async fn release(&self, id: JobId) -> Result<(), QueueError>;

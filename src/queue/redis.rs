@@ -275,7 +275,12 @@ impl Queue for RedisQueue {
 
     async fn retry(&self, id: JobId, after: Duration, reason: &str) -> Result<(), QueueError> {
         let due = now().saturating_add(millis(after)).min(LAST_DUE);
-        self.change(&RETRY, id, &[&due.to_string(), reason]).await
+        self.change(&RETRY, id, &[&due.to_string(), reason, "1"]).await
+    }
+
+    async fn wait(&self, id: JobId, after: Duration, reason: &str) -> Result<(), QueueError> {
+        let due = now().saturating_add(millis(after)).min(LAST_DUE);
+        self.change(&RETRY, id, &[&due.to_string(), reason, "0"]).await
     }
 
     async fn release(&self, id: JobId) -> Result<(), QueueError> {

@@ -43,6 +43,7 @@ suite! {
     a_retried_job_waits_for_its_time
     the_fourth_delivery_goes_to_the_dead_letters
     a_retry_forgets_the_deliveries
+    a_wait_is_a_retry_that_counts_as_no_attempt
     a_released_job_was_never_claimed
     recovered_jobs_come_first
     repeating_is_harmless
@@ -488,6 +489,25 @@ async fn a_retry_forgets_the_deliveries(backend: impl Backend) {
         queue.retry(id(1, 1), Duration::ZERO, "again").await.unwrap();
     }
     assert_eq!(queue.counts().await.unwrap().dead, 0);
+}
+
+async fn a_wait_is_a_retry_that_counts_as_no_attempt(backend: impl Backend) {
+    let mut queue = backend.open().await;
+    queue.add(&job(1, 1)).await.unwrap();
+    for _ in 0..3 {
+        claim(&*queue).await;
+        queue = backend.reopen(queue).await;
+        assert_eq!(claim(&*queue).await.delivery, 2);
+        queue.wait(id(1, 1), Duration::ZERO, "asked to").await.unwrap();
+        // Repeated, when its time has come already.
+        queue.wait(id(1, 1), LONG, "asked to").await.unwrap();
+        let claim = claim(&*queue).await;
+        assert_eq!((claim.delivery, claim.attempts), (1, 0));
+        queue.release(id(1, 1)).await.unwrap();
+    }
+    claim(&*queue).await;
+    queue.wait(id(1, 1), LONG, "asked to").await.unwrap();
+    assert_eq!(queue.counts().await.unwrap(), Counts { delayed: 1, ..Counts::default() });
 }
 
 async fn a_released_job_was_never_claimed(backend: impl Backend) {

@@ -41,6 +41,8 @@ struct Job {
     state: State,
     deliveries: u32,
     attempts: u32,
+    /// By a retry or a wait.
+    put_off: bool,
     outbox: Option<Vec<Part>>,
 }
 
@@ -79,7 +81,14 @@ impl Model {
         if self.find(id).is_some() {
             return Added::Seen;
         }
-        self.jobs.push(Job { id, state: State::Waiting, deliveries: 0, attempts: 0, outbox: None });
+        self.jobs.push(Job {
+            id,
+            state: State::Waiting,
+            deliveries: 0,
+            attempts: 0,
+            put_off: false,
+            outbox: None,
+        });
         self.places.push(0);
         if self.unfinished(id.chat).count() == 1 {
             self.line_up(self.jobs.len() - 1);
@@ -211,7 +220,7 @@ impl Model {
         match (change, state) {
             (Change::Done | Change::Reject, State::Done) | (Change::Bury, State::Dead) => true,
             (Change::Release, _) if back => true,
-            (Change::Retry(_), _) if back && self.jobs[n].attempts > 0 => true,
+            (Change::Retry(_) | Change::Wait(_), _) if back && self.jobs[n].put_off => true,
             (Change::Outbox(parts), State::Claimed) => {
                 self.jobs[n].outbox = Some(parts.clone());
                 self.results.entry(recording(id).document).or_insert_with(|| parts.clone());
@@ -231,11 +240,12 @@ impl Model {
                 self.put_first(n);
                 true
             }
-            (Change::Retry(after), State::Claimed) => {
+            (Change::Retry(after) | Change::Wait(after), State::Claimed) => {
                 let it = &mut self.jobs[n];
                 it.state = if after.is_zero() { State::Due } else { State::Late };
                 it.deliveries = 0;
-                it.attempts += 1;
+                it.attempts += u32::from(matches!(change, Change::Retry(_)));
+                it.put_off = true;
                 true
             }
             _ => false,
@@ -251,6 +261,7 @@ enum Change {
     Bury,
     Release,
     Retry(Duration),
+    Wait(Duration),
 }
 
 async fn apply(queue: &dyn Queue, change: &Change, id: JobId) -> Result<(), QueueError> {
@@ -261,6 +272,7 @@ async fn apply(queue: &dyn Queue, change: &Change, id: JobId) -> Result<(), Queu
         Change::Bury => queue.bury(id, "b").await,
         Change::Release => queue.release(id).await,
         Change::Retry(after) => queue.retry(id, *after, "t").await,
+        Change::Wait(after) => queue.wait(id, *after, "t").await,
     }
 }
 
@@ -350,10 +362,12 @@ async fn run(mut backend: impl Backend) {
                     8 => Change::Bury,
                     9 => Change::Release,
                     // Two that are due in the same millisecond have no order.
-                    10 if model.jobs.iter().all(|job| job.state != State::Due) => {
-                        Change::Retry(Duration::ZERO)
-                    }
+                    10 if model.jobs.iter().all(|job| job.state != State::Due) => match random.below(2) {
+                        0 => Change::Retry(Duration::ZERO),
+                        _ => Change::Wait(Duration::ZERO),
+                    },
                     _ if random.below(4) == 0 => Change::Retry(LONG),
+                    _ if random.below(4) == 0 => Change::Wait(LONG),
                     _ => Change::Done,
                 };
                 let result = apply(&*queue, &change, target).await;

@@ -148,16 +148,16 @@ impl Store {
         self.commit(changes, Kept::Mark { id, mark, now, until })
     }
 
-    pub fn retry(&mut self, id: JobId, due: u64, reason: String) -> Result<(), QueueError> {
+    pub fn retry(&mut self, id: JobId, due: u64, reason: String, attempts: u32) -> Result<(), QueueError> {
         let record = match self.file.read(id)? {
             Some(record) if record.state == State::Claimed => record,
-            Some(record) if record.state.is_put_back() && record.attempts > 0 => return Ok(()),
+            Some(record) if record.state.is_put_back() && record.reason.is_some() => return Ok(()),
             _ => return Err(QueueError::NotClaimed(id)),
         };
         let change = Change::update(record, |record| {
             record.state = State::Delayed { due };
             record.deliveries = 0;
-            record.attempts = record.attempts.saturating_add(1);
+            record.attempts = record.attempts.saturating_add(attempts);
             record.reason = Some(reason);
         });
         self.commit(vec![change], Kept::Nothing)

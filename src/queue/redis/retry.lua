@@ -1,11 +1,11 @@
--- id, when it is due (ms), reason -> 1, or 0 where the job is not claimed.
+-- id, when it is due (ms), reason, attempts that this counts as -> 1, or 0 where the job is not claimed.
 local id = ARGV[1]
 local state = state_of(id)
 if state == 'delayed' then return 1 end
-if state == 'waiting' and redis.call('HGET', job_key(id), 'attempts') ~= '0' then return 1 end
+if state == 'waiting' and redis.call('HEXISTS', job_key(id), 'reason') == 1 then return 1 end
 if state ~= 'claimed' then return 0 end
 leave_line(id)
-redis.call('HINCRBY', job_key(id), 'attempts', 1)
+redis.call('HINCRBY', job_key(id), 'attempts', ARGV[4])
 redis.call('HSET', job_key(id), 'state', 'delayed', 'deliveries', 0, 'reason', ARGV[3])
 redis.call('ZADD', delayed, ARGV[2], id)
 return 1

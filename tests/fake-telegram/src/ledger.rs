@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+use crate::faults::Fault;
 use crate::world::World;
 use crate::world::peers::Chat;
 use crate::world::post::Post;
@@ -75,6 +76,11 @@ impl<'a> Ledger<'a> {
     /// How many messages were sent again and kept from the other side.
     pub fn suppressed(self) -> u32 {
         self.0.suppressed
+    }
+
+    /// The rules of what goes wrong; `times` is how often each of them still will.
+    pub fn faults(self) -> &'a [Fault] {
+        &self.0.faults
     }
 
     /// How many connections are open.

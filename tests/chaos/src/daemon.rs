@@ -1,0 +1,134 @@
+//! One life of the daemon: a process, and what it weighs.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use tokio::process::{Child, Command};
+
+use crate::Options;
+
+/// The variable by which this program knows that it is to be the daemon.
+pub const ROLE: &str = "CHAOS_ROLE";
+const SAMPLE_EVERY: Duration = Duration::from_millis(100);
+const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/micro/ggml-micro-q8_0.bin");
+
+/// Where the daemon lives.
+pub struct Home {
+    folder: PathBuf,
+    variables: Vec<(&'static str, String)>,
+}
+
+impl Home {
+    pub fn new(folder: &Path, options: &Options, redis_url: Option<String>) -> Self {
+        let mut variables = vec![
+            (ROLE, "daemon".to_owned()),
+            ("CHAOS_RECOGNISER", "stub".to_owned()),
+            ("API_ID", "12345".to_owned()),
+            ("API_HASH", "0123456789abcdef0123456789abcdef".to_owned()),
+            ("MODEL", MODEL.to_owned()),
+            ("LANGUAGES", "en".to_owned()),
+            ("LOG_FORMAT", "json".to_owned()),
+            ("LOG_LEVEL", options.log_level.clone()),
+            ("OMP_WAIT_POLICY", "passive".to_owned()),
+        ];
+        variables.extend(redis_url.map(|url| ("REDIS_URL", url)));
+        Self { folder: folder.to_owned(), variables }
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.folder.join("daemon.log")
+    }
+
+    /// Starts the daemon; `crash` is an order for [`stenogram::chaos::arm`].
+    pub fn start(&self, crash: Option<String>) -> anyhow::Result<Daemon> {
+        let log = File::options().create(true).append(true).open(self.log())?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.env_clear().envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command.envs(crash.map(|order| ("CHAOS_CRASH", order)));
+        command.current_dir(&self.folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.try_clone()?);
+        let child = command.kill_on_drop(true).spawn().context("start the daemon")?;
+        let logged_before = log.metadata()?.len();
+        let weights = Arc::default();
+        if let Some(pid) = child.id() {
+            tokio::spawn(weigh(pid, Arc::clone(&weights)));
+        }
+        Ok(Daemon { child, started: Instant::now(), weights, log: self.log(), logged_before })
+    }
+}
+
+/// A running daemon; killed when dropped.
+pub struct Daemon {
+    child: Child,
+    pub started: Instant,
+    weights: Arc<Mutex<Vec<u64>>>,
+    log: PathBuf,
+    /// Bytes of the log that are not its own.
+    logged_before: u64,
+}
+
+impl Daemon {
+    /// SIGKILL, and waits until it is gone. Its status: it may have ended before.
+    pub async fn kill(&mut self) -> anyhow::Result<ExitStatus> {
+        // An error means that it has ended, which the status tells.
+        let _ = self.child.start_kill();
+        Ok(self.child.wait().await?)
+    }
+
+    /// Asks it to stop.
+    pub async fn terminate(&self) -> anyhow::Result<()> {
+        let pid = self.child.id().context("the daemon has ended")?;
+        Command::new("kill").arg(pid.to_string()).status().await?;
+        Ok(())
+    }
+
+    /// How it ended, if it does within `limit`.
+    pub async fn ends_within(&mut self, limit: Duration) -> anyhow::Result<Option<ExitStatus>> {
+        match tokio::time::timeout(limit, self.child.wait()).await {
+            Ok(status) => Ok(Some(status?)),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// When it logged its first line about a job that it had claimed.
+    pub fn first_job(&self) -> Option<Instant> {
+        let mut log = File::open(&self.log).ok()?;
+        log.seek(SeekFrom::Start(self.logged_before)).ok()?;
+        let mut lines = BufReader::new(log).lines().map_while(Result::ok);
+        let time = |line: &str| -> Option<f64> {
+            let fields: serde_json::Value = serde_json::from_str(line).ok()?;
+            let clock = fields["timestamp"].as_str()?.split_once('T')?.1.trim_end_matches('Z').to_owned();
+            let parts = clock.split(':').map(|part| part.parse::<f64>().ok());
+            parts.into_iter().try_fold(0.0, |sum, part| Some(sum * 60.0 + part?))
+        };
+        let first = time(&lines.next()?)?;
+        let claimed = time(&lines.find(|line| line.contains("\"name\":\"job\""))?)?;
+        // The first line comes some milliseconds after the start. Midnight may lie between the two.
+        Some(self.started + Duration::from_secs_f64((claimed - first).rem_euclid(86_400.0)))
+    }
+
+    /// Its resident memory so far, in KiB, one number each 100 ms.
+    pub fn weights(&self) -> Vec<u64> {
+        self.weights.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Until the process is gone.
+async fn weigh(pid: u32, weights: Arc<Mutex<Vec<u64>>>) {
+    loop {
+        tokio::time::sleep(SAMPLE_EVERY).await;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        // A zombie has no such line.
+        let Some(kib) = line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()) else { return };
+        weights.lock().unwrap_or_else(PoisonError::into_inner).push(kib);
+    }
+}

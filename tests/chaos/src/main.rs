@@ -1,0 +1,206 @@
+//! Kills the daemon, cuts its wires, lets Telegram and Redis misbehave, and counts the answers.
+//!
+//! One program is both sides: started by the harness with `CHAOS_ROLE=daemon` it is stenogram's own
+//! main program with its crash points armed, so that harness and daemon are always of one build.
+
+mod check;
+mod daemon;
+mod plan;
+mod proxy;
+mod random;
+mod recordings;
+mod report;
+mod run;
+
+#[path = "../../support/redis.rs"]
+mod redis_server;
+#[path = "../../support/speech.rs"]
+mod speech;
+/// The released program, as it is.
+#[path = "../../../src/main.rs"]
+mod stenogram_program;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::{Parser, ValueEnum};
+
+use crate::daemon::ROLE;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Backend {
+    Embedded,
+    Redis,
+}
+
+/// Kills stenogram, cuts its wires, lets Telegram and Redis misbehave, and counts the answers.
+///
+/// What happens is drawn from the seed, life by life of the daemon, and the same seed draws it again;
+/// which instruction a blow hits is up to the machine. The numbers that are not given grow with
+/// --messages; for 10,000 they are those of the long tier.
+#[derive(Debug, Parser)]
+#[command(name = "chaos")]
+struct Arguments {
+    /// Draws everything that happens [default: the clock's]
+    #[arg(long)]
+    seed: Option<u64>,
+    #[arg(long, value_enum, default_value_t = Backend::Embedded)]
+    queue: Backend,
+    #[arg(long, default_value_t = 10_000)]
+    messages: usize,
+    /// Private chats that they come in
+    #[arg(long, default_value_t = 60)]
+    chats: usize,
+    /// Messages that hold no recording [default: 1 %]
+    #[arg(long)]
+    corrupt: Option<usize>,
+    /// Messages with spoken words, for the real model; a stand-in "recognises" the others [default: 1 %]
+    #[arg(long)]
+    spoken: Option<usize>,
+    /// SIGKILLs of the daemon, half of them at crash points [default: 500]
+    #[arg(long)]
+    kills: Option<usize>,
+    /// SIGKILLs of Redis [default: 50]
+    #[arg(long)]
+    redis_kills: Option<usize>,
+    /// Cuts of the connections to Telegram; every fourth is a stall, every fourth measured [default: 200]
+    #[arg(long)]
+    cuts: Option<usize>,
+    /// Seconds of the longest cuts
+    #[arg(long, default_value_t = 30.0)]
+    longest_cut: f64,
+    /// Connections that die without a word, and are waited for [default: 2]
+    #[arg(long)]
+    half_open: Option<usize>,
+    /// FLOOD_WAITs of 1 to 3 s [default: 500]
+    #[arg(long)]
+    floods: Option<usize>,
+    /// Answers sent whose acknowledgement is lost [default: 300]
+    #[arg(long)]
+    lost_answers: Option<usize>,
+    /// Updates told twice [default: 200]
+    #[arg(long)]
+    duplicated: Option<usize>,
+    /// Updates never told [default: 200]
+    #[arg(long)]
+    dropped: Option<usize>,
+    /// Times that Telegram says differenceTooLong [default: 5]
+    #[arg(long)]
+    too_long: Option<usize>,
+    /// Telegram sends a message again that comes again under its random_id
+    #[arg(long)]
+    no_dedupe: bool,
+    /// Where the daemon's folder is made; one in memory saves the waits for the disk [default: TMPDIR]
+    #[arg(long)]
+    folder: Option<PathBuf>,
+    /// Keep that folder, also after a success
+    #[arg(long)]
+    keep: bool,
+    /// The daemon's LOG_LEVEL
+    #[arg(long, default_value = "info")]
+    log_level: String,
+    /// Also write the report here, as JSON
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+/// [`Arguments`] with every number known.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct Options {
+    pub seed: u64,
+    pub queue: String,
+    pub messages: usize,
+    pub chats: usize,
+    pub corrupt: usize,
+    pub spoken: usize,
+    pub kills: usize,
+    pub redis_kills: usize,
+    pub cuts: usize,
+    pub longest_cut: f64,
+    pub half_open: usize,
+    pub floods: usize,
+    pub lost_answers: usize,
+    pub duplicated: usize,
+    pub dropped: usize,
+    pub too_long: usize,
+    pub dedupe: bool,
+    #[serde(skip)]
+    pub folder: PathBuf,
+    #[serde(skip)]
+    pub log_level: String,
+}
+
+impl Options {
+    pub fn redis_queue(&self) -> bool {
+        self.queue == "redis"
+    }
+}
+
+impl Arguments {
+    fn options(&self) -> Options {
+        let clock = || SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_micros() as u64;
+        // So many in 10,000 messages.
+        let share = |given: Option<usize>, of: usize| given.unwrap_or(self.messages * of / 10_000);
+        let redis = self.queue == Backend::Redis;
+        Options {
+            seed: self.seed.unwrap_or_else(clock),
+            queue: if redis { "redis" } else { "embedded" }.to_owned(),
+            messages: self.messages,
+            chats: self.chats.max(1),
+            corrupt: share(self.corrupt, 100),
+            spoken: share(self.spoken, 100),
+            kills: share(self.kills, 500),
+            redis_kills: if redis { share(self.redis_kills, 50) } else { 0 },
+            cuts: share(self.cuts, 200),
+            longest_cut: self.longest_cut,
+            half_open: share(self.half_open, 2),
+            floods: share(self.floods, 500),
+            lost_answers: share(self.lost_answers, 300),
+            duplicated: share(self.duplicated, 200),
+            dropped: share(self.dropped, 200),
+            too_long: share(self.too_long, 5),
+            dedupe: !self.no_dedupe,
+            folder: self.folder.clone().unwrap_or_else(std::env::temp_dir),
+            log_level: self.log_level.clone(),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    if std::env::var_os(ROLE).is_some() {
+        stenogram::chaos::arm();
+        return stenogram_program::main();
+    }
+    let arguments = Arguments::parse();
+    match harness(&arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("chaos: the harness itself failed: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// True if every promise was kept.
+fn harness(arguments: &Arguments) -> anyhow::Result<bool> {
+    let options = arguments.options();
+    println!(
+        "seed {} (the same --seed and numbers draw the same blows; their timing is the machine's)",
+        options.seed
+    );
+    let home = tempfile::Builder::new().prefix("stenogram-chaos-").tempdir_in(&options.folder)?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let report = runtime.block_on(run::run(&options, home.path()))?;
+    // Connections and sleeping tasks of the loopback Telegram need no farewell.
+    runtime.shutdown_background();
+    print!("{report}");
+    if let Some(path) = &arguments.json {
+        std::fs::write(path, serde_json::to_vec_pretty(&report)?)?;
+    }
+    if arguments.keep || !report.passed() {
+        println!("the daemon's folder is kept: {}", home.keep().display());
+    }
+    Ok(report.passed())
+}

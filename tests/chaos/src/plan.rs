@@ -1,0 +1,254 @@
+//! What happens to the daemon, life by life: drawn from the seed before anything starts.
+
+use std::time::Duration;
+
+use fake_telegram::{Action, Fault};
+use stenogram::chaos::POINTS;
+
+use crate::Options;
+use crate::random::Random;
+use crate::recordings::Kind;
+
+pub struct Plan {
+    pub lives: Vec<Life>,
+    /// Sent to the last daemon, which nobody kills.
+    pub tail: Vec<Message>,
+}
+
+/// From a start of the daemon to its end.
+#[derive(Default)]
+pub struct Life {
+    pub end: End,
+    pub messages: Vec<Message>,
+    pub faults: Vec<Fault>,
+    pub links: Vec<LinkEvent>,
+    /// Redis is killed after the first time, for the second.
+    pub redis: Option<(Duration, Duration)>,
+}
+
+#[derive(Clone, Copy)]
+pub enum End {
+    /// After so many answers and a little more, or when the time is over.
+    Kill {
+        answers: u32,
+        late: Duration,
+        within: Duration,
+    },
+    Crash {
+        point: &'static str,
+        pass: u32,
+    },
+}
+
+impl End {
+    /// A kill at that time.
+    pub fn kill_within(within: Duration) -> Self {
+        Self::Kill { answers: u32::MAX, late: Duration::ZERO, within }
+    }
+}
+
+impl Default for End {
+    fn default() -> Self {
+        Self::kill_within(Duration::from_secs(1))
+    }
+}
+
+pub struct Message {
+    /// After the start of its life; none: before, while no daemon runs.
+    pub at: Option<Duration>,
+    /// The number of the chat.
+    pub chat: usize,
+    pub kind: Kind,
+    pub news: News,
+}
+
+/// How the daemon is told of a message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    Once,
+    /// Again, after this time.
+    Twice(Duration),
+    /// Not at all: the update got lost.
+    Never,
+}
+
+#[derive(Clone, Copy)]
+pub struct LinkEvent {
+    pub at: Duration,
+    pub what: Trouble,
+    /// The daemon is left alive until it is connected again, and it is noted how long that took.
+    pub measured: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Trouble {
+    /// Every connection is cut, and none admitted for so long.
+    Cut(Duration),
+    /// Nothing gets through for so long.
+    Stall(Duration),
+    /// The connections there are lead nowhere, without a word.
+    HalfOpen,
+    /// Everything comes later by the first time, for the second.
+    Slow(Duration, Duration),
+}
+
+impl Plan {
+    pub fn draw(options: &Options) -> Self {
+        let mut random = Random::new(options.seed);
+        let mut lives: Vec<Life> = (0..options.kills).map(|_| Life::default()).collect();
+        // A daemon that nobody kills can be troubled all the same.
+        if lives.is_empty() {
+            lives.push(Life { end: End::kill_within(Duration::from_secs(3)), ..Life::default() });
+        }
+        ends(&mut lives, &mut random);
+        links(&mut lives, options, &mut random);
+        faults(&mut lives, options, &mut random);
+        if options.redis_queue() {
+            for life in some(&mut lives, options.redis_kills, &mut random.clone()) {
+                life.redis = Some((random.seconds(0.0, 1.5), random.seconds(0.1, 1.5)));
+            }
+        }
+        let tail = messages(&mut lives, options, &mut random);
+        Self { lives, tail }
+    }
+}
+
+/// `count` lives, no two of them alike unless there are too few.
+fn some<'a>(lives: &'a mut [Life], count: usize, random: &mut Random) -> Vec<&'a mut Life> {
+    let mut chosen: Vec<usize> = (0..lives.len()).collect();
+    random.shuffle(&mut chosen);
+    chosen.truncate(count);
+    let chosen: std::collections::HashSet<usize> = chosen.into_iter().collect();
+    lives.iter_mut().enumerate().filter(|(n, _)| chosen.contains(n)).map(|(_, life)| life).collect()
+}
+
+fn any<'a>(lives: &'a mut [Life], random: &mut Random) -> &'a mut Life {
+    let at = random.below(lives.len());
+    &mut lives[at]
+}
+
+/// Half of the lives end at a crash point, every point as often as the others.
+fn ends(lives: &mut [Life], random: &mut Random) {
+    let mut order: Vec<usize> = (0..lives.len()).collect();
+    random.shuffle(&mut order);
+    let crashes = lives.len() / 2;
+    for (n, at) in order.into_iter().enumerate() {
+        lives[at].end = if n < crashes {
+            let point = POINTS[n % POINTS.len()];
+            // The first job that a worker has may be one that died before: a third death would make it
+            // poison, by the queue's own rule. So the first pass is spared.
+            let most = if point.ends_with("C1") || point.starts_with("C1") { 15 } else { 35 };
+            End::Crash { point, pass: 2 + random.below(most) as u32 }
+        } else if n % 5 == 0 {
+            // Hardly started.
+            End::kill_within(random.seconds(0.0, 0.4))
+        } else {
+            let answers = 5 + random.below(55) as u32;
+            End::Kill { answers, late: random.seconds(0.0, 0.04), within: random.seconds(0.8, 2.5) }
+        };
+    }
+}
+
+fn links(lives: &mut [Life], options: &Options, random: &mut Random) {
+    let event =
+        |random: &mut Random, what, measured| LinkEvent { at: random.seconds(0.3, 1.5), what, measured };
+    for n in 0..options.cuts {
+        let measured = n % 4 == 0;
+        // One in fifty lasts as long as can be; a measured one is over before the first new try.
+        let most = if n % 50 == 49 { options.longest_cut } else { options.longest_cut / 4.0 };
+        let most = if measured { 4.0_f64.min(most) } else { most };
+        let time = random.seconds_log(0.1, most.max(0.2));
+        let what = if n % 4 == 3 { Trouble::Stall(time) } else { Trouble::Cut(time) };
+        let event = event(random, what, measured);
+        any(lives, random).links.push(event);
+    }
+    for _ in 0..options.half_open {
+        let event = event(random, Trouble::HalfOpen, true);
+        any(lives, random).links.push(event);
+    }
+    for _ in 0..options.cuts / 8 {
+        let what = Trouble::Slow(random.seconds_log(0.02, 0.3), random.seconds(0.5, 2.0));
+        let event = event(random, what, false);
+        any(lives, random).links.push(event);
+    }
+}
+
+fn faults(lives: &mut [Life], options: &Options, random: &mut Random) {
+    for n in 0..options.floods {
+        // After sends, mostly; reading has limits too.
+        let method = match n % 10 {
+            8 => "upload.getFile",
+            9 => "messages.getMessages",
+            _ => "messages.sendMessage",
+        };
+        let action = Action::flood_wait([1, 1, 1, 1, 1, 1, 1, 2, 2, 3][random.below(10)]);
+        let after = random.below(10) as u32;
+        any(lives, random).faults.push(Fault::on(method, action).after(after).once());
+    }
+    for n in 0..options.lost_answers {
+        // Either the connection goes with the answer, or the daemon waits for it in vain.
+        let action = if n % 4 == 0 { Action::LoseAnswer } else { Action::DropAfter };
+        let after = random.below(15) as u32;
+        any(lives, random).faults.push(Fault::on("messages.sendMessage", action).after(after).once());
+    }
+    for _ in 0..options.too_long {
+        let fault = Fault::on("updates.getDifference", Action::TooLong).once();
+        any(lives, random).faults.push(fault);
+    }
+}
+
+/// Hands the messages out to the lives; gives those that come after all of them.
+fn messages(lives: &mut [Life], options: &Options, random: &mut Random) -> Vec<Message> {
+    let mut kinds = vec![None; options.messages];
+    let mut place = 0;
+    let mut take = |count: usize, kind: &mut dyn FnMut(usize) -> Kind| {
+        for n in 0..count.min(options.messages - place) {
+            kinds[place] = Some(kind(n));
+            place += 1;
+        }
+    };
+    take(options.corrupt, &mut |_| Kind::Corrupt(random.next()));
+    take(options.spoken, &mut Kind::Speech);
+    take(options.messages, &mut |_| Kind::Tone(random.next()));
+    random.shuffle(&mut kinds);
+
+    let mut news = vec![News::Once; options.messages];
+    for n in 0..options.duplicated {
+        if let Some(news) = news.get_mut(n) {
+            *news = News::Twice(random.seconds(0.0, 1.0));
+        }
+    }
+    for n in 0..options.dropped {
+        if let Some(news) = news.get_mut(options.duplicated + n) {
+            *news = News::Never;
+        }
+    }
+    random.shuffle(&mut news);
+
+    let mut all: Vec<Message> = kinds
+        .into_iter()
+        .flatten()
+        .zip(news)
+        .map(|(kind, news)| {
+            let at = (random.below(4) > 0).then(|| random.seconds(0.0, 1.2));
+            Message { at, chat: random.below(options.chats), kind, news }
+        })
+        .collect();
+    // A twentieth comes after the last kill, told of in the ordinary way: it uncovers what was dropped.
+    let mut tail = all.split_off(options.messages - options.messages / 20);
+    for message in &mut tail {
+        message.at = Some(random.seconds(0.0, 3.0));
+    }
+    let (count, lives_count) = (all.len(), lives.len());
+    for (n, message) in all.into_iter().enumerate() {
+        lives[n * lives_count / count].messages.push(message);
+    }
+    for life in lives {
+        life.messages.sort_by_key(|message| message.at);
+    }
+    tail.sort_by_key(|message| message.at);
+    if let Some(last) = tail.last_mut() {
+        last.news = News::Once;
+    }
+    tail
+}

@@ -1,0 +1,261 @@
+//! What was found, for people and for programs.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::Options;
+use crate::check::Verdict;
+use crate::plan::Trouble;
+
+/// From restart to the first claim, 99 of 100.
+const CLAIM_P99_MS: u64 = 10_000;
+/// From the link's return to the new connection, 99 of 100, at the first try.
+const RECONNECT_P99_MS: u64 = 6_000;
+/// A connection that died without a word is replaced within: 60 s to notice, and the first try.
+const HALF_OPEN_MS: u64 = 66_000;
+/// How much heavier a daemon may be at the end of the run than at its beginning.
+const RSS_GROWTH: f64 = 1.2;
+
+/// Jobs left in the queue after the stop.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Left {
+    pub waiting: u64,
+    pub claimed: u64,
+    pub delayed: u64,
+    pub dead: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub struct LifeRecord {
+    pub end: String,
+    pub lived_ms: u64,
+    /// None: it died before, or there was nothing to do.
+    pub first_claim_ms: Option<u64>,
+    /// The wire or Redis was away meanwhile.
+    pub disturbed: bool,
+    pub rss_start_kib: Option<u64>,
+    pub rss_end_kib: Option<u64>,
+    pub rss_max_kib: Option<u64>,
+}
+
+/// Milliseconds.
+#[derive(Debug, Default, Serialize)]
+pub struct Times {
+    pub count: usize,
+    pub p50: u64,
+    pub p99: u64,
+    pub max: u64,
+}
+
+impl Times {
+    fn of(mut times: Vec<u64>) -> Self {
+        times.sort_unstable();
+        let at = |share: f64| {
+            let place = (times.len() as f64 * share).ceil() as usize;
+            times.get(place.saturating_sub(1)).copied().unwrap_or(0)
+        };
+        Self { count: times.len(), p50: at(0.5), p99: at(0.99), max: at(1.0) }
+    }
+}
+
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
+    pub options: Options,
+    pub minutes: f64,
+    /// From the last kill until all was answered and the daemon stopped.
+    pub drained_after_s: f64,
+    pub verdict: Verdict,
+    /// Messages sent again that Telegram kept from the other side.
+    pub suppressed: u32,
+    pub left: Left,
+    pub dead: Vec<String>,
+    pub redis_kills: usize,
+    pub cuts: usize,
+    pub faults_struck: usize,
+    pub faults_planned: usize,
+    /// Crash points that were waited for in vain, kills in their place not counted.
+    pub crashes_missed: usize,
+    pub stop: String,
+    pub stopped_after_s: f64,
+    pub claim: Times,
+    pub reconnect: Times,
+    pub half_open: Times,
+    /// Reconnections that never came.
+    pub not_reconnected: usize,
+    /// Lives by how they ended.
+    pub ends: BTreeMap<String, usize>,
+    /// Median of the heaviest moments of the lives in the first and the last quarter, KiB.
+    pub rss_first_kib: u64,
+    pub rss_last_kib: u64,
+    pub rss_max_kib: u64,
+    /// Warnings and errors of the log with digits taken out, and how many of each.
+    pub complaints: BTreeMap<String, usize>,
+    /// Lines that are no log lines: panics, say.
+    pub foreign_lines: Vec<String>,
+    /// The log's lines about messages that went wrong.
+    pub evidence: Vec<String>,
+    pub lives: Vec<LifeRecord>,
+}
+
+impl Report {
+    pub fn time(&mut self, reconnects: &[(Trouble, Option<Duration>)]) {
+        let claims = self.lives.iter().filter(|life| !life.disturbed).filter_map(|life| life.first_claim_ms);
+        self.claim = Times::of(claims.collect());
+        let took = |half_open: bool| {
+            let of_kind =
+                reconnects.iter().filter(move |(what, _)| matches!(what, Trouble::HalfOpen) == half_open);
+            Times::of(of_kind.filter_map(|(_, took)| took.map(|took| took.as_millis() as u64)).collect())
+        };
+        self.reconnect = took(false);
+        self.half_open = took(true);
+        self.not_reconnected = reconnects.iter().filter(|(_, took)| took.is_none()).count();
+        for life in &self.lives {
+            *self.ends.entry(life.end.clone()).or_default() += 1;
+        }
+        let quarter = self.lives.len().div_ceil(4);
+        let weight =
+            |lives: &[LifeRecord]| Times::of(lives.iter().filter_map(|life| life.rss_max_kib).collect());
+        self.rss_first_kib = weight(&self.lives[..quarter]).p50;
+        self.rss_last_kib = weight(&self.lives[self.lives.len() - quarter..]).p50;
+        self.rss_max_kib = weight(&self.lives).max;
+    }
+
+    /// Looks through the daemon's log.
+    pub fn read_log(&mut self, log: &str) {
+        let verdict = &self.verdict;
+        let names =
+            [&verdict.lost, &verdict.twice, &verdict.wrong, &verdict.out_of_order, &verdict.uncalled_for];
+        let suspects: Vec<&str> =
+            names.into_iter().flatten().take(5).filter_map(|name| name.split(": ").next()).collect();
+        for line in log.lines() {
+            // A line that a kill cut short is of no interest.
+            let Ok(fields) = serde_json::from_str::<serde_json::Value>(line) else {
+                if !line.starts_with('{') && self.foreign_lines.len() < 20 {
+                    self.foreign_lines.push(line.to_owned());
+                }
+                continue;
+            };
+            let text = |name: &str| fields.get(name).and_then(|value| value.as_str()).unwrap_or_default();
+            if matches!(text("level"), "WARN" | "ERROR") {
+                let complaint = format!("{} {}: {}", text("level"), text("message"), text("reason"));
+                let complaint = complaint.chars().filter(|c| !c.is_ascii_digit()).collect();
+                *self.complaints.entry(complaint).or_default() += 1;
+            }
+            let about = |name: &&&str| line.contains(&format!("\"{name}\""));
+            if suspects.iter().any(|name| about(&name)) && self.evidence.len() < 100 {
+                self.evidence.push(line.to_owned());
+            }
+        }
+    }
+
+    /// The bars that were missed, one sentence each.
+    pub fn failures(&self) -> Vec<String> {
+        let mut failures = Vec::new();
+        let mut expect = |holds: bool, what: String| {
+            if !holds {
+                failures.push(what);
+            }
+        };
+        let verdict = &self.verdict;
+        let counts = [
+            ("lost", &verdict.lost),
+            ("answered twice", &verdict.twice),
+            ("answered with a wrong text", &verdict.wrong),
+            ("answered out of order", &verdict.out_of_order),
+            ("answered uncalled for", &verdict.uncalled_for),
+        ];
+        for (what, list) in counts {
+            let examples: Vec<_> = list.iter().take(5).map(String::as_str).collect();
+            expect(list.is_empty(), format!("{} {what}: {}", list.len(), examples.join(", ")));
+        }
+        expect(self.left == Left::default(), format!("left in the queue: {:?} {:?}", self.left, self.dead));
+        expect(self.stop == "exit status: 0", format!("the last daemon, asked to stop: {}", self.stop));
+        let odd: Vec<_> = self.ends.keys().filter(|end| end.starts_with("ended by itself")).collect();
+        expect(odd.is_empty(), format!("daemons ended by themselves: {odd:?}"));
+        expect(self.foreign_lines.is_empty(), format!("said by no logger: {:?}", self.foreign_lines));
+        expect(self.claim.p99 <= CLAIM_P99_MS, format!("restart to first claim: p99 {} ms", self.claim.p99));
+        expect(self.reconnect.p99 <= RECONNECT_P99_MS, format!("reconnect: p99 {} ms", self.reconnect.p99));
+        expect(self.half_open.max <= HALF_OPEN_MS, format!("half-open: {} ms", self.half_open.max));
+        expect(self.not_reconnected == 0, format!("{} times not reconnected", self.not_reconnected));
+        let growth = self.rss_last_kib as f64 / self.rss_first_kib.max(1) as f64;
+        expect(growth <= RSS_GROWTH, format!("memory grew by a factor of {growth:.2}"));
+        failures
+    }
+
+    pub fn passed(&self) -> bool {
+        self.failures().is_empty()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Options { seed, queue, messages, corrupt, spoken, chats, dedupe, .. } = &self.options;
+        let mut row = |name: &str, value: String| writeln!(f, "  {name:<24} {value}");
+        let times = |Times { count, p50, p99, max }: &Times| {
+            format!("p50 {p50} ms, p99 {p99} ms, max {max} ms ({count} measured)")
+        };
+        row(
+            "seed, queue",
+            format!("{seed}, {queue}, Telegram's deduplication {}", if *dedupe { "on" } else { "off" }),
+        )?;
+        row(
+            "messages",
+            format!("{messages} in {chats} chats, {corrupt} corrupt, {spoken} for the real model"),
+        )?;
+        row(
+            "answered once, rightly",
+            format!("{}, and {} corrupt left alone", self.verdict.answered, self.verdict.left_alone),
+        )?;
+        let Verdict { lost, twice, wrong, out_of_order, uncalled_for, .. } = &self.verdict;
+        row("lost, twice", format!("{}, {}", lost.len(), twice.len()))?;
+        row(
+            "wrong text, out of order",
+            format!("{}, {}; uncalled for {}", wrong.len(), out_of_order.len(), uncalled_for.len()),
+        )?;
+        let Left { waiting, claimed, delayed, dead } = self.left;
+        row(
+            "left in the queue",
+            format!("{waiting} waiting, {claimed} claimed, {delayed} delayed, {dead} dead"),
+        )?;
+        for (end, count) in &self.ends {
+            row("lives", format!("{count:4} {end}"))?;
+        }
+        row("Redis kills, cuts", format!("{}, {}", self.redis_kills, self.cuts))?;
+        row(
+            "Telegram's faults",
+            format!(
+                "{} of {} struck; {} sends kept from the other side as known",
+                self.faults_struck, self.faults_planned, self.suppressed
+            ),
+        )?;
+        row("restart to first claim", times(&self.claim))?;
+        row("reconnect", times(&self.reconnect))?;
+        row("half-open connection", times(&self.half_open))?;
+        row(
+            "memory, median of peaks",
+            format!(
+                "{} KiB at first, {} KiB at last, {} KiB at most",
+                self.rss_first_kib, self.rss_last_kib, self.rss_max_kib
+            ),
+        )?;
+        row("last stop", format!("{} after {:.1} s", self.stop, self.stopped_after_s))?;
+        row(
+            "took",
+            format!("{:.1} min, {:.0} s of them after the last kill", self.minutes, self.drained_after_s),
+        )?;
+        for (complaint, count) in &self.complaints {
+            row("log", format!("{count:5} {complaint}"))?;
+        }
+        for line in &self.evidence {
+            writeln!(f, "    {line}")?;
+        }
+        let failures = self.failures();
+        for failure in &failures {
+            writeln!(f, "FAILED: {failure}")?;
+        }
+        writeln!(f, "{}", if failures.is_empty() { "PASSED" } else { "NOT PASSED" })
+    }
+}

@@ -1,0 +1,536 @@
+//! Carries out a plan.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::ExitStatus;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use fake_telegram::{
+    Call, Chat, Dedupe, Draft, Fault, OWNER, Packing, Settings, Telegram, User, write_session,
+};
+use stenogram::queue::Queue;
+use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
+use stenogram::queue::redis::{RedisOptions, RedisQueue};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::Options;
+use crate::check::{self, Sent};
+use crate::daemon::{Daemon, Home};
+use crate::plan::{End, Life, LinkEvent, Message, News, Plan, Trouble};
+use crate::proxy::Proxy;
+use crate::recordings::Recordings;
+use crate::redis_server::{DURABLE, RedisServer};
+use crate::report::{Left, LifeRecord, Report};
+
+/// A planned crash that has not come by then has no job to come with.
+const CRASH_WITHIN: Duration = Duration::from_millis(2500);
+/// The third death over one job makes it poison, by the queue's own rule. After a life without a new
+/// answer the next daemon is left alive until there are some, or for so long.
+const PROGRESS_WITHIN: Duration = Duration::from_secs(100);
+/// The end has come when no new answer has for so long: longer than any pause that the daemon makes by
+/// itself while all is well.
+const STANDSTILL: Duration = Duration::from_secs(75);
+/// Longer than a dead connection may go unnoticed, and the pause before the first new try.
+const CONNECTED_WITHIN: Duration = Duration::from_secs(120);
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// Calls come at least this often while there is something to do.
+const QUIET: Duration = Duration::from_secs(3);
+const POLL: Duration = Duration::from_millis(20);
+const FIRST_USER: i64 = 10_000;
+/// Clients reach the proxies here, the proxies reach the servers at the same ports of 127.0.0.1.
+const WIRE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
+/// What the tasks of a run share.
+struct World {
+    telegram: Telegram,
+    wires: Vec<Proxy>,
+    recordings: Recordings,
+    sent: Mutex<Vec<Sent>>,
+    redis: Option<Mutex<RedisServer>>,
+    redis_kills: AtomicUsize,
+    /// Held by whoever has a hand on the wire.
+    wire: tokio::sync::Mutex<()>,
+    /// While the wire or Redis was not well.
+    outages: Mutex<Vec<(Instant, Instant)>>,
+    reconnects: Mutex<Vec<(Trouble, Option<Duration>)>>,
+    cuts: AtomicUsize,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub async fn run(options: &Options, folder: &Path) -> anyhow::Result<Report> {
+    let started = Instant::now();
+    let plan = Plan::draw(options);
+    let faults: usize = plan.lives.iter().map(|life| life.faults.len()).sum();
+    let world = Arc::new(World::start(options).await?);
+    let redis_url = world.redis.as_ref().map(|redis| lock(redis).url());
+    let home = Home::new(folder, options, redis_url.clone());
+    std::fs::create_dir(home.data())?;
+    write_session(&home.data().join("account.session"), &world.telegram.session())?;
+
+    let mut lives = Lives {
+        world: Arc::clone(&world),
+        home,
+        tasks: JoinSet::new(),
+        records: Vec::new(),
+        owed: Vec::new(),
+        held: Vec::new(),
+        stuck: false,
+    };
+    let mut shown = Instant::now();
+    let planned = plan.lives.len();
+    lives.settle().await?;
+    for (number, life) in plan.lives.into_iter().enumerate() {
+        lives.live(life).await?;
+        if shown.elapsed() > Duration::from_secs(10) || number + 1 == planned {
+            shown = Instant::now();
+            let (sent, complete) = world.progress();
+            let minutes = started.elapsed().as_secs_f64() / 60.0;
+            println!(
+                "{minutes:5.1} min: life {} of {planned}, {sent} messages, {complete} answered or left alone",
+                number + 1
+            );
+        }
+    }
+    let killed = started.elapsed();
+    let (stop, stopped_after) = lives.last(plan.tail).await?;
+    let Lives { home, records, owed, .. } = lives;
+
+    let queue = open(&home, redis_url).await?;
+    let counts = queue.counts().await?;
+    let left =
+        Left { waiting: counts.waiting, claimed: counts.claimed, delayed: counts.delayed, dead: counts.dead };
+    let dead = queue.dead().await?.into_iter().map(|dead| format!("{}: {}", dead.job.id, dead.reason));
+    let log = std::fs::read_to_string(home.log()).context("the daemon's log")?;
+    let unstruck: usize = world
+        .telegram
+        .look(|ledger| ledger.faults().iter().map(|fault| fault.times.unwrap_or(0) as usize).sum());
+    let mut report = Report {
+        options: options.clone(),
+        minutes: started.elapsed().as_secs_f64() / 60.0,
+        drained_after_s: (started.elapsed() - killed).as_secs_f64(),
+        verdict: world.telegram.look(|ledger| check::verdict(ledger, &lock(&world.sent))),
+        suppressed: world.telegram.look(|ledger| ledger.suppressed()),
+        left,
+        dead: dead.collect(),
+        redis_kills: world.redis_kills.load(Ordering::Relaxed),
+        cuts: world.cuts.load(Ordering::Relaxed),
+        faults_struck: faults - unstruck,
+        faults_planned: faults,
+        crashes_missed: owed.len(),
+        stop: stop.map_or("not in time, killed".to_owned(), |status| status.to_string()),
+        stopped_after_s: stopped_after.as_secs_f64(),
+        lives: records,
+        ..Report::default()
+    };
+    report.time(&lock(&world.reconnects));
+    report.read_log(&log);
+    Ok(report)
+}
+
+async fn open(home: &Home, redis_url: Option<String>) -> anyhow::Result<Box<dyn Queue>> {
+    let (dedupe_ttl, result_ttl) = (Duration::from_secs(86_400), Duration::from_secs(86_400));
+    Ok(match redis_url {
+        None => Box::new(
+            Embedded::open(home.data().join("queue.redb"), EmbeddedOptions { dedupe_ttl, result_ttl })
+                .await?,
+        ),
+        Some(url) => {
+            let timeout = Duration::from_secs(5);
+            Box::new(
+                RedisQueue::connect(RedisOptions { url, account: OWNER, dedupe_ttl, result_ttl, timeout })
+                    .await?,
+            )
+        }
+    })
+}
+
+impl World {
+    async fn start(options: &Options) -> anyhow::Result<Self> {
+        let dedupe = if options.dedupe { Dedupe::GiveFirst } else { Dedupe::Off };
+        let settings = Settings { dedupe, ..Settings::default() };
+        let telegram = Telegram::builder().settings(settings).advertise(WIRE.into()).start().await?;
+        let mut wires = Vec::new();
+        for dc in [2, 4] {
+            let (address, _) = telegram.datacentre(dc).context("there are two datacentres")?;
+            let server = SocketAddr::from((Ipv4Addr::LOCALHOST, address.port()));
+            wires.push(Proxy::start(address, server).await.context("listen on 127.0.0.2")?);
+        }
+        for number in 0..options.chats {
+            let id = FIRST_USER + number as i64;
+            telegram.add_user(User { id, name: format!("Friend {number}"), bot: false });
+        }
+        Ok(Self {
+            telegram,
+            wires,
+            recordings: Recordings::new(options.spoken.min(12))?,
+            sent: Mutex::default(),
+            redis: options.redis_queue().then(|| Mutex::new(RedisServer::start(DURABLE))),
+            redis_kills: AtomicUsize::new(0),
+            wire: tokio::sync::Mutex::default(),
+            outages: Mutex::default(),
+            reconnects: Mutex::default(),
+            cuts: AtomicUsize::new(0),
+        })
+    }
+
+    fn progress(&self) -> (usize, usize) {
+        let sent = lock(&self.sent);
+        (sent.len(), self.telegram.look(|ledger| check::complete(ledger, &sent)))
+    }
+
+    fn answers(&self) -> usize {
+        self.telegram.look(|ledger| ledger.sent().count())
+    }
+
+    /// Sends `message` now.
+    fn send(&self, message: &Message) -> (Chat, i32) {
+        let recording = self.recordings.make(message.kind);
+        let chat = Chat::User(FIRST_USER + message.chat as i64);
+        let draft = Draft::voice(recording.ogg, 1);
+        // The books are closed meanwhile, lest an answer is counted whose message is not in them.
+        let mut sent = lock(&self.sent);
+        let id = match message.news {
+            News::Never => self.telegram.send_silently(chat, draft),
+            News::Once | News::Twice(_) => self.telegram.send(chat, draft),
+        };
+        sent.push(Sent { chat, message: id, answer: recording.answer });
+        (chat, id)
+    }
+
+    /// Sends each when its time has come.
+    async fn send_all(self: Arc<Self>, messages: Vec<Message>) {
+        let start = Instant::now();
+        let mut again = JoinSet::new();
+        for message in messages {
+            sleep((start + message.at.unwrap_or_default()).saturating_duration_since(Instant::now())).await;
+            let told = self.send(&message);
+            if let News::Twice(after) = message.news {
+                let world = Arc::clone(&self);
+                again.spawn(async move {
+                    sleep(after).await;
+                    world.telegram.push(&[told], Packing::Separate);
+                });
+            }
+        }
+        again.join_all().await;
+    }
+
+    /// Redis dies, and comes back after `down`. One death at a time.
+    fn kill_redis(&self, down: Duration) {
+        let Some(redis) = &self.redis else { return };
+        let mut redis = lock(redis);
+        let from = Instant::now();
+        redis.kill();
+        std::thread::sleep(down); // on a thread of its own, see the caller
+        redis.restart();
+        self.redis_kills.fetch_add(1, Ordering::Relaxed);
+        lock(&self.outages).push((from, Instant::now()));
+    }
+
+    /// One trouble at a time. Returns when the wire is well again.
+    async fn trouble(&self, trouble: Trouble) {
+        let each = |what: &dyn Fn(&Proxy)| self.wires.iter().for_each(what);
+        let from = Instant::now();
+        match trouble {
+            Trouble::Cut(time) => {
+                each(&Proxy::close);
+                sleep(time).await;
+                each(&Proxy::open);
+            }
+            Trouble::Stall(time) => {
+                each(&|wire| wire.stall(true));
+                sleep(time).await;
+                each(&|wire| wire.stall(false));
+            }
+            Trouble::HalfOpen => each(&Proxy::half_open),
+            Trouble::Slow(delay, time) => {
+                each(&|wire| wire.delay(delay));
+                sleep(time).await;
+                each(&|wire| wire.delay(Duration::ZERO));
+            }
+        }
+        lock(&self.outages).push((from, Instant::now()));
+        if matches!(trouble, Trouble::Cut(_) | Trouble::Stall(_)) {
+            self.cuts.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until a client introduces itself after the first `calls` calls. It does so once for each
+    /// connection to its home datacentre.
+    async fn introduced(&self, calls: usize, since: Instant) -> Option<Duration> {
+        loop {
+            let at = self.telegram.look(|ledger| {
+                let new = ledger.calls().get(calls..).unwrap_or_default();
+                new.iter()
+                    .find(|call| call.method == "updates.getState" && call.at >= since)
+                    .map(|call| call.at)
+            });
+            match at {
+                Some(at) => return Some(at - since),
+                None if since.elapsed() > CONNECTED_WITHIN => return None,
+                None => sleep(POLL).await,
+            }
+        }
+    }
+
+    /// Waits until a client has sent so many messages after the first `calls` calls.
+    async fn sends(&self, calls: usize, wanted: u32) {
+        let enough = |sends: usize| sends >= wanted as usize;
+        let sends =
+            |calls: &[Call]| calls.iter().filter(|call| call.method == "messages.sendMessage").count();
+        while !enough(self.telegram.look(|ledger| sends(ledger.calls().get(calls..).unwrap_or_default()))) {
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    fn calls(&self) -> usize {
+        self.telegram.look(|ledger| ledger.calls().len())
+    }
+}
+
+/// One life after the other.
+struct Lives {
+    world: Arc<World>,
+    home: Home,
+    /// What is not bound to a life: sending, troubles of the wire, deaths of Redis.
+    tasks: JoinSet<()>,
+    records: Vec<LifeRecord>,
+    /// Crashes that had no job to come with.
+    owed: Vec<(&'static str, u32)>,
+    /// Faults for the next life that may have some.
+    held: Vec<Fault>,
+    /// The last life brought no answer.
+    stuck: bool,
+}
+
+impl Lives {
+    /// A first start, for the daemon to learn where in the stream of updates it begins.
+    async fn settle(&mut self) -> anyhow::Result<()> {
+        let mut daemon = self.home.start(None)?;
+        let connected = self.world.introduced(0, daemon.started).await;
+        connected.context("the daemon does not connect")?;
+        daemon.terminate().await?;
+        let status = daemon.ends_within(STOP_WITHIN).await?.context("the daemon does not stop")?;
+        anyhow::ensure!(status.success(), "the daemon's first start: {status}");
+        Ok(())
+    }
+
+    async fn live(&mut self, life: Life) -> anyhow::Result<()> {
+        let world = Arc::clone(&self.world);
+        let (before, later): (Vec<_>, Vec<_>) =
+            life.messages.into_iter().partition(|message| message.at.is_none());
+        // Nobody listens yet: these are told of by the difference only.
+        for message in &before {
+            world.send(message);
+        }
+        self.held.extend(life.faults);
+        match self.stuck {
+            true => self.hold_faults(),
+            false => self.held.drain(..).for_each(|fault| world.telegram.fault(fault)),
+        }
+        let measured: Vec<_> = life.links.into_iter().filter(|event| self.unless_measured(event)).collect();
+        let stuck = self.stuck;
+        let end = self.choose(life.end, stuck || !measured.is_empty());
+        let answers = world.answers();
+        let calls = world.calls();
+        let order = match &end {
+            End::Crash { point, pass } => Some(format!("{point}@{pass}")),
+            End::Kill { .. } => None,
+        };
+        let mut daemon = self.home.start(order)?;
+        self.tasks.spawn(Arc::clone(&world).send_all(later));
+        if let Some((at, down)) = life.redis {
+            let world = Arc::clone(&world);
+            self.tasks.spawn(async move {
+                sleep(at).await;
+                // It cannot panic but by the harness's own mistake, which the report would show.
+                let _ = tokio::task::spawn_blocking(move || world.kill_redis(down)).await;
+            });
+        }
+        let started = daemon.started;
+        let ending = async {
+            measure(&world, &measured, calls, started).await;
+            if stuck {
+                progress(&world, answers).await;
+            }
+            let left = |within| (started + within).saturating_duration_since(Instant::now());
+            match end {
+                End::Crash { .. } => sleep(left(CRASH_WITHIN)).await,
+                End::Kill { answers, late, within } => {
+                    let enough = world.sends(calls, answers);
+                    if tokio::time::timeout(left(within), enough).await.is_ok() {
+                        sleep(late).await;
+                    }
+                }
+            }
+        };
+        let early = tokio::select! {
+            () = ending => None,
+            status = daemon.ends_within(Duration::MAX) => status?,
+        };
+        let status = match early {
+            Some(status) => status,
+            None => daemon.kill().await?,
+        };
+        let what = match (end, early.is_some()) {
+            _ if !by_kill(status) => format!("ended by itself: {status}"),
+            (End::Crash { point, .. }, true) => format!("crash {point}"),
+            (End::Crash { point, .. }, false) => {
+                self.owed.push((point, 2));
+                "kill".to_owned()
+            }
+            (End::Kill { .. }, _) => "kill".to_owned(),
+        };
+        self.stuck = world.answers() <= answers;
+        self.record(&daemon, what, calls);
+        Ok(())
+    }
+
+    /// A kill where it has to be one; else what was planned, or a crash that is owed in place of a kill.
+    fn choose(&mut self, planned: End, kill: bool) -> End {
+        match planned {
+            End::Crash { point, pass } if kill => {
+                self.owed.push((point, pass));
+                End::default()
+            }
+            End::Kill { within, .. } if !kill && within > Duration::from_millis(500) => match self.owed.pop()
+            {
+                Some((point, pass)) => End::Crash { point, pass },
+                None => planned,
+            },
+            _ => planned,
+        }
+    }
+
+    /// Keeps what has not gone wrong yet for a later life: this one has to get on.
+    fn hold_faults(&mut self) {
+        let telegram = &self.world.telegram;
+        let pending = |fault: &&Fault| fault.times != Some(0);
+        self.held.extend(
+            telegram.look(|ledger| ledger.faults().iter().filter(pending).cloned().collect::<Vec<_>>()),
+        );
+        telegram.clear_faults();
+    }
+
+    /// Sets off a trouble that nobody waits for.
+    fn unless_measured(&mut self, event: &LinkEvent) -> bool {
+        if !event.measured {
+            let (world, event) = (Arc::clone(&self.world), *event);
+            self.tasks.spawn(async move {
+                sleep(event.at).await;
+                let _hands = world.wire.lock().await;
+                world.trouble(event.what).await;
+            });
+        }
+        event.measured
+    }
+
+    /// The life that nobody ends before all is done. How it stopped when asked to, and after how long.
+    async fn last(&mut self, tail: Vec<Message>) -> anyhow::Result<(Option<ExitStatus>, Duration)> {
+        let world = Arc::clone(&self.world);
+        while self.tasks.join_next().await.is_some() {}
+        self.held.drain(..).for_each(|fault| world.telegram.fault(fault));
+        let calls = world.calls();
+        let mut daemon = self.home.start(None)?;
+        Arc::clone(&world).send_all(tail).await;
+        let (mut best, mut since) = (0, Instant::now());
+        loop {
+            let (sent, complete) = world.progress();
+            if complete == sent && self.quiet().await? {
+                break;
+            }
+            if complete > best {
+                (best, since) = (complete, Instant::now());
+            }
+            if since.elapsed() > STANDSTILL || daemon.ends_within(POLL).await?.is_some() {
+                break;
+            }
+        }
+        let asked = Instant::now();
+        // Where it has ended already the status says so.
+        let _ = daemon.terminate().await;
+        let status = daemon.ends_within(STOP_WITHIN).await?;
+        let took = asked.elapsed();
+        self.record(&daemon, "stopped".to_owned(), calls);
+        Ok((status, took))
+    }
+
+    /// Whether corrupt recordings had their turn too: nothing tells but that nothing is asked any more.
+    async fn quiet(&self) -> anyhow::Result<bool> {
+        let before = self.world.calls();
+        sleep(QUIET).await;
+        Ok(self.world.calls() == before)
+    }
+
+    /// When the daemon that started after the first `calls` calls first asked for something for a job.
+    fn first_request(&self, calls: usize) -> Option<Instant> {
+        self.world.telegram.look(|ledger| {
+            let own = ledger.calls().get(calls..).unwrap_or_default();
+            // What its predecessor had sent may still come in; it has not introduced itself.
+            let own = own.iter().skip_while(|call| call.method != "updates.getState");
+            let mut jobs = own.filter(|call| {
+                matches!(call.method, "messages.getMessages" | "messages.sendMessage" | "upload.getFile")
+            });
+            jobs.next().map(|call| call.at)
+        })
+    }
+
+    fn record(&mut self, daemon: &Daemon, end: String, calls: usize) {
+        let claimed = match (self.first_request(calls), daemon.first_job()) {
+            (Some(at), Some(logged)) => Some(at.min(logged)),
+            (at, logged) => at.or(logged),
+        };
+        let until = claimed.unwrap_or_else(Instant::now);
+        let overlaps = |(from, to): &(Instant, Instant)| *from <= until && *to >= daemon.started;
+        let weights = daemon.weights();
+        self.records.push(LifeRecord {
+            end,
+            lived_ms: daemon.started.elapsed().as_millis() as u64,
+            first_claim_ms: claimed.map(|at| at.duration_since(daemon.started).as_millis() as u64),
+            disturbed: lock(&self.world.outages).iter().any(overlaps) || self.world.wire.try_lock().is_err(),
+            rss_start_kib: weights.first().copied(),
+            rss_end_kib: weights.last().copied(),
+            rss_max_kib: weights.iter().max().copied(),
+        });
+    }
+}
+
+/// Lets the troubles happen to a daemon that is connected, and waits until it is again.
+async fn measure(world: &World, events: &[LinkEvent], calls: usize, started: Instant) {
+    for event in events {
+        if world.introduced(calls, started).await.is_none() {
+            return;
+        }
+        sleep(event.at).await;
+        let _hands = world.wire.lock().await;
+        let calls = world.calls();
+        let mut since = Instant::now();
+        world.trouble(event.what).await;
+        if !matches!(event.what, Trouble::HalfOpen) {
+            since = Instant::now();
+        }
+        let took = world.introduced(calls, since).await;
+        lock(&world.reconnects).push((event.what, took));
+    }
+}
+
+/// Waits until the worker has gone on to another job: an answer is two messages at most, and a job
+/// whose answer's acknowledgement was lost is not done.
+async fn progress(world: &World, answers: usize) {
+    let start = Instant::now();
+    while world.answers() < answers + 3 && start.elapsed() < PROGRESS_WITHIN {
+        sleep(POLL).await;
+    }
+}
+
+fn by_kill(status: ExitStatus) -> bool {
+    use std::os::unix::process::ExitStatusExt as _;
+    status.signal() == Some(9)
+}

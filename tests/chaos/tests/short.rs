@@ -1,0 +1,27 @@
+//! The short tier: 300 messages, 20 kills, each queue. What went wrong is printed with the seed.
+
+use std::process::{Command, Stdio};
+
+/// With real words among them, few, for each takes the real model a second on a busy machine.
+const SHORT: &[&str] = &["--messages=300", "--kills=20", "--half-open=0", "--spoken=20", "--too-long=0"];
+
+fn chaos(arguments: &[&str]) {
+    let output = Command::new(env!("CARGO_BIN_EXE_chaos"))
+        .args(SHORT)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("run the harness");
+    println!("{}", String::from_utf8_lossy(&output.stdout));
+    assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn every_message_is_answered_once_with_the_embedded_queue() {
+    chaos(&["--queue=embedded"]);
+}
+
+#[test]
+fn every_message_is_answered_once_with_redis() {
+    chaos(&["--queue=redis"]);
+}
