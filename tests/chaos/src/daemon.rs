@@ -1,5 +1,6 @@
 //! One life of the daemon: a process, and what it weighs.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -61,7 +62,8 @@ impl Home {
         if let Some(pid) = child.id() {
             tokio::spawn(weigh(pid, Arc::clone(&weights)));
         }
-        Ok(Daemon { child, started: Instant::now(), weights, log: self.log(), logged_before })
+        let log = OwnLog { path: self.log(), before: logged_before, started: Instant::now() };
+        Ok(Daemon { child, started: log.started, weights, log })
     }
 }
 
@@ -70,9 +72,7 @@ pub struct Daemon {
     child: Child,
     pub started: Instant,
     weights: Arc<Mutex<Vec<u64>>>,
-    log: PathBuf,
-    /// Bytes of the log that are not its own.
-    logged_before: u64,
+    pub log: OwnLog,
 }
 
 impl Daemon {
@@ -98,26 +98,50 @@ impl Daemon {
         }
     }
 
-    /// When it logged its first line about a job that it had claimed.
-    pub fn first_job(&self) -> Option<Instant> {
-        let mut log = File::open(&self.log).ok()?;
-        log.seek(SeekFrom::Start(self.logged_before)).ok()?;
-        let mut lines = BufReader::new(log).lines().map_while(Result::ok);
-        let time = |line: &str| -> Option<f64> {
-            let fields: serde_json::Value = serde_json::from_str(line).ok()?;
-            let clock = fields["timestamp"].as_str()?.split_once('T')?.1.trim_end_matches('Z').to_owned();
-            let parts = clock.split(':').map(|part| part.parse::<f64>().ok());
-            parts.into_iter().try_fold(0.0, |sum, part| Some(sum * 60.0 + part?))
-        };
-        let first = time(&lines.next()?)?;
-        let claimed = time(&lines.find(|line| line.contains("\"name\":\"job\""))?)?;
-        // The first line comes some milliseconds after the start. Midnight may lie between the two.
-        Some(self.started + Duration::from_secs_f64((claimed - first).rem_euclid(86_400.0)))
-    }
-
     /// Its resident memory so far, in KiB, one number each 100 ms.
     pub fn weights(&self) -> Vec<u64> {
         self.weights.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// A daemon's own lines in the log that all share.
+#[derive(Clone)]
+pub struct OwnLog {
+    path: PathBuf,
+    /// Bytes of the log that are not its own.
+    before: u64,
+    pub started: Instant,
+}
+
+impl OwnLog {
+    /// The lines that it has logged so far.
+    fn lines(&self) -> Vec<String> {
+        let Ok(mut log) = File::open(&self.path) else { return Vec::new() };
+        if log.seek(SeekFrom::Start(self.before)).is_err() {
+            return Vec::new();
+        }
+        BufReader::new(log).lines().map_while(Result::ok).collect()
+    }
+
+    /// How many jobs it has logged something about. All but the last are done with or put back.
+    pub fn jobs(&self) -> usize {
+        let lines = self.lines();
+        let ids = lines.iter().filter_map(|line| line.split_once("\"span\":{\"id\":\"")?.1.split('"').next());
+        ids.collect::<HashSet<_>>().len()
+    }
+
+    /// When it logged its first line about a job that it had claimed.
+    pub fn first_job(&self) -> Option<Instant> {
+        let lines = self.lines();
+        let time = |line: &String| -> Option<f64> {
+            let fields: serde_json::Value = serde_json::from_str(line).ok()?;
+            let clock = fields["timestamp"].as_str()?.split_once('T')?.1.trim_end_matches('Z').to_owned();
+            clock.split(':').try_fold(0.0, |sum, part| Some(sum * 60.0 + part.parse::<f64>().ok()?))
+        };
+        let first = time(lines.first()?)?;
+        let claimed = time(lines.iter().find(|line| line.contains("\"name\":\"job\""))?)?;
+        // The first line comes some milliseconds after the start. Midnight may lie between the two.
+        Some(self.started + Duration::from_secs_f64((claimed - first).rem_euclid(86_400.0)))
     }
 }
 

@@ -187,7 +187,7 @@ fn faults(lives: &mut [Life], options: &Options, random: &mut Random) {
     }
     for n in 0..options.lost_answers {
         // Either the connection goes with the answer, or the daemon waits for it in vain.
-        let action = if n % 4 == 0 { Action::LoseAnswer } else { Action::DropAfter };
+        let action = if n % 8 == 7 { Action::LoseAnswer } else { Action::DropAfter };
         let after = random.below(15) as u32;
         any(lives, random).faults.push(Fault::on("messages.sendMessage", action).after(after).once());
     }

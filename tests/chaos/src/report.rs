@@ -87,7 +87,7 @@ pub struct Report {
     pub not_reconnected: usize,
     /// Lives by how they ended.
     pub ends: BTreeMap<String, usize>,
-    /// Median of the heaviest moments of the lives in the first and the last quarter, KiB.
+    /// The heaviest moment of the lives in the first and the last quarter, KiB.
     pub rss_first_kib: u64,
     pub rss_last_kib: u64,
     pub rss_max_kib: u64,
@@ -118,8 +118,8 @@ impl Report {
         let quarter = self.lives.len().div_ceil(4);
         let weight =
             |lives: &[LifeRecord]| Times::of(lives.iter().filter_map(|life| life.rss_max_kib).collect());
-        self.rss_first_kib = weight(&self.lives[..quarter]).p50;
-        self.rss_last_kib = weight(&self.lives[self.lives.len() - quarter..]).p50;
+        self.rss_first_kib = weight(&self.lives[..quarter]).max;
+        self.rss_last_kib = weight(&self.lives[self.lives.len() - quarter..]).max;
         self.rss_max_kib = weight(&self.lives).max;
     }
 
@@ -235,7 +235,7 @@ impl fmt::Display for Report {
         row("reconnect", times(&self.reconnect))?;
         row("half-open connection", times(&self.half_open))?;
         row(
-            "memory, median of peaks",
+            "memory, peaks",
             format!(
                 "{} KiB at first, {} KiB at last, {} KiB at most",
                 self.rss_first_kib, self.rss_last_kib, self.rss_max_kib

@@ -19,7 +19,7 @@ use tokio::time::sleep;
 
 use crate::Options;
 use crate::check::{self, Sent};
-use crate::daemon::{Daemon, Home};
+use crate::daemon::{Daemon, Home, OwnLog};
 use crate::plan::{End, Life, LinkEvent, Message, News, Plan, Trouble};
 use crate::proxy::Proxy;
 use crate::recordings::Recordings;
@@ -28,9 +28,9 @@ use crate::report::{Left, LifeRecord, Report};
 
 /// A planned crash that has not come by then has no job to come with.
 const CRASH_WITHIN: Duration = Duration::from_millis(2500);
-/// The third death over one job makes it poison, by the queue's own rule. After a life without a new
-/// answer the next daemon is left alive until there are some, or for so long.
-const PROGRESS_WITHIN: Duration = Duration::from_secs(100);
+/// The third death over one job makes it poison, by the queue's own rule. A daemon whose predecessor
+/// died over its only job is left alive until it has gone on to the next one, or for so long.
+const PROGRESS_WITHIN: Duration = Duration::from_secs(60);
 /// The end has come when no new answer has for so long: longer than any pause that the daemon makes by
 /// itself while all is well.
 const STANDSTILL: Duration = Duration::from_secs(75);
@@ -185,10 +185,6 @@ impl World {
         (sent.len(), self.telegram.look(|ledger| check::complete(ledger, &sent)))
     }
 
-    fn answers(&self) -> usize {
-        self.telegram.look(|ledger| ledger.sent().count())
-    }
-
     /// Sends `message` now.
     fn send(&self, message: &Message) -> (Chat, i32) {
         let recording = self.recordings.make(message.kind);
@@ -306,7 +302,7 @@ struct Lives {
     owed: Vec<(&'static str, u32)>,
     /// Faults for the next life that may have some.
     held: Vec<Fault>,
-    /// The last life brought no answer.
+    /// The last life that had a job had no other.
     stuck: bool,
 }
 
@@ -338,7 +334,6 @@ impl Lives {
         let measured: Vec<_> = life.links.into_iter().filter(|event| self.unless_measured(event)).collect();
         let stuck = self.stuck;
         let end = self.choose(life.end, stuck || !measured.is_empty());
-        let answers = world.answers();
         let calls = world.calls();
         let order = match &end {
             End::Crash { point, pass } => Some(format!("{point}@{pass}")),
@@ -354,11 +349,11 @@ impl Lives {
                 let _ = tokio::task::spawn_blocking(move || world.kill_redis(down)).await;
             });
         }
-        let started = daemon.started;
+        let (started, log) = (daemon.started, daemon.log.clone());
         let ending = async {
             measure(&world, &measured, calls, started).await;
             if stuck {
-                progress(&world, answers).await;
+                progress(&log).await;
             }
             let left = |within| (started + within).saturating_duration_since(Instant::now());
             match end {
@@ -388,7 +383,10 @@ impl Lives {
             }
             (End::Kill { .. }, _) => "kill".to_owned(),
         };
-        self.stuck = world.answers() <= answers;
+        self.stuck = match daemon.log.jobs() {
+            0 => self.stuck,
+            jobs => jobs == 1,
+        };
         self.record(&daemon, what, calls);
         Ok(())
     }
@@ -483,7 +481,7 @@ impl Lives {
     }
 
     fn record(&mut self, daemon: &Daemon, end: String, calls: usize) {
-        let claimed = match (self.first_request(calls), daemon.first_job()) {
+        let claimed = match (self.first_request(calls), daemon.log.first_job()) {
             (Some(at), Some(logged)) => Some(at.min(logged)),
             (at, logged) => at.or(logged),
         };
@@ -521,11 +519,9 @@ async fn measure(world: &World, events: &[LinkEvent], calls: usize, started: Ins
     }
 }
 
-/// Waits until the worker has gone on to another job: an answer is two messages at most, and a job
-/// whose answer's acknowledgement was lost is not done.
-async fn progress(world: &World, answers: usize) {
-    let start = Instant::now();
-    while world.answers() < answers + 3 && start.elapsed() < PROGRESS_WITHIN {
+/// Waits until the worker has gone on to another job.
+async fn progress(log: &OwnLog) {
+    while log.jobs() < 2 && log.started.elapsed() < PROGRESS_WITHIN {
         sleep(POLL).await;
     }
 }
