@@ -11,6 +11,8 @@ use crate::recordings::Kind;
 
 pub struct Plan {
     pub lives: Vec<Life>,
+    /// Telegram's, each at the send or read that was drawn for it, whichever life that falls in.
+    pub faults: Vec<Fault>,
     /// Sent to the last daemon, which nobody kills.
     pub tail: Vec<Message>,
 }
@@ -20,6 +22,7 @@ pub struct Plan {
 pub struct Life {
     pub end: End,
     pub messages: Vec<Message>,
+    /// Those of this life's start.
     pub faults: Vec<Fault>,
     pub links: Vec<LinkEvent>,
     /// Redis is killed after the first time, for the second.
@@ -102,14 +105,14 @@ impl Plan {
         }
         ends(&mut lives, &mut random);
         links(&mut lives, options, &mut random);
-        faults(&mut lives, options, &mut random);
+        let faults = faults(&mut lives, options, &mut random);
         if options.redis_queue() {
             for life in some(&mut lives, options.redis_kills, &mut random.clone()) {
                 life.redis = Some((random.seconds(0.0, 1.5), random.seconds(0.1, 1.5)));
             }
         }
         let tail = messages(&mut lives, options, &mut random);
-        Self { lives, tail }
+        Self { lives, faults, tail }
     }
 }
 
@@ -173,7 +176,8 @@ fn links(lives: &mut [Life], options: &Options, random: &mut Random) {
     }
 }
 
-fn faults(lives: &mut [Life], options: &Options, random: &mut Random) {
+fn faults(lives: &mut [Life], options: &Options, random: &mut Random) -> Vec<Fault> {
+    let mut faults = Vec::new();
     for n in 0..options.floods {
         // After sends, mostly; reading has limits too.
         let method = match n % 10 {
@@ -182,19 +186,24 @@ fn faults(lives: &mut [Life], options: &Options, random: &mut Random) {
             _ => "messages.sendMessage",
         };
         let action = Action::flood_wait([1, 1, 1, 1, 1, 1, 1, 2, 2, 3][random.below(10)]);
-        let after = random.below(10) as u32;
-        any(lives, random).faults.push(Fault::on(method, action).after(after).once());
+        faults.push(Fault::on(method, action));
     }
     for n in 0..options.lost_answers {
         // Either the connection goes with the answer, or the daemon waits for it in vain.
         let action = if n % 8 == 7 { Action::LoseAnswer } else { Action::DropAfter };
-        let after = random.below(15) as u32;
-        any(lives, random).faults.push(Fault::on("messages.sendMessage", action).after(after).once());
+        faults.push(Fault::on("messages.sendMessage", action));
     }
+    // Sends of lives without faults do not count, and all are to strike.
+    let reach = options.messages * 7 / 10;
+    let mut faults: Vec<Fault> =
+        faults.into_iter().map(|fault| fault.after(random.below(reach) as u32).once()).collect();
+    // The first that fits a request wins, so that what comes first must not hide behind the others.
+    faults.sort_by_key(|fault| fault.after);
     for _ in 0..options.too_long {
         let fault = Fault::on("updates.getDifference", Action::TooLong).once();
         any(lives, random).faults.push(fault);
     }
+    faults
 }
 
 /// Hands the messages out to the lives; gives those that come after all of them.

@@ -67,7 +67,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub async fn run(options: &Options, folder: &Path) -> anyhow::Result<Report> {
     let started = Instant::now();
     let plan = Plan::draw(options);
-    let faults: usize = plan.lives.iter().map(|life| life.faults.len()).sum();
+    let faults = plan.faults.len() + plan.lives.iter().map(|life| life.faults.len()).sum::<usize>();
     let world = Arc::new(World::start(options).await?);
     let redis_url = world.redis.as_ref().map(|redis| lock(redis).url());
     let home = Home::new(folder, options, redis_url.clone());
@@ -80,7 +80,7 @@ pub async fn run(options: &Options, folder: &Path) -> anyhow::Result<Report> {
         tasks: JoinSet::new(),
         records: Vec::new(),
         owed: Vec::new(),
-        held: Vec::new(),
+        held: plan.faults,
         stuck: false,
     };
     let mut shown = Instant::now();
