@@ -94,6 +94,9 @@ struct Arguments {
     /// Where the daemon's folder is made; one in memory saves the waits for the disk [default: TMPDIR]
     #[arg(long)]
     folder: Option<PathBuf>,
+    /// Judge by the answers alone, not by times and memory, which say little of a short run on a busy machine
+    #[arg(long)]
+    answers_only: bool,
     /// Keep that folder, also after a success
     #[arg(long)]
     keep: bool,
@@ -125,6 +128,7 @@ pub struct Options {
     pub dropped: usize,
     pub too_long: usize,
     pub dedupe: bool,
+    pub answers_only: bool,
     #[serde(skip)]
     pub folder: PathBuf,
     #[serde(skip)]
@@ -161,6 +165,7 @@ impl Arguments {
             dropped: share(self.dropped, 200),
             too_long: share(self.too_long, 5),
             dedupe: !self.no_dedupe,
+            answers_only: self.answers_only,
             folder: self.folder.clone().unwrap_or_else(std::env::temp_dir),
             log_level: self.log_level.clone(),
         }
