@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::builder::{Builder, HOME_DC};
+use crate::connection::Outgoing;
 use crate::faults::Fault;
 use crate::ledger::Ledger;
 use crate::server::{Datacentre, Shared};
@@ -173,6 +174,18 @@ impl Telegram {
     /// Takes [`forget_key`](Self::forget_key) back everywhere.
     pub fn remember_keys(&self) {
         self.shared.change(|world| world.login.forgotten = HashSet::new());
+    }
+
+    /// Says something in an MTProto session that the client does not have, on every connection:
+    /// grammers' connection task panics over it.
+    pub fn confuse(&self) {
+        let world = self.shared.world();
+        for link in world.links.values() {
+            if let Some(session) = link.session {
+                // A link whose connection just ended is about to be removed.
+                let _ = link.outbox.send(Outgoing::Push { session: !session, bodies: vec![vec![0; 8]] });
+            }
+        }
     }
 
     /// Cuts every connection; clients may connect anew.
