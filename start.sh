@@ -21,6 +21,8 @@ stenogram: answers the voice messages of your Telegram account with their text.
   ./start.sh logout          log out and remove the session
   ./start.sh transcribe F..  recognise files
   ./start.sh models ...      list, pull or verify models
+  ./start.sh queue ...       what is not finished; put back or drop
+  ./start.sh doctor          what is wrong, and what to do
   ./start.sh config          what is configured, and where each value comes from
 
   --yes, -y                  before the command: install without asking
@@ -182,7 +184,7 @@ main() {
             run
             ;;
         demo) demo ;;
-        login | logout | models | transcribe | config) pass_through "$@" ;;
+        login | logout | models | queue | transcribe | doctor | config) pass_through "$@" ;;
         *) fail 2 "unknown command '$1'. See ./start.sh --help." ;;
         esac
     done

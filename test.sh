@@ -12,16 +12,19 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 if [ "${1:-}" = --yes ] || [ "${1:-}" = -y ]; then ASSUME_YES=1 && shift; fi
 
 say "This builds stenogram for tests and runs all of them against the real parts: a redis-server of
-their own, ffmpeg, espeak-ng, whisper.cpp with a small model, and a Telegram on this machine. No
-account is needed, and a network only to fetch the crates and one Python package. On two cores:
+their own, ffmpeg, espeak-ng, whisper.cpp with a small model, Chromium, and a Telegram on this machine. No
+account is needed, and a network only to fetch the crates and two Python packages. On two cores:
 about 15 minutes the first time, about 5 after that."
 
 mapfile -t packages < <(missing_build_packages; missing_test_packages)
 install_packages "to build and test" "${packages[@]}"
 ensure_rust
+# Each of these is wanted by a check or two, which say aloud when they are skipped.
 if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
-    # Only the check with a second client (Telethon) wants it, and says aloud when it is skipped.
-    (install_packages "for the check with another client" python3-venv) || warn "going on without python3-venv"
+    (install_packages "for the checks with Telethon and axe" python3-venv) || warn "going on without python3-venv"
+fi
+if ! have chromium && ! have chromium-browser && ! have google-chrome; then
+    (install_packages "to look at the status page (122 MB to fetch)" chromium) || warn "going on without a browser"
 fi
 
 log=$(mktemp)

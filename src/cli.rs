@@ -55,6 +55,8 @@ Examples:
   stenogram login                           once, with phone and code
   stenogram                                 answer voice messages until stopped
   stenogram queue                           what waits, is delayed or given up
+  stenogram health                          is the running daemon well?
+  stenogram doctor                          what is wrong, and what to do
   stenogram transcribe --format srt a.ogg   one recording, without Telegram
   cat a.ogg | stenogram transcribe -        the same from a pipe";
 
@@ -89,8 +91,16 @@ pub enum Command {
     Models(Models),
     /// List the jobs that are not finished; put them back or drop them
     Queue(Queue),
+    /// Ask the running daemon whether it can answer voice messages; exit code 1 and why, if not
+    Health(Health),
     /// Show the configuration in force and where each value came from
     Config,
+    /// Look for what is wrong, and say what to do about it
+    ///
+    /// Checks the configuration, the session, Telegram, the queue, the models, memory, CPU, disk and clock,
+    /// and changes nothing. A daemon that runs is not disturbed. The exit code is 1 if something failed,
+    /// else 0, warnings included.
+    Doctor(Doctor),
 }
 
 impl Command {
@@ -98,7 +108,12 @@ impl Command {
     pub fn needs(&self) -> Needs {
         match self {
             Self::Run | Self::Login | Self::Logout => Needs::Telegram,
-            Self::Transcribe(_) | Self::Models(_) | Self::Queue(_) | Self::Config => Needs::Nothing,
+            Self::Transcribe(_)
+            | Self::Models(_)
+            | Self::Queue(_)
+            | Self::Health(_)
+            | Self::Doctor(_)
+            | Self::Config => Needs::Nothing,
         }
     }
 }
@@ -118,6 +133,14 @@ pub struct Transcribe {
     /// The model: a name or the path of a .bin file [default: MODEL]
     #[arg(long, value_name = "NAME|PATH")]
     pub model: Option<Model>,
+}
+
+/// `stenogram doctor`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
+pub struct Doctor {
+    /// One JSON object, for programs: {"outcome", "findings": [{"check", "outcome", "says", "remedy"}]}
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Where a recording comes from.
@@ -193,6 +216,14 @@ pub struct Queue {
     pub change: Option<QueueChange>,
 }
 
+/// `stenogram health`.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct Health {
+    /// Ask only whether it gets on, also where Telegram or the queue is away
+    #[arg(long)]
+    pub live: bool,
+}
+
 /// What is to be done to jobs of the queue.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum QueueChange {
@@ -265,7 +296,16 @@ mod tests {
         for line in ["run", "login", "logout"] {
             assert_eq!(command(&format!("stenogram {line}")).map(|c| c.needs()), Some(Needs::Telegram));
         }
-        for line in ["transcribe -", "models list", "models pull base", "models verify", "queue", "config"] {
+        for line in [
+            "transcribe -",
+            "models list",
+            "models pull base",
+            "models verify",
+            "queue",
+            "health",
+            "doctor",
+            "config",
+        ] {
             assert_eq!(command(&format!("stenogram {line}")).map(|c| c.needs()), Some(Needs::Nothing));
         }
     }

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info};
+use tracing::{Instrument as _, debug, error, info, info_span};
 
 use crate::domain::policy::{Decision, Incoming, Policy};
 use crate::patience::insist;
@@ -45,16 +45,18 @@ impl Intake {
             };
             #[cfg(feature = "chaos")]
             crate::chaos::pass("before-C1");
-            match insist("add a job", &self.shutdown, || self.queue.add(&job)).await {
+            // The same as the worker's, so that all lines of a job carry its id in one way.
+            let span = info_span!("job", id = %job.id);
+            let added = insist("add a job", &self.shutdown, || self.queue.add(&job));
+            let added = added.instrument(span.clone()).await;
+            let _entered = span.enter();
+            match added {
                 Some(Ok(added)) => {
                     match added {
-                        Added::New => info!(
-                            job = %job.id,
-                            seconds = job.duration,
-                            outgoing = job.outgoing,
-                            "Voice message heard"
-                        ),
-                        Added::Seen => debug!(job = %job.id, "heard again"),
+                        Added::New => {
+                            info!(seconds = job.duration, outgoing = job.outgoing, "Voice message heard");
+                        }
+                        Added::Seen => debug!("heard again"),
                     }
                     #[cfg(feature = "chaos")]
                     crate::chaos::pass("C1-C2");
@@ -62,7 +64,7 @@ impl Intake {
                     self.work.notify_one();
                 }
                 Some(Err(error)) => {
-                    error!(job = %job.id, %error, "the job cannot be queued");
+                    error!(%error, "the job cannot be queued");
                     return false;
                 }
                 None => return false,

@@ -8,7 +8,7 @@ use stenogram::app::{self, RunError};
 use stenogram::cli::{Cli, Command, Exit};
 use stenogram::commands::{self, CommandError};
 use stenogram::config::{Config, LogFormat, Mistakes, RawConfig};
-use stenogram::ops::logging;
+use stenogram::ops::{LogFiles, LogFilesError, logging};
 use stenogram::telegram::{LoginError, SessionError};
 
 /// Threads for talking; recognition and blocking work have their own.
@@ -33,14 +33,23 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     if command == Command::Config {
         commands::config::run(&raw, out).map_err(CommandError::from)?;
     }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
+    if let Command::Doctor(what) = command {
+        // With a wrong configuration too, and without log lines: it says itself what it finds.
+        let failed = runtime.block_on(commands::doctor::run(&raw, what, out)).map_err(CommandError::from)?;
+        return Ok(exit_after(failed));
+    }
     let config = Config::check(&raw, command.needs())?;
-    let log = logging::start(&config.log_filter, log_format(&config))?;
-    for warning in raw.warnings() {
+    let (files, no_files) = match log_files(&config, &command) {
+        Ok(files) => (files, None),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    let log = logging::start(&config.log_filter, log_format(&config), files)?;
+    for warning in raw.warnings().iter().chain(&no_files) {
         tracing::warn!("{warning}");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
     let failed = match command {
-        Command::Config => 0,
+        Command::Config | Command::Doctor(_) => 0,
         Command::Run => {
             runtime.block_on(app::run(&config, &config.telegram()?, log))?;
             0
@@ -55,9 +64,20 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         }
         Command::Transcribe(what) => runtime.block_on(commands::transcribe::run(&config, &what, out))?,
         Command::Queue(what) => runtime.block_on(commands::queue::run(&config, &what, out))?,
+        Command::Health(what) => commands::health::run(&config, &what, out)?,
         Command::Models(what) => commands::models::run(&config, &what, out)?,
     };
-    Ok(if failed == 0 { Exit::Done } else { Exit::Failed })
+    Ok(exit_after(failed))
+}
+
+fn exit_after(failed: usize) -> Exit {
+    if failed == 0 { Exit::Done } else { Exit::Failed }
+}
+
+/// The daemon's lines alone go to files.
+fn log_files(config: &Config, command: &Command) -> Result<Option<LogFiles>, LogFilesError> {
+    let folder = config.log_dir.as_deref().filter(|_| *command == Command::Run);
+    folder.map(|folder| LogFiles::open(folder, config.log_keep_days)).transpose()
 }
 
 fn log_format(config: &Config) -> logging::Format {

@@ -1,14 +1,16 @@
-//! One job, stage after stage: fetch, decode, recognise, compose, (C3) store, deliver.
+//! One job, stage after stage: fetch, decode, recognise, compose, (C3) store, deliver. A long recording
+//! is recognised stretch by stretch, and how far it has come is stored after each.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::domain::reply::compose;
-use crate::domain::{Fault, Job, Part, Transcript};
+use crate::domain::{Fault, Job, Part, Progress};
 use crate::patience::insist;
 use crate::queue::{Claim, Queue, QueueError};
 
@@ -21,22 +23,50 @@ pub trait Stages: Send + Sync {
     fn connection(&self) -> Option<u64>;
     /// The bytes of the recording.
     async fn fetch(&self, job: &Job) -> Result<Vec<u8>, Fault>;
-    /// Samples at 16 kHz, mono.
-    async fn decode(&self, bytes: Vec<u8>) -> Result<Vec<f32>, Fault>;
-    async fn recognise(&self, samples: Vec<f32>) -> Result<Transcript, Fault>;
+    /// Decodes the recording, to be recognised from where `progress` ends.
+    async fn listen(
+        &self,
+        job: &Job,
+        bytes: Vec<u8>,
+        progress: &Progress,
+    ) -> Result<Box<dyn Listening + '_>, Fault>;
     /// For each part the message that is it, where an earlier try has sent it.
     async fn sent(&self, job: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, Fault>;
     /// Sends one part; the number of its message where it is known.
     async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, Fault>;
 }
 
+/// A recording that is being recognised.
+#[async_trait]
+pub trait Listening: Send {
+    /// Milliseconds.
+    fn length(&self) -> u64;
+    /// What was said in the next stretch, none at the end.
+    async fn next(&mut self) -> Result<Option<Progress>, Fault>;
+}
+
+/// What the jobs that are worked on at the same time share.
+pub struct Shop {
+    pub queue: Arc<dyn Queue>,
+    pub stages: Arc<dyn Stages>,
+    pub shutdown: CancellationToken,
+    /// A permit for each job that may be in the middle of a long recording.
+    pub long: Semaphore,
+}
+
+/// How long a long recording that has no permit waits for one.
+const LONG_WAIT: Duration = Duration::from_secs(60);
+
 /// Answers the claimed job and says with which messages. It is not ended yet (C4 is the worker's).
+///
+/// `got_on` is called whenever something was stored that a process after this one need not do again.
 pub async fn answer(
     claim: &Claim,
-    stages: &dyn Stages,
-    queue: &Arc<dyn Queue>,
-    shutdown: &CancellationToken,
+    shop: &Shop,
+    got_on: &mut (dyn FnMut() + Send),
 ) -> Result<Vec<i32>, Fault> {
+    let Shop { queue, shutdown, .. } = shop;
+    let stages = &*shop.stages;
     let job = &claim.job;
     let (parts, sent) = match &claim.outbox {
         Some(parts) if parts.is_empty() => (Vec::new(), Vec::new()),
@@ -44,15 +74,16 @@ pub async fn answer(
         None => {
             let parts = match known(job, queue, shutdown).await? {
                 Some(parts) => parts,
-                None => transcribe(job, stages).await?,
+                None => transcribe(claim, shop, got_on).await?,
             };
             #[cfg(feature = "chaos")]
             crate::chaos::pass("C2-C3");
             match insist("store an answer", shutdown, || queue.store_outbox(job.id, &parts)).await {
-                Some(Ok(())) => (parts, Vec::new()),
+                Some(Ok(())) => got_on(),
                 Some(Err(error)) => return Err(Fault::Fatal(error.to_string())),
                 None => return Err(Fault::Aborted),
             }
+            (parts, Vec::new())
         }
     };
     let mut replies = Vec::new();
@@ -98,15 +129,48 @@ async fn known(
     }
 }
 
-async fn transcribe(job: &Job, stages: &dyn Stages) -> Result<Vec<Part>, Fault> {
+async fn transcribe(
+    claim: &Claim,
+    shop: &Shop,
+    got_on: &mut (dyn FnMut() + Send),
+) -> Result<Vec<Part>, Fault> {
+    let Shop { queue, stages, shutdown, long } = shop;
+    let job = &claim.job;
+    let mut progress = claim.progress.clone().unwrap_or_default();
+    let mut permit = match progress.until_ms {
+        0 => None,
+        _ => Some(permit_for(long)?),
+    };
     let start = Instant::now();
     let bytes = stages.fetch(job).await?;
     let fetched = start.elapsed();
-    let samples = stages.decode(bytes).await?;
+    let mut recording = stages.listen(job, bytes, &progress).await?;
     let decoded = start.elapsed();
-    let seconds = samples.len() as f64 / 16_000.0;
+    if progress.until_ms > 0 {
+        info!(
+            from_s = progress.until_ms / 1000,
+            of_s = recording.length() / 1000,
+            "Going on with a recording"
+        );
+    }
     debug!("Recognising");
-    let transcript = stages.recognise(samples).await?;
+    while let Some(stretch) = recording.next().await? {
+        progress.add(stretch);
+        if progress.until_ms >= recording.length() {
+            break;
+        }
+        match insist("store a part of a transcript", shutdown, || queue.store_progress(job.id, &progress))
+            .await
+        {
+            Some(Ok(())) => got_on(),
+            Some(Err(error)) => return Err(Fault::Fatal(error.to_string())),
+            None => return Err(Fault::Aborted),
+        }
+        info!(until_s = progress.until_ms / 1000, of_s = recording.length() / 1000, "Recognised so far");
+        if permit.is_none() {
+            permit = Some(permit_for(long)?);
+        }
+    }
     let recognised = start.elapsed();
     debug!(
         fetch_ms = millis(fetched),
@@ -114,9 +178,10 @@ async fn transcribe(job: &Job, stages: &dyn Stages) -> Result<Vec<Part>, Fault> 
         recognise_ms = millis(recognised - decoded),
         "stages"
     );
+    let transcript = progress.transcript;
     info!(
-        audio_s = (seconds * 10.0).round() / 10.0,
-        took_s = (recognised.as_secs_f64() * 10.0).round() / 10.0,
+        audio_s = tenth(recording.length() as f64 / 1000.0),
+        took_s = tenth(recognised.as_secs_f64()),
         language = transcript.language.as_deref().unwrap_or("-"),
         characters = transcript.text().chars().count(),
         "Recognised"
@@ -124,7 +189,18 @@ async fn transcribe(job: &Job, stages: &dyn Stages) -> Result<Vec<Part>, Fault> 
     Ok(compose(&transcript))
 }
 
-/// To a tenth.
+/// The right to go on with a long recording, or a wait for it that leaves the way to the others.
+fn permit_for(long: &Semaphore) -> Result<SemaphorePermit<'_>, Fault> {
+    long.try_acquire().map_err(|_| Fault::Later {
+        after: LONG_WAIT,
+        why: "other long recordings are being recognised".to_owned(),
+    })
+}
+
 fn millis(time: Duration) -> f64 {
-    (time.as_secs_f64() * 10_000.0).round() / 10.0
+    tenth(time.as_secs_f64() * 1000.0)
+}
+
+fn tenth(number: f64) -> f64 {
+    (number * 10.0).round() / 10.0
 }

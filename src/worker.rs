@@ -1,15 +1,17 @@
-//! Claims jobs one after the other and decides what becomes of each.
+//! Claims jobs, a few at a time, and decides what becomes of each.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::Notify;
+use futures_util::future::join_all;
+use tokio::sync::{Mutex, MutexGuard, Notify, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, error, info, info_span, warn};
 
 use crate::domain::{Fault, JobId};
 use crate::patience::insist;
-use crate::pipeline::{Stages, answer};
+use crate::pipeline::{Shop, Stages, answer};
 use crate::queue::{Claim, Claimed, Queue, QueueError};
 
 /// Failed attempts after which a job goes to the dead letters. The waits that Telegram demanded are
@@ -28,15 +30,48 @@ const STUBBORN: Duration = Duration::from_secs(5);
 /// others get their turn.
 const MAX_LOSSES: u32 = 3;
 
+/// Jobs that are worked on at the same time, each in a chat of its own. Recognition takes their stretches
+/// in turn, so that while one is recognised the next is fetched and decoded.
+const HANDS: usize = 4;
+/// Of those, how many may be in the middle of a long recording: a way is left for the short ones.
+const LONG: usize = HANDS - 1;
+
 /// Works through the queue.
+///
+/// A job over which a process may have died is worked on alone until it has got past that: another one
+/// beside it would be counted a death that it did not cause.
 pub struct Worker {
-    queue: Arc<dyn Queue>,
-    stages: Arc<dyn Stages>,
-    /// Notified when a job was added.
+    shop: Shop,
+    /// Notified when a job was added, or a chat's next one may be claimed.
     work: Arc<Notify>,
-    shutdown: CancellationToken,
-    /// The job that lost the connection the last time, and how often in a row.
-    losses: Option<(JobId, u32)>,
+    /// Whose turn it is to claim.
+    turn: Mutex<()>,
+    /// Held by every job, and for itself alone by a suspicious one.
+    floor: RwLock<()>,
+    /// The jobs that lost the connection the last time, and how often in a row.
+    losses: std::sync::Mutex<HashMap<JobId, u32>>,
+}
+
+/// What a job holds while it is worked on.
+enum Place<'w> {
+    Shared {
+        _floor: RwLockReadGuard<'w, ()>,
+    },
+    /// Nobody else works, and nobody claims.
+    Alone {
+        floor: RwLockWriteGuard<'w, ()>,
+        _turn: MutexGuard<'w, ()>,
+    },
+}
+
+impl Place<'_> {
+    /// It is no more suspicious than the others.
+    fn share(place: &mut Option<Self>) {
+        *place = place.take().map(|place| match place {
+            Self::Alone { floor, .. } => Self::Shared { _floor: floor.downgrade() },
+            shared => shared,
+        });
+    }
 }
 
 /// What a job's end needs of the queue.
@@ -56,24 +91,49 @@ impl Worker {
         work: Arc<Notify>,
         shutdown: CancellationToken,
     ) -> Self {
-        Self { queue, stages, work, shutdown, losses: None }
+        Self {
+            shop: Shop { queue, stages, shutdown, long: Semaphore::new(LONG) },
+            work,
+            turn: Mutex::default(),
+            floor: RwLock::default(),
+            losses: std::sync::Mutex::default(),
+        }
     }
 
     /// Works until the shutdown. An error means that no job could ever be answered like this.
-    pub async fn run(mut self) -> Result<(), String> {
+    pub async fn run(self) -> Result<(), String> {
+        let hand = async || {
+            let outcome = self.hand().await;
+            // Whichever ends takes the others with it, their jobs put back.
+            self.shop.shutdown.cancel();
+            outcome
+        };
+        join_all((0..HANDS).map(|_| hand())).await.into_iter().collect()
+    }
+
+    async fn hand(&self) -> Result<(), String> {
+        let Shop { queue, stages, shutdown, .. } = &self.shop;
         loop {
+            let turn = self.turn.lock().await;
             tokio::select! {
                 biased;
-                () = self.shutdown.cancelled() => return Ok(()),
-                () = self.stages.ready() => {}
+                () = shutdown.cancelled() => return Ok(()),
+                () = stages.ready() => {}
             }
-            match insist("claim a job", &self.shutdown, || self.queue.claim()).await {
+            match insist("claim a job", shutdown, || queue.claim()).await {
                 None => return Ok(()),
                 Some(Err(error)) => return Err(error.to_string()),
+                // The others wait for the turn meanwhile: one looks for all.
                 Some(Ok(Claimed::Empty { next_due })) => self.rest(next_due).await,
                 Some(Ok(Claimed::Job(claim))) => {
+                    let place = if claim.delivery > 1 {
+                        Place::Alone { floor: self.floor.write().await, _turn: turn }
+                    } else {
+                        drop(turn);
+                        Place::Shared { _floor: self.floor.read().await }
+                    };
                     let span = info_span!("job", id = %claim.job.id);
-                    self.work_on(&claim).instrument(span).await?;
+                    self.work_on(&claim, place).instrument(span).await?;
                 }
             }
         }
@@ -82,22 +142,25 @@ impl Worker {
     async fn rest(&self, next_due: Option<SystemTime>) {
         let due = next_due.map(|due| due.duration_since(SystemTime::now()).unwrap_or_default());
         tokio::select! {
-            () = self.shutdown.cancelled() => {}
+            () = self.shop.shutdown.cancelled() => {}
             () = self.work.notified() => {}
             () = tokio::time::sleep(due.map_or(LOOK_EVERY, |due| due.min(LOOK_EVERY))) => {}
         }
     }
 
-    async fn work_on(&mut self, claim: &Claim) -> Result<(), String> {
+    async fn work_on(&self, claim: &Claim, place: Place<'_>) -> Result<(), String> {
+        let Shop { stages, shutdown, .. } = &self.shop;
         let id = claim.job.id;
         if claim.delivery > 1 {
             warn!(delivery = claim.delivery, "Taking up a job that an earlier run did not finish");
         }
-        let connection = self.stages.connection();
+        let mut place = Some(place);
+        let mut got_on = || Place::share(&mut place);
+        let connection = stages.connection();
         let result = tokio::select! {
             biased;
-            () = self.shutdown.cancelled() => Err(Fault::Aborted),
-            result = answer(claim, &*self.stages, &self.queue, &self.shutdown) => result,
+            () = shutdown.cancelled() => Err(Fault::Aborted),
+            result = answer(claim, &self.shop, &mut got_on) => result,
         };
         let fatal = match &result {
             Err(Fault::Fatal(why)) => Some(why.clone()),
@@ -106,42 +169,45 @@ impl Worker {
         let verdict = match result {
             Err(Fault::Unavailable(why)) => self.after_outage(claim, connection, why).await,
             result => {
-                self.losses = None;
+                self.losses().remove(&id);
                 judge(claim, result)
             }
         };
         self.carry_out(id, verdict).await.map_err(|error| error.to_string())?;
         #[cfg(feature = "chaos")]
         crate::chaos::pass("after-C4");
+        // Whoever looks for a job now may find the next one of this chat.
+        self.work.notify_one();
         fatal.map_or(Ok(()), Err)
     }
 
     /// The job is not to blame for a lost connection, unless it is the only one that loses it: while the
     /// connection it had is well, or again and again.
-    async fn after_outage(&mut self, claim: &Claim, connection: Option<u64>, why: String) -> Verdict {
+    async fn after_outage(&self, claim: &Claim, connection: Option<u64>, why: String) -> Verdict {
         tokio::select! {
-            () = self.shutdown.cancelled() => return Verdict::Release,
+            () = self.shop.shutdown.cancelled() => return Verdict::Release,
             () = tokio::time::sleep(SETTLE) => {}
         }
-        let is_well = connection.is_some() && self.stages.connection() == connection;
-        let losses = match self.losses {
-            Some((id, losses)) if id == claim.job.id => losses + u32::from(connection.is_some()),
-            _ => u32::from(connection.is_some()),
-        };
-        if is_well || losses > MAX_LOSSES {
-            self.losses = None;
+        let is_well = connection.is_some() && self.shop.stages.connection() == connection;
+        let mut all_losses = self.losses();
+        let losses = all_losses.entry(claim.job.id).or_default();
+        *losses += u32::from(connection.is_some());
+        if is_well || *losses > MAX_LOSSES {
+            all_losses.remove(&claim.job.id);
             judge(claim, Err(Fault::Retry { after: STUBBORN, why }))
         } else {
-            self.losses = Some((claim.job.id, losses));
             info!(reason = why, "Put back until the connection returns");
             Verdict::Release
         }
     }
 
+    fn losses(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, u32>> {
+        self.losses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// C4, for every way a job can end.
     async fn carry_out(&self, id: JobId, verdict: Verdict) -> Result<(), QueueError> {
-        let queue = &self.queue;
-        let shutdown = &self.shutdown;
+        let Shop { queue, shutdown, .. } = &self.shop;
         let stored = match &verdict {
             Verdict::Release => insist("put back a job", shutdown, || queue.release(id)).await,
             Verdict::Done(replies) => insist("finish a job", shutdown, || queue.done(id, replies)).await,
@@ -169,6 +235,10 @@ fn judge(claim: &Claim, result: Result<Vec<i32>, Fault>) -> Verdict {
         }
         Err(Fault::Wait { after, why }) => {
             warn!(reason = why, "Waiting {} s as Telegram demands", after.as_secs());
+            Verdict::Wait(after, why)
+        }
+        Err(Fault::Later { after, why }) => {
+            info!(reason = why, "Put off for {} s", after.as_secs());
             Verdict::Wait(after, why)
         }
         Err(Fault::Gone(why)) => {

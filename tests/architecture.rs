@@ -11,16 +11,24 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("config", &["domain"]),
     ("queue", &["domain"]),
-    ("telegram", &["domain"]),
+    ("telegram", &["domain", "pulse"]),
     ("audio", &["domain"]),
     ("speech", &["domain"]),
     ("ops", &["domain"]),
     ("chaos", &["domain"]),
+    // What the watchdog looks at, wherever a loop is.
+    ("pulse", &[]),
     ("patience", &["queue"]),
     ("intake", &["domain", "queue", "patience", "chaos"]),
     ("worker", &["domain", "queue", "patience", "pipeline", "chaos"]),
     ("pipeline", &["domain", "queue", "patience", "chaos"]),
+    ("languages", &["speech"]),
+    ("recording", &["domain", "audio", "speech", "chaos"]),
+    // It wraps the queue and the stages from outside; nobody who works may name it.
+    ("health", &["domain", "queue", "pipeline", "pulse"]),
     ("app", &["*"]),
+    // It looks at every part from outside, the way each is used.
+    ("doctor", &["*"]),
     ("commands", &["*"]),
     ("cli", &["domain", "config"]),
     ("main", &["*"]),
@@ -39,6 +47,8 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("rubato", &["audio"]),
     ("whisper_rs*", &["speech"]),
     ("anyhow", &["main"]),
+    ("hyper*", &["health"]),
+    ("sd_notify", &["health"]),
 ];
 
 /// A name, `::`, or another sign, and the line it is on.

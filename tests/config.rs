@@ -168,6 +168,7 @@ fn every_variable_with_a_rule_refuses_what_breaks_it_and_says_what_is_allowed() 
         ("MAX_FILE_SIZE", "200MB"),
         ("MAX_FILE_SIZE", "5G"),
         ("MAX_DURATION", "25h"),
+        ("HEALTH_ADDRESS", "localhost:9464"),
         ("LOG_LEVEL", "inof"),
         ("LOG_FORMAT", "xml"),
     ] {

@@ -57,3 +57,27 @@ fn every_file_that_a_page_links_to_is_there() {
     }
     assert!(links > 0);
 }
+
+/// The anchor that a heading gets: its letters, digits, `_` and `-`, in lower case, blanks as `-`.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | ' '));
+    kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
+}
+
+#[test]
+fn every_section_that_a_page_links_to_is_there() {
+    let mut links = 0;
+    for page in PAGES {
+        let text = read(page);
+        let headings: Vec<String> = text
+            .lines()
+            .filter(|line| line.starts_with('#'))
+            .map(|line| anchor(line.trim_start_matches('#').trim()))
+            .collect();
+        for link in text.split("](#").skip(1).filter_map(|rest| rest.split(')').next()) {
+            links += 1;
+            assert!(headings.iter().any(|heading| heading == link), "{page} links to #{link}");
+        }
+    }
+    assert!(links > 0);
+}

@@ -3,18 +3,17 @@
 
 #[path = "support/daemon.rs"]
 mod daemon;
+#[path = "support/disk.rs"]
+mod disk;
 #[path = "support/redis.rs"]
 mod redis_server;
 #[path = "support/speech.rs"]
 mod speech;
 
-use std::fs::File;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use daemon::Home;
+use disk::SmallDisk;
 use fake_telegram::{
     Action, BOT, Chat, Dedupe, Draft, FRIEND, Fault, GROUP, Packing, Post, Revocation, SAVED_MESSAGES,
     SECOND_FRIEND, SUPERGROUP, Telegram, User, write_session,
@@ -98,36 +97,9 @@ macro_rules! with_either_queue {
     };
 }
 
-/// A disk so small that a test can fill it, in place of a folder; not where mounting is not permitted.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(folder: &Path) -> Option<Self> {
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=8m,mode=0700", "tmpfs"]).arg(folder);
-        let mounted = mount.output().is_ok_and(|output| output.status.success());
-        mounted.then(|| Self(folder.to_owned()))
-    }
-
-    /// Leaves not a page free.
-    fn fill(&self) {
-        let mut filler = File::create(self.0.join("filler")).expect("make the filler");
-        while filler.write_all(&[1; 4096]).is_ok() {}
-    }
-
-    fn free(&self) {
-        std::fs::remove_file(self.0.join("filler")).expect("remove the filler");
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
 with_either_queue! {
     english_and_russian_are_answered_with_their_words,
+    a_chats_language_is_remembered_over_a_restart,
     what_came_while_the_daemon_was_down_is_answered_once,
     a_stop_in_the_middle_of_a_recognition_costs_nothing,
     a_kill_in_the_middle_of_a_recognition_costs_nothing,
@@ -137,6 +109,7 @@ with_either_queue! {
     a_long_outage_is_made_up_for,
     a_job_that_kills_the_process_is_given_up_and_can_be_put_back,
     a_full_disk_is_waited_out,
+    a_long_recording_goes_on_where_a_kill_interrupted_it,
     a_recording_forwarded_is_answered_without_being_recognised_again,
 }
 
@@ -168,6 +141,26 @@ async fn english_and_russian_are_answered_with_their_words(backend: Backend) {
     assert!(status.success() && took < Duration::from_secs(8), "{status} after {took:?}");
     for (chat, message, text) in expected {
         assert_eq!(world.replies(chat, message), usize::from(text.is_some()));
+    }
+}
+
+/// Only that it is remembered, and for the right chat: what follows from it is for `tests/speech.rs`.
+async fn a_chats_language_is_remembered_over_a_restart(backend: Backend) {
+    let mut world = World::new(backend).await;
+    let habits = world.home.data().join("languages.json");
+    for recordings in 1..=2 {
+        let (text, russian) = world.fresh("ru", "ru", 5);
+        let daemon = world.home.start();
+        let message = world.telegram.send(FRIENDS_CHAT, Draft::voice(russian, 3));
+        assert_eq!(world.reply(FRIENDS_CHAT, message).await.text, text);
+        assert!(daemon.stop().await.0.success());
+        let known = std::fs::read(&habits).expect("read the languages");
+        let known: serde_json::Value = serde_json::from_slice(&known).expect("JSON");
+        let seconds = &known[FRIEND.to_string()]["seconds"];
+        assert_eq!(seconds.as_object().map(|languages| languages.len()), Some(1), "{known}");
+        let seconds = seconds["ru"].as_f64().expect("seconds of Russian");
+        assert!(seconds > f64::from(recordings), "after {recordings} recordings: {known}");
+        assert_eq!(known.as_object().expect("chats").len(), 1, "{known}");
     }
 }
 
@@ -300,6 +293,25 @@ async fn a_job_that_kills_the_process_is_given_up_and_can_be_put_back(backend: B
     for message in [poison, behind] {
         assert_eq!(world.replies(FRIENDS_CHAT, message), 1);
     }
+}
+
+async fn a_long_recording_goes_on_where_a_kill_interrupted_it(backend: Backend) {
+    let world = World::new(backend).await;
+    let fixtures = speech::fixtures("en");
+    let texts: Vec<_> = fixtures.iter().take(6).map(|fixture| (fixture.text, fixture.voice)).collect();
+    let ogg = speech::say_now_and_then(&texts, 100);
+    let mut daemon = world.home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    let long = world.telegram.send(FRIENDS_CHAT, Draft::voice(ogg, 510));
+    daemon.says("Recognised so far", DEADLINE).await;
+    daemon.kill();
+    let mut daemon = world.home.start();
+    daemon.says("Going on with a recording", DEADLINE).await;
+    let said: Vec<_> = texts.iter().map(|(text, _)| *text).collect();
+    let parts = world.reply(FRIENDS_CHAT, long).await.text;
+    assert_eq!(parts, said.join(" "));
+    daemon.stop().await;
+    assert_eq!(world.replies(FRIENDS_CHAT, long), 1);
 }
 
 async fn a_recording_forwarded_is_answered_without_being_recognised_again(backend: Backend) {

@@ -13,9 +13,9 @@ use fake_telegram::{
     Action, Chat, Dedupe, Draft, FRIEND, Fault, SAVED_MESSAGES, SECOND_FRIEND, Telegram, User,
 };
 use stenogram::domain::policy::{Incoming, Policy};
-use stenogram::domain::{Fault as JobFault, Job, Part, Peer, Segment, Transcript};
+use stenogram::domain::{Fault as JobFault, Job, Part, Peer, Progress, Segment, Transcript};
 use stenogram::intake::Intake;
-use stenogram::pipeline::Stages;
+use stenogram::pipeline::{Listening, Stages};
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
 use stenogram::queue::{Counts, Queue, QueueError};
 use stenogram::telegram::{Account, Recipient};
@@ -49,11 +49,15 @@ impl Recipient for Ears {
     }
 }
 
-/// Reads a recording's text from its bytes.
+/// Reads a recording's text from its bytes. A text with `|` in it is a long recording, each part of it a
+/// stretch of a second, and all but the first wait for the gate to open.
 struct Reading {
     account: Arc<Account>,
-    /// How many were recognised.
+    /// How many stretches were recognised.
     recognised: watch::Sender<usize>,
+    gate: watch::Receiver<bool>,
+    /// How many came to the gate.
+    came: watch::Sender<usize>,
 }
 
 #[async_trait]
@@ -70,15 +74,15 @@ impl Stages for Reading {
         self.account.fetch(job).await
     }
 
-    async fn decode(&self, bytes: Vec<u8>) -> Result<Vec<f32>, JobFault> {
-        Ok(bytes.into_iter().map(f32::from).collect())
-    }
-
-    async fn recognise(&self, samples: Vec<f32>) -> Result<Transcript, JobFault> {
-        let text =
-            String::from_utf8(samples.into_iter().map(|sample| sample as u8).collect()).expect("a text");
-        self.recognised.send_modify(|recognised| *recognised += 1);
-        Ok(Transcript { language: None, segments: vec![Segment { start_ms: 0, end_ms: 1, text }] })
+    async fn listen(
+        &self,
+        _: &Job,
+        bytes: Vec<u8>,
+        progress: &Progress,
+    ) -> Result<Box<dyn Listening + '_>, JobFault> {
+        let text = String::from_utf8(bytes).expect("a text");
+        let stretches = text.split('|').map(str::to_owned).collect();
+        Ok(Box::new(ReadAloud { stretches, read: progress.until_ms as usize / 1000, reading: self }))
     }
 
     async fn sent(&self, job: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, JobFault> {
@@ -90,10 +94,39 @@ impl Stages for Reading {
     }
 }
 
+struct ReadAloud<'a> {
+    stretches: Vec<String>,
+    read: usize,
+    reading: &'a Reading,
+}
+
+#[async_trait]
+impl Listening for ReadAloud<'_> {
+    fn length(&self) -> u64 {
+        self.stretches.len() as u64 * 1000
+    }
+
+    async fn next(&mut self) -> Result<Option<Progress>, JobFault> {
+        let Some(text) = self.stretches.get(self.read) else { return Ok(None) };
+        if self.read > 0 {
+            self.reading.came.send_modify(|came| *came += 1);
+            let mut gate = self.reading.gate.clone();
+            gate.wait_for(|open| *open).await.map_err(|_| JobFault::Aborted)?;
+        }
+        self.read += 1;
+        self.reading.recognised.send_modify(|recognised| *recognised += 1);
+        let until_ms = self.read as u64 * 1000;
+        let segments = vec![Segment { start_ms: until_ms - 1000, end_ms: until_ms, text: text.clone() }];
+        Ok(Some(Progress { until_ms, transcript: Transcript { language: None, segments } }))
+    }
+}
+
 /// A running line.
 struct Line {
     queue: Arc<dyn Queue>,
     recognised: watch::Receiver<usize>,
+    gate: watch::Sender<bool>,
+    came: watch::Receiver<usize>,
     tasks: JoinSet<()>,
 }
 
@@ -106,7 +139,9 @@ impl Line {
         let intake = Intake::new(Arc::clone(&queue), in_force, Arc::clone(&work), shutdown.clone());
         let ears = Ears { intake, policy: policy.borrow().clone() };
         let (recognised, count) = watch::channel(0);
-        let reading = Arc::new(Reading { account: Arc::clone(&account), recognised });
+        let (gate, opened) = watch::channel(false);
+        let (came, at_the_gate) = watch::channel(0);
+        let reading = Arc::new(Reading { account: Arc::clone(&account), recognised, gate: opened, came });
         let worker = Worker::new(Arc::clone(&queue), reading, work, shutdown.clone());
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
@@ -114,7 +149,7 @@ impl Line {
             drop(policy);
         });
         tasks.spawn(async move { worker.run().await.expect("the queue works") });
-        Self { queue, recognised: count, tasks }
+        Self { queue, recognised: count, gate, came: at_the_gate, tasks }
     }
 
     /// Drops everything in the middle of whatever it does, and starts anew.
@@ -127,12 +162,23 @@ impl Line {
         self.tasks.shutdown().await;
     }
 
+    /// Waits until so many long recordings are in their middle.
+    async fn at_the_gate(&mut self, count: usize) {
+        let came = self.came.wait_for(|came| *came == count);
+        tokio::time::timeout(DEADLINE, came).await.expect("in time").expect("the line runs");
+    }
+
     /// Waits until nothing is left to do.
     async fn finished(&self) {
+        self.left(Counts::default()).await;
+    }
+
+    /// Waits until so much is left to do.
+    async fn left(&self, left: Counts) {
         let start = tokio::time::Instant::now();
         loop {
             let counts = self.queue.counts().await.expect("count");
-            if counts == Counts::default() {
+            if counts == left {
                 return;
             }
             assert!(start.elapsed() < DEADLINE * 2, "left: {counts:?}");
@@ -338,4 +384,64 @@ async fn what_is_gone_ends_quietly_and_the_next_is_answered() {
     telegram.wait_for_reply(FRIENDS_CHAT, next, DEADLINE).await.unwrap();
     line.finished().await;
     assert!(replies(&telegram, FRIENDS_CHAT, forbidden).is_empty());
+}
+
+#[tokio::test]
+async fn a_short_message_overtakes_another_chats_long_one() {
+    let (telegram, _folder, mut line) = start().await;
+    let long = telegram.send(FRIENDS_CHAT, saying("one|two|three"));
+    let behind = telegram.send(FRIENDS_CHAT, saying("behind"));
+    line.at_the_gate(1).await;
+    let short = telegram.send(OTHER_CHAT, saying("short"));
+    telegram.wait_for_reply(OTHER_CHAT, short, DEADLINE).await.unwrap();
+    assert!(replies(&telegram, FRIENDS_CHAT, long).is_empty());
+    line.gate.send_replace(true);
+    telegram.wait_for_reply(FRIENDS_CHAT, behind, DEADLINE).await.unwrap();
+    assert_eq!(replies(&telegram, FRIENDS_CHAT, long), ["one two three"]);
+    line.finished().await;
+}
+
+#[tokio::test]
+async fn any_number_of_long_recordings_leave_a_way_for_a_short_one() {
+    let (telegram, _folder, mut line) = start().await;
+    for n in 0..6 {
+        let chat = telegram.add_user(User { id: 5000 + n, name: "Talker".into(), bot: false });
+        telegram.send(chat, saying("on|and|on"));
+    }
+    line.at_the_gate(3).await;
+    let short = telegram.send(OTHER_CHAT, saying("short"));
+    telegram.wait_for_reply(OTHER_CHAT, short, DEADLINE).await.unwrap();
+    // Each had its first stretch; three go on, the others are put off.
+    assert_eq!(*line.recognised.borrow(), 7);
+    line.left(Counts { claimed: 3, delayed: 3, ..Counts::default() }).await;
+}
+
+#[tokio::test]
+async fn a_long_recording_goes_on_after_a_crash_where_it_was() {
+    let (telegram, folder, mut line) = start().await;
+    let long = telegram.send(FRIENDS_CHAT, saying("one|two|three"));
+    line.at_the_gate(1).await;
+    let line = line.crash(&folder).await;
+    line.gate.send_replace(true);
+    telegram.wait_for_reply(FRIENDS_CHAT, long, DEADLINE).await.unwrap();
+    assert_eq!(replies(&telegram, FRIENDS_CHAT, long), ["one two three"]);
+    assert_eq!(*line.recognised.borrow(), 2);
+    line.finished().await;
+}
+
+#[tokio::test]
+async fn after_a_crash_each_job_is_alone_until_it_gets_on() {
+    let (telegram, folder, mut line) = start().await;
+    let first = telegram.send(FRIENDS_CHAT, saying("one|two|three"));
+    line.at_the_gate(1).await;
+    let second = telegram.send(OTHER_CHAT, saying("four|five|six"));
+    line.at_the_gate(2).await;
+    let mut line = line.crash(&folder).await;
+    line.at_the_gate(1).await;
+    // The process may die over it again, and the other one would be held for the cause.
+    assert_eq!(line.queue.counts().await.unwrap().claimed, 1);
+    line.gate.send_replace(true);
+    telegram.wait_for_reply(FRIENDS_CHAT, first, DEADLINE).await.unwrap();
+    telegram.wait_for_reply(OTHER_CHAT, second, DEADLINE).await.unwrap();
+    line.finished().await;
 }

@@ -2,7 +2,7 @@
 //! stand-ins that write down how they were called: no network, nothing installed, nothing built.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, Permissions};
+use std::fs::{self, Permissions};
 use std::io::{BufReader, Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -15,9 +15,9 @@ const HASH: &str = "0123456789abcdef0123456789abcdef";
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// What the scripts may use of the system as it is.
-const TOOLS: [&str; 24] = [
+const TOOLS: [&str; 25] = [
     "awk", "bash", "cat", "chmod", "cp", "df", "dirname", "env", "grep", "head", "id", "mkdir", "mktemp",
-    "mv", "rm", "sed", "sh", "sort", "stat", "stty", "tail", "tee", "timeout", "touch",
+    "mv", "rm", "sed", "sh", "sort", "stat", "stty", "tail", "tee", "timeout", "touch", "tr",
 ];
 
 /// The program's stand-in. It answers like one that is configured, and `login` logs in.
@@ -279,7 +279,7 @@ fn usage_is_told_and_wrong_usage_refused() {
     let project = Project::new("usage");
     let help = project.run("start.sh", &["--help"]);
     assert_eq!(help.status, Some(0));
-    for command in ["demo", "login", "logout", "transcribe", "models", "config", "--yes"] {
+    for command in ["demo", "login", "logout", "transcribe", "models", "queue", "doctor", "config", "--yes"] {
         assert!(help.stdout.contains(command), "{command}");
     }
     for wrong in [&["fly"][..], &["run", "fast"]] {
@@ -456,45 +456,108 @@ fn the_total_of_the_tests_is_that_of_all_programs() {
     assert!(outcome.stdout.contains("No test ran to its end"), "{}", outcome.stdout);
 }
 
-#[test]
-fn the_health_check_names_each_fault_with_its_remedy() {
-    let project = Project::new("unwell");
-    let outcome = project.run("health_check.sh", &[]);
-    assert_eq!(outcome.status, Some(1), "{}", outcome.stdout);
-    let expected = [
-        ("the program is not built", "./start.sh"),
-        ("not logged in", "./start.sh login"),
-        ("no model", "./start.sh models pull"),
-        ("the daemon is not running", "./start.sh"),
-    ];
-    for (fault, remedy) in expected {
-        let mut lines =
-            outcome.stdout.lines().skip_while(|line| !(line.starts_with("FAIL") && line.contains(fault)));
-        assert!(lines.next().is_some(), "{fault}: {}", outcome.stdout);
-        assert!(lines.next().unwrap().contains(remedy), "{fault}: {}", outcome.stdout);
-    }
-
-    let project = Project::new("exposed").with_credentials().with_model();
-    project.write("data/account.session", "session", 0o644);
-    project.write(".env", "API_ID=1\nREDIS_URL=redis://user:secret@127.0.0.1:1/0\n", 0o644);
-    let outcome = project.run("health_check.sh", &[]);
-    for expected in ["the session can be read by others", "no Redis at 127.0.0.1:1", "warn  .env can be read"]
-    {
-        assert!(outcome.stdout.contains(expected), "{expected}: {}", outcome.stdout);
-    }
-    assert!(!outcome.stdout.contains("secret"));
+/// A program that answers `doctor` with these lines and this exit code.
+fn doctor(lines: &str, exit: i32) -> String {
+    format!("#!/bin/sh\necho \"stenogram $*\" >>\"$CALLS\"\nprintf '%s\\n' '{lines}'\nexit {exit}\n")
 }
 
 #[test]
-fn the_health_check_finds_all_well() {
-    let project = Project::new("well").with_credentials().with_session().with_model();
-    project.write("target/release/stenogram", STENOGRAM, 0o755);
-    let lock = File::create(project.root.join("data/account.lock")).unwrap();
-    lock.lock().unwrap();
+fn the_health_check_asks_the_doctor_and_fails_with_it() {
+    let project = Project::new("health");
+    let outcome = project.run("health_check.sh", &[]);
+    assert_eq!(outcome.status, Some(1), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("FAIL  program         is not built"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("-> ./start.sh"), "{}", outcome.stdout);
+
+    let well = "ok    session         is whole and yours alone";
+    for (lines, exit, status) in [
+        (well, 0, 0),
+        ("FAIL  session         is damaged", 1, 1),
+        ("warn  daemon          is not running", 0, 1),
+    ] {
+        project.write("target/release/stenogram", &doctor(lines, exit), 0o755);
+        let outcome = project.run("health_check.sh", &[]);
+        assert_eq!(outcome.status, Some(status), "{}", outcome.stdout);
+        assert!(outcome.stdout.contains(lines), "{}", outcome.stdout);
+        assert!(outcome.stdout.contains(" MiB in all"), "{}", outcome.stdout);
+    }
+    assert!(project.calls().contains("stenogram doctor"), "{}", project.calls());
+    assert_eq!(project.run("health_check.sh", &["now"]).status, Some(2));
+}
+
+#[test]
+fn the_health_check_knows_whether_the_clock_is_kept_right() {
+    let project = Project::new("clock");
+    project.write("target/release/stenogram", &doctor("ok", 0), 0o755);
+    project.stub("timedatectl", "#!/bin/sh\necho no\n");
     let outcome = project.run("health_check.sh", &[]);
     assert_eq!(outcome.status, Some(0), "{}", outcome.stdout);
-    assert!(outcome.stdout.lines().all(|line| line.starts_with("ok ")), "{}", outcome.stdout);
-    assert!(outcome.stdout.contains("daemon running"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("warn  host's clock    is not kept right"), "{}", outcome.stdout);
+    project.stub("chronyc", "#!/bin/sh\necho 'Leap status     : Normal'\n");
+    let outcome = project.run("health_check.sh", &[]);
+    assert!(outcome.stdout.contains("ok    host's clock    is kept right"), "{}", outcome.stdout);
+}
+
+#[test]
+fn the_health_check_asks_about_the_service_as_its_user() {
+    let project = Project::new("service");
+    project.stub("id", "#!/bin/sh\necho 0\n");
+    project.stub("stenogramctl", "#!/bin/sh\necho \"ok    as the service, $*\"\n");
+    project.stub("systemctl", "#!/bin/sh\n[ \"$1\" != is-active ] || cat state\n");
+    project.write("state", "active\n", 0o644);
+    let outcome = project.run("health_check.sh", &[]);
+    assert_eq!(outcome.status, Some(0), "{}", outcome.stdout);
+    for expected in ["ok    as the service, doctor\n", "ok    service         stenogram.service is active"] {
+        assert!(outcome.stdout.contains(expected), "{expected}: {}", outcome.stdout);
+    }
+    project.write("state", "failed\n", 0o644);
+    let outcome = project.run("health_check.sh", &[]);
+    assert_eq!(outcome.status, Some(1), "{}", outcome.stdout);
+    assert!(
+        outcome.stdout.contains("FAIL  service         stenogram.service is failed"),
+        "{}",
+        outcome.stdout
+    );
+    assert!(outcome.stdout.contains("-> systemctl start stenogram"), "{}", outcome.stdout);
+}
+
+#[test]
+fn the_health_check_looks_at_the_containers_and_asks_the_doctor_within() {
+    let project = Project::new("containers");
+    // Whether a container is, and is not, what it should be, stands in files here.
+    project.stub(
+        "docker-compose",
+        "#!/bin/sh\necho \"docker-compose $*\" >>\"$CALLS\"\ncase $1 in\n\
+         ps) [ ! -e \"gone $4\" ] && echo \"id-of-$4\" || true ;;\n\
+         exec) echo 'ok    login           Telegram accepts the session' ;;\nesac\n",
+    );
+    project.stub(
+        "docker",
+        "#!/bin/sh\ncase \"$*\" in\n*OOMKilled*) [ ! -e oom ] && echo false || echo true ;;\n\
+         *Health*) echo healthy ;;\n*Status*) [ ! -e exited ] && echo running || echo exited ;;\n\
+         info*) echo / ;;\nesac\n",
+    );
+    let outcome = project.run("health_check.sh", &[]);
+    assert_eq!(outcome.status, Some(0), "{}", outcome.stdout);
+    for expected in
+        ["Telegram accepts the session", "userbot         container running, healthy", "Docker's disk"]
+    {
+        assert!(outcome.stdout.contains(expected), "{expected}: {}", outcome.stdout);
+    }
+    assert!(project.calls().contains("exec -T userbot stenogram doctor"), "{}", project.calls());
+    for (fault, says, remedy) in [
+        ("exited", "its container is exited", "docker-compose up -d"),
+        ("oom", "was killed for want of memory", "raise mem_limit"),
+        ("gone redis", "redis           has no container", "docker-compose up -d"),
+    ] {
+        project.write(fault, "", 0o644);
+        let outcome = project.run("health_check.sh", &[]);
+        assert_eq!(outcome.status, Some(1), "{}", outcome.stdout);
+        let mut lines = outcome.stdout.lines().skip_while(|line| !line.contains(says));
+        assert!(lines.next().is_some_and(|line| line.starts_with("FAIL")), "{says}: {}", outcome.stdout);
+        assert!(lines.next().unwrap().contains(remedy), "{says}: {}", outcome.stdout);
+        fs::remove_file(project.root.join(fault)).unwrap();
+    }
 }
 
 /// The container's entrypoint, polling every 50 ms, over a daemon of the given shell lines.

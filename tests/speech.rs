@@ -5,12 +5,13 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use stenogram::domain::Transcript;
 use stenogram::speech::header::{self, HeaderError};
-use stenogram::speech::{Engine, EngineOptions, RecogniseOptions, SpeechError};
+use stenogram::speech::{Engine, EngineOptions, Habit, Observer, RecogniseOptions, SpeechError};
 use support::speech::{MODEL, Random, decode, fixtures, pcm, silence};
 use tokio::sync::watch;
 
@@ -109,6 +110,62 @@ async fn the_language_is_the_one_given_for_a_recording() {
     stop(engine).await;
 }
 
+/// Remembers which language was told, and whether it was detected.
+#[derive(Default)]
+struct Told(Mutex<Option<(&'static str, bool)>>);
+
+impl Observer for Told {
+    fn passed(&self) {}
+    fn took(&self, _: Duration) {}
+    fn dropped(&self, _: &'static str) {}
+
+    fn spoken(&self, language: &'static str, speech: Duration, detected: bool) {
+        assert!(!speech.is_zero());
+        *self.0.lock().unwrap() = Some((language, detected));
+    }
+}
+
+#[tokio::test]
+async fn a_chats_language_is_taken_for_granted_unless_the_text_is_doubtful() {
+    let _alone = ALONE.lock().await;
+    let engine = start(&["ru", "en"]).await;
+    let heard = |language: &str, unchecked| Habit { seconds: vec![(language.to_owned(), 30.0)], unchecked };
+    let cases = [
+        ("ru", heard("ru", 0), ("ru", false)),
+        ("en", heard("en", 0), ("en", false)),
+        ("ru", heard("ru", 100), ("ru", true)),
+        ("ru", Habit::default(), ("ru", true)),
+    ];
+    for (spoken, habit, expected) in cases {
+        let fixture = fixtures(spoken).swap_remove(0);
+        let told = Arc::new(Told::default());
+        let observer = Some(Arc::clone(&told) as Arc<dyn Observer>);
+        let options = RecogniseOptions { habit: habit.clone(), observer, ..Default::default() };
+        let transcript = engine.recognise(pcm(fixture.text, fixture.voice), options).await.unwrap();
+        assert_eq!(transcript.text(), fixture.text, "{spoken} after {habit:?}");
+        assert_eq!(*told.0.lock().unwrap(), Some(expected), "{spoken} after {habit:?}");
+    }
+    for a in [0.01,0.02,0.03,0.05,0.1,0.2] { for s in ["ru","en"] { for h in ["ru","en"] {
+        let fixture = fixtures(s).swap_remove(0);
+        let mut r = Random::seeded(1);
+        let mut clip = pcm(fixture.text, fixture.voice);
+        clip.iter_mut().for_each(|x| *x += (r.below(2001) as f32 / 1000.0 - 1.0) * a);
+        let told = Arc::new(Told::default());
+        let observer = Some(Arc::clone(&told) as Arc<dyn Observer>);
+        let options = RecogniseOptions { habit: heard(h,0), observer, ..Default::default() };
+        let transcript = engine.recognise(clip, options).await.unwrap();
+        println!("XX {a} {s} {h} {:?} {:?} {:?}", *told.0.lock().unwrap(), transcript.text(), fixture.text);
+    }}}
+    // A language that is given is nobody's habit.
+    let told = Arc::new(Told::default());
+    let observer = Some(Arc::clone(&told) as Arc<dyn Observer>);
+    let options = RecogniseOptions { language: Some("en".into()), observer, ..Default::default() };
+    let fixture = fixtures("en").swap_remove(0);
+    engine.recognise(pcm(fixture.text, fixture.voice), options).await.unwrap();
+    assert_eq!(*told.0.lock().unwrap(), None);
+    stop(engine).await;
+}
+
 #[tokio::test]
 async fn unknown_languages_are_named_before_anything_is_loaded() {
     let mut wrong = options(&["ru", "xx"]);
@@ -182,7 +239,9 @@ async fn a_long_recording_has_ordered_segments_within_its_length_and_tells_progr
         }
         all
     });
-    let given = RecogniseOptions { progress: Some(progress), ..Default::default() };
+    let passes = Arc::new(Passes::default());
+    let observer = Some(Arc::clone(&passes) as Arc<dyn Observer>);
+    let given = RecogniseOptions { progress: Some(progress), observer, ..Default::default() };
     let answer = engine.recognise(clip, given);
     let transcript = tokio::time::timeout(DEADLINE, answer).await.expect("in time").unwrap();
     assert_eq!(transcript.language.as_deref(), Some("en"));
@@ -194,7 +253,32 @@ async fn a_long_recording_has_ordered_segments_within_its_length_and_tells_progr
     assert!(transcript.segments.iter().all(|segment| segment.text == segment.text.trim()));
     let seen = watcher.await.unwrap();
     assert!(seen.is_sorted() && seen.iter().any(|&percent| percent > 0 && percent <= 100), "{seen:?}");
+    // Three windows at least, each encoded, and decoded word by word: a watchdog sees that it gets on.
+    let passes = passes.0.load(Ordering::Relaxed);
+    assert!(passes > 20, "{passes}");
     stop(engine).await;
+}
+
+/// Counts the passes of encoder and decoder.
+#[derive(Default)]
+struct Passes(AtomicU32);
+
+impl Observer for Passes {
+    fn passed(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn took(&self, time: Duration) {
+        assert!(!time.is_zero());
+    }
+
+    fn dropped(&self, why: &'static str) {
+        panic!("what was said is no invention: {why}");
+    }
+
+    fn spoken(&self, language: &'static str, speech: Duration, detected: bool) {
+        assert!(language == "en" && detected && speech > Duration::from_secs(20), "{language} {speech:?}");
+    }
 }
 
 /// Starts a recognition and comes back once it has reported progress, so while it runs. With it,

@@ -10,6 +10,8 @@ mod terminal;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use daemon::Home;
 use speech::{Fixture, MODEL, fixtures, say, silence};
@@ -76,6 +78,57 @@ fn each_format_has_the_exact_words() {
         assert!(duration > 1.0 && end <= duration, "{line}");
     }
     assert_eq!(lines.len(), 2);
+}
+
+/// Peak resident memory of a call that succeeds, in KiB, looked at until it ends.
+fn peak(home: &Home, file: &str) -> u64 {
+    let mut child = transcribe(home, &[file]).stdout(Stdio::null()).spawn().expect("run stenogram");
+    let status_file = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    loop {
+        let status = fs::read_to_string(&status_file).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let now = line.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+        peak = peak.max(now.unwrap_or(0));
+        if let Some(status) = child.try_wait().expect("it is a child") {
+            assert!(status.success(), "{file}: {status}");
+            return peak;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_long_recording_is_recognised_in_stretches_and_keeps_its_times() {
+    let home = Home::with_voice_activity();
+    let fixtures = fixtures("en");
+    let texts: Vec<_> = fixtures.iter().take(3).map(|fixture| (fixture.text, fixture.voice)).collect();
+    fs::write(home.path().join("long.ogg"), speech::say_now_and_then(&texts, 120))
+        .expect("write a recording");
+
+    let json = stdout(&home, &["--format", "json", "long.ogg"]);
+    let line: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let segments = line["segments"].as_array().expect("a list");
+    let said: Vec<_> = segments.iter().map(|segment| segment["text"].as_str().expect("a text")).collect();
+    let expected: Vec<_> = texts.iter().map(|(text, _)| *text).collect();
+    assert_eq!(said, expected);
+    for (n, segment) in segments.iter().enumerate() {
+        let start = segment["start_ms"].as_u64().expect("a time") as usize;
+        assert!((n * 120_000..n * 120_000 + 1500).contains(&start), "{segment}");
+    }
+}
+
+#[test]
+fn memory_does_not_grow_with_a_recordings_length() {
+    let home = Home::with_voice_activity();
+    // Silence is decoded as speech is, and costs no recognition.
+    for (file, seconds) in [("short.ogg", 5.0), ("long.ogg", 1800.0)] {
+        fs::write(home.path().join(file), silence(seconds)).expect("write a recording");
+    }
+    let (short, long) = (peak(&home, "short.ogg"), peak(&home, "long.ogg"));
+    println!("peak memory: {short} KiB for 5 seconds, {long} KiB for half an hour");
+    // Its samples would be 115 MB; one stretch heard, one ready and one in the making are 23.
+    assert!(long < short + 40_000, "{short} KiB for 5 seconds, {long} KiB for half an hour");
 }
 
 #[test]

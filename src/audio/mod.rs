@@ -14,6 +14,7 @@ mod resample;
 mod sniff;
 mod soft_clip;
 mod source;
+mod stretches;
 mod track;
 mod vorbis;
 
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 pub use decoder::Decoder;
 pub use error::AudioError;
+pub use stretches::{LONGEST_STRETCH, Stretch, Stretches};
 
 /// The rate in Hz of all PCM that leaves this module: Whisper's.
 pub const SAMPLE_RATE: u32 = 16_000;

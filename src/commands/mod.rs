@@ -2,6 +2,8 @@
 
 pub mod account;
 pub mod config;
+pub mod doctor;
+pub mod health;
 pub mod models;
 mod progress;
 pub mod queue;

@@ -16,6 +16,21 @@ pub fn of_percent(name: &str) -> ProgressBar {
     bar
 }
 
+/// Something that turns while `name` is looked at, with what is said of it.
+pub fn of_waiting(name: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{spinner}     {prefix} {msg}");
+    let bar =
+        ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    let bar = bar.with_prefix(name.to_owned()).with_message("…");
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
+/// How much is done, as "37 %".
+pub fn percent(done: u64, total: u64) -> String {
+    format!("{} %", done.saturating_mul(100).checked_div(total).unwrap_or(100))
+}
+
 fn bar(length: u64, template: &str, name: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(length).with_style(style).with_message(name.to_owned())

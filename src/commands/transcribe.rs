@@ -13,8 +13,9 @@ use crate::app::{self, RunError};
 use crate::audio::AudioError;
 use crate::cli::{Format, Input, Transcribe};
 use crate::config::Config;
-use crate::domain::Transcript;
-use crate::speech::{Engine, RecogniseOptions, SpeechError};
+use crate::domain::{Progress, Transcript};
+use crate::recording::{Recording, RecordingError, RecordingOptions};
+use crate::speech::{Engine, SpeechError};
 
 /// How long the engine may take to end.
 const ENGINE_GRACE: Duration = Duration::from_secs(10);
@@ -31,7 +32,7 @@ enum InputError {
     #[error(transparent)]
     Audio(AudioError),
     #[error(transparent)]
-    Speech(#[from] SpeechError),
+    Speech(SpeechError),
 }
 
 impl From<AudioError> for InputError {
@@ -40,6 +41,15 @@ impl From<AudioError> for InputError {
             AudioError::TooManyBytes { .. } => Self::TooLarge(error),
             AudioError::TooLong { .. } => Self::TooLong(error),
             error => Self::Audio(error),
+        }
+    }
+}
+
+impl From<RecordingError> for InputError {
+    fn from(error: RecordingError) -> Self {
+        match error {
+            RecordingError::Audio(error) => error.into(),
+            RecordingError::Speech(error) => Self::Speech(error),
         }
     }
 }
@@ -106,20 +116,28 @@ async fn transcript(
 ) -> Result<(Transcript, f64), InputError> {
     let bytes = read(input, config.max_file_size)?;
     let bar = progress::of_percent(name);
-    let pcm = app::decode(bytes, app::limits(config)).await?;
-    if let Some(what) = &pcm.damaged {
+    let (progress, mut percent) = watch::channel(0);
+    let options = RecordingOptions { progress: Some(progress), ..Default::default() };
+    let mut recording = Recording::open(engine, bytes, app::limits(config), options).await?;
+    if let Some(what) = recording.damaged() {
         bar.suspend(|| complain(format_args!("{name}: damaged, going on with the rest: {what}")));
     }
-    let duration = pcm.seconds();
-    let (progress, mut percent) = watch::channel(0);
+    let duration = recording.seconds();
+    let recognise = async {
+        let mut so_far = Progress::default();
+        while let Some(stretch) = recording.next().await? {
+            so_far.add(stretch);
+        }
+        // Lets go of `progress`, which ends `show`.
+        drop(recording);
+        Ok::<_, RecordingError>(so_far.transcript)
+    };
     let show = async {
         while percent.changed().await.is_ok() {
             bar.set_position(u64::from(*percent.borrow_and_update()));
         }
     };
-    // The engine lets go of `progress` when it is done with the recording, which ends `show`.
-    let options = RecogniseOptions { language: None, progress: Some(progress) };
-    let (transcript, ()) = tokio::join!(engine.recognise(pcm.samples, options), show);
+    let (transcript, ()) = tokio::join!(recognise, show);
     bar.finish_and_clear();
     Ok((transcript?, duration))
 }

@@ -21,7 +21,8 @@ pub use raw::{Entry, Origin, RawConfig};
 pub use redis_address::Redis;
 pub use secret::Secret;
 pub use values::{
-    Language, LanguageCode, LogFormat, Model, ParseLanguageError, ParseModelError, WHISPER_LANGUAGES,
+    HealthAddress, Language, LanguageCode, LogFormat, Model, ParseLanguageError, ParseModelError,
+    WHISPER_LANGUAGES,
 };
 pub use variables::{VARIABLES, Variable};
 
@@ -69,9 +70,15 @@ pub struct Config {
     /// Bytes.
     pub max_file_size: u64,
     pub max_duration: Duration,
+    /// Where the daemon tells how it is; none: nowhere.
+    pub health: Option<HealthAddress>,
     /// As the owner wrote it; the caps on other crates' talk are logging's own.
     pub log_filter: Targets,
     pub log_format: LogFormat,
+    /// None: no files of log lines.
+    pub log_dir: Option<PathBuf>,
+    /// Files of earlier days.
+    pub log_keep_days: usize,
 }
 
 impl Config {
@@ -155,8 +162,12 @@ impl Check<'_> {
         let max_file_size =
             self.required("MAX_FILE_SIZE", |text| within(1 << 10..=4 << 30, values::bytes(text)));
         let max_duration = self.time("MAX_DURATION", 1..=DAY);
+        let health = self.required("HEALTH_ADDRESS", values::address_or_off);
+        let chosen = self.raw.get("HEALTH_ADDRESS").is_set();
         let log_filter = self.required("LOG_LEVEL", values::log_filter);
         let log_format = self.required("LOG_FORMAT", values::log_format);
+        let log_dir = self.optional("LOG_DIR", values::path);
+        let log_keep_days = self.required("LOG_KEEP_DAYS", |text| within(1..=3650, text.parse().ok()));
         let (language, languages) = languages?;
         Ok(Config {
             api_id: api_id?,
@@ -176,8 +187,11 @@ impl Check<'_> {
             catch_up_max_age: catch_up_max_age?,
             max_file_size: max_file_size?,
             max_duration: max_duration?,
+            health: health?.map(|at| HealthAddress { at, chosen }),
             log_filter: log_filter?,
             log_format: log_format?,
+            log_dir: log_dir?,
+            log_keep_days: log_keep_days?,
         })
     }
 

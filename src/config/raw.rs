@@ -103,6 +103,11 @@ impl RawConfig {
         &self.warnings
     }
 
+    /// Where the `.env` file is, or would be.
+    pub fn env_file(&self) -> PathBuf {
+        self.get("ENV_FILE").value().unwrap_or(".env").into()
+    }
+
     pub(super) fn mistakes(&self) -> &[Mistake] {
         &self.mistakes
     }

@@ -1,6 +1,7 @@
 //! Values as they are written: numbers with units, codes of languages, models, switches.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -43,6 +44,22 @@ pub(super) fn web_url(text: &str) -> Option<String> {
     let host = rest.split(['/', '?', '#']).next()?;
     let plain = text.chars().all(|c| !c.is_whitespace() && !c.is_control());
     (plain && !host.is_empty() && !rest.contains('@')).then(|| text.to_owned())
+}
+
+/// Where the daemon tells how it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HealthAddress {
+    pub at: SocketAddr,
+    /// The owner has named it: where it cannot be had, that is a mistake.
+    pub chosen: bool,
+}
+
+/// An IP address with a port, or `off`, which is none.
+pub(super) fn address_or_off(text: &str) -> Option<Option<SocketAddr>> {
+    if text == "off" {
+        return Some(None);
+    }
+    text.parse().ok().filter(|address: &SocketAddr| address.port() != 0).map(Some)
 }
 
 /// What `LOG_LEVEL` says: `info`, or `info,stenogram::queue=debug`.
@@ -207,6 +224,17 @@ mod tests {
         }
         for bad in ["ftp://x", "https://", "https:///x", "mirror.example", "https://u:p@x", "https://x y"] {
             assert_eq!(web_url(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_address_has_a_port() {
+        for good in ["127.0.0.1:9464", "0.0.0.0:80", "[::]:9464"] {
+            assert_eq!(address_or_off(good), Some(good.parse().ok()), "{good}");
+        }
+        assert_eq!(address_or_off("off"), Some(None));
+        for bad in ["", "9464", ":9464", "127.0.0.1", "127.0.0.1:0", "localhost:9464", "::1:9464", "no"] {
+            assert_eq!(address_or_off(bad), None, "{bad}");
         }
     }
 

@@ -172,6 +172,12 @@ pub const VARIABLES: &[Variable] = &[
         "a time such as 90 (seconds), 15m or 4h; up to 24h",
     ),
     Variable::new(
+        "HEALTH_ADDRESS",
+        "127.0.0.1:9464",
+        "Where the daemon tells how it is: a page for browsers, /metrics, and what `stenogram health` asks",
+        "an IP address and a port, such as 127.0.0.1:9464, [::1]:9464 or 0.0.0.0:9464 (reachable from outside); off for nowhere",
+    ),
+    Variable::new(
         "LOG_LEVEL",
         "info",
         "What is logged",
@@ -182,6 +188,18 @@ pub const VARIABLES: &[Variable] = &[
         "auto",
         "How it is logged",
         "auto or human, lines for people, coloured on a terminal; json, one object a line",
+    ),
+    Variable::new(
+        "LOG_DIR",
+        "",
+        "Where the daemon writes its lines to files too, one a day (UTC); without it only the standard error",
+        "a folder",
+    ),
+    Variable::new(
+        "LOG_KEEP_DAYS",
+        "14",
+        "How many files of earlier days are kept there",
+        "a whole number from 1 to 3650",
     ),
     Variable::new(
         "ENV_FILE",

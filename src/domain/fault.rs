@@ -12,6 +12,9 @@ pub enum Fault {
     /// Telegram wants us to wait. That is nobody's failed attempt either.
     #[error("to wait for {after:?}: {why}")]
     Wait { after: Duration, why: String },
+    /// Other jobs go first; it goes on where it was.
+    #[error("to go on in {after:?}: {why}")]
+    Later { after: Duration, why: String },
     /// Worth another attempt, not before `after`.
     #[error("to be tried again in {after:?}: {why}")]
     Retry { after: Duration, why: String },

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 /// A stretch of recognised speech.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Segment {
     /// Milliseconds from the start of the recording.
     pub start_ms: u64,
@@ -16,11 +16,30 @@ pub struct Segment {
 }
 
 /// The speech of one recording.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transcript {
     /// ISO 639-1 code, as Whisper has them; none where nothing was said.
     pub language: Option<String>,
     pub segments: Vec<Segment>,
+}
+
+/// How far the recognition of a long recording has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Milliseconds from the start of the recording up to which it is recognised.
+    pub until_ms: u64,
+    /// What was said up to there.
+    pub transcript: Transcript,
+}
+
+impl Progress {
+    /// Adds what was said from [`until_ms`](Self::until_ms) on; the language is the first one found.
+    pub fn add(&mut self, stretch: Self) {
+        self.until_ms = stretch.until_ms;
+        let Transcript { language, segments } = stretch.transcript;
+        self.transcript.language = self.transcript.language.take().or(language);
+        self.transcript.segments.extend(segments);
+    }
 }
 
 impl Transcript {

@@ -1,18 +1,21 @@
 //! Log lines: where they go, how they look, and who may say how much.
 //!
-//! They go to stderr; stdout is for results. LOG_LEVEL is for stenogram itself. Other crates are
+//! They go to stderr, and to files where a folder for them is named; stdout is for results. LOG_LEVEL is for stenogram itself. Other crates are
 //! held at warnings unless it names them, and grammers, whose deeper levels print messages and phone
 //! numbers, never says more than info.
 
-use std::io::{self, IsTerminal as _};
+use std::io;
 
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
-use tracing_subscriber::{Layer as _, Registry, reload};
+use tracing_subscriber::{Layer, Registry, reload};
+
+use super::log_files::LogFiles;
 
 /// Targets are compared by prefix, so this stands for all crates of grammers.
 const GRAMMERS: &str = "grammers";
@@ -27,10 +30,9 @@ pub enum Format {
 }
 
 impl Format {
-    /// For people, in colours where stderr is a terminal and NO_COLOR (<https://no-color.org>) is not set.
+    /// For people, in colours where stderr takes them.
     pub fn human() -> Self {
-        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self::Human { colours: io::stderr().is_terminal() && !unwanted }
+        Self::Human { colours: super::in_colours(&io::stderr()) }
     }
 }
 
@@ -55,8 +57,8 @@ impl LogFilter {
 }
 
 /// Starts logging for the whole process, once.
-pub fn start(wanted: &Targets, format: Format) -> Result<LogFilter, LoggingError> {
-    let (subscriber, filter) = subscriber(format, io::stderr);
+pub fn start(wanted: &Targets, format: Format, files: Option<LogFiles>) -> Result<LogFilter, LoggingError> {
+    let (subscriber, filter) = subscriber(format, io::stderr, files);
     subscriber.try_init()?;
     // Crates that use `log` are cut off for good at the level in force when logging starts, which
     // was everything; only now does the filter say less, so that it can say more again later.
@@ -64,17 +66,36 @@ pub fn start(wanted: &Targets, format: Format) -> Result<LogFilter, LoggingError
     Ok(filter)
 }
 
-fn subscriber<W>(format: Format, out: W) -> (impl Subscriber + Send + Sync, LogFilter)
+fn subscriber<W>(
+    format: Format,
+    out: W,
+    files: Option<LogFiles>,
+) -> (impl Subscriber + Send + Sync, LogFilter)
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let (filter, handle) = reload::Layer::new(Targets::new().with_default(LevelFilter::TRACE));
+    let plain = match format {
+        Format::Human { .. } => Format::Human { colours: false },
+        Format::Json => Format::Json,
+    };
+    // The files come first: a span's fields are written out once, for the first who wants them, and with
+    // colours they would be of no use in a file.
+    let to_files = files.map(|files| lines(plain, files));
+    let subscriber = tracing_subscriber::registry().with(filter).with(to_files).with(lines(format, out));
+    (subscriber, LogFilter(handle))
+}
+
+fn lines<S, W>(format: Format, out: W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let lines = tracing_subscriber::fmt::layer().with_writer(out);
-    let lines = match format {
+    match format {
         Format::Human { colours } => lines.with_ansi(colours).boxed(),
         Format::Json => lines.json().flatten_event(true).boxed(),
-    };
-    (tracing_subscriber::registry().with(filter).with(lines), LogFilter(handle))
+    }
 }
 
 /// The filter in force where the owner wants `wanted`.
@@ -160,7 +181,7 @@ mod tests {
     fn logged(format: Format, log: impl FnOnce(&LogFilter)) -> String {
         let lines = Lines::default();
         let writer = lines.clone();
-        let (subscriber, filter) = subscriber(format, move || writer.clone());
+        let (subscriber, filter) = subscriber(format, move || writer.clone(), None);
         filter.set(&"info".parse().unwrap()).unwrap();
         tracing::subscriber::with_default(subscriber, || log(&filter));
         let bytes = lines.0.lock().unwrap().clone();
@@ -186,6 +207,26 @@ mod tests {
         let plain = logged(Format::Human { colours: false }, say);
         assert!(plain.ends_with("Connection established\n") && !plain.contains('\u{1b}'), "{plain:?}");
         assert!(logged(Format::Human { colours: true }, say).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn files_get_the_same_lines_without_colours() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = LogFiles::open(&folder.path().join("log"), 14).unwrap();
+        let seen = Lines::default();
+        let writer = seen.clone();
+        let (subscriber, filter) =
+            subscriber(Format::Human { colours: true }, move || writer.clone(), Some(files));
+        filter.set(&"info".parse().unwrap()).unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info_span!("job", id = "1:2:3").in_scope(|| tracing::info!(parts = 2, "Answered"));
+            tracing::debug!("too much");
+        });
+        let file = std::fs::read_dir(folder.path().join("log")).unwrap().next().unwrap().unwrap();
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        assert!(text.ends_with("Answered parts=2\n") && text.contains("job{id=\"1:2:3\"}"), "{text:?}");
+        assert!(!text.contains('\u{1b}') && text.lines().count() == 1, "{text:?}");
+        assert!(String::from_utf8_lossy(&seen.0.lock().unwrap()).contains('\u{1b}'));
     }
 
     #[test]

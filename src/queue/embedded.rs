@@ -20,7 +20,7 @@ use self::store::Store;
 use super::{
     Added, Claimed, Counts, DROPPED, Dead, Entry, Handled, Mark, Queue, QueueError, Upkeep, millis, now,
 };
-use crate::domain::{Job, JobId, Part};
+use crate::domain::{Job, JobId, Part, Progress};
 
 /// How the embedded queue behaves.
 #[derive(Clone, Debug)]
@@ -174,6 +174,11 @@ impl Queue for Embedded {
             lock(&self.shared.unreceived).take_if(|id| *id == claim.job.id);
         }
         Ok(claimed)
+    }
+
+    async fn store_progress(&self, id: JobId, progress: &Progress) -> Result<(), QueueError> {
+        let progress = progress.clone();
+        self.with(move |_, store| store.store_progress(id, progress)).await
     }
 
     async fn store_outbox(&self, id: JobId, parts: &[Part]) -> Result<(), QueueError> {

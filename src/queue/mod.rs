@@ -48,12 +48,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use serde::Serialize;
 
-use crate::domain::{Job, JobId, Part};
+use crate::domain::{Job, JobId, Part, Progress};
 
 pub mod embedded;
 pub mod redis;
 
-/// A job claimed this many times by processes that died over it is dead.
+/// A job claimed this many times by processes that died over it, before or after its answer was stored,
+/// is dead.
 pub const MAX_DELIVERIES: u32 = 3;
 
 /// The reason with which such a job goes to the dead letters.
@@ -82,6 +83,8 @@ pub struct Claim {
     pub delivery: u32,
     /// How often it was put back by [`Queue::retry`].
     pub attempts: u32,
+    /// How far the recording was recognised by an earlier claim, if not to its end.
+    pub progress: Option<Progress>,
     /// The answer, where an earlier claim had come as far as storing it.
     pub outbox: Option<Vec<Part>>,
 }
@@ -191,8 +194,12 @@ pub trait Queue: Upkeep {
     /// Hands out the next job that may run now.
     async fn claim(&self) -> Result<Claimed, QueueError>;
 
-    /// C3: stores the composed answer with the claimed job and, in the same step, as the result of
-    /// its recording, unless there is one.
+    /// Stores with the claimed job how far its recording is recognised, in place of what was stored
+    /// before. Forgets the deliveries before this one: the job got past what they died over.
+    async fn store_progress(&self, id: JobId, progress: &Progress) -> Result<(), QueueError>;
+
+    /// C3: stores the composed answer with the claimed job, in place of its progress, and, in the same
+    /// step, as the result of its recording, unless there is one. Forgets the deliveries before this one.
     async fn store_outbox(&self, id: JobId, parts: &[Part]) -> Result<(), QueueError>;
 
     /// The answer that was stored for this recording within the result time, for whichever message
@@ -238,7 +245,9 @@ enum Mark {
 
 /// Tells the owner of a job that a claim moved to the dead letters.
 fn tell_of_poison(job: impl std::fmt::Display) {
-    tracing::error!(%job, reason = DIED_TOO_OFTEN, "Given up, moved to the dead letters");
+    // Under the job's span, as all its lines are.
+    tracing::info_span!("job", id = %job)
+        .in_scope(|| tracing::error!(reason = DIED_TOO_OFTEN, "Given up, moved to the dead letters"));
 }
 
 /// Milliseconds of Unix time.

@@ -14,7 +14,7 @@
 //! | key after `{stenogram:…}` | type   | what                                                          |
 //! |---------------------------|--------|---------------------------------------------------------------|
 //! |                           | hash   | `format`: of all this, a number; `owner`: who may claim; `turn` and `claimed`: number and job of the last claim; `places`: the last place in the line; `unfinished`: how many jobs wait, run or are delayed |
-//! | `:job:<id>`               | hash   | a job that is not finished. `job`: it, as JSON; `document`: its recording's; `state`: `waiting`, `claimed`, `delayed` or `dead`; `entry`: its stream entry, once it had one; `deliveries`; `attempts`; `outbox`: the answer's parts as JSON; `reason`: why it was put back or is dead |
+//! | `:job:<id>`               | hash   | a job that is not finished. `job`: it, as JSON; `document`: its recording's; `state`: `waiting`, `claimed`, `delayed` or `dead`; `entry`: its stream entry, once it had one; `deliveries`; `attempts`; `progress`: how far its recording is recognised, as JSON; `outbox`: the answer's parts as JSON; `reason`: why it was put back or is dead |
 //! | `:chat:<chat>`            | list   | ids of the chat's unfinished jobs in the order they were added |
 //! | `:ready`                  | stream | the line, of the jobs that are first in their chat; field `id`, entry `<place>-0`. Group `stenogram`, consumer `worker`. Entries are deleted when the job leaves the line |
 //! | `:first`                  | zset   | ids of pending entries that nobody works on, by place: released, or claimed by a predecessor |
@@ -37,14 +37,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use redis::Script;
+use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 
 use self::connection::Connection;
+pub use self::connection::Endangered;
 use super::{
     Added, Claim, Claimed, Counts, DIED_TOO_OFTEN, DROPPED, Dead, Entry, Handled, MAX_DELIVERIES,
     MAX_RESULTS, Mark, Queue, QueueError, State, Upkeep, millis, now, tell_of_poison,
 };
-use crate::domain::{Job, JobId, Part};
+use crate::domain::{Job, JobId, Part, Progress};
 
 /// Changes with the meaning of the keys.
 const FORMAT: &str = "1";
@@ -62,6 +64,7 @@ static OPEN: LazyLock<Script> = script!("redis/open.lua");
 static ATTACH: LazyLock<Script> = script!("redis/attach.lua");
 static ADD: LazyLock<Script> = script!("redis/add.lua");
 static CLAIM: LazyLock<Script> = script!("redis/claim.lua");
+static STORE_PROGRESS: LazyLock<Script> = script!("redis/store_progress.lua");
 static STORE_OUTBOX: LazyLock<Script> = script!("redis/store_outbox.lua");
 static FINISH: LazyLock<Script> = script!("redis/finish.lua");
 static RETRY: LazyLock<Script> = script!("redis/retry.lua");
@@ -135,9 +138,17 @@ impl RedisQueue {
         })
     }
 
-    /// How the server's settings endanger what the queue has promised to keep, one sentence each for
-    /// the owner, with the setting and the value it should have. Empty where all is well.
-    pub async fn durability_warnings(&self) -> Vec<String> {
+    /// Whether the server is there, lets us in, and takes a write; and how its settings endanger the
+    /// queue. The queue is not opened: whoever works on it is not disturbed.
+    pub async fn examine(options: RedisOptions) -> Result<Vec<Endangered>, QueueError> {
+        let queue = Self::reach(options).await?;
+        queue.connection.check(&format!("{}:check", queue.root)).await?;
+        Ok(queue.durability_warnings().await)
+    }
+
+    /// How the server's settings endanger what the queue has promised to keep, each with the setting and
+    /// the value it should have. Empty where all is well.
+    pub async fn durability_warnings(&self) -> Vec<Endangered> {
         self.connection.durability_warnings().await
     }
 
@@ -173,6 +184,10 @@ fn damaged(error: impl std::fmt::Display) -> QueueError {
     QueueError::Damaged(format!("an entry in Redis cannot be read: {error}"))
 }
 
+fn parse<T: DeserializeOwned>(json: &str) -> Result<T, QueueError> {
+    serde_json::from_str(json).map_err(damaged)
+}
+
 /// What `claim.lua` returns after the jobs that it buried.
 fn parse_claim(reply: &[Option<String>]) -> Result<Claimed, QueueError> {
     match reply {
@@ -181,11 +196,12 @@ fn parse_claim(reply: &[Option<String>]) -> Result<Claimed, QueueError> {
             let time = |due| UNIX_EPOCH.checked_add(Duration::from_millis(due));
             Ok(Claimed::Empty { next_due: due.and_then(time) })
         }
-        [Some(job), Some(delivery), Some(attempts), outbox] => Ok(Claimed::Job(Box::new(Claim {
-            job: serde_json::from_str(job).map_err(damaged)?,
-            delivery: delivery.parse().map_err(damaged)?,
-            attempts: attempts.parse().map_err(damaged)?,
-            outbox: outbox.as_ref().map(|parts| serde_json::from_str(parts).map_err(damaged)).transpose()?,
+        [Some(job), Some(delivery), Some(attempts), progress, outbox] => Ok(Claimed::Job(Box::new(Claim {
+            job: parse(job)?,
+            delivery: parse(delivery)?,
+            attempts: parse(attempts)?,
+            progress: progress.as_deref().map(parse).transpose()?,
+            outbox: outbox.as_deref().map(parse).transpose()?,
         }))),
         _ => Err(damaged("fields of a job are missing")),
     }
@@ -248,6 +264,11 @@ impl Queue for RedisQueue {
         *turn += 1;
         buried.iter().flat_map(|ids| ids.split_whitespace()).for_each(tell_of_poison);
         Ok(claimed)
+    }
+
+    async fn store_progress(&self, id: JobId, progress: &Progress) -> Result<(), QueueError> {
+        let progress = serde_json::to_string(progress).map_err(damaged)?;
+        self.change(&STORE_PROGRESS, id, &[&progress]).await
     }
 
     async fn store_outbox(&self, id: JobId, parts: &[Part]) -> Result<(), QueueError> {

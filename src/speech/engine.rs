@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::warn;
+use tracing::{Span, warn};
 
+use super::habit::Habit;
 use super::header::{self, Header, HeaderError};
 use super::language::{Language, UnknownLanguage};
 use super::models::SILERO_VAD;
@@ -34,13 +35,30 @@ pub struct EngineOptions {
     pub vad: Option<PathBuf>,
 }
 
+/// Told how a recognition gets on, on the engine's thread.
+pub trait Observer: Send + Sync {
+    /// After each pass of the encoder or decoder: it is not stuck.
+    fn passed(&self);
+    /// It took so long, not counting the wait for its turn.
+    fn took(&self, time: Duration);
+    /// A piece of text was dropped, for one of the reasons in [`INVENTIONS`](super::INVENTIONS).
+    fn dropped(&self, why: &'static str);
+    /// So much was said in the language with this code. It was detected, or else taken for granted by the
+    /// speaker's [`Habit`]. Not told where the language was given.
+    fn spoken(&self, language: &'static str, speech: Duration, detected: bool);
+}
+
 /// How one recording is recognised.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct RecogniseOptions {
     /// The language spoken, by code, in place of [`EngineOptions::languages`].
     pub language: Option<String>,
+    /// What was heard of the speaker before, where the language is not given. A settled one is taken for
+    /// granted in a recording of up to 30 s; else it makes detecting surer.
+    pub habit: Habit,
     /// Told the share that is done, in percent. whisper.cpp reports once per 30 s of the recording.
     pub progress: Option<watch::Sender<u8>>,
+    pub observer: Option<Arc<dyn Observer>>,
 }
 
 /// Why nothing was recognised.
@@ -88,6 +106,22 @@ impl EngineOptions {
         self.candidates().map(drop)
     }
 
+    /// What the model is called: its file's name without what all such names have in common.
+    pub fn name(&self) -> String {
+        let name = self.model.file_stem().unwrap_or_default().to_string_lossy();
+        name.strip_prefix("ggml-").unwrap_or(&name).to_owned()
+    }
+
+    /// Looks through the model's file, and whether the model knows the languages.
+    pub fn check_model(&self) -> Result<Header, SpeechError> {
+        let header = header::check(&self.model)
+            .map_err(|source| SpeechError::Model { path: self.model.clone(), source })?;
+        match self.candidates()?.iter().find(|language| language.0 >= header.languages) {
+            Some(unknown) => Err(SpeechError::LanguageNotInModel(unknown.code())),
+            None => Ok(header),
+        }
+    }
+
     fn candidates(&self) -> Result<Vec<Language>, SpeechError> {
         Ok(self.languages.iter().map(|name| Language::find(name)).collect::<Result<_, _>>()?)
     }
@@ -101,7 +135,7 @@ pub fn default_threads() -> NonZeroUsize {
 }
 
 /// By CPU affinity and cgroup quota.
-fn cores() -> NonZeroUsize {
+pub fn cores() -> NonZeroUsize {
     thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
@@ -119,8 +153,12 @@ fn threads(asked: Option<NonZeroUsize>) -> NonZeroUsize {
 struct Request {
     pcm: Vec<f32>,
     language: Option<Language>,
+    habit: Habit,
     progress: Option<watch::Sender<u8>>,
+    observer: Option<Arc<dyn Observer>>,
     reply: oneshot::Sender<Result<Transcript, SpeechError>>,
+    /// Whose lines those of the recognition are: the job's.
+    span: Span,
 }
 
 /// The handle. One per process: the model's weights are in memory once, and recordings are
@@ -172,7 +210,8 @@ impl Engine {
             return Err(SpeechError::LanguageNotInModel(language.code()));
         }
         let (reply, answer) = oneshot::channel();
-        let request = Request { pcm, language, progress: options.progress, reply };
+        let RecogniseOptions { habit, progress, observer, .. } = options;
+        let request = Request { pcm, language, habit, progress, observer, reply, span: Span::current() };
         self.requests.send(Some(request)).await.map_err(|_| self.gone())?;
         answer.await.map_err(|_| self.gone())?
     }
@@ -232,33 +271,39 @@ fn work(
         if stop.load(Ordering::Relaxed) {
             return;
         }
-        let Some(Request { pcm, language, progress, reply }) = message else { continue };
+        let Some(request) = message else { continue };
+        let Request { pcm, language, habit, progress, observer, reply, span } = request;
+        let _entered = span.enter();
         let control = Control {
-            aborted: &|| stop.load(Ordering::Relaxed) || reply.is_closed(),
+            aborted: &|| {
+                observer.iter().for_each(|observer| observer.passed());
+                stop.load(Ordering::Relaxed) || reply.is_closed()
+            },
             progress: &|percent| {
                 if let Some(progress) = &progress {
                     progress.send_replace(percent);
                 }
             },
+            dropped: &|why| observer.iter().for_each(|observer| observer.dropped(why)),
+            spoken: &|language, speech, detected| {
+                observer.iter().for_each(|observer| observer.spoken(language, speech, detected));
+            },
         };
-        let outcome = recogniser.recognise(pcm, language, &control);
+        let started = Instant::now();
+        let outcome = recogniser.recognise(pcm, language, &habit, &control);
+        observer.iter().for_each(|observer| observer.took(started.elapsed()));
         let _ = reply.send(outcome);
     }
 }
 
 fn load(options: &EngineOptions) -> Result<(Recogniser, Header), SpeechError> {
-    let path = &options.model;
-    let header = header::check(path).map_err(|source| SpeechError::Model { path: path.clone(), source })?;
-    let candidates = options.candidates()?;
-    if let Some(unknown) = candidates.iter().find(|language| language.0 >= header.languages) {
-        return Err(SpeechError::LanguageNotInModel(unknown.code()));
-    }
-    let candidates = match candidates.as_slice() {
-        [] => (0..header.languages).map(Language).collect(),
-        _ => candidates,
+    let header = options.check_model()?;
+    let candidates = match options.candidates()? {
+        none if none.is_empty() => (0..header.languages).map(Language).collect(),
+        candidates => candidates,
     };
     let vad = options.vad.as_deref().and_then(load_vad);
-    Ok((Recogniser::load(path, threads(options.threads), candidates, vad)?, header))
+    Ok((Recogniser::load(&options.model, threads(options.threads), candidates, vad)?, header))
 }
 
 /// None, with a warning, where it cannot be used.

@@ -59,9 +59,30 @@ enum Invention {
     RepeatedWords,
 }
 
+impl Invention {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::NoWords => "no_words",
+            Self::NoVoice => "no_voice",
+            Self::KnownPhrase => "known_phrase",
+            Self::RepeatedSegment => "repeated_segment",
+            Self::RepeatedWords => "repeated_words",
+        }
+    }
+}
+
+/// The names of the reasons for which text is dropped.
+pub const INVENTIONS: [&str; 5] = [
+    Invention::NoWords.name(),
+    Invention::NoVoice.name(),
+    Invention::KnownPhrase.name(),
+    Invention::RepeatedSegment.name(),
+    Invention::RepeatedWords.name(),
+];
+
 /// The segments that hold, in order. Each that is dropped, or shortened to what it repeats, is explained
-/// at debug level, without the text.
-pub(super) fn guard(candidates: &[Candidate]) -> Vec<Segment> {
+/// at debug level, without the text, and `dropped` is told the reason's name.
+pub(super) fn guard(candidates: &[Candidate], dropped: &dyn Fn(&'static str)) -> Vec<Segment> {
     let mut held = Vec::with_capacity(candidates.len());
     let same = |a: &Candidate, b: &Candidate| words(&a.segment.text) == words(&b.segment.text);
     for run in candidates.chunk_by(same) {
@@ -72,6 +93,7 @@ pub(super) fn guard(candidates: &[Candidate]) -> Vec<Segment> {
             if let Some(why) = why {
                 let (start_ms, end_ms) = (segment.start_ms, segment.end_ms);
                 debug!(?why, start_ms, end_ms, ?evidence, "text taken for invented");
+                dropped(why.name());
             }
             held.extend(rest.map(|text| Segment { text, ..*segment }));
         }
@@ -134,12 +156,25 @@ mod tests {
         Evidence { voiced_ms: Some(ms), ..STRONG }
     }
 
-    /// What is left of these texts.
-    fn left(texts: &[(&str, Evidence)]) -> Vec<String> {
+    /// For one test at a time: a line that another thread meets first, without a subscriber, is off for all
+    /// (tracing asks the one subscriber there is by way of the thread).
+    static ALONE: Mutex<()> = Mutex::new(());
+
+    fn candidates(texts: &[(&str, Evidence)]) -> Vec<Candidate> {
         let segment = |text: &str| Segment { start_ms: 0, end_ms: 1000, text: text.into() };
-        let candidates: Vec<Candidate> =
-            texts.iter().map(|&(text, evidence)| Candidate { segment: segment(text), evidence }).collect();
-        guard(&candidates).into_iter().map(|segment| segment.text).collect()
+        texts.iter().map(|&(text, evidence)| Candidate { segment: segment(text), evidence }).collect()
+    }
+
+    /// What is left of these texts, and why the others were dropped.
+    fn guarded(texts: &[(&str, Evidence)]) -> (Vec<String>, Vec<&'static str>) {
+        let _alone = ALONE.lock();
+        let why = std::cell::RefCell::new(Vec::new());
+        let left = guard(&candidates(texts), &|reason| why.borrow_mut().push(reason));
+        (left.into_iter().map(|segment| segment.text).collect(), why.into_inner())
+    }
+
+    fn left(texts: &[(&str, Evidence)]) -> Vec<String> {
+        guarded(texts).0
     }
 
     #[track_caller]
@@ -150,6 +185,22 @@ mod tests {
     #[track_caller]
     fn keeps(text: &str, evidence: Evidence) {
         assert_eq!(left(&[(text, evidence)]), [text], "{evidence:?}");
+    }
+
+    #[test]
+    fn the_reason_for_each_drop_is_told() {
+        let noes = "no, ".repeat(30);
+        let mut texts = vec![
+            ("[Music]", STRONG),
+            ("We meet at seven.", voiced(0)),
+            ("Thank you.", SILENT),
+            ("We meet at eight.", STRONG),
+            (&noes, STRONG),
+        ];
+        texts.extend([("We meet at nine.", STRONG); 10]);
+        let mut told = guarded(&texts).1;
+        assert_eq!(told.split_off(4), ["repeated_segment"; 9]);
+        assert_eq!(told, ["no_words", "no_voice", "known_phrase", "repeated_words"]);
     }
 
     #[test]
@@ -239,7 +290,8 @@ mod tests {
             .with_writer(move || writer.clone())
             .finish();
         let texts = [("Thank you.", GUESSED), ("so we go we go we go", BLIP), ("A secret.", STRONG)];
-        tracing::subscriber::with_default(subscriber, || left(&texts));
+        let _alone = ALONE.lock();
+        tracing::subscriber::with_default(subscriber, || guard(&candidates(&texts), &|_| {}));
         let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
         assert_eq!(log.lines().count(), 2, "{log}");
         assert!(log.contains("KnownPhrase") && log.contains("RepeatedWords"), "{log}");

@@ -6,8 +6,10 @@
 //! vad         how likely somebody speaks, by Silero's model
 //! activity    which parts are speech, what of it Whisper is given, what its times then mean
 //! guard       drops what Whisper invents: evidence, known phrases (phrases/), repetition
+//! habit       which languages a chat is known for, and when detecting can be left out
 //! header      a model file is looked through before whisper.cpp, which aborts on a bad one, sees it
 //! language    Whisper's language codes
+//! cpu         the instructions that this build of whisper.cpp needs
 //! log         whisper.cpp's log lines, through tracing
 //! models      the catalogue        download  fetching one        checksum  is it what it claims?
 //! ```
@@ -18,9 +20,11 @@
 
 mod activity;
 pub mod checksum;
+pub mod cpu;
 pub mod download;
 pub mod engine;
 mod guard;
+mod habit;
 pub mod header;
 pub mod language;
 mod log;
@@ -30,4 +34,6 @@ mod recogniser;
 mod repetition;
 mod vad;
 
-pub use engine::{Engine, EngineOptions, RecogniseOptions, SpeechError};
+pub use engine::{Engine, EngineOptions, Observer, RecogniseOptions, SpeechError, cores, default_threads};
+pub use guard::INVENTIONS;
+pub use habit::Habit;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tracing::debug;
 use whisper_rs::{
@@ -15,6 +15,7 @@ use whisper_rs::{
 use super::SpeechError;
 use super::activity::Activity;
 use super::guard::{Candidate, Evidence, guard};
+use super::habit::Habit;
 use super::language::Language;
 use super::log;
 use super::vad::Vad;
@@ -35,6 +36,10 @@ const TIMESTAMP: usize = RATE / 100;
 const LONGEST: usize = 24 * 3600 * RATE;
 /// What whisper_full does when decoding at temperature 0 has failed: tries so many at each higher one.
 const BEST_OF: c_int = 5;
+/// Samples of Whisper's window. Beyond it a wrong language costs more than detecting it.
+const WINDOW: usize = 30 * RATE;
+/// Text with a lower average log probability may be in another language than the one taken for granted.
+const DOUBT: f32 = -0.8;
 
 /// How a running recognition hears from, and tells, the outside.
 pub(super) struct Control<'a> {
@@ -42,6 +47,10 @@ pub(super) struct Control<'a> {
     pub aborted: &'a dyn Fn() -> bool,
     /// Told the share that is done, in percent.
     pub progress: &'a dyn Fn(u8),
+    /// Told why a piece of text was dropped.
+    pub dropped: &'a dyn Fn(&'static str),
+    /// Told what language so much was said in, and whether that was detected, where it was not given.
+    pub spoken: &'a dyn Fn(&'static str, Duration, bool),
 }
 
 /// The model, and what is reused from recording to recording.
@@ -76,11 +85,13 @@ impl Recogniser {
         Ok(Self { context, state, params: HashMap::new(), threads, candidates, vad })
     }
 
-    /// Recognises the speech in `pcm` in `language`, or in the likeliest of the candidates.
+    /// Recognises the speech in `pcm` in `language`, or in the likeliest of the candidates for somebody of
+    /// that `habit`.
     pub(super) fn recognise(
         &mut self,
         mut pcm: Vec<f32>,
         language: Option<Language>,
+        habit: &Habit,
         control: &Control,
     ) -> Result<Transcript, SpeechError> {
         let samples = pcm.len();
@@ -119,11 +130,11 @@ impl Recogniser {
             Some(state) => state,
             None => self.context.create_state().map_err(failed)?,
         };
-        let outcome = self.run(&mut state, &pcm, language, control);
+        let outcome = self.choose_and_run(&mut state, &pcm, language, habit, control);
         match outcome {
-            Ok(language) => {
+            Ok(Choice { language, how }) => {
                 let candidates = candidates(&self.context, &state, samples, activity.as_ref());
-                let segments = guard(&candidates);
+                let segments = guard(&candidates, control.dropped);
                 self.state = Some(state);
                 debug!(
                     seconds = seconds(samples),
@@ -133,8 +144,14 @@ impl Recogniser {
                     dropped = candidates.len() - segments.len(),
                     "recognised"
                 );
-                let language = (!segments.is_empty()).then(|| language.code().to_owned());
-                Ok(Transcript { language, segments })
+                if segments.is_empty() {
+                    return Ok(Transcript::default());
+                }
+                if how != How::Given {
+                    let speech = segments.iter().map(|segment| segment.end_ms - segment.start_ms).sum();
+                    (control.spoken)(language.code(), Duration::from_millis(speech), how == How::Detected);
+                }
+                Ok(Transcript { language: Some(language.code().to_owned()), segments })
             }
             // Aborted: the state is as good as before.
             Err(Outcome::Aborted) => {
@@ -157,18 +174,48 @@ impl Recogniser {
         Some(Activity::of(&probabilities, pcm.len()))
     }
 
+    /// The result is in the `state`.
+    fn choose_and_run(
+        &mut self,
+        state: &mut WhisperState,
+        pcm: &[f32],
+        given: Option<Language>,
+        habit: &Habit,
+        control: &Control,
+    ) -> Result<Choice, Outcome> {
+        let settled = || habit.settled(&self.candidates).filter(|_| pcm.len() <= WINDOW);
+        let (language, how) = match (given, self.candidates.as_slice()) {
+            (Some(language), _) => (language, How::Given),
+            (None, &[only]) => (only, How::Given),
+            (None, candidates) => match settled() {
+                Some(language) => (language, How::Settled),
+                None => (detect(state, pcm, candidates, habit, self.threads)?, How::Detected),
+            },
+        };
+        self.run(state, pcm, language, control)?;
+        if how != How::Settled || !is_doubtful(&self.context, state) {
+            return Ok(Choice { language, how });
+        }
+        let detected = detect(state, pcm, &self.candidates, habit, self.threads)?;
+        debug!(
+            taken = language.code(),
+            detected = detected.code(),
+            "a doubtful text, detecting its language"
+        );
+        // Detecting leaves the text in the state.
+        if detected != language {
+            self.run(state, pcm, detected, control)?;
+        }
+        Ok(Choice { language: detected, how: How::Detected })
+    }
+
     fn run(
         &mut self,
         state: &mut WhisperState,
         pcm: &[f32],
-        language: Option<Language>,
+        language: Language,
         control: &Control,
-    ) -> Result<Language, Outcome> {
-        let language = match (language, self.candidates.as_slice()) {
-            (Some(language), _) => language,
-            (None, &[only]) => only,
-            (None, candidates) => detect(state, pcm, candidates, self.threads)?,
-        };
+    ) -> Result<(), Outcome> {
         // Detecting polls nothing.
         if (control.aborted)() {
             return Err(Outcome::Aborted);
@@ -189,7 +236,7 @@ impl Recogniser {
         let result = state.full(params, pcm);
         log::set_aborting(false);
         match result {
-            Ok(()) => Ok(language),
+            Ok(()) => Ok(()),
             // Encoding (-6) or decoding (-8, -9) was given up, and we had asked for that.
             Err(WhisperError::GenericError(-6 | -8 | -9)) if (control.aborted)() => Err(Outcome::Aborted),
             // Its key-value cache found no memory; whisper_full_with_state then frees the state.
@@ -197,6 +244,20 @@ impl Recogniser {
             Err(error) => Err(Outcome::Failed(error)),
         }
     }
+}
+
+/// The language in which a recording was recognised.
+struct Choice {
+    language: Language,
+    how: How,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    Given,
+    /// By the speaker's habit.
+    Settled,
+    Detected,
 }
 
 /// Why [`Recogniser::run`] came back without a result.
@@ -252,16 +313,27 @@ fn params(language: Language, threads: NonZeroUsize) -> FullParams<'static, 'sta
     params
 }
 
-/// The likeliest of the `candidates`, by the first 30 s. Costs one pass of the encoder.
+/// Whether what the state holds may be in another language. No text where somebody spoke is doubtful too.
+fn is_doubtful(context: &WhisperContext, state: &WhisperState) -> bool {
+    let (sum, count) = state
+        .as_iter()
+        .map(|segment| logprob(&segment, context.token_eot()))
+        .fold((0.0, 0), |(sum, count), logprob| (sum + logprob, count + 1));
+    count == 0 || sum / (count as f32) < DOUBT
+}
+
+/// The likeliest of the `candidates`, by the first 30 s and the speaker's `habit`. Costs one pass of the
+/// encoder.
 fn detect(
     state: &mut WhisperState,
     pcm: &[f32],
     candidates: &[Language],
+    habit: &Habit,
     threads: NonZeroUsize,
 ) -> Result<Language, WhisperError> {
     state.pcm_to_mel(pcm, threads.get())?;
     let (_, probabilities) = state.lang_detect(0, threads.get())?;
-    let probability = |language: &Language| probabilities[language.0 as usize];
+    let probability = |language: &Language| probabilities[language.0 as usize] * habit.prior(*language);
     let likeliest = candidates.iter().max_by(|a, b| probability(a).total_cmp(&probability(b)));
     Ok(likeliest.copied().unwrap_or(Language::ENGLISH))
 }

@@ -11,6 +11,7 @@ use super::connection::Link;
 use super::session::{Contents, SessionError, SessionFile, User};
 use super::state::UpdateStore;
 use super::supervisor::ReconnectDelays;
+use crate::pulse::Pulse;
 
 /// What my.telegram.org gave the owner for this program.
 #[derive(Clone)]
@@ -58,6 +59,15 @@ impl Default for AccountOptions {
     }
 }
 
+/// By what one sees that an account's loops get on, for a watchdog.
+#[derive(Clone, Debug, Default)]
+pub struct Pulses {
+    /// Of [`Account::run`]: the supervisor and the loop over the updates.
+    pub updates: Pulse,
+    /// Of the downloads in progress.
+    pub files: Pulse,
+}
+
 /// A logged-in account; [`Account::run`] keeps it connected.
 pub struct Account {
     pub(super) session: Arc<AccountSession>,
@@ -65,6 +75,7 @@ pub struct Account {
     pub(super) store: UpdateStore,
     pub(super) api_id: i32,
     pub(super) options: AccountOptions,
+    pub(super) pulses: Pulses,
     /// The connection there is now.
     pub(super) link: watch::Sender<Option<Arc<Link>>>,
 }
@@ -76,12 +87,18 @@ impl Account {
         let user = contents.user.ok_or_else(|| SessionError::NotLoggedIn(file.path().to_owned()))?;
         let store = UpdateStore::open(&file.state_path(), user.id)?;
         let session = Arc::new(AccountSession::new(file, contents, Some(store.clone())));
-        Ok(Self { session, user, store, api_id, options, link: watch::Sender::new(None) })
+        let link = watch::Sender::new(None);
+        Ok(Self { session, user, store, api_id, options, pulses: Pulses::default(), link })
     }
 
     /// Telegram's number of the logged-in user.
     pub fn id(&self) -> i64 {
         self.user.id
+    }
+
+    /// What beats while its loops get on.
+    pub fn pulses(&self) -> &Pulses {
+        &self.pulses
     }
 
     /// Whether there is a connection now.
@@ -117,11 +134,18 @@ pub(super) struct AccountSession {
     contents: Mutex<Contents>,
     /// None while logging in: there is no account yet whose updates could be followed.
     store: Option<UpdateStore>,
+    /// Changes are not written to the file.
+    read_only: bool,
 }
 
 impl AccountSession {
     pub fn new(file: SessionFile, contents: Contents, store: Option<UpdateStore>) -> Self {
-        Self { file, contents: Mutex::new(contents), store }
+        Self { file, contents: Mutex::new(contents), store, read_only: false }
+    }
+
+    /// For a look only: whatever grammers learns, the file stays as it is, and whose it is.
+    pub fn read_only(file: SessionFile, contents: Contents) -> Self {
+        Self { read_only: true, ..Self::new(file, contents, None) }
     }
 
     pub fn home_dc(&self) -> i32 {
@@ -153,7 +177,9 @@ impl AccountSession {
         let mut contents = self.contents();
         let mut changed = contents.clone();
         change(&mut changed);
-        self.file.write(&changed)?;
+        if !self.read_only {
+            self.file.write(&changed)?;
+        }
         *contents = changed;
         Ok(())
     }

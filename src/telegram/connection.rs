@@ -16,10 +16,15 @@ use tokio::time::sleep;
 use tracing::{debug, warn};
 
 use super::account::AccountSession;
+use crate::pulse::Pulse;
 
 /// How many pushes wait while a batch is handed over. grammers drops what does not fit, and takes
 /// memory only for what is there.
 const UPDATES_CAPACITY: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
+
+/// Whoever follows the updates has got on within this time, or is stuck. The longest step, a request that is
+/// repeated after errors 500, takes 211 s.
+pub(super) const STEP: Duration = Duration::from_secs(300);
 
 /// Pauses after errors 500 that are passed over: half a minute in all.
 const SERVER_ERROR_PAUSES: [u64; 5] = [1, 2, 4, 8, 16];
@@ -166,10 +171,12 @@ pub(super) struct Link {
     files: Mutex<HashMap<i32, Arc<Pool>>>,
     /// Something said what only the supervisor can act on: ask the server again.
     pub suspect: Notify,
+    /// Of the loop over the updates.
+    pulse: Pulse,
 }
 
 impl Link {
-    pub fn new(session: Arc<AccountSession>, api_id: i32, pool: Pool) -> Self {
+    pub fn new(session: Arc<AccountSession>, api_id: i32, pool: Pool, pulse: Pulse) -> Self {
         static LINKS: AtomicU64 = AtomicU64::new(0);
         Self {
             number: LINKS.fetch_add(1, Ordering::Relaxed),
@@ -180,6 +187,7 @@ impl Link {
             pool,
             files: Mutex::default(),
             suspect: Notify::new(),
+            pulse,
         }
     }
 
@@ -207,10 +215,11 @@ impl Link {
         result
     }
 
-    /// Calls the home datacentre for something that must be had: waits as long as Telegram demands, and
+    /// Calls the home datacentre for something that the loop over the updates must have: waits as long as Telegram demands, and
     /// passes over some errors 500.
     pub async fn insist<R: tl::RemoteCall>(&self, request: &R) -> Result<R::Return, CallError> {
         let mut pauses = SERVER_ERROR_PAUSES.iter();
+        self.pulse.beat(STEP);
         loop {
             let error = match self.call(request).await {
                 Ok(answer) => return Ok(answer),
@@ -218,6 +227,7 @@ impl Link {
             };
             if let Some(wait) = error.wait() {
                 warn!(reason = %error, "Reading on in {} s, as Telegram demands", wait.as_secs());
+                self.pulse.beat(wait + STEP);
                 sleep(wait).await;
             } else if let CallError::Rpc { code: 500.., .. } = &error
                 && let Some(pause) = pauses.next()

@@ -17,6 +17,9 @@ const CHUNK: i32 = 512 << 10;
 /// What is asked for after one of those did not come in time: on a line of 20 kbit/s this does, within
 /// the 30 s that a call has. There is no limit to the whole.
 const SMALL_CHUNK: i32 = 64 << 10;
+/// A part and what comes with it, a login to another datacentre above all, are some requests with a limit
+/// each. What takes longer is stuck.
+const PART: Duration = Duration::from_secs(300);
 /// Errors 500 in a row after which the file is left for later.
 const SERVER_ERRORS: u32 = 3;
 /// Pause after an error 500.
@@ -29,6 +32,7 @@ impl Account {
     ///
     /// The message is read anew first, because file references expire after some hours.
     pub async fn fetch(&self, job: &Job) -> Result<Vec<u8>, Fault> {
+        let _during = self.pulses.files.during(PART);
         let link = self.current_link()?;
         let mut recording = self.look_up(&link, job).await?;
         let size = u64::try_from(recording.document.size).unwrap_or(0);
@@ -42,6 +46,7 @@ impl Account {
         let (mut server_errors, mut detours) = (0, 0);
         let mut chunk = CHUNK;
         loop {
+            self.pulses.files.keep(PART);
             let request = tl::functions::upload::GetFile {
                 precise: false,
                 cdn_supported: false,

@@ -22,12 +22,14 @@
 
 mod account;
 mod catch_up;
+mod clock;
 mod connection;
 mod deliver;
 mod dialogs;
 mod incoming;
 mod login;
 mod media;
+mod probe;
 mod recipient;
 mod redelivery;
 mod reopening;
@@ -36,8 +38,10 @@ mod state;
 mod supervisor;
 mod updates;
 
-pub use account::{Account, AccountOptions, Credentials};
+pub use account::{Account, AccountOptions, Credentials, Pulses};
+pub use clock::{ServerClock, server_clock};
 pub use login::{LoginError, Prompt};
+pub use probe::ProbeError;
 pub use recipient::Recipient;
 pub use session::{SessionError, SessionFile};
 pub use supervisor::{LoggedOut, ReconnectDelays};

@@ -119,9 +119,12 @@ impl SessionFile {
 
     /// The user of the session in `folder`, which another process may have locked.
     pub fn user_in(folder: &Path) -> Result<i64, SessionError> {
-        let path = folder.join("account.session");
-        let user = read(&path)?.user;
-        user.map(|user| user.id).ok_or(SessionError::NotLoggedIn(path))
+        let user = Self::contents_in(folder)?.user;
+        user.map(|user| user.id).ok_or_else(|| SessionError::NotLoggedIn(folder.join("account.session")))
+    }
+
+    pub(super) fn contents_in(folder: &Path) -> Result<Contents, SessionError> {
+        read(&folder.join("account.session"))
     }
 
     /// The session file itself.

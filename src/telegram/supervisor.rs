@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::account::{Account, AccountOptions};
-use super::connection::{CallError, Link, Pool};
+use super::connection::{CallError, Link, Pool, STEP};
 use super::recipient::Recipient;
 use super::updates::{UpdateLoop, UpdatesEnded};
 
@@ -107,6 +107,7 @@ impl Account {
     pub async fn run(&self, to: &impl Recipient, shutdown: CancellationToken) -> Result<(), LoggedOut> {
         let mut tries = Tries::new(&self.options);
         loop {
+            self.pulses.updates.beat(STEP);
             let outcome = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => None,
@@ -124,6 +125,7 @@ impl Account {
             };
             let delay = tries.failed(&self.options).max(at_least);
             warn!(reason = why, "Connection lost, next try in {:.0} s", delay.as_secs_f32());
+            self.pulses.updates.beat(delay + STEP);
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
                 () = sleep(delay) => {}
@@ -134,7 +136,8 @@ impl Account {
     async fn connect_and_serve(&self, to: &impl Recipient, tries: &mut Tries) -> Outcome {
         let (pool, runner, updates) =
             Pool::open(Arc::clone(&self.session), self.api_id, self.options.call_timeout);
-        let link = Arc::new(Link::new(Arc::clone(&self.session), self.api_id, pool));
+        let link =
+            Arc::new(Link::new(Arc::clone(&self.session), self.api_id, pool, self.pulses.updates.clone()));
         // Proves the login, and makes the server push updates to this connection.
         let request = tl::functions::updates::GetState {};
         let state = match link.call_within(tries.limit, &request).await {

@@ -5,16 +5,17 @@
 //! loses nothing.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use grammers_client::tl;
 use grammers_session::types::{PeerId, PeerInfo, PeerKind};
 use grammers_session::updates::{MessageBoxes, PrematureEndReason, UpdateAndPeers, UpdatesLike};
 use tokio::sync::mpsc;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 use tracing::{debug, info, warn};
 
 use super::account::Account;
-use super::connection::{CallError, Link};
+use super::connection::{CallError, Link, STEP};
 use super::dialogs::{Dialog, Dialogs};
 use super::incoming::{self, Sighting};
 use super::recipient::Recipient;
@@ -23,6 +24,8 @@ use super::state::LastMessages;
 use super::supervisor::Heard;
 use crate::domain::policy::Incoming;
 
+/// How often the loop shows that it gets on, where nothing comes.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// How much of a channel's difference is asked for at once; the most that users get.
 const CHANNEL_DIFFERENCE_LIMIT: i32 = 100;
 
@@ -92,13 +95,15 @@ impl<'a> UpdateLoop<'a> {
             self.walk_dialogs(to).await?;
         }
         loop {
+            self.account.pulses.updates.beat(STEP);
             let deadline = self.boxes.check_deadlines();
             if let Some(request) = self.boxes.get_difference() {
                 self.account_difference(request, to).await?;
             } else if let Some(request) = self.boxes.get_channel_difference() {
                 self.channel_difference(request, to).await?;
             } else {
-                match timeout_at(deadline.into(), self.updates.recv()).await {
+                let look = (Instant::now() + LOOK_EVERY).min(deadline.into());
+                match timeout_at(look, self.updates.recv()).await {
                     Err(_) => continue,
                     Ok(None) => return Err(UpdatesEnded::Closed),
                     Ok(Some(updates)) => self.process(updates, to).await?,

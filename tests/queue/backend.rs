@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use stenogram::domain::{Job, JobId, Part, Peer, PeerKind, RecordingKind};
+use stenogram::domain::{Job, JobId, Part, Peer, PeerKind, Progress, RecordingKind, Segment, Transcript};
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
 use stenogram::queue::redis::{RedisOptions, RedisQueue};
 use stenogram::queue::{Claim, Claimed, Queue, QueueError};
@@ -113,6 +113,11 @@ pub fn job(chat: i64, message: i32) -> Job {
 
 pub fn parts(text: &str) -> Vec<Part> {
     vec![Part { text: text.into(), folded: false }, Part { text: "«два»\0\n".into(), folded: true }]
+}
+
+pub fn progress(text: &str) -> Progress {
+    let segments = vec![Segment { start_ms: 0, end_ms: 90_000, text: text.into() }];
+    Progress { until_ms: 90_000, transcript: Transcript { language: Some("ru".into()), segments } }
 }
 
 /// Claims, and there has to be a job.

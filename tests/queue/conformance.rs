@@ -8,7 +8,9 @@ use std::time::{Duration, Instant, SystemTime};
 use stenogram::domain::{Job, JobId};
 use stenogram::queue::{Added, Claimed, Counts, Dead, Handled, MAX_DELIVERIES, Queue, QueueError, State};
 
-use crate::backend::{Backend, InRedis, LONG, OnFile, claim, claim_id, id, is_empty, job, parts, until};
+use crate::backend::{
+    Backend, InRedis, LONG, OnFile, claim, claim_id, id, is_empty, job, parts, progress, until,
+};
 
 macro_rules! suite {
     ($($test:ident)*) => {
@@ -42,6 +44,8 @@ suite! {
     a_job_can_be_dropped_unless_it_is_claimed
     a_retried_job_waits_for_its_time
     the_fourth_delivery_goes_to_the_dead_letters
+    a_long_recording_goes_on_where_it_was
+    a_stored_answer_forgets_the_deliveries_before_it
     a_retry_forgets_the_deliveries
     a_wait_is_a_retry_that_counts_as_no_attempt
     a_released_job_was_never_claimed
@@ -61,7 +65,7 @@ async fn a_claim_is_the_job_that_was_added(backend: impl Backend) {
     assert_eq!(queue.add(&job(1, 1)).await.unwrap(), Added::New);
     let claim = claim(&*queue).await;
     assert_eq!(claim.job, job(1, 1));
-    assert_eq!((claim.delivery, claim.attempts, claim.outbox), (1, 0, None));
+    assert_eq!((claim.delivery, claim.attempts, claim.progress, claim.outbox), (1, 0, None, None));
     assert!(is_empty(&*queue).await);
 }
 
@@ -118,7 +122,7 @@ async fn a_crash_loses_nothing_at_any_point(backend: impl Backend) {
 
     queue = backend.reopen(queue).await;
     let recovered = claim(&*queue).await;
-    assert_eq!((recovered.delivery, recovered.outbox), (3, Some(parts("один"))));
+    assert_eq!((recovered.delivery, recovered.outbox), (2, Some(parts("один"))));
     queue.retry(job.id, Duration::ZERO, "").await.unwrap();
 
     queue = backend.reopen(queue).await;
@@ -473,6 +477,51 @@ async fn the_fourth_delivery_goes_to_the_dead_letters(backend: impl Backend) {
     assert_eq!(dead[0].job, job(1, 1));
     assert!(dead[0].reason.contains("died"), "{}", dead[0].reason);
     assert_eq!(claim_id(&*queue).await, id(1, 2));
+}
+
+async fn a_long_recording_goes_on_where_it_was(backend: impl Backend) {
+    let mut queue = backend.open().await;
+    queue.add(&job(1, 1)).await.unwrap();
+    assert!(matches!(
+        queue.store_progress(id(1, 1), &progress("")).await,
+        Err(QueueError::NotClaimed(known)) if known == id(1, 1)
+    ));
+    // Longer than a job may die over one stretch, for it gets on.
+    for stretch in 1..=2 * MAX_DELIVERIES {
+        let claim = claim(&*queue).await;
+        let before = (stretch > 1).then(|| progress(&(stretch - 1).to_string()));
+        assert_eq!((claim.progress, claim.delivery), (before, if stretch == 1 { 1 } else { 2 }));
+        queue.store_progress(id(1, 1), &progress(&stretch.to_string())).await.unwrap();
+        queue = backend.reopen(queue).await;
+    }
+    claim(&*queue).await;
+    queue.retry(id(1, 1), Duration::ZERO, "").await.unwrap();
+    assert!(claim(&*queue).await.progress.is_some(), "a retry goes on too");
+    queue.store_outbox(id(1, 1), &parts("один")).await.unwrap();
+    queue = backend.reopen(queue).await;
+    let claim = claim(&*queue).await;
+    assert_eq!((claim.progress, claim.outbox), (None, Some(parts("один"))));
+}
+
+/// What died over recognising it is not what may die over sending it.
+async fn a_stored_answer_forgets_the_deliveries_before_it(backend: impl Backend) {
+    let mut queue = backend.open().await;
+    queue.add(&job(1, 1)).await.unwrap();
+    for delivery in 1..=MAX_DELIVERIES {
+        assert_eq!(claim(&*queue).await.delivery, delivery);
+        if delivery < MAX_DELIVERIES {
+            queue = backend.reopen(queue).await;
+        }
+    }
+    queue.store_outbox(id(1, 1), &parts("один")).await.unwrap();
+    for delivery in 2..=MAX_DELIVERIES {
+        queue = backend.reopen(queue).await;
+        assert_eq!(claim(&*queue).await.delivery, delivery);
+    }
+    // But sending that kills the process has an end too.
+    queue = backend.reopen(queue).await;
+    assert!(is_empty(&*queue).await);
+    assert_eq!(queue.counts().await.unwrap().dead, 1);
 }
 
 async fn a_retry_forgets_the_deliveries(backend: impl Backend) {

@@ -5,10 +5,10 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use stenogram::domain::{JobId, Part};
+use stenogram::domain::{JobId, Part, Progress};
 use stenogram::queue::{self, Added, Claim, Claimed, Counts, Handled, MAX_DELIVERIES, Queue, QueueError};
 
-use crate::backend::{Backend, InRedis, LONG, OnFile, id, job, parts};
+use crate::backend::{Backend, InRedis, LONG, OnFile, id, job, parts, progress};
 
 const STEPS: u32 = 1500;
 const CHATS: u64 = 4;
@@ -43,6 +43,7 @@ struct Job {
     attempts: u32,
     /// By a retry or a wait.
     put_off: bool,
+    progress: Option<Progress>,
     outbox: Option<Vec<Part>>,
 }
 
@@ -87,6 +88,7 @@ impl Model {
             deliveries: 0,
             attempts: 0,
             put_off: false,
+            progress: None,
             outbox: None,
         });
         self.places.push(0);
@@ -118,6 +120,7 @@ impl Model {
                 job: recording(it.id),
                 delivery: it.deliveries,
                 attempts: it.attempts,
+                progress: it.progress.clone(),
                 outbox: it.outbox.clone(),
             });
         }
@@ -171,7 +174,8 @@ impl Model {
                 self.jobs[n].state = State::Done;
                 self.jobs[n].id.account = 0;
                 assert_eq!(self.add(id), Added::New);
-                self.jobs.last_mut().expect("it was added").outbox = job.outbox;
+                let added = self.jobs.last_mut().expect("it was added");
+                (added.progress, added.outbox) = (job.progress, job.outbox);
             }
         }
         Handled::Yes
@@ -221,8 +225,13 @@ impl Model {
             (Change::Done | Change::Reject, State::Done) | (Change::Bury, State::Dead) => true,
             (Change::Release, _) if back => true,
             (Change::Retry(_) | Change::Wait(_), _) if back && self.jobs[n].put_off => true,
+            (Change::Progress(progress), State::Claimed) => {
+                (self.jobs[n].progress, self.jobs[n].deliveries) = (Some(progress.clone()), 1);
+                true
+            }
             (Change::Outbox(parts), State::Claimed) => {
-                self.jobs[n].outbox = Some(parts.clone());
+                let it = &mut self.jobs[n];
+                (it.progress, it.outbox, it.deliveries) = (None, Some(parts.clone()), 1);
                 self.results.entry(recording(id).document).or_insert_with(|| parts.clone());
                 true
             }
@@ -255,6 +264,7 @@ impl Model {
 
 #[derive(Debug)]
 enum Change {
+    Progress(Progress),
     Outbox(Vec<Part>),
     Done,
     Reject,
@@ -266,6 +276,7 @@ enum Change {
 
 async fn apply(queue: &dyn Queue, change: &Change, id: JobId) -> Result<(), QueueError> {
     match change {
+        Change::Progress(progress) => queue.store_progress(id, progress).await,
         Change::Outbox(parts) => queue.store_outbox(id, parts).await,
         Change::Done => queue.done(id, &[1, 2]).await,
         Change::Reject => queue.reject(id, "r").await,
@@ -356,7 +367,8 @@ async fn run(mut backend: impl Backend) {
                     len => claimed[random.below(len as u64) as usize],
                 };
                 let change = match random.below(12) {
-                    0..3 => Change::Outbox(parts(&step.to_string())),
+                    0 => Change::Progress(progress(&step.to_string())),
+                    1..3 => Change::Outbox(parts(&step.to_string())),
                     3..7 => Change::Done,
                     7 => Change::Reject,
                     8 => Change::Bury,

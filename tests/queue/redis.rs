@@ -217,7 +217,10 @@ async fn a_user_without_rights_is_told_so() {
     queue.done(claim_id(&queue).await, &[1]).await.unwrap();
     let warnings = queue.durability_warnings().await;
     assert_eq!(warnings.len(), 3);
-    assert!(warnings.iter().all(|warning| warning.starts_with("could not check")), "{warnings:?}");
+    assert!(
+        warnings.iter().all(|warning| warning.to_string().starts_with("could not check")),
+        "{warnings:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -308,13 +311,13 @@ async fn a_loading_server_is_waited_for() {
 async fn settings_that_lose_jobs_are_named() {
     let lax = RedisServer::start(&["--appendonly", "no", "--maxmemory-policy", "allkeys-lru"]);
     let warnings = open(&lax).await.durability_warnings().await;
-    let expected = ["Set appendonly yes", "Set appendfsync always", "Set maxmemory-policy noeviction"];
+    let expected = ["set appendonly yes", "set appendfsync always", "set maxmemory-policy noeviction"];
     assert_eq!(warnings.len(), expected.len());
     for (warning, expected) in warnings.iter().zip(expected) {
-        assert!(warning.ends_with(expected), "{warning}");
+        assert!(warning.to_string().contains(expected), "{warning}");
     }
     let strict = RedisServer::start(DURABLE);
-    assert_eq!(open(&strict).await.durability_warnings().await, [""; 0]);
+    assert_eq!(open(&strict).await.durability_warnings().await, []);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

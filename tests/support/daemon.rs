@@ -45,6 +45,8 @@ impl Home {
             ("RECONNECT_DELAY", "1"),
             ("LOG_LEVEL", "debug"),
             ("OMP_WAIT_POLICY", "passive"),
+            // Many run at once.
+            ("HEALTH_ADDRESS", "off"),
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         Self { folder, variables }
@@ -52,6 +54,10 @@ impl Home {
 
     pub fn set(&mut self, name: &str, value: &str) {
         self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
+    pub fn unset(&mut self, name: &str) {
+        self.variables.retain(|(known, _)| known != name);
     }
 
     pub fn path(&self) -> &Path {

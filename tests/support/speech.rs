@@ -46,6 +46,17 @@ pub fn pcm(text: &str, voice: &str) -> Vec<f32> {
     decode(&say(text, voice))
 }
 
+/// A long voice message: each text spoken `every` so many seconds, the first at once, silence between.
+pub fn say_now_and_then(texts: &[(&str, &str)], every: usize) -> Vec<u8> {
+    let mut samples = Vec::new();
+    for (n, (text, voice)) in texts.iter().enumerate() {
+        samples.resize(n * every * 16_000, 0.0);
+        samples.extend(pcm(text, voice));
+    }
+    let raw: Vec<u8> = samples.iter().flat_map(|sample: &f32| sample.to_le_bytes()).collect();
+    ogg(&["-f", "f32le", "-ar", "16000", "-ac", "1", "-i", "pipe:0"], &raw, "anull")
+}
+
 /// Any recording as ffmpeg decodes it to 16 kHz mono.
 pub fn decode(recording: &[u8]) -> Vec<f32> {
     let raw = ffmpeg(&["-i", "pipe:0", "-ac", "1", "-ar", "16000", "-f", "f32le", "pipe:1"], recording);

@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Job, Part};
+use crate::domain::{Job, Part, Progress};
 use crate::queue::{self, Claim, Claimed, Entry};
 
 /// A job that is not finished, as it is in the file.
@@ -19,6 +19,8 @@ pub struct Record {
     pub state: State,
     pub deliveries: u32,
     pub attempts: u32,
+    #[serde(default)]
+    pub progress: Option<Progress>,
     pub outbox: Option<Vec<Part>>,
     /// Why it was put back or is dead.
     pub reason: Option<String>,
@@ -58,6 +60,7 @@ impl Record {
             job: self.job,
             delivery: self.deliveries,
             attempts: self.attempts,
+            progress: self.progress,
             outbox: self.outbox,
         }))
     }

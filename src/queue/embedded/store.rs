@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::file::{File, Kept};
 use super::line::Line;
 use super::record::{Change, Record, State};
-use crate::domain::{Job, JobId, Part};
+use crate::domain::{Job, JobId, Part, Progress};
 use crate::queue::{
     Added, Claimed, Counts, DIED_TOO_OFTEN, Dead, Entry, Handled, MAX_DELIVERIES, Mark, QueueError,
     tell_of_poison,
@@ -61,6 +61,7 @@ impl Store {
             state: State::Waiting,
             deliveries: 0,
             attempts: 0,
+            progress: None,
             outbox: None,
             reason: None,
         };
@@ -110,6 +111,14 @@ impl Store {
         self.commit(changes, Kept::Nothing)
     }
 
+    pub fn store_progress(&mut self, id: JobId, progress: Progress) -> Result<(), QueueError> {
+        let change = Change::update(self.claimed(id)?, |record| {
+            record.progress = Some(progress);
+            record.deliveries = 1;
+        });
+        self.commit(vec![change], Kept::Nothing)
+    }
+
     /// `result_until` is when the recording's result ends; none where none is kept.
     pub fn store_outbox(
         &mut self,
@@ -127,7 +136,11 @@ impl Store {
             }
             _ => Kept::Nothing,
         };
-        let change = Change::update(record, |record| record.outbox = Some(parts.clone()));
+        let change = Change::update(record, |record| {
+            record.outbox = Some(parts.clone());
+            record.progress = None;
+            record.deliveries = 1;
+        });
         self.commit(vec![change], kept)
     }
 

@@ -1,12 +1,12 @@
 -- owner, turn, now (ms), most deliveries, reason of the dead
---   -> {the jobs that are dead now, job, deliveries, attempts, outbox}, or
+--   -> {the jobs that are dead now, job, deliveries, attempts, progress, outbox}, or
 --      {the jobs that are dead now, when the next delayed job is due}.
 local owner, turn, now, most = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 
 local buried = {}
 local function handed_out(id)
-  local fields = redis.call('HMGET', job_key(id), 'job', 'deliveries', 'attempts', 'outbox')
-  return {table.concat(buried, ' '), unpack(fields, 1, 4)}
+  local fields = redis.call('HMGET', job_key(id), 'job', 'deliveries', 'attempts', 'progress', 'outbox')
+  return {table.concat(buried, ' '), unpack(fields, 1, 5)}
 end
 
 local known = redis.call('HGET', root, 'owner')

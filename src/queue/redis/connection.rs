@@ -18,6 +18,40 @@ pub struct Connection {
     open: Mutex<Option<MultiplexedConnection>>,
 }
 
+/// A setting of the server's that endangers what the queue has promised to keep.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}; {}", self.danger(), self.remedy())]
+pub struct Endangered {
+    address: String,
+    pub setting: &'static str,
+    wanted: &'static str,
+    danger: &'static str,
+    /// None where the server does not say.
+    pub found: Option<String>,
+}
+
+impl Endangered {
+    /// What it is, and what follows from it.
+    pub fn danger(&self) -> String {
+        let Self { address, setting, danger, .. } = self;
+        match &self.found {
+            Some(found) => format!("Redis at {address} has {setting} {found}: {danger}"),
+            None => format!("could not check {setting} of Redis at {address} (is CONFIG GET allowed there?)"),
+        }
+    }
+
+    /// What the owner can do about it.
+    pub fn remedy(&self) -> String {
+        let Self { setting, wanted, danger, .. } = self;
+        match self.found {
+            Some(_) => {
+                format!("set {setting} {wanted} in redis.conf, and now by CONFIG SET {setting} {wanted}")
+            }
+            None => format!("see to it that it is {wanted}: otherwise {danger}"),
+        }
+    }
+}
+
 impl Connection {
     /// Checks the URL; connects to nothing yet.
     pub fn new(url: &str, timeout: Duration) -> Result<Self, QueueError> {
@@ -60,27 +94,22 @@ impl Connection {
     }
 
     /// See [`super::RedisQueue::durability_warnings`].
-    pub async fn durability_warnings(&self) -> Vec<String> {
+    pub async fn durability_warnings(&self) -> Vec<Endangered> {
         let wanted = [
             ("appendonly", "yes", "what it was given is lost when it stops"),
             ("appendfsync", "always", "what it was given in the last moments is lost in a power cut"),
             ("maxmemory-policy", "noeviction", "it may drop jobs when its memory is full"),
         ];
         let mut warnings = Vec::new();
-        for (setting, value, danger) in wanted {
+        for (setting, wanted, danger) in wanted {
             let answer: Result<Vec<String>, _> =
                 self.send(redis::cmd("CONFIG").arg("GET").arg(setting)).await;
-            let address = &self.address;
-            match answer.as_deref() {
-                Ok([_, found]) if found == value => {}
-                Ok([_, found]) => warnings.push(format!(
-                    "Redis at {address} has {setting} {found}: {danger}. Set {setting} {value}"
-                )),
-                Ok(_) | Err(_) => warnings.push(format!(
-                    "could not check {setting} of Redis at {address} (is CONFIG GET allowed there?). See to \
-                     it that it is {value}: otherwise {danger}"
-                )),
-            }
+            let found = match answer.as_deref() {
+                Ok([_, found]) if found == wanted => continue,
+                Ok([_, found]) => Some(found.clone()),
+                Ok(_) | Err(_) => None,
+            };
+            warnings.push(Endangered { address: self.address.clone(), setting, wanted, danger, found });
         }
         warnings
     }

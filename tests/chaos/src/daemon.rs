@@ -36,6 +36,7 @@ impl Home {
             ("LOG_FORMAT", "json".to_owned()),
             ("LOG_LEVEL", options.log_level.clone()),
             ("OMP_WAIT_POLICY", "passive".to_owned()),
+            ("HEALTH_ADDRESS", "off".to_owned()),
         ];
         variables.extend(redis_url.map(|url| ("REDIS_URL", url)));
         Self { folder: folder.to_owned(), variables }
@@ -67,11 +68,19 @@ impl Home {
     }
 }
 
+/// Resident memory in KiB.
+#[derive(Clone, Copy, Debug)]
+pub struct Weight {
+    pub now: u64,
+    /// The most so far, by the kernel's own account.
+    pub peak: u64,
+}
+
 /// A running daemon; killed when dropped.
 pub struct Daemon {
     child: Child,
     pub started: Instant,
-    weights: Arc<Mutex<Vec<u64>>>,
+    weights: Arc<Mutex<Vec<Weight>>>,
     pub log: OwnLog,
 }
 
@@ -98,8 +107,8 @@ impl Daemon {
         }
     }
 
-    /// Its resident memory so far, in KiB, one number each 100 ms.
-    pub fn weights(&self) -> Vec<u64> {
+    /// Its memory so far, looked at every 100 ms.
+    pub fn weights(&self) -> Vec<Weight> {
         self.weights.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -123,11 +132,20 @@ impl OwnLog {
         BufReader::new(log).lines().map_while(Result::ok).collect()
     }
 
-    /// How many jobs it has logged something about. All but the last are done with or put back.
+    /// How many jobs it has logged something about.
     pub fn jobs(&self) -> usize {
         let lines = self.lines();
-        let ids = lines.iter().filter_map(|line| line.split_once("\"span\":{\"id\":\"")?.1.split('"').next());
-        ids.collect::<HashSet<_>>().len()
+        lines.iter().filter_map(|line| job_of(line)).collect::<HashSet<_>>().len()
+    }
+
+    /// Whether one more death may be the one that makes its last job poison: two processes have died over
+    /// it. Such a job is worked on alone, so a line about another one means that it got past that. A life
+    /// without any line may have claimed it before its end.
+    pub fn ended_over_a_suspect(&self) -> bool {
+        let lines = self.lines();
+        let Some(last) = lines.iter().rev().find_map(|line| job_of(line)) else { return true };
+        let taken_up = |line: &&String| line.contains("\"delivery\":") && job_of(line) == Some(last);
+        lines.iter().any(|line| taken_up(&line))
     }
 
     /// When it logged its first line about a job that it had claimed.
@@ -145,14 +163,22 @@ impl OwnLog {
     }
 }
 
+/// The job that a line is about.
+fn job_of(line: &str) -> Option<&str> {
+    line.split_once("\"span\":{\"id\":\"")?.1.split('"').next()
+}
+
 /// Until the process is gone.
-async fn weigh(pid: u32, weights: Arc<Mutex<Vec<u64>>>) {
+async fn weigh(pid: u32, weights: Arc<Mutex<Vec<Weight>>>) {
     loop {
         tokio::time::sleep(SAMPLE_EVERY).await;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        // A zombie has no such line.
-        let Some(kib) = line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()) else { return };
-        weights.lock().unwrap_or_else(PoisonError::into_inner).push(kib);
+        let kib = |name: &str| -> Option<u64> {
+            let rest = status.lines().find_map(|line| line.strip_prefix(name))?;
+            rest.split_whitespace().next()?.parse().ok()
+        };
+        // A zombie has no such lines.
+        let (Some(now), Some(peak)) = (kib("VmRSS:"), kib("VmHWM:")) else { return };
+        weights.lock().unwrap_or_else(PoisonError::into_inner).push(Weight { now, peak });
     }
 }

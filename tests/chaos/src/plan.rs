@@ -140,7 +140,7 @@ fn ends(lives: &mut [Life], random: &mut Random) {
             let point = POINTS[n % POINTS.len()];
             // The first job that a worker has may be one that died before: a third death would make it
             // poison, by the queue's own rule. So the first pass is spared.
-            let most = if point.ends_with("C1") || point.starts_with("C1") { 15 } else { 35 };
+            let most = if point.contains("C1") { 8 } else { 15 };
             End::Crash { point, pass: 2 + random.below(most) as u32 }
         } else if n % 5 == 0 {
             // Hardly started.
@@ -157,8 +157,8 @@ fn links(lives: &mut [Life], options: &Options, random: &mut Random) {
         |random: &mut Random, what, measured| LinkEvent { at: random.seconds(0.3, 1.5), what, measured };
     for n in 0..options.cuts {
         let measured = n % 4 == 0;
-        // One in fifty lasts as long as can be; a measured one is over before the first new try.
-        let most = if n % 50 == 49 { options.longest_cut } else { options.longest_cut / 4.0 };
+        // One in ten lasts as long as can be; a measured one is over before the first new try.
+        let most = if n % 10 == 9 { options.longest_cut } else { options.longest_cut / 4.0 };
         let most = if measured { 4.0_f64.min(most) } else { most };
         let time = random.seconds_log(0.1, most.max(0.2));
         let what = if n % 4 == 3 { Trouble::Stall(time) } else { Trouble::Cut(time) };

@@ -13,7 +13,8 @@ use tokio::task::AbortHandle;
 
 use crate::protocol::crypto::DecryptError;
 use crate::protocol::message::{
-    Envelope, Message, MessageError, constructor, container, flatten, rpc_result, seal,
+    Envelope, Message, MessageError, constructor, container, flatten, rpc_result, seal, unencrypted,
+    write_unencrypted,
 };
 use crate::protocol::transport::{PacketReader, PacketWriter, TransportError};
 use crate::protocol::{now, random};
@@ -26,9 +27,13 @@ const FIRST_SALT: i64 = 0x11_2233_4455;
 const SALTS: i32 = 8;
 /// How long each of them is good, in seconds.
 const SALT_LIFETIME: i32 = 3600;
-/// "Incorrect server salt" and "incorrect two lower order msg_id bits".
+/// "Incorrect server salt", "incorrect two lower order msg_id bits", "msg_id too low" and "too high".
 const BAD_SALT: i32 = 48;
 const BAD_MESSAGE_ID: i32 = 18;
+const TOO_LOW: i32 = 16;
+const TOO_HIGH: i32 = 17;
+/// How far the time in a client's message number may be from the server's, in seconds.
+const TOLERATED: std::ops::RangeInclusive<i64> = -300..=30;
 /// The transport's error for a key that the server does not know.
 const UNKNOWN_KEY: i32 = -404;
 
@@ -38,6 +43,8 @@ pub enum Outgoing {
     Answer { session: i64, body: Vec<u8>, content: bool },
     /// What the server says by itself; several bodies travel in one container.
     Push { session: i64, bodies: Vec<Vec<u8>> },
+    /// The same without encryption, before there is a key.
+    Unencrypted(Vec<u8>),
     /// A bare error of the transport.
     Status(i32),
 }
@@ -108,6 +115,11 @@ impl Writer<'_> {
                     stream.write_all(&code.to_le_bytes()).await?;
                     return Err(Ended::Decrypt(DecryptError::UnknownKey));
                 }
+                Outgoing::Unencrypted(body) => {
+                    let packet = self.packets.pack(&write_unencrypted(self.id(true), &body));
+                    stream.write_all(&packet).await?;
+                    continue;
+                }
                 Outgoing::Answer { session, body, content } => {
                     (session, self.number(session, body, content, true))
                 }
@@ -130,7 +142,12 @@ impl Writer<'_> {
 
     fn number(&self, session: i64, body: Vec<u8>, content: bool, answer: bool) -> Message {
         let sequence = self.shared.world().next_sequence(session, content);
-        Message { id: self.shared.message_ids.next(answer), sequence, body }
+        Message { id: self.id(answer), sequence, body }
+    }
+
+    fn id(&self, answer: bool) -> i64 {
+        let ahead = self.shared.world().settings.clock_ahead;
+        self.shared.message_ids.next(answer, ahead)
     }
 }
 
@@ -157,6 +174,9 @@ impl Reader<'_> {
 
     /// Handles one packet. False if the client's key is unknown and it has been told so.
     fn packet(&self, packet: &[u8]) -> Result<bool, Ended> {
+        if let Some(body) = unencrypted(packet) {
+            return self.before_a_key(body).map(|()| true);
+        }
         let forgotten = self.shared.world().login.forgotten.contains(&self.datacentre.id);
         let plain = match self.datacentre.key.decrypt(packet) {
             Ok(plain) if !forgotten => plain,
@@ -171,10 +191,9 @@ impl Reader<'_> {
         let Envelope { salt, session, message } = Envelope::parse(&plain)?;
         let complaint = if !(FIRST_SALT..FIRST_SALT + i64::from(SALTS)).contains(&salt) {
             Some(bad_salt(&message))
-        } else if message.id & 3 != 0 {
-            Some(bad_message_id(&message))
         } else {
-            None
+            let ahead = self.shared.world().settings.clock_ahead;
+            wrong_id(&message, i64::from(now()) + ahead).map(|code| bad_message(&message, code))
         };
         if let Some(complaint) = complaint {
             self.answer(session, complaint.to_bytes(), false)?;
@@ -185,6 +204,23 @@ impl Reader<'_> {
             self.message(session, message)?;
         }
         Ok(true)
+    }
+
+    /// The key exchange is not done here; its first answer is there, by which a client learns the time.
+    fn before_a_key(&self, body: &[u8]) -> Result<(), Ended> {
+        if constructor(body) != Some(functions::ReqPqMulti::CONSTRUCTOR_ID) {
+            return Err(MessageError::Malformed.into());
+        }
+        self.shared.note("req_pq_multi", self.datacentre.id);
+        let nonce = body.get(4..20).and_then(|nonce| nonce.try_into().ok()).ok_or(MessageError::Malformed)?;
+        let answer = types::ResPq {
+            nonce,
+            server_nonce: random(),
+            // 3 * 5: nobody here goes on to take it apart.
+            pq: vec![15],
+            server_public_key_fingerprints: Vec::new(),
+        };
+        self.send(Outgoing::Unencrypted(enums::ResPq::Pq(answer).to_bytes()))
     }
 
     /// Notes the session, and tells a new one that it is new.
@@ -280,13 +316,20 @@ fn bad_salt(message: &Message) -> enums::BadMsgNotification {
     .into()
 }
 
-fn bad_message_id(message: &Message) -> enums::BadMsgNotification {
-    types::BadMsgNotification {
-        bad_msg_id: message.id,
-        bad_msg_seqno: message.sequence,
-        error_code: BAD_MESSAGE_ID,
+/// What is wrong with the number of a client's message, by the server's clock.
+fn wrong_id(message: &Message, now: i64) -> Option<i32> {
+    if message.id & 3 != 0 {
+        return Some(BAD_MESSAGE_ID);
     }
-    .into()
+    let ahead = (message.id >> 32) - now;
+    if TOLERATED.contains(&ahead) {
+        return None;
+    }
+    Some(if ahead < 0 { TOO_LOW } else { TOO_HIGH })
+}
+
+fn bad_message(message: &Message, error_code: i32) -> enums::BadMsgNotification {
+    types::BadMsgNotification { bad_msg_id: message.id, bad_msg_seqno: message.sequence, error_code }.into()
 }
 
 fn future_salts(request: i64) -> enums::FutureSalts {

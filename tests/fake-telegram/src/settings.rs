@@ -57,6 +57,10 @@ pub struct Settings {
     pub channel_too_long_has_pts: bool,
     /// Events in one slice of a difference, unless the client wants less.
     pub slice: usize,
+    /// How far the server's clock is ahead of this machine's, in seconds: the numbers of its messages
+    /// say so, and it refuses a client's that are over 30 s ahead of it or 300 s behind. Messages keep
+    /// the dates of this machine.
+    pub clock_ahead: i64,
 }
 
 impl Default for Settings {
@@ -67,6 +71,7 @@ impl Default for Settings {
             peers_in_updates: PeersInUpdates::default(),
             channel_too_long_has_pts: true,
             slice: 100,
+            clock_ahead: 0,
         }
     }
 }

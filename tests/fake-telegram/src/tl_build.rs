@@ -8,7 +8,7 @@ use crate::protocol::{now, random, srp::Srp};
 use crate::world::draft::RecordingKind;
 use crate::world::files::{File, FileKind};
 use crate::world::peers::{
-    Chat, FRIEND, Group, GroupKind, OWNER, SAVED_MESSAGES, SERVICE, User, access_hash,
+    Chat, FRIEND, Group, GroupKind, OWNER, SAVED_MESSAGES, SERVICE, User, access_hash, phone_number,
 };
 use crate::world::post::Post;
 
@@ -64,7 +64,7 @@ pub fn user(user: &User, min: bool) -> enums::User {
         first_name: Some(user.name.clone()),
         last_name: None,
         username: None,
-        phone: None,
+        phone: (!user.bot).then(|| phone_number(user.id)),
         photo: None,
         status: None,
         bot_info_version: user.bot.then_some(1),

@@ -156,6 +156,23 @@ pub fn container(messages: &[Message]) -> Vec<u8> {
     body
 }
 
+/// What an unencrypted message holds, where `packet` is one of that length.
+pub fn unencrypted(packet: &[u8]) -> Option<&[u8]> {
+    let (key, rest) = packet.split_first_chunk::<8>()?;
+    let (_id, rest) = rest.split_first_chunk::<8>()?;
+    let (length, body) = rest.split_first_chunk::<4>()?;
+    (*key == [0; 8] && body.len() as u64 == u64::from(u32::from_le_bytes(*length))).then_some(body)
+}
+
+/// The same the other way.
+pub fn write_unencrypted(id: i64, body: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0; 8];
+    id.serialize(&mut packet);
+    (body.len() as i32).serialize(&mut packet);
+    packet.extend_from_slice(body);
+    packet
+}
+
 /// `salt | session | message`, ready for encryption.
 pub fn seal(salt: i64, session: i64, message: &Message) -> Vec<u8> {
     let mut plain = Vec::with_capacity(message.body.len() + 32);
@@ -177,10 +194,11 @@ fn write_message(message: &Message, out: &mut Vec<u8>) {
 pub struct MessageIds(AtomicI64);
 
 impl MessageIds {
-    /// The id of an answer (1 modulo 4) or of what the server says by itself (3 modulo 4).
-    pub fn next(&self, answer: bool) -> i64 {
+    /// The id of an answer (1 modulo 4) or of what the server says by itself (3 modulo 4), by a clock
+    /// that is `ahead` of this machine's by so many seconds.
+    pub fn next(&self, answer: bool, ahead: i64) -> i64 {
         let clock = since_epoch();
-        let by_clock = ((clock.as_secs() as i64) << 32) | (i64::from(clock.subsec_nanos()) << 2);
+        let by_clock = ((clock.as_secs() as i64 + ahead) << 32) | (i64::from(clock.subsec_nanos()) << 2);
         let after = |last: i64| by_clock.max(last + 4) & !3;
         let last = self
             .0
@@ -229,7 +247,7 @@ mod tests {
     #[test]
     fn ids_grow_and_tell_answers_apart() {
         let ids = MessageIds::default();
-        let (first, second) = (ids.next(true), ids.next(false));
+        let (first, second) = (ids.next(true, 0), ids.next(false, 0));
         assert!(second > first);
         assert_eq!((first & 3, second & 3), (1, 3));
     }

@@ -99,6 +99,11 @@ pub fn access_hash(id: i64) -> i64 {
     id.wrapping_mul(11)
 }
 
+/// The phone number of the user `id`, which everybody sees.
+pub fn phone_number(id: i64) -> String {
+    format!("49151{id:08}")
+}
+
 /// Everybody and every group.
 pub struct Peers {
     users: BTreeMap<i64, User>,

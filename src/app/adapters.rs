@@ -1,0 +1,132 @@
+//! The adapters, as intake and pipeline want to see them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+use tracing::warn;
+
+use crate::audio::Limits;
+use crate::domain::policy::{Incoming, Policy};
+use crate::domain::{Fault, Job, JobId, Part, Peer, Progress};
+use crate::health::Vitals;
+use crate::health::observed::PASS;
+use crate::intake::Intake;
+use crate::languages::ChatLanguages;
+use crate::pipeline::{Listening, Stages};
+use crate::pulse::Pulse;
+use crate::recording::{Recording, RecordingOptions};
+use crate::speech::{Engine, Observer};
+use crate::telegram::{Account, Recipient};
+
+/// What the account hears goes to the intake, as far as the policy in force wants it.
+pub struct Ears {
+    pub intake: Intake,
+    pub policy: watch::Receiver<Policy>,
+}
+
+#[async_trait]
+impl Recipient for Ears {
+    async fn take(&self, recordings: Vec<Incoming>) -> bool {
+        self.intake.take(recordings).await
+    }
+
+    fn covers(&self, peer: &Peer, bot: bool) -> bool {
+        self.policy.borrow().covers(peer, bot)
+    }
+
+    fn max_age(&self) -> Duration {
+        self.policy.borrow().max_age
+    }
+}
+
+/// The pipeline's stages, done by the adapters.
+pub struct Adapters {
+    pub account: Arc<Account>,
+    pub engine: Engine,
+    pub limits: Limits,
+    pub languages: Arc<ChatLanguages>,
+    pub vitals: Arc<Vitals>,
+    /// Of the recognition, whichever job's it is.
+    pub recognition: Pulse,
+}
+
+#[async_trait]
+impl Stages for Adapters {
+    async fn ready(&self) {
+        self.account.connected().await;
+    }
+
+    fn connection(&self) -> Option<u64> {
+        self.account.connection()
+    }
+
+    async fn fetch(&self, job: &Job) -> Result<Vec<u8>, Fault> {
+        self.account.fetch(job).await
+    }
+
+    async fn listen(
+        &self,
+        job: &Job,
+        bytes: Vec<u8>,
+        progress: &Progress,
+    ) -> Result<Box<dyn Listening + '_>, Fault> {
+        let (vitals, pulse) = (Arc::clone(&self.vitals), self.recognition.clone());
+        let languages = Arc::clone(&self.languages);
+        let habit = languages.habit(job.id.chat);
+        let observer = Arc::new(Recognition { vitals, pulse, languages, job: job.id });
+        let from = progress.clone();
+        let options = RecordingOptions { from, habit, progress: None, observer: Some(observer) };
+        let recording = Recording::open(&self.engine, bytes, self.limits.clone(), options).await?;
+        if let Some(what) = recording.damaged() {
+            warn!(what, "The recording is damaged, going on with the rest");
+        }
+        Ok(Box::new(recording))
+    }
+
+    async fn sent(&self, job: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, Fault> {
+        self.account.sent(job, parts).await
+    }
+
+    async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, Fault> {
+        self.account.deliver(job, index, part).await
+    }
+}
+
+#[async_trait]
+impl Listening for Recording<'_> {
+    fn length(&self) -> u64 {
+        self.length_ms()
+    }
+
+    async fn next(&mut self) -> Result<Option<Progress>, Fault> {
+        Ok(Recording::next(self).await?)
+    }
+}
+
+/// Reports on what happens within a job's recognition.
+struct Recognition {
+    vitals: Arc<Vitals>,
+    pulse: Pulse,
+    languages: Arc<ChatLanguages>,
+    job: JobId,
+}
+
+impl Observer for Recognition {
+    fn passed(&self) {
+        self.pulse.keep(PASS);
+    }
+
+    fn took(&self, time: Duration) {
+        self.vitals.recognised_in(self.job, time);
+    }
+
+    fn dropped(&self, why: &'static str) {
+        self.vitals.text_dropped(why);
+    }
+
+    fn spoken(&self, language: &'static str, speech: Duration, detected: bool) {
+        self.languages.heard(self.job.chat, language, speech, detected);
+    }
+}

@@ -1,0 +1,267 @@
+//! The daemon: the one place that picks the adapters, ties them together, and takes them down in order.
+
+mod adapters;
+mod options;
+mod signals;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::low_level;
+use signal_hook_tokio::Signals;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use self::adapters::{Adapters, Ears};
+use self::options::policy;
+use self::signals::obey;
+use crate::config::{Config, Credentials};
+use crate::health::Vitals;
+use crate::health::observed::{ObservedQueue, ObservedStages, PASS};
+use crate::health::server::{self, ListenError};
+use crate::health::service::Service;
+use crate::intake::Intake;
+use crate::languages::ChatLanguages;
+use crate::ops::logging::LogFilter;
+use crate::patience::insist;
+use crate::pipeline::Stages;
+use crate::pulse::Pulse;
+use crate::queue::embedded::Embedded;
+use crate::queue::redis::RedisQueue;
+use crate::queue::{Queue, QueueError};
+use crate::speech::models::UnknownModel;
+use crate::speech::{Engine, INVENTIONS, SpeechError};
+use crate::telegram::{Account, LoggedOut, SessionError, SessionFile};
+use crate::worker::Worker;
+
+pub use self::options::{account_options, embedded_queue, engine_options, limits, model_path, redis_queue};
+
+/// In the data folder: which languages are spoken in which chats.
+const LANGUAGES_FILE: &str = "languages.json";
+/// After the shutdown is asked for: how long intake and worker may take, and then the engine. Docker
+/// kills after 10 s.
+const GRACE: Duration = Duration::from_secs(5);
+const ENGINE_GRACE: Duration = Duration::from_secs(2);
+
+/// Why the daemon ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    #[error(transparent)]
+    LoggedOut(#[from] LoggedOut),
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    #[error(
+        "the daemon has the embedded queue open: stop it, run this again, and start it; nothing was changed"
+    )]
+    QueueInUse,
+    #[error(transparent)]
+    Model(#[from] UnknownModel),
+    #[error(
+        "the model {} has {found} bytes and should have {expected}: it is not whole; run `stenogram models pull`",
+        path.display()
+    )]
+    ModelSize { path: PathBuf, found: u64, expected: u64 },
+    #[error(transparent)]
+    Speech(#[from] SpeechError),
+    #[error("cannot listen for signals: {0}")]
+    Signals(std::io::Error),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error("{0}")]
+    Worker(String),
+}
+
+impl RunError {
+    /// The owner has to change something; starting again does not help.
+    pub fn needs_configuration(&self) -> bool {
+        matches!(self, Self::Queue(QueueError::Configuration(_)) | Self::Model(_) | Self::Listen(_))
+    }
+
+    /// Only a login helps; starting again does not.
+    pub fn needs_login(&self) -> bool {
+        matches!(
+            self,
+            Self::LoggedOut(_)
+                | Self::Session(
+                    SessionError::Missing(_)
+                        | SessionError::NotLoggedIn(_)
+                        | SessionError::ReadableByOthers { .. }
+                        | SessionError::Damaged { .. }
+                )
+        )
+    }
+}
+
+/// Runs the daemon until SIGTERM or SIGINT, or until it cannot go on.
+pub async fn run(config: &Config, credentials: &Credentials, log: LogFilter) -> Result<(), RunError> {
+    info!(version = env!("CARGO_PKG_VERSION"), "stenogram starting");
+    let shutdown = CancellationToken::new();
+    let (policy, policy_in_force) = watch::channel(policy(config));
+    let vitals = Arc::new(Vitals::new(&INVENTIONS));
+    let service = Arc::new(Service::from_environment());
+    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(RunError::Signals)?;
+    tokio::spawn(obey(signals, shutdown.clone(), policy, log, Arc::clone(&service)));
+
+    let session = SessionFile::lock(&config.data_dir)?;
+    let account = Arc::new(Account::open(session, credentials.api_id, account_options(config))?);
+    let model = model_path(config, &config.model)?;
+    let engine_options = engine_options(config, model, config.language)?;
+    engine_options.check()?;
+    let listener = listen(config).await?;
+    let _watchers = watch_over(&account, &vitals, &service, listener, &shutdown);
+
+    let Some(queue) = open_queue(config, account.id(), &shutdown).await? else { return Ok(()) };
+    let intake_pulse = account.pulses().updates.clone();
+    let queue: Arc<dyn Queue> = Arc::new(ObservedQueue::new(queue, Arc::clone(&vitals), intake_pulse));
+    let recognition = Pulse::default();
+    vitals.watch("recognition", recognition.clone());
+    let loading = recognition.during(PASS);
+    let engine = tokio::select! {
+        engine = Engine::start(engine_options.clone()) => engine?,
+        () = shutdown.cancelled() => return Ok(()),
+    };
+    drop(loading);
+    info!(model = %engine_options.model.display(), "Model loaded");
+    vitals.model_loaded(engine_options.name());
+
+    let work = Arc::new(Notify::new());
+    let intake =
+        Intake::new(Arc::clone(&queue), policy_in_force.clone(), Arc::clone(&work), shutdown.clone());
+    let ears = Ears { intake, policy: policy_in_force };
+    let adapters = Arc::new(Adapters {
+        account: Arc::clone(&account),
+        engine,
+        limits: limits(config),
+        languages: Arc::new(ChatLanguages::open(config.data_dir.join(LANGUAGES_FILE))),
+        vitals: Arc::clone(&vitals),
+        recognition: recognition.clone(),
+    });
+    let stages = ObservedStages::new(Arc::clone(&adapters) as Arc<dyn Stages>, vitals, recognition);
+    let worker = Worker::new(queue, Arc::new(stages), work, shutdown.clone());
+    service.ready();
+    let both = async {
+        tokio::join!(
+            then_stop(account.run(&ears, shutdown.clone()), &shutdown),
+            then_stop(worker.run(), &shutdown),
+        )
+    };
+    let too_late = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    let ended = tokio::select! {
+        ended = both => Some(ended),
+        () = too_late => None,
+    };
+    let stopped = adapters.engine.shutdown(ENGINE_GRACE).await;
+    if ended.is_none() || !stopped {
+        warn!("Stopping with work unfinished; it is taken up after the next start");
+    }
+    let outcome = match ended {
+        Some((Err(logged_out), _)) => Err(logged_out.into()),
+        Some((Ok(()), Err(why))) => Err(RunError::Worker(why)),
+        Some((Ok(()), Ok(()))) | None => Ok(()),
+    };
+    if outcome.is_ok() {
+        info!("Stopped");
+        if !stopped {
+            // whisper.cpp still computes on its thread; C++'s exit handlers would pull the rug from
+            // under it.
+            low_level::exit(0);
+        }
+    }
+    outcome
+}
+
+/// Whichever side ends first takes the other with it.
+async fn then_stop<T>(side: impl Future<Output = T>, shutdown: &CancellationToken) -> T {
+    let outcome = side.await;
+    shutdown.cancel();
+    outcome
+}
+
+/// Where health is told, if it is. A default address that is taken is no reason not to run.
+async fn listen(config: &Config) -> Result<Option<TcpListener>, ListenError> {
+    let Some(health) = &config.health else { return Ok(None) };
+    match server::bind(health.at).await {
+        Ok(listener) => {
+            info!("Health and metrics at http://{}/", health.at);
+            Ok(Some(listener))
+        }
+        Err(error) if health.chosen => Err(error),
+        Err(error) => {
+            warn!("Going on without health and metrics: {error}");
+            Ok(None)
+        }
+    }
+}
+
+/// What looks at the daemon while it works. It ends with the value.
+fn watch_over(
+    account: &Arc<Account>,
+    vitals: &Arc<Vitals>,
+    service: &Arc<Service>,
+    listener: Option<TcpListener>,
+    shutdown: &CancellationToken,
+) -> JoinSet<()> {
+    let mut watchers = JoinSet::new();
+    if let Some(listener) = listener {
+        watchers.spawn(server::serve(listener, Arc::clone(vitals)));
+    }
+    let (service, facts) = (Arc::clone(service), Arc::clone(vitals));
+    let stop = shutdown.clone();
+    watchers.spawn(async move {
+        tokio::select! {
+            () = service.follow(&facts) => {}
+            () = stop.cancelled() => {}
+        }
+        stop.cancelled().await;
+        facts.stopping();
+        service.stopping();
+    });
+    vitals.watch("update loop", account.pulses().updates.clone());
+    vitals.watch("download", account.pulses().files.clone());
+    let (account, vitals) = (Arc::clone(account), Arc::clone(vitals));
+    watchers.spawn(async move {
+        loop {
+            account.connected().await;
+            vitals.connected();
+            account.disconnected().await;
+            vitals.disconnected();
+        }
+    });
+    watchers
+}
+
+/// The queue that is configured; none if the shutdown comes while its server is awaited.
+async fn open_queue(
+    config: &Config,
+    account: i64,
+    shutdown: &CancellationToken,
+) -> Result<Option<Arc<dyn Queue>>, QueueError> {
+    let Some(redis) = &config.redis else {
+        let (path, options) = embedded_queue(config);
+        info!(file = %path.display(), "Queue: embedded");
+        return Ok(Some(Arc::new(Embedded::open(path, options).await?)));
+    };
+    info!(at = redis.place, "Queue: Redis");
+    let options = redis_queue(config, redis, account);
+    match insist("connect to Redis", shutdown, || RedisQueue::connect(options.clone())).await {
+        None => Ok(None),
+        Some(queue) => {
+            let queue = queue?;
+            for warning in queue.durability_warnings().await {
+                warn!("{warning}");
+            }
+            Ok(Some(Arc::new(queue)))
+        }
+    }
+}

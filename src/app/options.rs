@@ -1,0 +1,81 @@
+//! What of the configuration each part is given.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::RunError;
+use crate::audio::Limits;
+use crate::config::{Config, Language, Model, Redis};
+use crate::domain::policy::Policy;
+use crate::queue::embedded::EmbeddedOptions;
+use crate::queue::redis::RedisOptions;
+use crate::speech::EngineOptions;
+use crate::speech::models::{self, ModelSpec, SILERO_VAD, UnknownModel};
+use crate::telegram::{AccountOptions, ReconnectDelays};
+
+/// How long a connection to Redis, or an answer from it, may take.
+const REDIS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The embedded queue's file, and how it behaves.
+pub fn embedded_queue(config: &Config) -> (PathBuf, EmbeddedOptions) {
+    let options = EmbeddedOptions { dedupe_ttl: config.dedupe_ttl, result_ttl: config.result_ttl };
+    (config.data_dir.join("queue.redb"), options)
+}
+
+/// The queue of `account` in Redis.
+pub fn redis_queue(config: &Config, redis: &Redis, account: i64) -> RedisOptions {
+    RedisOptions {
+        url: redis.url.expose().to_owned(),
+        account,
+        dedupe_ttl: config.dedupe_ttl,
+        result_ttl: config.result_ttl,
+        timeout: REDIS_TIMEOUT,
+    }
+}
+
+/// Which recordings are answered.
+pub fn policy(config: &Config) -> Policy {
+    Policy { max_age: config.catch_up_max_age }
+}
+
+/// How the account is kept connected.
+pub fn account_options(config: &Config) -> AccountOptions {
+    AccountOptions {
+        reconnect: ReconnectDelays { first: config.reconnect_delay, max: config.max_reconnect_delay },
+        max_file_size: config.max_file_size,
+        ..AccountOptions::default()
+    }
+}
+
+/// How much a recording may cost.
+pub fn limits(config: &Config) -> Limits {
+    Limits { bytes: config.max_file_size, length: config.max_duration, ..Limits::default() }
+}
+
+/// The file of a model.
+pub fn model_path(config: &Config, model: &Model) -> Result<PathBuf, UnknownModel> {
+    match model {
+        Model::Path(path) => Ok(path.clone()),
+        Model::Name(name) => match ModelSpec::resolve(name)? {
+            models::Model::Catalogue(spec) => Ok(spec.path(&config.model_dir)),
+            models::Model::File(path) => Ok(path),
+        },
+    }
+}
+
+/// How `model` is run for `language`. A file of the catalogue's must have the catalogue's size.
+pub fn engine_options(
+    config: &Config,
+    model: PathBuf,
+    language: Language,
+) -> Result<EngineOptions, RunError> {
+    let expected = ModelSpec::of_file(&model).map(|spec| spec.bytes);
+    if let (Some(expected), Ok(metadata)) = (expected, model.metadata())
+        && metadata.len() != expected
+    {
+        return Err(RunError::ModelSize { path: model, found: metadata.len(), expected });
+    }
+    let languages = config.spoken(language).iter().map(|code| code.as_str().to_owned()).collect();
+    let vad = Some(SILERO_VAD.path(&config.model_dir));
+    Ok(EngineOptions { model, threads: config.threads, languages, vad })
+}

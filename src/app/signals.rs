@@ -1,0 +1,54 @@
+//! Signals, and what they ask for.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use signal_hook::consts::SIGHUP;
+use signal_hook::low_level;
+use signal_hook_tokio::Signals;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::options::policy;
+use crate::config::{Config, Needs, RawConfig};
+use crate::domain::policy::Policy;
+use crate::health::service::Service;
+use crate::ops::logging::LogFilter;
+
+/// Conventional exit status of a program ended by SIGINT.
+const INTERRUPTED: i32 = 130;
+
+/// Turns signals into what they ask for. A second SIGTERM or SIGINT ends the process at once.
+pub async fn obey(
+    mut signals: Signals,
+    shutdown: CancellationToken,
+    policy_in_force: watch::Sender<Policy>,
+    log: LogFilter,
+    service: Arc<Service>,
+) {
+    while let Some(signal) = signals.next().await {
+        match signal {
+            SIGHUP => service.reloading(|| reload(&policy_in_force, &log)),
+            _ if shutdown.is_cancelled() => low_level::exit(INTERRUPTED),
+            _ => {
+                info!("Stopping; once more to stop at once");
+                shutdown.cancel();
+            }
+        }
+    }
+}
+
+/// Reads again what may change while the daemon runs: the policy and the log level.
+fn reload(policy_in_force: &watch::Sender<Policy>, log: &LogFilter) {
+    match Config::check(&RawConfig::load(), Needs::Telegram) {
+        Ok(config) => {
+            policy_in_force.send_replace(policy(&config));
+            match log.set(&config.log_filter) {
+                Ok(()) => info!("Policy and log level read again"),
+                Err(error) => warn!(%error, "Policy read again, the log level not"),
+            }
+        }
+        Err(mistakes) => warn!("The configuration has mistakes, the old one stays in force: {mistakes}"),
+    }
+}

@@ -1,0 +1,133 @@
+//! Cuts a long recording where it is quiet, so that it can be recognised piece by piece.
+
+use std::mem;
+
+use super::{AudioError, SAMPLE_RATE};
+
+/// Samples in the longest stretch: two minutes, 8 MB.
+pub const LONGEST_STRETCH: usize = 120 * SAMPLE_RATE as usize;
+/// A stretch that has to be cut is at least so long.
+const SHORTEST: usize = 90 * SAMPLE_RATE as usize;
+/// The grid of the cuts, 32 ms.
+const FRAME: usize = 512;
+/// Frames that are quiet together: half a second, more than the closure of any consonant.
+const PAUSE: usize = 16;
+
+/// A part of a recording.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stretch {
+    /// The place of the first sample; a whole number of milliseconds.
+    pub start: u64,
+    /// Mono at [`SAMPLE_RATE`], at most [`LONGEST_STRETCH`] of them.
+    pub samples: Vec<f32>,
+}
+
+/// Joins chunks of PCM, and cuts them again at the quietest half second of the last 30 s whenever two
+/// minutes have come together. Where the cuts fall depends on the samples alone, not on the chunks.
+pub struct Stretches<I> {
+    chunks: I,
+    held: Vec<f32>,
+    /// The place of the first sample held.
+    start: u64,
+}
+
+impl<I> Stretches<I> {
+    pub fn new(chunks: I) -> Self {
+        Self { chunks, held: Vec::new(), start: 0 }
+    }
+
+    /// Takes the first samples of what is held.
+    fn take(&mut self, count: usize) -> Stretch {
+        let rest = self.held.split_off(count);
+        let stretch = Stretch { start: self.start, samples: mem::replace(&mut self.held, rest) };
+        self.start += count as u64;
+        stretch
+    }
+}
+
+impl<I: Iterator<Item = Result<Vec<f32>, AudioError>>> Iterator for Stretches<I> {
+    type Item = Result<Stretch, AudioError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.held.len() <= LONGEST_STRETCH {
+            match self.chunks.next() {
+                Some(Ok(chunk)) => self.held.extend(chunk),
+                Some(Err(error)) => return Some(Err(error)),
+                None if self.held.is_empty() => return None,
+                None => return Some(Ok(self.take(self.held.len()))),
+            }
+        }
+        Some(Ok(self.take(quietest(&self.held[..LONGEST_STRETCH]))))
+    }
+}
+
+/// The middle of the quietest pause after the shortest length.
+fn quietest(samples: &[f32]) -> usize {
+    let energy = |frame: &[f32]| frame.iter().map(|sample| f64::from(sample * sample)).sum::<f64>();
+    let energies: Vec<f64> = samples[SHORTEST..].chunks_exact(FRAME).map(energy).collect();
+    let sums = energies.windows(PAUSE).map(|pause| pause.iter().sum::<f64>());
+    let pause = sums.enumerate().min_by(|(_, a), (_, b)| a.total_cmp(b)).map_or(0, |(pause, _)| pause);
+    SHORTEST + (pause + PAUSE / 2) * FRAME
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: usize = SAMPLE_RATE as usize;
+
+    fn cut(recording: &[f32], chunk: usize) -> Vec<Stretch> {
+        let chunks = recording.chunks(chunk).map(|chunk| Ok(chunk.to_vec()));
+        Stretches::new(chunks).map(Result::unwrap).collect()
+    }
+
+    /// A tone of so many seconds, quiet for one second from each of `pauses` on.
+    fn tone(seconds: usize, pauses: &[usize]) -> Vec<f32> {
+        let mut tone: Vec<f32> = (0..seconds * SECOND).map(|n| (n as f32 * 0.3).sin() * 0.5).collect();
+        for pause in pauses {
+            tone[pause * SECOND..(pause + 1) * SECOND].iter_mut().for_each(|sample| *sample *= 0.01);
+        }
+        tone
+    }
+
+    #[test]
+    fn what_fits_is_not_cut() {
+        for seconds in [1, 119, 120] {
+            let recording = tone(seconds, &[]);
+            assert_eq!(cut(&recording, 7000), [Stretch { start: 0, samples: recording }]);
+        }
+        assert_eq!(cut(&[], 1), []);
+    }
+
+    #[test]
+    fn a_long_recording_is_cut_in_its_pauses_and_nothing_of_it_is_lost() {
+        let recording = tone(400, &[50, 100, 210, 230, 330]);
+        let stretches = cut(&recording, SECOND);
+        let starts: Vec<_> = stretches.iter().map(|stretch| stretch.start as usize / SECOND).collect();
+        assert_eq!(starts, [0, 100, 210, 330]);
+        assert!(stretches.iter().all(|stretch| stretch.start % 16 == 0), "whole milliseconds");
+        let joined: Vec<f32> = stretches.into_iter().flat_map(|stretch| stretch.samples).collect();
+        assert_eq!(joined, recording);
+    }
+
+    #[test]
+    fn the_cuts_do_not_depend_on_the_chunks() {
+        let recording = tone(300, &[95, 205]);
+        assert_eq!(cut(&recording, 999), cut(&recording, 5 * SECOND));
+    }
+
+    #[test]
+    fn without_any_pause_it_is_cut_all_the_same() {
+        for level in [0.0, 0.5] {
+            let stretches = cut(&vec![level; 250 * SECOND], SECOND);
+            assert!(stretches.iter().all(|stretch| stretch.samples.len() <= LONGEST_STRETCH));
+            assert_eq!(stretches.iter().map(|stretch| stretch.samples.len()).sum::<usize>(), 250 * SECOND);
+        }
+    }
+
+    #[test]
+    fn an_error_comes_where_it_came() {
+        let chunks = [Ok(vec![0.1; SECOND]), Err(AudioError::Aborted)];
+        assert_eq!(Stretches::new(chunks.into_iter()).next(), Some(Err(AudioError::Aborted)));
+    }
+}

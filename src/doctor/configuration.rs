@@ -1,0 +1,56 @@
+//! The configuration, and the file it is in.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use super::Finding;
+use crate::config::{Config, Mistake, Needs, RawConfig};
+
+const CHECK: &str = "configuration";
+const ENV_FILE: &str = ".env";
+
+/// What was found, and the configuration where it is good for looking on: the credentials may be
+/// missing.
+pub(super) fn check(raw: &RawConfig) -> (Vec<Finding>, Option<Config>) {
+    let mut findings = Vec::new();
+    match Config::check(raw, Needs::Telegram) {
+        Ok(_) => {
+            let set = raw.entries().iter().filter(|entry| entry.is_set()).count();
+            findings.push(Finding::ok(CHECK, format!("{set} variables set, the others have their defaults")));
+        }
+        Err(mistakes) => findings.extend(mistakes.mistakes.iter().map(mistake)),
+    }
+    let odd = |warning: &String| Finding::warn(CHECK, warning, "correct it, or take it out");
+    findings.extend(raw.warnings().iter().map(odd));
+    findings.extend(env_file(&raw.env_file()));
+    (findings, Config::check(raw, Needs::Nothing).ok())
+}
+
+fn mistake(mistake: &Mistake) -> Finding {
+    let remedy = match mistake {
+        Mistake::Missing(variable) => format!(
+            "set {} in .env or in the environment; `./start.sh` at a terminal asks for what is missing",
+            variable.name
+        ),
+        _ => "correct it where it is set; `stenogram config` shows where each value comes from".to_owned(),
+    };
+    Finding::fail(CHECK, mistake.to_string(), remedy)
+}
+
+/// None where there is no such file: it is not needed.
+fn env_file(path: &Path) -> Option<Finding> {
+    let mode = fs::metadata(path).ok()?.permissions().mode() & 0o777;
+    let shown = path.display();
+    Some(if mode & 0o077 == 0 {
+        Finding::ok(ENV_FILE, format!("{shown} is readable by its owner alone"))
+    } else {
+        Finding::warn(
+            ENV_FILE,
+            format!(
+                "{shown} can be read by other users (mode {mode:03o}); it may hold API_HASH and passwords"
+            ),
+            format!("chmod 600 {shown}"),
+        )
+    })
+}

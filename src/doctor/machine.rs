@@ -1,0 +1,131 @@
+//! What the machine has: CPU, threads, memory.
+
+use std::path::Path;
+
+use super::memory;
+use super::{Finding, Observer};
+use crate::config::Config;
+use crate::speech::cpu::{self, Instructions};
+use crate::speech::models::ModelSpec;
+use crate::speech::{cores, default_threads};
+
+const MIB: u64 = 1 << 20;
+/// What the daemon takes beside the model, with room to breathe.
+const REST: u64 = 60 * MIB;
+
+pub(super) fn cpu(observer: &mut dyn Observer) {
+    observer.found(judge_cpu(&cpu::needed()));
+}
+
+fn judge_cpu(needed: &[Instructions]) -> Finding {
+    const CHECK: &str = "CPU";
+    let names =
+        |of: &mut dyn Iterator<Item = &Instructions>| of.map(|it| it.name).collect::<Vec<_>>().join(", ");
+    let missing = names(&mut needed.iter().filter(|instructions| !instructions.here));
+    if !missing.is_empty() {
+        return Finding::fail(
+            CHECK,
+            format!("lacks {missing}, which this build needs: recognition would end in SIGILL"),
+            "build stenogram on this machine, or take the portable image; in a Proxmox VM choose the CPU type host",
+        );
+    }
+    match names(&mut needed.iter()) {
+        none if none.is_empty() => Finding::ok(CHECK, "this build runs on every CPU of its kind, slowly"),
+        names => Finding::ok(CHECK, format!("has what this build needs: {names}")),
+    }
+}
+
+pub(super) fn threads(config: &Config, observer: &mut dyn Observer) {
+    const CHECK: &str = "threads";
+    let cores = cores();
+    observer.found(match config.threads {
+        Some(asked) if asked > cores => Finding::warn(
+            CHECK,
+            format!(
+                "THREADS={asked} is more than the {cores} cores there are for stenogram; it uses {cores}"
+            ),
+            format!("set THREADS={cores} or less, or leave it out; or give the container more cores"),
+        ),
+        Some(asked) => Finding::ok(CHECK, format!("{asked} for recognition, of {cores} cores")),
+        None => Finding::ok(CHECK, format!("{} for recognition, of {cores} cores", default_threads())),
+    });
+}
+
+/// Whether `model` fits; a daemon that runs has it already.
+pub(super) fn memory(config: &Config, model: Option<&Path>, daemon_runs: bool, observer: &mut dyn Observer) {
+    const CHECK: &str = "memory";
+    observer.begins(CHECK);
+    let Some(needed) = memory_of(config, model) else {
+        observer.found(Finding::warn(
+            CHECK,
+            "was not compared: the model's size is not known",
+            "first the model, then run this again",
+        ));
+        return;
+    };
+    let needed = needed + REST;
+    let Some(room) = memory::room(Path::new("/"), daemon_runs) else {
+        observer.found(Finding::warn(
+            CHECK,
+            "cannot be looked at: /proc/meminfo is not readable",
+            "look with `free -m`; README's table has the sizes of the models",
+        ));
+        return;
+    };
+    let (free, needed, of) = (room.bytes / MIB, needed / MIB, room.of);
+    let says = format!("{free} MiB {of}, and the model needs about {needed} MiB");
+    observer.found(if free < needed {
+        Finding::fail(
+            CHECK,
+            format!("{says}: too little"),
+            "take a smaller or a quantised model (README's table), or give it more memory: mem_limit in \
+             docker-compose.yml, the container's in Proxmox, MemoryMax of the unit; the smallest counts",
+        )
+    } else {
+        Finding::ok(CHECK, says)
+    });
+}
+
+/// Bytes while a recognition runs.
+fn memory_of(config: &Config, model: Option<&Path>) -> Option<u64> {
+    let named = crate::app::model_path(config, &config.model).ok();
+    let spec = named.as_deref().and_then(ModelSpec::of_file);
+    if let Some(spec) = spec {
+        return Some(u64::from(spec.memory_mib) * MIB);
+    }
+    let file = model?.metadata().ok()?.len();
+    // What the catalogue's models take comes to this within a tenth: weights and a third of them, and the rest.
+    Some(file / 3 * 4 + 200 * MIB)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Outcome;
+    use super::*;
+    use crate::speech::models::SPEECH_MODELS;
+
+    #[test]
+    fn instructions_that_are_missing_are_named() {
+        let needed = [
+            Instructions { name: "AVX2", here: true },
+            Instructions { name: "AVX512F", here: false },
+            Instructions { name: "AVX-VNNI", here: false },
+        ];
+        let finding = judge_cpu(&needed);
+        assert_eq!(finding.outcome, Outcome::Fail);
+        assert!(finding.says.contains("lacks AVX512F, AVX-VNNI,"), "{finding:?}");
+        assert_eq!(judge_cpu(&needed[..1]).outcome, Outcome::Ok);
+        assert_eq!(judge_cpu(&[]).outcome, Outcome::Ok);
+    }
+
+    #[test]
+    fn the_rule_for_an_own_model_fits_the_catalogue() {
+        for spec in
+            SPEECH_MODELS.iter().filter(|spec| !spec.name.contains("-q") && !spec.name.contains("turbo"))
+        {
+            let ruled = (spec.bytes / 3 * 4 + 200 * MIB) / MIB;
+            let told = u64::from(spec.memory_mib);
+            assert!(ruled.abs_diff(told) * 8 < told, "{}: {ruled} for {told}", spec.name);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The models: there, whole, and fit for the languages.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use super::{Finding, Observer};
+use crate::app;
+use crate::config::Config;
+use crate::speech::checksum::{self, Verdict};
+use crate::speech::models::{ModelSpec, SILERO_VAD};
+use crate::speech::{EngineOptions, SpeechError};
+
+const CHECK: &str = "model";
+const VAD: &str = "voice activity";
+
+/// The model's file, where it is there.
+pub(super) fn check(config: &Config, observer: &mut dyn Observer) -> Option<PathBuf> {
+    observer.begins(CHECK);
+    let path = match app::model_path(config, &config.model) {
+        Ok(path) => path,
+        Err(error) => {
+            let remedy = "correct MODEL; `stenogram models list` shows the names";
+            observer.found(Finding::fail(CHECK, error.to_string(), remedy));
+            return None;
+        }
+    };
+    let finding =
+        whole(CHECK, &path, observer).map_or_else(|finding| finding, |known| fit(config, &path, known));
+    observer.found(finding);
+    observer.begins(VAD);
+    let vad = SILERO_VAD.path(&config.model_dir);
+    let finding = match whole(VAD, &vad, observer) {
+        Ok(_) => Finding::ok(VAD, format!("{} is whole", vad.display())),
+        // The daemon goes on without.
+        Err(finding) => Finding {
+            outcome: super::Outcome::Warn,
+            says: format!("{}; silence is recognised too, and may be given words", finding.says),
+            ..finding
+        },
+    };
+    observer.found(finding);
+    path.exists().then_some(path)
+}
+
+/// Compares the file with the catalogue; whether it is in there.
+fn whole(check: &'static str, path: &Path, observer: &mut dyn Observer) -> Result<bool, Finding> {
+    let shown = path.display();
+    let fetch = match ModelSpec::of_file(path) {
+        Some(spec) => format!("fetch it: `stenogram models pull {}`", spec.name),
+        None => "copy the file there, or name another in MODEL; `stenogram models list` shows the names"
+            .to_owned(),
+    };
+    let says = match checksum::verify(path, &mut |done, total| {
+        observer.progress(done, total);
+        ControlFlow::Continue(())
+    }) {
+        Ok(Verdict::Ok) => return Ok(true),
+        Ok(Verdict::Unknown { .. }) => return Ok(false),
+        Ok(Verdict::WrongSize { found, expected }) => {
+            format!("{shown} has {found} bytes and should have {expected}: it is not whole")
+        }
+        Ok(Verdict::WrongHash { .. }) => {
+            format!("{shown} has not the SHA-256 of the catalogue: it is damaged, or another file")
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => format!("{shown} is not there"),
+        Err(error) => {
+            let remedy =
+                format!("it has to be a file that the user who runs stenogram may read: chmod a+r {shown}");
+            return Err(Finding::fail(check, format!("{shown} cannot be read: {error}"), remedy));
+        }
+    };
+    Err(Finding::fail(check, says, fetch))
+}
+
+/// Looks through the file as the engine would, languages included.
+fn fit(config: &Config, path: &Path, known: bool) -> Finding {
+    let languages = config.spoken(config.language).iter().map(|code| code.as_str().to_owned()).collect();
+    let options = EngineOptions { model: path.to_owned(), threads: config.threads, languages, vad: None };
+    let shown = path.display();
+    match options.check_model() {
+        Ok(_) if known => Finding::ok(CHECK, format!("{shown} is whole, by its SHA-256")),
+        Ok(_) => {
+            Finding::ok(CHECK, format!("{shown} is whole, by its structure; the catalogue does not know it"))
+        }
+        Err(error @ (SpeechError::LanguageNotInModel(_) | SpeechError::UnknownLanguage(_))) => Finding::fail(
+            CHECK,
+            error.to_string(),
+            "correct LANGUAGE or LANGUAGES, or name a multilingual model in MODEL",
+        ),
+        Err(error) => Finding::fail(
+            CHECK,
+            error.to_string(),
+            "put a good file in its place, or name a model of `stenogram models list` in MODEL and run \
+             `stenogram models pull`",
+        ),
+    }
+}

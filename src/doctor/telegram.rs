@@ -1,0 +1,182 @@
+//! Session, daemon, Telegram's answer, the clock, the login.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Finding, Observer};
+use crate::config::Config;
+use crate::telegram::{Account, ProbeError, SessionError, SessionFile, server_clock};
+
+/// For the connection and the first answer.
+const ANSWER: Duration = Duration::from_secs(8);
+/// For connecting with the session and one request, at which grammers may ask for the time and a salt first.
+const LOGIN: Duration = Duration::from_secs(10);
+/// Telegram refuses messages that seem to come from over 30 s ahead of it or 300 s behind.
+const SKEW_REFUSED: i64 = 30;
+/// Seconds that may be the exchange's own, and disturb nothing.
+const SKEW_HARMLESS: i64 = 5;
+
+const LOG_IN: &str = "run `stenogram login` at a terminal (`docker-compose run --rm userbot login`)";
+
+/// Whether a daemon runs here.
+pub(super) async fn check(config: &Config, observer: &mut dyn Observer) -> bool {
+    observer.begins("session");
+    let (finding, is_good) = session(&config.data_dir);
+    observer.found(finding);
+    observer.begins("Telegram");
+    let answered = match SessionFile::home_address(&config.data_dir) {
+        Some(address) => reach(address, observer).await,
+        None => false,
+    };
+    // From here to the end of the login's check no daemon can start: as short as can be.
+    let lock = config.data_dir.is_dir().then(|| SessionFile::lock_to_look(&config.data_dir));
+    let runs = matches!(lock, Some(Err(SessionError::InUse(_))));
+    observer.found(daemon(&lock));
+    observer.begins("login");
+    let login = match lock {
+        _ if !is_good => not_tried("there is no session that can be used"),
+        Some(Err(SessionError::InUse(_))) => {
+            Finding::ok("login", "the daemon is running with this session, so it is not tried")
+        }
+        _ if !answered => not_tried("Telegram does not answer"),
+        Some(Ok(file)) => match config.telegram() {
+            Ok(credentials) => login(Account::probe(file, credentials.api_id, LOGIN).await),
+            Err(_) => not_tried("API_ID is missing"),
+        },
+        Some(Err(error)) => not_tried(&error.to_string()),
+        None => not_tried("there is no session"),
+    };
+    observer.found(login);
+    runs
+}
+
+fn session(folder: &Path) -> (Finding, bool) {
+    const CHECK: &str = "session";
+    let file = folder.join("account.session");
+    let error = match SessionFile::user_in(folder) {
+        Ok(_) => return (Finding::ok(CHECK, format!("{} is whole and yours alone", file.display())), true),
+        Err(error) => error,
+    };
+    let remedy = match &error {
+        SessionError::Missing(_) | SessionError::NotLoggedIn(_) => LOG_IN.to_owned(),
+        SessionError::ReadableByOthers { path, .. } => format!("chmod 600 {}", path.display()),
+        SessionError::Io { path, .. } => {
+            let user = rustix::process::geteuid().as_raw();
+            format!(
+                "it has to be readable by the user that stenogram runs as: chown {user} {}",
+                path.display()
+            )
+        }
+        _ => "restore the file from a backup, or delete it and run `stenogram login`".to_owned(),
+    };
+    (Finding::fail(CHECK, error.to_string(), remedy), false)
+}
+
+fn daemon(lock: &Option<Result<SessionFile, SessionError>>) -> Finding {
+    const CHECK: &str = "daemon";
+    match lock {
+        Some(Err(SessionError::InUse(_))) => Finding::ok(CHECK, "is running"),
+        Some(Err(error)) => Finding::fail(
+            CHECK,
+            error.to_string(),
+            "the folder and its account.lock have to belong to the user that stenogram runs as",
+        ),
+        Some(Ok(_)) | None => Finding::warn(
+            CHECK,
+            "is not running",
+            "start it: `./start.sh`, `docker-compose up -d` or `systemctl start stenogram`; if it was started, \
+             its log says why it ended",
+        ),
+    }
+}
+
+/// Whether Telegram answers, and what time it is there.
+async fn reach(address: SocketAddr, observer: &mut dyn Observer) -> bool {
+    const CHECK: &str = "Telegram";
+    let answer = server_clock(address, ANSWER).await;
+    observer.found(match &answer {
+        Ok(clock) => Finding::ok(CHECK, format!("{address} answers in {} ms", clock.took.as_millis())),
+        Err(error) => Finding::fail(
+            CHECK,
+            format!("{address} cannot be reached: {error}"),
+            "look at the network: is there a route, a firewall, a provider that blocks Telegram? From the host, \
+             `curl -v --connect-timeout 5 telnet://149.154.167.50:443` must connect",
+        ),
+    });
+    observer.found(match &answer {
+        Ok(clock) => skew(clock.behind),
+        Err(_) => Finding::warn(
+            "clock",
+            "was not compared: Telegram does not answer",
+            "first the network, then run this again",
+        ),
+    });
+    answer.is_ok()
+}
+
+fn skew(behind: i64) -> Finding {
+    const CHECK: &str = "clock";
+    let seconds = behind.abs();
+    let says = match behind {
+        0 => "agrees with Telegram's".to_owned(),
+        1.. => format!("is {seconds} s behind Telegram's"),
+        _ => format!("is {seconds} s ahead of Telegram's"),
+    };
+    let remedy = "set the clock, and keep it right: `timedatectl set-ntp true` or chrony; a container has the \
+                  clock of its host";
+    if seconds <= SKEW_HARMLESS {
+        Finding::ok(CHECK, says)
+    } else if seconds <= SKEW_REFUSED {
+        Finding::warn(CHECK, says, remedy)
+    } else {
+        Finding::fail(CHECK, format!("{says}: Telegram refuses messages from such a time"), remedy)
+    }
+}
+
+fn login(answer: Result<(), ProbeError>) -> Finding {
+    const CHECK: &str = "login";
+    match answer {
+        Ok(()) => Finding::ok(CHECK, "Telegram accepts the session"),
+        Err(ProbeError::LoggedOut(error)) => Finding::fail(CHECK, error.to_string(), LOG_IN),
+        Err(ProbeError::Refused(why)) => Finding::warn(
+            CHECK,
+            format!("is not clear: {why}"),
+            "wait as long as Telegram says, then try again",
+        ),
+        Err(error @ ProbeError::Unreachable(_)) => {
+            Finding::fail(CHECK, error.to_string(), "look at the network, and try again")
+        }
+        Err(ProbeError::Session(error)) => Finding::fail(
+            CHECK,
+            error.to_string(),
+            "restore the named file from a backup; without updates.redb what came meanwhile is not answered, \
+             without the session a login is needed",
+        ),
+    }
+}
+
+fn not_tried(why: &str) -> Finding {
+    Finding::warn("login", format!("was not tried: {why}"), "first the above, then run this again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Outcome;
+    use super::*;
+
+    #[test]
+    fn a_clock_is_judged_by_what_telegram_takes() {
+        for (behind, outcome) in [
+            (0, Outcome::Ok),
+            (-5, Outcome::Ok),
+            (6, Outcome::Warn),
+            (-30, Outcome::Warn),
+            (31, Outcome::Fail),
+            (-86_400, Outcome::Fail),
+        ] {
+            assert_eq!(skew(behind).outcome, outcome, "{behind}");
+        }
+        assert!(skew(40).says.contains("behind") && skew(-40).says.contains("ahead"));
+    }
+}

@@ -1,0 +1,225 @@
+//! The facts as Prometheus wants them: its text format, version 0.0.4
+//! (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
+
+use std::fmt::{Display, Write as _};
+use std::time::Duration;
+
+use super::facts::{Facts, Outcome, Stage};
+use super::readiness;
+use super::vitals::Vitals;
+
+/// What the answer's `Content-Type` has to be.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Upper bounds in seconds: from decoding a voice message to recognising an hour of speech.
+const BOUNDS: [f64; 13] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 180.0, 600.0, 1800.0];
+
+/// Durations by size, in seconds.
+#[derive(Debug, Default)]
+pub struct Histogram {
+    /// How many were at most as large as each bound and larger than the one before.
+    counts: [u64; BOUNDS.len()],
+    count: u64,
+    pub sum: f64,
+}
+
+impl Histogram {
+    pub fn observe(&mut self, seconds: f64) {
+        if let Some(bucket) = BOUNDS.iter().position(|bound| seconds <= *bound) {
+            self.counts[bucket] += 1;
+        }
+        self.count += 1;
+        self.sum += seconds;
+    }
+}
+
+/// All of it, of this moment.
+pub fn render(vitals: &Vitals) -> String {
+    let stuck = vitals.stuck();
+    let facts = vitals.facts();
+    let mut out = Exposition::default();
+    health(&mut out, &facts, &stuck);
+    telegram(&mut out, &facts);
+    queue(&mut out, &facts);
+    work(&mut out, &facts);
+    process(&mut out, &facts);
+    out.0
+}
+
+fn health(out: &mut Exposition, facts: &Facts, stuck: &[(&'static str, Duration)]) {
+    out.family("stenogram_build_info", "gauge", "Always 1; the version is its label.");
+    out.sample("stenogram_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+    out.gauge("stenogram_live", "1 while all loops get on, 0 where one is stuck.", stuck.is_empty().into());
+    let name = "stenogram_ready";
+    out.family(name, "gauge", "1 where this part is as it must be to answer voice messages.");
+    for (part, ready) in readiness::parts(facts, stuck) {
+        out.sample(name, &[("part", part)], u8::from(ready));
+    }
+}
+
+fn telegram(out: &mut Exposition, facts: &Facts) {
+    out.gauge("stenogram_telegram_connected", "1 while connected.", f64::from(facts.connected.is_some()));
+    out.counter(
+        "stenogram_telegram_reconnects_total",
+        "Connections made after one was lost.",
+        facts.reconnected() as f64,
+    );
+    out.counter(
+        "stenogram_flood_wait_seconds_total",
+        "Time in which Telegram wanted nothing sent or fetched.",
+        facts.flood.as_secs_f64(),
+    );
+    out.gauge(
+        "stenogram_flood_wait_remaining_seconds",
+        "How much longer it wants that.",
+        facts.flood_left().as_secs_f64(),
+    );
+}
+
+fn queue(out: &mut Exposition, facts: &Facts) {
+    let name = "stenogram_queue_jobs";
+    out.family(name, "gauge", "Jobs that are not finished, by state.");
+    let counts = facts.counts;
+    for (state, count) in [
+        ("waiting", counts.waiting),
+        ("claimed", counts.claimed),
+        ("delayed", counts.delayed),
+        ("dead", counts.dead),
+    ] {
+        out.sample(name, &[("state", state)], count);
+    }
+    let oldest = facts.oldest_age().unwrap_or_default().as_secs_f64();
+    out.gauge(
+        "stenogram_queue_oldest_job_age_seconds",
+        "Since the oldest recording without an answer was sent; 0 where there is none.",
+        oldest,
+    );
+    out.counter(
+        "stenogram_queue_errors_total",
+        "Operations that the queue's store did not do.",
+        facts.queue_errors as f64,
+    );
+}
+
+fn work(out: &mut Exposition, facts: &Facts) {
+    out.counter("stenogram_messages_heard_total", "Voice messages queued.", facts.heard as f64);
+    let name = "stenogram_jobs_total";
+    out.family(name, "counter", "Jobs that ended, by outcome.");
+    for outcome in Outcome::ALL.into_iter().filter(|outcome| *outcome != Outcome::Retried) {
+        out.sample(name, &[("outcome", outcome.name())], facts.outcome(outcome));
+    }
+    out.counter(
+        "stenogram_job_retries_total",
+        "Tries at a job that failed and are repeated.",
+        facts.outcome(Outcome::Retried) as f64,
+    );
+    let name = "stenogram_stage_duration_seconds";
+    out.family(name, "histogram", "Time that a stage took, where it succeeded.");
+    for stage in Stage::ALL {
+        out.histogram(name, ("stage", stage.name()), &facts.stages[stage as usize]);
+    }
+    out.counter("stenogram_audio_seconds_total", "Length of what was recognised.", facts.audio);
+    let name = "stenogram_dropped_texts_total";
+    out.family(name, "counter", "Pieces of transcripts dropped as invented by Whisper, by reason.");
+    for (reason, count) in &facts.dropped {
+        out.sample(name, &[("reason", reason)], count);
+    }
+}
+
+fn process(out: &mut Exposition, facts: &Facts) {
+    out.gauge(
+        "process_start_time_seconds",
+        "When the process started, in seconds of Unix time.",
+        facts.started_at,
+    );
+    if let Some(bytes) = resident_bytes() {
+        out.gauge("process_resident_memory_bytes", "Memory in use.", bytes as f64);
+    }
+}
+
+/// The memory that this process has in RAM.
+pub fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes << 10)
+}
+
+impl Outcome {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Silent => "silent",
+            Self::Gone => "gone",
+            Self::Rejected => "rejected",
+            Self::Dead => "dead",
+            Self::Retried => "retried",
+        }
+    }
+}
+
+/// Lines of the format. Names, helps and labels are our own: none needs escaping.
+#[derive(Default)]
+struct Exposition(String);
+
+impl Exposition {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        let _ = writeln!(self.0, "{name}{labels} {value}");
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: f64) {
+        self.family(name, "gauge", help);
+        self.sample(name, &[], value);
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: f64) {
+        self.family(name, "counter", help);
+        self.sample(name, &[], value);
+    }
+
+    fn histogram(&mut self, name: &str, label: (&str, &str), histogram: &Histogram) {
+        let bucket = format!("{name}_bucket");
+        let mut below = 0;
+        for (bound, count) in BOUNDS.iter().zip(histogram.counts) {
+            below += count;
+            self.sample(&bucket, &[label, ("le", &bound.to_string())], below);
+        }
+        self.sample(&bucket, &[label, ("le", "+Inf")], histogram.count);
+        self.sample(&format!("{name}_sum"), &[label], histogram.sum);
+        self.sample(&format!("{name}_count"), &[label], histogram.count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_histogram_counts_up_and_its_last_bucket_holds_all() {
+        let mut histogram = Histogram::default();
+        for seconds in [0.01, 0.25, 0.3, 4000.0] {
+            histogram.observe(seconds);
+        }
+        let mut out = Exposition::default();
+        out.histogram("x", ("stage", "fetch"), &histogram);
+        let has = |line: &str| assert!(out.0.lines().any(|known| known == line), "{line} in\n{}", out.0);
+        has("x_bucket{stage=\"fetch\",le=\"0.025\"} 1");
+        has("x_bucket{stage=\"fetch\",le=\"0.25\"} 2");
+        has("x_bucket{stage=\"fetch\",le=\"0.5\"} 3");
+        has("x_bucket{stage=\"fetch\",le=\"1800\"} 3");
+        has("x_bucket{stage=\"fetch\",le=\"+Inf\"} 4");
+        has("x_sum{stage=\"fetch\"} 4000.56");
+        has("x_count{stage=\"fetch\"} 4");
+    }
+
+    #[test]
+    fn this_process_uses_memory() {
+        assert!(resident_bytes().is_some_and(|bytes| bytes > 1 << 20));
+    }
+}

@@ -1,0 +1,297 @@
+//! The queue and the stages, wrapped: who uses them does not know.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use super::facts::{Outcome, Stage, Work};
+use super::vitals::Vitals;
+use crate::domain::{Fault, Job, JobId, Part, Progress};
+use crate::pipeline::{Listening, Stages};
+use crate::pulse::Pulse;
+use crate::queue::{Added, Claimed, Counts, Dead, Entry, Handled, Queue, QueueError, Upkeep};
+
+/// An operation of the queue's store. Redis is given 5 s; a sick disk may take long over an fsync.
+const STORE: Duration = Duration::from_secs(300);
+/// What lies between two operations: a pause of 15 s at most, a look around every 5 s, or the position in the
+/// stream of updates on its way to the disk.
+pub(super) const BETWEEN: Duration = Duration::from_secs(180);
+/// Decoding ends by itself after 10 minutes.
+const DECODE: Duration = Duration::from_secs(900);
+/// Some requests with a limit of 30 s each.
+const DELIVER: Duration = Duration::from_secs(900);
+/// A pass of a large model's encoder on a slow machine takes a minute or two.
+pub const PASS: Duration = Duration::from_secs(900);
+
+/// The queue, observed.
+pub struct ObservedQueue {
+    queue: Arc<dyn Queue>,
+    vitals: Arc<Vitals>,
+    /// Of whoever adds jobs.
+    intake: Pulse,
+}
+
+impl ObservedQueue {
+    pub fn new(queue: Arc<dyn Queue>, vitals: Arc<Vitals>, intake: Pulse) -> Self {
+        vitals.queue_opened(&queue);
+        Self { queue, vitals, intake }
+    }
+
+    async fn observe<T>(
+        &self,
+        pulses: &[Pulse],
+        operation: impl Future<Output = Result<T, QueueError>> + Send,
+    ) -> Result<T, QueueError> {
+        pulses.iter().for_each(|pulse| pulse.beat(STORE));
+        let result = operation.await;
+        pulses.iter().for_each(|pulse| pulse.beat(BETWEEN));
+        self.vitals.store_answered(result.as_ref().err());
+        result
+    }
+
+    /// The same for whoever works on this job.
+    async fn observe_job<T>(
+        &self,
+        id: JobId,
+        operation: impl Future<Output = Result<T, QueueError>> + Send,
+    ) -> Result<T, QueueError> {
+        self.observe(&[self.vitals.pulse_of(id)], operation).await
+    }
+
+    /// The end of the work on a job.
+    async fn end(
+        &self,
+        id: JobId,
+        outcome: Option<Outcome>,
+        operation: impl Future<Output = Result<(), QueueError>> + Send,
+    ) -> Result<(), QueueError> {
+        self.observe_job(id, operation).await?;
+        self.vitals.job_ended(id, outcome);
+        Ok(())
+    }
+
+    /// What the end of a job means, by what is known of it.
+    fn outcome(&self, id: JobId, of: impl FnOnce(&Work) -> Outcome) -> Option<Outcome> {
+        self.vitals.facts().running.get(&id).map(of)
+    }
+}
+
+#[async_trait]
+impl Upkeep for ObservedQueue {
+    async fn entries(&self) -> Result<Vec<Entry>, QueueError> {
+        self.queue.entries().await
+    }
+
+    async fn requeue(&self, id: JobId) -> Result<Handled, QueueError> {
+        self.queue.requeue(id).await
+    }
+
+    async fn discard(&self, id: JobId) -> Result<Handled, QueueError> {
+        self.queue.discard(id).await
+    }
+}
+
+#[async_trait]
+impl Queue for ObservedQueue {
+    async fn add(&self, job: &Job) -> Result<Added, QueueError> {
+        let added = self.observe(std::slice::from_ref(&self.intake), self.queue.add(job)).await?;
+        if added == Added::New {
+            self.vitals.heard();
+        }
+        Ok(added)
+    }
+
+    async fn claim(&self) -> Result<Claimed, QueueError> {
+        let looking = &self.vitals.looking;
+        let claimed = self.observe(std::slice::from_ref(looking), self.queue.claim()).await?;
+        if let Claimed::Job(claim) = &claimed {
+            // Whether another job is looked for now depends on how many are worked on.
+            looking.rest();
+            self.vitals.job_claimed(claim);
+            // One that an earlier process died over may have to wait until all others are done.
+            if claim.delivery == 1 {
+                self.vitals.pulse_of(claim.job.id).beat(BETWEEN);
+            }
+        }
+        Ok(claimed)
+    }
+
+    async fn store_progress(&self, id: JobId, progress: &Progress) -> Result<(), QueueError> {
+        self.observe_job(id, self.queue.store_progress(id, progress)).await
+    }
+
+    async fn store_outbox(&self, id: JobId, parts: &[Part]) -> Result<(), QueueError> {
+        self.observe_job(id, self.queue.store_outbox(id, parts)).await?;
+        self.vitals.of_job(id, |work| work.silent = parts.is_empty());
+        Ok(())
+    }
+
+    async fn result(&self, document: i64) -> Result<Option<Vec<Part>>, QueueError> {
+        self.observe(&self.vitals.pulses_of_document(document), self.queue.result(document)).await
+    }
+
+    async fn done(&self, id: JobId, replies: &[i32]) -> Result<(), QueueError> {
+        let outcome = self.outcome(id, |work| if work.silent { Outcome::Silent } else { Outcome::Answered });
+        self.end(id, outcome, self.queue.done(id, replies)).await
+    }
+
+    async fn reject(&self, id: JobId, reason: &str) -> Result<(), QueueError> {
+        let outcome = self.outcome(id, |work| if work.gone { Outcome::Gone } else { Outcome::Rejected });
+        self.end(id, outcome, self.queue.reject(id, reason)).await
+    }
+
+    async fn retry(&self, id: JobId, after: Duration, reason: &str) -> Result<(), QueueError> {
+        self.end(id, Some(Outcome::Retried), self.queue.retry(id, after, reason)).await
+    }
+
+    async fn wait(&self, id: JobId, after: Duration, reason: &str) -> Result<(), QueueError> {
+        self.end(id, None, self.queue.wait(id, after, reason)).await
+    }
+
+    async fn release(&self, id: JobId) -> Result<(), QueueError> {
+        self.end(id, None, self.queue.release(id)).await
+    }
+
+    async fn bury(&self, id: JobId, reason: &str) -> Result<(), QueueError> {
+        self.end(id, Some(Outcome::Dead), self.queue.bury(id, reason)).await
+    }
+
+    async fn counts(&self) -> Result<Counts, QueueError> {
+        self.queue.counts().await
+    }
+
+    async fn dead(&self) -> Result<Vec<Dead>, QueueError> {
+        self.queue.dead().await
+    }
+
+    async fn check(&self) -> Result<(), QueueError> {
+        self.queue.check().await
+    }
+}
+
+/// The stages, observed.
+pub struct ObservedStages {
+    stages: Arc<dyn Stages>,
+    vitals: Arc<Vitals>,
+    /// Of the recognition, whichever job's it is.
+    recognition: Pulse,
+}
+
+impl ObservedStages {
+    pub fn new(stages: Arc<dyn Stages>, vitals: Arc<Vitals>, recognition: Pulse) -> Self {
+        Self { stages, vitals, recognition }
+    }
+
+    /// Only what succeeded counts in the times of all jobs. Without a limit the stage has a pulse of its own.
+    async fn observe<T>(
+        &self,
+        id: JobId,
+        stage: Stage,
+        limit: Option<Duration>,
+        work: impl Future<Output = Result<T, Fault>> + Send,
+    ) -> Result<T, Fault> {
+        let started = Instant::now();
+        self.vitals.of_job(id, |work| work.stage = Some(stage));
+        let result = self.at_work(id, limit, work).await;
+        let took = started.elapsed();
+        self.vitals.of_job(id, |work| work.times[stage as usize] += took);
+        if result.is_ok() {
+            self.vitals.stage_ended(stage, took);
+        }
+        result
+    }
+
+    /// Does a piece of a job's work, which takes so long at most, or is watched in another way.
+    async fn at_work<T>(
+        &self,
+        id: JobId,
+        limit: Option<Duration>,
+        work: impl Future<Output = Result<T, Fault>> + Send,
+    ) -> Result<T, Fault> {
+        let pulse = self.vitals.pulse_of(id);
+        match limit {
+            Some(limit) => pulse.beat(limit),
+            None => pulse.rest(),
+        }
+        let result = work.await;
+        pulse.beat(BETWEEN);
+        match &result {
+            Err(Fault::Gone(_)) => self.vitals.of_job(id, |work| work.gone = true),
+            Err(Fault::Wait { after, .. }) => self.vitals.flood(*after),
+            _ => {}
+        }
+        self.vitals.of_job(id, |work| work.stage = None);
+        result
+    }
+}
+
+#[async_trait]
+impl Stages for ObservedStages {
+    async fn ready(&self) {
+        self.vitals.looking.rest();
+        self.stages.ready().await;
+        self.vitals.looking.beat(BETWEEN);
+    }
+
+    fn connection(&self) -> Option<u64> {
+        self.stages.connection()
+    }
+
+    async fn fetch(&self, job: &Job) -> Result<Vec<u8>, Fault> {
+        // However long the whole takes: each part has its own limit, and a pulse of its own.
+        self.observe(job.id, Stage::Fetch, None, self.stages.fetch(job)).await
+    }
+
+    async fn listen(
+        &self,
+        job: &Job,
+        bytes: Vec<u8>,
+        progress: &Progress,
+    ) -> Result<Box<dyn Listening + '_>, Fault> {
+        let id = job.id;
+        let listening = self.stages.listen(job, bytes, progress);
+        let listening = self.observe(id, Stage::Decode, Some(DECODE), listening).await?;
+        self.vitals.of_job(id, |work| work.audio = Some(listening.length() as f64 / 1000.0));
+        Ok(Box::new(ObservedListening { listening, stages: self, id, until_ms: progress.until_ms }))
+    }
+
+    async fn sent(&self, job: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, Fault> {
+        self.at_work(job.id, Some(DELIVER), self.stages.sent(job, parts)).await
+    }
+
+    async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, Fault> {
+        let delivered = self.stages.deliver(job, index, part);
+        self.observe(job.id, Stage::Deliver, Some(DELIVER), delivered).await
+    }
+}
+
+/// A recording that is being recognised, observed.
+struct ObservedListening<'a> {
+    listening: Box<dyn Listening + 'a>,
+    stages: &'a ObservedStages,
+    id: JobId,
+    until_ms: u64,
+}
+
+#[async_trait]
+impl Listening for ObservedListening<'_> {
+    fn length(&self) -> u64 {
+        self.listening.length()
+    }
+
+    async fn next(&mut self) -> Result<Option<Progress>, Fault> {
+        let ObservedStages { vitals, recognition, .. } = self.stages;
+        vitals.of_job(self.id, |work| work.stage = Some(Stage::Recognise));
+        // Others may have their turn first. The recognition beats by itself after each pass.
+        let _during = recognition.during(PASS);
+        let stretch = self.stages.at_work(self.id, None, self.listening.next()).await?;
+        if let Some(stretch) = &stretch {
+            let seconds = stretch.until_ms.saturating_sub(self.until_ms) as f64 / 1000.0;
+            vitals.recognised(self.id, seconds);
+            self.until_ms = stretch.until_ms;
+        }
+        Ok(stretch)
+    }
+}

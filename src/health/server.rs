@@ -1,0 +1,215 @@
+//! The listener: `/livez`, `/readyz`, `/metrics` and the page at `/`.
+//!
+//! On loopback unless its owner says otherwise; but every program of the host can reach that, and every
+//! web page that a browser on it shows can try to. So what a connection may cost is limited, only
+//! reading is possible, and a request under a public name, which a web page could have
+//! pointed here (DNS rebinding), is refused.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tracing::{debug, warn};
+
+use super::page::{self, words::Language};
+use super::readiness::Report;
+use super::{Vitals, metrics};
+
+/// Connections served at once; more wait in the kernel's queue.
+const MAX_CONNECTIONS: usize = 32;
+/// Bytes that a request may have before its body, which nobody reads.
+const MAX_HEAD: usize = 16 << 10;
+/// Time for sending that, and for the whole.
+const HEAD_LIMIT: Duration = Duration::from_secs(5);
+const CONNECTION_LIMIT: Duration = Duration::from_secs(20);
+/// After no connection could be accepted, for want of file descriptors, say.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// Endings of names that the public DNS does not have, so no web page can come under one of them.
+const LOCAL_NAMES: [&str; 6] = [".localhost", ".local", ".lan", ".home", ".internal", ".home.arpa"];
+
+/// The listener's address cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot listen at {at} for health and metrics: {why}; \
+     set HEALTH_ADDRESS to another port, such as 127.0.0.1:9465, or to off"
+)]
+pub struct ListenError {
+    at: SocketAddr,
+    why: std::io::Error,
+}
+
+/// Takes the address; nothing is answered before [`serve`].
+pub async fn bind(at: SocketAddr) -> Result<TcpListener, ListenError> {
+    TcpListener::bind(at).await.map_err(|why| ListenError { at, why })
+}
+
+/// Answers for ever.
+pub async fn serve(listener: TcpListener, vitals: Arc<Vitals>) {
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        // Never closed.
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let vitals = Arc::clone(&vitals);
+                tokio::spawn(async move {
+                    if timeout(CONNECTION_LIMIT, talk(stream, vitals)).await.is_err() {
+                        debug!("a connection for health took too long");
+                    }
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                warn!(%error, "No connection for health can be accepted for now");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn talk(stream: TcpStream, vitals: Arc<Vitals>) {
+    let service = service_fn(|request: Request<Incoming>| {
+        let vitals = Arc::clone(&vitals);
+        async move { Ok::<_, Infallible>(answer(&request, &vitals).await) }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_LIMIT)
+        .max_buf_size(MAX_HEAD)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    if let Err(error) = served {
+        debug!(%error, "a connection for health broke off");
+    }
+}
+
+async fn answer<B>(request: &Request<B>, vitals: &Vitals) -> Response<String> {
+    if !is_local(host(request.headers())) {
+        let text =
+            "stenogram is not served under this name: use its IP address, or a name of the local network\n";
+        return plain(StatusCode::MISDIRECTED_REQUEST, text.into());
+    }
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered\n".into());
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return response;
+    }
+    match request.uri().path() {
+        "/livez" => report(&Report::liveness(vitals)),
+        "/readyz" => report(&Report::readiness(vitals).await),
+        "/metrics" => {
+            vitals.probe().await;
+            response(StatusCode::OK, metrics::CONTENT_TYPE, metrics::render(vitals))
+        }
+        "/" => {
+            vitals.probe().await;
+            let accepted =
+                request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+            let language = Language::wanted(request.uri().query(), accepted);
+            let mut response =
+                response(StatusCode::OK, "text/html; charset=utf-8", page::render(vitals, language));
+            let headers = response.headers_mut();
+            headers.insert(header::CONTENT_SECURITY_POLICY, page::CONTENT_SECURITY_POLICY.clone());
+            headers.insert(header::VARY, HeaderValue::from_static("Accept-Language"));
+            response
+        }
+        _ => plain(StatusCode::NOT_FOUND, "there are /, /livez, /readyz and /metrics\n".into()),
+    }
+}
+
+fn report(report: &Report) -> Response<String> {
+    let status = if report.ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    // Texts and truth values always are JSON.
+    let text = serde_json::to_string(report).unwrap_or_default() + "\n";
+    response(status, "application/json", text)
+}
+
+fn plain(status: StatusCode, text: String) -> Response<String> {
+    response(status, "text/plain; charset=utf-8", text)
+}
+
+fn response(status: StatusCode, kind: &'static str, body: String) -> Response<String> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_TYPE, kind),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (header::HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (header::HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// None where the request names no host, as no browser's does.
+fn host(headers: &HeaderMap) -> Option<&[u8]> {
+    headers.get(header::HOST).map(HeaderValue::as_bytes)
+}
+
+/// Whether a request for this host can be meant for us: an IP address, or a name that nobody on the
+/// internet can have.
+fn is_local(host: Option<&[u8]>) -> bool {
+    let Some(host) = host else { return true };
+    let Ok(host) = std::str::from_utf8(host) else { return false };
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    };
+    let name = name.to_ascii_lowercase();
+    let dotless =
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    name.parse::<IpAddr>().is_ok() || dotless || LOCAL_NAMES.iter().any(|ending| name.ends_with(ending))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_local;
+
+    #[test]
+    fn only_names_that_the_internet_cannot_have_are_served() {
+        for host in [
+            "127.0.0.1:9464",
+            "192.168.1.7",
+            "[::1]:9464",
+            "[fd00::7]",
+            "localhost:9464",
+            "userbot:9464",
+            "Proxmox",
+            "nas.local:9464",
+            "nas.home.arpa",
+        ] {
+            assert!(is_local(Some(host.as_bytes())), "{host}");
+        }
+        for host in [
+            "",
+            ":9464",
+            "evil.example",
+            "evil.example:9464",
+            "127.0.0.1.evil.example",
+            "local.evil.com",
+            "a.b]",
+        ] {
+            assert!(!is_local(Some(host.as_bytes())), "{host:?}");
+        }
+        assert!(!is_local(Some(b"\xff")));
+        assert!(is_local(None));
+    }
+}

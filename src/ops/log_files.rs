@@ -1,0 +1,141 @@
+//! Log lines in files: one a day, the last ones kept.
+//!
+//! What cannot be written to a file is still on the standard error, so a full disk stops nothing: it is
+//! told once, and the lines are tried on.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use tracing::{info, warn};
+use tracing_appender::rolling::{InitError, RollingFileAppender, RollingWriter, Rotation};
+use tracing_subscriber::fmt::MakeWriter;
+
+/// `stenogram.2026-11-24.log`, the day being UTC's.
+const PREFIX: &str = "stenogram";
+const SUFFIX: &str = "log";
+
+/// Why there are no files.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write log files to {}, going on without them: {why}", folder.display())]
+pub struct LogFilesError {
+    folder: PathBuf,
+    why: String,
+}
+
+/// The files of a folder, the current one open.
+#[derive(Debug)]
+pub struct LogFiles {
+    folder: PathBuf,
+    files: RollingFileAppender,
+    /// The last write failed, and that was told.
+    failing: AtomicBool,
+}
+
+impl LogFiles {
+    /// Opens today's file in `folder`, which is made (mode 0700) if need be, and removes all but the
+    /// `keep_days` youngest of those of earlier days, as is done with each new one.
+    pub fn open(folder: &Path, keep_days: usize) -> Result<Self, LogFilesError> {
+        let failed = |why: String| LogFilesError { folder: folder.to_owned(), why };
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|e| failed(e.to_string()))?;
+        let files = RollingFileAppender::builder()
+            .rotation(Rotation::DAILY)
+            .filename_prefix(PREFIX)
+            .filename_suffix(SUFFIX)
+            // Today's is one of them.
+            .max_log_files(keep_days + 1)
+            .build(folder)
+            .map_err(|error| failed(cause(&error)))?;
+        Ok(Self { folder: folder.to_owned(), files, failing: AtomicBool::new(false) })
+    }
+
+    fn note(&self, result: &io::Result<()>) {
+        let folder = self.folder.clone();
+        match result {
+            Err(error) if !self.failing.swap(true, Ordering::Relaxed) => {
+                let why = error.to_string();
+                tell(move || warn!(reason = why, "cannot write log files to {}", folder.display()));
+            }
+            Ok(()) if self.failing.swap(false, Ordering::Relaxed) => {
+                tell(move || info!("Log files are written to {} again", folder.display()));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The error's own text says only that it failed.
+fn cause(error: &InitError) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// Logs from another thread: what is logged while a line is written would be dropped.
+fn tell(log: impl FnOnce() + Send + 'static) {
+    // Without a thread there is more amiss than this.
+    let _ = thread::Builder::new().name("log".into()).spawn(log);
+}
+
+/// Writes one line.
+pub struct Line<'a> {
+    files: &'a LogFiles,
+    writer: RollingWriter<'a>,
+}
+
+impl io::Write for Line<'_> {
+    /// Says that all was written, whatever became of it.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.files.note(&self.writer.write_all(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for LogFiles {
+    type Writer = Line<'a>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        Line { files: self, writer: self.files.make_writer() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, File};
+    use std::io::Write as _;
+    use std::time::{Duration, SystemTime};
+
+    #[test]
+    fn the_youngest_files_are_kept_and_nothing_else_is_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        for day in 1..=9 {
+            let file = File::create(folder.path().join(format!("stenogram.2020-01-0{day}.log"))).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(day * 86_400)).unwrap();
+        }
+        fs::write(folder.path().join("letters.txt"), "mine").unwrap();
+        let files = LogFiles::open(folder.path(), 3).unwrap();
+        files.make_writer().write_all(b"a line\n").unwrap();
+        let mut names: Vec<String> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        assert_eq!(names.len(), 5, "{names:?}");
+        assert_eq!(names[0], "letters.txt");
+        assert_eq!(fs::read_to_string(folder.path().join(&names[4])).unwrap(), "a line\n");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_is_an_error_that_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("file"), "").unwrap();
+        let error = LogFiles::open(&folder.path().join("file"), 14).unwrap_err().to_string();
+        assert!(error.starts_with("cannot write log files to ") && error.contains("/file"), "{error}");
+    }
+}

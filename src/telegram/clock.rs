@@ -1,0 +1,142 @@
+//! What time it is at Telegram, asked without a login.
+//!
+//! The first message of MTProto's key exchange is answered to anybody, and the number of every message
+//! of the server's is its time (<https://core.telegram.org/mtproto/description#message-identifier-msg-id>).
+//! No key, no session and no API_ID is used, so a daemon that runs is not disturbed.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// Length, number and checksum of a packet of the "full" transport, as grammers speaks it too
+/// (<https://core.telegram.org/mtproto/mtproto-transports#full>).
+const OVERHEAD: usize = 12;
+/// A `resPQ` takes about 100 bytes.
+const MAX_PACKET: usize = 4096;
+/// Constructors of `req_pq_multi` and `resPQ` (<https://core.telegram.org/mtproto/auth_key>).
+const REQ_PQ_MULTI: u32 = 0xbe7e_8ef1;
+const RES_PQ: u32 = 0x0516_2463;
+const NONCE: usize = 16;
+
+/// What a datacentre answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerClock {
+    /// How far this machine's clock is behind Telegram's, in seconds; negative: ahead. Telegram's is
+    /// compared with the middle of the exchange, so half of [`took`](Self::took) may be an error.
+    pub behind: i64,
+    /// From the request to the answer, without the connecting.
+    pub took: Duration,
+}
+
+/// Asks the datacentre at `address`. [`io::ErrorKind::TimedOut`] where nothing came within `limit`,
+/// [`io::ErrorKind::InvalidData`] where something else than Telegram answered.
+pub async fn server_clock(address: SocketAddr, limit: Duration) -> io::Result<ServerClock> {
+    match tokio::time::timeout(limit, ask(address)).await {
+        Ok(answer) => answer,
+        Err(_) => {
+            let why = format!("no answer within {} s", limit.as_secs());
+            Err(io::Error::new(io::ErrorKind::TimedOut, why))
+        }
+    }
+}
+
+async fn ask(address: SocketAddr) -> io::Result<ServerClock> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let nonce = nonce();
+    let before = since_epoch();
+    stream.write_all(&packet(&request(nonce))).await?;
+    let answer = read_packet(&mut stream).await?;
+    let after = since_epoch();
+    let server = server_seconds(&answer, nonce)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "what answers there is not Telegram"))?;
+    let here = (before + after) / 2;
+    // Both in whole seconds, and both between 1970 and 2106.
+    Ok(ServerClock { behind: server - here.as_secs() as i64, took: after.saturating_sub(before) })
+}
+
+/// An unencrypted message: key 0, number 0 (which the server does not look at), length, body.
+fn request(nonce: [u8; NONCE]) -> Vec<u8> {
+    let mut message = vec![0; 16];
+    message.extend_from_slice(&(4 + NONCE as u32).to_le_bytes());
+    message.extend_from_slice(&REQ_PQ_MULTI.to_le_bytes());
+    message.extend_from_slice(&nonce);
+    message
+}
+
+/// The first packet on a connection: length, number 0, payload, checksum.
+fn packet(payload: &[u8]) -> Vec<u8> {
+    let mut packet = ((payload.len() + OVERHEAD) as u32).to_le_bytes().to_vec();
+    packet.extend_from_slice(&[0; 4]);
+    packet.extend_from_slice(payload);
+    let checksum = crc32fast::hash(&packet);
+    packet.extend_from_slice(&checksum.to_le_bytes());
+    packet
+}
+
+async fn read_packet(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let length = stream.read_u32_le().await? as usize;
+    if !(OVERHEAD..=MAX_PACKET).contains(&length) {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "what answers there is not Telegram"));
+    }
+    let mut rest = vec![0; length - 4];
+    stream.read_exact(&mut rest).await?;
+    // TCP has a checksum of its own, and nothing that is secret or stored depends on this one.
+    Ok(rest[4..length - 8].to_vec())
+}
+
+/// The server's Unix time, out of an unencrypted `resPQ` to the request with this `nonce`.
+fn server_seconds(message: &[u8], nonce: [u8; NONCE]) -> Option<i64> {
+    let (key, rest) = message.split_first_chunk::<8>()?;
+    let (number, rest) = rest.split_first_chunk::<8>()?;
+    let (_length, body) = rest.split_first_chunk::<4>()?;
+    let (constructor, body) = body.split_first_chunk::<4>()?;
+    let is_answer = *key == [0; 8]
+        && u32::from_le_bytes(*constructor) == RES_PQ
+        && body.first_chunk::<NONCE>() == Some(&nonce);
+    is_answer.then(|| i64::from_le_bytes(*number) >> 32)
+}
+
+/// Tells this answer from another's; nothing secret hangs on it.
+fn nonce() -> [u8; NONCE] {
+    let random = || RandomState::new().build_hasher().finish().to_le_bytes();
+    let mut nonce = [0; NONCE];
+    nonce[..8].copy_from_slice(&random());
+    nonce[8..].copy_from_slice(&random());
+    nonce
+}
+
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_answer_to_our_own_question_counts() {
+        let nonce = [7; NONCE];
+        let answer = |key: u8, constructor: u32, nonce: [u8; NONCE]| {
+            let mut message = vec![key; 8];
+            message.extend_from_slice(&(1_800_000_000_i64 << 32 | 1).to_le_bytes());
+            message.extend_from_slice(&20_u32.to_le_bytes());
+            message.extend_from_slice(&constructor.to_le_bytes());
+            message.extend_from_slice(&nonce);
+            message
+        };
+        assert_eq!(server_seconds(&answer(0, RES_PQ, nonce), nonce), Some(1_800_000_000));
+        for wrong in [answer(1, RES_PQ, nonce), answer(0, 7, nonce), answer(0, RES_PQ, [8; NONCE])] {
+            assert_eq!(server_seconds(&wrong, nonce), None);
+        }
+        let whole = answer(0, RES_PQ, nonce);
+        for length in 0..whole.len() {
+            assert_eq!(server_seconds(&whole[..length], nonce), None);
+        }
+    }
+}

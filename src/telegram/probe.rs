@@ -1,0 +1,83 @@
+//! Looking at a session from outside: whether it is accepted, where its datacentre is.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::{MetadataExt as _, chown};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use grammers_client::tl;
+
+use super::account::{Account, AccountSession};
+use super::connection::{CallError, Pool};
+use super::session::{Contents, SessionError, SessionFile};
+use super::state::UpdateStore;
+use super::supervisor::LoggedOut;
+
+/// Why a session cannot be used now.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    #[error(transparent)]
+    LoggedOut(#[from] LoggedOut),
+    /// Another answer than yes or logged out, such as FLOOD_WAIT.
+    #[error("{0}")]
+    Refused(String),
+    #[error("no connection to Telegram: {0}")]
+    Unreachable(String),
+}
+
+impl From<CallError> for ProbeError {
+    fn from(error: CallError) -> Self {
+        match (&error, error.logged_out()) {
+            (_, Some(name)) => LoggedOut(name.to_owned()).into(),
+            (CallError::Rpc { .. }, None) => Self::Refused(error.to_string()),
+            (CallError::Lost(why), None) => Self::Unreachable(why.clone()),
+        }
+    }
+}
+
+impl Account {
+    /// Asks Telegram once, within `limit`, whether it accepts the session, as the daemon does after
+    /// connecting; nothing of the session is changed. The lock that `file` holds keeps the daemon away
+    /// meanwhile: Telegram ends a session that is used from two places.
+    pub async fn probe(file: SessionFile, api_id: i32, limit: Duration) -> Result<(), ProbeError> {
+        let contents = file.read()?;
+        let Some(user) = contents.user else {
+            return Err(SessionError::NotLoggedIn(file.path().to_owned()).into());
+        };
+        let state = file.state_path();
+        if state.exists() {
+            UpdateStore::open(&state, user.id)?;
+        }
+        let session = Arc::new(AccountSession::read_only(file, contents));
+        let home = session.home_dc();
+        let (pool, _, _) = Pool::open(session, api_id, limit);
+        pool.call(home, &tl::functions::updates::GetState {}).await?;
+        Ok(())
+    }
+}
+
+impl SessionFile {
+    /// Locks the session in `folder` for a probe. A lock that had to be made is given to whom the folder
+    /// belongs: root may look at the session of a daemon that is to start as somebody else.
+    pub fn lock_to_look(folder: &Path) -> Result<Self, SessionError> {
+        let lock = folder.join("account.lock");
+        let is_new = !lock.exists();
+        let file = Self::lock(folder)?;
+        if is_new && let Ok(owner) = fs::metadata(folder) {
+            // Only root may, and only for root it makes a difference.
+            let _ = chown(&lock, Some(owner.uid()), Some(owner.gid()));
+        }
+        Ok(file)
+    }
+
+    /// The address of the home datacentre of the session in `folder`; the one at which a login would
+    /// begin where there is no session that can be read.
+    pub fn home_address(folder: &Path) -> Option<SocketAddr> {
+        let contents = Self::contents_in(folder).unwrap_or_else(|_| Contents::fresh());
+        contents.dc(contents.home_dc).map(|dc| SocketAddr::V4(dc.ipv4))
+    }
+}

@@ -1,0 +1,94 @@
+//! The daemon's log files: written, and no reason to stop where they cannot be.
+
+#[path = "support/daemon.rs"]
+mod daemon;
+#[path = "support/disk.rs"]
+mod disk;
+
+use std::fs;
+use std::time::Duration;
+
+use daemon::Home;
+use disk::SmallDisk;
+use fake_telegram::{Chat, Draft, FRIEND, Telegram};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+async fn home() -> (Telegram, Home) {
+    let telegram = Telegram::start().await.expect("start the loopback Telegram");
+    let mut home = Home::new(&telegram);
+    home.set("LOG_DIR", "log");
+    (telegram, home)
+}
+
+/// What is in the files, in the order of days.
+fn written(home: &Home) -> String {
+    let files = fs::read_dir(home.path().join("log")).unwrap();
+    let mut paths: Vec<_> = files.map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "log"));
+    paths.sort();
+    paths.iter().map(|path| fs::read_to_string(path).unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_daemon_says_is_in_a_file_of_the_day_too_and_other_commands_write_none() {
+    let (_telegram, home) = home().await;
+    assert!(home.command().arg("models").arg("list").output().unwrap().status.success());
+    assert!(!home.path().join("log").exists());
+    let mut daemon = home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    assert!(daemon.stop().await.0.success());
+    // Either has a time of its own, some microseconds apart.
+    let without_times = |lines: String| -> Vec<String> {
+        lines.lines().map(|line| line.split_once(' ').unwrap().1.to_owned()).collect()
+    };
+    assert_eq!(without_times(written(&home)), without_times(home.log()));
+    // The next run goes on in the same file.
+    let mut daemon = home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    assert!(daemon.stop().await.0.success());
+    assert_eq!(written(&home).matches("stenogram starting").count(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_folder_for_them_the_daemon_says_so_and_runs() {
+    let (_telegram, home) = home().await;
+    fs::write(home.path().join("log"), "a file").unwrap();
+    let mut daemon = home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    assert_eq!(daemon.log().matches("cannot write log files to log, going on without them").count(), 1);
+    assert!(daemon.stop().await.0.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_full_of_logs_is_told_once_and_stops_nothing() {
+    let (telegram, home) = home().await;
+    fs::create_dir(home.path().join("log")).unwrap();
+    let Some(disk) = SmallDisk::mount(&home.path().join("log")) else {
+        println!("skipped: mounting is not permitted here");
+        return;
+    };
+    let mut daemon = home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    disk.fill();
+    // What there is of the file's last page is room yet: so much is said that it is not enough.
+    let loud = |daemon: &daemon::Daemon| daemon.log().contains("cannot write log files to log");
+    for _ in 0..200 {
+        if loud(&daemon) {
+            break;
+        }
+        let before = daemon.log().len();
+        daemon.signal(1);
+        daemon.says_what("something", DEADLINE, |log| log.len() > before).await;
+    }
+    daemon.says("cannot write log files to log", DEADLINE).await;
+    let recording = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/voices/en-1.ogg");
+    let message = telegram.send(Chat::User(FRIEND), Draft::voice(fs::read(recording).unwrap(), 3));
+    telegram.wait_for_reply(Chat::User(FRIEND), message, DEADLINE).await.expect("an answer");
+    disk.free();
+    daemon.signal(1);
+    daemon.says("Log files are written to log again", DEADLINE).await;
+    assert_eq!(daemon.log().matches("cannot write log files to log").count(), 1, "{}", daemon.log());
+    assert!(daemon.stop().await.0.success());
+    assert!(written(&home).contains("Stopped"));
+}

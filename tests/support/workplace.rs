@@ -1,0 +1,248 @@
+//! The real worker on a real queue, observed as in the daemon, with stages that do as each test plans.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use stenogram::domain::{
+    Fault, Job, JobId, Part, Peer, PeerKind, Progress, RecordingKind, Segment, Transcript,
+};
+use stenogram::health::Vitals;
+use stenogram::health::observed::{ObservedQueue, ObservedStages};
+use stenogram::pipeline::{Listening, Stages};
+use stenogram::pulse::Pulse;
+use stenogram::queue::Queue;
+use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
+use stenogram::worker::Worker;
+use tempfile::TempDir;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+/// What becomes of a recording.
+#[derive(Clone, Copy, Debug)]
+pub enum Plan {
+    /// So many seconds long, and recognised in so many milliseconds.
+    Speech(u32, u64),
+    Silence,
+    /// It cannot be decoded.
+    Noise,
+    Gone,
+    /// Telegram wants so many seconds of silence; after them it is sent.
+    Flood(u64),
+    /// The decoder never comes back.
+    Hang,
+    /// The recogniser comes back after so many hours, and beats every ten minutes if `true`.
+    Hours(u64, bool),
+}
+
+/// The plans by the number of the message, from 1.
+struct Planned {
+    plans: watch::Receiver<Vec<Plan>>,
+    vitals: Arc<Vitals>,
+    recognition: Pulse,
+    /// There is one recogniser.
+    turn: tokio::sync::Mutex<()>,
+    connected: watch::Receiver<bool>,
+    flooded: AtomicI32,
+}
+
+impl Planned {
+    fn plan(&self, job: &Job) -> Plan {
+        self.plans.borrow()[job.id.message as usize - 1]
+    }
+}
+
+#[async_trait]
+impl Stages for Planned {
+    async fn ready(&self) {
+        self.connected.clone().wait_for(|connected| *connected).await.expect("the workplace is there");
+    }
+
+    fn connection(&self) -> Option<u64> {
+        self.connected.borrow().then_some(1)
+    }
+
+    async fn fetch(&self, job: &Job) -> Result<Vec<u8>, Fault> {
+        sleep(Duration::from_millis(180)).await;
+        match self.plan(job) {
+            Plan::Gone => Err(Fault::Gone("the message was deleted".into())),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    async fn listen(
+        &self,
+        job: &Job,
+        _: Vec<u8>,
+        progress: &Progress,
+    ) -> Result<Box<dyn Listening + '_>, Fault> {
+        let plan = self.plan(job);
+        let seconds = match plan {
+            Plan::Noise => return Err(Fault::Reject("not audio".into())),
+            Plan::Speech(seconds, _) => seconds,
+            Plan::Hang => std::future::pending().await,
+            _ => 4,
+        };
+        sleep(Duration::from_millis(u64::from(seconds) * 2)).await;
+        let until_ms = progress.until_ms;
+        Ok(Box::new(Heard {
+            planned: self,
+            job: job.id,
+            plan,
+            length_ms: u64::from(seconds) * 1000,
+            until_ms,
+        }))
+    }
+
+    async fn sent(&self, _: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, Fault> {
+        Ok(vec![None; parts.len()])
+    }
+
+    async fn deliver(&self, job: &Job, _: usize, _: &Part) -> Result<Option<i32>, Fault> {
+        if let Plan::Flood(seconds) = self.plan(job)
+            && self.flooded.swap(job.id.message, Ordering::Relaxed) != job.id.message
+        {
+            return Err(Fault::wait(Duration::from_secs(seconds), "FLOOD_WAIT"));
+        }
+        sleep(Duration::from_millis(120)).await;
+        Ok(Some(job.id.message + 1))
+    }
+}
+
+/// A recording in two stretches.
+struct Heard<'a> {
+    planned: &'a Planned,
+    job: JobId,
+    plan: Plan,
+    length_ms: u64,
+    until_ms: u64,
+}
+
+#[async_trait]
+impl Listening for Heard<'_> {
+    fn length(&self) -> u64 {
+        self.length_ms
+    }
+
+    async fn next(&mut self) -> Result<Option<Progress>, Fault> {
+        if self.until_ms == self.length_ms {
+            return Ok(None);
+        }
+        let Planned { vitals, recognition, turn, .. } = self.planned;
+        let _turn = turn.lock().await;
+        let mut text = String::from("secret words");
+        match self.plan {
+            Plan::Speech(_, took) => {
+                sleep(Duration::from_millis(took / 2)).await;
+                vitals.recognised_in(self.job, Duration::from_millis(took / 2));
+            }
+            Plan::Hours(hours, beats) => {
+                for _ in 0..hours * 3 {
+                    sleep(Duration::from_secs(600)).await;
+                    if beats {
+                        recognition.keep(stenogram::health::observed::PASS);
+                    }
+                }
+            }
+            Plan::Silence => text.clear(),
+            _ => {}
+        }
+        self.until_ms = (self.until_ms + self.length_ms / 2).min(self.length_ms);
+        let segments = vec![Segment { start_ms: 0, end_ms: 1, text }];
+        Ok(Some(Progress { until_ms: self.until_ms, transcript: Transcript { language: None, segments } }))
+    }
+}
+
+/// Everything of the daemon but its adapters.
+pub struct Workplace {
+    pub vitals: Arc<Vitals>,
+    pub queue: Arc<dyn Queue>,
+    pub connected: watch::Sender<bool>,
+    plans: watch::Sender<Vec<Plan>>,
+    work: Arc<Notify>,
+    _folder: TempDir,
+    _tasks: JoinSet<()>,
+}
+
+impl Workplace {
+    /// `wrap` stands between the queue's store and who uses it.
+    pub async fn new(wrap: impl FnOnce(Arc<dyn Queue>) -> Arc<dyn Queue>) -> Self {
+        Self::after_a_crash(&[], wrap).await
+    }
+
+    /// An earlier process died over jobs with these plans.
+    pub async fn after_a_crash(left: &[Plan], wrap: impl FnOnce(Arc<dyn Queue>) -> Arc<dyn Queue>) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let day = Duration::from_secs(86_400);
+        let options = EmbeddedOptions { dedupe_ttl: day, result_ttl: Duration::ZERO };
+        let open = || Embedded::open(folder.path().join("queue.redb"), options.clone());
+        let store = open().await.expect("open the queue");
+        for number in 1..=left.len() {
+            store.add(&job(number as i32)).await.expect("add a job");
+            store.claim().await.expect("claim it");
+        }
+        drop(store);
+        let store = open().await.expect("open the queue again");
+        let vitals = Arc::new(Vitals::new(&stenogram::speech::INVENTIONS));
+        let recognition = Pulse::default();
+        vitals.watch("recognition", recognition.clone());
+        let queue: Arc<dyn Queue> =
+            Arc::new(ObservedQueue::new(wrap(Arc::new(store)), Arc::clone(&vitals), Pulse::default()));
+        let (plans, planned) = watch::channel(left.to_vec());
+        let (connected, connection) = watch::channel(true);
+        let stages = Arc::new(Planned {
+            plans: planned,
+            vitals: Arc::clone(&vitals),
+            recognition: recognition.clone(),
+            turn: tokio::sync::Mutex::default(),
+            connected: connection,
+            flooded: AtomicI32::new(0),
+        });
+        let stages = Arc::new(ObservedStages::new(stages, Arc::clone(&vitals), recognition));
+        let work = Arc::new(Notify::new());
+        let working = Worker::new(Arc::clone(&queue), stages, Arc::clone(&work), CancellationToken::new());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move { working.run().await.expect("the queue works") });
+        Self { vitals, queue, connected, plans, work, _folder: folder, _tasks: tasks }
+    }
+
+    /// Has a recording come, in a chat of its own.
+    pub async fn hear(&self, plan: Plan) {
+        self.plans.send_modify(|plans| plans.push(plan));
+        let message = self.plans.borrow().len() as i32;
+        self.queue.add(&job(message)).await.expect("add a job");
+        self.work.notify_one();
+    }
+
+    /// Waits until nothing waits or runs.
+    pub async fn idle(&self) {
+        loop {
+            let counts = self.queue.counts().await.expect("count");
+            if counts.waiting + counts.claimed + counts.delayed == 0 {
+                return;
+            }
+            // The queue tells nobody when it is empty.
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// Each in a chat of its own.
+fn job(message: i32) -> Job {
+    let chat = 700_000 + i64::from(message);
+    let date = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    Job {
+        id: JobId { account: 424_242, chat, message },
+        peer: Peer { kind: PeerKind::User, id: chat, access_hash: 1 },
+        kind: RecordingKind::Voice,
+        document: chat,
+        outgoing: false,
+        date: date.as_secs() as i64,
+        duration: 1,
+        size: 1,
+    }
+}
