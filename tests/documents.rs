@@ -117,11 +117,12 @@ fn every_link_of_a_page_leads_somewhere() {
 #[test]
 fn a_broken_link_is_found() {
     let pages = [Page::parse(
-        Path::new("docs/a.md"),
+        Path::new("docs/INSTALL.md"),
         "# Some `code`, and more\n[a](../README.md) [b](../REDAME.md) [c](#some-code-and-more) [d](#some)\n\
-         <https://example.org> [e](ftp://x) [f](a.md#some)\n\n```sh\n[no](link)\n```\n\n    [no](link)\n",
+         <https://example.org> [e](ftp://x) [f](INSTALL.md#some)\n\n```sh\n[no](link)\n```\n\n    [no](link)\n",
     )];
     let nowhere = ["../REDAME.md leads nowhere", "#some leads nowhere"];
-    let expected = [nowhere[0], nowhere[1], "ftp://x is no address of the web", "a.md#some leads nowhere"];
-    assert_eq!(broken_links(&pages), expected.map(|what| format!("docs/a.md: {what}")));
+    let expected =
+        [nowhere[0], nowhere[1], "ftp://x is no address of the web", "INSTALL.md#some leads nowhere"];
+    assert_eq!(broken_links(&pages), expected.map(|what| format!("docs/INSTALL.md: {what}")));
 }
