@@ -279,7 +279,7 @@ fn usage_is_told_and_wrong_usage_refused() {
     let project = Project::new("usage");
     let help = project.run("start.sh", &["--help"]);
     assert_eq!(help.status, Some(0));
-    for command in ["demo", "login", "logout", "transcribe", "models", "queue", "doctor", "config", "--yes"] {
+    for command in ["build", "demo", "login", "logout", "transcribe", "models", "queue", "doctor", "config", "--yes"] {
         assert!(help.stdout.contains(command), "{command}");
     }
     for wrong in [&["fly"][..], &["run", "fast"]] {
@@ -287,6 +287,15 @@ fn usage_is_told_and_wrong_usage_refused() {
         assert_eq!(outcome.status, Some(2), "{wrong:?}");
         assert!(outcome.stderr.contains(wrong[wrong.len() - 1]), "{}", outcome.stderr);
     }
+    assert_eq!(project.calls(), "");
+}
+
+#[test]
+fn build_builds_and_starts_nothing() {
+    let project = Project::new("build");
+    let outcome = project.run("start.sh", &["--yes", "build"]);
+    assert_eq!(outcome.status, Some(0), "{}", outcome.stderr);
+    assert!(project.root.join("target/release/stenogram").exists());
     assert_eq!(project.calls(), "");
 }
 
@@ -614,6 +623,9 @@ fn shellcheck_has_nothing_to_say() {
         ".ci/run",
         "scripts/setup.sh",
         "scripts/docker-supervise.sh",
+        "deploy/install.sh",
+        "deploy/stenogramctl",
+        "tests/systemd/run.sh",
     ];
     let outcome: Outcome =
         Command::new(shellcheck).arg("-x").args(scripts).current_dir(PROJECT).output().unwrap().into();
