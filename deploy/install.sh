@@ -28,8 +28,8 @@ stenogram as a systemd service.
       with --purge they go too, and the user.
 
   --binary FILE          this program instead of a build
-  --without-namespaces   with the drop-in for containers that refuse namespaces (226/NAMESPACE): LXC without
-                         nesting. An upgrade keeps it; --with-namespaces removes it.
+  --without-namespaces   with the drop-in for containers that refuse namespaces (243/CREDENTIALS, 226/NAMESPACE):
+                         LXC without nesting. An upgrade keeps it; --with-namespaces removes it.
   --root DIR             below DIR, as for a package: no user is made, systemd is not asked
   --help, -h             this text
 
@@ -37,7 +37,8 @@ Installed are
   /usr/local/bin/stenogram                    the program
   /usr/local/bin/stenogramctl                 any of its commands as the service: sudo stenogramctl doctor
   /etc/systemd/system/stenogram.service       the unit
-  /etc/stenogram/stenogram.env                the configuration; root alone may read it
+  /etc/stenogram/stenogram.env                the configuration; root alone may read it (without namespaces,
+                                              the service too)
   /var/lib/stenogram, /var/log/stenogram      session, queue, models; log files, if LOG_DIR wants them
 and the user stenogram.
 
@@ -91,8 +92,9 @@ namespaces_are_refused() {
     if [ -n "$root" ]; then return 1; fi
     systemd-run --quiet --collect --wait --pipe --property=ProtectSystem=strict --property=ProtectHome=yes \
         --property=PrivateTmp=yes --property=PrivateDevices=yes --property=PrivateUsers=yes \
-        --property=ProtectProc=invisible --property=ProtectKernelTunables=yes true >/dev/null 2>&1 || status=$?
-    [ $status = 226 ]
+        --property=ProtectProc=invisible --property=ProtectKernelTunables=yes \
+        --property=LoadCredential=probe:/etc/passwd true >/dev/null 2>&1 || status=$?
+    [ $status = 226 ] || [ $status = 243 ]
 }
 
 install_all() {
@@ -113,6 +115,10 @@ install_all() {
     fi
     if [ ! -e "$root$configuration" ]; then put 0600 .env.example "$configuration"; fi
     chmod 0600 "$root$configuration"
+    # Without namespaces the service cannot be handed a copy, and reads the file itself.
+    if [ -z "$root" ]; then
+        if [ -e $drop_in ]; then chown stenogram:stenogram $configuration; else chown root:root $configuration; fi
+    fi
     run_systemctl daemon-reload
     # Only what runs: not what was stopped on purpose.
     run_systemctl try-restart stenogram.service ||
@@ -120,7 +126,7 @@ install_all() {
 
     say "stenogram is $kind: $("$binary" --version)."
     if [ ! -e "$root$drop_in" ] && namespaces_are_refused; then
-        warn "this container refuses namespaces, so the service would end with 226/NAMESPACE. On the Proxmox host:" \
+        warn "this container refuses namespaces, so the service would end with 243/CREDENTIALS or 226/NAMESPACE. On the Proxmox host:" \
             "pct set ID --features nesting=1,keyctl=1, and restart the container; or, with less protection:" \
             "sudo deploy/install.sh --binary $bin/stenogram --without-namespaces"
     fi
