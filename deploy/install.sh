@@ -153,7 +153,7 @@ uninstall() {
     if [ -z "$root" ] && [ -e $unit ]; then systemctl disable --now --quiet stenogram.service; fi
     rm -f "$root$unit" "$root$drop_in" "$root$bin/stenogram" "$root$bin/stenogramctl"
     if [ "$purge" = 1 ]; then
-        rm -rf "${root:?}$drop_ins" "${root:?}${configuration%/*}" "${root:?}$state" "${root:?}$logs"
+        rm -rf "$root$drop_ins" "$root${configuration%/*}" "$root$state" "$root$logs"
         if [ -z "$root" ] && getent passwd stenogram >/dev/null; then userdel stenogram; fi
     elif [ -d "$root$drop_ins" ]; then
         rmdir --ignore-fail-on-non-empty "$root$drop_ins"
