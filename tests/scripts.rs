@@ -279,7 +279,9 @@ fn usage_is_told_and_wrong_usage_refused() {
     let project = Project::new("usage");
     let help = project.run("start.sh", &["--help"]);
     assert_eq!(help.status, Some(0));
-    for command in ["build", "demo", "login", "logout", "transcribe", "models", "queue", "doctor", "config", "--yes"] {
+    for command in
+        ["build", "demo", "login", "logout", "transcribe", "models", "queue", "doctor", "config", "--yes"]
+    {
         assert!(help.stdout.contains(command), "{command}");
     }
     for wrong in [&["fly"][..], &["run", "fast"]] {
