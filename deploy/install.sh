@@ -119,17 +119,17 @@ install_all() {
     if [ -z "$root" ]; then
         if [ -e $drop_in ]; then chown stenogram:stenogram $configuration; else chown root:root $configuration; fi
     fi
+    if [ ! -e "$root$drop_in" ] && namespaces_are_refused; then
+        warn "this container refuses namespaces, so the service would end with 243/CREDENTIALS or 226/NAMESPACE. On the Proxmox host:" \
+            "pct set ID --features nesting=1,keyctl=1, and restart the container; or, with less protection:" \
+            "sudo deploy/install.sh --binary $bin/stenogram --without-namespaces"
+    fi
     run_systemctl daemon-reload
     # Only what runs: not what was stopped on purpose.
     run_systemctl try-restart stenogram.service ||
         fail 1 "stenogram is $kind and does not start. journalctl -u stenogram -n 50 says why."
 
     say "stenogram is $kind: $("$binary" --version)."
-    if [ ! -e "$root$drop_in" ] && namespaces_are_refused; then
-        warn "this container refuses namespaces, so the service would end with 243/CREDENTIALS or 226/NAMESPACE. On the Proxmox host:" \
-            "pct set ID --features nesting=1,keyctl=1, and restart the container; or, with less protection:" \
-            "sudo deploy/install.sh --binary $bin/stenogram --without-namespaces"
-    fi
     if [ -n "$root" ]; then return 0; fi
     env_file=$configuration
     if [ -z "$(env_value API_ID '')$(env_value API_ID_FILE '')" ]; then

@@ -302,6 +302,27 @@ fn build_builds_and_starts_nothing() {
 }
 
 #[test]
+fn the_installer_of_the_service_builds_what_is_here() {
+    let project = Project::new("installer");
+    fs::create_dir(project.root.join("deploy")).unwrap();
+    for file in ["install.sh", "stenogramctl", "stenogram.service"].map(|file| format!("deploy/{file}")) {
+        fs::copy(Path::new(PROJECT).join(&file), project.root.join(&file)).unwrap();
+    }
+    symlink(find("install").expect("install is in PATH"), project.root.join("bin/install")).unwrap();
+    let outcome = project.run("deploy/install.sh", &["--root", "machine"]);
+    assert_eq!(outcome.status, Some(0), "{}", outcome.stderr);
+    let program = project.root.join("machine/usr/local/bin/stenogram");
+    assert_eq!(fs::read_to_string(program).unwrap(), STENOGRAM);
+    assert!(!project.calls().contains("stenogram run"), "{}", project.calls());
+
+    project.stub("cargo", "#!/bin/sh\n[ \"$1\" != --version ] || { echo 'cargo 1.95.0'; exit; }\nexit 101\n");
+    let outcome = project.run("deploy/install.sh", &["--root", "another"]);
+    assert_eq!(outcome.status, Some(1), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("nothing was installed"), "{}", outcome.stderr);
+    assert!(!project.root.join("another").exists());
+}
+
+#[test]
 fn commands_go_to_the_program_and_files_are_meant_from_where_one_stands() {
     let project = Project::new("pass through");
     project.write("elsewhere/a voice.ogg", "OggS", 0o644);
