@@ -60,7 +60,7 @@ FROM ${RUNTIME_IMAGE}
 ARG RUNTIME_PACKAGES=
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates libgomp1 libstdc++6 $RUNTIME_PACKAGES \
-    && rm -rf /var/lib/apt/lists/* /var/cache/debconf/*-old /var/log/apt /var/log/dpkg.log
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/apt /var/log/dpkg.log
 # A volume is born with the owner and mode of the folder it covers.
 RUN install -d -o 10001 -g 10001 -m 0700 /data /logs \
     && install -d -o 10001 -g 10001 -m 0755 /models /work
