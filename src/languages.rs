@@ -1,6 +1,5 @@
 //! Which language is spoken in which chat, remembered over restarts: so that "да" in a Russian chat is no
-//! Korean, and that detecting a language, which takes as long as recognising a short clip, is not done
-//! for every one.
+//! Korean, and that the right language is guessed, which is quicker than to detect it.
 //!
 //! A small JSON file, rewritten whole. It holds nothing that cannot be learned again: where it cannot be
 //! read, the daemon begins anew, and where it cannot be written, it forgets at the next start.
@@ -37,8 +36,6 @@ pub struct ChatLanguages {
 struct Chat {
     /// Seconds by language's code, as they counted at the time `at`.
     seconds: BTreeMap<String, f32>,
-    /// Recordings since a language was last detected.
-    unchecked: u32,
     /// Unix time, in seconds.
     at: u64,
 }
@@ -65,11 +62,11 @@ impl ChatLanguages {
         self.lock().get(&chat).map_or_else(Habit::default, |chat| chat.habit(SystemTime::now()))
     }
 
-    /// So much speech was heard in `chat`, in that language, detected or taken for granted.
-    pub fn heard(&self, chat: i64, language: &str, speech: Duration, detected: bool) {
+    /// So much speech was heard in `chat`, in the language with that code.
+    pub fn heard(&self, chat: i64, language: &str, speech: Duration) {
         let now = SystemTime::now();
         let mut chats = self.lock();
-        chats.entry(chat).or_default().heard(language, speech, detected, now);
+        chats.entry(chat).or_default().heard(language, speech, now);
         if chats.len() > CHATS {
             let oldest = chats.iter().min_by_key(|(_, chat)| chat.at).map(|(&id, _)| id);
             oldest.map(|id| chats.remove(&id));
@@ -98,22 +95,15 @@ impl ChatLanguages {
 impl Chat {
     fn habit(&self, now: SystemTime) -> Habit {
         let faded = self.faded(now);
-        let seconds = self.seconds.iter().map(|(code, seconds)| (code.clone(), seconds * faded)).collect();
-        Habit { seconds, unchecked: self.unchecked }
+        Habit(self.seconds.iter().map(|(code, seconds)| (code.clone(), seconds * faded)).collect())
     }
 
-    /// What is taken for granted proves nothing, and so counts for nothing.
-    fn heard(&mut self, language: &str, speech: Duration, detected: bool, now: SystemTime) {
-        if !detected {
-            self.unchecked = self.unchecked.saturating_add(1);
-            return;
-        }
+    fn heard(&mut self, language: &str, speech: Duration, now: SystemTime) {
         let kept = self.faded(now) * KEPT;
         self.seconds.values_mut().for_each(|seconds| *seconds *= kept);
         self.seconds.retain(|_, seconds| *seconds >= 0.1);
         *self.seconds.entry(language.to_owned()).or_default() +=
             speech.as_secs_f32().clamp(COUNTS.0, COUNTS.1);
-        self.unchecked = 0;
         self.at = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     }
 
@@ -133,7 +123,7 @@ mod tests {
     const DAY: Duration = Duration::from_secs(86_400);
 
     fn seconds(habit: &Habit, code: &str) -> f32 {
-        habit.seconds.iter().find(|(known, _)| known == code).map_or(0.0, |(_, seconds)| *seconds)
+        habit.0.iter().find(|(known, _)| known == code).map_or(0.0, |(_, seconds)| *seconds)
     }
 
     #[test]
@@ -143,12 +133,10 @@ mod tests {
         let file = folder.path().join("languages.json");
         let languages = ChatLanguages::open(file.clone());
         assert_eq!(languages.habit(CHAT), Habit::default());
-        languages.heard(CHAT, "ru", Duration::from_secs(12), true);
-        languages.heard(CHAT, "ru", Duration::from_secs(12), false);
+        languages.heard(CHAT, "ru", Duration::from_secs(12));
 
         let habit = ChatLanguages::open(file.clone()).habit(CHAT);
         assert!((seconds(&habit, "ru") - 12.0).abs() < 0.1, "{habit:?}");
-        assert_eq!(habit.unchecked, 1);
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(languages.habit(CHAT + 1), Habit::default());
     }
@@ -161,7 +149,7 @@ mod tests {
         let languages = ChatLanguages::open(file);
         assert_eq!(languages.habit(CHAT), Habit::default());
         drop(folder);
-        languages.heard(CHAT, "en", Duration::from_secs(3), true);
+        languages.heard(CHAT, "en", Duration::from_secs(3));
         assert_eq!(seconds(&languages.habit(CHAT), "en").round(), 3.0);
     }
 
@@ -169,11 +157,11 @@ mod tests {
     fn what_was_heard_long_ago_counts_less() {
         let now = UNIX_EPOCH + DAY * 20_000;
         let mut chat = Chat::default();
-        chat.heard("ru", Duration::from_secs(3600), true, now);
+        chat.heard("ru", Duration::from_secs(3600), now);
         assert_eq!(seconds(&chat.habit(now), "ru"), 20.0);
         assert_eq!(seconds(&chat.habit(now + DAY * 14), "ru"), 10.0);
         assert_eq!(seconds(&chat.habit(now - DAY), "ru"), 20.0, "the clock was put back");
-        chat.heard("en", Duration::from_millis(200), true, now);
+        chat.heard("en", Duration::from_millis(200), now);
         assert_eq!(seconds(&chat.habit(now), "ru"), 16.0);
         assert_eq!(seconds(&chat.habit(now), "en"), 1.0);
     }
@@ -182,8 +170,8 @@ mod tests {
     fn a_chat_that_changes_its_language_is_known_for_the_new_one_soon() {
         let now = UNIX_EPOCH + DAY * 20_000;
         let mut chat = Chat::default();
-        (0..100).for_each(|_| chat.heard("ru", Duration::from_secs(5), true, now));
-        (0..4).for_each(|_| chat.heard("en", Duration::from_secs(5), true, now));
+        (0..100).for_each(|_| chat.heard("ru", Duration::from_secs(5), now));
+        (0..4).for_each(|_| chat.heard("en", Duration::from_secs(5), now));
         let habit = chat.habit(now);
         assert!(seconds(&habit, "en") > seconds(&habit, "ru"), "{habit:?}");
     }
@@ -196,7 +184,7 @@ mod tests {
             (1..=CHATS as i64).map(|id| (id, Chat { at: id as u64, ..Chat::default() })).collect();
         fs::write(&file, serde_json::to_vec(&chats).unwrap()).unwrap();
         let languages = ChatLanguages::open(file);
-        languages.heard(0, "en", Duration::from_secs(3), true);
+        languages.heard(0, "en", Duration::from_secs(3));
         let chats = languages.lock();
         assert_eq!(chats.len(), CHATS);
         assert!(chats.contains_key(&0) && !chats.contains_key(&1));

@@ -126,7 +126,7 @@ impl Observer for Recognition {
         self.vitals.text_dropped(why);
     }
 
-    fn spoken(&self, language: &'static str, speech: Duration, detected: bool) {
-        self.languages.heard(self.job.chat, language, speech, detected);
+    fn spoken(&self, language: &'static str, speech: Duration) {
+        self.languages.heard(self.job.chat, language, speech);
     }
 }

@@ -43,9 +43,8 @@ pub trait Observer: Send + Sync {
     fn took(&self, time: Duration);
     /// A piece of text was dropped, for one of the reasons in [`INVENTIONS`](super::INVENTIONS).
     fn dropped(&self, why: &'static str);
-    /// So much was said in the language with this code. It was detected, or else taken for granted by the
-    /// speaker's [`Habit`]. Not told where the language was given.
-    fn spoken(&self, language: &'static str, speech: Duration, detected: bool);
+    /// So much was said in the language with this code. Not told where there was none to choose from.
+    fn spoken(&self, language: &'static str, speech: Duration);
 }
 
 /// How one recording is recognised.
@@ -53,8 +52,8 @@ pub trait Observer: Send + Sync {
 pub struct RecogniseOptions {
     /// The language spoken, by code, in place of [`EngineOptions::languages`].
     pub language: Option<String>,
-    /// What was heard of the speaker before, where the language is not given. A settled one is taken for
-    /// granted in a recording of up to 30 s; else it makes detecting surer.
+    /// What was heard of the speaker before, where the language is not given: it makes detecting quicker, and
+    /// surer.
     pub habit: Habit,
     /// Told the share that is done, in percent. whisper.cpp reports once per 30 s of the recording.
     pub progress: Option<watch::Sender<u8>>,
@@ -285,8 +284,8 @@ fn work(
                 }
             },
             dropped: &|why| observer.iter().for_each(|observer| observer.dropped(why)),
-            spoken: &|language, speech, detected| {
-                observer.iter().for_each(|observer| observer.spoken(language, speech, detected));
+            spoken: &|language, speech| {
+                observer.iter().for_each(|observer| observer.spoken(language, speech));
             },
         };
         let started = Instant::now();

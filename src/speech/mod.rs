@@ -6,7 +6,7 @@
 //! vad         how likely somebody speaks, by Silero's model
 //! activity    which parts are speech, what of it Whisper is given, what its times then mean
 //! guard       drops what Whisper invents: evidence, known phrases (phrases/), repetition
-//! habit       which languages a chat is known for, and when detecting can be left out
+//! habit       which languages a chat is known for, and which of them is guessed
 //! header      a model file is looked through before whisper.cpp, which aborts on a bad one, sees it
 //! language    Whisper's language codes
 //! cpu         the instructions that this build of whisper.cpp needs

@@ -1,5 +1,6 @@
 //! One recording after another through whisper.cpp, on the thread that owns it.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
 use std::num::NonZeroUsize;
@@ -36,10 +37,12 @@ const TIMESTAMP: usize = RATE / 100;
 const LONGEST: usize = 24 * 3600 * RATE;
 /// What whisper_full does when decoding at temperature 0 has failed: tries so many at each higher one.
 const BEST_OF: c_int = 5;
-/// Samples of Whisper's window. Beyond it a wrong language costs more than detecting it.
+/// Samples of Whisper's window.
 const WINDOW: usize = 30 * RATE;
-/// Text with a lower average log probability may be in another language than the one taken for granted.
-const DOUBT: f32 = -0.8;
+/// Samples for a position of the encoder.
+const POSITION: usize = RATE / 50;
+/// Samples that are listened to for a first guess at the language, which is checked later.
+const GLIMPSE: usize = 8 * RATE;
 
 /// How a running recognition hears from, and tells, the outside.
 pub(super) struct Control<'a> {
@@ -49,8 +52,17 @@ pub(super) struct Control<'a> {
     pub progress: &'a dyn Fn(u8),
     /// Told why a piece of text was dropped.
     pub dropped: &'a dyn Fn(&'static str),
-    /// Told what language so much was said in, and whether that was detected, where it was not given.
-    pub spoken: &'a dyn Fn(&'static str, Duration, bool),
+    /// Told what language so much was said in, where it was not given.
+    pub spoken: &'a dyn Fn(&'static str, Duration),
+}
+
+/// One call of whisper_full, for its callbacks.
+struct Run<'a> {
+    control: &'a Control<'a>,
+    /// Whether to go on after the spectrogram.
+    encode: bool,
+    /// Passes of the encoder that were begun.
+    passes: Cell<u32>,
 }
 
 /// The model, and what is reused from recording to recording.
@@ -132,14 +144,14 @@ impl Recogniser {
         };
         let outcome = self.choose_and_run(&mut state, &pcm, language, habit, control);
         match outcome {
-            Ok(Choice { language, how }) => {
+            Ok(chosen) => {
                 let candidates = candidates(&self.context, &state, samples, activity.as_ref());
                 let segments = guard(&candidates, control.dropped);
                 self.state = Some(state);
                 debug!(
                     seconds = seconds(samples),
                     took = ?started.elapsed(),
-                    language = language.code(),
+                    language = chosen.code(),
                     segments = segments.len(),
                     dropped = candidates.len() - segments.len(),
                     "recognised"
@@ -147,11 +159,11 @@ impl Recogniser {
                 if segments.is_empty() {
                     return Ok(Transcript::default());
                 }
-                if how != How::Given {
+                if language.is_none() && self.candidates.len() > 1 {
                     let speech = segments.iter().map(|segment| segment.end_ms - segment.start_ms).sum();
-                    (control.spoken)(language.code(), Duration::from_millis(speech), how == How::Detected);
+                    (control.spoken)(chosen.code(), Duration::from_millis(speech));
                 }
-                Ok(Transcript { language: Some(language.code().to_owned()), segments })
+                Ok(Transcript { language: Some(chosen.code().to_owned()), segments })
             }
             // Aborted: the state is as good as before.
             Err(Outcome::Aborted) => {
@@ -174,7 +186,11 @@ impl Recogniser {
         Some(Activity::of(&probabilities, pcm.len()))
     }
 
-    /// The result is in the `state`.
+    /// The result is in the `state`; given back is its language.
+    ///
+    /// Detecting a language first takes a pass of the encoder, as long as recognising a short clip does. So
+    /// the language is guessed, and checked after recognising, when the encoder's output is still there: that
+    /// costs one token. Only a wrong guess costs another recognition.
     fn choose_and_run(
         &mut self,
         state: &mut WhisperState,
@@ -182,54 +198,107 @@ impl Recogniser {
         given: Option<Language>,
         habit: &Habit,
         control: &Control,
-    ) -> Result<Choice, Outcome> {
-        let settled = || habit.settled(&self.candidates).filter(|_| pcm.len() <= WINDOW);
-        let (language, how) = match (given, self.candidates.as_slice()) {
-            (Some(language), _) => (language, How::Given),
-            (None, &[only]) => (only, How::Given),
-            (None, candidates) => match settled() {
-                Some(language) => (language, How::Settled),
-                None => (detect(state, pcm, candidates, habit, self.threads)?, How::Detected),
-            },
+    ) -> Result<Language, Outcome> {
+        let only = if let &[only] = self.candidates.as_slice() { Some(only) } else { None };
+        if let Some(language) = given.or(only) {
+            self.run(state, pcm, language, control)?;
+            return Ok(language);
+        }
+        // Of a longer recording the encoder leaves the end.
+        if pcm.len() > WINDOW {
+            self.prepare(state, &pcm[..WINDOW], control)?;
+            let language = self.detect(state, habit)?;
+            self.run(state, pcm, language, control)?;
+            return Ok(language);
+        }
+        let guess = match habit.favourite(&self.candidates) {
+            Some(favourite) => favourite,
+            None => {
+                self.prepare(state, &pcm[..pcm.len().min(GLIMPSE)], control)?;
+                self.detect(state, habit)?
+            }
         };
-        self.run(state, pcm, language, control)?;
-        if how != How::Settled || !is_doubtful(&self.context, state) {
-            return Ok(Choice { language, how });
+        let language = match self.run(state, pcm, guess, control)? {
+            1 => self.check(state, habit)?,
+            // The last pass was for a remainder. Detecting leaves the text in the state.
+            _ => self.detect(state, habit)?,
+        };
+        if language != guess {
+            debug!(guess = guess.code(), language = language.code(), "a wrong guess, recognising again");
+            self.run(state, pcm, language, control)?;
         }
-        let detected = detect(state, pcm, &self.candidates, habit, self.threads)?;
-        debug!(
-            taken = language.code(),
-            detected = detected.code(),
-            "a doubtful text, detecting its language"
-        );
-        // Detecting leaves the text in the state.
-        if detected != language {
-            self.run(state, pcm, detected, control)?;
-        }
-        Ok(Choice { language: detected, how: How::Detected })
+        Ok(language)
     }
 
+    /// The likeliest language, by the output of the encoder in the `state`.
+    fn check(&self, state: &mut WhisperState, habit: &Habit) -> Result<Language, Outcome> {
+        state.decode(&[self.context.token_sot()], 0, self.threads.get())?;
+        let logits = state.get_logits()?;
+        let logit = |language: &Language| logits[self.context.token_lang(language.0) as usize];
+        let most = self.candidates.iter().map(logit).fold(f32::NEG_INFINITY, f32::max);
+        Ok(self.likeliest(habit, |language| (logit(language) - most).exp()))
+    }
+
+    /// The likeliest language, by as much of the spectrogram in the `state` as the encoder takes at once.
+    fn detect(&self, state: &mut WhisperState, habit: &Habit) -> Result<Language, Outcome> {
+        let (_, probabilities) = state.lang_detect(0, self.threads.get())?;
+        Ok(self.likeliest(habit, |language| probabilities[language.0 as usize]))
+    }
+
+    fn likeliest(&self, habit: &Habit, probability: impl Fn(&Language) -> f32) -> Language {
+        let weight = |language: &&Language| probability(language) * habit.prior(**language);
+        let likeliest = self.candidates.iter().max_by(|a, b| weight(a).total_cmp(&weight(b)));
+        likeliest.copied().unwrap_or(Language::ENGLISH)
+    }
+
+    /// Puts the spectrogram into the state, and has the encoder take no more positions than that needs.
+    fn prepare(&mut self, state: &mut WhisperState, pcm: &[f32], control: &Control) -> Result<(), Outcome> {
+        let language = self.candidates.first().copied().unwrap_or(Language::ENGLISH);
+        let mut params = self.params(language);
+        params.set_audio_ctx(pcm.len().div_ceil(POSITION) as c_int);
+        self.full(state, params, pcm, &Run { control, encode: false, passes: Cell::default() })
+    }
+
+    /// Says how many passes of the encoder it took.
     fn run(
         &mut self,
         state: &mut WhisperState,
         pcm: &[f32],
         language: Language,
         control: &Control,
+    ) -> Result<u32, Outcome> {
+        let run = Run { control, encode: true, passes: Cell::default() };
+        let params = self.params(language);
+        self.full(state, params, pcm, &run)?;
+        Ok(run.passes.get())
+    }
+
+    fn params(&mut self, language: Language) -> FullParams<'static, 'static> {
+        let threads = self.threads;
+        self.params.entry(language).or_insert_with(|| params(language, threads)).clone()
+    }
+
+    fn full(
+        &self,
+        state: &mut WhisperState,
+        mut params: FullParams,
+        pcm: &[f32],
+        run: &Run,
     ) -> Result<(), Outcome> {
         // Detecting polls nothing.
-        if (control.aborted)() {
+        if (run.control.aborted)() {
             return Err(Outcome::Aborted);
         }
-        let threads = self.threads;
-        let mut params = self.params.entry(language).or_insert_with(|| params(language, threads)).clone();
-        let user_data = std::ptr::from_ref(control).cast_mut().cast::<c_void>();
-        // SAFETY: the callbacks take the pointer for a shared `Control`, which it is and which outlives
-        // the call of `full` below, the only one that uses these parameters; whisper.cpp calls them on
+        let user_data = std::ptr::from_ref(run).cast_mut().cast::<c_void>();
+        // SAFETY: the callbacks take the pointer for a shared `Run`, which it is and which outlives the
+        // call of `full` below, the only one that uses these parameters; whisper.cpp calls them on
         // this thread. (`set_abort_callback_safe` of whisper-rs 0.16 calls the closure through a
         // pointer of another type.)
         unsafe {
             params.set_abort_callback(Some(on_abort));
             params.set_abort_callback_user_data(user_data);
+            params.set_start_encoder_callback(Some(on_encode));
+            params.set_start_encoder_callback_user_data(user_data);
             params.set_progress_callback(Some(on_progress));
             params.set_progress_callback_user_data(user_data);
         }
@@ -238,7 +307,7 @@ impl Recogniser {
         match result {
             Ok(()) => Ok(()),
             // Encoding (-6) or decoding (-8, -9) was given up, and we had asked for that.
-            Err(WhisperError::GenericError(-6 | -8 | -9)) if (control.aborted)() => Err(Outcome::Aborted),
+            Err(WhisperError::GenericError(-6 | -8 | -9)) if (run.control.aborted)() => Err(Outcome::Aborted),
             // Its key-value cache found no memory; whisper_full_with_state then frees the state.
             Err(error @ WhisperError::GenericError(-7)) => Err(Outcome::StateFreed(error)),
             Err(error) => Err(Outcome::Failed(error)),
@@ -246,21 +315,7 @@ impl Recogniser {
     }
 }
 
-/// The language in which a recording was recognised.
-struct Choice {
-    language: Language,
-    how: How,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum How {
-    Given,
-    /// By the speaker's habit.
-    Settled,
-    Detected,
-}
-
-/// Why [`Recogniser::run`] came back without a result.
+/// Why [`Recogniser::full`] came back without a result.
 enum Outcome {
     Aborted,
     Failed(WhisperError),
@@ -279,13 +334,26 @@ fn failed(error: WhisperError) -> SpeechError {
 }
 
 unsafe extern "C" fn on_abort(user_data: *mut c_void) -> bool {
-    // SAFETY: see `run`.
-    let control = unsafe { &*user_data.cast::<Control>() };
-    let aborted = (control.aborted)();
+    // SAFETY: see `full`.
+    let run = unsafe { &*user_data.cast::<Run>() };
+    let aborted = (run.control.aborted)();
     if aborted {
         log::set_aborting(true);
     }
     aborted
+}
+
+unsafe extern "C" fn on_encode(
+    _context: *mut WhisperSysContext,
+    _state: *mut WhisperSysState,
+    user_data: *mut c_void,
+) -> bool {
+    // SAFETY: see `full`.
+    let run = unsafe { &*user_data.cast::<Run>() };
+    run.passes.set(run.passes.get() + 1);
+    // To whisper.cpp not to go on is a failure.
+    log::set_aborting(!run.encode);
+    run.encode
 }
 
 unsafe extern "C" fn on_progress(
@@ -294,10 +362,10 @@ unsafe extern "C" fn on_progress(
     percent: c_int,
     user_data: *mut c_void,
 ) {
-    // SAFETY: see `run`.
-    let control = unsafe { &*user_data.cast::<Control>() };
+    // SAFETY: see `full`.
+    let run = unsafe { &*user_data.cast::<Run>() };
     // The last window may begin past the end.
-    (control.progress)(percent.clamp(0, 100) as u8);
+    (run.control.progress)(percent.clamp(0, 100) as u8);
 }
 
 /// whisper_full's defaults for greedy decoding: temperature 0, then by 0.2 up to 1 while a window's
@@ -311,31 +379,6 @@ fn params(language: Language, threads: NonZeroUsize) -> FullParams<'static, 'sta
     params.set_print_progress(false);
     params.set_print_timestamps(false);
     params
-}
-
-/// Whether what the state holds may be in another language. No text where somebody spoke is doubtful too.
-fn is_doubtful(context: &WhisperContext, state: &WhisperState) -> bool {
-    let (sum, count) = state
-        .as_iter()
-        .map(|segment| logprob(&segment, context.token_eot()))
-        .fold((0.0, 0), |(sum, count), logprob| (sum + logprob, count + 1));
-    count == 0 || sum / (count as f32) < DOUBT
-}
-
-/// The likeliest of the `candidates`, by the first 30 s and the speaker's `habit`. Costs one pass of the
-/// encoder.
-fn detect(
-    state: &mut WhisperState,
-    pcm: &[f32],
-    candidates: &[Language],
-    habit: &Habit,
-    threads: NonZeroUsize,
-) -> Result<Language, WhisperError> {
-    state.pcm_to_mel(pcm, threads.get())?;
-    let (_, probabilities) = state.lang_detect(0, threads.get())?;
-    let probability = |language: &Language| probabilities[language.0 as usize] * habit.prior(*language);
-    let likeliest = candidates.iter().max_by(|a, b| probability(a).total_cmp(&probability(b)));
-    Ok(likeliest.copied().unwrap_or(Language::ENGLISH))
 }
 
 fn seconds(samples: usize) -> f64 {
