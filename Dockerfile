@@ -1,16 +1,39 @@
-# Two stages: one builds, one runs. Built for any x86-64 CPU since Haswell/Zen (AVX2, FMA, F16C, BMI2),
-# and for any 64-bit ARM.
+# Two stages: one builds, one runs. Works with BuildKit and with the older builder that docker-compose 1.29 uses.
+#
+#   docker build -t stenogram .
+#
+# Without arguments the image runs on any x86-64 CPU since Haswell (2013) and Zen (2017), that is with AVX2, FMA, F16C
+# and BMI2, and on any 64-bit ARM. Build arguments:
+#
+#   NATIVE=1            tunes whisper.cpp for the CPU that builds; on another one the daemon says what is missing
+#   FEATURES            cargo features, separated by commas: cuda, vulkan, hipblas, openblas
+#   BUILD_IMAGE         where it is built: a Debian or Ubuntu; Rust is fetched where it has none
+#   RUNTIME_IMAGE       where it runs: a Debian or Ubuntu not older than that
+#   BUILD_PACKAGES      Debian packages that the features want for building
+#   RUNTIME_PACKAGES    and for running
+#   CUDA_ARCHITECTURES  for cuda: the GPUs to build for, as in "86" (default: all that ggml knows, which takes long)
+ARG BUILD_IMAGE=rust:1.95.0-slim-bookworm
+ARG RUNTIME_IMAGE=debian:bookworm-slim
 
-FROM rust:1.95.0-slim-bookworm AS build
+FROM ${BUILD_IMAGE} AS build
+ARG BUILD_PACKAGES=
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends cmake g++ make \
+    && apt-get install -y --no-install-recommends cmake g++ make $BUILD_PACKAGES \
     && rm -rf /var/lib/apt/lists/*
+# The folders are those of the rust image, which has all of this.
+ENV RUSTUP_HOME=/usr/local/rustup CARGO_HOME=/usr/local/cargo PATH=/usr/local/cargo/bin:$PATH
+ARG RUST_VERSION=1.95.0
+RUN if ! command -v cargo; then \
+        apt-get update && apt-get install -y --no-install-recommends ca-certificates curl \
+        && curl --proto '=https' --tlsv1.2 -fsSL https://sh.rustup.rs -o /tmp/rustup.sh \
+        && sh /tmp/rustup.sh -y --no-modify-path --profile minimal --default-toolchain "$RUST_VERSION" \
+        && rm -rf /tmp/rustup.sh /var/lib/apt/lists/*; \
+    fi
 WORKDIR /src
 
-# The image runs elsewhere than it was built, so whisper.cpp must not tune itself to this CPU. Each set is
-# named because ggml drops them all where SOURCE_DATE_EPOCH is set. build.rs of whisper-rs-sys hands
-# every GGML_* variable to cmake. On ARM they mean nothing.
-ENV GGML_NATIVE=OFF GGML_SSE42=ON GGML_AVX=ON GGML_AVX2=ON GGML_FMA=ON GGML_F16C=ON GGML_BMI2=ON
+ARG NATIVE=
+ARG FEATURES=
+ARG CUDA_ARCHITECTURES=
 
 # The dependencies are a layer of their own, compiled against empty sources: it is built again only when they
 # change. Benchmarks and tests are not built here, so their tables may go from this manifest.
@@ -18,34 +41,41 @@ COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock ./
 COPY tests/fake-telegram/Cargo.toml tests/fake-telegram/
 COPY tests/chaos/Cargo.toml tests/chaos/
+COPY scripts/docker-build.sh /usr/local/bin/
 RUN sed -i '/^\[\[\(bench\|test\)\]\]/,/^$/d' Cargo.toml \
     && mkdir -p src tests/fake-telegram/src tests/chaos/src \
     && touch src/lib.rs tests/fake-telegram/src/lib.rs \
     && echo 'fn main() {}' | tee src/main.rs tests/fake-telegram/src/main.rs tests/chaos/src/main.rs >/dev/null \
-    && cargo build --release --locked --package stenogram \
-    && rm -rf src tests
+    && docker-build.sh \
+    && rm -r src
 
-COPY . .
+COPY src src
 # Copied files keep their age; cargo must not take them for older than the empty ones.
 RUN touch src/main.rs src/lib.rs \
-    && cargo build --release --locked --package stenogram \
+    && docker-build.sh \
     && strip -o /stenogram target/release/stenogram
 
 
-FROM debian:bookworm-slim
+FROM ${RUNTIME_IMAGE}
+ARG RUNTIME_PACKAGES=
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates libgomp1 libstdc++6 \
-    && rm -rf /var/lib/apt/lists/*
+    && apt-get install -y --no-install-recommends ca-certificates libgomp1 libstdc++6 $RUNTIME_PACKAGES \
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/apt /var/log/dpkg.log
+# A volume is born with the owner and mode of the folder it covers.
+RUN install -d -o 10001 -g 10001 -m 0700 /data /logs \
+    && install -d -o 10001 -g 10001 -m 0755 /models /work
 COPY --from=build /stenogram /usr/local/bin/stenogram
 COPY scripts/docker-supervise.sh /usr/local/bin/stenogram-supervise
-# A volume is born with the owner and mode of the folder it covers.
-RUN install -d -o 10001 -g 10001 -m 0700 /data \
-    && install -d -o 10001 -g 10001 -m 0755 /models /work
+COPY scripts/docker-setup.sh /usr/local/bin/stenogram-setup
 # Threads that wait must sleep: recognition is ten times slower on a busy machine when they spin.
-ENV DATA_DIR=/data MODEL_DIR=/models OMP_WAIT_POLICY=passive
-VOLUME ["/data", "/models"]
+ENV DATA_DIR=/data MODEL_DIR=/models LOG_DIR=/logs OMP_WAIT_POLICY=passive
+VOLUME ["/data", "/models", "/logs"]
 WORKDIR /work
 USER 10001:10001
 STOPSIGNAL SIGTERM
+# "healthy" means that voice messages can be answered now: logged in, connected, queue and model there. Docker itself does
+# nothing about an unhealthy container, so an outage of Telegram or Redis shows and costs no restart. Loading a large model
+# takes a minute on a slow disk.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=90s --retries=3 CMD ["stenogram", "health"]
 ENTRYPOINT ["stenogram"]
 CMD ["run"]

@@ -49,7 +49,7 @@ check_containers() {
         health=$(docker inspect -f '{{if .State.Health}}{{.State.Health.Status}}{{end}}' "$container" 2>/dev/null)
         if [ "$(docker inspect -f '{{.State.OOMKilled}}' "$container" 2>/dev/null)" = true ]; then
             failed "$service" "was killed for want of memory" \
-                "raise mem_limit in docker-compose.yml, or take a smaller model"
+                "raise USERBOT_MEMORY in .env (2g unless set), then docker-compose up -d; or take a smaller model"
         elif [ "$state" != running ]; then
             failed "$service" "its container is ${state:-not to be seen}" "docker-compose up -d; docker-compose logs $service"
         elif [ "$health" = unhealthy ]; then

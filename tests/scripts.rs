@@ -15,9 +15,9 @@ const HASH: &str = "0123456789abcdef0123456789abcdef";
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// What the scripts may use of the system as it is.
-const TOOLS: [&str; 25] = [
-    "awk", "bash", "cat", "chmod", "cp", "df", "dirname", "env", "grep", "head", "id", "mkdir", "mktemp",
-    "mv", "rm", "sed", "sh", "sort", "stat", "stty", "tail", "tee", "timeout", "touch", "tr",
+const TOOLS: [&str; 26] = [
+    "awk", "bash", "cat", "chmod", "cmp", "cp", "df", "dirname", "env", "grep", "head", "id", "mkdir",
+    "mktemp", "mv", "rm", "sed", "sh", "sort", "stat", "stty", "tail", "tee", "timeout", "touch", "tr",
 ];
 
 /// The program's stand-in. It answers like one that is configured, and `login` logs in.
@@ -42,8 +42,14 @@ impl Project {
             fs::create_dir_all(root.join(folder)).unwrap();
         }
         let project = Self { root };
-        let scripts =
-            ["start.sh", "test.sh", "health_check.sh", "scripts/setup.sh", "scripts/docker-supervise.sh"];
+        let scripts = [
+            "start.sh",
+            "test.sh",
+            "health_check.sh",
+            "scripts/setup.sh",
+            "scripts/docker-supervise.sh",
+            "scripts/docker-setup.sh",
+        ];
         for file in scripts.into_iter().chain(["Cargo.toml", ".env.example"]) {
             fs::copy(Path::new(PROJECT).join(file), project.root.join(file)).unwrap();
         }
@@ -579,7 +585,7 @@ fn the_health_check_looks_at_the_containers_and_asks_the_doctor_within() {
     assert!(project.calls().contains("exec -T userbot stenogram doctor"), "{}", project.calls());
     for (fault, says, remedy) in [
         ("exited", "its container is exited", "docker-compose up -d"),
-        ("oom", "was killed for want of memory", "raise mem_limit"),
+        ("oom", "was killed for want of memory", "raise USERBOT_MEMORY"),
         ("gone redis", "redis           has no container", "docker-compose up -d"),
     ] {
         project.write(fault, "", 0o644);
@@ -610,6 +616,80 @@ fn in_a_container_a_logged_out_daemon_waits_and_starts_again_after_a_login() {
     project.write("data/account.session", "session", 0o600);
     running.wait_for("running");
     assert_eq!(running.finish().0, Some(7), "any other end is Docker's to restart");
+}
+
+#[test]
+fn in_a_container_a_changed_configuration_starts_the_daemon_again() {
+    let project = Project::new("container configuration");
+    project.write(".env", "LANGUAGE=klingon", 0o600);
+    let mut running = supervise(&project, "grep -q =en .env || exit 2\necho running\nexit 7");
+    running.wait_for("Mend .env");
+    project.write(".env", "LANGUAGE=en", 0o600);
+    running.wait_for("running");
+    assert_eq!(running.finish().0, Some(7));
+}
+
+#[test]
+fn in_a_container_a_missing_model_is_fetched_again_and_again_before_the_daemon_starts() {
+    let project = Project::new("container model").with_session();
+    // As `stenogram models list` has it, wrong the first time.
+    let mut running = supervise(
+        &project,
+        "here() { [ -e model ] && echo yes || echo -; }\n\
+         case $* in\n\
+         'models list') echo \"base *  147.95 MB   388 MiB  60ed5bc3dd14  $(here)  the default\" ;;\n\
+         'models pull') [ ! -e tried ] || touch model; touch tried; [ -e model ] ;;\n\
+         run) [ -e model ] && echo running; exit 7 ;;\nesac",
+    );
+    running.wait_for("The model could not be fetched");
+    running.wait_for("The model is not here yet");
+    running.wait_for("running");
+    assert_eq!(running.finish().0, Some(7));
+}
+
+/// What `setup` makes of this .env: its exit code and words, the daemon's copy, and Redis' configuration.
+fn handed_over(project: &Project, env: &str) -> (Outcome, String, String) {
+    project.write(".env", env, 0o600);
+    project.stub("chown", "#!/bin/sh\n");
+    for folder in ["daemon", "redis"] {
+        fs::create_dir_all(project.root.join(folder)).unwrap();
+    }
+    let mut setup = project.command("sh");
+    let outcome = setup.args(["scripts/docker-setup.sh", ".env", "daemon", "redis"]).output().unwrap().into();
+    let read = |file: &str| fs::read_to_string(project.root.join(file)).unwrap_or_default();
+    (outcome, read("daemon/env"), read("redis/redis.conf"))
+}
+
+#[test]
+fn the_containers_are_handed_what_each_needs() {
+    let project = Project::new("setup");
+    for (password, line) in [
+        ("", None),
+        ("  # none", None),
+        ("plain-1 # a comment", Some("plain-1")),
+        ("\"with blanks\"", Some("with blanks")),
+        (r#"'a b$c"d\e#f' # a comment"#, Some(r#"a b$c\"d\\e#f"#)),
+    ] {
+        let (outcome, daemon, redis) = handed_over(
+            &project,
+            &format!(
+                "API_ID=1\nREDIS_URL=redis://elsewhere\nexport REDIS_PASSWORD={password}\r\nREDIS_PASSWORD=second\n"
+            ),
+        );
+        assert_eq!(outcome.status, Some(0), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("REDIS_URL in .env is not used"), "{}", outcome.stderr);
+        assert!(daemon.starts_with("API_ID=1\nexport REDIS_PASSWORD="), "{daemon}");
+        match line {
+            Some(line) => assert_eq!(redis, format!("requirepass \"{line}\"\n")),
+            None => assert!(redis.starts_with('#'), "{redis}"),
+        }
+    }
+    for password in ["\"a$b\"", "a\\b", "it's", "\"a\\\"b\""] {
+        let (outcome, ..) = handed_over(&project, &format!("REDIS_PASSWORD={password}\n"));
+        assert_eq!(outcome.status, Some(1), "{password}");
+        assert!(outcome.stderr.contains("put it between 'single quotes'"), "{}", outcome.stderr);
+        assert!(!outcome.stderr.contains(password), "{}", outcome.stderr);
+    }
 }
 
 #[test]
@@ -645,10 +725,13 @@ fn shellcheck_has_nothing_to_say() {
         "health_check.sh",
         ".ci/run",
         "scripts/setup.sh",
+        "scripts/docker-build.sh",
+        "scripts/docker-setup.sh",
         "scripts/docker-supervise.sh",
         "deploy/install.sh",
         "deploy/stenogramctl",
         "tests/systemd/run.sh",
+        "tests/docker/run.sh",
     ];
     let outcome: Outcome =
         Command::new(shellcheck).arg("-x").args(scripts).current_dir(PROJECT).output().unwrap().into();

@@ -78,8 +78,8 @@ pub(super) fn memory(config: &Config, model: Option<&Path>, daemon_runs: bool, o
         Finding::fail(
             CHECK,
             format!("{says}: too little"),
-            "take a smaller or a quantised model (README's table), or give it more memory: mem_limit in \
-             docker-compose.yml, the container's in Proxmox, MemoryMax of the unit; the smallest counts",
+            "take a smaller or a quantised model (README's table), or give it more memory: USERBOT_MEMORY in .env \
+             with docker-compose, the container's in Proxmox, MemoryMax of the unit; the smallest counts",
         )
     } else {
         Finding::ok(CHECK, says)
