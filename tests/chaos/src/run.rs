@@ -341,8 +341,13 @@ impl Lives {
     /// A first start, for the daemon to learn where in the stream of updates it begins.
     async fn settle(&mut self) -> anyhow::Result<()> {
         let mut daemon = self.home.start(None)?;
-        let connected = self.world.introduced(0, daemon.started).await;
-        connected.context("the daemon does not connect")?;
+        // The first thing it does after storing where in the stream of updates it begins. What is sent before
+        // that is older than its first connection ever.
+        let begun = self
+            .world
+            .telegram
+            .wait_until(CONNECTED_WITHIN, |ledger| ledger.count("messages.getDialogs") >= 1);
+        begun.await.ok().context("the daemon does not connect")?;
         daemon.terminate().await?;
         let status = daemon.ends_within(STOP_WITHIN).await?.context("the daemon does not stop")?;
         anyhow::ensure!(status.success(), "the daemon's first start: {status}");
