@@ -17,6 +17,7 @@ stenogram: answers the voice messages of your Telegram account with their text.
   ./start.sh                 install what is missing, build, check the configuration, log in, fetch
                              the model, and run the daemon. Each step only where it is needed.
   ./start.sh demo            no account needed: the real daemon against a Telegram on this machine
+  ./start.sh build           only install what is missing to build, and build
   ./start.sh login           log in (phone number, code, password)
   ./start.sh logout          log out and remove the session
   ./start.sh transcribe F..  recognise files
@@ -182,6 +183,11 @@ main() {
         run)
             if [ $# -gt 1 ]; then fail 2 "'run' takes nothing more, and here is '$2'. See ./start.sh --help."; fi
             run
+            ;;
+        build)
+            ensure_build_tools
+            build stenogram
+            exit 0
             ;;
         demo) demo ;;
         login | logout | models | queue | transcribe | doctor | config) pass_through "$@" ;;

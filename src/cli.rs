@@ -179,6 +179,9 @@ pub enum Models {
         /// Names of the list [default: MODEL, and silero-v5.1.2 for voice activity]
         #[arg(value_name = "NAME")]
         names: Vec<String>,
+        /// Nothing where MODEL is there in its full size, or is a file of your own: for scripts, before a start
+        #[arg(long, conflicts_with = "names")]
+        missing: bool,
     },
     /// Check models against their SHA-256
     ///

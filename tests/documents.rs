@@ -1,10 +1,17 @@
-//! The pages for people hold against each other and against what is in the repository.
+//! The pages for people hold against what is in the repository: variables, commands, links.
+
+#[path = "support/pages.rs"]
+#[allow(dead_code, reason = "shared with tests/russian.rs")]
+mod pages;
 
 use std::fs;
 use std::path::Path;
 
+use clap::CommandFactory as _;
+use pages::{Page, Section};
+use stenogram::cli::Cli;
+
 const PROJECT: &str = env!("CARGO_MANIFEST_DIR");
-const PAGES: [&str; 5] = ["README.md", "TROUBLESHOOTING.md", "ARCHITECTURE.md", "CHANGELOG.md", "DEPS.md"];
 
 fn read(file: &str) -> String {
     fs::read_to_string(Path::new(PROJECT).join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
@@ -21,10 +28,10 @@ fn variables_of_the_example() -> Vec<(String, String)> {
         .collect()
 }
 
-/// The same from the README's table, whose rows are `` | `NAME` | `default` | … | ``.
-fn variables_of_the_readme() -> Vec<(String, String)> {
-    let readme = read("README.md");
-    let (_, table) = readme.split_once("| variable | default |").expect("the table of variables");
+/// The same from a README's table, whose rows are `` | `NAME` | `default` | … | ``.
+fn variables_of(readme: &str, header: &str) -> Vec<(String, String)> {
+    let readme = read(readme);
+    let (_, table) = readme.split_once(header).expect("the table of variables");
     let cell = |text: &str| text.trim().trim_matches('`').to_owned();
     table
         .lines()
@@ -39,45 +46,83 @@ fn variables_of_the_readme() -> Vec<(String, String)> {
 
 #[test]
 fn the_readme_lists_every_variable_with_its_default() {
-    assert!(!variables_of_the_readme().is_empty());
-    assert_eq!(variables_of_the_readme(), variables_of_the_example());
+    let variables = variables_of_the_example();
+    assert!(!variables.is_empty());
+    assert_eq!(variables_of("README.md", "| variable | default |"), variables);
+    assert_eq!(variables_of("README.ru.md", "| переменная | по умолчанию |"), variables);
+}
+
+/// Every command with its own words and options, as in `queue retry` and `--all-dead`.
+fn commands(of: &clap::Command, before: &str, found: &mut Vec<(String, Vec<String>)>) {
+    for command in of.get_subcommands() {
+        let name = format!("{before} {}", command.get_name());
+        let options = command.get_opts().chain(command.get_arguments().filter(|arg| !arg.is_positional()));
+        let mut options: Vec<String> =
+            options.filter_map(|option| option.get_long()).map(|long| format!("--{long}")).collect();
+        options.sort();
+        options.dedup();
+        commands(command, &name, found);
+        found.push((name, options));
+    }
 }
 
 #[test]
-fn every_file_that_a_page_links_to_is_there() {
-    let mut links = 0;
-    for page in PAGES {
-        for link in read(page).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            if link.starts_with("https://") || link.starts_with('#') {
+fn the_readme_lists_every_command_with_its_options() {
+    let mut all = Vec::new();
+    commands(&Cli::command(), "stenogram", &mut all);
+    assert!(all.len() > 10, "{all:?}");
+    let readme = read("README.md");
+    for (command, options) in all {
+        let rows: Vec<&str> = readme.lines().filter(|line| line.contains(&format!("`{command}"))).collect();
+        assert!(rows.iter().any(|row| row.starts_with("| ")), "README.md has no row for `{command}`");
+        for option in options {
+            assert!(rows.iter().any(|row| row.contains(&option)), "README.md has no {option} of `{command}`");
+        }
+    }
+}
+
+/// What is wrong with the links of `pages`, which are all there are.
+fn broken_links(pages: &[Page]) -> Vec<String> {
+    let mut broken = Vec::new();
+    for page in pages {
+        for link in page.sections.iter().flat_map(|section| &section.links) {
+            let Some((path, anchor)) = page.target(link) else {
+                if !["https://", "http://127.0.0.1", "http://localhost"].iter().any(|it| link.starts_with(it))
+                {
+                    broken.push(format!("{}: {link} is no address of the web", page.path.display()));
+                }
                 continue;
+            };
+            let there = Path::new(PROJECT).join(&path).exists();
+            let place = anchor.is_none_or(|anchor| {
+                pages.iter().any(|page| page.path == path && page.place(&anchor).is_some())
+            });
+            if !there || !place {
+                broken.push(format!("{}: {link} leads nowhere", page.path.display()));
             }
-            links += 1;
-            assert!(Path::new(PROJECT).join(link).exists(), "{page} links to {link}");
         }
     }
-    assert!(links > 0);
-}
-
-/// The anchor that a heading gets: its letters, digits, `_` and `-`, in lower case, blanks as `-`.
-fn anchor(heading: &str) -> String {
-    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | ' '));
-    kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
+    broken
 }
 
 #[test]
-fn every_section_that_a_page_links_to_is_there() {
-    let mut links = 0;
-    for page in PAGES {
-        let text = read(page);
-        let headings: Vec<String> = text
-            .lines()
-            .filter(|line| line.starts_with('#'))
-            .map(|line| anchor(line.trim_start_matches('#').trim()))
-            .collect();
-        for link in text.split("](#").skip(1).filter_map(|rest| rest.split(')').next()) {
-            links += 1;
-            assert!(headings.iter().any(|heading| heading == link), "{page} links to #{link}");
-        }
-    }
-    assert!(links > 0);
+fn every_link_of_a_page_leads_somewhere() {
+    let pages = pages::all();
+    let links = |section: &Section| section.links.len();
+    let count: usize = pages.iter().flat_map(|page| &page.sections).map(links).sum();
+    assert!(pages.len() > 10 && count > 100, "only {} pages and {count} links", pages.len());
+    assert_eq!(broken_links(&pages), [""; 0]);
+}
+
+#[test]
+fn a_broken_link_is_found() {
+    let pages = [Page::parse(
+        Path::new("docs/INSTALL.md"),
+        "# Some `code`, and more\n[a](../README.md) [b](../REDAME.md) [c](#some-code-and-more) [d](#some)\n\
+         <https://example.org> [e](ftp://x) [f](INSTALL.md#some)\n\n```sh\n[no](link)\n```\n\n    [no](link)\n",
+    )];
+    let nowhere = ["../REDAME.md leads nowhere", "#some leads nowhere"];
+    let expected =
+        [nowhere[0], nowhere[1], "ftp://x is no address of the web", "INSTALL.md#some leads nowhere"];
+    assert_eq!(broken_links(&pages), expected.map(|what| format!("docs/INSTALL.md: {what}")));
 }

@@ -174,6 +174,23 @@ fn without_a_name_it_fetches_the_configured_model_and_the_one_for_voice_activity
     assert_eq!(server.requests().len(), 2);
 }
 
+#[test]
+fn before_a_start_only_a_model_that_is_not_there_is_fetched() {
+    let server = Server::start(|_, _| Reply::new(404, b""));
+    let mut home = home(&server.url());
+    let model = SPEECH_MODELS[0].path(&home.path().join("models"));
+    hollow(&model, SPEECH_MODELS[0].bytes);
+    let nothing = (Some(0), String::new(), String::new());
+    assert_eq!(call(&home, &["pull", "--missing"]), nothing);
+    assert_eq!(call(&home, &["pull", "--missing", "tiny"]).0, Some(2), "a name says what is wanted");
+    assert!(server.requests().is_empty());
+    hollow(&model, 5);
+    assert_eq!(call(&home, &["pull", "--missing"]).0, Some(1));
+    assert_eq!(server.requests().len(), 2);
+    home.set("MODEL", "./own.bin");
+    assert_eq!(call(&home, &["pull", "--missing"]), nothing);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_with_a_model_that_does_not_exist_is_not_to_be_restarted() {
     let telegram = Telegram::start().await.expect("start Telegram");

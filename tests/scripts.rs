@@ -285,7 +285,9 @@ fn usage_is_told_and_wrong_usage_refused() {
     let project = Project::new("usage");
     let help = project.run("start.sh", &["--help"]);
     assert_eq!(help.status, Some(0));
-    for command in ["demo", "login", "logout", "transcribe", "models", "queue", "doctor", "config", "--yes"] {
+    for command in
+        ["build", "demo", "login", "logout", "transcribe", "models", "queue", "doctor", "config", "--yes"]
+    {
         assert!(help.stdout.contains(command), "{command}");
     }
     for wrong in [&["fly"][..], &["run", "fast"]] {
@@ -294,6 +296,36 @@ fn usage_is_told_and_wrong_usage_refused() {
         assert!(outcome.stderr.contains(wrong[wrong.len() - 1]), "{}", outcome.stderr);
     }
     assert_eq!(project.calls(), "");
+}
+
+#[test]
+fn build_builds_and_starts_nothing() {
+    let project = Project::new("build");
+    let outcome = project.run("start.sh", &["--yes", "build"]);
+    assert_eq!(outcome.status, Some(0), "{}", outcome.stderr);
+    assert!(project.root.join("target/release/stenogram").exists());
+    assert_eq!(project.calls(), "");
+}
+
+#[test]
+fn the_installer_of_the_service_builds_what_is_here() {
+    let project = Project::new("installer");
+    fs::create_dir(project.root.join("deploy")).unwrap();
+    for file in ["install.sh", "stenogramctl", "stenogram.service"].map(|file| format!("deploy/{file}")) {
+        fs::copy(Path::new(PROJECT).join(&file), project.root.join(&file)).unwrap();
+    }
+    symlink(find("install").expect("install is in PATH"), project.root.join("bin/install")).unwrap();
+    let outcome = project.run("deploy/install.sh", &["--root", "machine"]);
+    assert_eq!(outcome.status, Some(0), "{}", outcome.stderr);
+    let program = project.root.join("machine/usr/local/bin/stenogram");
+    assert_eq!(fs::read_to_string(program).unwrap(), STENOGRAM);
+    assert!(!project.calls().contains("stenogram run"), "{}", project.calls());
+
+    project.stub("cargo", "#!/bin/sh\n[ \"$1\" != --version ] || { echo 'cargo 1.95.0'; exit; }\nexit 101\n");
+    let outcome = project.run("deploy/install.sh", &["--root", "another"]);
+    assert_eq!(outcome.status, Some(1), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("nothing was installed"), "{}", outcome.stderr);
+    assert!(!project.root.join("another").exists());
 }
 
 #[test]
@@ -696,6 +728,9 @@ fn shellcheck_has_nothing_to_say() {
         "scripts/docker-build.sh",
         "scripts/docker-setup.sh",
         "scripts/docker-supervise.sh",
+        "deploy/install.sh",
+        "deploy/stenogramctl",
+        "tests/systemd/run.sh",
         "tests/docker/run.sh",
     ];
     let outcome: Outcome =

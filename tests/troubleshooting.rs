@@ -1,7 +1,8 @@
 //! Whatever the program can say about its surroundings is found in TROUBLESHOOTING.md.
 //!
-//! The messages are read from the sources: the texts of errors, of warnings in the log, and all that the
-//! doctor says when something is wrong. A new one that is not on the page fails here.
+//! The messages are read from the sources: the texts of errors, of warnings in the log, all that the
+//! doctor says when something is wrong, and what containers and the service say in its place. A new one that is
+//! not on the page fails here.
 
 #[path = "support/messages.rs"]
 mod messages;
@@ -15,20 +16,27 @@ const PROJECT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Where the program speaks of its surroundings. Not here: recordings (audio), what is typed (cli), and
 /// what is asked for and shown at a terminal (the other commands).
-const ABOUT_SURROUNDINGS: [&str; 12] = [
-    "app.rs",
+const ABOUT_SURROUNDINGS: [&str; 16] = [
+    "app",
     "commands/mod.rs",
     "commands/models.rs",
     "commands/queue.rs",
     "config",
     "doctor",
+    "health",
+    "intake.rs",
+    "languages.rs",
     "ops",
     "patience.rs",
+    "pipeline.rs",
     "queue",
     "speech",
     "telegram",
     "worker.rs",
 ];
+
+/// What each variable takes is in README's table and .env.example; what the status page shows is no message.
+const NO_SOURCE: [&str; 2] = ["config/variables.rs", "health/page.rs"];
 
 /// Of these every text is a message, unless it stands in one of [`NO_MESSAGE`].
 const ALL_OF_IT: [&str; 4] = ["doctor", "speech/download.rs", "telegram/login.rs", "telegram/supervisor.rs"];
@@ -60,6 +68,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("The recording is damaged", "about a recording, as all that audio says"),
     ("the recording", "about a recording"),
     ("the recognition was aborted", "said to nobody: it is put back"),
+    ("it does not answer", "counted as a failure of the queue; the worker's own line says why"),
     ("the program is stopping", "said to nobody: the daemon stops"),
     ("agrees with Telegram's", "all is well"),
     ("{shown} is not there yet", "all is well"),
@@ -84,6 +93,13 @@ const SECTIONS: [&str; 17] = [
     "Illegal instruction",
     "Model download fails",
     "In a Proxmox LXC container",
+];
+
+/// What has to be told in a section, as people search for it.
+const WORDS: [(&str, &str); 3] = [
+    ("Illegal instruction", "SIGILL"),
+    ("In a Proxmox LXC container", "226/NAMESPACE"),
+    ("In a Proxmox LXC container", "nesting=1"),
 ];
 
 /// A message as it is written: what stands between its values.
@@ -114,8 +130,7 @@ fn sources() -> Vec<PathBuf> {
 fn is_message(file: &Path, text: &Text) -> bool {
     let within = |names: &[&str]| text.within.iter().any(|name| names.contains(&name.as_str()));
     let source = file.strip_prefix(Path::new(PROJECT).join("src")).unwrap();
-    if source == Path::new("config/variables.rs") {
-        // What each variable takes: in README's table and .env.example.
+    if NO_SOURCE.iter().any(|place| source == Path::new(place)) {
         return false;
     }
     match ALL_OF_IT.iter().any(|place| source.starts_with(place)) {
@@ -188,7 +203,56 @@ fn every_problem_that_people_have_has_a_section_with_what_they_see() {
         // Of these two nothing is seen at all.
         let silent = ["Voice messages are not answered", "Slow transcription"].contains(&title);
         assert!(silent || section.contains("\n    "), "no line of {title:?} is shown");
+        for (_, words) in WORDS.iter().filter(|(within, _)| *within == title) {
+            assert!(section.contains(words), "{title:?} says nothing of {words}");
+        }
     }
+}
+
+/// What a script says by `say`, `refuse` or `echo`, cut at its variables.
+fn messages_of_script(source: &str) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    for start in ["say \"", "refuse \"", "echo \""] {
+        for rest in source.split(start).skip(1) {
+            let text = rest.replace("\\\"", "'").replace("\\$", "\u{1}");
+            let text = text.split('"').next().unwrap_or_default().to_owned();
+            let is_name = |c: char| c.is_ascii_alphanumeric() || "_{}:-*".contains(c);
+            let mut parts = text.split('$');
+            let first = parts.next().unwrap_or_default();
+            let others = parts.map(|part| part.trim_start_matches(is_name));
+            let pieces = std::iter::once(first).chain(others).map(|piece| piece.replace('\u{1}', "$"));
+            let pieces: Vec<String> = pieces.map(|piece| piece.trim().to_owned()).collect();
+            found.push(pieces.into_iter().filter(|piece| words(piece) > 0).collect());
+        }
+    }
+    found.retain(|pieces: &Vec<String>| pieces.iter().map(|piece| words(piece)).sum::<usize>() > 1);
+    found
+}
+
+#[test]
+fn what_containers_and_the_service_say_is_on_the_page() {
+    let page = fs::read_to_string(Path::new(PROJECT).join("TROUBLESHOOTING.md")).unwrap();
+    let is_one =
+        |name: &str| (name.starts_with("docker-") && name.ends_with(".sh")) || name.ends_with(".service");
+    let mut count = 0;
+    for folder in ["scripts", "deploy"] {
+        for entry in fs::read_dir(Path::new(PROJECT).join(folder)).unwrap().map(Result::unwrap) {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let source = if is_one(&name) { fs::read_to_string(entry.path()).unwrap() } else { continue };
+            for pieces in messages_of_script(&source) {
+                count += 1;
+                assert!(page.lines().any(|line| shows(line, &pieces)), "{name} says {pieces:?}");
+            }
+        }
+    }
+    assert!(count > 1, "only {count} messages: are they written in another way now?");
+}
+
+#[test]
+fn messages_are_found_in_a_script() {
+    let source =
+        "say() { echo \"$*\" >&2; }\nsay \"in $seconds s. See \\$HOME\" \\\n  \"more\"\necho \"one word\"";
+    assert_eq!(messages_of_script(source), [vec!["in", "s. See $HOME"], vec!["one word"]]);
 }
 
 #[test]

@@ -17,7 +17,8 @@ use crate::speech::models::{self, ModelSpec, SILERO_VAD, UnknownModel, catalogue
 pub fn run(config: &Config, what: &Models, out: &mut impl Write) -> Result<usize, CommandError> {
     match what {
         Models::List => Ok(list(config, out).map(|()| 0)?),
-        Models::Pull { names } => pull_all(config, names, out),
+        Models::Pull { missing: true, .. } if is_there(config)? => Ok(0),
+        Models::Pull { names, .. } => pull_all(config, names, out),
         Models::Verify { names } => verify_all(config, names, out),
     }
 }
@@ -49,6 +50,17 @@ fn list(config: &Config, out: &mut impl Write) -> io::Result<()> {
         Model::Path(path) => format!("The configured model is the file {}", path.display()),
     };
     writeln!(out, "\n{configured}. Models are kept in {}.", config.model_dir.display())
+}
+
+/// Whether nothing of the configured model is to be fetched, by its size: a look through it takes seconds.
+fn is_there(config: &Config) -> Result<bool, CommandError> {
+    Ok(match &config.model {
+        Model::Name(name) => {
+            let spec = spec(name)?;
+            spec.installed(&config.model_dir) == Some(spec.bytes)
+        }
+        Model::Path(_) => true,
+    })
 }
 
 fn pull_all(config: &Config, names: &[String], out: &mut impl Write) -> Result<usize, CommandError> {
