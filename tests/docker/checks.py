@@ -390,6 +390,12 @@ def hardening():
               and config["CapDrop"] == ["ALL"] and 0 < config["PidsLimit"] <= 128, config)
         check(f"{service}: log rotation by size",
               config["LogConfig"] == {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "5"}}, config["LogConfig"])
+    volumes = [
+        mount["Name"] for service in host
+        for mount in json.loads(look(service, "{{json .Mounts}}")) if mount["Type"] == "volume"
+    ]
+    nameless = [name for name in volumes if not name.startswith(os.environ["COMPOSE_PROJECT_NAME"])]
+    check("volumes: all have names, none stays behind", volumes and not nameless, nameless)
     memory = sum(config["Memory"] for config in host.values())
     check(f"memory limits of {memory / 2**30:.2f} GiB in all start on 4 GB", all(c["Memory"] for c in host.values()) and memory < 3 * 2**30)
     for service, user in (("userbot", "10001"), ("redis", None)):
