@@ -89,6 +89,8 @@ pub struct Report {
     pub suppressed: u32,
     pub left: Left,
     pub dead: Vec<String>,
+    /// Dead letters of kills that met a job by chance, put back by hand once all else was done.
+    pub put_back: Vec<String>,
     pub redis_kills: usize,
     pub cuts: usize,
     pub faults_struck: usize,
@@ -286,6 +288,7 @@ impl fmt::Display for Report {
         for (end, count) in &self.ends {
             row("lives", format!("{count:4} {end}"))?;
         }
+        row("dead letters put back", self.put_back.len().to_string())?;
         row("Redis kills, cuts", format!("{}, {}", self.redis_kills, self.cuts))?;
         row(
             "Telegram's faults",
