@@ -21,7 +21,7 @@ keep=0
 case ${1:-} in
 '') ;;
 --keep) keep=1 ;;
--h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0" && exit 0 ;;
+-h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0" && exit 0 ;;
 *) fail 2 "tests/systemd/run.sh takes --keep, and here is '$1'." ;;
 esac
 
