@@ -14,12 +14,14 @@ set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.."
 # shellcheck source=scripts/setup.sh
 . scripts/setup.sh
+# shellcheck source=tests/docker/bases.sh
+. tests/docker/bases.sh
 
 keep=0
 case ${1:-} in
 '') ;;
 --keep) keep=1 ;;
--h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0" && exit 0 ;;
+-h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0" && exit 0 ;;
 *) fail 2 "tests/systemd/run.sh takes --keep, and here is '$1'." ;;
 esac
 
@@ -36,6 +38,9 @@ telegram=127.0.0.1:4432
 hash=0123456789abcdef0123456789abcdef
 program=''
 scratch=$(mktemp -d)
+# For bases.sh.
+# shellcheck disable=SC2034
+work=$scratch made_bases=()
 
 clean_up() {
     rm -rf "$scratch"
@@ -55,18 +60,12 @@ newest() {
     realpath "$found"
 }
 
-# The base image: the one that is here, the registry's, or, where none can be reached, one made by debootstrap.
-ensure_base() {
-    if docker image inspect $base >/dev/null 2>&1 || docker pull --quiet $base >/dev/null 2>&1; then return 0; fi
-    have debootstrap || (install_packages "to make the image" debootstrap) || skip "no registry and no debootstrap"
-    say "No registry can be reached: making $base with debootstrap."
-    debootstrap --variant=minbase bookworm "$scratch/root" http://deb.debian.org/debian >"$scratch/log" 2>&1 ||
-        { tail -n 3 "$scratch/log" && skip "debootstrap cannot fetch Debian"; }
-    tar -C "$scratch/root" -c --exclude='./var/cache/apt/archives/*.deb' . | docker import - $base >/dev/null
-}
-
 ensure_image() {
-    ensure_base
+    # It is that of tests/docker too: one that is made has to be labelled as made.
+    if ! docker image inspect $base >/dev/null 2>&1 && ! have debootstrap && ! docker pull --quiet $base >/dev/null 2>&1; then
+        (install_packages "to make the image, for no registry can be reached" debootstrap) || skip "no registry and no debootstrap"
+    fi
+    (ensure_base $base "$suite" make_debian) || skip "the base image can neither be pulled nor made"
     docker build --quiet --tag $image - >"$scratch/log" 2>&1 <<END || { tail -n 5 "$scratch/log" && skip "the image cannot be built"; }
 FROM $base
 RUN apt-get update && apt-get install -y --no-install-recommends \
