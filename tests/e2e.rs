@@ -150,7 +150,8 @@ async fn a_chats_language_is_remembered_over_a_restart(backend: Backend) {
     let habits = world.home.data().join("languages.json");
     for recordings in 1..=2 {
         let (text, russian) = world.fresh("ru", "ru", 5);
-        let daemon = world.home.start();
+        let mut daemon = world.home.start();
+        daemon.says("Connection established", DEADLINE).await;
         let message = world.telegram.send(FRIENDS_CHAT, Draft::voice(russian, 3));
         assert_eq!(world.reply(FRIENDS_CHAT, message).await.text, text);
         assert!(daemon.stop().await.0.success());
