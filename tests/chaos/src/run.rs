@@ -42,8 +42,8 @@ const STANDSTILL: Duration = Duration::from_secs(75);
 /// Longer than a dead connection may go unnoticed, and the pause before the first new try.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(120);
 const STOP_WITHIN: Duration = Duration::from_secs(10);
-/// Calls come at least this often while there is something to do.
-const QUIET: Duration = Duration::from_secs(3);
+/// Calls come at least this often while there is something to do: the daemon looks every 5 s, come what may.
+const QUIET: Duration = Duration::from_secs(8);
 const POLL: Duration = Duration::from_millis(20);
 const FIRST_USER: i64 = 10_000;
 /// Clients reach the proxies here, the proxies reach the servers at the same ports of 127.0.0.1.
