@@ -449,7 +449,7 @@ impl Lives {
     /// What was planned, or a crash that is owed in place of a kill; a kill where a crash may not be. The
     /// intake, where C1 is, does not wait until a suspect is past.
     fn choose(&mut self, planned: End, stuck: bool, measured: bool) -> End {
-        let may_crash = |point: &str| !measured && !(stuck && point.contains("C1"));
+        let may_crash = |point: &str| !(measured || stuck && point.contains("C1"));
         match planned {
             End::Crash { point, pass } if !may_crash(point) => {
                 self.owed.push((point, pass));
