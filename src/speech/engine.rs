@@ -27,7 +27,7 @@ pub struct EngineOptions {
     /// run at once: beyond that recognition becomes 10 to 50 times slower.
     pub threads: Option<NonZeroUsize>,
     /// Languages that are spoken here, by code. One: that one is taken for granted, which saves
-    /// detecting it, half of the time of a short clip. Several: the likeliest of them. None: the
+    /// guessing and checking it. Several: the likeliest of them. None: the
     /// likeliest of all that the model knows.
     pub languages: Vec<String>,
     /// Silero's voice activity model, as the catalogue has it. Where it is not there, or another file,
