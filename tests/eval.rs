@@ -35,7 +35,7 @@ fn equipment() -> Equipment {
 #[test]
 fn digits_are_heard_as_well_as_by_whisper_alone_also_through_what_spoils_them() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let findings = trials::digits(&equipment(), 3, &mut Random::seeded(SEED)).unwrap();
+    let findings = trials::digits(&equipment(), 3, true, &mut Random::seeded(SEED)).unwrap();
     assert_eq!(findings.tallies.len(), 8, "two listeners, four conditions");
     for pair in findings.tallies.chunks(2) {
         let [(_, alone), (name, ours)] = pair else { unreachable!() };

@@ -49,7 +49,10 @@ impl Stenogram {
 
     /// Samples at 16 kHz.
     pub fn hear(&self, pcm: &[f32], language: Option<&str>) -> Result<Heard, String> {
-        let options = RecogniseOptions { language: language.map(str::to_owned), ..Default::default() };
+        self.hear_with(pcm, RecogniseOptions { language: language.map(str::to_owned), ..Default::default() })
+    }
+
+    pub fn hear_with(&self, pcm: &[f32], options: RecogniseOptions) -> Result<Heard, String> {
         let started = Instant::now();
         let transcript = self.runtime.block_on(self.engine().recognise(pcm.to_vec(), options));
         let took = started.elapsed().as_secs_f64();

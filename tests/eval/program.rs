@@ -64,6 +64,9 @@ enum What {
     Digits {
         #[arg(long, default_value_t = 400)]
         count: usize,
+        /// Bare whisper.cpp hears them in every condition, not only clean
+        #[arg(long)]
+        bare: bool,
     },
     /// Noises, and the recordings of a folder
     Noises {
@@ -106,7 +109,7 @@ fn run(arguments: &Arguments, what: &What) -> Result<Findings, String> {
     let mut random = seed.map_or_else(Random::new, Random::seeded);
     match what {
         What::Folder { folder, bare, show } => trials::recordings(&equipment, folder, *bare, *show),
-        What::Digits { count } => trials::digits(&equipment, *count, &mut random),
+        What::Digits { count, bare } => trials::digits(&equipment, *count, *bare, &mut random),
         What::Noises { count, recordings } => {
             trials::noises(&equipment, *count, recordings.as_deref(), &mut random)
         }
