@@ -28,9 +28,8 @@ static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 fn options(languages: &[&str]) -> EngineOptions {
     EngineOptions {
         model: MODEL.into(),
-        threads: None,
         languages: languages.iter().map(|&code| code.to_owned()).collect(),
-        vad: None,
+        ..EngineOptions::default()
     }
 }
 

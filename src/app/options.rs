@@ -77,5 +77,5 @@ pub fn engine_options(
     }
     let languages = config.spoken(language).iter().map(|code| code.as_str().to_owned()).collect();
     let vad = Some(SILERO_VAD.path(&config.model_dir));
-    Ok(EngineOptions { model, threads: config.threads, languages, vad })
+    Ok(EngineOptions { model, threads: config.threads, languages, task: config.task, vad })
 }

@@ -113,6 +113,12 @@ pub const VARIABLES: &[Variable] = &[
     )
     .may_be_empty(),
     Variable::new(
+        "TASK",
+        "transcribe",
+        "What is written down: what was said, or its translation into English",
+        "transcribe or translate; for translate a model that was trained for it: no .en, no large-v3-turbo",
+    ),
+    Variable::new(
         "THREADS",
         "0",
         "Threads for recognition",

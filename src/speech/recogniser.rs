@@ -20,7 +20,7 @@ use super::habit::Habit;
 use super::language::Language;
 use super::log;
 use super::vad::Vad;
-use crate::domain::{Segment, Transcript};
+use crate::domain::{Segment, Task, Transcript};
 
 /// Samples per second of everything Whisper hears.
 const RATE: usize = 16_000;
@@ -75,15 +75,17 @@ pub(super) struct Recogniser {
     threads: NonZeroUsize,
     /// Languages to choose from; not empty.
     candidates: Vec<Language>,
+    task: Task,
     vad: Option<Vad>,
 }
 
 impl Recogniser {
-    /// `path` has passed [`super::header::check`], and the model knows all the `candidates`.
+    /// `path` has passed [`super::header::check`], and the model knows all the `candidates` and the `task`.
     pub(super) fn load(
         path: &Path,
         threads: NonZeroUsize,
         candidates: Vec<Language>,
+        task: Task,
         vad: Option<Vad>,
     ) -> Result<Self, SpeechError> {
         log::install();
@@ -94,7 +96,7 @@ impl Recogniser {
         parameters.flash_attn(false);
         let context = WhisperContext::new_with_params(path, parameters).map_err(failed)?;
         let state = Some(context.create_state().map_err(failed)?);
-        Ok(Self { context, state, params: HashMap::new(), threads, candidates, vad })
+        Ok(Self { context, state, params: HashMap::new(), threads, candidates, task, vad })
     }
 
     /// Recognises the speech in `pcm` in `language`, or in the likeliest of the candidates for somebody of
@@ -163,7 +165,8 @@ impl Recogniser {
                     let speech = segments.iter().map(|segment| segment.end_ms - segment.start_ms).sum();
                     (control.spoken)(chosen.code(), Duration::from_millis(speech));
                 }
-                Ok(Transcript { language: Some(chosen.code().to_owned()), segments })
+                let language = Some(chosen.code().to_owned());
+                Ok(Transcript { task: self.task, language, segments })
             }
             // Aborted: the state is as good as before.
             Err(Outcome::Aborted) => {
@@ -274,8 +277,8 @@ impl Recogniser {
     }
 
     fn params(&mut self, language: Language) -> FullParams<'static, 'static> {
-        let threads = self.threads;
-        self.params.entry(language).or_insert_with(|| params(language, threads)).clone()
+        let (threads, task) = (self.threads, self.task);
+        self.params.entry(language).or_insert_with(|| params(language, threads, task)).clone()
     }
 
     fn full(
@@ -370,10 +373,11 @@ unsafe extern "C" fn on_progress(
 
 /// whisper_full's defaults for greedy decoding: temperature 0, then by 0.2 up to 1 while a window's
 /// entropy is below 2.4 or its average log probability below -1.
-fn params(language: Language, threads: NonZeroUsize) -> FullParams<'static, 'static> {
+fn params(language: Language, threads: NonZeroUsize, task: Task) -> FullParams<'static, 'static> {
     let mut params = FullParams::new(SamplingStrategy::Greedy { best_of: BEST_OF });
     params.set_n_threads(threads.get() as c_int);
     params.set_language(Some(language.code()));
+    params.set_translate(task == Task::Translate);
     // The state is reused: no recording may be prompted with the text of the one before.
     params.set_no_context(true);
     params.set_print_progress(false);
