@@ -133,4 +133,8 @@ impl Observer for Recognition {
     fn spoken(&self, language: &'static str, speech: Duration) {
         self.languages.heard(self.job.chat, language, speech);
     }
+
+    fn repeated(&self) {
+        self.vitals.recognition_repeated();
+    }
 }

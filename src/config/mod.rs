@@ -23,8 +23,8 @@ pub use raw::{Entry, Origin, RawConfig};
 pub use redis_address::Redis;
 pub use secret::Secret;
 pub use values::{
-    HealthAddress, Language, LanguageCode, LogFormat, Model, ParseLanguageError, ParseModelError,
-    WHISPER_LANGUAGES,
+    AudioContext, HealthAddress, Language, LanguageCode, LogFormat, Model, ParseLanguageError,
+    ParseModelError, WHISPER_LANGUAGES,
 };
 pub use variables::{VARIABLES, Variable};
 
@@ -58,6 +58,7 @@ pub struct Config {
     /// What [`Language::Auto`] chooses from; none: from all that Whisper knows.
     pub languages: Vec<LanguageCode>,
     pub task: Task,
+    pub audio_context: AudioContext,
     /// None: as many as the machine has.
     pub threads: Option<NonZeroUsize>,
     /// None: the queue is the embedded one.
@@ -153,6 +154,7 @@ impl Check<'_> {
         let model_url = self.optional("MODEL_URL", values::web_url);
         let languages = self.languages();
         let task = self.required("TASK", |text| text.parse().ok());
+        let audio_context = self.required("WHISPER_AUDIO_CTX", values::audio_context);
         let threads = self.required("THREADS", |text| within(0..=256, text.parse::<usize>().ok()));
         let redis = self.redis();
         let reconnect_delay = self.time("RECONNECT_DELAY", 1..=HOUR);
@@ -183,6 +185,7 @@ impl Check<'_> {
             language,
             languages,
             task: task?,
+            audio_context: audio_context?,
             threads: NonZeroUsize::new(threads?),
             redis: redis?,
             reconnect_delay: reconnect_delay?,

@@ -14,8 +14,10 @@ use super::habit::Habit;
 use super::header::{self, Header, HeaderError};
 use super::language::{Language, UnknownLanguage};
 use super::models::SILERO_VAD;
-use super::recogniser::{Control, Recogniser};
+use super::recogniser::Recogniser;
 use super::vad::Vad;
+use super::whisper::{Control, Whisper};
+use super::window::AudioContext;
 use crate::domain::{Fault, Task, Transcript};
 
 /// How the engine is set up.
@@ -32,6 +34,8 @@ pub struct EngineOptions {
     pub languages: Vec<String>,
     /// Refused where the model was not trained for it.
     pub task: Task,
+    /// How much of its window Whisper is given for a short recording.
+    pub audio_context: AudioContext,
     /// Silero's voice activity model, as the catalogue has it. Where it is not there, or another file,
     /// a warning says so, and recordings are recognised as without it: whole, silence and all.
     pub vad: Option<PathBuf>,
@@ -47,6 +51,8 @@ pub trait Observer: Send + Sync {
     fn dropped(&self, why: &'static str);
     /// So much was said in the language with this code. Not told where there was none to choose from.
     fn spoken(&self, language: &'static str, speech: Duration);
+    /// Text of a shortened window was doubtful, and is recognised again with all of it.
+    fn repeated(&self);
 }
 
 /// How one recording is recognised.
@@ -314,6 +320,7 @@ fn work(
             spoken: &|language, speech| {
                 observer.iter().for_each(|observer| observer.spoken(language, speech));
             },
+            repeated: &|| observer.iter().for_each(|observer| observer.repeated()),
         };
         let started = Instant::now();
         let outcome = recogniser.recognise(pcm, language, &habit, &control);
@@ -329,8 +336,11 @@ fn load(options: &EngineOptions) -> Result<(Recogniser, Header), SpeechError> {
         candidates => candidates,
     };
     let vad = options.vad.as_deref().and_then(load_vad);
-    let threads = threads(options.threads);
-    Ok((Recogniser::load(&options.model, threads, candidates, options.task, vad)?, header))
+    let path = &options.model;
+    let whisper = Whisper::load(path, threads(options.threads), options.task)?;
+    let recogniser = Recogniser::new(whisper, candidates, options.audio_context, vad)
+        .map_err(|error| SpeechError::Load { path: path.clone(), why: error.to_string() })?;
+    Ok((recogniser, header))
 }
 
 /// None, with a warning, where it cannot be used.
