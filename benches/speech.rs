@@ -23,7 +23,7 @@ use std::time::Instant;
 
 use eval::ears::{Bare, Equipment, Stenogram};
 use stenogram::audio::{self, Limits};
-use stenogram::speech::{Habit, RecogniseOptions, cores, default_threads};
+use stenogram::speech::{AudioContext, Habit, RecogniseOptions, cores, default_threads};
 
 /// Seconds of the clip, samples of a second.
 const SECONDS: usize = 10;
@@ -34,6 +34,7 @@ const BUSY_ROUNDS: usize = 3;
 
 // Bars.
 const BEYOND_BARE: f64 = 1.02;
+const SHORTENED: f64 = 0.40;
 const AROUND: f64 = 0.03;
 const DETECTING: f64 = 1.35;
 const REMEMBERED: f64 = 1.02;
@@ -84,8 +85,16 @@ fn measure(name: &str, model: &Path) -> usize {
     let nothing = noise::hiss(pcm.len(), 0.02, &mut speech::Random::seeded(1));
     let languages = vec!["ru".to_owned(), "en".to_owned()];
     let vad = Some(speech::VAD.into());
-    let equipment = Equipment { model: model.into(), vad, languages, threads: default_threads() };
+    let equipment = Equipment {
+        model: model.into(),
+        vad,
+        languages,
+        threads: default_threads(),
+        audio_context: AudioContext::Full,
+    };
     let stenogram = Stenogram::start(&equipment).expect("start the engine");
+    let auto = Equipment { audio_context: AudioContext::Auto, ..equipment.clone() };
+    let shortened = Stenogram::start(&auto).expect("start the engine");
     let mut bare = Bare::start(model, equipment.threads).expect("load the model");
 
     let known = Habit(vec![("en".to_owned(), 100.0)]);
@@ -97,12 +106,13 @@ fn measure(name: &str, model: &Path) -> usize {
     let mut alone = || cost(|| bare.hear(&pcm, Some("en")).expect("recognise").text);
     // Memory is taken and caches are filled; and both hear the same.
     let words = |text: &str| eval::score::words(text);
-    let (text, ours_text) = (alone().1, ours(&given).1);
+    let texts =
+        [alone().1, ours(&given).1, shortened.hear_with(&pcm, given.clone()).expect("recognise").text];
     if name != "micro" {
-        assert_eq!(words(&text), words(&ours_text));
+        assert!(texts.iter().all(|text| words(text) == words(&texts[0])), "{texts:#?}");
     }
 
-    let mut idle: [Vec<Cost>; 5] = Default::default();
+    let mut idle: [Vec<Cost>; 6] = Default::default();
     for _ in 0..ROUNDS {
         idle[0].push(alone().0);
         idle[1].push(ours(&given).0);
@@ -114,8 +124,10 @@ fn measure(name: &str, model: &Path) -> usize {
             pcm.len().to_string()
         };
         idle[4].push(cost(around).0);
+        let hear = || shortened.hear_with(&pcm, given.clone()).expect("recognise").text;
+        idle[5].push(cost(hear).0);
     }
-    let [alone_idle, fixed, detected, known, around] = idle;
+    let [alone_idle, fixed, detected, known, around, short] = idle;
     let beside = Load::start();
     let mut busy: [Vec<Cost>; 2] = Default::default();
     for _ in 0..BUSY_ROUNDS {
@@ -127,6 +139,7 @@ fn measure(name: &str, model: &Path) -> usize {
     println!("\n{name}, {SECONDS} s: whisper.cpp alone {:.3} s", median(&alone_idle, |cost| cost.clock));
     let rows = [
         ("stenogram, of whisper.cpp alone", &fixed, &alone_idle, Some(BEYOND_BARE)),
+        ("the same with auto context", &short, &alone_idle, Some(SHORTENED)),
         (
             "decoding and voice activity, of whisper.cpp",
             &around,

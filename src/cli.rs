@@ -5,10 +5,11 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::config::{Language, Model, Needs};
-use crate::domain::JobId;
+use crate::config::{AudioContext, Language, Model, Needs};
+use crate::domain::{JobId, Task};
 
 /// How the program ends. Supervisors read these numbers: they stay as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +136,9 @@ pub struct Transcribe {
     /// The language spoken, such as en or ru, or auto to choose from LANGUAGES [default: LANGUAGE]
     #[arg(long, value_name = "LANGUAGE")]
     pub language: Option<Language>,
+    /// What is written down: transcribe, what was said, or translate, that in English [default: TASK]
+    #[arg(long, value_name = "TASK")]
+    pub task: Option<Task>,
     /// How the transcript is written
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -145,6 +149,7 @@ pub struct Transcribe {
 
 const AFTER_BENCH_HELP: &str = "\
 Columns:
+  CONTEXT   WHISPER_AUDIO_CTX: full, or auto, which spares clips below 27 s a part of the work
   LOAD      from the model's file to the first clip; a model's first row may read it from disk
   3 s, …    seconds of work for a second of audio, in clips of that length: at 0.25 it is four
             times as fast as the audio. Short clips cost more, for Whisper always hears 30 s.
@@ -186,6 +191,10 @@ pub struct Bench {
     /// Numbers of threads, separated by commas [default: 1, 2, 4 and so on up to the cores]
     #[arg(long, value_delimiter = ',')]
     pub threads: Vec<NonZeroUsize>,
+    /// Audio contexts as in WHISPER_AUDIO_CTX, separated by commas
+    #[arg(long = "context", value_name = "CONTEXTS", value_delimiter = ',', default_value = "full,auto")]
+    #[arg(value_parser = audio_context())]
+    pub contexts: Vec<AudioContext>,
     /// Recognise each clip so often, unless that takes over 10 s, and count the fastest
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub runs: u32,
@@ -197,8 +206,13 @@ pub struct Bench {
     pub json: bool,
 }
 
+fn audio_context() -> impl TypedValueParser<Value = AudioContext> {
+    let context = |name: String| if name == "auto" { AudioContext::Auto } else { AudioContext::Full };
+    PossibleValuesParser::new(["full", "auto"]).map(context)
+}
+
 /// An hour at most: the samples are in memory.
-fn seconds() -> impl clap::builder::TypedValueParser<Value = u32> {
+fn seconds() -> impl TypedValueParser<Value = u32> {
     clap::value_parser!(u32).range(1..=3600)
 }
 
@@ -232,7 +246,7 @@ pub enum Format {
     Srt,
     /// WebVTT subtitles
     Vtt,
-    /// A line of JSON for each file: length, text, language, segments and their times
+    /// A line of JSON for each file: length, text, task, language, segments and their times
     Json,
 }
 
@@ -337,10 +351,13 @@ mod tests {
 
     #[test]
     fn transcribe_takes_files_and_the_standard_input() {
-        let parsed = command("stenogram transcribe --language ru --format vtt --model own.bin a.ogg -");
+        let parsed = command(
+            "stenogram transcribe --language ru --task translate --format vtt --model own.bin a.ogg -",
+        );
         let Some(Command::Transcribe(args)) = parsed else { panic!("{parsed:?}") };
         assert_eq!(args.inputs, [Input::File("a.ogg".into()), Input::Stdin]);
         assert_eq!(args.language, "ru".parse().ok());
+        assert_eq!(args.task, Some(Task::Translate));
         assert_eq!(args.format, Format::Vtt);
         assert_eq!(args.model, Some(Model::Path("own.bin".into())));
     }
@@ -354,7 +371,12 @@ mod tests {
         assert_eq!((bench.seconds, threads, bench.runs), (vec![3, 10], vec![1, 2], 3));
         let Some(Command::Bench(bench)) = command("stenogram bench") else { panic!() };
         assert_eq!((bench.seconds, bench.inputs), (vec![3, 10, 30, 120], vec![]));
-        for wrong in ["--seconds 0", "--seconds 3601", "--threads 0", "--runs 0", "--seconds 1,"] {
+        assert_eq!(bench.contexts, [AudioContext::Full, AudioContext::Auto]);
+        let Some(Command::Bench(bench)) = command("stenogram bench --context auto") else { panic!() };
+        assert_eq!(bench.contexts, [AudioContext::Auto]);
+        for wrong in
+            ["--seconds 0", "--seconds 3601", "--threads 0", "--runs 0", "--seconds 1,", "--context half"]
+        {
             let words = ["stenogram", "bench"].into_iter().chain(wrong.split(' '));
             assert!(Cli::try_parse_from(words).is_err(), "{wrong}");
         }

@@ -63,11 +63,16 @@ fn each_number_of_threads_has_a_row_and_there_is_advice() {
         .map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect())
         .collect();
     assert_eq!(table[0], ["MODEL", "THREADS", "CONTEXT", "LOAD", "1 s", "2 s", "MEMORY", "PEAK"]);
-    let threads: Vec<usize> = table[1..].iter().map(|row| row[1].parse().expect("a number")).collect();
+    let settings: Vec<(usize, &str)> =
+        table[1..].iter().map(|row| (row[1].parse().expect("a number"), row[2])).collect();
+    let threads: Vec<usize> = settings.iter().step_by(2).map(|(threads, _)| *threads).collect();
     assert_eq!((threads[0], *threads.last().unwrap()), (1, cores));
     assert!(threads.is_sorted_by(|a, b| a < b), "{threads:?}");
+    for (pair, threads) in settings.chunks(2).zip(threads) {
+        assert_eq!(pair, [(threads, "full"), (threads, "auto")]);
+    }
     for row in &table[1..] {
-        assert_eq!((row[0], row[2]), ("micro-q8_0", "full"));
+        assert_eq!(row[0], "micro-q8_0");
         let number = |cell: &str| cell.split(' ').next().unwrap().parse::<f64>().expect("a number");
         assert!(number(row[4]) > 0.0 && number(row[5]) > 0.0, "{stdout}");
         assert!(number(row[6]) > 5.0 && number(row[7]) >= number(row[6]), "{stdout}");
@@ -82,7 +87,7 @@ fn json_has_all_of_it_and_texts_only_to_compare() {
     fs::write(home.path().join("a.ogg"), say(fixture.text, fixture.voice)).expect("write a recording");
     let length = speech::pcm(fixture.text, fixture.voice).len().div_ceil(16_000).to_string();
 
-    let args = ["--seconds", &length, "--runs", "2", "--threads", "1", "a.ogg"];
+    let args = ["--seconds", &length, "--runs", "2", "--threads", "1", "--context", "full", "a.ogg"];
     let report = json(&home, &args);
     assert_eq!(report["recordings"], serde_json::json!(["a.ogg"]));
     assert_eq!(report["language"], "en");
@@ -112,7 +117,7 @@ fn json_has_all_of_it_and_texts_only_to_compare() {
 #[test]
 fn texts_are_compared_between_settings() {
     let home = Home::empty();
-    let args = ["--seconds", "3", "--runs", "1", "--threads", "1,1", "--compare"];
+    let args = ["--seconds", "3", "--runs", "1", "--threads", "1,1", "--context", "full", "--compare"];
     let stdout = stdout(&home, &args);
     assert!(stdout.contains("\n\nEach model gives the same texts with all settings.\n"), "{stdout}");
 }
@@ -126,7 +131,8 @@ fn all_models_that_are_here_are_measured_and_a_bad_one_is_named() {
     fs::write(models.join("junk.bin"), "junk").expect("write a file");
     fs::write(models.join("ggml-base.bin.part"), "half").expect("write a file");
     home.set("MODEL", "base");
-    let (code, stdout, stderr) = outcome(&home, &["--seconds", "1", "--runs", "1", "--threads", "1"]);
+    let (code, stdout, stderr) =
+        outcome(&home, &["--seconds", "1", "--runs", "1", "--threads", "1", "--context", "full"]);
     assert_eq!(code, Some(1), "{stderr}");
     let complaints: Vec<&str> = stderr.lines().collect();
     assert_eq!(complaints.len(), 2, "{stderr}");
@@ -189,6 +195,6 @@ fn progress_is_shown_at_a_terminal_only() {
     let mut terminal = Terminal::start(&bench(&home, &args));
     assert_eq!(terminal.ends().code(), Some(0), "{}", terminal.shown());
     terminal.shows("micro-q8_0, 1 thread, full context", 1);
-    terminal.shows("0/2", 1);
+    terminal.shows("0/4", 1);
     terminal.shows("For this machine: ", 1);
 }

@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use eval::ears::Equipment;
 use eval::trials;
 use speech::{MODEL, Random, VAD, fixtures, say, silence};
-use stenogram::speech::default_threads;
+use stenogram::speech::{AudioContext, default_threads};
 
 /// Always the same clips: the model was found to understand them, which it does not do with all there are.
 const SEED: u64 = 1;
@@ -29,6 +29,7 @@ fn equipment() -> Equipment {
         vad: Some(VAD.into()),
         languages: vec!["ru".to_owned(), "en".to_owned()],
         threads: default_threads(),
+        audio_context: AudioContext::Full,
     }
 }
 

@@ -40,7 +40,9 @@ use crate::speech::{Engine, INVENTIONS, SpeechError};
 use crate::telegram::{Account, LoggedOut, SessionError, SessionFile};
 use crate::worker::Worker;
 
-pub use self::options::{account_options, embedded_queue, engine_options, limits, model_path, redis_queue};
+pub use self::options::{
+    account_options, audio_context, embedded_queue, engine_options, limits, model_path, redis_queue,
+};
 
 /// In the data folder: which languages are spoken in which chats.
 const LANGUAGES_FILE: &str = "languages.json";
@@ -82,7 +84,13 @@ pub enum RunError {
 impl RunError {
     /// The owner has to change something; starting again does not help.
     pub fn needs_configuration(&self) -> bool {
-        matches!(self, Self::Queue(QueueError::Configuration(_)) | Self::Model(_) | Self::Listen(_))
+        matches!(
+            self,
+            Self::Queue(QueueError::Configuration(_))
+                | Self::Model(_)
+                | Self::Listen(_)
+                | Self::Speech(SpeechError::EnglishOnly { .. } | SpeechError::TranscribesOnly { .. })
+        )
     }
 
     /// Only a login helps; starting again does not.

@@ -19,11 +19,11 @@ use std::time::{Duration, Instant};
 use indicatif::ProgressBar;
 
 use self::machine::{Machine, Memory};
-use self::report::{AudioContext, Clip, Measured, Report, Row, Setting, Table};
+use self::report::{Clip, Measured, Report, Row, Setting, Table};
 use super::{CommandError, complain, progress, transcribe};
 use crate::app;
 use crate::cli::Bench;
-use crate::config::{Config, Language};
+use crate::config::{AudioContext, Config, Language};
 use crate::speech::models::{ModelSpec, SILERO_VAD};
 use crate::speech::{Engine, EngineOptions, RecogniseOptions, SpeechError, cores};
 
@@ -40,7 +40,7 @@ pub async fn run(config: &Config, what: &Bench, out: &mut impl Write) -> Result<
     let language = what.language.unwrap_or(config.language);
     let (audio, bad_inputs) = audio(config, what);
     let (models, bad_models) = models(config, what, language)?;
-    let settings = settings(&what.threads, cores());
+    let settings = settings(&what.threads, &what.contexts, cores());
     let mut failed = bad_inputs + bad_models;
     if audio.is_empty() || models.is_empty() || settings.is_empty() {
         return Ok(failed.max(1));
@@ -157,8 +157,8 @@ fn installed(config: &Config) -> Vec<PathBuf> {
 }
 
 /// What is set side by side: the numbers of threads that are asked for, or 1, 2, 4 and so on up to the
-/// cores that there are for us.
-fn settings(asked: &[NonZeroUsize], cores: NonZeroUsize) -> Vec<Setting> {
+/// cores that there are for us, each with every audio context.
+fn settings(asked: &[NonZeroUsize], contexts: &[AudioContext], cores: NonZeroUsize) -> Vec<Setting> {
     let threads: Vec<NonZeroUsize> = match asked {
         [] => {
             let powers = (0..usize::BITS).filter_map(|n| NonZeroUsize::new(1 << n));
@@ -170,7 +170,8 @@ fn settings(asked: &[NonZeroUsize], cores: NonZeroUsize) -> Vec<Setting> {
         complain(format_args!("{threads} threads are left out: there are {cores} cores for stenogram"));
     }
     let few = threads.into_iter().filter(|&threads| threads <= cores);
-    few.map(|threads| Setting { threads, audio_context: AudioContext::Full }).collect()
+    few.flat_map(|threads| contexts.iter().map(move |&audio_context| Setting { threads, audio_context }))
+        .collect()
 }
 
 /// What is said above the table.
@@ -247,7 +248,8 @@ impl<'a> Run<'a> {
         let (model, value) = (options.name(), value(config, &options.model));
         let mut measured = Measured { model, value, settings: Vec::new() };
         for &setting in &self.settings {
-            let options = EngineOptions { threads: Some(setting.threads), ..options.clone() };
+            let audio_context = app::audio_context(setting.audio_context);
+            let options = EngineOptions { threads: Some(setting.threads), audio_context, ..options.clone() };
             match self.row(options, setting).await {
                 Ok(row) => {
                     if !self.what.json {
@@ -308,7 +310,10 @@ mod tests {
     fn threads(asked: &[usize], cores: usize) -> Vec<usize> {
         let number = |n: &usize| NonZeroUsize::new(*n).unwrap();
         let asked: Vec<_> = asked.iter().map(number).collect();
-        settings(&asked, number(&cores)).iter().map(|setting| setting.threads.get()).collect()
+        settings(&asked, &[AudioContext::Full], number(&cores))
+            .iter()
+            .map(|setting| setting.threads.get())
+            .collect()
     }
 
     #[test]
@@ -320,5 +325,14 @@ mod tests {
         }
         assert_eq!(threads(&[2, 3, 4], 3), [2, 3]);
         assert_eq!(threads(&[8], 2), [0; 0]);
+        let both = settings(&[], &[AudioContext::Full, AudioContext::Auto], NonZeroUsize::new(2).unwrap());
+        let shown: Vec<String> = both.iter().map(Setting::to_string).collect();
+        let expected = [
+            "1 thread, full context",
+            "1 thread, auto context",
+            "2 threads, full context",
+            "2 threads, auto context",
+        ];
+        assert_eq!(shown, expected);
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use stenogram::audio::{self, Limits, SAMPLE_RATE};
 use stenogram::domain::{Progress, Transcript};
 use stenogram::recording::{Recording, RecordingOptions};
-use stenogram::speech::{Engine, EngineOptions, RecogniseOptions};
+use stenogram::speech::{AudioContext, Engine, EngineOptions, RecogniseOptions};
 use tokio::runtime::Runtime;
 use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperState};
 
@@ -22,6 +22,8 @@ pub struct Equipment {
     /// That stenogram chooses from; all where there are none.
     pub languages: Vec<String>,
     pub threads: NonZeroUsize,
+    /// For stenogram only.
+    pub audio_context: AudioContext,
 }
 
 fn seconds(samples: usize) -> f64 {
@@ -37,8 +39,9 @@ pub struct Stenogram {
 impl Stenogram {
     pub fn start(equipment: &Equipment) -> Result<Self, String> {
         let runtime = Runtime::new().map_err(|error| error.to_string())?;
-        let Equipment { model, vad, languages, threads } = equipment.clone();
-        let options = EngineOptions { model, vad, languages, threads: Some(threads) };
+        let Equipment { model, vad, languages, threads, audio_context } = equipment.clone();
+        let threads = Some(threads);
+        let options = EngineOptions { model, vad, languages, threads, audio_context, ..Default::default() };
         let engine = runtime.block_on(Engine::start(options)).map_err(|error| error.to_string())?;
         Ok(Self { engine: Some(engine), runtime })
     }

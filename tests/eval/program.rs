@@ -18,7 +18,7 @@ use eval::ears::Equipment;
 use eval::score::Tally;
 use eval::trials::{self, Findings};
 use speech::Random;
-use stenogram::speech::default_threads;
+use stenogram::speech::{AudioContext, default_threads};
 
 /// Word and character error rate, inventions, languages, time.
 #[derive(Parser)]
@@ -37,6 +37,9 @@ struct Arguments {
     languages: Vec<String>,
     #[arg(long, global = true)]
     threads: Option<NonZeroUsize>,
+    /// stenogram with WHISPER_AUDIO_CTX=auto
+    #[arg(long, global = true)]
+    auto_context: bool,
     /// Makes the same clips again
     #[arg(long, global = true)]
     seed: Option<u64>,
@@ -99,12 +102,13 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments, what: &What) -> Result<Findings, String> {
-    let Arguments { model, vad, languages, threads, seed, .. } = arguments;
+    let Arguments { model, vad, languages, threads, seed, auto_context, .. } = arguments;
     let equipment = Equipment {
         model: model.clone(),
         vad: (vad.as_os_str() != "none").then(|| vad.clone()),
         languages: languages.clone(),
         threads: threads.unwrap_or_else(default_threads),
+        audio_context: if *auto_context { AudioContext::Auto } else { AudioContext::Full },
     };
     let mut random = seed.map_or_else(Random::new, Random::seeded);
     match what {

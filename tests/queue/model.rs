@@ -5,10 +5,10 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use stenogram::domain::{JobId, Part, Progress};
+use stenogram::domain::{JobId, Part, Progress, Task};
 use stenogram::queue::{self, Added, Claim, Claimed, Counts, Handled, MAX_DELIVERIES, Queue, QueueError};
 
-use crate::backend::{Backend, InRedis, LONG, OnFile, id, job, parts, progress};
+use crate::backend::{Backend, InRedis, LONG, OnFile, id, job, parts_of, progress};
 
 const STEPS: u32 = 1500;
 const CHATS: u64 = 4;
@@ -232,7 +232,10 @@ impl Model {
             (Change::Outbox(parts), State::Claimed) => {
                 let it = &mut self.jobs[n];
                 (it.progress, it.outbox, it.deliveries) = (None, Some(parts.clone()), 1);
-                self.results.entry(recording(id).document).or_insert_with(|| parts.clone());
+                let result = self.results.entry(recording(id).document).or_insert_with(|| parts.clone());
+                if result[0].task != parts[0].task {
+                    result.clone_from(parts);
+                }
                 true
             }
             (Change::Done | Change::Reject, State::Claimed) => {
@@ -368,7 +371,10 @@ async fn run(mut backend: impl Backend) {
                 };
                 let change = match random.below(12) {
                     0 => Change::Progress(progress(&step.to_string())),
-                    1..3 => Change::Outbox(parts(&step.to_string())),
+                    1..3 => {
+                        let task = if random.below(2) == 0 { Task::Transcribe } else { Task::Translate };
+                        Change::Outbox(parts_of(task, &step.to_string()))
+                    }
                     3..7 => Change::Done,
                     7 => Change::Reject,
                     8 => Change::Bury,

@@ -5,7 +5,8 @@ use std::num::NonZeroUsize;
 
 use serde::Serialize;
 
-use super::report::{Clip, Measured, Row};
+use super::report::{Clip, Measured, Row, Setting};
+use crate::config::AudioContext;
 
 /// What most voice messages are near to, in seconds.
 const USUAL: u32 = 10;
@@ -22,12 +23,15 @@ pub struct Advice {
     pub model: String,
     /// What MODEL has to be for it.
     pub value: String,
-    pub threads: NonZeroUsize,
+    #[serde(flatten)]
+    pub setting: Setting,
     /// Whether the model keeps up.
     pub keeps_up: bool,
     /// Work for a second of audio, and the length of the clip this was measured with, in seconds.
     pub ratio: f64,
     pub seconds: u32,
+    /// The share of that which it takes with the automatic audio context, where both were measured.
+    pub auto_of_full: Option<f64>,
     /// Whether there were others to choose from.
     #[serde(skip)]
     chosen: bool,
@@ -43,16 +47,26 @@ pub fn advise(models: &[Measured]) -> Option<Advice> {
     capable.or_else(|| best.iter().max_by(fastest)).cloned()
 }
 
-/// The fewest threads that are about as fast as any.
+/// The fewest threads that are about as fast as any, with the full audio context unless only the other was
+/// measured: whether its texts are as good is for the owner to see.
 fn best_of(model: &Measured, chosen: bool) -> Option<Advice> {
-    let rows: Vec<(&Row, &Clip)> = model.settings.iter().filter_map(|row| Some((row, usual(row)?))).collect();
+    let with = |context| {
+        let rows = model.settings.iter().filter(move |row| row.setting.audio_context == context);
+        rows.filter_map(|row| Some((row, usual(row)?))).collect::<Vec<(&Row, &Clip)>>()
+    };
+    let (full, auto) = (with(AudioContext::Full), with(AudioContext::Auto));
+    let rows = if full.is_empty() { &auto } else { &full };
     let least = rows.iter().map(|(_, clip)| clip.took).min_by(f64::total_cmp)?;
     let good = rows.iter().filter(|(_, clip)| clip.took * (1.0 - WORTH) <= least);
     let (row, clip) = good.min_by_key(|(row, _)| row.setting.threads)?;
     Some(Advice {
         model: model.model.clone(),
         value: model.value.clone(),
-        threads: row.setting.threads,
+        setting: row.setting,
+        auto_of_full: auto
+            .iter()
+            .find(|(it, _)| it.setting.threads == row.setting.threads && !full.is_empty())
+            .map(|(_, it)| it.took / clip.took),
         keeps_up: clip.ratio <= KEEPS_UP,
         ratio: clip.ratio,
         seconds: clip.seconds,
@@ -73,7 +87,7 @@ fn rank(model: &str) -> Option<(usize, bool)> {
 
 impl fmt::Display for Advice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { model, value, threads, ratio, seconds, .. } = self;
+        let Self { model, value, setting: Setting { threads, audio_context }, ratio, seconds, .. } = self;
         let took = ratio * f64::from(*seconds);
         let why = match (self.keeps_up, self.chosen) {
             (true, true) => "the most capable here that takes at most half of a recording's length",
@@ -83,18 +97,29 @@ impl fmt::Display for Advice {
             }
             (false, false) => "slow: a smaller or quantised one would suit this machine",
         };
-        writeln!(f, "For this machine: MODEL={value}, THREADS={threads}")?;
+        write!(f, "For this machine: MODEL={value}, THREADS={threads}")?;
+        if *audio_context == AudioContext::Auto {
+            write!(f, ", WHISPER_AUDIO_CTX=auto")?;
+        }
+        writeln!(f)?;
         write!(f, "  {model}: {why} ({took:.1} s for {seconds} s)")?;
-        match self.threads.get() {
+        match threads.get() {
             1 => write!(f, "\n  one thread: more gain less than 5 %"),
             threads => write!(f, "\n  {threads} threads: fewer are slower, more gain less than 5 %"),
+        }?;
+        match self.auto_of_full {
+            Some(share) if share < 1.0 - WORTH => write!(
+                f,
+                "\n  WHISPER_AUDIO_CTX=auto would take {share:.2} of that; see with --compare what it makes of your \
+                 recordings"
+            ),
+            _ => Ok(()),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::{AudioContext, Setting};
     use super::*;
 
     /// A model with the seconds that 10 s of audio took with 1, 2, 4 threads.
@@ -121,7 +146,7 @@ mod tests {
 
     fn advice(models: &[Measured]) -> (String, usize, bool) {
         let advice = advise(models).unwrap();
-        (advice.model, advice.threads.get(), advice.keeps_up)
+        (advice.model, advice.setting.threads.get(), advice.keeps_up)
     }
 
     #[test]
@@ -140,6 +165,25 @@ mod tests {
         assert_eq!(advise(&[]), None);
         let text = advise(&[large, own]).unwrap().to_string();
         assert_eq!(text.lines().next(), Some("For this machine: MODEL=own, THREADS=2"));
+    }
+
+    #[test]
+    fn the_other_audio_context_is_told_of_and_taken_only_where_it_alone_was_measured() {
+        let full = model("base", &[4.0, 2.0]);
+        let mut both = model("base", &[1.5, 0.5]);
+        both.settings.iter_mut().for_each(|row| row.setting.audio_context = AudioContext::Auto);
+        let auto = both.clone();
+        both.settings.extend(full.settings);
+        let advice = advise(&[both]).unwrap();
+        assert_eq!((advice.setting.audio_context, advice.auto_of_full), (AudioContext::Full, Some(0.25)));
+        assert!(advice.to_string().contains("WHISPER_AUDIO_CTX=auto would take 0.25 of that"), "{advice}");
+        let advice = advise(&[auto]).unwrap();
+        assert_eq!((advice.setting.audio_context, advice.auto_of_full), (AudioContext::Auto, None));
+        let text = advice.to_string();
+        assert_eq!(
+            text.lines().next(),
+            Some("For this machine: MODEL=base, THREADS=2, WHISPER_AUDIO_CTX=auto")
+        );
     }
 
     #[test]

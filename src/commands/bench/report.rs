@@ -4,39 +4,37 @@ use std::fmt;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::advice::Advice;
 use super::difference::differences;
 use super::machine::{Machine, Memory};
-
-/// How much of its window Whisper's encoder is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AudioContext {
-    /// All 30 seconds, however short the clip.
-    Full,
-}
-
-impl fmt::Display for AudioContext {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Full => "full",
-        })
-    }
-}
+use crate::config::AudioContext;
 
 /// What is set side by side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Setting {
     pub threads: NonZeroUsize,
+    #[serde(serialize_with = "serialize")]
     pub audio_context: AudioContext,
+}
+
+/// As WHISPER_AUDIO_CTX has it.
+fn name(context: AudioContext) -> &'static str {
+    match context {
+        AudioContext::Full => "full",
+        AudioContext::Auto => "auto",
+    }
+}
+
+fn serialize<S: Serializer>(context: &AudioContext, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(name(*context))
 }
 
 impl fmt::Display for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let threads = if self.threads == NonZeroUsize::MIN { "thread" } else { "threads" };
-        write!(f, "{} {threads}, {} context", self.threads, self.audio_context)
+        write!(f, "{} {threads}, {} context", self.threads, name(self.audio_context))
     }
 }
 
@@ -119,12 +117,13 @@ impl Table {
         let mib = |of: fn(&Memory) -> u64| {
             row.memory.as_ref().map_or("-".to_owned(), |it| format!("{} MiB", of(it)))
         };
-        let (name, Setting { threads, audio_context }) = (self.name, row.setting);
+        let (width, Setting { threads, audio_context }) = (self.name, row.setting);
+        let context = name(audio_context);
         let [memory, peak] = [mib(|it| it.resident_mib), mib(|it| it.peak_mib)];
         let load = format!("{:.2} s", row.load);
         writeln!(
             out,
-            "{model:name$}  {threads:>7}  {audio_context:7}  {load:>8}{clips}  {memory:>10}  {peak:>10}"
+            "{model:width$}  {threads:>7}  {context:7}  {load:>8}{clips}  {memory:>10}  {peak:>10}"
         )?;
         // Each is waited for.
         out.flush()
