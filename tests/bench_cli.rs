@@ -101,7 +101,8 @@ fn json_has_all_of_it_and_texts_only_to_compare() {
     assert!(number(&setting["load"]) > 0.0);
     assert!(number(&setting["peak_mib"]) >= number(&setting["resident_mib"]));
     let clip = &setting["clips"][0];
-    assert_eq!((&clip["runs"], &clip["text"]), (&2.into(), &Value::Null));
+    // Once only where that took long, on a busy machine.
+    assert!((1.0..=2.0).contains(&number(&clip["runs"])) && clip["text"].is_null(), "{clip}");
     let (seconds, took, ratio) = (number(&clip["seconds"]), number(&clip["took"]), number(&clip["ratio"]));
     assert!(took > 0.0 && (ratio - took / seconds).abs() < 1e-9, "{clip}");
     let advice = &report["advice"];

@@ -40,7 +40,7 @@ fn digits_are_heard_as_well_as_by_whisper_alone_also_through_what_spoils_them() 
     assert_eq!(findings.tallies.len(), 8, "two listeners, four conditions");
     for pair in findings.tallies.chunks(2) {
         let [(_, alone), (name, ours)] = pair else { unreachable!() };
-        assert_eq!((ours.texts, ours.languages), (3, 3), "{name}");
+        assert_eq!((ours.texts, ours.languages), (3, 0), "{name}");
         // Rounding differs between processors, and with it a word.
         assert!(ours.exact + 1 >= alone.exact, "{}", findings.text());
         // The model was trained without noise.
