@@ -64,6 +64,9 @@ impl Queue for Shaky {
         self.reach().await?;
         self.queue.claim().await
     }
+    async fn begin(&self, id: JobId) -> Result<(), QueueError> {
+        self.queue.begin(id).await
+    }
     async fn store_progress(&self, id: JobId, progress: &Progress) -> Result<(), QueueError> {
         self.queue.store_progress(id, progress).await
     }

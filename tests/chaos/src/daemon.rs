@@ -138,13 +138,15 @@ impl OwnLog {
         lines.iter().filter_map(|line| job_of(line)).collect::<HashSet<_>>().len()
     }
 
-    /// Whether one more death may be the one that makes its last job poison: two processes have died over
+    /// Whether one more death may be the one that makes its last job poison: two processes have died of
     /// it. Such a job is worked on alone, so a line about another one means that it got past that. A life
     /// without any line may have claimed it before its end.
     pub fn ended_over_a_suspect(&self) -> bool {
         let lines = self.lines();
         let Some(last) = lines.iter().rev().find_map(|line| job_of(line)) else { return true };
-        let taken_up = |line: &&String| line.contains("\"delivery\":") && job_of(line) == Some(last);
+        let deaths =
+            |line: &str| line.split_once("\"deaths\":").is_some_and(|(_, rest)| !rest.starts_with('0'));
+        let taken_up = |line: &&String| deaths(line) && job_of(line) == Some(last);
         lines.iter().any(|line| taken_up(&line))
     }
 
