@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use daemon::Home;
-use fake_telegram::{Builder, SessionParams, Telegram, write_session};
+use fake_telegram::{Builder, Chat, Draft, SessionParams, Telegram, write_session};
 use terminal::Terminal;
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -89,8 +89,12 @@ async fn after_phone_code_and_password_the_daemon_runs() {
         assert!(!shown.contains(secret), "{secret} in {shown}");
     }
 
+    // Between the login and the first start.
+    let ogg = std::fs::read("tests/fixtures/voices/en-1.ogg").expect("a voice message");
+    let message = telegram.send(Chat::User(2000), Draft::voice(ogg, 2));
     let mut daemon = home.start();
     daemon.says("Connection established", DEADLINE).await;
+    telegram.wait_for_reply(Chat::User(2000), message, DEADLINE).await.expect("it is answered");
     let (code, _, stderr) = call(&home, "logout");
     assert_eq!(code, Some(1), "{stderr}");
     assert!(stderr.contains("another stenogram is using this account"), "{stderr}");

@@ -1,14 +1,19 @@
 //! Logging in and out.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use grammers_client::client::PasswordToken;
 use grammers_client::{Client, InvocationError, SignInError, tl};
+use grammers_session::updates::MessageBoxes;
 use tokio::task::JoinError;
+use tracing::debug;
 
 use super::account::{Account, AccountOptions, AccountSession, Credentials};
 use super::connection::{CallError, Pool};
+use super::dialogs;
 use super::session::{Contents, SessionError, SessionFile};
+use super::state::{LastMessages, UpdateStore};
 
 /// Wrong codes or passwords after which the dialogue ends; Telegram itself allows few.
 const TRIES: usize = 3;
@@ -96,13 +101,15 @@ fn explain(error: &CallError) -> String {
 }
 
 impl Account {
-    /// Logs in by phone number, code and, where set, password, and stores the session.
+    /// Logs in by phone number, code and, where set, password, and stores the session, and where in the stream
+    /// of updates the account is to be followed from.
     pub async fn login(
         file: SessionFile,
         credentials: &Credentials,
         options: AccountOptions,
         prompt: &dyn Prompt,
     ) -> Result<i64, LoginError> {
+        let state_path = file.state_path();
         let contents = match file.read() {
             Ok(contents) => contents,
             Err(SessionError::Missing(_)) => Contents::fresh(),
@@ -121,29 +128,12 @@ impl Account {
             (None, Err(CallError::Rpc { .. })) | (None, Ok(_)) => {}
             (_, Err(error)) => return Err(error.into()),
         }
-        let client = Client::new(pool.handle());
-
-        let phone = prompt.phone()?;
-        let (client_, hash) = (client.clone(), credentials.api_hash.clone());
-        let token =
-            tokio::spawn(async move { client_.request_login_code(phone.trim(), &hash).await }).await??;
-        prompt.say("Telegram has sent a code: look into your other Telegram apps first, then for an SMS.");
-        for _ in 0..TRIES {
-            let code = prompt.code()?;
-            match client.sign_in(&token, code.trim()).await {
-                Ok(user) => return Ok(user.id().bare_id().unwrap_or_default()),
-                Err(SignInError::InvalidCode) => prompt.say("That is not the code."),
-                Err(SignInError::PasswordRequired(token)) => {
-                    return check_password(&client, token, prompt).await;
-                }
-                Err(SignInError::SignUpRequired) => {
-                    return Err(LoginError::Refused("there is no account with this number".into()));
-                }
-                Err(SignInError::Other(error)) => return Err(error.into()),
-                Err(error) => return Err(LoginError::Refused(error.to_string())),
-            }
+        let user = sign_in(&Client::new(pool.handle()), credentials, prompt).await?;
+        if let Err(error) = begin_here(&pool, session.home_dc(), &state_path, user).await {
+            // Then the first start is where it begins.
+            debug!(%error, "the position in the stream of updates is not stored");
         }
-        Err(LoginError::TooManyTries)
+        Ok(user)
     }
 
     /// Ends the session at Telegram and deletes what is stored of it. What is queued is kept.
@@ -156,6 +146,45 @@ impl Account {
         }
         Ok(self.session.remove()?)
     }
+}
+
+/// What is said between the login and the daemon's first start is answered too. A position that is stored
+/// already stays.
+async fn begin_here(pool: &Pool, home: i32, path: &Path, user: i64) -> Result<(), LoginError> {
+    let store = UpdateStore::open(path, user)?;
+    if !MessageBoxes::load(store.position()).is_empty() {
+        return Ok(());
+    }
+    let tl::enums::updates::State::State(state) =
+        pool.call(home, &tl::functions::updates::GetState {}).await?;
+    let mut boxes = MessageBoxes::new();
+    boxes.set_state(state);
+    // What was said before is not answered, also not by way of a history.
+    let last = LastMessages { account: dialogs::last_message(pool, home).await?, ..store.last_messages() };
+    Ok(store.set_position(boxes.session_state(), last).await?)
+}
+
+async fn sign_in(client: &Client, credentials: &Credentials, prompt: &dyn Prompt) -> Result<i64, LoginError> {
+    let phone = prompt.phone()?;
+    let (client_, hash) = (client.clone(), credentials.api_hash.clone());
+    let token = tokio::spawn(async move { client_.request_login_code(phone.trim(), &hash).await }).await??;
+    prompt.say("Telegram has sent a code: look into your other Telegram apps first, then for an SMS.");
+    for _ in 0..TRIES {
+        let code = prompt.code()?;
+        match client.sign_in(&token, code.trim()).await {
+            Ok(user) => return Ok(user.id().bare_id().unwrap_or_default()),
+            Err(SignInError::InvalidCode) => prompt.say("That is not the code."),
+            Err(SignInError::PasswordRequired(token)) => {
+                return check_password(client, token, prompt).await;
+            }
+            Err(SignInError::SignUpRequired) => {
+                return Err(LoginError::Refused("there is no account with this number".into()));
+            }
+            Err(SignInError::Other(error)) => return Err(error.into()),
+            Err(error) => return Err(LoginError::Refused(error.to_string())),
+        }
+    }
+    Err(LoginError::TooManyTries)
 }
 
 async fn check_password(
