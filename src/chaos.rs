@@ -56,7 +56,7 @@ pub fn transcript(samples: &[f32]) -> Option<Transcript> {
     let stub = ARMED.get().is_some_and(|armed| armed.stub) && samples.len() < STUBBED_BELOW;
     stub.then(|| {
         let text = text_of(samples);
-        Transcript { language: None, segments: vec![Segment { start_ms: 0, end_ms: 0, text }] }
+        Transcript { segments: vec![Segment { start_ms: 0, end_ms: 0, text }], ..Transcript::default() }
     })
 }
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::{Language, Model, Needs};
-use crate::domain::JobId;
+use crate::domain::{JobId, Task};
 
 /// How the program ends. Supervisors read these numbers: they stay as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +127,9 @@ pub struct Transcribe {
     /// The language spoken, such as en or ru, or auto to choose from LANGUAGES [default: LANGUAGE]
     #[arg(long, value_name = "LANGUAGE")]
     pub language: Option<Language>,
+    /// What is written down: transcribe, what was said, or translate, that in English [default: TASK]
+    #[arg(long, value_name = "TASK")]
+    pub task: Option<Task>,
     /// How the transcript is written
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -165,7 +168,7 @@ pub enum Format {
     Srt,
     /// WebVTT subtitles
     Vtt,
-    /// A line of JSON for each file: length, text, language, segments and their times
+    /// A line of JSON for each file: length, text, task, language, segments and their times
     Json,
 }
 
@@ -270,10 +273,13 @@ mod tests {
 
     #[test]
     fn transcribe_takes_files_and_the_standard_input() {
-        let parsed = command("stenogram transcribe --language ru --format vtt --model own.bin a.ogg -");
+        let parsed = command(
+            "stenogram transcribe --language ru --task translate --format vtt --model own.bin a.ogg -",
+        );
         let Some(Command::Transcribe(args)) = parsed else { panic!("{parsed:?}") };
         assert_eq!(args.inputs, [Input::File("a.ogg".into()), Input::Stdin]);
         assert_eq!(args.language, "ru".parse().ok());
+        assert_eq!(args.task, Some(Task::Translate));
         assert_eq!(args.format, Format::Vtt);
         assert_eq!(args.model, Some(Model::Path("own.bin".into())));
     }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::domain::reply::compose;
-use crate::domain::{Fault, Job, Part, Progress};
+use crate::domain::{Fault, Job, Part, Progress, Task};
 use crate::patience::insist;
 use crate::queue::{Claim, Queue, QueueError};
 
@@ -22,6 +22,8 @@ pub trait Stages: Send + Sync {
     async fn ready(&self);
     /// The number of the connection over which they can be now.
     fn connection(&self) -> Option<u64>;
+    /// What is written down of the recordings.
+    fn task(&self) -> Task;
     /// The bytes of the recording.
     async fn fetch(&self, job: &Job) -> Result<Vec<u8>, Fault>;
     /// Decodes the recording, to be recognised from where `progress` ends.
@@ -73,7 +75,7 @@ pub async fn answer(
         Some(parts) if parts.is_empty() => (Vec::new(), Vec::new()),
         Some(parts) => (parts.clone(), stages.sent(job, parts).await?),
         None => {
-            let parts = match known(job, queue, shutdown).await? {
+            let parts = match known(job, shop).await? {
                 Some(parts) => parts,
                 None => transcribe(claim, shop, got_on).await?,
             };
@@ -116,19 +118,19 @@ where
     }
 }
 
-/// What was answered to another copy of the same recording.
-async fn known(
-    job: &Job,
-    queue: &Arc<dyn Queue>,
-    shutdown: &CancellationToken,
-) -> Result<Option<Vec<Part>>, Fault> {
+/// What was answered to another copy of the same recording, if it is of the task that is asked for now.
+async fn known(job: &Job, shop: &Shop) -> Result<Option<Vec<Part>>, Fault> {
+    let Shop { queue, stages, shutdown, .. } = shop;
     match insist("look for a transcript", shutdown, || queue.result(job.document)).await {
-        Some(Ok(parts)) => {
-            if parts.is_some() {
-                info!("Known recording, its transcript is taken from the store");
-            }
-            Ok(parts)
+        Some(Ok(Some(parts))) if parts.iter().all(|part| part.task == stages.task()) => {
+            info!("Known recording, its transcript is taken from the store");
+            Ok(Some(parts))
         }
+        Some(Ok(Some(_))) => {
+            info!("Known recording, but what is stored of it is of another TASK");
+            Ok(None)
+        }
+        Some(Ok(None)) => Ok(None),
         // It can be had again.
         Some(Err(error @ QueueError::Damaged(_))) => {
             warn!(%error, "A stored transcript is of no use");
@@ -146,7 +148,9 @@ async fn transcribe(
 ) -> Result<Vec<Part>, Fault> {
     let Shop { queue, stages, shutdown, long } = shop;
     let job = &claim.job;
-    let mut progress = claim.progress.clone().unwrap_or_default();
+    // What is left of another TASK cannot be gone on with.
+    let same_task = |progress: &Progress| progress.transcript.task == stages.task();
+    let mut progress = claim.progress.clone().filter(same_task).unwrap_or_default();
     let mut permit = match progress.until_ms {
         0 => None,
         _ => Some(permit_for(long)?),

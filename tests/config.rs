@@ -156,6 +156,8 @@ fn every_variable_with_a_rule_refuses_what_breaks_it_and_says_what_is_allowed() 
         ("MODEL_URL", "ftp://mirror"),
         ("LANGUAGE", "ua"),
         ("LANGUAGES", "ru;en"),
+        ("TASK", "english"),
+        ("WHISPER_AUDIO_CTX", "768"),
         ("THREADS", "257"),
         ("REDIS_HOST", "redis:6379"),
         ("RECONNECT_DELAY", "0"),

@@ -24,7 +24,7 @@ static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 async fn start(vad: bool) -> Engine {
     let languages = vec!["ru".to_owned(), "en".to_owned()];
     let vad = vad.then(|| VAD.into());
-    let options = EngineOptions { model: MODEL.into(), threads: None, languages, vad };
+    let options = EngineOptions { model: MODEL.into(), languages, vad, ..Default::default() };
     Engine::start(options).await.unwrap()
 }
 

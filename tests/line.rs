@@ -13,7 +13,7 @@ use fake_telegram::{
     Action, Chat, Dedupe, Draft, FRIEND, Fault, SAVED_MESSAGES, SECOND_FRIEND, Telegram, User,
 };
 use stenogram::domain::policy::{Incoming, Policy};
-use stenogram::domain::{Fault as JobFault, Job, Part, Peer, Progress, Segment, Transcript};
+use stenogram::domain::{Fault as JobFault, Job, Part, Peer, Progress, Segment, Task, Transcript};
 use stenogram::intake::Intake;
 use stenogram::pipeline::{Listening, Stages};
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
@@ -53,6 +53,7 @@ impl Recipient for Ears {
 /// stretch of a second, and all but the first wait for the gate to open.
 struct Reading {
     account: Arc<Account>,
+    task: Task,
     /// How many stretches were recognised.
     recognised: watch::Sender<usize>,
     gate: watch::Receiver<bool>,
@@ -68,6 +69,10 @@ impl Stages for Reading {
 
     fn connection(&self) -> Option<u64> {
         self.account.connection()
+    }
+
+    fn task(&self) -> Task {
+        self.task
     }
 
     async fn fetch(&self, job: &Job) -> Result<Vec<u8>, JobFault> {
@@ -117,7 +122,8 @@ impl Listening for ReadAloud<'_> {
         self.reading.recognised.send_modify(|recognised| *recognised += 1);
         let until_ms = self.read as u64 * 1000;
         let segments = vec![Segment { start_ms: until_ms - 1000, end_ms: until_ms, text: text.clone() }];
-        Ok(Some(Progress { until_ms, transcript: Transcript { language: None, segments } }))
+        let transcript = Transcript { task: self.reading.task, language: None, segments };
+        Ok(Some(Progress { until_ms, transcript }))
     }
 }
 
@@ -132,6 +138,10 @@ struct Line {
 
 impl Line {
     async fn start(folder: &TempDir) -> Self {
+        Self::start_for(Task::Transcribe, folder).await
+    }
+
+    async fn start_for(task: Task, folder: &TempDir) -> Self {
         let account = open(folder, options()).await;
         let queue = queue(folder).await;
         let (work, shutdown) = (Arc::new(Notify::new()), CancellationToken::new());
@@ -141,8 +151,8 @@ impl Line {
         let (recognised, count) = watch::channel(0);
         let (gate, opened) = watch::channel(false);
         let (came, at_the_gate) = watch::channel(0);
-        let reading = Arc::new(Reading { account: Arc::clone(&account), recognised, gate: opened, came });
-        let worker = Worker::new(Arc::clone(&queue), reading, work, shutdown.clone());
+        let reading = Reading { account: Arc::clone(&account), task, recognised, gate: opened, came };
+        let worker = Worker::new(Arc::clone(&queue), Arc::new(reading), work, shutdown.clone());
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             account.run(&ears, shutdown).await.expect("not logged out");
@@ -443,5 +453,29 @@ async fn after_a_crash_each_job_is_alone_until_it_gets_on() {
     line.gate.send_replace(true);
     telegram.wait_for_reply(FRIENDS_CHAT, first, DEADLINE).await.unwrap();
     telegram.wait_for_reply(OTHER_CHAT, second, DEADLINE).await.unwrap();
+    line.finished().await;
+}
+
+#[tokio::test]
+async fn what_was_recognised_for_another_task_is_recognised_anew() {
+    let (telegram, folder, mut line) = start().await;
+    let first = telegram.send(OTHER_CHAT, saying("short"));
+    telegram.wait_for_reply(OTHER_CHAT, first, DEADLINE).await.unwrap();
+    let post = telegram.look(|ledger| ledger.post(OTHER_CHAT, first).cloned()).expect("it is there");
+    let long = telegram.send(FRIENDS_CHAT, saying("one|two|three"));
+    line.at_the_gate(1).await;
+    line.stop().await;
+
+    let mut line = Line::start_for(Task::Translate, &folder).await;
+    line.gate.send_replace(true);
+    telegram.wait_for_reply(FRIENDS_CHAT, long, DEADLINE).await.unwrap();
+    assert_eq!(replies(&telegram, FRIENDS_CHAT, long), ["one two three"]);
+    assert_eq!(*line.recognised.borrow(), 3, "from its beginning");
+    // The same recording again: its transcript is no translation, but then there is one.
+    for _ in 0..2 {
+        let copy = telegram.send(OTHER_CHAT, Draft::forward(&post));
+        telegram.wait_for_reply(OTHER_CHAT, copy, DEADLINE).await.unwrap();
+        assert_eq!(*line.recognised.borrow_and_update(), 4);
+    }
     line.finished().await;
 }

@@ -88,6 +88,7 @@ async fn live(place: &Workplace) {
         pass(0.13).await;
     }
     vitals.text_dropped("known_phrase");
+    vitals.recognition_repeated();
 }
 
 /// The page of a daemon that has lived a day, from a thread of its own until `stop` is dropped.

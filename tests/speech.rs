@@ -28,9 +28,8 @@ static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 fn options(languages: &[&str]) -> EngineOptions {
     EngineOptions {
         model: MODEL.into(),
-        threads: None,
         languages: languages.iter().map(|&code| code.to_owned()).collect(),
-        vad: None,
+        ..EngineOptions::default()
     }
 }
 
@@ -110,10 +109,11 @@ async fn the_language_is_the_one_given_for_a_recording() {
     stop(engine).await;
 }
 
-/// Remembers which language was told, and counts the passes.
+/// Remembers which language was told, and counts the passes and the repetitions.
 #[derive(Default)]
 struct Told {
     spoken: Mutex<Option<&'static str>>,
+    repeated: AtomicU32,
     passes: AtomicU32,
 }
 
@@ -128,6 +128,10 @@ impl Observer for Told {
     fn spoken(&self, language: &'static str, speech: Duration) {
         assert!(!speech.is_zero());
         *self.spoken.lock().unwrap() = Some(language);
+    }
+
+    fn repeated(&self) {
+        self.repeated.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -275,6 +279,10 @@ impl Observer for Passes {
     fn spoken(&self, language: &'static str, speech: Duration) {
         assert!(language == "en" && speech > Duration::from_secs(20), "{language} {speech:?}");
     }
+
+    fn repeated(&self) {
+        panic!("all of the window was given from the first");
+    }
 }
 
 /// Starts a recognition and comes back once it has reported progress, so while it runs. With it,
@@ -350,17 +358,32 @@ async fn an_idle_engine_shuts_down_at_once() {
     assert!(engine.shutdown(Duration::from_secs(5)).await);
 }
 
+/// Writes down whose turn is over. The callers themselves may hear of two at once, in any order.
+struct Turn(usize, Arc<Mutex<Vec<usize>>>);
+
+impl Observer for Turn {
+    fn passed(&self) {}
+    fn dropped(&self, _: &'static str) {}
+    fn spoken(&self, _: &'static str, _: Duration) {}
+    fn repeated(&self) {}
+
+    fn took(&self, _: Duration) {
+        self.1.lock().unwrap().push(self.0);
+    }
+}
+
 #[tokio::test]
 async fn callers_are_served_in_their_order() {
     let _alone = ALONE.lock().await;
     let engine = start(&["en"]).await;
     let texts = fixtures("en");
-    let done = Mutex::new(Vec::new());
+    let done = Arc::new(Mutex::new(Vec::new()));
     let ask = async |n: usize| {
         let fixture = &texts[n];
-        let transcript = recognise(&engine, pcm(fixture.text, fixture.voice)).await.unwrap();
+        let observer = Some(Arc::new(Turn(n, Arc::clone(&done))) as Arc<dyn Observer>);
+        let options = RecogniseOptions { observer, ..Default::default() };
+        let transcript = engine.recognise(pcm(fixture.text, fixture.voice), options).await.unwrap();
         assert_eq!(transcript.text(), fixture.text);
-        done.lock().unwrap().push(n);
     };
     tokio::join!(ask(0), ask(1), ask(2), ask(3));
     assert_eq!(*done.lock().unwrap(), [0, 1, 2, 3]);

@@ -12,7 +12,7 @@ use fake_telegram::{
     Action, Chat, Dedupe, Draft, FRIEND, Fault, Packing, PeersInUpdates, Revocation, SAVED_MESSAGES,
     SUPERGROUP, SentAnswer, Telegram, access_hash,
 };
-use stenogram::domain::{Fault as JobFault, Part, random_id};
+use stenogram::domain::{Fault as JobFault, Part, Task, random_id};
 use stenogram::telegram::{Account, AccountOptions, Credentials, LoginError, Prompt};
 
 const FRIENDS_CHAT: Chat = Chat::User(FRIEND);
@@ -22,7 +22,7 @@ fn voice() -> Draft {
 }
 
 fn part(text: &str) -> Part {
-    Part { text: text.into(), folded: false }
+    Part { text: text.into(), folded: false, task: Task::Transcribe }
 }
 
 async fn start() -> (Telegram, tempfile::TempDir, Listener) {
@@ -669,7 +669,7 @@ mod replies {
         let (telegram, _folder, listener) = start().await;
         let job = listener.job(telegram.send(FRIENDS_CHAT, voice())).await;
         let text = "**no** @markup https://example.org ".repeat(40);
-        let folded = Part { text: text.clone(), folded: true };
+        let folded = Part { folded: true, ..part(&text) };
         listener.account.deliver(&job, 0, &folded).await.unwrap();
         telegram.look(|ledger| {
             let reply = ledger.replies(FRIENDS_CHAT, job.id.message).next().unwrap();

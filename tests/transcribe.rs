@@ -2,6 +2,8 @@
 
 #[path = "support/daemon.rs"]
 mod daemon;
+#[path = "support/model_file.rs"]
+mod model_file;
 #[path = "support/speech.rs"]
 mod speech;
 #[path = "support/terminal.rs"]
@@ -14,6 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 use daemon::Home;
+use model_file::ModelFile;
 use speech::{Fixture, MODEL, fixtures, say, silence};
 use terminal::Terminal;
 
@@ -234,6 +237,38 @@ fn the_model_may_be_another_and_what_is_wrong_with_one_is_said_once() {
     let (code, _, stderr) = outcome(&mut transcribe(&home, &["a.ogg"]));
     assert_eq!(code, Some(1));
     assert!(stderr.contains("has 4 bytes and should have 147951465"), "{stderr}");
+}
+
+#[test]
+fn the_task_is_what_the_command_line_and_then_the_configuration_say() {
+    let (home, ..) = recordings();
+    let task = |args: &[&str], environment: &[(&str, &str)]| {
+        let mut command = transcribe(&home, &["--format", "json", "a.ogg"]);
+        let (code, stdout, stderr) = outcome(command.args(args).envs(environment.iter().copied()));
+        assert_eq!((code, stderr.as_str()), (Some(0), ""), "{args:?} {environment:?}");
+        let line: serde_json::Value = serde_json::from_str(&stdout).expect("JSON");
+        line["task"].as_str().expect("a task").to_owned()
+    };
+    assert_eq!(task(&[], &[]), "transcribe");
+    assert_eq!(task(&[], &[("TASK", "translate")]), "translate");
+    assert_eq!(task(&["--task", "transcribe"], &[("TASK", "translate")]), "transcribe");
+    assert_eq!(task(&["--task", "translate"], &[]), "translate");
+}
+
+#[test]
+fn a_model_that_cannot_translate_is_a_matter_of_configuration() {
+    let (home, ..) = recordings();
+    let model = home.path().join("small-turbo.bin");
+    ModelFile::read(MODEL).with_encoder_of(8).write(model);
+    let args = ["--task", "translate", "--model", "./small-turbo.bin", "a.ogg"];
+    let (code, stdout, stderr) = outcome(&mut transcribe(&home, &args));
+    assert_eq!((code, stdout.as_str()), (Some(2), ""));
+    let expected = "stenogram: the model ./small-turbo.bin cannot translate: its decoder was cut down";
+    assert!(stderr.starts_with(expected), "{stderr}");
+
+    let doctor =
+        outcome(home.command().arg("doctor").envs([("TASK", "translate"), ("MODEL", "./small-turbo.bin")]));
+    assert!(doctor.1.contains("correct TASK, or name a model in MODEL that translates"), "{doctor:?}");
 }
 
 #[test]

@@ -25,7 +25,7 @@ static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 async fn start(vad: PathBuf) -> Engine {
     let languages = vec!["ru".to_owned(), "en".to_owned()];
-    Engine::start(EngineOptions { model: MODEL.into(), threads: None, languages, vad: Some(vad) })
+    Engine::start(EngineOptions { model: MODEL.into(), languages, vad: Some(vad), ..Default::default() })
         .await
         .unwrap()
 }

@@ -9,7 +9,7 @@ use tracing::warn;
 
 use crate::audio::Limits;
 use crate::domain::policy::{Incoming, Policy};
-use crate::domain::{Fault, Job, JobId, Part, Peer, Progress};
+use crate::domain::{Fault, Job, JobId, Part, Peer, Progress, Task};
 use crate::health::Vitals;
 use crate::health::observed::PASS;
 use crate::intake::Intake;
@@ -60,6 +60,10 @@ impl Stages for Adapters {
 
     fn connection(&self) -> Option<u64> {
         self.account.connection()
+    }
+
+    fn task(&self) -> Task {
+        self.engine.task()
     }
 
     async fn fetch(&self, job: &Job) -> Result<Vec<u8>, Fault> {
@@ -128,5 +132,9 @@ impl Observer for Recognition {
 
     fn spoken(&self, language: &'static str, speech: Duration) {
         self.languages.heard(self.job.chat, language, speech);
+    }
+
+    fn repeated(&self) {
+        self.vitals.recognition_repeated();
     }
 }

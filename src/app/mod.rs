@@ -82,7 +82,13 @@ pub enum RunError {
 impl RunError {
     /// The owner has to change something; starting again does not help.
     pub fn needs_configuration(&self) -> bool {
-        matches!(self, Self::Queue(QueueError::Configuration(_)) | Self::Model(_) | Self::Listen(_))
+        matches!(
+            self,
+            Self::Queue(QueueError::Configuration(_))
+                | Self::Model(_)
+                | Self::Listen(_)
+                | Self::Speech(SpeechError::EnglishOnly { .. } | SpeechError::TranscribesOnly { .. })
+        )
     }
 
     /// Only a login helps; starting again does not.

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::RunError;
 use crate::audio::Limits;
-use crate::config::{Config, Language, Model, Redis};
+use crate::config::{self, Config, Language, Model, Redis};
 use crate::domain::policy::Policy;
 use crate::queue::embedded::EmbeddedOptions;
 use crate::queue::redis::RedisOptions;
-use crate::speech::EngineOptions;
 use crate::speech::models::{self, ModelSpec, SILERO_VAD, UnknownModel};
+use crate::speech::{AudioContext, EngineOptions};
 use crate::telegram::{AccountOptions, ReconnectDelays};
 
 /// How long a connection to Redis, or an answer from it, may take.
@@ -77,5 +77,10 @@ pub fn engine_options(
     }
     let languages = config.spoken(language).iter().map(|code| code.as_str().to_owned()).collect();
     let vad = Some(SILERO_VAD.path(&config.model_dir));
-    Ok(EngineOptions { model, threads: config.threads, languages, vad })
+    let audio_context = match config.audio_context {
+        config::AudioContext::Full => AudioContext::Full,
+        config::AudioContext::Auto => AudioContext::Auto,
+    };
+    let Config { threads, task, .. } = *config;
+    Ok(EngineOptions { model, threads, languages, task, audio_context, vad })
 }

@@ -15,7 +15,7 @@ use crate::cli::{Format, Input, Transcribe};
 use crate::config::Config;
 use crate::domain::{Progress, Transcript};
 use crate::recording::{Recording, RecordingError, RecordingOptions};
-use crate::speech::{Engine, SpeechError};
+use crate::speech::{Engine, EngineOptions, SpeechError};
 
 /// How long the engine may take to end.
 const ENGINE_GRACE: Duration = Duration::from_secs(10);
@@ -69,6 +69,7 @@ struct Line<'a> {
 pub async fn run(config: &Config, what: &Transcribe, out: &mut impl Write) -> Result<usize, CommandError> {
     let model = app::model_path(config, what.model.as_ref().unwrap_or(&config.model))?;
     let options = app::engine_options(config, model, what.language.unwrap_or(config.language))?;
+    let options = EngineOptions { task: what.task.unwrap_or(config.task), ..options };
     let engine = Engine::start(options).await.map_err(RunError::from)?;
     let failed = all(config, &engine, what, out).await;
     // Also where the output failed: whisper.cpp must not be at work while the process ends.

@@ -16,13 +16,15 @@ use std::time::Duration;
 
 use tracing_subscriber::filter::Targets;
 
+use crate::domain::Task;
+
 pub use mistake::{Mistake, Mistakes};
 pub use raw::{Entry, Origin, RawConfig};
 pub use redis_address::Redis;
 pub use secret::Secret;
 pub use values::{
-    HealthAddress, Language, LanguageCode, LogFormat, Model, ParseLanguageError, ParseModelError,
-    WHISPER_LANGUAGES,
+    AudioContext, HealthAddress, Language, LanguageCode, LogFormat, Model, ParseLanguageError,
+    ParseModelError, WHISPER_LANGUAGES,
 };
 pub use variables::{VARIABLES, Variable};
 
@@ -55,6 +57,8 @@ pub struct Config {
     pub language: Language,
     /// What [`Language::Auto`] chooses from; none: from all that Whisper knows.
     pub languages: Vec<LanguageCode>,
+    pub task: Task,
+    pub audio_context: AudioContext,
     /// None: as many as the machine has.
     pub threads: Option<NonZeroUsize>,
     /// None: the queue is the embedded one.
@@ -149,6 +153,8 @@ impl Check<'_> {
         let model = self.required("MODEL", |text| text.parse().ok());
         let model_url = self.optional("MODEL_URL", values::web_url);
         let languages = self.languages();
+        let task = self.required("TASK", |text| text.parse().ok());
+        let audio_context = self.required("WHISPER_AUDIO_CTX", values::audio_context);
         let threads = self.required("THREADS", |text| within(0..=256, text.parse::<usize>().ok()));
         let redis = self.redis();
         let reconnect_delay = self.time("RECONNECT_DELAY", 1..=HOUR);
@@ -178,6 +184,8 @@ impl Check<'_> {
             model_url: model_url?,
             language,
             languages,
+            task: task?,
+            audio_context: audio_context?,
             threads: NonZeroUsize::new(threads?),
             redis: redis?,
             reconnect_delay: reconnect_delay?,

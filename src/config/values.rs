@@ -88,6 +88,22 @@ pub(super) fn log_format(text: &str) -> Option<LogFormat> {
     }
 }
 
+/// How much of its window Whisper is given for a short recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AudioContext {
+    Full,
+    /// What it needs, and all of it where that does not suffice.
+    Auto,
+}
+
+pub(super) fn audio_context(text: &str) -> Option<AudioContext> {
+    match text {
+        "full" => Some(AudioContext::Full),
+        "auto" => Some(AudioContext::Auto),
+        _ => None,
+    }
+}
+
 /// Which model is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Model {

@@ -113,6 +113,18 @@ pub const VARIABLES: &[Variable] = &[
     )
     .may_be_empty(),
     Variable::new(
+        "TASK",
+        "transcribe",
+        "What is written down: what was said, or its translation into English",
+        "transcribe or translate; for translate a model that was trained for it: no .en, no large-v3-turbo",
+    ),
+    Variable::new(
+        "WHISPER_AUDIO_CTX",
+        "full",
+        "How much of its window of 30 s Whisper computes for a shorter recording",
+        "full, all of it, or auto, what the recording needs, and all of it where the text is then doubtful: quicker",
+    ),
+    Variable::new(
         "THREADS",
         "0",
         "Threads for recognition",

@@ -76,7 +76,8 @@ fn whole(check: &'static str, path: &Path, observer: &mut dyn Observer) -> Resul
 /// Looks through the file as the engine would, languages included.
 fn fit(config: &Config, path: &Path, known: bool) -> Finding {
     let languages = config.spoken(config.language).iter().map(|code| code.as_str().to_owned()).collect();
-    let options = EngineOptions { model: path.to_owned(), threads: config.threads, languages, vad: None };
+    let (model, task) = (path.to_owned(), config.task);
+    let options = EngineOptions { model, languages, task, ..EngineOptions::default() };
     let shown = path.display();
     match options.check_model() {
         Ok(_) if known => Finding::ok(CHECK, format!("{shown} is whole, by its SHA-256")),
@@ -88,6 +89,9 @@ fn fit(config: &Config, path: &Path, known: bool) -> Finding {
             error.to_string(),
             "correct LANGUAGE or LANGUAGES, or name a multilingual model in MODEL",
         ),
+        Err(error @ (SpeechError::EnglishOnly { .. } | SpeechError::TranscribesOnly { .. })) => {
+            Finding::fail(CHECK, error.to_string(), "correct TASK, or name a model in MODEL that translates")
+        }
         Err(error) => Finding::fail(
             CHECK,
             error.to_string(),

@@ -9,4 +9,4 @@ pub mod transcript;
 pub use fault::Fault;
 pub use job::{Job, JobId, Peer, PeerKind, RecordingKind, random_id};
 pub use reply::Part;
-pub use transcript::{Progress, Segment, Transcript};
+pub use transcript::{Progress, Segment, Task, Transcript};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Transcript;
+use super::{Task, Transcript};
 
 /// Longest message text Telegram takes, in UTF-16 code units
 /// (`message_length_max` of <https://core.telegram.org/constructor/config>).
@@ -18,13 +18,16 @@ pub struct Part {
     pub text: String,
     /// The whole text is an expandable quote.
     pub folded: bool,
+    /// What the text is of the speech.
+    #[serde(default)]
+    pub task: Task,
 }
 
 /// Cuts a transcript into parts within Telegram's limit; none if nothing was said.
 pub fn compose(transcript: &Transcript) -> Vec<Part> {
     split(&transcript.text(), MESSAGE_LIMIT)
         .into_iter()
-        .map(|text| Part { folded: utf16_len(&text) >= FOLD_FROM, text })
+        .map(|text| Part { folded: utf16_len(&text) >= FOLD_FROM, text, task: transcript.task })
         .collect()
 }
 
@@ -78,14 +81,24 @@ mod tests {
     use crate::domain::Segment;
 
     fn said(text: &str) -> Transcript {
-        Transcript { language: None, segments: vec![Segment { start_ms: 0, end_ms: 1, text: text.into() }] }
+        let segments = vec![Segment { start_ms: 0, end_ms: 1, text: text.into() }];
+        Transcript { segments, ..Transcript::default() }
     }
 
     #[test]
     fn short_text_is_one_open_part() {
         let parts = compose(&said("one two"));
-        assert_eq!(parts, [Part { text: "one two".into(), folded: false }]);
+        assert_eq!(parts, [Part { text: "one two".into(), folded: false, task: Task::Transcribe }]);
         assert!(compose(&Transcript::default()).is_empty());
+    }
+
+    #[test]
+    fn parts_say_which_task_they_are_of() {
+        let transcript = Transcript { task: Task::Translate, ..said("one") };
+        assert_eq!(compose(&transcript)[0].task, Task::Translate);
+        // As stored before there was a choice.
+        let old: Part = serde_json::from_str(r#"{"text":"один","folded":false}"#).unwrap();
+        assert_eq!(old.task, Task::Transcribe);
     }
 
     #[test]

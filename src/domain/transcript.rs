@@ -1,8 +1,37 @@
 //! What was said, and how it is written down.
 
 use std::fmt::Write as _;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+/// What is written down of speech.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// What was said, in the language in which it was said.
+    #[default]
+    Transcribe,
+    /// Its translation into English.
+    Translate,
+}
+
+/// A text that names no [`Task`].
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is neither transcribe nor translate")]
+pub struct ParseTaskError(String);
+
+impl FromStr for Task {
+    type Err = ParseTaskError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "transcribe" => Ok(Self::Transcribe),
+            "translate" => Ok(Self::Translate),
+            _ => Err(ParseTaskError(text.to_owned())),
+        }
+    }
+}
 
 /// A stretch of recognised speech.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,7 +47,9 @@ pub struct Segment {
 /// The speech of one recording.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transcript {
-    /// ISO 639-1 code, as Whisper has them; none where nothing was said.
+    #[serde(default)]
+    pub task: Task,
+    /// In which it was said. ISO 639-1 code, as Whisper has them; none where nothing was said.
     pub language: Option<String>,
     pub segments: Vec<Segment>,
 }
@@ -36,7 +67,8 @@ impl Progress {
     /// Adds what was said from [`until_ms`](Self::until_ms) on; the language is the first one found.
     pub fn add(&mut self, stretch: Self) {
         self.until_ms = stretch.until_ms;
-        let Transcript { language, segments } = stretch.transcript;
+        let Transcript { task, language, segments } = stretch.transcript;
+        self.transcript.task = task;
         self.transcript.language = self.transcript.language.take().or(language);
         self.transcript.segments.extend(segments);
     }
@@ -95,6 +127,7 @@ mod tests {
     fn transcript() -> Transcript {
         let segment = |start_ms, end_ms, text: &str| Segment { start_ms, end_ms, text: text.into() };
         Transcript {
+            task: Task::Transcribe,
             language: Some("en".into()),
             segments: vec![segment(0, 1500, "one <two>"), segment(3_661_020, 3_662_000, "three")],
         }

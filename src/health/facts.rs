@@ -133,6 +133,8 @@ pub struct Facts {
     pub flood_until: Instant,
     /// What the guard dropped, by its reasons.
     pub dropped: BTreeMap<&'static str, u64>,
+    /// Recognitions that a shortened window did not suffice for.
+    pub repeated: u64,
 }
 
 impl Facts {
@@ -162,6 +164,7 @@ impl Facts {
             flood: Duration::ZERO,
             flood_until: now,
             dropped: drop_reasons.iter().map(|reason| (*reason, 0)).collect(),
+            repeated: 0,
         }
     }
 

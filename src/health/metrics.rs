@@ -119,6 +119,11 @@ fn work(out: &mut Exposition, facts: &Facts) {
         out.histogram(name, ("stage", stage.name()), &facts.stages[stage as usize]);
     }
     out.counter("stenogram_audio_seconds_total", "Length of what was recognised.", facts.audio);
+    out.counter(
+        "stenogram_recognitions_repeated_total",
+        "Recognitions with a shortened window that were done again with all of it.",
+        facts.repeated as f64,
+    );
     let name = "stenogram_dropped_texts_total";
     out.family(name, "counter", "Pieces of transcripts dropped as invented by Whisper, by reason.");
     for (reason, count) in &facts.dropped {

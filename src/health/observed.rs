@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::facts::{Outcome, Stage, Work};
 use super::vitals::Vitals;
-use crate::domain::{Fault, Job, JobId, Part, Progress};
+use crate::domain::{Fault, Job, JobId, Part, Progress, Task};
 use crate::pipeline::{Listening, Stages};
 use crate::pulse::Pulse;
 use crate::queue::{Added, Claimed, Counts, Dead, Entry, Handled, Queue, QueueError, Upkeep};
@@ -241,6 +241,10 @@ impl Stages for ObservedStages {
 
     fn connection(&self) -> Option<u64> {
         self.stages.connection()
+    }
+
+    fn task(&self) -> Task {
+        self.stages.task()
     }
 
     async fn fetch(&self, job: &Job) -> Result<Vec<u8>, Fault> {

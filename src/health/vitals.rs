@@ -92,6 +92,10 @@ impl Vitals {
         self.change(|facts| *facts.dropped.entry(reason).or_default() += 1);
     }
 
+    pub fn recognition_repeated(&self) {
+        self.change(|facts| facts.repeated += 1);
+    }
+
     pub(super) fn queue_opened(&self, queue: &Arc<dyn Queue>) {
         let _ = self.queue.set(Arc::downgrade(queue));
         self.change(|facts| facts.queue_open = true);

@@ -28,7 +28,8 @@
 //!    messages does not keep the others waiting. A delayed job joins the end when it is due; a
 //!    released or recovered one goes before the whole line.
 //!  - What was stored as a recording's answer is kept for the result time from then on, however often
-//!    it is asked for, and not longer; the last 10,000 at most.
+//!    it is asked for, and not longer; the last 10,000 at most. There is one for a recording: a translation
+//!    takes the place of a transcript, and the other way round.
 //!  - Every operation either happened and says so, or fails with an error. The job is the same
 //!    then as before or after, never in between.
 //!  - Repeating an operation is harmless, also where the first try did happen and only its answer
@@ -48,7 +49,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use serde::Serialize;
 
-use crate::domain::{Job, JobId, Part, Progress};
+use crate::domain::{Job, JobId, Part, Progress, Task};
 
 pub mod embedded;
 pub mod redis;
@@ -213,8 +214,8 @@ pub trait Queue: Upkeep {
     async fn store_progress(&self, id: JobId, progress: &Progress) -> Result<(), QueueError>;
 
     /// C3: stores the composed answer with the claimed job, in place of its progress, and, in the same
-    /// step, as the result of its recording, unless there is one. Forgets the deliveries before this one, and
-    /// the deaths.
+    /// step, as the result of its recording, unless there is one of the same task. Forgets the deliveries
+    /// before this one, and the deaths.
     async fn store_outbox(&self, id: JobId, parts: &[Part]) -> Result<(), QueueError>;
 
     /// The answer that was stored for this recording within the result time, for whichever message
@@ -263,6 +264,11 @@ fn tell_of_poison(job: impl std::fmt::Display, reason: &str) {
     // Under the job's span, as all its lines are.
     tracing::info_span!("job", id = %job)
         .in_scope(|| tracing::error!(reason, "Given up, moved to the dead letters"));
+}
+
+/// The task that an answer is of; none where nothing was said.
+fn task_of(parts: &[Part]) -> Option<Task> {
+    parts.first().map(|part| part.task)
 }
 
 /// Milliseconds of Unix time.

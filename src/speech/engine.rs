@@ -14,12 +14,14 @@ use super::habit::Habit;
 use super::header::{self, Header, HeaderError};
 use super::language::{Language, UnknownLanguage};
 use super::models::SILERO_VAD;
-use super::recogniser::{Control, Recogniser};
+use super::recogniser::Recogniser;
 use super::vad::Vad;
-use crate::domain::{Fault, Transcript};
+use super::whisper::{Control, Whisper};
+use super::window::AudioContext;
+use crate::domain::{Fault, Task, Transcript};
 
 /// How the engine is set up.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct EngineOptions {
     /// A ggml Whisper model.
     pub model: PathBuf,
@@ -30,6 +32,10 @@ pub struct EngineOptions {
     /// guessing and checking it. Several: the likeliest of them. None: the
     /// likeliest of all that the model knows.
     pub languages: Vec<String>,
+    /// Refused where the model was not trained for it.
+    pub task: Task,
+    /// How much of its window Whisper is given for a short recording.
+    pub audio_context: AudioContext,
     /// Silero's voice activity model, as the catalogue has it. Where it is not there, or another file,
     /// a warning says so, and recordings are recognised as without it: whole, silence and all.
     pub vad: Option<PathBuf>,
@@ -45,6 +51,8 @@ pub trait Observer: Send + Sync {
     fn dropped(&self, why: &'static str);
     /// So much was said in the language with this code. Not told where there was none to choose from.
     fn spoken(&self, language: &'static str, speech: Duration);
+    /// Text of a shortened window was doubtful, and is recognised again with all of it.
+    fn repeated(&self);
 }
 
 /// How one recording is recognised.
@@ -71,6 +79,16 @@ pub enum SpeechError {
     UnknownLanguage(#[from] UnknownLanguage),
     #[error("the model was not trained for the language {0:?}; take a multilingual or a newer model")]
     LanguageNotInModel(&'static str),
+    #[error(
+        "the model {} cannot translate, it knows English only; take a multilingual one, such as small, or \
+         TASK=transcribe", path.display()
+    )]
+    EnglishOnly { path: PathBuf },
+    #[error(
+        "the model {} cannot translate: its decoder was cut down and trained to transcribe only, as that of \
+         large-v3-turbo; take large-v3, medium or small, or TASK=transcribe", path.display()
+    )]
+    TranscribesOnly { path: PathBuf },
     #[error("the recording has samples that are no sound: not a number, or over 40 dB too loud")]
     Samples,
     #[error("the recording is longer than 24 hours")]
@@ -92,9 +110,11 @@ impl From<SpeechError> for Fault {
             | SpeechError::TooLong
             | SpeechError::UnknownLanguage(_)
             | SpeechError::LanguageNotInModel(_) => Self::Reject(error.to_string()),
-            SpeechError::Model { .. } | SpeechError::Load { .. } | SpeechError::Died => {
-                Self::Fatal(error.to_string())
-            }
+            SpeechError::EnglishOnly { .. }
+            | SpeechError::TranscribesOnly { .. }
+            | SpeechError::Model { .. }
+            | SpeechError::Load { .. }
+            | SpeechError::Died => Self::Fatal(error.to_string()),
         }
     }
 }
@@ -111,13 +131,18 @@ impl EngineOptions {
         name.strip_prefix("ggml-").unwrap_or(&name).to_owned()
     }
 
-    /// Looks through the model's file, and whether the model knows the languages.
+    /// Looks through the model's file, and whether the model knows the languages and the task.
     pub fn check_model(&self) -> Result<Header, SpeechError> {
         let header = header::check(&self.model)
             .map_err(|source| SpeechError::Model { path: self.model.clone(), source })?;
-        match self.candidates()?.iter().find(|language| language.0 >= header.languages) {
-            Some(unknown) => Err(SpeechError::LanguageNotInModel(unknown.code())),
-            None => Ok(header),
+        if let Some(unknown) = self.candidates()?.iter().find(|language| language.0 >= header.languages) {
+            return Err(SpeechError::LanguageNotInModel(unknown.code()));
+        }
+        let path = self.model.clone();
+        match self.task {
+            Task::Translate if header.languages == 1 => Err(SpeechError::EnglishOnly { path }),
+            Task::Translate if header.is_pruned => Err(SpeechError::TranscribesOnly { path }),
+            Task::Translate | Task::Transcribe => Ok(header),
         }
     }
 
@@ -167,6 +192,7 @@ pub struct Engine {
     requests: mpsc::Sender<Option<Request>>,
     stop: Arc<AtomicBool>,
     header: Header,
+    task: Task,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -175,6 +201,7 @@ impl Engine {
     /// 0.1 s (tiny) to many seconds (large, from a slow disk).
     pub async fn start(options: EngineOptions) -> Result<Self, SpeechError> {
         options.check()?;
+        let task = options.task;
         let (requests, queue) = mpsc::channel(1);
         let stop = Arc::new(AtomicBool::new(false));
         let (ready, started) = oneshot::channel();
@@ -186,7 +213,12 @@ impl Engine {
             })
             .map_err(|error| SpeechError::Failed(format!("no thread for it: {error}")))?;
         let header = started.await.map_err(|_| SpeechError::Died)??;
-        Ok(Self { requests, stop, header, thread: Mutex::new(Some(thread)) })
+        Ok(Self { requests, stop, header, task, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// What is written down of the recordings.
+    pub fn task(&self) -> Task {
+        self.task
     }
 
     /// Recognises `pcm`, 16 kHz mono, full scale ±1.
@@ -212,7 +244,8 @@ impl Engine {
         let RecogniseOptions { habit, progress, observer, .. } = options;
         let request = Request { pcm, language, habit, progress, observer, reply, span: Span::current() };
         self.requests.send(Some(request)).await.map_err(|_| self.gone())?;
-        answer.await.map_err(|_| self.gone())?
+        let transcript = answer.await.map_err(|_| self.gone())??;
+        Ok(Transcript { task: self.task, ..transcript })
     }
 
     /// Aborts the running recognition, refuses the waiting ones ([`SpeechError::Aborted`]) and joins
@@ -287,6 +320,7 @@ fn work(
             spoken: &|language, speech| {
                 observer.iter().for_each(|observer| observer.spoken(language, speech));
             },
+            repeated: &|| observer.iter().for_each(|observer| observer.repeated()),
         };
         let started = Instant::now();
         let outcome = recogniser.recognise(pcm, language, &habit, &control);
@@ -302,7 +336,11 @@ fn load(options: &EngineOptions) -> Result<(Recogniser, Header), SpeechError> {
         candidates => candidates,
     };
     let vad = options.vad.as_deref().and_then(load_vad);
-    Ok((Recogniser::load(&options.model, threads(options.threads), candidates, vad)?, header))
+    let path = &options.model;
+    let whisper = Whisper::load(path, threads(options.threads), options.task)?;
+    let recogniser = Recogniser::new(whisper, candidates, options.audio_context, vad)
+        .map_err(|error| SpeechError::Load { path: path.clone(), why: error.to_string() })?;
+    Ok((recogniser, header))
 }
 
 /// None, with a warning, where it cannot be used.

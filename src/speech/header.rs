@@ -39,6 +39,10 @@ pub struct Header {
     /// Languages it was trained for, by whisper.cpp's numbers: all those below this one.
     /// One, English, for an English-only model.
     pub languages: i32,
+    /// Whether its decoder is one that was cut down. Those of large-v3-turbo and the distilled models,
+    /// 4 and 2 layers behind an encoder of 32, were trained anew afterwards, to transcribe only. Every
+    /// other model has as many layers in its decoder as in its encoder.
+    pub is_pruned: bool,
 }
 
 /// Checks the file; an `Ok` promises that whisper.cpp loads and runs it if there is memory enough,
@@ -57,7 +61,7 @@ pub fn check(path: &Path) -> Result<Header, HeaderError> {
     skip_filters(&mut reader, &shape)?;
     check_vocabulary(&mut reader, &shape)?;
     check_tensors(&mut reader, &shape)?;
-    Ok(Header { languages: shape.languages() })
+    Ok(Header { languages: shape.languages(), is_pruned: shape.is_pruned() })
 }
 
 /// Counts what is left of the file, so that no length in it is believed beyond its end.
@@ -182,6 +186,10 @@ impl Shape {
             mels,
             weights,
         })
+    }
+
+    fn is_pruned(&self) -> bool {
+        2 * self.text_layers < self.audio_layers
     }
 
     /// As `whisper_vocab::num_languages`, which for an English-only model has no meaning.
@@ -396,6 +404,7 @@ mod tests {
                 })
                 .sum();
             assert_eq!(48 + filters + VOCABULARY_BYTES + tensors, spec.bytes, "{}", spec.name);
+            assert_eq!(shape.is_pruned(), name == "large-v3-turbo", "{}", spec.name);
         }
     }
 }

@@ -2,7 +2,10 @@
 //!
 //! ```text
 //! engine      the handle: async in front, one thread behind, a queue of one between them
-//! recogniser  what that thread does: one context, one state, PCM to transcript
+//! recogniser  what that thread does: PCM to transcript, with a state that it reuses
+//! whisper     the model, and single calls of whisper.cpp
+//! window      how much of its window Whisper is given, and whether less has sufficed
+//! guess       in which language a recording is: guessed, and checked after it is recognised
 //! vad         how likely somebody speaks, by Silero's model
 //! activity    which parts are speech, what of it Whisper is given, what its times then mean
 //! guard       drops what Whisper invents: evidence, known phrases (phrases/), repetition
@@ -24,6 +27,7 @@ pub mod cpu;
 pub mod download;
 pub mod engine;
 mod guard;
+mod guess;
 mod habit;
 pub mod header;
 pub mod language;
@@ -33,7 +37,10 @@ mod phrases;
 mod recogniser;
 mod repetition;
 mod vad;
+mod whisper;
+mod window;
 
 pub use engine::{Engine, EngineOptions, Observer, RecogniseOptions, SpeechError, cores, default_threads};
 pub use guard::INVENTIONS;
 pub use habit::Habit;
+pub use window::AudioContext;

@@ -1,29 +1,22 @@
 //! One recording after another through whisper.cpp, on the thread that owns it.
 
-use std::cell::Cell;
-use std::collections::HashMap;
-use std::ffi::{c_int, c_void};
-use std::num::NonZeroUsize;
-use std::path::Path;
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use tracing::debug;
-use whisper_rs::{
-    FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperError, WhisperSegment,
-    WhisperState, WhisperSysContext, WhisperSysState, WhisperTokenId,
-};
+use whisper_rs::{WhisperContext, WhisperError, WhisperSegment, WhisperState, WhisperTokenId};
 
 use super::SpeechError;
 use super::activity::Activity;
 use super::guard::{Candidate, Evidence, guard};
+use super::guess::Listening;
 use super::habit::Habit;
 use super::language::Language;
-use super::log;
 use super::vad::Vad;
+use super::whisper::{Control, Outcome, RATE, Whisper};
+use super::window::{AudioContext, doubt};
 use crate::domain::{Segment, Transcript};
 
-/// Samples per second of everything Whisper hears.
-const RATE: usize = 16_000;
 /// -60 dBFS: below it there is nothing to hear, and Whisper is known to invent text.
 const SILENCE: f32 = 0.001;
 /// 40 dB over full scale. Codecs overshoot by a few dB; what goes beyond this is no sound.
@@ -35,66 +28,38 @@ const SHORTEST: usize = RATE;
 const TIMESTAMP: usize = RATE / 100;
 /// whisper.cpp counts the cells of the spectrogram (100 frames/s of up to 128) in a 32-bit int.
 const LONGEST: usize = 24 * 3600 * RATE;
-/// What whisper_full does when decoding at temperature 0 has failed: tries so many at each higher one.
-const BEST_OF: c_int = 5;
-/// Samples of Whisper's window.
-const WINDOW: usize = 30 * RATE;
-/// Samples for a position of the encoder.
-const POSITION: usize = RATE / 50;
-/// Samples that are listened to for a first guess at the language, which is checked later.
-const GLIMPSE: usize = 8 * RATE;
-
-/// How a running recognition hears from, and tells, the outside.
-pub(super) struct Control<'a> {
-    /// Asked after each pass of the encoder or decoder.
-    pub aborted: &'a dyn Fn() -> bool,
-    /// Told the share that is done, in percent.
-    pub progress: &'a dyn Fn(u8),
-    /// Told why a piece of text was dropped.
-    pub dropped: &'a dyn Fn(&'static str),
-    /// Told what language so much was said in, where it was not given.
-    pub spoken: &'a dyn Fn(&'static str, Duration),
-}
-
-/// One call of whisper_full, for its callbacks.
-struct Run<'a> {
-    control: &'a Control<'a>,
-    /// Whether to go on after the spectrogram.
-    encode: bool,
-    /// Passes of the encoder that were begun.
-    passes: Cell<u32>,
-}
 
 /// The model, and what is reused from recording to recording.
 pub(super) struct Recogniser {
-    context: WhisperContext,
+    whisper: Whisper,
     /// Buffers of tens to hundreds of MB. None after a failure: the next recording gets a fresh one.
     state: Option<WhisperState>,
-    /// By language. Kept, because `set_language` leaks the string it is given.
-    params: HashMap<Language, FullParams<'static, 'static>>,
-    threads: NonZeroUsize,
     /// Languages to choose from; not empty.
     candidates: Vec<Language>,
+    audio_context: AudioContext,
     vad: Option<Vad>,
 }
 
+/// What one recognition gave.
+struct Attempt {
+    language: Language,
+    segments: Vec<Segment>,
+    /// Why each piece that is not in them was dropped.
+    dropped: Vec<&'static str>,
+    /// Why the whole window should be recognised, where that was not done.
+    doubt: Option<&'static str>,
+}
+
 impl Recogniser {
-    /// `path` has passed [`super::header::check`], and the model knows all the `candidates`.
-    pub(super) fn load(
-        path: &Path,
-        threads: NonZeroUsize,
+    /// The model knows all the `candidates`.
+    pub(super) fn new(
+        whisper: Whisper,
         candidates: Vec<Language>,
+        audio_context: AudioContext,
         vad: Option<Vad>,
-    ) -> Result<Self, SpeechError> {
-        log::install();
-        let failed =
-            |error: WhisperError| SpeechError::Load { path: path.to_owned(), why: error.to_string() };
-        let mut parameters = WhisperContextParameters::default();
-        // On a CPU it is slower: base, 11 s of audio, two cores: 3.10 against 2.62 s.
-        parameters.flash_attn(false);
-        let context = WhisperContext::new_with_params(path, parameters).map_err(failed)?;
-        let state = Some(context.create_state().map_err(failed)?);
-        Ok(Self { context, state, params: HashMap::new(), threads, candidates, vad })
+    ) -> Result<Self, WhisperError> {
+        let state = Some(whisper.context.create_state()?);
+        Ok(Self { whisper, state, candidates, audio_context, vad })
     }
 
     /// Recognises the speech in `pcm` in `language`, or in the likeliest of the candidates for somebody of
@@ -140,22 +105,39 @@ impl Recogniser {
 
         let mut state = match self.state.take() {
             Some(state) => state,
-            None => self.context.create_state().map_err(failed)?,
+            None => self.whisper.context.create_state().map_err(failed)?,
         };
-        let outcome = self.choose_and_run(&mut state, &pcm, language, habit, control);
+        let mut attempt = |positions| {
+            let (whisper, candidates) = (&mut self.whisper, &self.candidates);
+            let mut listening =
+                Listening { whisper, state: &mut state, pcm: &pcm, candidates, habit, positions, control };
+            let language = listening.recognise(language)?;
+            let candidates = heard(&self.whisper.context, &state, samples, activity.as_ref());
+            let dropped = RefCell::new(Vec::new());
+            let segments = guard(&candidates, &|why| dropped.borrow_mut().push(why));
+            let dropped = dropped.into_inner();
+            let doubt = || doubt(&state, self.whisper.context.token_eot(), &segments, !dropped.is_empty());
+            let doubt = if positions.is_some() { doubt() } else { None };
+            Ok(Attempt { language, segments, dropped, doubt })
+        };
+        let mut outcome = attempt(self.audio_context.positions(pcm.len()));
+        if let Ok(Attempt { doubt: Some(why), .. }) = outcome {
+            debug!(why, "doubtful with a shortened window, recognising again");
+            (control.repeated)();
+            outcome = attempt(None);
+        }
         match outcome {
-            Ok(chosen) => {
-                let candidates = candidates(&self.context, &state, samples, activity.as_ref());
-                let segments = guard(&candidates, control.dropped);
+            Ok(Attempt { language: chosen, segments, dropped, .. }) => {
                 self.state = Some(state);
                 debug!(
                     seconds = seconds(samples),
                     took = ?started.elapsed(),
                     language = chosen.code(),
                     segments = segments.len(),
-                    dropped = candidates.len() - segments.len(),
+                    dropped = dropped.len(),
                     "recognised"
                 );
+                dropped.into_iter().for_each(control.dropped);
                 if segments.is_empty() {
                     return Ok(Transcript::default());
                 }
@@ -163,7 +145,8 @@ impl Recogniser {
                     let speech = segments.iter().map(|segment| segment.end_ms - segment.start_ms).sum();
                     (control.spoken)(chosen.code(), Duration::from_millis(speech));
                 }
-                Ok(Transcript { language: Some(chosen.code().to_owned()), segments })
+                let language = Some(chosen.code().to_owned());
+                Ok(Transcript { language, segments, ..Transcript::default() })
             }
             // Aborted: the state is as good as before.
             Err(Outcome::Aborted) => {
@@ -185,200 +168,10 @@ impl Recogniser {
         let probabilities = self.vad.as_mut()?.probabilities(pcm, control.aborted)?;
         Some(Activity::of(&probabilities, pcm.len()))
     }
-
-    /// The result is in the `state`; given back is its language.
-    ///
-    /// Detecting a language first takes a pass of the encoder, as long as recognising a short clip does. So
-    /// the language is guessed, and checked after recognising, when the encoder's output is still there: that
-    /// costs one token. Only a wrong guess costs another recognition.
-    fn choose_and_run(
-        &mut self,
-        state: &mut WhisperState,
-        pcm: &[f32],
-        given: Option<Language>,
-        habit: &Habit,
-        control: &Control,
-    ) -> Result<Language, Outcome> {
-        let only = if let &[only] = self.candidates.as_slice() { Some(only) } else { None };
-        if let Some(language) = given.or(only) {
-            self.run(state, pcm, language, control)?;
-            return Ok(language);
-        }
-        // Of a longer recording the encoder leaves the end.
-        if pcm.len() > WINDOW {
-            self.prepare(state, &pcm[..WINDOW], control)?;
-            let language = self.detect(state, habit)?;
-            self.run(state, pcm, language, control)?;
-            return Ok(language);
-        }
-        let guess = match habit.favourite(&self.candidates) {
-            Some(favourite) => favourite,
-            None => {
-                self.prepare(state, &pcm[..pcm.len().min(GLIMPSE)], control)?;
-                self.detect(state, habit)?
-            }
-        };
-        let language = match self.run(state, pcm, guess, control)? {
-            1 => self.check(state, habit)?,
-            // The last pass was for a remainder. Detecting leaves the text in the state.
-            _ => self.detect(state, habit)?,
-        };
-        if language != guess {
-            debug!(guess = guess.code(), language = language.code(), "a wrong guess, recognising again");
-            self.run(state, pcm, language, control)?;
-        }
-        Ok(language)
-    }
-
-    /// The likeliest language, by the output of the encoder in the `state`.
-    fn check(&self, state: &mut WhisperState, habit: &Habit) -> Result<Language, Outcome> {
-        state.decode(&[self.context.token_sot()], 0, self.threads.get())?;
-        let logits = state.get_logits()?;
-        let logit = |language: &Language| logits[self.context.token_lang(language.0) as usize];
-        let most = self.candidates.iter().map(logit).fold(f32::NEG_INFINITY, f32::max);
-        Ok(self.likeliest(habit, |language| (logit(language) - most).exp()))
-    }
-
-    /// The likeliest language, by as much of the spectrogram in the `state` as the encoder takes at once.
-    fn detect(&self, state: &mut WhisperState, habit: &Habit) -> Result<Language, Outcome> {
-        let (_, probabilities) = state.lang_detect(0, self.threads.get())?;
-        Ok(self.likeliest(habit, |language| probabilities[language.0 as usize]))
-    }
-
-    fn likeliest(&self, habit: &Habit, probability: impl Fn(&Language) -> f32) -> Language {
-        let weight = |language: &&Language| probability(language) * habit.prior(**language);
-        let likeliest = self.candidates.iter().max_by(|a, b| weight(a).total_cmp(&weight(b)));
-        likeliest.copied().unwrap_or(Language::ENGLISH)
-    }
-
-    /// Puts the spectrogram into the state, and has the encoder take no more positions than that needs.
-    fn prepare(&mut self, state: &mut WhisperState, pcm: &[f32], control: &Control) -> Result<(), Outcome> {
-        let language = self.candidates.first().copied().unwrap_or(Language::ENGLISH);
-        let mut params = self.params(language);
-        params.set_audio_ctx(pcm.len().div_ceil(POSITION) as c_int);
-        self.full(state, params, pcm, &Run { control, encode: false, passes: Cell::default() })
-    }
-
-    /// Says how many passes of the encoder it took.
-    fn run(
-        &mut self,
-        state: &mut WhisperState,
-        pcm: &[f32],
-        language: Language,
-        control: &Control,
-    ) -> Result<u32, Outcome> {
-        let run = Run { control, encode: true, passes: Cell::default() };
-        let params = self.params(language);
-        self.full(state, params, pcm, &run)?;
-        Ok(run.passes.get())
-    }
-
-    fn params(&mut self, language: Language) -> FullParams<'static, 'static> {
-        let threads = self.threads;
-        self.params.entry(language).or_insert_with(|| params(language, threads)).clone()
-    }
-
-    fn full(
-        &self,
-        state: &mut WhisperState,
-        mut params: FullParams,
-        pcm: &[f32],
-        run: &Run,
-    ) -> Result<(), Outcome> {
-        // Detecting polls nothing.
-        if (run.control.aborted)() {
-            return Err(Outcome::Aborted);
-        }
-        let user_data = std::ptr::from_ref(run).cast_mut().cast::<c_void>();
-        // SAFETY: the callbacks take the pointer for a shared `Run`, which it is and which outlives the
-        // call of `full` below, the only one that uses these parameters; whisper.cpp calls them on
-        // this thread. (`set_abort_callback_safe` of whisper-rs 0.16 calls the closure through a
-        // pointer of another type.)
-        unsafe {
-            params.set_abort_callback(Some(on_abort));
-            params.set_abort_callback_user_data(user_data);
-            params.set_start_encoder_callback(Some(on_encode));
-            params.set_start_encoder_callback_user_data(user_data);
-            params.set_progress_callback(Some(on_progress));
-            params.set_progress_callback_user_data(user_data);
-        }
-        let result = state.full(params, pcm);
-        log::set_aborting(false);
-        match result {
-            Ok(()) => Ok(()),
-            // Encoding (-6) or decoding (-8, -9) was given up, and we had asked for that.
-            Err(WhisperError::GenericError(-6 | -8 | -9)) if (run.control.aborted)() => Err(Outcome::Aborted),
-            // Its key-value cache found no memory; whisper_full_with_state then frees the state.
-            Err(error @ WhisperError::GenericError(-7)) => Err(Outcome::StateFreed(error)),
-            Err(error) => Err(Outcome::Failed(error)),
-        }
-    }
-}
-
-/// Why [`Recogniser::full`] came back without a result.
-enum Outcome {
-    Aborted,
-    Failed(WhisperError),
-    /// Failed, and whisper.cpp has freed the state that we still own.
-    StateFreed(WhisperError),
-}
-
-impl From<WhisperError> for Outcome {
-    fn from(error: WhisperError) -> Self {
-        Self::Failed(error)
-    }
 }
 
 fn failed(error: WhisperError) -> SpeechError {
     SpeechError::Failed(error.to_string())
-}
-
-unsafe extern "C" fn on_abort(user_data: *mut c_void) -> bool {
-    // SAFETY: see `full`.
-    let run = unsafe { &*user_data.cast::<Run>() };
-    let aborted = (run.control.aborted)();
-    if aborted {
-        log::set_aborting(true);
-    }
-    aborted
-}
-
-unsafe extern "C" fn on_encode(
-    _context: *mut WhisperSysContext,
-    _state: *mut WhisperSysState,
-    user_data: *mut c_void,
-) -> bool {
-    // SAFETY: see `full`.
-    let run = unsafe { &*user_data.cast::<Run>() };
-    run.passes.set(run.passes.get() + 1);
-    // To whisper.cpp not to go on is a failure.
-    log::set_aborting(!run.encode);
-    run.encode
-}
-
-unsafe extern "C" fn on_progress(
-    _context: *mut WhisperSysContext,
-    _state: *mut WhisperSysState,
-    percent: c_int,
-    user_data: *mut c_void,
-) {
-    // SAFETY: see `full`.
-    let run = unsafe { &*user_data.cast::<Run>() };
-    // The last window may begin past the end.
-    (run.control.progress)(percent.clamp(0, 100) as u8);
-}
-
-/// whisper_full's defaults for greedy decoding: temperature 0, then by 0.2 up to 1 while a window's
-/// entropy is below 2.4 or its average log probability below -1.
-fn params(language: Language, threads: NonZeroUsize) -> FullParams<'static, 'static> {
-    let mut params = FullParams::new(SamplingStrategy::Greedy { best_of: BEST_OF });
-    params.set_n_threads(threads.get() as c_int);
-    params.set_language(Some(language.code()));
-    // The state is reused: no recording may be prompted with the text of the one before.
-    params.set_no_context(true);
-    params.set_print_progress(false);
-    params.set_print_timestamps(false);
-    params
 }
 
 fn seconds(samples: usize) -> f64 {
@@ -387,7 +180,7 @@ fn seconds(samples: usize) -> f64 {
 
 /// What the state holds, trimmed, without empty segments, in order and within the recording of so
 /// many samples, of which whisper.cpp heard what `activity` keeps.
-fn candidates(
+fn heard(
     context: &WhisperContext,
     state: &WhisperState,
     samples: usize,

@@ -90,9 +90,10 @@ fn assign(parts: &[Part], replies: &[(i32, String)]) -> Vec<Option<i32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Task;
 
     fn assigned(parts: &[&str], replies: &[(i32, &str)]) -> Vec<Option<i32>> {
-        let part = |text: &&str| Part { text: (*text).into(), folded: false };
+        let part = |text: &&str| Part { text: (*text).into(), folded: false, task: Task::Transcribe };
         let parts: Vec<Part> = parts.iter().map(part).collect();
         let replies: Vec<_> = replies.iter().map(|(number, text)| (*number, (*text).to_owned())).collect();
         assign(&parts, &replies)

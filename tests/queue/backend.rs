@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use stenogram::domain::{Job, JobId, Part, Peer, PeerKind, Progress, RecordingKind, Segment, Transcript};
+use stenogram::domain::{
+    Job, JobId, Part, Peer, PeerKind, Progress, RecordingKind, Segment, Task, Transcript,
+};
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
 use stenogram::queue::redis::{RedisOptions, RedisQueue};
 use stenogram::queue::{Claim, Claimed, Queue, QueueError};
@@ -112,12 +114,18 @@ pub fn job(chat: i64, message: i32) -> Job {
 }
 
 pub fn parts(text: &str) -> Vec<Part> {
-    vec![Part { text: text.into(), folded: false }, Part { text: "«два»\0\n".into(), folded: true }]
+    parts_of(Task::Transcribe, text)
+}
+
+pub fn parts_of(task: Task, text: &str) -> Vec<Part> {
+    let part = |text: &str, folded| Part { text: text.into(), folded, task };
+    vec![part(text, false), part("«два»\0\n", true)]
 }
 
 pub fn progress(text: &str) -> Progress {
     let segments = vec![Segment { start_ms: 0, end_ms: 90_000, text: text.into() }];
-    Progress { until_ms: 90_000, transcript: Transcript { language: Some("ru".into()), segments } }
+    let transcript = Transcript { task: Task::Translate, language: Some("ru".into()), segments };
+    Progress { until_ms: 90_000, transcript }
 }
 
 /// Claims, and there has to be a job.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
-use stenogram::domain::{Job, JobId};
+use stenogram::domain::{Job, JobId, Task};
 use stenogram::queue::{
     Added, Claimed, Counts, Dead, Handled, MAX_DEATHS, MAX_DELIVERIES, Queue, QueueError, State,
 };
 
 use crate::backend::{
-    Backend, InRedis, LONG, OnFile, claim, claim_id, id, is_empty, job, parts, progress, until,
+    Backend, InRedis, LONG, OnFile, claim, claim_id, id, is_empty, job, parts, parts_of, progress, until,
 };
 
 macro_rules! suite {
@@ -40,6 +40,7 @@ suite! {
     a_finished_job_is_forgotten_after_the_dedupe_time
     a_result_answers_the_next_copy
     a_result_lasts_for_its_time_from_the_first
+    a_result_of_the_other_task_takes_its_place
     without_a_result_time_none_is_kept
     every_unfinished_job_is_listed
     a_dead_or_delayed_job_can_be_put_back
@@ -294,6 +295,21 @@ async fn a_result_lasts_for_its_time_from_the_first(backend: impl Backend) {
     assert!(seen > 0 && ended >= life - Duration::from_millis(1), "{seen} looks, gone after {ended:?}");
     queue.store_outbox(id, &parts("third")).await.unwrap();
     assert_eq!(queue.result(job(1, 1).document).await.unwrap(), Some(parts("third")));
+}
+
+async fn a_result_of_the_other_task_takes_its_place(backend: impl Backend) {
+    let queue = backend.open().await;
+    queue.add(&job(1, 1)).await.unwrap();
+    let id = claim_id(&*queue).await;
+    for task in [Task::Transcribe, Task::Translate, Task::Transcribe] {
+        queue.store_outbox(id, &parts_of(task, "first")).await.unwrap();
+        queue.store_outbox(id, &parts_of(task, "second")).await.unwrap();
+        let result = queue.result(job(1, 1).document).await.unwrap();
+        assert_eq!(result, Some(parts_of(task, "first")));
+    }
+    // That nobody spoke holds for both.
+    queue.store_outbox(id, &[]).await.unwrap();
+    assert_eq!(queue.result(job(1, 1).document).await.unwrap(), Some(vec![]));
 }
 
 async fn without_a_result_time_none_is_kept(backend: impl Backend) {

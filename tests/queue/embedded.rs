@@ -250,10 +250,31 @@ async fn ended_marks_leave_the_file() {
     assert!(marks < 20, "{marks} marks are left");
 }
 
+const RESULTS: TableDefinition<i64, (u64, &[u8])> = TableDefinition::new("results");
+const RESULT_EXPIRY: TableDefinition<(u64, i64), ()> = TableDefinition::new("result_expiry");
+
+#[tokio::test]
+async fn a_damaged_result_makes_way_for_a_new_one() {
+    let place = OnFile::new();
+    drop(place.open().await);
+    let document = job(1, 1).document;
+    let database = redb::Database::open(place.path()).unwrap();
+    let tx = database.begin_write().unwrap();
+    let end = u64::MAX / 2;
+    tx.open_table(RESULTS).unwrap().insert(document, (end, b"[{".as_slice())).unwrap();
+    tx.open_table(RESULT_EXPIRY).unwrap().insert((end, document), ()).unwrap();
+    tx.commit().unwrap();
+    drop(database);
+    let queue = place.open().await;
+    queue.add(&job(1, 1)).await.unwrap();
+    let id = claim_id(&*queue).await;
+    assert!(matches!(queue.result(document).await, Err(QueueError::Damaged(_))));
+    queue.store_outbox(id, &parts("x")).await.unwrap();
+    assert_eq!(queue.result(document).await.unwrap(), Some(parts("x")));
+}
+
 #[tokio::test]
 async fn the_oldest_results_make_room() {
-    const RESULTS: TableDefinition<i64, (u64, &[u8])> = TableDefinition::new("results");
-    const RESULT_EXPIRY: TableDefinition<(u64, i64), ()> = TableDefinition::new("result_expiry");
     let place = OnFile::new();
     drop(place.open().await);
     let database = redb::Database::open(place.path()).unwrap();

@@ -5,12 +5,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use stenogram::domain::{JobId, Part, Progress};
+use stenogram::domain::{JobId, Part, Progress, Task};
 use stenogram::queue::{
     self, Added, Claim, Claimed, Counts, Handled, MAX_DEATHS, MAX_DELIVERIES, Queue, QueueError,
 };
 
-use crate::backend::{Backend, InRedis, LONG, OnFile, id, job, parts, progress};
+use crate::backend::{Backend, InRedis, LONG, OnFile, id, job, parts_of, progress};
 
 const STEPS: u32 = 1500;
 const CHATS: u64 = 4;
@@ -249,7 +249,10 @@ impl Model {
                 let it = &mut self.jobs[n];
                 (it.progress, it.outbox) = (None, Some(parts.clone()));
                 (it.deliveries, it.deaths, it.begun) = (1, 0, false);
-                self.results.entry(recording(id).document).or_insert_with(|| parts.clone());
+                let result = self.results.entry(recording(id).document).or_insert_with(|| parts.clone());
+                if result[0].task != parts[0].task {
+                    result.clone_from(parts);
+                }
                 true
             }
             (Change::Done | Change::Reject, State::Claimed) => {
@@ -389,7 +392,10 @@ async fn run(mut backend: impl Backend) {
                 let change = match random.below(15) {
                     12.. => Change::Begin,
                     0 => Change::Progress(progress(&step.to_string())),
-                    1..3 => Change::Outbox(parts(&step.to_string())),
+                    1..3 => {
+                        let task = if random.below(2) == 0 { Task::Transcribe } else { Task::Translate };
+                        Change::Outbox(parts_of(task, &step.to_string()))
+                    }
                     3..7 => Change::Done,
                     7 => Change::Reject,
                     8 => Change::Bury,

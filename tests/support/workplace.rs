@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use stenogram::domain::{
-    Fault, Job, JobId, Part, Peer, PeerKind, Progress, RecordingKind, Segment, Transcript,
+    Fault, Job, JobId, Part, Peer, PeerKind, Progress, RecordingKind, Segment, Task, Transcript,
 };
 use stenogram::health::Vitals;
 use stenogram::health::observed::{ObservedQueue, ObservedStages};
@@ -64,6 +64,10 @@ impl Stages for Planned {
 
     fn connection(&self) -> Option<u64> {
         self.connected.borrow().then_some(1)
+    }
+
+    fn task(&self) -> Task {
+        Task::Transcribe
     }
 
     async fn fetch(&self, job: &Job) -> Result<Vec<u8>, Fault> {
@@ -153,7 +157,10 @@ impl Listening for Heard<'_> {
         }
         self.until_ms = (self.until_ms + self.length_ms / 2).min(self.length_ms);
         let segments = vec![Segment { start_ms: 0, end_ms: 1, text }];
-        Ok(Some(Progress { until_ms: self.until_ms, transcript: Transcript { language: None, segments } }))
+        Ok(Some(Progress {
+            until_ms: self.until_ms,
+            transcript: Transcript { segments, ..Default::default() },
+        }))
     }
 }
 

@@ -7,10 +7,10 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::file::{File, Kept};
 use super::line::Line;
 use super::record::{Change, Record, State};
-use crate::domain::{Job, JobId, Part, Progress};
+use crate::domain::{Job, JobId, Part, Progress, Task};
 use crate::queue::{
     Added, Claimed, Counts, DIED_OF_IT, DIED_TOO_OFTEN, Dead, Entry, Handled, MAX_DEATHS, MAX_DELIVERIES,
-    Mark, QueueError, tell_of_poison,
+    Mark, QueueError, task_of, tell_of_poison,
 };
 
 /// The open file and its index. Whoever gets another error from it than
@@ -151,7 +151,7 @@ impl Store {
         let document = record.job.document;
         let kept = match result_until {
             // Asked for again, it does not last longer.
-            Some(until) if document != 0 && self.file.result(document, now)?.is_none() => {
+            Some(until) if document != 0 && !self.has_result(document, task_of(&parts), now)? => {
                 Kept::Result { document, parts: &parts, now, until }
             }
             _ => Kept::Nothing,
@@ -162,6 +162,14 @@ impl Store {
             (record.deliveries, record.deaths, record.begun) = (1, 0, false);
         });
         self.commit(vec![change], kept)
+    }
+
+    /// Whether there is a result of that task. One that cannot be read is none.
+    fn has_result(&self, document: i64, task: Option<Task>, now: u64) -> Result<bool, QueueError> {
+        match self.file.result(document, now) {
+            Err(QueueError::Damaged(_)) => Ok(false),
+            known => Ok(known?.is_some_and(|parts| task_of(&parts) == task)),
+        }
     }
 
     pub fn result(&self, document: i64, now: u64) -> Result<Option<Vec<Part>>, QueueError> {

@@ -7,8 +7,14 @@ redis.call('HDEL', job_key(id), 'progress')
 redis.call('HSET', job_key(id), 'outbox', ARGV[2], 'deliveries', 1, 'deaths', 0, 'begun', 0)
 local document = redis.call('HGET', job_key(id), 'document')
 if life == '0' or not document or document == '0' then return 1 end
+local function task_of(parts)
+  local readable, list = pcall(cjson.decode, parts)
+  return readable and list[1] and (list[1].task or 'transcribe')
+end
+local known = redis.call('GET', result_key(document))
 -- Asked for again, it does not last longer.
-if redis.call('SET', result_key(document), ARGV[2], 'NX', 'PX', life) then
+if not known or task_of(known) ~= task_of(ARGV[2]) then
+  redis.call('SET', result_key(document), ARGV[2], 'PX', life)
   redis.call('ZREMRANGEBYSCORE', results, '-inf', now)
   redis.call('ZADD', results, ends, document)
   while redis.call('ZCARD', results) > most do

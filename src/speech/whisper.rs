@@ -1,0 +1,195 @@
+//! whisper.cpp: a model, and one call of whisper_full after another on it.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::ffi::{c_int, c_void};
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::time::Duration;
+
+use whisper_rs::{
+    FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperError, WhisperState,
+    WhisperSysContext, WhisperSysState,
+};
+
+use super::SpeechError;
+use super::language::Language;
+use super::log;
+use crate::domain::Task;
+
+/// Samples per second of everything Whisper hears.
+pub(super) const RATE: usize = 16_000;
+/// Samples of Whisper's window.
+pub(super) const WINDOW: usize = 30 * RATE;
+/// Samples for a position of the encoder.
+pub(super) const POSITION: usize = RATE / 50;
+/// What whisper_full does when decoding at temperature 0 has failed: tries so many at each higher one.
+const BEST_OF: c_int = 5;
+
+/// How a running recognition hears from, and tells, the outside.
+pub(super) struct Control<'a> {
+    /// Asked after each pass of the encoder or decoder.
+    pub aborted: &'a dyn Fn() -> bool,
+    /// Told the share that is done, in percent.
+    pub progress: &'a dyn Fn(u8),
+    /// Told why a piece of text was dropped.
+    pub dropped: &'a dyn Fn(&'static str),
+    /// Told what language so much was said in, where it was not given.
+    pub spoken: &'a dyn Fn(&'static str, Duration),
+    /// Told that the shortened window has not sufficed.
+    pub repeated: &'a dyn Fn(),
+}
+
+/// What one call of whisper_full is to do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Call {
+    pub language: Language,
+    /// Positions that the encoder takes at once, in place of its 1500. Text is then decoded once, at
+    /// temperature 0: it is a try.
+    pub positions: Option<c_int>,
+    /// Whether to go on after the spectrogram.
+    pub encode: bool,
+}
+
+/// Why a call came back without a result.
+pub(super) enum Outcome {
+    Aborted,
+    Failed(WhisperError),
+    /// Failed, and whisper.cpp has freed the state that we still own.
+    StateFreed(WhisperError),
+}
+
+impl From<WhisperError> for Outcome {
+    fn from(error: WhisperError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// A call that runs, for its callbacks.
+struct Run<'a> {
+    control: &'a Control<'a>,
+    encode: bool,
+    /// Passes of the encoder that were begun.
+    passes: Cell<u32>,
+}
+
+/// The model's weights.
+pub(super) struct Whisper {
+    pub context: WhisperContext,
+    pub threads: NonZeroUsize,
+    task: Task,
+    /// By language. Kept, because `set_language` leaks the string it is given.
+    params: HashMap<Language, FullParams<'static, 'static>>,
+}
+
+impl Whisper {
+    /// `path` has passed [`super::header::check`], and the model was trained for the `task`.
+    pub(super) fn load(path: &Path, threads: NonZeroUsize, task: Task) -> Result<Self, SpeechError> {
+        log::install();
+        let mut parameters = WhisperContextParameters::default();
+        // On a CPU it is slower: base, 11 s of audio, two cores: 3.10 against 2.62 s.
+        parameters.flash_attn(false);
+        let context = WhisperContext::new_with_params(path, parameters)
+            .map_err(|error| SpeechError::Load { path: path.to_owned(), why: error.to_string() })?;
+        Ok(Self { context, threads, task, params: HashMap::new() })
+    }
+
+    /// The result is in the `state`; given back is how many passes of the encoder it took.
+    pub(super) fn full(
+        &mut self,
+        state: &mut WhisperState,
+        pcm: &[f32],
+        call: Call,
+        control: &Control,
+    ) -> Result<u32, Outcome> {
+        // Detecting polls nothing.
+        if (control.aborted)() {
+            return Err(Outcome::Aborted);
+        }
+        let mut params = self.params(call);
+        let run = Run { control, encode: call.encode, passes: Cell::default() };
+        let user_data = std::ptr::from_ref(&run).cast_mut().cast::<c_void>();
+        // SAFETY: the callbacks take the pointer for a shared `Run`, which it is and which outlives the
+        // call of `full` below, the only one that uses these parameters; whisper.cpp calls them on
+        // this thread. (`set_abort_callback_safe` of whisper-rs 0.16 calls the closure through a
+        // pointer of another type.)
+        unsafe {
+            params.set_abort_callback(Some(on_abort));
+            params.set_abort_callback_user_data(user_data);
+            params.set_start_encoder_callback(Some(on_encode));
+            params.set_start_encoder_callback_user_data(user_data);
+            params.set_progress_callback(Some(on_progress));
+            params.set_progress_callback_user_data(user_data);
+        }
+        let result = state.full(params, pcm);
+        log::set_aborting(false);
+        match result {
+            Ok(()) => Ok(run.passes.get()),
+            // Encoding (-6) or decoding (-8, -9) was given up, and we had asked for that.
+            Err(WhisperError::GenericError(-6 | -8 | -9)) if (control.aborted)() => Err(Outcome::Aborted),
+            // Its key-value cache found no memory; whisper_full_with_state then frees the state.
+            Err(error @ WhisperError::GenericError(-7)) => Err(Outcome::StateFreed(error)),
+            Err(error) => Err(Outcome::Failed(error)),
+        }
+    }
+
+    fn params(&mut self, call: Call) -> FullParams<'static, 'static> {
+        let (threads, task) = (self.threads, self.task);
+        let params = self.params.entry(call.language).or_insert_with(|| params(call.language, threads, task));
+        let mut params = params.clone();
+        if let Some(positions) = call.positions {
+            params.set_audio_ctx(positions);
+            params.set_temperature_inc(0.0);
+        }
+        params
+    }
+}
+
+unsafe extern "C" fn on_abort(user_data: *mut c_void) -> bool {
+    // SAFETY: see `full`.
+    let run = unsafe { &*user_data.cast::<Run>() };
+    let aborted = (run.control.aborted)();
+    if aborted {
+        log::set_aborting(true);
+    }
+    aborted
+}
+
+unsafe extern "C" fn on_encode(
+    _context: *mut WhisperSysContext,
+    _state: *mut WhisperSysState,
+    user_data: *mut c_void,
+) -> bool {
+    // SAFETY: see `full`.
+    let run = unsafe { &*user_data.cast::<Run>() };
+    run.passes.set(run.passes.get() + 1);
+    // To whisper.cpp not to go on is a failure.
+    log::set_aborting(!run.encode);
+    run.encode
+}
+
+unsafe extern "C" fn on_progress(
+    _context: *mut WhisperSysContext,
+    _state: *mut WhisperSysState,
+    percent: c_int,
+    user_data: *mut c_void,
+) {
+    // SAFETY: see `full`.
+    let run = unsafe { &*user_data.cast::<Run>() };
+    // The last window may begin past the end.
+    (run.control.progress)(percent.clamp(0, 100) as u8);
+}
+
+/// whisper_full's defaults for greedy decoding: temperature 0, then by 0.2 up to 1 while a window's
+/// entropy is below 2.4 or its average log probability below -1.
+fn params(language: Language, threads: NonZeroUsize, task: Task) -> FullParams<'static, 'static> {
+    let mut params = FullParams::new(SamplingStrategy::Greedy { best_of: BEST_OF });
+    params.set_n_threads(threads.get() as c_int);
+    params.set_language(Some(language.code()));
+    params.set_translate(task == Task::Translate);
+    // The state is reused: no recording may be prompted with the text of the one before.
+    params.set_no_context(true);
+    params.set_print_progress(false);
+    params.set_print_timestamps(false);
+    params
+}

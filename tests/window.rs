@@ -1,0 +1,101 @@
+//! A shortened window, WHISPER_AUDIO_CTX=auto, on the real whisper.cpp with the micro model.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use stenogram::domain::Transcript;
+use stenogram::speech::{AudioContext, Engine, EngineOptions, Habit, Observer, RecogniseOptions};
+use support::speech::{MODEL, Random, fixtures, pcm};
+
+mod support {
+    pub mod speech;
+}
+
+/// How long anything here may take on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// One engine at a time, as in the daemon: two would fight for the cores.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+async fn start(audio_context: AudioContext) -> Engine {
+    let languages = vec!["ru".to_owned(), "en".to_owned()];
+    let options = EngineOptions { model: MODEL.into(), languages, audio_context, ..Default::default() };
+    Engine::start(options).await.unwrap()
+}
+
+/// Counts what was recognised twice.
+#[derive(Default)]
+struct Repeated(AtomicU32);
+
+impl Observer for Repeated {
+    fn passed(&self) {}
+    fn took(&self, _: Duration) {}
+    fn dropped(&self, _: &'static str) {}
+    fn spoken(&self, _: &'static str, _: Duration) {}
+
+    fn repeated(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The transcript, and how often its recognition was repeated with the whole window.
+async fn recognise(engine: &Engine, pcm: Vec<f32>, habit: Habit) -> (Transcript, u32) {
+    let repeated = Arc::new(Repeated::default());
+    let observer = Some(Arc::clone(&repeated) as Arc<dyn Observer>);
+    let answer = engine.recognise(pcm, RecogniseOptions { habit, observer, ..Default::default() });
+    let transcript = tokio::time::timeout(DEADLINE, answer).await.expect("in time").unwrap();
+    (transcript, repeated.0.load(Ordering::Relaxed))
+}
+
+#[tokio::test]
+async fn short_recordings_are_right_with_a_shortened_window() {
+    let _alone = ALONE.lock().await;
+    let engine = start(AudioContext::Auto).await;
+    let (mut count, mut repeated) = (0, 0);
+    for language in ["en", "ru"] {
+        for fixture in fixtures(language).iter().step_by(5) {
+            // Known for the other language: the first guess is wrong.
+            let other = if language == "en" { "ru" } else { "en" };
+            let habit = if count % 2 == 0 { Habit::default() } else { Habit(vec![(other.into(), 20.0)]) };
+            let (transcript, times) = recognise(&engine, pcm(fixture.text, fixture.voice), habit).await;
+            assert_eq!(transcript.text(), fixture.text, "{}", fixture.voice);
+            assert_eq!(transcript.language.as_deref(), Some(language));
+            count += 1;
+            repeated += times;
+        }
+    }
+    println!("{repeated} of {count} were repeated with the whole window");
+    assert!(2 * repeated < count, "{repeated} of {count} were repeated: nothing is won");
+    assert!(engine.shutdown(DEADLINE).await);
+}
+
+#[tokio::test]
+async fn a_doubtful_text_is_recognised_again_with_the_whole_window() {
+    let _alone = ALONE.lock().await;
+    // A word three times in a row may be said, and is what a shortened window is known to make.
+    let clips = [pcm("seven seven seven", "en-us"), pcm("пять пять пять", "ru")];
+    let mut texts = Vec::new();
+    for (audio_context, times) in [(AudioContext::Full, 0), (AudioContext::Auto, 1)] {
+        let engine = start(audio_context).await;
+        for clip in &clips {
+            let (transcript, repeated) = recognise(&engine, clip.clone(), Habit::default()).await;
+            assert_eq!(repeated, times, "{audio_context:?}: {:?}", transcript.text());
+            texts.push(transcript.text());
+        }
+        assert!(engine.shutdown(DEADLINE).await);
+    }
+    assert_eq!(texts[..2], texts[2..], "the text is that of the whole window");
+    assert!(texts[0].starts_with("seven seven") && texts[1].starts_with("пять пять"), "{texts:?}");
+}
+
+#[tokio::test]
+async fn noise_has_no_text_with_either_window() {
+    let _alone = ALONE.lock().await;
+    let engine = start(AudioContext::Auto).await;
+    let mut random = Random::seeded(1);
+    let noise = (0..3 * 16_000).map(|_| (random.below(2001) as f32 / 1000.0 - 1.0) * 0.02).collect();
+    // Text that is missing is looked for with the whole window.
+    assert_eq!(recognise(&engine, noise, Habit::default()).await, (Transcript::default(), 1));
+    assert!(engine.shutdown(DEADLINE).await);
+}
