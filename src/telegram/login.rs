@@ -7,7 +7,6 @@ use grammers_client::client::PasswordToken;
 use grammers_client::{Client, InvocationError, SignInError, tl};
 use grammers_session::updates::MessageBoxes;
 use tokio::task::JoinError;
-use tracing::debug;
 
 use super::account::{Account, AccountOptions, AccountSession, Credentials};
 use super::connection::{CallError, Pool};
@@ -130,8 +129,9 @@ impl Account {
         }
         let user = sign_in(&Client::new(pool.handle()), credentials, prompt).await?;
         if let Err(error) = begin_here(&pool, session.home_dc(), &state_path, user).await {
-            // Then the first start is where it begins.
-            debug!(%error, "the position in the stream of updates is not stored");
+            prompt.say(&format!(
+                "What is said before the first start will not be answered, for where to begin could not be noted: {error}"
+            ));
         }
         Ok(user)
     }
