@@ -33,6 +33,8 @@ impl Home {
             ("API_HASH", "0123456789abcdef0123456789abcdef".to_owned()),
             ("MODEL", MODEL.to_owned()),
             ("LANGUAGES", "en".to_owned()),
+            // A recording is seconds long, and a whole window costs a busy machine a second each.
+            ("WHISPER_AUDIO_CTX", "auto".to_owned()),
             ("LOG_FORMAT", "json".to_owned()),
             ("LOG_LEVEL", options.log_level.clone()),
             ("OMP_WAIT_POLICY", "passive".to_owned()),
