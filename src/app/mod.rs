@@ -87,7 +87,11 @@ impl RunError {
             Self::Queue(QueueError::Configuration(_))
                 | Self::Model(_)
                 | Self::Listen(_)
-                | Self::Speech(SpeechError::EnglishOnly { .. } | SpeechError::TranscribesOnly { .. })
+                | Self::Speech(
+                    SpeechError::Cpu(_)
+                        | SpeechError::EnglishOnly { .. }
+                        | SpeechError::TranscribesOnly { .. }
+                )
         )
     }
 

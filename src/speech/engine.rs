@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{Span, warn};
 
+use super::cpu;
 use super::habit::Habit;
 use super::header::{self, Header, HeaderError};
 use super::language::{Language, UnknownLanguage};
@@ -73,6 +74,11 @@ pub struct RecogniseOptions {
 pub enum SpeechError {
     #[error("the model {} {source}; `stenogram models pull` fetches a good one", path.display())]
     Model { path: PathBuf, source: HeaderError },
+    #[error(
+        "this CPU lacks {0}, which this build needs: build stenogram on this machine, or take the portable image; \
+         in a Proxmox VM choose the CPU type host"
+    )]
+    Cpu(String),
     #[error("whisper.cpp cannot load the model {}: {why}; is there enough memory?", path.display())]
     Load { path: PathBuf, why: String },
     #[error(transparent)]
@@ -112,6 +118,7 @@ impl From<SpeechError> for Fault {
             | SpeechError::LanguageNotInModel(_) => Self::Reject(error.to_string()),
             SpeechError::EnglishOnly { .. }
             | SpeechError::TranscribesOnly { .. }
+            | SpeechError::Cpu(_)
             | SpeechError::Model { .. }
             | SpeechError::Load { .. }
             | SpeechError::Died => Self::Fatal(error.to_string()),
@@ -201,6 +208,9 @@ impl Engine {
     /// 0.1 s (tiny) to many seconds (large, from a slow disk).
     pub async fn start(options: EngineOptions) -> Result<Self, SpeechError> {
         options.check()?;
+        if let Some(missing) = cpu::missing(&cpu::needed()) {
+            return Err(SpeechError::Cpu(missing));
+        }
         let task = options.task;
         let (requests, queue) = mpsc::channel(1);
         let stop = Arc::new(AtomicBool::new(false));
