@@ -1,12 +1,14 @@
 //! Commands and flags: what was typed, and nothing of what it does.
 
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::config::{Language, Model, Needs};
+use crate::config::{AudioContext, Language, Model, Needs};
 use crate::domain::{JobId, Task};
 
 /// How the program ends. Supervisors read these numbers: they stay as they are.
@@ -57,6 +59,7 @@ Examples:
   stenogram queue                           what waits, is delayed or given up
   stenogram health                          is the running daemon well?
   stenogram doctor                          what is wrong, and what to do
+  stenogram bench                           how fast the models are on this machine
   stenogram transcribe --format srt a.ogg   one recording, without Telegram
   cat a.ogg | stenogram transcribe -        the same from a pipe";
 
@@ -86,6 +89,11 @@ pub enum Command {
     /// cannot be transcribed is named on the standard error, and the others are gone on with; the exit
     /// code is then 1.
     Transcribe(Transcribe),
+    /// Measure recognition on this machine, and say which model and how many threads suit it
+    ///
+    /// Shows, for each model and number of threads, the seconds of work that a second of audio takes, in
+    /// clips of several lengths, and the memory of the whole program.
+    Bench(Bench),
     /// List, fetch and check the models
     #[command(subcommand)]
     Models(Models),
@@ -109,6 +117,7 @@ impl Command {
         match self {
             Self::Run | Self::Login | Self::Logout => Needs::Telegram,
             Self::Transcribe(_)
+            | Self::Bench(_)
             | Self::Models(_)
             | Self::Queue(_)
             | Self::Health(_)
@@ -136,6 +145,75 @@ pub struct Transcribe {
     /// The model: a name or the path of a .bin file [default: MODEL]
     #[arg(long, value_name = "NAME|PATH")]
     pub model: Option<Model>,
+}
+
+const AFTER_BENCH_HELP: &str = "\
+Columns:
+  CONTEXT   WHISPER_AUDIO_CTX: full, or auto, which spares clips below 27 s a part of the work
+  LOAD      from the model's file to the first clip; a model's first row may read it from disk
+  3 s, …    seconds of work for a second of audio, in clips of that length: at 0.25 it is four
+            times as fast as the audio. Short clips cost more, for Whisper always hears 30 s.
+  MEMORY    of the whole program when the last clip was recognised; a little of it may be
+            what an earlier row left
+  PEAK      the most it was
+
+Voice activity is left out: a clip costs what it does where somebody speaks all the time.
+A recording loses most of the silence before it, and begins anew where it is too short.
+The built-in message is spoken by espeak-ng. That is good for times; to see what a model
+makes of your voice, give it recordings of yours.
+
+Stop the daemon meanwhile, or times are those of a busy machine. A row of a large model takes
+minutes.
+
+Examples:
+  stenogram bench                           every model that is here
+  stenogram bench --seconds 10 --runs 1     quickly
+  stenogram bench --compare --model small --model small-q5_1 a.ogg b.ogg";
+
+/// `stenogram bench`.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+#[command(after_help = AFTER_BENCH_HELP)]
+pub struct Bench {
+    /// Recordings that clips are cut from, one after the other; `-` is the standard input [default: a
+    /// message that is built in]
+    #[arg(value_name = "FILE")]
+    pub inputs: Vec<Input>,
+    /// A model: a name or the path of a .bin file; may be given several times [default: all in MODEL_DIR,
+    /// and MODEL]
+    #[arg(long = "model", value_name = "NAME|PATH")]
+    pub models: Vec<Model>,
+    /// The language spoken, such as en or ru, or auto to choose from LANGUAGES [default: LANGUAGE]
+    #[arg(long, value_name = "LANGUAGE")]
+    pub language: Option<Language>,
+    /// Lengths of the clips, separated by commas
+    #[arg(long, value_delimiter = ',', default_value = "3,10,30,120", value_parser = seconds())]
+    pub seconds: Vec<u32>,
+    /// Numbers of threads, separated by commas [default: 1, 2, 4 and so on up to the cores]
+    #[arg(long, value_delimiter = ',')]
+    pub threads: Vec<NonZeroUsize>,
+    /// Audio contexts as in WHISPER_AUDIO_CTX, separated by commas
+    #[arg(long = "context", value_name = "CONTEXTS", value_delimiter = ',', default_value = "full,auto")]
+    #[arg(value_parser = audio_context())]
+    pub contexts: Vec<AudioContext>,
+    /// Recognise each clip so often, unless that takes over 10 s, and count the fastest
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub runs: u32,
+    /// Show where the texts differ between settings
+    #[arg(long)]
+    pub compare: bool,
+    /// One JSON object, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn audio_context() -> impl TypedValueParser<Value = AudioContext> {
+    let context = |name: String| if name == "auto" { AudioContext::Auto } else { AudioContext::Full };
+    PossibleValuesParser::new(["full", "auto"]).map(context)
+}
+
+/// An hour at most: the samples are in memory.
+fn seconds() -> impl TypedValueParser<Value = u32> {
+    clap::value_parser!(u32).range(1..=3600)
 }
 
 /// `stenogram doctor`.
@@ -285,6 +363,26 @@ mod tests {
     }
 
     #[test]
+    fn bench_takes_lists() {
+        let line = "stenogram bench --model base --model own.bin --seconds 3,10 --threads 1,2 a.ogg";
+        let Some(Command::Bench(bench)) = command(line) else { panic!() };
+        assert_eq!(bench.models, [Model::Name("base".into()), Model::Path("own.bin".into())]);
+        let threads: Vec<_> = bench.threads.iter().map(|threads| threads.get()).collect();
+        assert_eq!((bench.seconds, threads, bench.runs), (vec![3, 10], vec![1, 2], 3));
+        let Some(Command::Bench(bench)) = command("stenogram bench") else { panic!() };
+        assert_eq!((bench.seconds, bench.inputs), (vec![3, 10, 30, 120], vec![]));
+        assert_eq!(bench.contexts, [AudioContext::Full, AudioContext::Auto]);
+        let Some(Command::Bench(bench)) = command("stenogram bench --context auto") else { panic!() };
+        assert_eq!(bench.contexts, [AudioContext::Auto]);
+        for wrong in
+            ["--seconds 0", "--seconds 3601", "--threads 0", "--runs 0", "--seconds 1,", "--context half"]
+        {
+            let words = ["stenogram", "bench"].into_iter().chain(wrong.split(' '));
+            assert!(Cli::try_parse_from(words).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn jobs_are_named_or_all_the_dead_are_meant() {
         let id = "1000:-5:7";
         let Some(Command::Queue(queue)) = command(&format!("stenogram queue retry {id}")) else { panic!() };
@@ -307,6 +405,7 @@ mod tests {
         }
         for line in [
             "transcribe -",
+            "bench",
             "models list",
             "models pull base",
             "models verify",

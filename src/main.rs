@@ -63,6 +63,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
             0
         }
         Command::Transcribe(what) => runtime.block_on(commands::transcribe::run(&config, &what, out))?,
+        Command::Bench(what) => runtime.block_on(commands::bench::run(&config, &what, out))?,
         Command::Queue(what) => runtime.block_on(commands::queue::run(&config, &what, out))?,
         Command::Health(what) => commands::health::run(&config, &what, out)?,
         Command::Models(what) => commands::models::run(&config, &what, out)?,

@@ -40,7 +40,9 @@ use crate::speech::{Engine, INVENTIONS, SpeechError};
 use crate::telegram::{Account, LoggedOut, SessionError, SessionFile};
 use crate::worker::Worker;
 
-pub use self::options::{account_options, embedded_queue, engine_options, limits, model_path, redis_queue};
+pub use self::options::{
+    account_options, audio_context, embedded_queue, engine_options, limits, model_path, redis_queue,
+};
 
 /// In the data folder: which languages are spoken in which chats.
 const LANGUAGES_FILE: &str = "languages.json";

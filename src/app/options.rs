@@ -63,6 +63,14 @@ pub fn model_path(config: &Config, model: &Model) -> Result<PathBuf, UnknownMode
     }
 }
 
+/// How much of its window Whisper is given.
+pub fn audio_context(configured: config::AudioContext) -> AudioContext {
+    match configured {
+        config::AudioContext::Full => AudioContext::Full,
+        config::AudioContext::Auto => AudioContext::Auto,
+    }
+}
+
 /// How `model` is run for `language`. A file of the catalogue's must have the catalogue's size.
 pub fn engine_options(
     config: &Config,
@@ -77,10 +85,7 @@ pub fn engine_options(
     }
     let languages = config.spoken(language).iter().map(|code| code.as_str().to_owned()).collect();
     let vad = Some(SILERO_VAD.path(&config.model_dir));
-    let audio_context = match config.audio_context {
-        config::AudioContext::Full => AudioContext::Full,
-        config::AudioContext::Auto => AudioContext::Auto,
-    };
     let Config { threads, task, .. } = *config;
+    let audio_context = audio_context(config.audio_context);
     Ok(EngineOptions { model, threads, languages, task, audio_context, vad })
 }

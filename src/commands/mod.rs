@@ -1,6 +1,7 @@
 //! The commands that are more than a call: one file each.
 
 pub mod account;
+pub mod bench;
 pub mod config;
 pub mod doctor;
 pub mod health;

@@ -16,6 +16,13 @@ pub fn of_percent(name: &str) -> ProgressBar {
     bar
 }
 
+/// A bar that counts steps, each of which may take long.
+pub fn of_steps(steps: usize) -> ProgressBar {
+    let bar = bar(steps as u64, "{spinner} [{bar:30}] {pos}/{len} {elapsed} {msg}", "");
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
 /// Something that turns while `name` is looked at, with what is said of it.
 pub fn of_waiting(name: &str) -> ProgressBar {
     let style = ProgressStyle::with_template("{spinner}     {prefix} {msg}");

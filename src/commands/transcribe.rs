@@ -22,7 +22,7 @@ const ENGINE_GRACE: Duration = Duration::from_secs(10);
 
 /// Why one input has no transcript.
 #[derive(Debug, thiserror::Error)]
-enum InputError {
+pub(super) enum InputError {
     #[error(transparent)]
     Unreadable(#[from] io::Error),
     #[error("{0} (MAX_FILE_SIZE)")]
@@ -101,7 +101,7 @@ async fn all(config: &Config, engine: &Engine, what: &Transcribe, out: &mut impl
     Ok(failed)
 }
 
-fn name(input: &Input) -> String {
+pub(super) fn name(input: &Input) -> String {
     match input {
         Input::Stdin => "-".to_owned(),
         Input::File(path) => path.display().to_string(),
@@ -143,7 +143,8 @@ async fn transcript(
     Ok((transcript?, duration))
 }
 
-fn read(input: &Input, most: u64) -> Result<Vec<u8>, InputError> {
+/// A whole file, which may have so many bytes.
+pub(super) fn read(input: &Input, most: u64) -> Result<Vec<u8>, InputError> {
     match input {
         Input::Stdin => read_all(io::stdin().lock(), most),
         Input::File(path) => read_file(path, most),

@@ -33,12 +33,12 @@ pub fn fixtures(language: &str) -> Vec<Fixture> {
 
 /// `text` as a voice message: OGG/Opus, 48 kHz, mono, 24 kbit/s. `voice` is espeak-ng's (`ru`, `en-us`).
 pub fn say(text: &str, voice: &str) -> Vec<u8> {
-    ogg(&["-i", "pipe:0"], &speak(text, voice), LEAD)
+    ogg(&["-i", "pipe:0"], &speak_as(text, voice, &[]), LEAD, BITRATE)
 }
 
 /// `seconds` of digital silence as a voice message.
 pub fn silence(seconds: f64) -> Vec<u8> {
-    ogg(&["-f", "lavfi", "-t", &seconds.to_string(), "-i", "anullsrc=r=48000:cl=mono"], &[], "anull")
+    ogg(&["-f", "lavfi", "-t", &seconds.to_string(), "-i", "anullsrc=r=48000:cl=mono"], &[], "anull", BITRATE)
 }
 
 /// What [`say`] gives, decoded by ffmpeg to what the engine hears: 16 kHz mono.
@@ -54,7 +54,7 @@ pub fn say_now_and_then(texts: &[(&str, &str)], every: usize) -> Vec<u8> {
         samples.extend(pcm(text, voice));
     }
     let raw: Vec<u8> = samples.iter().flat_map(|sample: &f32| sample.to_le_bytes()).collect();
-    ogg(&["-f", "f32le", "-ar", "16000", "-ac", "1", "-i", "pipe:0"], &raw, "anull")
+    ogg(&["-f", "f32le", "-ar", "16000", "-ac", "1", "-i", "pipe:0"], &raw, "anull", BITRATE)
 }
 
 /// Any recording as ffmpeg decodes it to 16 kHz mono.
@@ -66,14 +66,19 @@ pub fn decode(recording: &[u8]) -> Vec<f32> {
 /// Half a second of silence before and after: the model was trained on that.
 const LEAD: &str = "adelay=500,apad=pad_dur=0.5";
 
-fn ogg(input: &[&str], bytes: &[u8], filter: &str) -> Vec<u8> {
-    let output = ["-af", filter, "-ac", "1", "-ar", "48000", "-c:a", "libopus", "-b:a", "24k"];
+/// What Telegram's clients send.
+const BITRATE: &str = "24k";
+
+/// A voice message of what ffmpeg is to read by `input`.
+pub fn ogg(input: &[&str], bytes: &[u8], filter: &str, bitrate: &str) -> Vec<u8> {
+    let output = ["-af", filter, "-ac", "1", "-ar", "48000", "-c:a", "libopus", "-b:a", bitrate];
     let format = ["-application", "voip", "-f", "ogg", "pipe:1"];
     ffmpeg(&[input, &output, &format].concat(), bytes)
 }
 
-fn speak(text: &str, voice: &str) -> Vec<u8> {
-    output(Command::new("espeak-ng").args(["-v", voice, "--stdout", "--", text]), &[])
+/// A WAV file by espeak-ng, with options of it.
+pub fn speak_as(text: &str, voice: &str, options: &[&str]) -> Vec<u8> {
+    output(Command::new("espeak-ng").args(["-v", voice, "--stdout"]).args(options).args(["--", text]), &[])
 }
 
 fn ffmpeg(args: &[&str], input: &[u8]) -> Vec<u8> {

@@ -1,0 +1,236 @@
+//! What recognition costs beyond whisper.cpp alone, on a busy machine, and where the language is not known.
+//!
+//! `cargo bench --bench speech`, with `-- tiny base small micro` for other models than tiny, base and the test model. All
+//! but `micro` are made here, in the shape of the real ones and with weights of no meaning (tests/support/weights.rs).
+//! What is compared is measured in turns, in one process; ratios are medians over the rounds, by the clock and by CPU
+//! time. Fails where a bar is missed by the clock.
+
+#[path = "../tests/eval/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "a part of it is used")]
+mod eval;
+#[path = "../tests/support/noise.rs"]
+#[allow(dead_code, reason = "a part of it is used")]
+mod noise;
+#[path = "../tests/support/speech.rs"]
+mod speech;
+#[path = "../tests/support/weights.rs"]
+mod weights;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use eval::ears::{Bare, Equipment, Stenogram};
+use stenogram::audio::{self, Limits};
+use stenogram::speech::{AudioContext, Habit, RecogniseOptions, cores, default_threads};
+
+/// Seconds of the clip, samples of a second.
+const SECONDS: usize = 10;
+const RATE: usize = 16_000;
+/// Rounds when idle and when busy.
+const ROUNDS: usize = 7;
+const BUSY_ROUNDS: usize = 3;
+
+// Bars.
+const BEYOND_BARE: f64 = 1.02;
+const SHORTENED: f64 = 0.40;
+const AROUND: f64 = 0.03;
+const DETECTING: f64 = 1.35;
+const REMEMBERED: f64 = 1.02;
+const BUSY: f64 = 2.5;
+
+/// What one recognition took, in seconds.
+#[derive(Clone, Copy)]
+struct Cost {
+    clock: f64,
+    cpu: f64,
+}
+
+fn main() -> ExitCode {
+    let named: Vec<String> = std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
+    let names = if named.is_empty() { vec!["micro".into(), "tiny".into(), "base".into()] } else { named };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    println!("{} threads of {} cores, load before: {load}", default_threads(), cores());
+    let mut missed = 0;
+    for name in names {
+        match model(&name, folder.path()) {
+            Some(path) => missed += measure(&name, &path),
+            None => {
+                eprintln!("there is no model {name}: micro, tiny, base, small");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn model(name: &str, folder: &Path) -> Option<PathBuf> {
+    if name == "micro" {
+        return Some(speech::MODEL.into());
+    }
+    let shape =
+        [weights::TINY, weights::BASE, weights::SMALL].into_iter().find(|shape| shape.name == name)?;
+    let path = folder.join(format!("{name}.bin"));
+    weights::write(shape, Path::new(speech::MODEL), &path).expect("write a model");
+    Some(path)
+}
+
+/// How many bars are missed.
+fn measure(name: &str, model: &Path) -> usize {
+    let voice = voice_message();
+    let pcm = decode(&voice);
+    // The voice activity model takes its time over it, and then nothing is recognised.
+    let nothing = noise::hiss(pcm.len(), 0.02, &mut speech::Random::seeded(1));
+    let languages = vec!["ru".to_owned(), "en".to_owned()];
+    let vad = Some(speech::VAD.into());
+    let equipment = Equipment {
+        model: model.into(),
+        vad,
+        languages,
+        threads: default_threads(),
+        audio_context: AudioContext::Full,
+    };
+    let stenogram = Stenogram::start(&equipment).expect("start the engine");
+    let auto = Equipment { audio_context: AudioContext::Auto, ..equipment.clone() };
+    let shortened = Stenogram::start(&auto).expect("start the engine");
+    let mut bare = Bare::start(model, equipment.threads).expect("load the model");
+
+    let known = Habit(vec![("en".to_owned(), 100.0)]);
+    let given = RecogniseOptions { language: Some("en".into()), ..Default::default() };
+    let remembered = RecogniseOptions { habit: known, ..Default::default() };
+    let ours = |options: &RecogniseOptions| {
+        cost(|| stenogram.hear_with(&pcm, options.clone()).expect("recognise").text)
+    };
+    let mut alone = || cost(|| bare.hear(&pcm, Some("en")).expect("recognise").text);
+    // Memory is taken and caches are filled; and both hear the same.
+    let words = |text: &str| eval::score::words(text);
+    let texts =
+        [alone().1, ours(&given).1, shortened.hear_with(&pcm, given.clone()).expect("recognise").text];
+    if name != "micro" {
+        assert!(texts.iter().all(|text| words(text) == words(&texts[0])), "{texts:#?}");
+    }
+
+    let mut idle: [Vec<Cost>; 6] = Default::default();
+    for _ in 0..ROUNDS {
+        idle[0].push(alone().0);
+        idle[1].push(ours(&given).0);
+        idle[2].push(ours(&RecogniseOptions::default()).0);
+        idle[3].push(ours(&remembered).0);
+        let around = || {
+            let pcm = decode(&voice);
+            assert_eq!(stenogram.hear(&nothing, Some("en")).expect("recognise").text, "");
+            pcm.len().to_string()
+        };
+        idle[4].push(cost(around).0);
+        let hear = || shortened.hear_with(&pcm, given.clone()).expect("recognise").text;
+        idle[5].push(cost(hear).0);
+    }
+    let [alone_idle, fixed, detected, known, around, short] = idle;
+    let beside = Load::start();
+    let mut busy: [Vec<Cost>; 2] = Default::default();
+    for _ in 0..BUSY_ROUNDS {
+        busy[0].push(alone().0);
+        busy[1].push(ours(&given).0);
+    }
+    drop(beside);
+
+    println!("\n{name}, {SECONDS} s: whisper.cpp alone {:.3} s", median(&alone_idle, |cost| cost.clock));
+    let rows = [
+        ("stenogram, of whisper.cpp alone", &fixed, &alone_idle, Some(BEYOND_BARE)),
+        ("the same with auto context", &short, &alone_idle, Some(SHORTENED)),
+        (
+            "decoding and voice activity, of whisper.cpp",
+            &around,
+            &alone_idle,
+            (name == "base").then_some(AROUND),
+        ),
+        ("language not known, of given", &detected, &fixed, Some(DETECTING)),
+        ("language remembered, of given", &known, &fixed, Some(REMEMBERED)),
+        ("busy, of idle", &busy[1], &fixed, Some(BUSY)),
+        ("busy, of idle, whisper.cpp alone", &busy[0], &alone_idle, None),
+    ];
+    let mut missed = 0;
+    for (what, cost, of, bar) in rows {
+        let ratio = |part: fn(&Cost) -> f64| ratio(cost, of, part);
+        let (clock, cpu) = (ratio(|cost| cost.clock), ratio(|cost| cost.cpu));
+        let held = bar.is_none_or(|bar| clock <= bar);
+        missed += usize::from(!held);
+        let verdict = bar
+            .map_or(String::new(), |bar| format!("{} at most {bar}", if held { "held" } else { "MISSED" }));
+        println!("  {what:46} {clock:6.3} by the clock  {cpu:6.3} by CPU time  {verdict}");
+    }
+    missed
+}
+
+/// By the clock and in CPU time of all threads, and what came of it.
+fn cost(work: impl FnOnce() -> String) -> (Cost, String) {
+    let (started, before) = (Instant::now(), cpu_time());
+    let text = work();
+    (Cost { clock: started.elapsed().as_secs_f64(), cpu: cpu_time() - before }, text)
+}
+
+/// Of this process so far, in seconds.
+fn cpu_time() -> f64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: it writes to the timespec, which is ours.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
+    assert_eq!(result, 0);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+fn median(costs: &[Cost], part: fn(&Cost) -> f64) -> f64 {
+    middle(costs.iter().map(part).collect())
+}
+
+/// Of rounds where both were measured, of each round; else of their medians.
+fn ratio(costs: &[Cost], of: &[Cost], part: fn(&Cost) -> f64) -> f64 {
+    if costs.len() != of.len() {
+        return median(costs, part) / median(of, part);
+    }
+    middle(costs.iter().zip(of).map(|(cost, of)| part(cost) / part(of)).collect())
+}
+
+fn middle(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers[numbers.len() / 2]
+}
+
+/// Ten seconds of speech as Telegram's clients send it.
+fn voice_message() -> Vec<u8> {
+    let text = "I am still on the train, and it looks as if we will be about twenty minutes late. Could you start the rice, \
+                please, and take the fish out of the fridge? I will bring bread, and something sweet for the evening.";
+    let wav = speech::speak_as(text, "en-us", &["-s", "165"]);
+    let cut = format!("atrim=0:{SECONDS}");
+    speech::ogg(&["-i", "pipe:0"], &wav, &cut, "24k")
+}
+
+fn decode(voice: &[u8]) -> Vec<f32> {
+    let pcm = audio::decode(voice, &Limits::default(), &AtomicBool::new(false)).expect("decode");
+    assert!(pcm.samples.len().abs_diff(SECONDS * RATE) < RATE / 10, "{}", pcm.samples.len());
+    pcm.samples
+}
+
+/// An endless loop for each core; ended when dropped.
+struct Load(Vec<Child>);
+
+impl Load {
+    fn start() -> Self {
+        let endless = || {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", "while :; do :; done"]).stdin(Stdio::null());
+            shell.spawn().expect("start a shell")
+        };
+        Self((0..cores().get()).map(|_| endless()).collect())
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! What the numbers mean for this machine's configuration.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+
+use serde::Serialize;
+
+use super::report::{Clip, Measured, Row, Setting};
+use crate::config::AudioContext;
+
+/// What most voice messages are near to, in seconds.
+const USUAL: u32 = 10;
+/// A recognition that takes at most this share of a recording's length keeps up with a chat, and with a few.
+const KEEPS_UP: f64 = 0.5;
+/// More threads are worth it where they save at least this share of the time.
+const WORTH: f64 = 0.05;
+/// By how well they write, worst first; after [`crate::speech::models`]' notes.
+const FAMILIES: [&str; 6] = ["tiny", "base", "small", "medium", "large-v3-turbo", "large-v3"];
+
+/// What to write into the configuration.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Advice {
+    pub model: String,
+    /// What MODEL has to be for it.
+    pub value: String,
+    #[serde(flatten)]
+    pub setting: Setting,
+    /// Whether the model keeps up.
+    pub keeps_up: bool,
+    /// Work for a second of audio, and the length of the clip this was measured with, in seconds.
+    pub ratio: f64,
+    pub seconds: u32,
+    /// The share of that which it takes with the automatic audio context, where both were measured.
+    pub auto_of_full: Option<f64>,
+    /// Whether there were others to choose from.
+    #[serde(skip)]
+    chosen: bool,
+}
+
+/// None where nothing was measured.
+pub fn advise(models: &[Measured]) -> Option<Advice> {
+    let best: Vec<Advice> = models.iter().filter_map(|model| best_of(model, models.len() > 1)).collect();
+    let fastest = |a: &&Advice, b: &&Advice| b.ratio.total_cmp(&a.ratio);
+    let keeping_up = best.iter().filter(|advice| advice.keeps_up);
+    // Of the owner's own, which nobody here knows, and of equals the fastest.
+    let capable = keeping_up.max_by(|a, b| rank(&a.model).cmp(&rank(&b.model)).then(fastest(a, b)));
+    capable.or_else(|| best.iter().max_by(fastest)).cloned()
+}
+
+/// The fewest threads that are about as fast as any, with the full audio context unless only the other was
+/// measured: whether its texts are as good is for the owner to see.
+fn best_of(model: &Measured, chosen: bool) -> Option<Advice> {
+    let with = |context| {
+        let rows = model.settings.iter().filter(move |row| row.setting.audio_context == context);
+        rows.filter_map(|row| Some((row, usual(row)?))).collect::<Vec<(&Row, &Clip)>>()
+    };
+    let (full, auto) = (with(AudioContext::Full), with(AudioContext::Auto));
+    let rows = if full.is_empty() { &auto } else { &full };
+    let least = rows.iter().map(|(_, clip)| clip.took).min_by(f64::total_cmp)?;
+    let good = rows.iter().filter(|(_, clip)| clip.took * (1.0 - WORTH) <= least);
+    let (row, clip) = good.min_by_key(|(row, _)| row.setting.threads)?;
+    Some(Advice {
+        model: model.model.clone(),
+        value: model.value.clone(),
+        setting: row.setting,
+        auto_of_full: auto
+            .iter()
+            .find(|(it, _)| it.setting.threads == row.setting.threads && !full.is_empty())
+            .map(|(_, it)| it.took / clip.took),
+        keeps_up: clip.ratio <= KEEPS_UP,
+        ratio: clip.ratio,
+        seconds: clip.seconds,
+        chosen,
+    })
+}
+
+/// The clip nearest to what is usual.
+fn usual(row: &Row) -> Option<&Clip> {
+    row.clips.iter().min_by_key(|clip| clip.seconds.abs_diff(USUAL))
+}
+
+/// None below all for a model that is not of the catalogue. A quantised one is a little less than its original.
+fn rank(model: &str) -> Option<(usize, bool)> {
+    let (family, quantised) = model.split_once("-q").map_or((model, false), |(family, _)| (family, true));
+    FAMILIES.iter().position(|known| *known == family).map(|at| (at, !quantised))
+}
+
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { model, value, setting: Setting { threads, audio_context }, ratio, seconds, .. } = self;
+        let took = ratio * f64::from(*seconds);
+        let why = match (self.keeps_up, self.chosen) {
+            (true, true) => "the most capable here that takes at most half of a recording's length",
+            (true, false) => "it takes at most half of a recording's length",
+            (false, true) => {
+                "the fastest here, and yet slow: a smaller or quantised one would suit this machine"
+            }
+            (false, false) => "slow: a smaller or quantised one would suit this machine",
+        };
+        write!(f, "For this machine: MODEL={value}, THREADS={threads}")?;
+        if *audio_context == AudioContext::Auto {
+            write!(f, ", WHISPER_AUDIO_CTX=auto")?;
+        }
+        writeln!(f)?;
+        write!(f, "  {model}: {why} ({took:.1} s for {seconds} s)")?;
+        match threads.get() {
+            1 => write!(f, "\n  one thread: more gain less than 5 %"),
+            threads => write!(f, "\n  {threads} threads: fewer are slower, more gain less than 5 %"),
+        }?;
+        match self.auto_of_full {
+            Some(share) if share < 1.0 - WORTH => write!(
+                f,
+                "\n  WHISPER_AUDIO_CTX=auto would take {share:.2} of that; see with --compare what it makes of your \
+                 recordings"
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A model with the seconds that 10 s of audio took with 1, 2, 4 threads.
+    fn model(name: &str, took: &[f64]) -> Measured {
+        let row = |(n, &took): (usize, &f64)| {
+            let clip =
+                |seconds, took| Clip { seconds, took, ratio: took / f64::from(seconds), runs: 1, text: None };
+            Row {
+                setting: Setting {
+                    threads: NonZeroUsize::new(1 << n).unwrap(),
+                    audio_context: AudioContext::Full,
+                },
+                load: 1.0,
+                clips: vec![clip(3, 0.1), clip(10, took), clip(120, 9.0)],
+                memory: None,
+            }
+        };
+        Measured {
+            model: name.into(),
+            value: name.into(),
+            settings: took.iter().enumerate().map(row).collect(),
+        }
+    }
+
+    fn advice(models: &[Measured]) -> (String, usize, bool) {
+        let advice = advise(models).unwrap();
+        (advice.model, advice.setting.threads.get(), advice.keeps_up)
+    }
+
+    #[test]
+    fn the_most_capable_that_keeps_up_with_the_fewest_threads_that_are_as_fast() {
+        let tiny = model("tiny", &[1.0, 0.6, 0.5]);
+        let small = model("small", &[8.0, 4.4, 4.3]);
+        let quantised = model("small-q5_1", &[6.0, 3.0, 2.0]);
+        let large = model("large-v3", &[99.0, 60.0, 50.0]);
+        let own = model("own", &[0.2, 0.1, 0.1]);
+        assert_eq!(advice(&[tiny.clone(), small.clone(), large.clone()]), ("small".into(), 2, true));
+        assert_eq!(advice(&[small, quantised.clone()]), ("small".into(), 2, true), "the original");
+        assert_eq!(advice(&[quantised, tiny.clone()]), ("small-q5_1".into(), 4, true));
+        assert_eq!(advice(&[own.clone(), tiny]), ("tiny".into(), 4, true), "own ones are not known");
+        assert_eq!(advice(&[own.clone()]), ("own".into(), 2, true));
+        assert_eq!(advice(&[large.clone(), model("medium", &[70.0, 40.0])]), ("medium".into(), 2, false));
+        assert_eq!(advise(&[]), None);
+        let text = advise(&[large, own]).unwrap().to_string();
+        assert_eq!(text.lines().next(), Some("For this machine: MODEL=own, THREADS=2"));
+    }
+
+    #[test]
+    fn the_other_audio_context_is_told_of_and_taken_only_where_it_alone_was_measured() {
+        let full = model("base", &[4.0, 2.0]);
+        let mut both = model("base", &[1.5, 0.5]);
+        both.settings.iter_mut().for_each(|row| row.setting.audio_context = AudioContext::Auto);
+        let auto = both.clone();
+        both.settings.extend(full.settings);
+        let advice = advise(&[both]).unwrap();
+        assert_eq!((advice.setting.audio_context, advice.auto_of_full), (AudioContext::Full, Some(0.25)));
+        assert!(advice.to_string().contains("WHISPER_AUDIO_CTX=auto would take 0.25 of that"), "{advice}");
+        let advice = advise(&[auto]).unwrap();
+        assert_eq!((advice.setting.audio_context, advice.auto_of_full), (AudioContext::Auto, None));
+        let text = advice.to_string();
+        assert_eq!(
+            text.lines().next(),
+            Some("For this machine: MODEL=base, THREADS=2, WHISPER_AUDIO_CTX=auto")
+        );
+    }
+
+    #[test]
+    fn every_model_of_the_catalogue_has_a_rank() {
+        for spec in &crate::speech::models::SPEECH_MODELS {
+            assert!(rank(spec.name).is_some(), "{}", spec.name);
+        }
+        assert!(rank("large-v3-turbo-q5_0") > rank("medium") && rank("large-v3") > rank("large-v3-turbo"));
+    }
+}

@@ -1,0 +1,200 @@
+//! `stenogram bench`: the real binary, the real whisper.cpp with the test model. What it measures is this
+//! machine's; held here is that it measures what it says.
+
+#[path = "support/daemon.rs"]
+mod daemon;
+#[path = "support/speech.rs"]
+mod speech;
+#[path = "support/terminal.rs"]
+mod terminal;
+
+use std::fs;
+use std::process::Command;
+use std::thread::available_parallelism;
+
+use daemon::Home;
+use serde_json::Value;
+use speech::{MODEL, fixtures, say, silence};
+use terminal::Terminal;
+
+fn bench(home: &Home, args: &[&str]) -> Command {
+    let mut command = home.command();
+    command.env("LOG_LEVEL", "warn").env("LANGUAGE", "en").arg("bench").args(args);
+    command
+}
+
+/// Exit code, standard output, standard error.
+fn outcome(home: &Home, args: &[&str]) -> (Option<i32>, String, String) {
+    let output = bench(home, args).output().expect("run stenogram");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// The standard output of a call that is right.
+fn stdout(home: &Home, args: &[&str]) -> String {
+    let (code, stdout, stderr) = outcome(home, args);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""), "{args:?}: {stdout}");
+    stdout
+}
+
+fn json(home: &Home, args: &[&str]) -> Value {
+    let stdout = stdout(home, &[&["--json"], args].concat());
+    assert_eq!(stdout.lines().count(), 1, "{stdout}");
+    serde_json::from_str(&stdout).expect("JSON")
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+#[test]
+fn each_number_of_threads_has_a_row_and_there_is_advice() {
+    let home = Home::empty();
+    let stdout = stdout(&home, &["--seconds", "1,2", "--runs", "1"]);
+    let cores = available_parallelism().expect("the number of cores").get();
+    let mut lines = stdout.lines();
+    assert!(lines.next().expect("the machine").starts_with(&format!("{cores} cores")), "{stdout}");
+    let clips = "Clips of a built-in message, spoken by espeak-ng; language en.";
+    assert_eq!(lines.next(), Some(clips), "{stdout}");
+
+    let table: Vec<Vec<&str>> = lines
+        .skip(2)
+        .take_while(|line| !line.is_empty())
+        .map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect())
+        .collect();
+    assert_eq!(table[0], ["MODEL", "THREADS", "CONTEXT", "LOAD", "1 s", "2 s", "MEMORY", "PEAK"]);
+    let settings: Vec<(usize, &str)> =
+        table[1..].iter().map(|row| (row[1].parse().expect("a number"), row[2])).collect();
+    let threads: Vec<usize> = settings.iter().step_by(2).map(|(threads, _)| *threads).collect();
+    assert_eq!((threads[0], *threads.last().unwrap()), (1, cores));
+    assert!(threads.is_sorted_by(|a, b| a < b), "{threads:?}");
+    for (pair, threads) in settings.chunks(2).zip(threads) {
+        assert_eq!(pair, [(threads, "full"), (threads, "auto")]);
+    }
+    for row in &table[1..] {
+        assert_eq!(row[0], "micro-q8_0");
+        let number = |cell: &str| cell.split(' ').next().unwrap().parse::<f64>().expect("a number");
+        assert!(number(row[4]) > 0.0 && number(row[5]) > 0.0, "{stdout}");
+        assert!(number(row[6]) > 5.0 && number(row[7]) >= number(row[6]), "{stdout}");
+    }
+    assert!(stdout.contains(&format!("\nFor this machine: MODEL={MODEL}, THREADS=")), "{stdout}");
+}
+
+#[test]
+fn json_has_all_of_it_and_texts_only_to_compare() {
+    let home = Home::empty();
+    let fixture = fixtures("en").into_iter().max_by_key(|fixture| fixture.text.len()).expect("a text");
+    fs::write(home.path().join("a.ogg"), say(fixture.text, fixture.voice)).expect("write a recording");
+    let length = speech::pcm(fixture.text, fixture.voice).len().div_ceil(16_000).to_string();
+
+    let args = ["--seconds", &length, "--runs", "2", "--threads", "1", "--context", "full", "a.ogg"];
+    let report = json(&home, &args);
+    assert_eq!(report["recordings"], serde_json::json!(["a.ogg"]));
+    assert_eq!(report["language"], "en");
+    assert!(number(&report["machine"]["cores"]) >= 1.0);
+    assert_eq!(report["models"].as_array().expect("a list").len(), 1);
+    let model = &report["models"][0];
+    assert_eq!((&model["model"], &model["value"]), (&"micro-q8_0".into(), &MODEL.into()));
+    assert_eq!(model["settings"].as_array().expect("a list").len(), 1);
+    let setting = &model["settings"][0];
+    assert_eq!((&setting["threads"], &setting["audio_context"]), (&1.into(), &"full".into()));
+    assert!(number(&setting["load"]) > 0.0);
+    assert!(number(&setting["peak_mib"]) >= number(&setting["resident_mib"]));
+    let clip = &setting["clips"][0];
+    assert_eq!((&clip["runs"], &clip["text"]), (&2.into(), &Value::Null));
+    let (seconds, took, ratio) = (number(&clip["seconds"]), number(&clip["took"]), number(&clip["ratio"]));
+    assert!(took > 0.0 && (ratio - took / seconds).abs() < 1e-9, "{clip}");
+    let advice = &report["advice"];
+    assert_eq!((&advice["value"], &advice["threads"]), (&MODEL.into(), &1.into()));
+    assert_eq!((number(&advice["ratio"]), advice["keeps_up"].as_bool()), (ratio, Some(ratio <= 0.5)));
+
+    let report = json(&home, &[&args[..], &["--compare"]].concat());
+    // The clip is longer than the recording, which begins anew.
+    let text = report["models"][0]["settings"][0]["clips"][0]["text"].as_str().expect("a text");
+    assert!(text.starts_with(fixture.text), "{text}");
+}
+
+#[test]
+fn texts_are_compared_between_settings() {
+    let home = Home::empty();
+    let args = ["--seconds", "3", "--runs", "1", "--threads", "1,1", "--context", "full", "--compare"];
+    let stdout = stdout(&home, &args);
+    assert!(stdout.contains("\n\nEach model gives the same texts with all settings.\n"), "{stdout}");
+}
+
+#[test]
+fn all_models_that_are_here_are_measured_and_a_bad_one_is_named() {
+    let mut home = Home::with_voice_activity();
+    let models = home.path().join("models");
+    fs::copy(MODEL, models.join("own.bin")).expect("copy the model");
+    fs::write(models.join("ggml-tiny.bin"), "lmgg").expect("write a file");
+    fs::write(models.join("junk.bin"), "junk").expect("write a file");
+    fs::write(models.join("ggml-base.bin.part"), "half").expect("write a file");
+    home.set("MODEL", "base");
+    let (code, stdout, stderr) =
+        outcome(&home, &["--seconds", "1", "--runs", "1", "--threads", "1", "--context", "full"]);
+    assert_eq!(code, Some(1), "{stderr}");
+    let complaints: Vec<&str> = stderr.lines().collect();
+    assert_eq!(complaints.len(), 2, "{stderr}");
+    assert!(
+        complaints.iter().any(|line| line.contains("ggml-tiny.bin has 4 bytes and should have 77691713"))
+    );
+    assert!(complaints.iter().any(|line| line.contains("junk.bin is no ggml file")), "{stderr}");
+    let rows = stdout.lines().filter(|line| line.contains(" full ")).count();
+    assert_eq!(rows, 1, "neither the voice activity model nor half a model: {stdout}");
+    assert!(stdout.contains("\nown  "), "{stdout}");
+    assert!(stdout.contains("\nFor this machine: MODEL=./models/own.bin, THREADS=1\n"), "{stdout}");
+}
+
+#[test]
+fn what_cannot_be_measured_is_said() {
+    let mut home = Home::empty();
+    fs::write(home.path().join("silence.ogg"), silence(2.0)).expect("write a recording");
+    fs::write(home.path().join("notes.txt"), "these are no sounds").expect("write a file");
+    let (code, stdout, stderr) = outcome(&home, &["missing.ogg", "silence.ogg", "notes.txt"]);
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    let lines: Vec<&str> = stderr.lines().collect();
+    assert_eq!(lines[0], "stenogram: missing.ogg: No such file or directory (os error 2)");
+    assert_eq!(lines[1], "stenogram: silence.ogg: there is nothing to hear in it");
+    assert!(lines[2].starts_with("stenogram: notes.txt: not audio: "), "{stderr}");
+
+    let (code, stdout, stderr) = outcome(&home, &["--model", "bass"]);
+    assert_eq!((code, stdout.as_str()), (Some(2), ""));
+    assert!(stderr.starts_with("stenogram: there is no model \"bass\": "), "{stderr}");
+
+    let (code, _, stderr) = outcome(&home, &["--threads", "100000"]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.starts_with("stenogram: 100000 threads are left out: there are "), "{stderr}");
+
+    home.set("MODEL", "base");
+    let (code, stdout, stderr) = outcome(&home, &[]);
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    assert_eq!(stderr, "stenogram: no model is in ./models; `stenogram models pull` fetches one\n");
+}
+
+#[test]
+fn its_help_explains_the_columns() {
+    let help = stdout(&Home::empty(), &["--help"]);
+    for words in [
+        "LOAD",
+        "seconds of work for a second of audio",
+        "MEMORY",
+        "--compare",
+        "Stop the daemon",
+        "Examples:",
+    ] {
+        assert!(help.contains(words), "{words} in {help}");
+    }
+    assert!(help.lines().all(|line| line.chars().count() <= 110), "{help}");
+}
+
+#[test]
+fn progress_is_shown_at_a_terminal_only() {
+    let home = Home::empty();
+    let args = ["--seconds", "1,2", "--runs", "1", "--threads", "1"];
+    let mut terminal = Terminal::start(&bench(&home, &args));
+    assert_eq!(terminal.ends().code(), Some(0), "{}", terminal.shown());
+    terminal.shows("micro-q8_0, 1 thread, full context", 1);
+    terminal.shows("0/4", 1);
+    terminal.shows("For this machine: ", 1);
+}

@@ -1,0 +1,157 @@
+//! Who listens: stenogram as it is, and whisper.cpp alone.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use stenogram::audio::{self, Limits, SAMPLE_RATE};
+use stenogram::domain::{Progress, Transcript};
+use stenogram::recording::{Recording, RecordingOptions};
+use stenogram::speech::{AudioContext, Engine, EngineOptions, RecogniseOptions};
+use tokio::runtime::Runtime;
+use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperState};
+
+use super::score::Heard;
+
+/// With what both hear.
+#[derive(Clone, Debug)]
+pub struct Equipment {
+    pub model: PathBuf,
+    /// For stenogram only.
+    pub vad: Option<PathBuf>,
+    /// That stenogram chooses from; all where there are none.
+    pub languages: Vec<String>,
+    pub threads: NonZeroUsize,
+    /// For stenogram only.
+    pub audio_context: AudioContext,
+}
+
+fn seconds(samples: usize) -> f64 {
+    samples as f64 / f64::from(SAMPLE_RATE)
+}
+
+/// stenogram's engine, and what leads to it.
+pub struct Stenogram {
+    engine: Option<Engine>,
+    runtime: Runtime,
+}
+
+impl Stenogram {
+    pub fn start(equipment: &Equipment) -> Result<Self, String> {
+        let runtime = Runtime::new().map_err(|error| error.to_string())?;
+        let Equipment { model, vad, languages, threads, audio_context } = equipment.clone();
+        let threads = Some(threads);
+        let options = EngineOptions { model, vad, languages, threads, audio_context, ..Default::default() };
+        let engine = runtime.block_on(Engine::start(options)).map_err(|error| error.to_string())?;
+        Ok(Self { engine: Some(engine), runtime })
+    }
+
+    fn engine(&self) -> &Engine {
+        self.engine.as_ref().expect("it is there until it is dropped")
+    }
+
+    /// Samples at 16 kHz.
+    pub fn hear(&self, pcm: &[f32], language: Option<&str>) -> Result<Heard, String> {
+        self.hear_with(pcm, RecogniseOptions { language: language.map(str::to_owned), ..Default::default() })
+    }
+
+    pub fn hear_with(&self, pcm: &[f32], options: RecogniseOptions) -> Result<Heard, String> {
+        let started = Instant::now();
+        let transcript = self.runtime.block_on(self.engine().recognise(pcm.to_vec(), options));
+        let took = started.elapsed().as_secs_f64();
+        Ok(heard(transcript.map_err(|error| error.to_string())?, seconds(pcm.len()), took))
+    }
+
+    /// A file from its bytes on, as the daemon does it.
+    pub fn hear_file(&self, bytes: Vec<u8>) -> Result<Heard, String> {
+        let started = Instant::now();
+        let (transcript, seconds) = self
+            .runtime
+            .block_on(async {
+                let options = RecordingOptions::default();
+                let mut recording = Recording::open(self.engine(), bytes, Limits::default(), options).await?;
+                let (mut so_far, seconds) = (Progress::default(), recording.seconds());
+                while let Some(stretch) = recording.next().await? {
+                    so_far.add(stretch);
+                }
+                Ok::<_, stenogram::recording::RecordingError>((so_far.transcript, seconds))
+            })
+            .map_err(|error| error.to_string())?;
+        Ok(heard(transcript, seconds, started.elapsed().as_secs_f64()))
+    }
+}
+
+impl Drop for Stenogram {
+    fn drop(&mut self) {
+        // whisper.cpp must not be at work while the process ends.
+        if let Some(engine) = self.engine.take() {
+            self.runtime.block_on(engine.shutdown(Duration::from_secs(60)));
+        }
+    }
+}
+
+fn heard(transcript: Transcript, seconds: f64, took: f64) -> Heard {
+    Heard { text: transcript.text(), language: transcript.language, seconds, took }
+}
+
+/// whisper.cpp through its bindings, with its own defaults and nothing around it.
+pub struct Bare {
+    context: WhisperContext,
+    state: WhisperState,
+    threads: NonZeroUsize,
+}
+
+impl Bare {
+    pub fn start(model: &Path, threads: NonZeroUsize) -> Result<Self, String> {
+        whisper_rs::install_logging_hooks();
+        let load = || {
+            let context = WhisperContext::new_with_params(model, WhisperContextParameters::default())?;
+            let state = context.create_state()?;
+            Ok(Self { context, state, threads })
+        };
+        load().map_err(|error: whisper_rs::WhisperError| format!("{}: {error}", model.display()))
+    }
+
+    /// Samples at 16 kHz, in this language or in the likeliest of all.
+    pub fn hear(&mut self, pcm: &[f32], language: Option<&str>) -> Result<Heard, String> {
+        let mut params = FullParams::new(SamplingStrategy::Greedy { best_of: 5 });
+        params.set_n_threads(self.threads.get() as i32);
+        params.set_language(Some(language.unwrap_or("auto")));
+        params.set_print_progress(false);
+        params.set_print_timestamps(false);
+        let started = Instant::now();
+        self.state.full(params, pcm).map_err(|error| error.to_string())?;
+        let took = started.elapsed().as_secs_f64();
+        let mut bytes = Vec::new();
+        for segment in self.state.as_iter() {
+            bytes.extend_from_slice(segment.to_bytes().unwrap_or_default());
+            bytes.push(b' ');
+        }
+        let language = whisper_rs::get_lang_str(self.state.full_lang_id_from_state()).map(str::to_owned);
+        Ok(Heard {
+            text: String::from_utf8_lossy(&bytes).into_owned(),
+            language,
+            seconds: seconds(pcm.len()),
+            took,
+        })
+    }
+
+    pub fn hear_file(&mut self, bytes: &[u8]) -> Result<Heard, String> {
+        let started = Instant::now();
+        let abort = std::sync::atomic::AtomicBool::new(false);
+        let pcm = audio::decode(bytes, &Limits::default(), &abort).map_err(|error| error.to_string())?;
+        let decoded = started.elapsed().as_secs_f64();
+        let heard = self.hear(&pcm.samples, None)?;
+        Ok(Heard { took: heard.took + decoded, ..heard })
+    }
+
+    /// Which of these languages the model ranks first for the whole clip.
+    pub fn likelier<'a>(&mut self, pcm: &[f32], languages: &[&'a str]) -> Result<&'a str, String> {
+        let threads = self.threads.get();
+        self.state.pcm_to_mel(pcm, threads).map_err(|error| error.to_string())?;
+        let (_, probabilities) = self.state.lang_detect(0, threads).map_err(|error| error.to_string())?;
+        let of = |code: &&str| whisper_rs::get_lang_id(code).map_or(0.0, |id| probabilities[id as usize]);
+        let best = languages.iter().copied().max_by(|a, b| of(a).total_cmp(&of(b)));
+        best.ok_or_else(|| "no languages to choose from".to_owned())
+    }
+}

@@ -1,0 +1,7 @@
+//! How well recordings are recognised: see README.md.
+
+pub mod ears;
+pub mod folder;
+pub mod made;
+pub mod score;
+pub mod trials;

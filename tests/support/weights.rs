@@ -1,0 +1,191 @@
+//! Models in the shapes of the real ones, with weights of no meaning: time does not depend on what they are, only on how
+//! many. They say the same few words to any recording, in English and surely, so that nothing is decoded twice.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+/// As in OpenAI's table: width, heads, layers of each side.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    pub name: &'static str,
+    state: usize,
+    heads: usize,
+    layers: usize,
+}
+
+pub const TINY: Shape = Shape { name: "tiny", state: 384, heads: 6, layers: 4 };
+pub const BASE: Shape = Shape { name: "base", state: 512, heads: 8, layers: 6 };
+pub const SMALL: Shape = Shape { name: "small", state: 768, heads: 12, layers: 12 };
+
+const VOCABULARY: usize = 51_865;
+const AUDIO_CONTEXT: usize = 1500;
+const TEXT_CONTEXT: usize = 448;
+const MELS: usize = 80;
+
+// Tokens of the multilingual vocabulary.
+const END: usize = 50_257;
+const ENGLISH: usize = 50_259;
+const ZERO_SECONDS: usize = 50_364;
+/// Where the prompt ends that whisper.cpp gives: start, language, task.
+const PROMPT: usize = 3;
+/// What is said in 10 s, about.
+const WORDS: usize = 27;
+
+/// ggml's types.
+const F32: i32 = 0;
+const F16: i32 = 1;
+
+/// Writes a model; mel filters and vocabulary are those of `like`, a multilingual one of 80 mels.
+pub fn write(shape: Shape, like: &Path, path: &Path) -> io::Result<()> {
+    let like = fs::read(like)?;
+    let mut out = BufWriter::new(File::create(path)?);
+    let Shape { state, heads, layers, .. } = shape;
+    let int = |out: &mut BufWriter<File>, n: usize| out.write_all(&(n as u32).to_le_bytes());
+    out.write_all(&like[..4])?;
+    let fields = [
+        VOCABULARY,
+        AUDIO_CONTEXT,
+        state,
+        heads,
+        layers,
+        TEXT_CONTEXT,
+        state,
+        heads,
+        layers,
+        MELS,
+        F16 as usize,
+    ];
+    for field in fields {
+        int(&mut out, field)?;
+    }
+    let (head, words) = head(&like);
+    out.write_all(head)?;
+
+    let mut weights = Weights { out, random: 1 };
+    weights.side("encoder", layers, state, false)?;
+    weights.f32s("encoder.positional_embedding", &[AUDIO_CONTEXT, state], |n| (n as f32).sin() * 0.1)?;
+    weights.f16s("encoder.conv1.weight", &[state, MELS, 3], 0.05)?;
+    weights.f32s("encoder.conv1.bias", &[state, 1], |_| 0.0)?;
+    weights.f16s("encoder.conv2.weight", &[state, state, 3], 0.02)?;
+    weights.f32s("encoder.conv2.bias", &[state, 1], |_| 0.0)?;
+    weights.norm("encoder.ln_post", state)?;
+    weights.side("decoder", layers, state, true)?;
+    weights.norm("decoder.ln", state)?;
+    let embedding = weights.f16s("decoder.token_embedding.weight", &[VOCABULARY, state], 0.08)?;
+    // What is said at a place is so much like one token that nothing else matters.
+    let said = |place: usize| match place {
+        0 => ENGLISH,
+        place if place + 1 < PROMPT => END,
+        place if place + 1 == PROMPT => ZERO_SECONDS,
+        place => words.get(place - PROMPT).copied().unwrap_or(END),
+    };
+    weights.f32s("decoder.positional_embedding", &[TEXT_CONTEXT, state], |n| {
+        20.0 * embedding[said(n / state) * state + n % state]
+    })?;
+    weights.out.flush()
+}
+
+/// The mel filters and the vocabulary of a model as they are written, and the tokens of some plain words.
+fn head(model: &[u8]) -> (&[u8], Vec<usize>) {
+    const START: usize = 4 + 11 * 4;
+    let int = |at: usize| u32::from_le_bytes(model[at..at + 4].try_into().expect("four bytes")) as usize;
+    let mut at = START + 8 + int(START) * int(START + 4) * 4;
+    let count = int(at);
+    at += 4;
+    let mut words = Vec::new();
+    for token in 0..count {
+        let text = &model[at + 4..at + 4 + int(at)];
+        // From the middle of the vocabulary: words that are neither very short nor very rare.
+        let plain = text.len() > 4 && text[0] == b' ' && text[1..].iter().all(u8::is_ascii_lowercase);
+        if plain && token > 2000 && words.len() < WORDS {
+            words.push(token);
+        }
+        at += 4 + text.len();
+    }
+    (&model[START..at], words)
+}
+
+/// IEEE half precision, rounded to zero; what is too small becomes 0.
+fn half(number: f32) -> u16 {
+    let bits = number.to_bits();
+    let sign = (bits >> 16 & 0x8000) as u16;
+    let exponent = (bits >> 23 & 0xff) as i32 - 127 + 15;
+    if exponent <= 0 { sign } else { sign | (exponent as u16) << 10 | (bits >> 13 & 0x3ff) as u16 }
+}
+
+struct Weights {
+    out: BufWriter<File>,
+    random: u64,
+}
+
+impl Weights {
+    fn tensor(&mut self, name: &str, shape: &[usize], kind: i32) -> io::Result<()> {
+        for n in [shape.len() as i32, name.len() as i32, kind] {
+            self.out.write_all(&n.to_le_bytes())?;
+        }
+        for &n in shape.iter().rev() {
+            self.out.write_all(&(n as i32).to_le_bytes())?;
+        }
+        self.out.write_all(name.as_bytes())
+    }
+
+    fn f32s(&mut self, name: &str, shape: &[usize], value: impl Fn(usize) -> f32) -> io::Result<()> {
+        self.tensor(name, shape, F32)?;
+        (0..shape.iter().product()).try_for_each(|n| self.out.write_all(&value(n).to_le_bytes()))
+    }
+
+    /// Random ones with this standard deviation, about as they are read again.
+    fn f16s(&mut self, name: &str, shape: &[usize], deviation: f32) -> io::Result<Vec<f32>> {
+        self.tensor(name, shape, F16)?;
+        // Evenly from -√3 to √3 deviations; drawn from a few, which is quicker than rounding each.
+        let few = (0..4096).map(|n| (n as f32 / 2047.5 - 1.0) * 3f32.sqrt() * deviation);
+        let few: Vec<(f32, u16)> = few.map(|number| (number, half(number))).collect();
+        let mut numbers = Vec::with_capacity(shape.iter().product());
+        let mut bytes = Vec::with_capacity(numbers.capacity() * 2);
+        for _ in 0..numbers.capacity() {
+            // xorshift64
+            self.random ^= self.random << 13;
+            self.random ^= self.random >> 7;
+            self.random ^= self.random << 17;
+            let (number, half) = few[(self.random >> 40) as usize % few.len()];
+            numbers.push(number);
+            bytes.extend(half.to_le_bytes());
+        }
+        self.out.write_all(&bytes)?;
+        Ok(numbers)
+    }
+
+    fn norm(&mut self, name: &str, width: usize) -> io::Result<()> {
+        self.f32s(&format!("{name}.weight"), &[width], |_| 1.0)?;
+        self.f32s(&format!("{name}.bias"), &[width], |_| 0.0)
+    }
+
+    fn linear(&mut self, name: &str, to: usize, from: usize, bias: bool) -> io::Result<()> {
+        self.f16s(&format!("{name}.weight"), &[to, from], 0.01)?;
+        if bias { self.f32s(&format!("{name}.bias"), &[to], |_| 0.0) } else { Ok(()) }
+    }
+
+    fn attention(&mut self, name: &str, state: usize) -> io::Result<()> {
+        self.norm(&format!("{name}_ln"), state)?;
+        for (part, bias) in [("query", true), ("key", false), ("value", true), ("out", true)] {
+            self.linear(&format!("{name}.{part}"), state, state, bias)?;
+        }
+        Ok(())
+    }
+
+    /// The blocks of encoder or decoder.
+    fn side(&mut self, side: &str, layers: usize, state: usize, cross: bool) -> io::Result<()> {
+        for layer in 0..layers {
+            let block = format!("{side}.blocks.{layer}");
+            self.attention(&format!("{block}.attn"), state)?;
+            if cross {
+                self.attention(&format!("{block}.cross_attn"), state)?;
+            }
+            self.norm(&format!("{block}.mlp_ln"), state)?;
+            self.linear(&format!("{block}.mlp.0"), 4 * state, state, true)?;
+            self.linear(&format!("{block}.mlp.2"), state, 4 * state, true)?;
+        }
+        Ok(())
+    }
+}
