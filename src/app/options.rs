@@ -81,6 +81,6 @@ pub fn engine_options(
         config::AudioContext::Full => AudioContext::Full,
         config::AudioContext::Auto => AudioContext::Auto,
     };
-    let Config { threads, task, .. } = *config;
-    Ok(EngineOptions { model, threads, languages, task, audio_context, vad })
+    let Config { threads, task, idle_unload, .. } = *config;
+    Ok(EngineOptions { model, threads, languages, task, audio_context, vad, idle_unload })
 }
