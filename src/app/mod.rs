@@ -36,7 +36,7 @@ use crate::queue::embedded::Embedded;
 use crate::queue::redis::RedisQueue;
 use crate::queue::{Queue, QueueError};
 use crate::speech::models::UnknownModel;
-use crate::speech::{Engine, INVENTIONS, SpeechError};
+use crate::speech::{Engine, INVENTIONS, ModelState, SpeechError};
 use crate::telegram::{Account, LoggedOut, SessionError, SessionFile};
 use crate::worker::Worker;
 
@@ -128,7 +128,7 @@ pub async fn run(config: &Config, credentials: &Credentials, log: LogFilter) -> 
     let engine_options = engine_options(config, model, config.language)?;
     engine_options.check()?;
     let listener = listen(config).await?;
-    let _watchers = watch_over(&account, &vitals, &service, listener, &shutdown);
+    let mut watchers = watch_over(&account, &vitals, &service, listener, &shutdown);
 
     let Some(queue) = open_queue(config, account.id(), &shutdown).await? else { return Ok(()) };
     let intake_pulse = account.pulses().updates.clone();
@@ -143,6 +143,7 @@ pub async fn run(config: &Config, credentials: &Credentials, log: LogFilter) -> 
     drop(loading);
     info!(model = %engine_options.model.display(), "Model loaded");
     vitals.model_loaded(engine_options.name());
+    watchers.spawn(follow_model(engine.model(), Arc::clone(&vitals)));
 
     let work = Arc::new(Notify::new());
     let intake =
@@ -251,6 +252,14 @@ fn watch_over(
         }
     });
     watchers
+}
+
+/// Tells where the model is, as long as there is an engine.
+async fn follow_model(mut model: watch::Receiver<ModelState>, vitals: Arc<Vitals>) {
+    while model.changed().await.is_ok() {
+        let state = *model.borrow_and_update();
+        vitals.model_is(state == ModelState::Loaded, state == ModelState::Missing);
+    }
 }
 
 /// The queue that is configured; none if the shutdown comes while its server is awaited.

@@ -9,10 +9,10 @@
 use std::collections::HashMap;
 use std::ffi::c_int;
 
-use whisper_rs::{WhisperState, WhisperTokenId};
+use whisper_rs::WhisperTokenId;
 
 use super::repetition;
-use super::whisper::{POSITION, WINDOW};
+use super::whisper::{POSITION, WINDOW, Whisper};
 use crate::domain::Segment;
 
 /// What the encoder is given of its window.
@@ -47,27 +47,21 @@ impl AudioContext {
 /// A token, be it text, a time or the end, and the natural logarithm of its probability.
 type Token = (WhisperTokenId, f32);
 
-/// What speaks against a result with a shortened window: what the `state` holds, and what the guard left of
+/// What speaks against a result with a shortened window: what `whisper` has heard, and what the guard left of
 /// it, `held`, where it dropped nothing unless it `invented`. Nothing does where it is as with the whole window.
-pub(super) fn doubt(
-    state: &WhisperState,
-    eot: WhisperTokenId,
-    held: &[Segment],
-    invented: bool,
-) -> Option<&'static str> {
-    let segments = || state.as_iter();
+pub(super) fn doubt(whisper: &Whisper, held: &[Segment], invented: bool) -> Option<&'static str> {
     let tokens = |segment: whisper_rs::WhisperSegment| -> Vec<Token> {
         let tokens = (0..segment.n_tokens()).filter_map(|n| segment.get_token(n));
         tokens.map(|token| token.token_data()).map(|data| (data.id, data.plog)).collect()
     };
-    if segments().any(|segment| segment.end_timestamp() < segment.start_timestamp()) {
+    if whisper.segments().any(|segment| segment.end_timestamp() < segment.start_timestamp()) {
         return Some("its times go back");
     }
     if invented {
         return Some("some of it was dropped");
     }
     let text = held.iter().map(|segment| segment.text.as_str()).collect::<Vec<_>>().join(" ");
-    doubt_of(&segments().flat_map(tokens).collect::<Vec<_>>(), eot, &text)
+    doubt_of(&whisper.segments().flat_map(tokens).collect::<Vec<_>>(), whisper.eot(), &text)
 }
 
 fn doubt_of(tokens: &[Token], eot: WhisperTokenId, text: &str) -> Option<&'static str> {

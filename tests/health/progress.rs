@@ -208,3 +208,17 @@ async fn a_loop_over_the_updates_that_hands_over_in_vain_is_stuck() {
     tokio::time::advance(Duration::from_secs(5)).await;
     assert!(overdue().is_some());
 }
+
+#[tokio::test]
+async fn a_freed_model_is_no_trouble_unless_it_cannot_be_loaded_again() {
+    let (place, _store) = shaky().await;
+    for (in_memory, is_missing) in [(true, false), (false, false), (false, true), (true, false)] {
+        place.vitals.model_is(in_memory, is_missing);
+        let report = Report::readiness(&place.vitals).await;
+        assert_eq!(report.ok, !is_missing, "{report:?}");
+        if is_missing {
+            assert_eq!(report.reasons[0].part, "model");
+            assert!(report.reasons[0].reason.contains("cannot be loaded again"), "{report:?}");
+        }
+    }
+}
