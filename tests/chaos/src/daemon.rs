@@ -134,7 +134,7 @@ impl OwnLog {
         BufReader::new(log).lines().map_while(Result::ok).collect()
     }
 
-    /// How many jobs it has logged something about.
+    /// How many jobs its worker has logged something about.
     pub fn jobs(&self) -> usize {
         let lines = self.lines();
         lines.iter().filter_map(|line| job_of(line)).collect::<HashSet<_>>().len()
@@ -167,8 +167,11 @@ impl OwnLog {
     }
 }
 
-/// The job that a line is about.
+/// The job that a line of the worker's is about. The intake, which says what was heard, goes on beside it.
 fn job_of(line: &str) -> Option<&str> {
+    if line.contains("\"target\":\"stenogram::intake\"") {
+        return None;
+    }
     line.split_once("\"span\":{\"id\":\"")?.1.split('"').next()
 }
 
