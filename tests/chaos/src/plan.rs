@@ -194,8 +194,8 @@ fn faults(lives: &mut [Life], options: &Options, random: &mut Random) -> Vec<Fau
         let action = if n % 8 == 7 { Action::LoseAnswer } else { Action::DropAfter };
         faults.push(Fault::on("messages.sendMessage", action));
     }
-    // Sends of lives without faults do not count, and all are to strike.
-    let reach = options.messages * 7 / 10;
+    // Sends while faults are held back do not count, and all are to strike.
+    let reach = options.messages / 2;
     let mut faults: Vec<Fault> =
         faults.into_iter().map(|fault| fault.after(random.below(reach) as u32).once()).collect();
     // The first that fits a request wins, so that what comes first must not hide behind the others.

@@ -40,6 +40,7 @@ const PROGRESS_WITHIN: Duration = Duration::from_secs(60);
 const STANDSTILL: Duration = Duration::from_secs(75);
 /// Longer than a dead connection may go unnoticed, and the pause before the first new try.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(120);
+const SETTLED: Duration = Duration::from_millis(300);
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 /// Calls come at least this often while there is something to do: the daemon looks every 5 s, come what may.
 const QUIET: Duration = Duration::from_secs(8);
@@ -269,12 +270,14 @@ impl World {
         }
     }
 
-    /// Waits until the client that started then has introduced itself over a connection that still lives. False
-    /// if that never happens.
+    /// Waits until the client that started then has introduced itself over a connection that still lives, and has
+    /// had time to hear the answer. False if that never happens.
     async fn is_connected(&self, calls: usize, started: Instant) -> bool {
         while started.elapsed() < CONNECTED_WITHIN {
             if let Some(born) = self.wires[0].newest() {
-                let introduced = |call: &Call| call.method == "updates.getState" && call.at >= born;
+                let introduced = |call: &Call| {
+                    call.method == "updates.getState" && call.at >= born && call.at.elapsed() > SETTLED
+                };
                 let own = |calls: &[Call]| calls.iter().any(introduced);
                 if self.telegram.look(|ledger| own(ledger.calls().get(calls..).unwrap_or_default())) {
                     return true;
@@ -380,9 +383,7 @@ impl Lives {
         life.faults.into_iter().for_each(|fault| world.telegram.fault(fault));
         let stuck = self.stuck;
         let measured: Vec<_> = life.links.into_iter().filter(|event| self.unless_measured(event)).collect();
-        // What is measured is the first new try: Telegram must not have cut the connection before.
-        let spared = stuck || !measured.is_empty();
-        let held = Mutex::new(if spared { world.hold_faults() } else { Vec::new() });
+        let held = Mutex::new(if stuck { world.hold_faults() } else { Vec::new() });
         let end = self.choose(life.end, stuck, !measured.is_empty());
         let calls = world.calls();
         let order = match &end {
@@ -401,7 +402,7 @@ impl Lives {
         }
         let (started, log) = (daemon.started, daemon.log.clone());
         let ending = async {
-            measure(&world, &measured, calls, started).await;
+            measure(&world, &measured, calls, started, &held).await;
             if stuck {
                 progress(&log).await;
             }
@@ -543,14 +544,22 @@ impl Lives {
     }
 }
 
-/// Lets the troubles happen to a daemon that is connected, and waits until it is again.
-async fn measure(world: &World, events: &[LinkEvent], calls: usize, started: Instant) {
+/// Lets the troubles happen to a daemon that is connected, and waits until it is again. What is measured is
+/// the first new try: meanwhile Telegram's faults, which cut connections too, are held back.
+async fn measure(
+    world: &World,
+    events: &[LinkEvent],
+    calls: usize,
+    started: Instant,
+    held: &Mutex<Vec<Fault>>,
+) {
     for event in events {
+        sleep(event.at).await;
         let _hands = world.wire.lock().await;
+        lock(held).extend(world.hold_faults());
         if !world.is_connected(calls, started).await {
             return;
         }
-        sleep(event.at).await;
         let calls = world.calls();
         let mut since = Instant::now();
         world.trouble(event.what).await;
