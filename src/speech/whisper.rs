@@ -26,7 +26,8 @@ pub(super) const POSITION: usize = RATE / 50;
 /// What whisper_full does when decoding at temperature 0 has failed: tries so many at each higher one.
 const BEST_OF: c_int = 5;
 
-/// Has the allocator return to the system what was freed: glibc keeps it otherwise, for allocations to come.
+/// Has the allocator return to the system what was freed. glibc keeps nearly all of it otherwise, for
+/// allocations to come: of 90 MB with the model of `tests/idle.rs` 83 stay, with this 15.
 pub(super) fn give_back_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {

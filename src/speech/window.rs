@@ -27,8 +27,6 @@ pub enum AudioContext {
 
 /// Positions for the silence that Whisper expects after speech, 2.6 s (whisper.cpp#1855).
 const MARGIN: usize = 128;
-/// The encoder's matrices are computed in tiles of so many positions.
-const TILE: usize = 8;
 
 /// Whisper's own limit: text below it was guessed.
 const LOGPROB: f32 = -1.0;
@@ -39,7 +37,7 @@ const MEASURED: usize = 32;
 impl AudioContext {
     /// The positions that the encoder takes for so many samples; none: all of them.
     pub(super) fn positions(self, samples: usize) -> Option<c_int> {
-        let needed = (samples.div_ceil(POSITION) + MARGIN).next_multiple_of(TILE);
+        let needed = samples.div_ceil(POSITION) + MARGIN;
         (self == Self::Auto && needed < WINDOW / POSITION).then_some(needed as c_int)
     }
 }
@@ -100,9 +98,9 @@ mod tests {
     #[test]
     fn a_short_recording_needs_few_positions_and_a_long_one_all() {
         let positions = |seconds: f32| AudioContext::Auto.positions((seconds * 16_000.0) as usize);
-        assert_eq!(positions(1.0), Some(184));
-        assert_eq!(positions(3.0), Some(280));
-        assert_eq!(positions(10.0), Some(632));
+        assert_eq!(positions(1.0), Some(178));
+        assert_eq!(positions(3.0), Some(278));
+        assert_eq!(positions(10.0), Some(628));
         assert_eq!(positions(27.2), Some(1488));
         assert_eq!(positions(27.5), None);
         assert_eq!(positions(300.0), None);
