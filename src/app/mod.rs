@@ -26,6 +26,7 @@ use crate::health::Vitals;
 use crate::health::observed::{ObservedQueue, ObservedStages, PASS};
 use crate::health::server::{self, ListenError};
 use crate::health::service::Service;
+use crate::home::typed;
 use crate::intake::Intake;
 use crate::languages::ChatLanguages;
 use crate::ops::logging::LogFilter;
@@ -67,8 +68,8 @@ pub enum RunError {
     #[error(transparent)]
     Model(#[from] UnknownModel),
     #[error(
-        "the model {} has {found} bytes and should have {expected}: it is not whole; run `stenogram models pull`",
-        path.display()
+        "the model {} has {found} bytes and should have {expected}: it is not whole; run `{}`",
+        path.display(), typed("models pull")
     )]
     ModelSize { path: PathBuf, found: u64, expected: u64 },
     #[error(transparent)]

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
+use crate::home::typed;
+
 /// A time of whole seconds: `90`, `90s`, `15m`, `12h`, `30d`.
 pub(super) fn duration(text: &str) -> Option<Duration> {
     let units = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)];
@@ -123,7 +125,7 @@ pub enum Model {
 
 /// A text that cannot be the name of a model.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is neither a model's name (see `stenogram models list`) nor the path of a .bin file")]
+#[error("{:?} is neither a model's name (see `{}`) nor the path of a .bin file", .0, typed("models list"))]
 pub struct ParseModelError(String);
 
 impl FromStr for Model {

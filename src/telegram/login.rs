@@ -13,6 +13,7 @@ use super::connection::{CallError, Pool};
 use super::dialogs;
 use super::session::{Contents, SessionError, SessionFile};
 use super::state::{LastMessages, UpdateStore};
+use crate::home::typed;
 
 /// Wrong codes or passwords after which the dialogue ends; Telegram itself allows few.
 const TRIES: usize = 3;
@@ -36,7 +37,7 @@ pub enum LoginError {
     #[error(transparent)]
     Session(#[from] SessionError),
     /// Somebody is logged in with this session.
-    #[error("already logged in as user {0}; run `stenogram logout` first to change the account")]
+    #[error("already logged in as user {}; run `{}` first to change the account", .0, typed("logout"))]
     AlreadyLoggedIn(i64),
     /// Telegram said no.
     #[error("Telegram refuses: {0}")]
@@ -45,10 +46,10 @@ pub enum LoginError {
     #[error("Telegram cannot be reached: {0}; check the network and try again")]
     Unreachable(String),
     /// The person could not be asked.
-    #[error("cannot read from the terminal: {0}; run `stenogram login` on a terminal")]
+    #[error("cannot read from the terminal: {}; run `{}` on a terminal", .0, typed("login"))]
     Terminal(#[from] std::io::Error),
     /// Too many wrong codes or passwords.
-    #[error("three wrong tries; wait some minutes and run `stenogram login` again")]
+    #[error("three wrong tries; wait some minutes and run `{}` again", typed("login"))]
     TooManyTries,
 }
 
@@ -92,7 +93,7 @@ fn explain(error: &CallError) -> String {
                 "API_ID and API_HASH do not belong together or are blocked ({name}); compare them with https://my.telegram.org"
             )
         }
-        "PHONE_CODE_EXPIRED" => "the code has expired; run `stenogram login` again".into(),
+        "PHONE_CODE_EXPIRED" => format!("the code has expired; run `{}` again", typed("login")),
         "FLOOD_WAIT" => format!("too many tries; wait {} s", error.wait().map_or(60, |wait| wait.as_secs())),
         "SESSION_PASSWORD_NEEDED" => "the account wants its password".into(),
         _ => error.to_string(),
