@@ -107,7 +107,10 @@ impl Plan {
         links(&mut lives, options, &mut random);
         let faults = faults(&mut lives, options, &mut random);
         if options.redis_queue() {
-            for life in some(&mut lives, options.redis_kills, &mut random.clone()) {
+            // A daemon that cannot queue what it hears is late to see that its connection is gone: what is
+            // measured is the connection alone.
+            let unmeasured = lives.iter_mut().filter(|life| !life.links.iter().any(|event| event.measured));
+            for life in some(unmeasured, options.redis_kills, &mut random.clone()) {
                 life.redis = Some((random.seconds(0.0, 1.5), random.seconds(0.1, 1.5)));
             }
         }
@@ -117,12 +120,15 @@ impl Plan {
 }
 
 /// `count` lives, no two of them alike unless there are too few.
-fn some<'a>(lives: &'a mut [Life], count: usize, random: &mut Random) -> Vec<&'a mut Life> {
-    let mut chosen: Vec<usize> = (0..lives.len()).collect();
+fn some<'a>(
+    lives: impl Iterator<Item = &'a mut Life>,
+    count: usize,
+    random: &mut Random,
+) -> Vec<&'a mut Life> {
+    let mut chosen: Vec<&mut Life> = lives.collect();
     random.shuffle(&mut chosen);
     chosen.truncate(count);
-    let chosen: std::collections::HashSet<usize> = chosen.into_iter().collect();
-    lives.iter_mut().enumerate().filter(|(n, _)| chosen.contains(n)).map(|(_, life)| life).collect()
+    chosen
 }
 
 fn any<'a>(lives: &'a mut [Life], random: &mut Random) -> &'a mut Life {
