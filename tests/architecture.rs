@@ -15,7 +15,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("queue", &["domain"]),
     ("telegram", &["domain", "pulse", "home"]),
     ("audio", &["domain"]),
-    ("speech", &["domain"]),
+    ("speech", &["domain", "home"]),
     ("ops", &["domain"]),
     ("chaos", &["domain"]),
     // What the watchdog looks at, wherever a loop is.

@@ -17,6 +17,7 @@ use super::language::{Language, UnknownLanguage};
 use super::thread::{self, Message, Request};
 use super::window::AudioContext;
 use crate::domain::{Fault, Task, Transcript};
+use crate::home::typed;
 
 /// How long a job waits for a model that cannot be loaded again.
 const UNTIL_LOADED: Duration = Duration::from_secs(60);
@@ -75,7 +76,7 @@ pub struct RecogniseOptions {
 /// Why nothing was recognised.
 #[derive(Debug, thiserror::Error)]
 pub enum SpeechError {
-    #[error("the model {} {source}; `stenogram models pull` fetches a good one", path.display())]
+    #[error("the model {} {source}; `{}` fetches a good one", path.display(), typed("models pull"))]
     Model { path: PathBuf, source: HeaderError },
     #[error(
         "this CPU lacks {0}, which this build needs: build stenogram on this machine, or take the portable image; \

@@ -19,6 +19,7 @@ use super::recogniser::Recogniser;
 use super::vad::Vad;
 use super::whisper::{Control, Whisper, give_back_memory};
 use crate::domain::Transcript;
+use crate::home::typed;
 
 /// What the thread is asked for.
 pub(super) enum Message {
@@ -228,8 +229,8 @@ fn load_vad(path: &Path) -> Option<Vad> {
         .inspect_err(|error| {
             warn!(
                 "the voice activity model {path} {error}; going on without it, so silence costs time and may \
-                 be given words; `stenogram models pull {}` fetches it",
-                SILERO_VAD.name
+                 be given words; `{}` fetches it",
+                typed(&format!("models pull {}", SILERO_VAD.name))
             );
         })
         .ok()
