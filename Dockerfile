@@ -2,6 +2,8 @@
 #
 #   docker build -t stenogram .
 #
+# The image is about 102 MB, without models; tests/docker/run.sh refuses more than 120.
+#
 # Without arguments the image runs on any x86-64 CPU since Haswell (2013) and Zen (2017), that is with AVX2, FMA, F16C
 # and BMI2, and on any 64-bit ARM. Build arguments:
 #

@@ -69,7 +69,7 @@ run_doctor() {
         # As the service's user, with its configuration.
         doctor=(as_root stenogramctl doctor)
     elif [ -x "$built" ]; then
-        doctor=("$built" doctor)
+        doctor=(env STENOGRAM_RUN_BY=start.sh "$built" doctor)
     elif have stenogram; then
         doctor=(stenogram doctor)
     else

@@ -16,6 +16,9 @@ stenogram: answers the voice messages of your Telegram account with their text.
 
   ./start.sh                 install what is missing, build, check the configuration, log in, fetch
                              the model, and run the daemon. Each step only where it is needed.
+  ./start.sh docker          the same with docker-compose.yml: the daemon and a Redis in containers
+  ./start.sh service [..]    the same as a service of systemd, which starts with the machine; what follows
+                             goes to deploy/install.sh
   ./start.sh demo            no account needed: the real daemon against a Telegram on this machine
   ./start.sh build           only install what is missing to build, and build
   ./start.sh login           log in (phone number, code, password)
@@ -105,13 +108,15 @@ Telegram wants every program to name itself by an API_ID and an API_HASH. They a
      (the code arrives in Telegram itself, not by SMS),
   2. choose "API development tools",
   3. fill in any title and short name, platform "Other", and create the application,
-  4. copy "App api_id" and "App api_hash" here. They stay in .env on this machine.
+  4. copy "App api_id" and "App api_hash" here. They stay on this machine.
 
 END
     (
         umask 077
-        if [ -f "$env_file" ]; then cat "$env_file"; else cat .env.example; fi >"$env_file.new"
         trap 'rm -f "$env_file.new"' EXIT
+        # With the owner of the one that is there.
+        if [ -f "$env_file" ]; then cp -p "$env_file" "$env_file.new"; else cat .env.example >"$env_file.new"; fi
+        chmod 600 "$env_file.new"
         for name in "${missing[@]}"; do
             case $name in
             API_ID) value=$(ask "API_ID: " '^[1-9][0-9]{0,9}$' "a number such as 1234567") ;;
@@ -133,10 +138,7 @@ run() {
     # It names every mistake itself, on stderr, and ends with 2.
     "$stenogram" config >/dev/null || exit $?
     if ! logged_in; then
-        if ! on_terminal; then
-            fail 3 "not logged in. Run './start.sh login' at a terminal once, then start this again."
-        fi
-        say "Not logged in yet."
+        needs_terminal_for_login "./start.sh login"
         "$stenogram" login || exit $?
     fi
     if model=$(model_file) && [ ! -s "$model" ]; then
@@ -145,6 +147,56 @@ run() {
             "has the ways around: a mirror in MODEL_URL, or the file copied by hand."
     fi
     exec "$stenogram" run
+}
+
+# Nobody is asked for a code without a terminal: says what to type there, and ends.
+needs_terminal_for_login() {
+    on_terminal || fail 3 "not logged in. Run '$1' at a terminal once, then start this again."
+    say "Not logged in yet."
+}
+
+in_docker() {
+    local compose
+    if have docker-compose; then
+        compose=(docker-compose)
+    elif have docker && docker compose version >/dev/null 2>&1; then
+        compose=(docker compose)
+    else
+        fail 1 "there is neither docker-compose nor 'docker compose': apt-get install docker.io docker-compose"
+    fi
+    docker info >/dev/null 2>&1 ||
+        fail 1 "no Docker engine answers. Is it started (sudo systemctl start docker), and may you use it (sudo $0 docker)?"
+    ensure_credentials
+    say "Building the image. The first time takes about ten minutes on two cores."
+    "${compose[@]}" build userbot >&2 || fail 1 "the image could not be built; the lines above say why."
+    # shellcheck disable=SC2016 # for the shell in the container
+    if ! "${compose[@]}" run --rm -T --no-deps --entrypoint sh userbot \
+        -c 'test -s "$DATA_DIR/account.session" && ! grep -Eq "\"user\": *null" "$DATA_DIR/account.session"' >&2; then
+        needs_terminal_for_login "${compose[*]} run --rm userbot login"
+        "${compose[@]}" run --rm userbot login || exit $?
+    fi
+    "${compose[@]}" up -d >&2 || fail 1 "the containers could not be started; the lines above say why."
+    say "stenogram is started, and fetches its model first where that is missing." \
+        "What it does: ${compose[*]} logs -f userbot. Whether it is well: ./health_check.sh"
+}
+
+in_systemd() {
+    if [ "$(id -u)" != 0 ]; then
+        can_be_root || fail 1 "a service is root's to install: sudo ./start.sh service"
+        as_root ./start.sh service "$@" || exit $?
+        return
+    fi
+    # It says what is next, which is done here.
+    deploy/install.sh "$@" || exit $?
+    env_file=/etc/stenogram/stenogram.env
+    ensure_credentials
+    if ! DATA_DIR=/var/lib/stenogram/data logged_in; then
+        needs_terminal_for_login "sudo stenogramctl login"
+        stenogramctl login || exit $?
+    fi
+    say "Starting the service. The first start fetches the model: journalctl -fu stenogram shows how far it is."
+    systemctl enable --now stenogram || fail 1 "the service does not start: journalctl -u stenogram -n 50 says why."
+    say "stenogram runs, and starts with the machine. Whether it is well: ./health_check.sh"
 }
 
 demo() {
@@ -176,13 +228,16 @@ main() {
     # Without it recognition is ten times slower on a busy machine: OpenMP's threads would spin
     # at every barrier, waiting for one that has no core. Read once, before the process starts.
     export OMP_WAIT_POLICY=passive
+    # So that it says `./start.sh login` where it would else say `stenogram login`.
+    export STENOGRAM_RUN_BY=start.sh
     while true; do
         case ${1:-run} in
         -y | --yes) ASSUME_YES=1 && shift ;;
         -h | --help | help) usage && exit 0 ;;
-        run)
-            if [ $# -gt 1 ]; then fail 2 "'run' takes nothing more, and here is '$2'. See ./start.sh --help."; fi
-            run
+        run | docker)
+            if [ $# -gt 1 ]; then fail 2 "'$1' takes nothing more, and here is '$2'. See ./start.sh --help."; fi
+            if [ "${1:-run}" = docker ]; then in_docker; else run; fi
+            exit 0
             ;;
         build)
             ensure_build_tools
@@ -190,6 +245,11 @@ main() {
             exit 0
             ;;
         demo) demo ;;
+        service)
+            shift
+            in_systemd "$@"
+            exit 0
+            ;;
         login | logout | models | queue | transcribe | doctor | config) pass_through "$@" ;;
         *) fail 2 "unknown command '$1'. See ./start.sh --help." ;;
         esac

@@ -26,6 +26,9 @@ fi
 if ! have chromium && ! have chromium-browser && ! have google-chrome; then
     (install_packages "to look at the status page (122 MB to fetch)" chromium) || warn "going on without a browser"
 fi
+if [ "$(uname -m)" = x86_64 ] && ! have qemu-x86_64; then
+    (install_packages "to run on an older CPU (12 MB to fetch)" qemu-user) || warn "going on without qemu-user"
+fi
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

@@ -12,6 +12,7 @@ pub mod config;
 pub mod doctor;
 pub mod domain;
 pub mod health;
+pub mod home;
 pub mod intake;
 pub mod languages;
 pub mod ops;

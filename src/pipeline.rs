@@ -1,6 +1,7 @@
 //! One job, stage after stage: fetch, decode, recognise, compose, (C3) store, deliver. A long recording
 //! is recognised stretch by stretch, and how far it has come is stored after each.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -80,11 +81,8 @@ pub async fn answer(
             };
             #[cfg(feature = "chaos")]
             crate::chaos::pass("C2-C3");
-            match insist("store an answer", shutdown, || queue.store_outbox(job.id, &parts)).await {
-                Some(Ok(())) => got_on(),
-                Some(Err(error)) => return Err(Fault::Fatal(error.to_string())),
-                None => return Err(Fault::Aborted),
-            }
+            stored("store an answer", shutdown, || queue.store_outbox(job.id, &parts)).await?;
+            got_on();
             (parts, Vec::new())
         }
     };
@@ -106,6 +104,18 @@ pub async fn answer(
         parts => info!(parts, "Answered"),
     }
     Ok(replies)
+}
+
+/// Repeats a change of the claimed job until the queue has it.
+async fn stored<F>(what: &str, shutdown: &CancellationToken, change: impl FnMut() -> F) -> Result<(), Fault>
+where
+    F: Future<Output = Result<(), QueueError>>,
+{
+    match insist(what, shutdown, change).await {
+        Some(Ok(())) => Ok(()),
+        Some(Err(error)) => Err(Fault::Fatal(error.to_string())),
+        None => Err(Fault::Aborted),
+    }
 }
 
 /// What was answered to another copy of the same recording, if it is of the task that is asked for now.
@@ -148,6 +158,7 @@ async fn transcribe(
     let start = Instant::now();
     let bytes = stages.fetch(job).await?;
     let fetched = start.elapsed();
+    stored("begin a job", shutdown, || queue.begin(job.id)).await?;
     let mut recording = stages.listen(job, bytes, &progress).await?;
     let decoded = start.elapsed();
     if progress.until_ms > 0 {
@@ -163,13 +174,8 @@ async fn transcribe(
         if progress.until_ms >= recording.length() {
             break;
         }
-        match insist("store a part of a transcript", shutdown, || queue.store_progress(job.id, &progress))
-            .await
-        {
-            Some(Ok(())) => got_on(),
-            Some(Err(error)) => return Err(Fault::Fatal(error.to_string())),
-            None => return Err(Fault::Aborted),
-        }
+        stored("store a part of a transcript", shutdown, || queue.store_progress(job.id, &progress)).await?;
+        got_on();
         info!(until_s = progress.until_ms / 1000, of_s = recording.length() / 1000, "Recognised so far");
         if permit.is_none() {
             permit = Some(permit_for(long)?);

@@ -38,8 +38,8 @@ const LONG: usize = HANDS - 1;
 
 /// Works through the queue.
 ///
-/// A job over which a process may have died is worked on alone until it has got past that: another one
-/// beside it would be counted a death that it did not cause.
+/// A job of whose recording a process may have died is worked on alone until it has got past that: another
+/// one beside it would be counted a death that it did not cause.
 pub struct Worker {
     shop: Shop,
     /// Notified when a job was added, or a chat's next one may be claimed.
@@ -126,7 +126,7 @@ impl Worker {
                 // The others wait for the turn meanwhile: one looks for all.
                 Some(Ok(Claimed::Empty { next_due })) => self.rest(next_due).await,
                 Some(Ok(Claimed::Job(claim))) => {
-                    let place = if claim.delivery > 1 {
+                    let place = if claim.deaths > 0 {
                         Place::Alone { floor: self.floor.write().await, _turn: turn }
                     } else {
                         drop(turn);
@@ -152,7 +152,8 @@ impl Worker {
         let Shop { stages, shutdown, .. } = &self.shop;
         let id = claim.job.id;
         if claim.delivery > 1 {
-            warn!(delivery = claim.delivery, "Taking up a job that an earlier run did not finish");
+            let Claim { delivery, deaths, .. } = claim;
+            warn!(delivery, deaths, "Taking up a job that an earlier run did not finish");
         }
         let mut place = Some(place);
         let mut got_on = || Place::share(&mut place);

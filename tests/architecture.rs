@@ -9,11 +9,13 @@ use std::path::{Path, PathBuf};
 /// Which rooms a room may name besides itself. A room that is missing here may name none.
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("domain", &[]),
-    ("config", &["domain"]),
+    // The words for what a person types where this runs.
+    ("home", &[]),
+    ("config", &["domain", "home"]),
     ("queue", &["domain"]),
-    ("telegram", &["domain", "pulse"]),
+    ("telegram", &["domain", "pulse", "home"]),
     ("audio", &["domain"]),
-    ("speech", &["domain"]),
+    ("speech", &["domain", "home"]),
     ("ops", &["domain"]),
     ("chaos", &["domain"]),
     // What the watchdog looks at, wherever a loop is.

@@ -159,6 +159,8 @@ fn every_variable_with_a_rule_refuses_what_breaks_it_and_says_what_is_allowed() 
         ("TASK", "english"),
         ("WHISPER_AUDIO_CTX", "768"),
         ("THREADS", "257"),
+        ("IDLE_UNLOAD", "90s"),
+        ("IDLE_UNLOAD", "31d"),
         ("REDIS_HOST", "redis:6379"),
         ("RECONNECT_DELAY", "0"),
         ("RECONNECT_DELAY", "3601"),

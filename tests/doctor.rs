@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use daemon::Home;
 use disk::SmallDisk;
-use fake_telegram::{Revocation, SessionParams, Settings, Telegram, write_session};
+use fake_telegram::{Action, Fault, Revocation, SessionParams, Settings, Telegram, write_session};
 use redis_server::{DURABLE, RedisServer};
 use report::Report;
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
@@ -258,6 +258,65 @@ async fn a_session_that_cannot_be_used() {
     let report = patient.examine();
     report.has("session", "fail", "is not logged in", "stenogram login");
     report.fails_only(&["session"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_api_hash_of_another_application() {
+    let right = "fedcba9876543210fedcba9876543210";
+    let telegram = Telegram::builder().logged_out().api_hash(right).start().await.unwrap();
+    let home = Home::new(&telegram);
+    let patient = Patient { telegram, home };
+    let nobody = SessionParams { user: None, ..patient.telegram.session() };
+    write_session(&patient.session(), &nobody).unwrap();
+    let before = fs::read(patient.session()).unwrap();
+    let report = patient.examine();
+    let says = "Telegram refuses API_ID and API_HASH (API_ID_INVALID)";
+    report.has("credentials", "fail", says, "copy both anew from https://my.telegram.org into .env");
+    report.fails_only(&["session", "credentials"]);
+
+    let patient = patient.set("API_HASH", right);
+    let report = patient.examine();
+    report.has("credentials", "ok", "accepts API_ID and API_HASH", "");
+    report.has("login", "warn", "nobody is logged in", "first the above");
+    report.fails_only(&["session"]);
+    assert_eq!(fs::read(patient.session()).unwrap(), before, "the session is only looked at");
+    assert_eq!(patient.telegram.look(|ledger| ledger.count("auth.sendCode")), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_api_id_that_telegram_does_not_take_any_more() {
+    let patient = Patient::healthy().await;
+    let error = Action::error(400, "API_ID_PUBLISHED_FLOOD");
+    patient.telegram.fault(Fault::on("updates.getState", error));
+    let report = patient.examine();
+    report.has("credentials", "fail", "API_ID_PUBLISHED_FLOOD", "https://my.telegram.org");
+    report.fails_only(&["credentials"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn remedies_are_typed_as_in_the_home_that_it_is() {
+    for (run_by, program, start) in [
+        ("docker-compose", "docker-compose run --rm userbot", "start it: `docker-compose up -d`;"),
+        ("systemd", "sudo stenogramctl", "start it: `sudo systemctl start stenogram`;"),
+        ("start.sh", "./start.sh", "start it: `./start.sh`;"),
+    ] {
+        let patient = Patient::healthy().await.set("STENOGRAM_RUN_BY", run_by).set("MODEL", "tiny");
+        let nobody = SessionParams { user: None, ..patient.telegram.session() };
+        write_session(&patient.session(), &nobody).unwrap();
+        let report = patient.examine();
+        let login = format!("run `{program} login`");
+        report.has("session", "fail", &format!("is not logged in: {login}"), &login);
+        report.has("model", "fail", "is not there", &format!("fetch it: `{program} models pull tiny`"));
+        report.has("daemon", "warn", "is not running", start);
+        let mut command = patient.home.command();
+        let daemon = command.arg("run").output().unwrap();
+        let said = String::from_utf8_lossy(&daemon.stderr);
+        assert!(said.contains(&login), "{said}");
+
+        let report = patient.without("API_HASH").examine();
+        let file = if run_by == "systemd" { "/etc/stenogram/stenogram.env" } else { ".env" };
+        report.has("configuration", "fail", "API_HASH is not set", &format!("set API_HASH in {file}"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -108,6 +108,7 @@ with_either_queue! {
     a_flood_wait_outlives_a_kill,
     a_long_outage_is_made_up_for,
     a_job_that_kills_the_process_is_given_up_and_can_be_put_back,
+    kills_while_a_recording_is_fetched_or_sent_do_not_make_it_poison,
     a_full_disk_is_waited_out,
     a_long_recording_goes_on_where_a_kill_interrupted_it,
     a_recording_forwarded_is_answered_without_being_recognised_again,
@@ -294,6 +295,35 @@ async fn a_job_that_kills_the_process_is_given_up_and_can_be_put_back(backend: B
     for message in [poison, behind] {
         assert_eq!(world.replies(FRIENDS_CHAT, message), 1);
     }
+}
+
+async fn kills_while_a_recording_is_fetched_or_sent_do_not_make_it_poison(backend: Backend) {
+    let mut world = World::new(backend).await;
+    let (text, ogg) = world.fresh("en", "en-us", 4);
+    let mut daemon = world.home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    let mut message = None;
+    for method in ["upload.getFile", "messages.sendMessage"] {
+        let fault = Fault::on(method, Action::Ignore);
+        world.telegram.fault(fault);
+        let message =
+            *message.get_or_insert_with(|| world.telegram.send(FRIENDS_CHAT, Draft::voice(ogg.clone(), 3)));
+        // Once more than makes a recording poison that is decoded or recognised meanwhile.
+        for kill in 1..=4 {
+            let asked = world.telegram.wait_until(DEADLINE, |ledger| ledger.count(method) >= kill).await;
+            asked.unwrap_or_else(|_| panic!("{method}, kill {kill}: {}", daemon.log()));
+            daemon.kill();
+            daemon = world.home.start();
+        }
+        assert_eq!(world.replies(FRIENDS_CHAT, message), 0);
+        world.telegram.clear_faults();
+    }
+    let message = message.expect("it was sent");
+    assert_eq!(world.reply(FRIENDS_CHAT, message).await.text, text);
+    daemon.says("Answered", DEADLINE).await;
+    assert!(!world.home.log().contains("moved to the dead letters"), "{}", world.home.log());
+    daemon.stop().await;
+    assert_eq!(world.replies(FRIENDS_CHAT, message), 1);
 }
 
 async fn a_long_recording_goes_on_where_a_kill_interrupted_it(backend: Backend) {

@@ -10,12 +10,14 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use daemon::Home;
-use fake_telegram::{Builder, SessionParams, Telegram, write_session};
+use fake_telegram::{Builder, Chat, Draft, SessionParams, Telegram, write_session};
 use terminal::Terminal;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 const PHONE: &str = "+4915112345678";
 const CODE: &str = "70707";
+const PHONE_PROMPT: &str = "Phone number with country code";
+const CODE_PROMPT: &str = "Code (not shown): ";
 
 fn logged_out() -> Builder {
     Telegram::builder().logged_out().login_code(CODE)
@@ -51,12 +53,16 @@ fn login(home: &Home) -> Terminal {
     Terminal::start(&command(home, "login"))
 }
 
-/// Types phone number and code, right at once.
-fn enter(terminal: &Terminal) {
-    terminal.shows("Phone number with country code", 1);
-    terminal.types(PHONE);
-    terminal.shows("Code (not shown): ", 1);
-    terminal.types_secretly(CODE);
+/// A login that asks for the phone number, or, that given, waits for the code to be typed.
+fn asked(home: &Home, prompt: &str) -> Terminal {
+    let terminal = login(home);
+    terminal.shows(PHONE_PROMPT, 1);
+    if prompt == CODE_PROMPT {
+        terminal.types(PHONE);
+        terminal.shows(CODE_PROMPT, 1);
+        terminal.wait_for_echo(false);
+    }
+    terminal
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,17 +70,17 @@ async fn after_phone_code_and_password_the_daemon_runs() {
     let telegram = logged_out().password("hunter2", "a cat").start().await.expect("start Telegram");
     let home = home(&telegram);
     let mut terminal = login(&home);
-    terminal.shows("Phone number with country code", 1);
+    terminal.shows(PHONE_PROMPT, 1);
     terminal.types("");
-    terminal.shows("Phone number with country code", 2);
+    terminal.shows(PHONE_PROMPT, 2);
     terminal.types(PHONE);
     terminal.shows("look into your other Telegram apps first, then for an SMS", 1);
-    terminal.shows("Code (not shown): ", 1);
+    terminal.shows(CODE_PROMPT, 1);
     terminal.types_secretly("99999");
     terminal.shows("That is not the code.", 1);
-    terminal.shows("Code (not shown): ", 2);
+    terminal.shows(CODE_PROMPT, 2);
     terminal.types_secretly("");
-    terminal.shows("Code (not shown): ", 3);
+    terminal.shows(CODE_PROMPT, 3);
     terminal.types_secretly(CODE);
     terminal.shows("Password of the two-step verification (not shown, hint: a cat): ", 1);
     terminal.types_secretly("hunter3");
@@ -89,8 +95,12 @@ async fn after_phone_code_and_password_the_daemon_runs() {
         assert!(!shown.contains(secret), "{secret} in {shown}");
     }
 
+    // Between the login and the first start.
+    let ogg = std::fs::read("tests/fixtures/voices/en-1.ogg").expect("a voice message");
+    let message = telegram.send(Chat::User(2000), Draft::voice(ogg, 2));
     let mut daemon = home.start();
     daemon.says("Connection established", DEADLINE).await;
+    telegram.wait_for_reply(Chat::User(2000), message, DEADLINE).await.expect("it is answered");
     let (code, _, stderr) = call(&home, "logout");
     assert_eq!(code, Some(1), "{stderr}");
     assert!(stderr.contains("another stenogram is using this account"), "{stderr}");
@@ -122,14 +132,8 @@ async fn without_a_terminal_it_says_so_before_anything_happens() {
 async fn ctrl_d_ends_the_dialogue_and_nothing_else() {
     let telegram = logged_out().start().await.expect("start Telegram");
     let home = home(&telegram);
-    for prompt in ["Phone number with country code", "Code (not shown): "] {
-        let mut terminal = login(&home);
-        terminal.shows("Phone number with country code", 1);
-        if prompt.starts_with("Code") {
-            terminal.types(PHONE);
-            terminal.shows(prompt, 1);
-            terminal.wait_for_echo(false);
-        }
+    for prompt in [PHONE_PROMPT, CODE_PROMPT] {
+        let mut terminal = asked(&home, prompt);
         terminal.presses("\x04");
         assert_eq!(terminal.ends().code(), Some(1), "{prompt}");
         terminal.shows("\r\nstenogram: cannot read from the terminal: the input was ended; ", 1);
@@ -143,14 +147,8 @@ async fn ctrl_d_ends_the_dialogue_and_nothing_else() {
 async fn ctrl_c_ends_it_and_leaves_the_terminal_as_it_was() {
     let telegram = logged_out().start().await.expect("start Telegram");
     let home = home(&telegram);
-    for prompt in ["Phone number with country code", "Code (not shown): "] {
-        let mut terminal = login(&home);
-        terminal.shows("Phone number with country code", 1);
-        if prompt.starts_with("Code") {
-            terminal.types(PHONE);
-            terminal.shows(prompt, 1);
-            terminal.wait_for_echo(false);
-        }
+    for prompt in [PHONE_PROMPT, CODE_PROMPT] {
+        let mut terminal = asked(&home, prompt);
         terminal.presses("\x03");
         assert_eq!(terminal.ends().signal(), Some(libc::SIGINT), "{prompt}");
         terminal.wait_for_echo(true);
@@ -162,16 +160,24 @@ async fn what_telegram_refuses_is_said_with_a_remedy() {
     let telegram = logged_out().start().await.expect("start Telegram");
     let home = home(&telegram);
     let mut terminal = login(&home);
-    terminal.shows("Phone number with country code", 1);
+    terminal.shows(PHONE_PROMPT, 1);
     terminal.types("0");
     assert_eq!(terminal.ends().code(), Some(1));
     terminal.shows("Telegram refuses: that is no phone number of an account; write it with the country", 1);
 
+    let other = logged_out().api_hash("another").start().await.expect("start Telegram");
+    let elsewhere = self::home(&other);
+    let mut terminal = login(&elsewhere);
+    terminal.shows(PHONE_PROMPT, 1);
+    terminal.types(PHONE);
+    assert_eq!(terminal.ends().code(), Some(1));
+    terminal.shows("Telegram refuses: API_ID and API_HASH do not belong together", 1);
+
     let mut terminal = login(&home);
-    terminal.shows("Phone number with country code", 1);
+    terminal.shows(PHONE_PROMPT, 1);
     terminal.types(PHONE);
     for n in 1..=3 {
-        terminal.shows("Code (not shown): ", n);
+        terminal.shows(CODE_PROMPT, n);
         terminal.types_secretly("00000");
     }
     assert_eq!(terminal.ends().code(), Some(1));
@@ -186,8 +192,8 @@ async fn logout_needs_telegram_and_keeps_the_session_until_then() {
     assert_eq!(code, Some(3), "{stderr}");
     assert!(stderr.contains("is not logged in: run `stenogram login`"), "{stderr}");
 
-    let mut terminal = login(&home);
-    enter(&terminal);
+    let mut terminal = asked(&home, CODE_PROMPT);
+    terminal.types(CODE);
     assert_eq!(terminal.ends().code(), Some(0), "{}", terminal.shown());
 
     telegram.go_down().await;

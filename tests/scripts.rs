@@ -209,9 +209,9 @@ impl Drop for Running {
 }
 
 /// `script` of util-linux gives a program a terminal of its own; Debian cannot be without it.
-fn on_a_terminal(project: &Project) -> Running {
+fn on_a_terminal(project: &Project, command: &str) -> Running {
     let mut terminal = project.command(find("script").expect("util-linux's script"));
-    terminal.args(["-q", "-e", "-c", "bash ./start.sh", "/dev/null"]);
+    terminal.args(["-q", "-e", "-c", &format!("bash ./start.sh {command}"), "/dev/null"]);
     Running::start(terminal)
 }
 
@@ -286,16 +286,60 @@ fn usage_is_told_and_wrong_usage_refused() {
     let help = project.run("start.sh", &["--help"]);
     assert_eq!(help.status, Some(0));
     for command in
-        ["build", "demo", "login", "logout", "transcribe", "models", "queue", "doctor", "config", "--yes"]
+        "build demo docker service login logout transcribe models queue doctor config --yes".split(' ')
     {
         assert!(help.stdout.contains(command), "{command}");
     }
-    for wrong in [&["fly"][..], &["run", "fast"]] {
+    for wrong in [&["fly"][..], &["run", "fast"], &["docker", "fast"]] {
         let outcome = project.run("start.sh", wrong);
         assert_eq!(outcome.status, Some(2), "{wrong:?}");
         assert!(outcome.stderr.contains(wrong[wrong.len() - 1]), "{}", outcome.stderr);
     }
     assert_eq!(project.calls(), "");
+}
+
+/// A docker-compose whose containers know whether somebody is logged in by a file here.
+const COMPOSE: &str = r#"#!/bin/sh
+echo "docker-compose $*" >>"$CALLS"
+case "$*" in
+*" login") touch session ;;
+"run "*) [ -e session ] ;;
+esac
+"#;
+
+#[test]
+fn the_front_door_leads_to_the_containers() {
+    let project = Project::new("docker");
+    let outcome = project.run("start.sh", &["docker"]);
+    assert_eq!(outcome.status, Some(1), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("apt-get install docker.io docker-compose"), "{}", outcome.stderr);
+    project.stub("docker-compose", COMPOSE);
+    project.stub("docker", "#!/bin/sh\n[ -e engine ]\n");
+    let outcome = project.run("start.sh", &["docker"]);
+    assert_eq!(outcome.status, Some(1), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("no Docker engine answers"), "{}", outcome.stderr);
+    project.write("engine", "", 0o644);
+    let outcome = project.run("start.sh", &["docker"]);
+    assert_eq!(outcome.status, Some(2), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("missing: API_HASH"), "{}", outcome.stderr);
+
+    let project = project.with_credentials();
+    let outcome = project.run("start.sh", &["docker"]);
+    assert_eq!(outcome.status, Some(3), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("'docker-compose run --rm userbot login'"), "{}", outcome.stderr);
+    project.remove("../calls");
+    let (status, seen) = on_a_terminal(&project, "docker").finish();
+    assert_eq!(status, Some(0), "{seen}");
+    assert!(seen.contains("stenogram is started"), "{seen}");
+    let calls = project.calls();
+    let words = |line: &str| line.split(' ').skip(1).take(1).collect::<String>();
+    assert_eq!(calls.lines().map(words).collect::<Vec<_>>(), ["build", "run", "run", "up"], "{calls}");
+    // From then on also without a terminal.
+    project.remove("../calls");
+    let outcome = project.run("start.sh", &["docker"]);
+    assert_eq!(outcome.status, Some(0), "{}", outcome.stderr);
+    let calls = project.calls();
+    assert_eq!(calls.lines().map(words).collect::<Vec<_>>(), ["build", "run", "up"], "{calls}");
 }
 
 #[test]
@@ -391,7 +435,7 @@ fn an_old_rust_is_not_taken_and_an_unreachable_rustup_is_said() {
 #[test]
 fn at_a_terminal_it_asks_writes_the_file_and_goes_on_to_login_and_run() {
     let project = Project::new("terminal");
-    let mut session = on_a_terminal(&project);
+    let mut session = on_a_terminal(&project, "run");
     session.wait_for("my.telegram.org");
     session.wait_for("API_ID: ");
     session.type_line("my id");
@@ -425,7 +469,7 @@ fn at_a_terminal_it_asks_writes_the_file_and_goes_on_to_login_and_run() {
 fn at_a_terminal_nothing_is_installed_against_ones_will() {
     let project = Project::new("declined").with_credentials();
     project.remove("cmake");
-    let mut session = on_a_terminal(&project);
+    let mut session = on_a_terminal(&project, "run");
     session.wait_for("Install them now with apt? [Y/n] ");
     session.type_line("n");
     let (status, seen) = session.finish();
@@ -437,7 +481,7 @@ fn at_a_terminal_nothing_is_installed_against_ones_will() {
 #[test]
 fn ctrl_c_at_a_prompt_leaves_nothing_half_written() {
     let project = Project::new("ctrl-c");
-    let mut session = on_a_terminal(&project);
+    let mut session = on_a_terminal(&project, "run");
     session.wait_for("API_ID: ");
     session.type_line("1234567");
     session.wait_for("API_HASH (not shown): ");

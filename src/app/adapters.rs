@@ -67,7 +67,13 @@ impl Stages for Adapters {
     }
 
     async fn fetch(&self, job: &Job) -> Result<Vec<u8>, Fault> {
-        self.account.fetch(job).await
+        // A model that was freed is loaded meanwhile.
+        let wake = async {
+            let _during = self.recognition.during(PASS);
+            Ok(self.engine.wake().await?)
+        };
+        let (bytes, ()) = tokio::try_join!(self.account.fetch(job), wake)?;
+        Ok(bytes)
     }
 
     async fn listen(

@@ -26,6 +26,7 @@ use crate::health::Vitals;
 use crate::health::observed::{ObservedQueue, ObservedStages, PASS};
 use crate::health::server::{self, ListenError};
 use crate::health::service::Service;
+use crate::home::typed;
 use crate::intake::Intake;
 use crate::languages::ChatLanguages;
 use crate::ops::logging::LogFilter;
@@ -36,7 +37,7 @@ use crate::queue::embedded::Embedded;
 use crate::queue::redis::RedisQueue;
 use crate::queue::{Queue, QueueError};
 use crate::speech::models::UnknownModel;
-use crate::speech::{Engine, INVENTIONS, SpeechError};
+use crate::speech::{Engine, INVENTIONS, ModelState, SpeechError};
 use crate::telegram::{Account, LoggedOut, SessionError, SessionFile};
 use crate::worker::Worker;
 
@@ -67,8 +68,8 @@ pub enum RunError {
     #[error(transparent)]
     Model(#[from] UnknownModel),
     #[error(
-        "the model {} has {found} bytes and should have {expected}: it is not whole; run `stenogram models pull`",
-        path.display()
+        "the model {} has {found} bytes and should have {expected}: it is not whole; run `{}`",
+        path.display(), typed("models pull")
     )]
     ModelSize { path: PathBuf, found: u64, expected: u64 },
     #[error(transparent)]
@@ -89,7 +90,11 @@ impl RunError {
             Self::Queue(QueueError::Configuration(_))
                 | Self::Model(_)
                 | Self::Listen(_)
-                | Self::Speech(SpeechError::EnglishOnly { .. } | SpeechError::TranscribesOnly { .. })
+                | Self::Speech(
+                    SpeechError::Cpu(_)
+                        | SpeechError::EnglishOnly { .. }
+                        | SpeechError::TranscribesOnly { .. }
+                )
         )
     }
 
@@ -124,7 +129,7 @@ pub async fn run(config: &Config, credentials: &Credentials, log: LogFilter) -> 
     let engine_options = engine_options(config, model, config.language)?;
     engine_options.check()?;
     let listener = listen(config).await?;
-    let _watchers = watch_over(&account, &vitals, &service, listener, &shutdown);
+    let mut watchers = watch_over(&account, &vitals, &service, listener, &shutdown);
 
     let Some(queue) = open_queue(config, account.id(), &shutdown).await? else { return Ok(()) };
     let intake_pulse = account.pulses().updates.clone();
@@ -139,6 +144,7 @@ pub async fn run(config: &Config, credentials: &Credentials, log: LogFilter) -> 
     drop(loading);
     info!(model = %engine_options.model.display(), "Model loaded");
     vitals.model_loaded(engine_options.name());
+    watchers.spawn(follow_model(engine.model(), Arc::clone(&vitals)));
 
     let work = Arc::new(Notify::new());
     let intake =
@@ -247,6 +253,14 @@ fn watch_over(
         }
     });
     watchers
+}
+
+/// Tells where the model is, as long as there is an engine.
+async fn follow_model(mut model: watch::Receiver<ModelState>, vitals: Arc<Vitals>) {
+    while model.changed().await.is_ok() {
+        let state = *model.borrow_and_update();
+        vitals.model_is(state == ModelState::Loaded, state == ModelState::Missing);
+    }
 }
 
 /// The queue that is configured; none if the shutdown comes while its server is awaited.

@@ -85,7 +85,7 @@ pub fn engine_options(
     }
     let languages = config.spoken(language).iter().map(|code| code.as_str().to_owned()).collect();
     let vad = Some(SILERO_VAD.path(&config.model_dir));
-    let Config { threads, task, .. } = *config;
     let audio_context = audio_context(config.audio_context);
-    Ok(EngineOptions { model, threads, languages, task, audio_context, vad })
+    let Config { threads, task, idle_unload, .. } = *config;
+    Ok(EngineOptions { model, threads, languages, task, audio_context, vad, idle_unload })
 }

@@ -24,6 +24,7 @@ use super::{CommandError, complain, progress, transcribe};
 use crate::app;
 use crate::cli::Bench;
 use crate::config::{AudioContext, Config, Language};
+use crate::home::typed;
 use crate::speech::models::{ModelSpec, SILERO_VAD};
 use crate::speech::{Engine, EngineOptions, RecogniseOptions, SpeechError, cores};
 
@@ -125,7 +126,7 @@ fn models(
     };
     if paths.is_empty() {
         let folder = config.model_dir.display();
-        complain(format_args!("no model is in {folder}; `stenogram models pull` fetches one"));
+        complain(format_args!("no model is in {folder}; `{}` fetches one", typed("models pull")));
     }
     let (mut models, mut failed) = (Vec::new(), 0);
     for path in paths {

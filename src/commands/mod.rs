@@ -15,6 +15,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use crate::app::RunError;
+use crate::home::typed;
 use crate::speech::models::UnknownModel;
 
 /// Why a command could not even go through what it was given. What single files and models suffer
@@ -30,7 +31,8 @@ pub enum CommandError {
     #[error(transparent)]
     Model(#[from] UnknownModel),
     #[error(
-        "{} is a file of your own, which cannot be fetched; name a model of `stenogram models list`", .0.display()
+        "{} is a file of your own, which cannot be fetched; name a model of `{}`",
+        .0.display(), typed("models list")
     )]
     NoDownload(PathBuf),
 }

@@ -9,6 +9,7 @@ use indicatif::{DecimalBytes, ProgressBar};
 use super::{CommandError, complain, progress};
 use crate::cli::Models;
 use crate::config::{Config, Model};
+use crate::home::typed;
 use crate::speech::checksum::{self, Verdict};
 use crate::speech::download::{PullOptions, pull};
 use crate::speech::models::{self, ModelSpec, SILERO_VAD, UnknownModel, catalogue};
@@ -98,7 +99,8 @@ fn verify_all(config: &Config, names: &[String], out: &mut impl Write) -> Result
         // Nothing was found to be right.
         let folder = config.model_dir.display();
         complain(format_args!(
-            "no model of the catalogue is in {folder}; `stenogram models pull` fetches one"
+            "no model of the catalogue is in {folder}; `{}` fetches one",
+            typed("models pull")
         ));
         return Ok(1);
     }
@@ -114,8 +116,9 @@ fn verify(path: &Path, out: &mut impl Write) -> io::Result<bool> {
     let bar = progress::of_bytes(&path.display().to_string());
     let verdict = checksum::verify(path, &mut |done, total| show(&bar, done, total));
     bar.finish_and_clear();
-    let remedy = ModelSpec::of_file(path)
-        .map_or_else(String::new, |spec| format!("; `stenogram models pull {}` fetches it", spec.name));
+    let remedy = ModelSpec::of_file(path).map_or_else(String::new, |spec| {
+        format!("; `{}` fetches it", typed(&format!("models pull {}", spec.name)))
+    });
     let good = matches!(verdict, Ok(Verdict::Ok));
     let what = match verdict {
         Ok(Verdict::Ok) => "ok".to_owned(),

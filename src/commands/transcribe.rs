@@ -69,7 +69,7 @@ struct Line<'a> {
 pub async fn run(config: &Config, what: &Transcribe, out: &mut impl Write) -> Result<usize, CommandError> {
     let model = app::model_path(config, what.model.as_ref().unwrap_or(&config.model))?;
     let options = app::engine_options(config, model, what.language.unwrap_or(config.language))?;
-    let options = EngineOptions { task: what.task.unwrap_or(config.task), ..options };
+    let options = EngineOptions { task: what.task.unwrap_or(config.task), idle_unload: None, ..options };
     let engine = Engine::start(options).await.map_err(RunError::from)?;
     let failed = all(config, &engine, what, out).await;
     // Also where the output failed: whisper.cpp must not be at work while the process ends.

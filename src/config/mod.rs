@@ -61,6 +61,8 @@ pub struct Config {
     pub audio_context: AudioContext,
     /// None: as many as the machine has.
     pub threads: Option<NonZeroUsize>,
+    /// None: the model stays in memory.
+    pub idle_unload: Option<Duration>,
     /// None: the queue is the embedded one.
     pub redis: Option<Redis>,
     pub reconnect_delay: Duration,
@@ -156,6 +158,9 @@ impl Check<'_> {
         let task = self.required("TASK", |text| text.parse().ok());
         let audio_context = self.required("WHISPER_AUDIO_CTX", values::audio_context);
         let threads = self.required("THREADS", |text| within(0..=256, text.parse::<usize>().ok()));
+        let idle_unload = self.required("IDLE_UNLOAD", |text| {
+            values::minutes_or_never(text).filter(|idle| idle.is_none_or(|idle| idle.as_secs() <= 30 * DAY))
+        });
         let redis = self.redis();
         let reconnect_delay = self.time("RECONNECT_DELAY", 1..=HOUR);
         let max_reconnect_delay = self.time("MAX_RECONNECT_DELAY", 1..=DAY);
@@ -187,6 +192,7 @@ impl Check<'_> {
             task: task?,
             audio_context: audio_context?,
             threads: NonZeroUsize::new(threads?),
+            idle_unload: idle_unload?,
             redis: redis?,
             reconnect_delay: reconnect_delay?,
             max_reconnect_delay: max_reconnect_delay?,

@@ -8,10 +8,20 @@ use std::time::Duration;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
+use crate::home::typed;
+
 /// A time of whole seconds: `90`, `90s`, `15m`, `12h`, `30d`.
 pub(super) fn duration(text: &str) -> Option<Duration> {
     let units = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)];
     scaled(text, &units).map(Duration::from_secs)
+}
+
+/// A time of whole minutes: `15`, `15m`, `2h`; none for `0`.
+pub(super) fn minutes_or_never(text: &str) -> Option<Option<Duration>> {
+    let units = [('m', 1), ('h', 60), ('d', 24 * 60)];
+    let minutes = scaled(text, &units)?;
+    let time = Duration::from_secs(minutes.checked_mul(60)?);
+    Some((minutes > 0).then_some(time))
 }
 
 /// A number of bytes: `4096`, `64K`, `200M`, `2G`, in powers of 1024.
@@ -115,7 +125,7 @@ pub enum Model {
 
 /// A text that cannot be the name of a model.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is neither a model's name (see `stenogram models list`) nor the path of a .bin file")]
+#[error("{:?} is neither a model's name (see `{}`) nor the path of a .bin file", .0, typed("models list"))]
 pub struct ParseModelError(String);
 
 impl FromStr for Model {
@@ -213,6 +223,17 @@ mod tests {
             ["", "m", "-1", "+1", "1.5h", "1 h", "1w", "99999999999999999999", "99999999999999999d", "٣m"]
         {
             assert_eq!(duration(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn idle_times_are_in_minutes() {
+        for (text, minutes) in [("15", 15), ("15m", 15), ("2h", 120), ("1d", 1440)] {
+            assert_eq!(minutes_or_never(text), Some(Some(Duration::from_secs(minutes * 60))), "{text}");
+        }
+        assert_eq!(minutes_or_never("0"), Some(None));
+        for text in ["", "90s", "never", "-1", "99999999999999999999"] {
+            assert_eq!(minutes_or_never(text), None, "{text}");
         }
     }
 

@@ -131,6 +131,12 @@ pub const VARIABLES: &[Variable] = &[
         "a whole number from 0 to 256; 0 for as many as the machine has cores",
     ),
     Variable::new(
+        "IDLE_UNLOAD",
+        "0",
+        "After so long without a recording the model's memory is given back; the next one has it loaded again",
+        "a time in minutes such as 15, or 15m, 12h or 1d; up to 30d; 0 for never",
+    ),
+    Variable::new(
         "REDIS_URL",
         "",
         "The Redis that keeps the queue; without it and REDIS_HOST the queue is a file in DATA_DIR",

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::Finding;
 use crate::config::{Config, Mistake, Needs, RawConfig};
+use crate::home::{self, Home, typed};
 
 const CHECK: &str = "configuration";
 const ENV_FILE: &str = ".env";
@@ -29,13 +30,20 @@ pub(super) fn check(raw: &RawConfig) -> (Vec<Finding>, Option<Config>) {
 
 fn mistake(mistake: &Mistake) -> Finding {
     let remedy = match mistake {
-        Mistake::Missing(variable) => format!(
-            "set {} in .env or in the environment; `./start.sh` at a terminal asks for what is missing",
-            variable.name
-        ),
-        _ => "correct it where it is set; `stenogram config` shows where each value comes from".to_owned(),
+        Mistake::Missing(variable) => missing(variable.name),
+        _ => format!("correct it where it is set; `{}` shows where each value comes from", typed("config")),
     };
     Finding::fail(CHECK, mistake.to_string(), remedy)
+}
+
+fn missing(name: &str) -> String {
+    let home = home::here();
+    match home {
+        Home::Compose | Home::Systemd => format!("set {name} in {}", home.configuration()),
+        Home::StartSh | Home::Other => format!(
+            "set {name} in .env or in the environment; `./start.sh` at a terminal asks for what is missing"
+        ),
+    }
 }
 
 /// None where there is no such file: it is not needed.

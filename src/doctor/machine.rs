@@ -19,20 +19,18 @@ pub(super) fn cpu(observer: &mut dyn Observer) {
 
 fn judge_cpu(needed: &[Instructions]) -> Finding {
     const CHECK: &str = "CPU";
-    let names =
-        |of: &mut dyn Iterator<Item = &Instructions>| of.map(|it| it.name).collect::<Vec<_>>().join(", ");
-    let missing = names(&mut needed.iter().filter(|instructions| !instructions.here));
-    if !missing.is_empty() {
+    if let Some(missing) = cpu::missing(needed) {
         return Finding::fail(
             CHECK,
             format!("lacks {missing}, which this build needs: recognition would end in SIGILL"),
             "build stenogram on this machine, or take the portable image; in a Proxmox VM choose the CPU type host",
         );
     }
-    match names(&mut needed.iter()) {
-        none if none.is_empty() => Finding::ok(CHECK, "this build runs on every CPU of its kind, slowly"),
-        names => Finding::ok(CHECK, format!("has what this build needs: {names}")),
+    let names: Vec<_> = needed.iter().map(|instructions| instructions.name).collect();
+    if names.is_empty() {
+        return Finding::ok(CHECK, "this build runs on every CPU of its kind, slowly");
     }
+    Finding::ok(CHECK, format!("has what this build needs: {}", names.join(", ")))
 }
 
 pub(super) fn threads(config: &Config, observer: &mut dyn Observer) {

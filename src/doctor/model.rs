@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{Finding, Observer};
 use crate::app;
 use crate::config::Config;
+use crate::home::typed;
 use crate::speech::checksum::{self, Verdict};
 use crate::speech::models::{ModelSpec, SILERO_VAD};
 use crate::speech::{EngineOptions, SpeechError};
@@ -20,7 +21,7 @@ pub(super) fn check(config: &Config, observer: &mut dyn Observer) -> Option<Path
     let path = match app::model_path(config, &config.model) {
         Ok(path) => path,
         Err(error) => {
-            let remedy = "correct MODEL; `stenogram models list` shows the names";
+            let remedy = format!("correct MODEL; `{}` shows the names", typed("models list"));
             observer.found(Finding::fail(CHECK, error.to_string(), remedy));
             return None;
         }
@@ -47,9 +48,11 @@ pub(super) fn check(config: &Config, observer: &mut dyn Observer) -> Option<Path
 fn whole(check: &'static str, path: &Path, observer: &mut dyn Observer) -> Result<bool, Finding> {
     let shown = path.display();
     let fetch = match ModelSpec::of_file(path) {
-        Some(spec) => format!("fetch it: `stenogram models pull {}`", spec.name),
-        None => "copy the file there, or name another in MODEL; `stenogram models list` shows the names"
-            .to_owned(),
+        Some(spec) => format!("fetch it: `{}`", typed(&format!("models pull {}", spec.name))),
+        None => format!(
+            "copy the file there, or name another in MODEL; `{}` shows the names",
+            typed("models list")
+        ),
     };
     let says = match checksum::verify(path, &mut |done, total| {
         observer.progress(done, total);
@@ -95,8 +98,11 @@ fn fit(config: &Config, path: &Path, known: bool) -> Finding {
         Err(error) => Finding::fail(
             CHECK,
             error.to_string(),
-            "put a good file in its place, or name a model of `stenogram models list` in MODEL and run \
-             `stenogram models pull`",
+            format!(
+                "put a good file in its place, or name a model of `{}` in MODEL and run `{}`",
+                typed("models list"),
+                typed("models pull")
+            ),
         ),
     }
 }

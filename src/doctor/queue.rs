@@ -3,6 +3,7 @@
 use super::{Finding, Observer};
 use crate::app;
 use crate::config::{Config, Redis};
+use crate::home::typed;
 use crate::queue::embedded;
 use crate::queue::redis::{Endangered, RedisQueue};
 use crate::queue::{Entry, QueueError, State};
@@ -84,7 +85,7 @@ fn jobs(file: &str, entries: &[Entry]) -> Finding {
         (all, dead) => Finding::warn(
             CHECK,
             format!("{file} is whole, {all} jobs in it, of which {dead} were given up"),
-            "`stenogram queue` shows why, `stenogram queue retry` puts them back",
+            format!("`{}` shows why, `{}` puts them back", typed("queue"), typed("queue retry --all-dead")),
         ),
     }
 }

@@ -6,23 +6,27 @@ use std::time::Duration;
 
 use super::{Finding, Observer};
 use crate::config::Config;
-use crate::telegram::{Account, ProbeError, SessionError, SessionFile, server_clock};
+use crate::home::{self, typed};
+use crate::telegram::{Account, Credentials, ProbeError, SessionError, SessionFile, server_clock};
 
 /// For the connection and the first answer.
 const ANSWER: Duration = Duration::from_secs(8);
 /// For connecting with the session and one request, at which grammers may ask for the time and a salt first.
 const LOGIN: Duration = Duration::from_secs(10);
+const CREDENTIALS: &str = "credentials";
 /// Telegram refuses messages that seem to come from over 30 s ahead of it or 300 s behind.
 const SKEW_REFUSED: i64 = 30;
 /// Seconds that may be the exchange's own, and disturb nothing.
 const SKEW_HARMLESS: i64 = 5;
 
-const LOG_IN: &str = "run `stenogram login` at a terminal (`docker-compose run --rm userbot login`)";
+fn log_in() -> String {
+    format!("run `{}` at a terminal", typed("login"))
+}
 
 /// Whether a daemon runs here.
 pub(super) async fn check(config: &Config, observer: &mut dyn Observer) -> bool {
     observer.begins("session");
-    let (finding, is_good) = session(&config.data_dir);
+    let (finding, usable) = session(&config.data_dir);
     observer.found(finding);
     observer.begins("Telegram");
     let answered = match SessionFile::home_address(&config.data_dir) {
@@ -35,7 +39,13 @@ pub(super) async fn check(config: &Config, observer: &mut dyn Observer) -> bool 
     observer.found(daemon(&lock));
     observer.begins("login");
     let login = match lock {
-        _ if !is_good => not_tried("there is no session that can be used"),
+        Some(Ok(file)) if usable == Usable::NobodyYet && answered => {
+            if let Some(finding) = credentials(file, config).await {
+                observer.found(finding);
+            }
+            not_tried("nobody is logged in")
+        }
+        _ if usable != Usable::Yes => not_tried("there is no session that can be used"),
         Some(Err(SessionError::InUse(_))) => {
             Finding::ok("login", "the daemon is running with this session, so it is not tried")
         }
@@ -51,15 +61,28 @@ pub(super) async fn check(config: &Config, observer: &mut dyn Observer) -> bool 
     runs
 }
 
-fn session(folder: &Path) -> (Finding, bool) {
+/// Whether the session can be used.
+#[derive(PartialEq, Eq)]
+enum Usable {
+    Yes,
+    /// A login makes it usable.
+    NobodyYet,
+    No,
+}
+
+fn session(folder: &Path) -> (Finding, Usable) {
     const CHECK: &str = "session";
     let file = folder.join("account.session");
     let error = match SessionFile::user_in(folder) {
-        Ok(_) => return (Finding::ok(CHECK, format!("{} is whole and yours alone", file.display())), true),
+        Ok(_) => {
+            return (Finding::ok(CHECK, format!("{} is whole and yours alone", file.display())), Usable::Yes);
+        }
         Err(error) => error,
     };
+    let nobody_yet = matches!(error, SessionError::Missing(_) | SessionError::NotLoggedIn(_));
+    let usable = if nobody_yet { Usable::NobodyYet } else { Usable::No };
     let remedy = match &error {
-        SessionError::Missing(_) | SessionError::NotLoggedIn(_) => LOG_IN.to_owned(),
+        SessionError::Missing(_) | SessionError::NotLoggedIn(_) => log_in(),
         SessionError::ReadableByOthers { path, .. } => format!("chmod 600 {}", path.display()),
         SessionError::Io { path, .. } => {
             let user = rustix::process::geteuid().as_raw();
@@ -68,9 +91,9 @@ fn session(folder: &Path) -> (Finding, bool) {
                 path.display()
             )
         }
-        _ => "restore the file from a backup, or delete it and run `stenogram login`".to_owned(),
+        _ => format!("restore the file from a backup, or delete it and run `{}`", typed("login")),
     };
-    (Finding::fail(CHECK, error.to_string(), remedy), false)
+    (Finding::fail(CHECK, error.to_string(), remedy), usable)
 }
 
 fn daemon(lock: &Option<Result<SessionFile, SessionError>>) -> Finding {
@@ -85,8 +108,7 @@ fn daemon(lock: &Option<Result<SessionFile, SessionError>>) -> Finding {
         Some(Ok(_)) | None => Finding::warn(
             CHECK,
             "is not running",
-            "start it: `./start.sh`, `docker-compose up -d` or `systemctl start stenogram`; if it was started, \
-             its log says why it ended",
+            format!("start it: {}; if it was started, its log says why it ended", home::here().start()),
         ),
     }
 }
@@ -138,7 +160,7 @@ fn login(answer: Result<(), ProbeError>) -> Finding {
     const CHECK: &str = "login";
     match answer {
         Ok(()) => Finding::ok(CHECK, "Telegram accepts the session"),
-        Err(ProbeError::LoggedOut(error)) => Finding::fail(CHECK, error.to_string(), LOG_IN),
+        Err(ProbeError::LoggedOut(error)) => Finding::fail(CHECK, error.to_string(), log_in()),
         Err(ProbeError::Refused(why)) => Finding::warn(
             CHECK,
             format!("is not clear: {why}"),
@@ -147,6 +169,7 @@ fn login(answer: Result<(), ProbeError>) -> Finding {
         Err(error @ ProbeError::Unreachable(_)) => {
             Finding::fail(CHECK, error.to_string(), "look at the network, and try again")
         }
+        Err(error @ ProbeError::Credentials(_)) => refused(&error),
         Err(ProbeError::Session(error)) => Finding::fail(
             CHECK,
             error.to_string(),
@@ -154,6 +177,27 @@ fn login(answer: Result<(), ProbeError>) -> Finding {
              without the session a login is needed",
         ),
     }
+}
+
+/// Whether API_ID and API_HASH are good for a login. None where they are not there, or Telegram does not say.
+async fn credentials(file: SessionFile, config: &Config) -> Option<Finding> {
+    let telegram = config.telegram().ok()?;
+    let credentials =
+        Credentials { api_id: telegram.api_id, api_hash: telegram.api_hash.expose().to_owned() };
+    match Account::probe_credentials(file, &credentials, LOGIN).await {
+        Ok(()) => Some(Finding::ok(CREDENTIALS, "Telegram accepts API_ID and API_HASH")),
+        Err(error @ ProbeError::Credentials(_)) => Some(refused(&error)),
+        Err(_) => None,
+    }
+}
+
+fn refused(error: &ProbeError) -> Finding {
+    let file = home::here().configuration();
+    Finding::fail(
+        CREDENTIALS,
+        error.to_string(),
+        format!("copy both anew from https://my.telegram.org into {file}"),
+    )
 }
 
 fn not_tried(why: &str) -> Finding {

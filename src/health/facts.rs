@@ -108,6 +108,9 @@ pub struct Facts {
     pub stopping: bool,
     /// The file's name, once it is loaded.
     pub model: Option<String>,
+    pub model_in_memory: bool,
+    /// It was freed, and cannot be loaded again.
+    pub model_missing: bool,
     pub connected: Option<Instant>,
     /// Since when there is no connection, where there is none.
     pub lost: Instant,
@@ -146,6 +149,8 @@ impl Facts {
             started_at: since.as_secs_f64(),
             stopping: false,
             model: None,
+            model_in_memory: false,
+            model_missing: false,
             connected: None,
             lost: now,
             connections: 0,

@@ -133,6 +133,11 @@ fn work(out: &mut Exposition, facts: &Facts) {
 
 fn process(out: &mut Exposition, facts: &Facts) {
     out.gauge(
+        "stenogram_model_in_memory",
+        "1 while the model is in memory, 0 before it is loaded and while it is freed for want of work.",
+        f64::from(facts.model_in_memory),
+    );
+    out.gauge(
         "process_start_time_seconds",
         "When the process started, in seconds of Unix time.",
         facts.started_at,

@@ -111,11 +111,15 @@ impl Queue for ObservedQueue {
             looking.rest();
             self.vitals.job_claimed(claim);
             // One that an earlier process died over may have to wait until all others are done.
-            if claim.delivery == 1 {
+            if claim.deaths == 0 {
                 self.vitals.pulse_of(claim.job.id).beat(BETWEEN);
             }
         }
         Ok(claimed)
+    }
+
+    async fn begin(&self, id: JobId) -> Result<(), QueueError> {
+        self.observe_job(id, self.queue.begin(id)).await
     }
 
     async fn store_progress(&self, id: JobId, progress: &Progress) -> Result<(), QueueError> {

@@ -13,6 +13,7 @@ use super::vitals::Vitals;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Trouble {
     ModelLoading,
+    ModelMissing,
     QueueOpening,
     QueueAway(Duration),
     NotConnected(Duration),
@@ -26,7 +27,7 @@ const PARTS: [&str; 4] = ["model", "queue", "telegram", "progress"];
 impl Trouble {
     pub fn part(&self) -> &'static str {
         match self {
-            Self::ModelLoading => PARTS[0],
+            Self::ModelLoading | Self::ModelMissing => PARTS[0],
             Self::QueueOpening | Self::QueueAway(_) => PARTS[1],
             Self::NotConnected(_) => PARTS[2],
             Self::Stuck(..) | Self::Stopping => PARTS[3],
@@ -37,6 +38,9 @@ impl Trouble {
         let time = |time| duration(Language::English, time);
         match self {
             Self::ModelLoading => "it is not loaded yet".into(),
+            Self::ModelMissing => {
+                "it was freed for want of work and cannot be loaded again; the log has the reason".into()
+            }
             Self::QueueOpening => "it is not open yet: its Redis may be away, the log has the reason".into(),
             Self::QueueAway(since) => {
                 format!("its store has taken no writes for {}; the log has the reason", time(*since))
@@ -68,6 +72,8 @@ pub(super) fn troubles(facts: &Facts, stuck: &[(&'static str, Duration)]) -> Vec
     }
     if facts.model.is_none() {
         found.push(Trouble::ModelLoading);
+    } else if facts.model_missing {
+        found.push(Trouble::ModelMissing);
     }
     if facts.connected.is_none() {
         found.push(Trouble::NotConnected(since(facts.lost)));
@@ -130,6 +136,7 @@ pub(super) fn status(facts: &Facts, stuck: &[(&'static str, Duration)]) -> Strin
         (Some(Trouble::QueueOpening), _) => "Opening the queue".into(),
         (Some(Trouble::QueueAway(_)), _) => "Waiting for the queue, which takes no writes".into(),
         (Some(Trouble::ModelLoading), _) => "Loading the model".into(),
+        (Some(Trouble::ModelMissing), _) => "The model cannot be loaded again".into(),
         (Some(Trouble::NotConnected(_)), _) => "Not connected to Telegram, trying".into(),
         (None, _) if !facts.flood_left().is_zero() => "Sends nothing for now, as Telegram demands".into(),
         (None, None) => "Connected, waiting for voice messages".into(),

@@ -67,7 +67,16 @@ impl Vitals {
     }
 
     pub fn model_loaded(&self, name: String) {
-        self.change(|facts| facts.model = Some(name));
+        self.change(|facts| {
+            facts.model = Some(name);
+            facts.model_in_memory = true;
+        });
+    }
+
+    /// Whether the model is in memory; freed for want of work, it is loaded again when it is needed, unless
+    /// it `is_missing` then.
+    pub fn model_is(&self, in_memory: bool, is_missing: bool) {
+        self.change(|facts| (facts.model_in_memory, facts.model_missing) = (in_memory, is_missing));
     }
 
     pub fn connected(&self) {

@@ -176,6 +176,10 @@ impl Queue for Embedded {
         Ok(claimed)
     }
 
+    async fn begin(&self, id: JobId) -> Result<(), QueueError> {
+        self.with(move |_, store| store.begin(id)).await
+    }
+
     async fn store_progress(&self, id: JobId, progress: &Progress) -> Result<(), QueueError> {
         let progress = progress.clone();
         self.with(move |_, store| store.store_progress(id, progress)).await

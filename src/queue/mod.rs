@@ -11,8 +11,8 @@
 //!            ├────release─────┘ │ └──reject──▶ mark
 //!            │                  └──retry──▶ delayed ──when due──▶ waiting
 //!            │        (`requeue` makes a delayed or dead job a waiting one, `discard` leaves a mark)
-//!            └── the process died: claimed again by the next one;
-//!                the 4th such delivery goes to the dead letters
+//!            └── the process died: claimed again by the next one, which is another delivery. The 4th after
+//!                three that died over its recording (`begin`) goes to the dead letters
 //! ```
 //!
 //! Promises:
@@ -54,12 +54,19 @@ use crate::domain::{Job, JobId, Part, Progress, Task};
 pub mod embedded;
 pub mod redis;
 
-/// A job claimed this many times by processes that died over it, before or after its answer was stored,
-/// is dead.
-pub const MAX_DELIVERIES: u32 = 3;
+/// A job over whose recording this many processes died is dead: after its [`Queue::begin`], before what
+/// came of it was stored.
+pub const MAX_DEATHS: u32 = 3;
 
 /// The reason with which such a job goes to the dead letters.
-const DIED_TOO_OFTEN: &str = "the process died 3 times while it had this job";
+const DIED_OF_IT: &str = "the process died 3 times while it decoded or recognised this recording";
+
+/// A job handed out this many times by processes that died, whatever they did then, is dead. Kills from
+/// outside that meet a job while it is fetched or sent do not come near it; a crash there does.
+pub const MAX_DELIVERIES: u32 = 20;
+
+/// The reason with which such a job goes to the dead letters.
+const DIED_TOO_OFTEN: &str = "the process died 20 times while it had this job";
 
 /// Transcripts kept at most; the oldest go first. At a kilobyte each these are 10 MB.
 const MAX_RESULTS: usize = 10_000;
@@ -82,6 +89,8 @@ pub struct Claim {
     pub job: Job,
     /// 1 for the first time; higher when earlier processes died while they had it.
     pub delivery: u32,
+    /// How many of those may have died of its recording, see [`Queue::begin`].
+    pub deaths: u32,
     /// How often it was put back by [`Queue::retry`].
     pub attempts: u32,
     /// How far the recording was recognised by an earlier claim, if not to its end.
@@ -195,13 +204,18 @@ pub trait Queue: Upkeep {
     /// Hands out the next job that may run now.
     async fn claim(&self) -> Result<Claimed, QueueError>;
 
+    /// What can kill a process begins for the claimed job: decoding, recognising. If this one dies before
+    /// the answer is stored, its recording is counted a death. Before that, and after it, none is: a process
+    /// can be killed from outside at any time, and what it has in hand then is not to blame.
+    async fn begin(&self, id: JobId) -> Result<(), QueueError>;
+
     /// Stores with the claimed job how far its recording is recognised, in place of what was stored
-    /// before. Forgets the deliveries before this one: the job got past what they died over.
+    /// before. Forgets the deliveries and deaths before this one: the job got past what they died over.
     async fn store_progress(&self, id: JobId, progress: &Progress) -> Result<(), QueueError>;
 
     /// C3: stores the composed answer with the claimed job, in place of its progress, and, in the same
     /// step, as the result of its recording, unless there is one of the same task. Forgets the deliveries
-    /// before this one.
+    /// before this one, and the deaths.
     async fn store_outbox(&self, id: JobId, parts: &[Part]) -> Result<(), QueueError>;
 
     /// The answer that was stored for this recording within the result time, for whichever message
@@ -216,7 +230,7 @@ pub trait Queue: Upkeep {
     async fn reject(&self, id: JobId, reason: &str) -> Result<(), QueueError>;
 
     /// Puts the claimed job back, not to be claimed before `after` has passed. Counts an attempt,
-    /// forgets the deliveries.
+    /// forgets the deliveries and deaths.
     async fn retry(&self, id: JobId, after: Duration, reason: &str) -> Result<(), QueueError>;
 
     /// As [`retry`](Self::retry), but it was nobody's failed attempt and counts as none.
@@ -246,10 +260,10 @@ enum Mark {
 }
 
 /// Tells the owner of a job that a claim moved to the dead letters.
-fn tell_of_poison(job: impl std::fmt::Display) {
+fn tell_of_poison(job: impl std::fmt::Display, reason: &str) {
     // Under the job's span, as all its lines are.
     tracing::info_span!("job", id = %job)
-        .in_scope(|| tracing::error!(reason = DIED_TOO_OFTEN, "Given up, moved to the dead letters"));
+        .in_scope(|| tracing::error!(reason, "Given up, moved to the dead letters"));
 }
 
 /// The task that an answer is of; none where nothing was said.

@@ -14,7 +14,7 @@
 //! | key after `{stenogram:…}` | type   | what                                                          |
 //! |---------------------------|--------|---------------------------------------------------------------|
 //! |                           | hash   | `format`: of all this, a number; `owner`: who may claim; `turn` and `claimed`: number and job of the last claim; `places`: the last place in the line; `unfinished`: how many jobs wait, run or are delayed |
-//! | `:job:<id>`               | hash   | a job that is not finished. `job`: it, as JSON; `document`: its recording's; `state`: `waiting`, `claimed`, `delayed` or `dead`; `entry`: its stream entry, once it had one; `deliveries`; `attempts`; `progress`: how far its recording is recognised, as JSON; `outbox`: the answer's parts as JSON; `reason`: why it was put back or is dead |
+//! | `:job:<id>`               | hash   | a job that is not finished. `job`: it, as JSON; `document`: its recording's; `state`: `waiting`, `claimed`, `delayed` or `dead`; `entry`: its stream entry, once it had one; `deliveries`; `deaths`: one for each process that died of its recording, and for the one that has begun it; `begun`: 1 where it has; `attempts`; `progress`: how far its recording is recognised, as JSON; `outbox`: the answer's parts as JSON; `reason`: why it was put back or is dead |
 //! | `:chat:<chat>`            | list   | ids of the chat's unfinished jobs in the order they were added |
 //! | `:ready`                  | stream | the line, of the jobs that are first in their chat; field `id`, entry `<place>-0`. Group `stenogram`, consumer `worker`. Entries are deleted when the job leaves the line |
 //! | `:first`                  | zset   | ids of pending entries that nobody works on, by place: released, or claimed by a predecessor |
@@ -43,8 +43,8 @@ use tokio::sync::Mutex;
 use self::connection::Connection;
 pub use self::connection::Endangered;
 use super::{
-    Added, Claim, Claimed, Counts, DIED_TOO_OFTEN, DROPPED, Dead, Entry, Handled, MAX_DELIVERIES,
-    MAX_RESULTS, Mark, Queue, QueueError, State, Upkeep, millis, now, tell_of_poison,
+    Added, Claim, Claimed, Counts, DIED_OF_IT, DIED_TOO_OFTEN, DROPPED, Dead, Entry, Handled, MAX_DEATHS,
+    MAX_DELIVERIES, MAX_RESULTS, Mark, Queue, QueueError, State, Upkeep, millis, now, tell_of_poison,
 };
 use crate::domain::{Job, JobId, Part, Progress};
 
@@ -64,6 +64,7 @@ static OPEN: LazyLock<Script> = script!("redis/open.lua");
 static ATTACH: LazyLock<Script> = script!("redis/attach.lua");
 static ADD: LazyLock<Script> = script!("redis/add.lua");
 static CLAIM: LazyLock<Script> = script!("redis/claim.lua");
+static BEGIN: LazyLock<Script> = script!("redis/begin.lua");
 static STORE_PROGRESS: LazyLock<Script> = script!("redis/store_progress.lua");
 static STORE_OUTBOX: LazyLock<Script> = script!("redis/store_outbox.lua");
 static FINISH: LazyLock<Script> = script!("redis/finish.lua");
@@ -196,13 +197,16 @@ fn parse_claim(reply: &[Option<String>]) -> Result<Claimed, QueueError> {
             let time = |due| UNIX_EPOCH.checked_add(Duration::from_millis(due));
             Ok(Claimed::Empty { next_due: due.and_then(time) })
         }
-        [Some(job), Some(delivery), Some(attempts), progress, outbox] => Ok(Claimed::Job(Box::new(Claim {
-            job: parse(job)?,
-            delivery: parse(delivery)?,
-            attempts: parse(attempts)?,
-            progress: progress.as_deref().map(parse).transpose()?,
-            outbox: outbox.as_deref().map(parse).transpose()?,
-        }))),
+        [Some(job), Some(delivery), deaths, Some(attempts), progress, outbox] => {
+            Ok(Claimed::Job(Box::new(Claim {
+                job: parse(job)?,
+                delivery: parse(delivery)?,
+                deaths: deaths.as_deref().map(parse).transpose()?.unwrap_or(0),
+                attempts: parse(attempts)?,
+                progress: progress.as_deref().map(parse).transpose()?,
+                outbox: outbox.as_deref().map(parse).transpose()?,
+            })))
+        }
         _ => Err(damaged("fields of a job are missing")),
     }
 }
@@ -256,14 +260,22 @@ impl Queue for RedisQueue {
 
     async fn claim(&self) -> Result<Claimed, QueueError> {
         let mut turn = self.turn.lock().await;
-        let (number, most) = (turn.to_string(), MAX_DELIVERIES.to_string());
-        let args = [self.owner.as_str(), &number, &now().to_string(), &most, DIED_TOO_OFTEN];
+        let [number, now, deliveries, deaths] =
+            [*turn, now(), MAX_DELIVERIES.into(), MAX_DEATHS.into()].map(|number| number.to_string());
+        let args = [self.owner.as_str(), &number, &now, &deliveries, DIED_TOO_OFTEN, &deaths, DIED_OF_IT];
         let reply: Vec<Option<String>> = self.run(&CLAIM, &args).await?;
-        let Some((buried, reply)) = reply.split_first() else { return Err(damaged("an answer is empty")) };
+        let [worn, deadly, reply @ ..] = &reply[..] else { return Err(damaged("an answer is empty")) };
         let claimed = parse_claim(reply)?;
         *turn += 1;
-        buried.iter().flat_map(|ids| ids.split_whitespace()).for_each(tell_of_poison);
+        for (ids, reason) in [(worn, DIED_TOO_OFTEN), (deadly, DIED_OF_IT)] {
+            let ids = ids.iter().flat_map(|ids| ids.split_whitespace());
+            ids.for_each(|id| tell_of_poison(id, reason));
+        }
         Ok(claimed)
+    }
+
+    async fn begin(&self, id: JobId) -> Result<(), QueueError> {
+        self.change(&BEGIN, id, &[]).await
     }
 
     async fn store_progress(&self, id: JobId, progress: &Progress) -> Result<(), QueueError> {

@@ -1,7 +1,7 @@
 //! What this build of whisper.cpp needs of the CPU.
 //!
 //! ggml's sources say at run time with which instructions they were compiled, and use them without
-//! looking: on a CPU that lacks one the program is ended by SIGILL at its first recognition.
+//! looking: on a CPU that lacks one the program would be ended by SIGILL at its first recognition.
 
 /// Instructions that ggml was compiled with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,13 +44,18 @@ pub fn needed() -> Vec<Instructions> {
     Vec::new()
 }
 
+/// The names of those `needed` that this CPU lacks, if any.
+pub fn missing(needed: &[Instructions]) -> Option<String> {
+    let missing: Vec<_> = needed.iter().filter(|it| !it.here).map(|it| it.name).collect();
+    (!missing.is_empty()).then(|| missing.join(", "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_tests_run_on_a_cpu_that_this_build_fits() {
-        let missing: Vec<_> = needed().into_iter().filter(|instructions| !instructions.here).collect();
-        assert_eq!(missing, []);
+        assert_eq!(missing(&needed()), None);
     }
 }

@@ -1,24 +1,26 @@
 //! The recognition engine: whisper.cpp on one thread of its own, asked from async code.
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{Span, warn};
 
+use super::cpu;
 use super::habit::Habit;
 use super::header::{self, Header, HeaderError};
 use super::language::{Language, UnknownLanguage};
-use super::models::SILERO_VAD;
-use super::recogniser::Recogniser;
-use super::vad::Vad;
-use super::whisper::{Control, Whisper};
+use super::thread::{self, Message, Request};
 use super::window::AudioContext;
 use crate::domain::{Fault, Task, Transcript};
+use crate::home::typed;
+
+/// How long a job waits for a model that cannot be loaded again.
+const UNTIL_LOADED: Duration = Duration::from_secs(60);
 
 /// How the engine is set up.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +41,9 @@ pub struct EngineOptions {
     /// Silero's voice activity model, as the catalogue has it. Where it is not there, or another file,
     /// a warning says so, and recordings are recognised as without it: whole, silence and all.
     pub vad: Option<PathBuf>,
+    /// After so long without a recording the model's memory is given back, and the model loaded again with
+    /// the next one. None: it stays.
+    pub idle_unload: Option<Duration>,
 }
 
 /// Told how a recognition gets on, on the engine's thread.
@@ -71,10 +76,19 @@ pub struct RecogniseOptions {
 /// Why nothing was recognised.
 #[derive(Debug, thiserror::Error)]
 pub enum SpeechError {
-    #[error("the model {} {source}; `stenogram models pull` fetches a good one", path.display())]
+    #[error("the model {} {source}; `{}` fetches a good one", path.display(), typed("models pull"))]
     Model { path: PathBuf, source: HeaderError },
+    #[error(
+        "this CPU lacks {0}, which this build needs: build stenogram on this machine, or take the portable image; \
+         in a Proxmox VM choose the CPU type host"
+    )]
+    Cpu(String),
     #[error("whisper.cpp cannot load the model {}: {why}; is there enough memory?", path.display())]
     Load { path: PathBuf, why: String },
+    #[error("the model was freed for want of work and cannot be loaded again: {0}")]
+    NotLoadedAgain(Box<SpeechError>),
+    #[error("the model {} is another one than at the start; restart stenogram to use it", path.display())]
+    Replaced { path: PathBuf },
     #[error(transparent)]
     UnknownLanguage(#[from] UnknownLanguage),
     #[error("the model was not trained for the language {0:?}; take a multilingual or a newer model")]
@@ -106,14 +120,18 @@ impl From<SpeechError> for Fault {
         match error {
             SpeechError::Aborted => Self::Aborted,
             SpeechError::Failed(_) => Self::retry_in(30, error),
+            // Nobody's failed attempt: the owner puts the file back, or there is memory again.
+            SpeechError::NotLoadedAgain(_) => Self::Later { after: UNTIL_LOADED, why: error.to_string() },
             SpeechError::Samples
             | SpeechError::TooLong
             | SpeechError::UnknownLanguage(_)
             | SpeechError::LanguageNotInModel(_) => Self::Reject(error.to_string()),
             SpeechError::EnglishOnly { .. }
             | SpeechError::TranscribesOnly { .. }
+            | SpeechError::Cpu(_)
             | SpeechError::Model { .. }
             | SpeechError::Load { .. }
+            | SpeechError::Replaced { .. }
             | SpeechError::Died => Self::Fatal(error.to_string()),
         }
     }
@@ -146,7 +164,7 @@ impl EngineOptions {
         }
     }
 
-    fn candidates(&self) -> Result<Vec<Language>, SpeechError> {
+    pub(super) fn candidates(&self) -> Result<Vec<Language>, SpeechError> {
         Ok(self.languages.iter().map(|name| Language::find(name)).collect::<Result<_, _>>()?)
     }
 }
@@ -160,11 +178,11 @@ pub fn default_threads() -> NonZeroUsize {
 
 /// By CPU affinity and cgroup quota.
 pub fn cores() -> NonZeroUsize {
-    thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
 /// The threads to use when so many are asked for.
-fn threads(asked: Option<NonZeroUsize>) -> NonZeroUsize {
+pub(super) fn threads(asked: Option<NonZeroUsize>) -> NonZeroUsize {
     let Some(asked) = asked else { return default_threads() };
     let cores = cores();
     if asked > cores {
@@ -173,23 +191,22 @@ fn threads(asked: Option<NonZeroUsize>) -> NonZeroUsize {
     asked.min(cores)
 }
 
-/// A recording on its way to the thread. Its caller has gone away when `reply` is closed.
-struct Request {
-    pcm: Vec<f32>,
-    language: Option<Language>,
-    habit: Habit,
-    progress: Option<watch::Sender<u8>>,
-    observer: Option<Arc<dyn Observer>>,
-    reply: oneshot::Sender<Result<Transcript, SpeechError>>,
-    /// Whose lines those of the recognition are: the job's.
-    span: Span,
+/// Where the model is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModelState {
+    Loaded,
+    /// Freed for want of work; the next recording has it loaded.
+    Freed,
+    /// Freed, and it cannot be loaded again: the log has the reason. The next recording tries again.
+    Missing,
 }
 
 /// The handle. One per process: the model's weights are in memory once, and recordings are
 /// recognised one after another, in the order in which they were given.
 pub struct Engine {
-    /// One request waits here, the others in their callers. `None` only wakes the thread.
-    requests: mpsc::Sender<Option<Request>>,
+    /// One message waits here, the others in their senders.
+    messages: mpsc::Sender<Message>,
+    model: watch::Receiver<ModelState>,
     stop: Arc<AtomicBool>,
     header: Header,
     task: Task,
@@ -201,19 +218,39 @@ impl Engine {
     /// 0.1 s (tiny) to many seconds (large, from a slow disk).
     pub async fn start(options: EngineOptions) -> Result<Self, SpeechError> {
         options.check()?;
+        if let Some(missing) = cpu::missing(&cpu::needed()) {
+            return Err(SpeechError::Cpu(missing));
+        }
         let task = options.task;
-        let (requests, queue) = mpsc::channel(1);
+        let (messages, inbox) = mpsc::channel(1);
+        let (state, model) = watch::channel(ModelState::Loaded);
         let stop = Arc::new(AtomicBool::new(false));
         let (ready, started) = oneshot::channel();
-        let thread = thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("whisper".into())
             .spawn({
                 let stop = stop.clone();
-                move || work(&options, queue, &stop, ready)
+                move || thread::run(options, inbox, &stop, state, ready)
             })
             .map_err(|error| SpeechError::Failed(format!("no thread for it: {error}")))?;
         let header = started.await.map_err(|_| SpeechError::Died)??;
-        Ok(Self { requests, stop, header, task, thread: Mutex::new(Some(thread)) })
+        Ok(Self { messages, model, stop, header, task, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Where the model is, now and later.
+    pub fn model(&self) -> watch::Receiver<ModelState> {
+        self.model.clone()
+    }
+
+    /// Has the model loaded, where it was freed: while the recording it is needed for is on its way.
+    /// [`Engine::recognise`] would do it too.
+    pub async fn wake(&self) -> Result<(), SpeechError> {
+        if *self.model.borrow() == ModelState::Loaded {
+            return Ok(());
+        }
+        let (reply, answer) = oneshot::channel();
+        self.messages.send(Message::Load(reply)).await.map_err(|_| self.gone())?;
+        answer.await.map_err(|_| self.gone())?
     }
 
     /// What is written down of the recordings.
@@ -243,7 +280,7 @@ impl Engine {
         let (reply, answer) = oneshot::channel();
         let RecogniseOptions { habit, progress, observer, .. } = options;
         let request = Request { pcm, language, habit, progress, observer, reply, span: Span::current() };
-        self.requests.send(Some(request)).await.map_err(|_| self.gone())?;
+        self.messages.send(Message::Recognise(request)).await.map_err(|_| self.gone())?;
         let transcript = answer.await.map_err(|_| self.gone())??;
         Ok(Transcript { task: self.task, ..transcript })
     }
@@ -257,9 +294,9 @@ impl Engine {
     pub async fn shutdown(&self, limit: Duration) -> bool {
         self.stop.store(true, Ordering::Relaxed);
         // When the queue is full, the thread meets another request and sees `stop` on its own.
-        let _ = self.requests.try_send(None);
+        let _ = self.messages.try_send(Message::Wake);
         // The thread drops its end last of all, when the model is freed.
-        if tokio::time::timeout(limit, self.requests.closed()).await.is_err() {
+        if tokio::time::timeout(limit, self.messages.closed()).await.is_err() {
             return false;
         }
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -276,84 +313,4 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
     }
-}
-
-/// The engine's thread, from loading to freeing the model.
-fn work(
-    options: &EngineOptions,
-    queue: mpsc::Receiver<Option<Request>>,
-    stop: &AtomicBool,
-    ready: oneshot::Sender<Result<Header, SpeechError>>,
-) {
-    // Declared before the recogniser, so dropped after it: a closed queue means a freed model.
-    let mut queue = queue;
-    let mut recogniser = match load(options) {
-        Ok((recogniser, header)) => {
-            if ready.send(Ok(header)).is_err() {
-                return; // Nobody waits for the engine any more.
-            }
-            recogniser
-        }
-        Err(error) => {
-            let _ = ready.send(Err(error));
-            return;
-        }
-    };
-    while let Some(message) = queue.blocking_recv() {
-        if stop.load(Ordering::Relaxed) {
-            return;
-        }
-        let Some(request) = message else { continue };
-        let Request { pcm, language, habit, progress, observer, reply, span } = request;
-        let _entered = span.enter();
-        let control = Control {
-            aborted: &|| {
-                observer.iter().for_each(|observer| observer.passed());
-                stop.load(Ordering::Relaxed) || reply.is_closed()
-            },
-            progress: &|percent| {
-                if let Some(progress) = &progress {
-                    progress.send_replace(percent);
-                }
-            },
-            dropped: &|why| observer.iter().for_each(|observer| observer.dropped(why)),
-            spoken: &|language, speech| {
-                observer.iter().for_each(|observer| observer.spoken(language, speech));
-            },
-            repeated: &|| observer.iter().for_each(|observer| observer.repeated()),
-        };
-        let started = Instant::now();
-        let outcome = recogniser.recognise(pcm, language, &habit, &control);
-        observer.iter().for_each(|observer| observer.took(started.elapsed()));
-        let _ = reply.send(outcome);
-    }
-}
-
-fn load(options: &EngineOptions) -> Result<(Recogniser, Header), SpeechError> {
-    let header = options.check_model()?;
-    let candidates = match options.candidates()? {
-        none if none.is_empty() => (0..header.languages).map(Language).collect(),
-        candidates => candidates,
-    };
-    let vad = options.vad.as_deref().and_then(load_vad);
-    let path = &options.model;
-    let whisper = Whisper::load(path, threads(options.threads), options.task)?;
-    let recogniser = Recogniser::new(whisper, candidates, options.audio_context, vad)
-        .map_err(|error| SpeechError::Load { path: path.clone(), why: error.to_string() })?;
-    Ok((recogniser, header))
-}
-
-/// None, with a warning, where it cannot be used.
-fn load_vad(path: &Path) -> Option<Vad> {
-    let loaded = Vad::load(path);
-    let path = path.display();
-    loaded
-        .inspect_err(|error| {
-            warn!(
-                "the voice activity model {path} {error}; going on without it, so silence costs time and may \
-                 be given words; `stenogram models pull {}` fetches it",
-                SILERO_VAD.name
-            );
-        })
-        .ok()
 }

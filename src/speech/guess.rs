@@ -3,20 +3,19 @@
 use std::ffi::c_int;
 
 use tracing::debug;
-use whisper_rs::WhisperState;
 
+use super::SpeechError;
 use super::habit::Habit;
 use super::language::Language;
-use super::whisper::{Call, Control, Outcome, POSITION, RATE, WINDOW, Whisper};
+use super::whisper::{Call, Control, POSITION, RATE, WINDOW, Whisper};
 
 /// Samples that are listened to for a first guess at the language, which is checked later.
 const GLIMPSE: usize = 8 * RATE;
 
 /// A recording that is recognised in the likeliest of its candidate languages.
 pub(super) struct Listening<'a> {
-    pub whisper: &'a mut Whisper,
     /// Holds the result afterwards.
-    pub state: &'a mut WhisperState,
+    pub whisper: &'a mut Whisper,
     pub pcm: &'a [f32],
     /// Not empty.
     pub candidates: &'a [Language],
@@ -33,7 +32,7 @@ impl Listening<'_> {
     /// Detecting a language first takes a pass of the encoder, as long as recognising a short clip does. So
     /// the language is guessed, and checked after recognising, when the encoder's output is still there: that
     /// costs one token. Only a wrong guess costs another recognition.
-    pub fn recognise(&mut self, given: Option<Language>) -> Result<Language, Outcome> {
+    pub fn recognise(&mut self, given: Option<Language>) -> Result<Language, SpeechError> {
         let only = if let &[only] = self.candidates { Some(only) } else { None };
         if let Some(language) = given.or(only) {
             self.run(language)?;
@@ -66,40 +65,38 @@ impl Listening<'_> {
     }
 
     /// The likeliest language, by the output of the encoder in the state.
-    fn check(&mut self) -> Result<Language, Outcome> {
-        let Whisper { context, threads, .. } = &*self.whisper;
-        self.state.decode(&[context.token_sot()], 0, threads.get())?;
-        let logits = self.state.get_logits()?;
-        let logit = |language: &Language| logits[context.token_lang(language.0) as usize];
-        let most = self.candidates.iter().map(logit).fold(f32::NEG_INFINITY, f32::max);
-        Ok(self.likeliest(|language| (logit(language) - most).exp()))
+    fn check(&mut self) -> Result<Language, SpeechError> {
+        let logits = self.whisper.language_logits(self.candidates)?;
+        let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        Ok(self.likeliest(|n| (logits[n] - most).exp()))
     }
 
     /// The likeliest language, by as much of the spectrogram in the state as the encoder takes at once.
-    fn detect(&mut self) -> Result<Language, Outcome> {
-        let (_, probabilities) = self.state.lang_detect(0, self.whisper.threads.get())?;
-        Ok(self.likeliest(|language| probabilities[language.0 as usize]))
+    fn detect(&mut self) -> Result<Language, SpeechError> {
+        let probabilities = self.whisper.language_probabilities()?;
+        Ok(self.likeliest(|n| probabilities[self.candidates[n].0 as usize]))
     }
 
-    fn likeliest(&self, probability: impl Fn(&Language) -> f32) -> Language {
-        let weight = |language: &&Language| probability(language) * self.habit.prior(**language);
-        let likeliest = self.candidates.iter().max_by(|a, b| weight(a).total_cmp(&weight(b)));
-        likeliest.copied().unwrap_or(Language::ENGLISH)
+    /// By the probability of each candidate, and the habit.
+    fn likeliest(&self, probability: impl Fn(usize) -> f32) -> Language {
+        let weight = |&(n, language): &(usize, &Language)| probability(n) * self.habit.prior(*language);
+        let likeliest = self.candidates.iter().enumerate().max_by(|a, b| weight(a).total_cmp(&weight(b)));
+        likeliest.map_or(Language::ENGLISH, |(_, language)| *language)
     }
 
     /// Puts the spectrogram of so many samples into the state, and has the encoder take no more positions
     /// than that needs.
-    fn prepare(&mut self, samples: usize) -> Result<(), Outcome> {
+    fn prepare(&mut self, samples: usize) -> Result<(), SpeechError> {
         let language = self.candidates.first().copied().unwrap_or(Language::ENGLISH);
         let pcm = &self.pcm[..self.pcm.len().min(samples)];
         let positions = Some(pcm.len().div_ceil(POSITION) as c_int);
         let call = Call { language, positions, encode: false };
-        self.whisper.full(self.state, pcm, call, self.control).map(drop)
+        self.whisper.full(pcm, call, self.control).map(drop)
     }
 
     /// Says how many passes of the encoder it took.
-    fn run(&mut self, language: Language) -> Result<u32, Outcome> {
+    fn run(&mut self, language: Language) -> Result<u32, SpeechError> {
         let call = Call { language, positions: self.positions, encode: true };
-        self.whisper.full(self.state, self.pcm, call, self.control)
+        self.whisper.full(self.pcm, call, self.control)
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! engine      the handle: async in front, one thread behind, a queue of one between them
-//! recogniser  what that thread does: PCM to transcript, with a state that it reuses
+//! thread      what that thread does: one request after another; it frees the model when none comes
+//! recogniser  PCM to transcript
 //! whisper     the model, and single calls of whisper.cpp
 //! window      how much of its window Whisper is given, and whether less has sufficed
 //! guess       in which language a recording is: guessed, and checked after it is recognised
@@ -36,11 +37,14 @@ pub mod models;
 mod phrases;
 mod recogniser;
 mod repetition;
+mod thread;
 mod vad;
 mod whisper;
 mod window;
 
-pub use engine::{Engine, EngineOptions, Observer, RecogniseOptions, SpeechError, cores, default_threads};
+pub use engine::{
+    Engine, EngineOptions, ModelState, Observer, RecogniseOptions, SpeechError, cores, default_threads,
+};
 pub use guard::INVENTIONS;
 pub use habit::Habit;
 pub use window::AudioContext;

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use tracing::debug;
-use whisper_rs::{WhisperContext, WhisperError, WhisperSegment, WhisperState, WhisperTokenId};
+use whisper_rs::{WhisperSegment, WhisperTokenId};
 
 use super::SpeechError;
 use super::activity::Activity;
@@ -13,7 +13,7 @@ use super::guess::Listening;
 use super::habit::Habit;
 use super::language::Language;
 use super::vad::Vad;
-use super::whisper::{Control, Outcome, RATE, Whisper};
+use super::whisper::{Control, RATE, Whisper};
 use super::window::{AudioContext, doubt};
 use crate::domain::{Segment, Transcript};
 
@@ -29,11 +29,8 @@ const TIMESTAMP: usize = RATE / 100;
 /// whisper.cpp counts the cells of the spectrogram (100 frames/s of up to 128) in a 32-bit int.
 const LONGEST: usize = 24 * 3600 * RATE;
 
-/// The model, and what is reused from recording to recording.
+/// What is the same for all recordings.
 pub(super) struct Recogniser {
-    whisper: Whisper,
-    /// Buffers of tens to hundreds of MB. None after a failure: the next recording gets a fresh one.
-    state: Option<WhisperState>,
     /// Languages to choose from; not empty.
     candidates: Vec<Language>,
     audio_context: AudioContext,
@@ -51,21 +48,15 @@ struct Attempt {
 }
 
 impl Recogniser {
-    /// The model knows all the `candidates`.
-    pub(super) fn new(
-        whisper: Whisper,
-        candidates: Vec<Language>,
-        audio_context: AudioContext,
-        vad: Option<Vad>,
-    ) -> Result<Self, WhisperError> {
-        let state = Some(whisper.context.create_state()?);
-        Ok(Self { whisper, state, candidates, audio_context, vad })
+    pub(super) fn new(candidates: Vec<Language>, audio_context: AudioContext, vad: Option<Vad>) -> Self {
+        Self { candidates, audio_context, vad }
     }
 
     /// Recognises the speech in `pcm` in `language`, or in the likeliest of the candidates for somebody of
-    /// that `habit`.
+    /// that `habit`. The model, `whisper`, knows all of them.
     pub(super) fn recognise(
         &mut self,
+        whisper: &mut Whisper,
         mut pcm: Vec<f32>,
         language: Option<Language>,
         habit: &Habit,
@@ -103,63 +94,43 @@ impl Recogniser {
             pcm.resize(SHORTEST, 0.0);
         }
 
-        let mut state = match self.state.take() {
-            Some(state) => state,
-            None => self.whisper.context.create_state().map_err(failed)?,
-        };
         let mut attempt = |positions| {
-            let (whisper, candidates) = (&mut self.whisper, &self.candidates);
-            let mut listening =
-                Listening { whisper, state: &mut state, pcm: &pcm, candidates, habit, positions, control };
+            let candidates = &self.candidates;
+            let mut listening = Listening { whisper, pcm: &pcm, candidates, habit, positions, control };
             let language = listening.recognise(language)?;
-            let candidates = heard(&self.whisper.context, &state, samples, activity.as_ref());
+            let candidates = heard(whisper, samples, activity.as_ref());
             let dropped = RefCell::new(Vec::new());
             let segments = guard(&candidates, &|why| dropped.borrow_mut().push(why));
             let dropped = dropped.into_inner();
-            let doubt = || doubt(&state, self.whisper.context.token_eot(), &segments, !dropped.is_empty());
-            let doubt = if positions.is_some() { doubt() } else { None };
+            let doubt =
+                if positions.is_some() { doubt(whisper, &segments, !dropped.is_empty()) } else { None };
             Ok(Attempt { language, segments, dropped, doubt })
         };
-        let mut outcome = attempt(self.audio_context.positions(pcm.len()));
+        let mut outcome: Result<_, SpeechError> = attempt(self.audio_context.positions(pcm.len()));
         if let Ok(Attempt { doubt: Some(why), .. }) = outcome {
             debug!(why, "doubtful with a shortened window, recognising again");
             (control.repeated)();
             outcome = attempt(None);
         }
-        match outcome {
-            Ok(Attempt { language: chosen, segments, dropped, .. }) => {
-                self.state = Some(state);
-                debug!(
-                    seconds = seconds(samples),
-                    took = ?started.elapsed(),
-                    language = chosen.code(),
-                    segments = segments.len(),
-                    dropped = dropped.len(),
-                    "recognised"
-                );
-                dropped.into_iter().for_each(control.dropped);
-                if segments.is_empty() {
-                    return Ok(Transcript::default());
-                }
-                if language.is_none() && self.candidates.len() > 1 {
-                    let speech = segments.iter().map(|segment| segment.end_ms - segment.start_ms).sum();
-                    (control.spoken)(chosen.code(), Duration::from_millis(speech));
-                }
-                let language = Some(chosen.code().to_owned());
-                Ok(Transcript { language, segments, ..Transcript::default() })
-            }
-            // Aborted: the state is as good as before.
-            Err(Outcome::Aborted) => {
-                self.state = Some(state);
-                Err(SpeechError::Aborted)
-            }
-            Err(Outcome::StateFreed(error)) => {
-                // Dropping it would free it again.
-                std::mem::forget(state);
-                Err(failed(error))
-            }
-            Err(Outcome::Failed(error)) => Err(failed(error)),
+        let Attempt { language: chosen, segments, dropped, .. } = outcome?;
+        debug!(
+            seconds = seconds(samples),
+            took = ?started.elapsed(),
+            language = chosen.code(),
+            segments = segments.len(),
+            dropped = dropped.len(),
+            "recognised"
+        );
+        dropped.into_iter().for_each(control.dropped);
+        if segments.is_empty() {
+            return Ok(Transcript::default());
         }
+        if language.is_none() && self.candidates.len() > 1 {
+            let speech = segments.iter().map(|segment| segment.end_ms - segment.start_ms).sum();
+            (control.spoken)(chosen.code(), Duration::from_millis(speech));
+        }
+        let language = Some(chosen.code().to_owned());
+        Ok(Transcript { language, segments, ..Transcript::default() })
     }
 
     /// Where there is speech. None without a model for that, after a failure of it (whisper.cpp logs
@@ -170,27 +141,18 @@ impl Recogniser {
     }
 }
 
-fn failed(error: WhisperError) -> SpeechError {
-    SpeechError::Failed(error.to_string())
-}
-
 fn seconds(samples: usize) -> f64 {
     samples as f64 / RATE as f64
 }
 
-/// What the state holds, trimmed, without empty segments, in order and within the recording of so
+/// What `whisper` has heard, trimmed, without empty segments, in order and within the recording of so
 /// many samples, of which whisper.cpp heard what `activity` keeps.
-fn heard(
-    context: &WhisperContext,
-    state: &WhisperState,
-    samples: usize,
-    activity: Option<&Activity>,
-) -> Vec<Candidate> {
+fn heard(whisper: &Whisper, samples: usize, activity: Option<&Activity>) -> Vec<Candidate> {
     let place = |timestamp: i64| timestamp.clamp(0, (LONGEST / TIMESTAMP) as i64) as usize * TIMESTAMP;
     let ms = |samples: usize| (samples * 1000 / RATE) as u64;
     let mut candidates = Vec::new();
     let (mut bytes, mut end) = (Vec::new(), 0);
-    for segment in state.as_iter() {
+    for segment in whisper.segments() {
         bytes.extend_from_slice(segment.to_bytes().unwrap_or_default());
         let text = take_text(&mut bytes);
         let start = place(segment.start_timestamp()).max(end);
@@ -204,7 +166,7 @@ fn heard(
             let (start_ms, end_ms) = (ms(place.start), ms(place.end));
             let evidence = Evidence {
                 no_speech: segment.no_speech_probability(),
-                logprob: logprob(&segment, context.token_eot()),
+                logprob: logprob(&segment, whisper.eot()),
                 voiced_ms: activity.map(|activity| ms(activity.voiced(start..end)) as usize),
             };
             let segment = Segment { start_ms, end_ms, text: text.to_owned() };

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use whisper_rs::{
-    FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperError, WhisperState,
-    WhisperSysContext, WhisperSysState,
+    FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperError, WhisperSegment,
+    WhisperState, WhisperSysContext, WhisperSysState, WhisperTokenId,
 };
 
 use super::SpeechError;
@@ -25,6 +25,18 @@ pub(super) const WINDOW: usize = 30 * RATE;
 pub(super) const POSITION: usize = RATE / 50;
 /// What whisper_full does when decoding at temperature 0 has failed: tries so many at each higher one.
 const BEST_OF: c_int = 5;
+
+/// Has the allocator return to the system what was freed. glibc keeps nearly all of it otherwise, for
+/// allocations to come: of 90 MB with the model of `tests/idle.rs` 83 stay, with this 15.
+pub(super) fn give_back_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        unsafe extern "C" {
+            safe fn malloc_trim(pad: usize) -> c_int;
+        }
+        malloc_trim(0);
+    }
+}
 
 /// How a running recognition hears from, and tells, the outside.
 pub(super) struct Control<'a> {
@@ -51,20 +63,6 @@ pub(super) struct Call {
     pub encode: bool,
 }
 
-/// Why a call came back without a result.
-pub(super) enum Outcome {
-    Aborted,
-    Failed(WhisperError),
-    /// Failed, and whisper.cpp has freed the state that we still own.
-    StateFreed(WhisperError),
-}
-
-impl From<WhisperError> for Outcome {
-    fn from(error: WhisperError) -> Self {
-        Self::Failed(error)
-    }
-}
-
 /// A call that runs, for its callbacks.
 struct Run<'a> {
     control: &'a Control<'a>,
@@ -73,10 +71,13 @@ struct Run<'a> {
     passes: Cell<u32>,
 }
 
-/// The model's weights.
+/// The model.
 pub(super) struct Whisper {
-    pub context: WhisperContext,
-    pub threads: NonZeroUsize,
+    context: WhisperContext,
+    /// Buffers of tens to hundreds of MB, with what the last call left in them. None after a failure: the next
+    /// call gets fresh ones.
+    state: Option<WhisperState>,
+    threads: NonZeroUsize,
     task: Task,
     /// By language. Kept, because `set_language` leaks the string it is given.
     params: HashMap<Language, FullParams<'static, 'static>>,
@@ -86,25 +87,22 @@ impl Whisper {
     /// `path` has passed [`super::header::check`], and the model was trained for the `task`.
     pub(super) fn load(path: &Path, threads: NonZeroUsize, task: Task) -> Result<Self, SpeechError> {
         log::install();
+        let failed =
+            |error: WhisperError| SpeechError::Load { path: path.to_owned(), why: error.to_string() };
         let mut parameters = WhisperContextParameters::default();
         // On a CPU it is slower: base, 11 s of audio, two cores: 3.10 against 2.62 s.
         parameters.flash_attn(false);
-        let context = WhisperContext::new_with_params(path, parameters)
-            .map_err(|error| SpeechError::Load { path: path.to_owned(), why: error.to_string() })?;
-        Ok(Self { context, threads, task, params: HashMap::new() })
+        let context = WhisperContext::new_with_params(path, parameters).map_err(failed)?;
+        let state = Some(context.create_state().map_err(failed)?);
+        Ok(Self { context, state, threads, task, params: HashMap::new() })
     }
 
-    /// The result is in the `state`; given back is how many passes of the encoder it took.
-    pub(super) fn full(
-        &mut self,
-        state: &mut WhisperState,
-        pcm: &[f32],
-        call: Call,
-        control: &Control,
-    ) -> Result<u32, Outcome> {
+    /// Recognises `pcm`; the result is in [`segments`](Self::segments). Says how many passes of the encoder
+    /// it took.
+    pub(super) fn full(&mut self, pcm: &[f32], call: Call, control: &Control) -> Result<u32, SpeechError> {
         // Detecting polls nothing.
         if (control.aborted)() {
-            return Err(Outcome::Aborted);
+            return Err(SpeechError::Aborted);
         }
         let mut params = self.params(call);
         let run = Run { control, encode: call.encode, passes: Cell::default() };
@@ -121,16 +119,63 @@ impl Whisper {
             params.set_progress_callback(Some(on_progress));
             params.set_progress_callback_user_data(user_data);
         }
+        let mut state = self.take_state()?;
         let result = state.full(params, pcm);
         log::set_aborting(false);
         match result {
-            Ok(()) => Ok(run.passes.get()),
-            // Encoding (-6) or decoding (-8, -9) was given up, and we had asked for that.
-            Err(WhisperError::GenericError(-6 | -8 | -9)) if (control.aborted)() => Err(Outcome::Aborted),
-            // Its key-value cache found no memory; whisper_full_with_state then frees the state.
-            Err(error @ WhisperError::GenericError(-7)) => Err(Outcome::StateFreed(error)),
-            Err(error) => Err(Outcome::Failed(error)),
+            Ok(()) => {
+                self.state = Some(state);
+                Ok(run.passes.get())
+            }
+            // Encoding (-6) or decoding (-8, -9) was given up, and we had asked for that. The state is as
+            // good as before.
+            Err(WhisperError::GenericError(-6 | -8 | -9)) if (control.aborted)() => {
+                self.state = Some(state);
+                Err(SpeechError::Aborted)
+            }
+            Err(error @ WhisperError::GenericError(-7)) => {
+                // Its key-value cache found no memory, and whisper_full_with_state has freed the state.
+                // Dropping it would free it again.
+                std::mem::forget(state);
+                Err(failed(error))
+            }
+            Err(error) => Err(failed(error)),
         }
+    }
+
+    /// The logits of these languages, by what the encoder has heard last.
+    pub(super) fn language_logits(&mut self, languages: &[Language]) -> Result<Vec<f32>, SpeechError> {
+        let mut state = self.take_state()?;
+        state.decode(&[self.context.token_sot()], 0, self.threads.get()).map_err(failed)?;
+        let logits = state.get_logits().map_err(failed)?;
+        let logit = |language: &Language| logits[self.context.token_lang(language.0) as usize];
+        let logits = languages.iter().map(logit).collect();
+        self.state = Some(state);
+        Ok(logits)
+    }
+
+    /// The probabilities of all languages, by their numbers, in as much of the last recording as the encoder
+    /// takes at once.
+    pub(super) fn language_probabilities(&mut self) -> Result<Vec<f32>, SpeechError> {
+        let state = self.take_state()?;
+        let (_, probabilities) = state.lang_detect(0, self.threads.get()).map_err(failed)?;
+        self.state = Some(state);
+        Ok(probabilities)
+    }
+
+    /// What the last call of [`full`](Self::full) has heard.
+    pub(super) fn segments(&self) -> impl Iterator<Item = WhisperSegment<'_>> {
+        self.state.iter().flat_map(WhisperState::as_iter)
+    }
+
+    /// The token that ends a text; those of text are below it.
+    pub(super) fn eot(&self) -> WhisperTokenId {
+        self.context.token_eot()
+    }
+
+    /// Whoever takes it puts it back, if it is of use still.
+    fn take_state(&mut self) -> Result<WhisperState, SpeechError> {
+        self.state.take().map_or_else(|| self.context.create_state().map_err(failed), Ok)
     }
 
     fn params(&mut self, call: Call) -> FullParams<'static, 'static> {
@@ -143,6 +188,10 @@ impl Whisper {
         }
         params
     }
+}
+
+fn failed(error: WhisperError) -> SpeechError {
+    SpeechError::Failed(error.to_string())
 }
 
 unsafe extern "C" fn on_abort(user_data: *mut c_void) -> bool {

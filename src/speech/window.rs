@@ -9,10 +9,10 @@
 use std::collections::HashMap;
 use std::ffi::c_int;
 
-use whisper_rs::{WhisperState, WhisperTokenId};
+use whisper_rs::WhisperTokenId;
 
 use super::repetition;
-use super::whisper::{POSITION, WINDOW};
+use super::whisper::{POSITION, WINDOW, Whisper};
 use crate::domain::Segment;
 
 /// What the encoder is given of its window.
@@ -27,8 +27,6 @@ pub enum AudioContext {
 
 /// Positions for the silence that Whisper expects after speech, 2.6 s (whisper.cpp#1855).
 const MARGIN: usize = 128;
-/// The encoder's matrices are computed in tiles of so many positions.
-const TILE: usize = 8;
 
 /// Whisper's own limit: text below it was guessed.
 const LOGPROB: f32 = -1.0;
@@ -39,7 +37,7 @@ const MEASURED: usize = 32;
 impl AudioContext {
     /// The positions that the encoder takes for so many samples; none: all of them.
     pub(super) fn positions(self, samples: usize) -> Option<c_int> {
-        let needed = (samples.div_ceil(POSITION) + MARGIN).next_multiple_of(TILE);
+        let needed = samples.div_ceil(POSITION) + MARGIN;
         (self == Self::Auto && needed < WINDOW / POSITION).then_some(needed as c_int)
     }
 }
@@ -47,27 +45,21 @@ impl AudioContext {
 /// A token, be it text, a time or the end, and the natural logarithm of its probability.
 type Token = (WhisperTokenId, f32);
 
-/// What speaks against a result with a shortened window: what the `state` holds, and what the guard left of
+/// What speaks against a result with a shortened window: what `whisper` has heard, and what the guard left of
 /// it, `held`, where it dropped nothing unless it `invented`. Nothing does where it is as with the whole window.
-pub(super) fn doubt(
-    state: &WhisperState,
-    eot: WhisperTokenId,
-    held: &[Segment],
-    invented: bool,
-) -> Option<&'static str> {
-    let segments = || state.as_iter();
+pub(super) fn doubt(whisper: &Whisper, held: &[Segment], invented: bool) -> Option<&'static str> {
     let tokens = |segment: whisper_rs::WhisperSegment| -> Vec<Token> {
         let tokens = (0..segment.n_tokens()).filter_map(|n| segment.get_token(n));
         tokens.map(|token| token.token_data()).map(|data| (data.id, data.plog)).collect()
     };
-    if segments().any(|segment| segment.end_timestamp() < segment.start_timestamp()) {
+    if whisper.segments().any(|segment| segment.end_timestamp() < segment.start_timestamp()) {
         return Some("its times go back");
     }
     if invented {
         return Some("some of it was dropped");
     }
     let text = held.iter().map(|segment| segment.text.as_str()).collect::<Vec<_>>().join(" ");
-    doubt_of(&segments().flat_map(tokens).collect::<Vec<_>>(), eot, &text)
+    doubt_of(&whisper.segments().flat_map(tokens).collect::<Vec<_>>(), whisper.eot(), &text)
 }
 
 fn doubt_of(tokens: &[Token], eot: WhisperTokenId, text: &str) -> Option<&'static str> {
@@ -106,9 +98,9 @@ mod tests {
     #[test]
     fn a_short_recording_needs_few_positions_and_a_long_one_all() {
         let positions = |seconds: f32| AudioContext::Auto.positions((seconds * 16_000.0) as usize);
-        assert_eq!(positions(1.0), Some(184));
-        assert_eq!(positions(3.0), Some(280));
-        assert_eq!(positions(10.0), Some(632));
+        assert_eq!(positions(1.0), Some(178));
+        assert_eq!(positions(3.0), Some(278));
+        assert_eq!(positions(10.0), Some(628));
         assert_eq!(positions(27.2), Some(1488));
         assert_eq!(positions(27.5), None);
         assert_eq!(positions(300.0), None);

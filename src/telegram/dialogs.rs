@@ -4,7 +4,7 @@ use grammers_client::tl;
 use grammers_session::types::{PeerId, PeerInfo};
 
 use super::account::Account;
-use super::connection::Link;
+use super::connection::{CallError, Link, Pool};
 use super::incoming;
 use super::updates::UpdatesEnded;
 
@@ -42,17 +42,7 @@ pub(super) struct Dialogs<'a> {
 
 impl<'a> Dialogs<'a> {
     pub fn new(account: &'a Account, link: &'a Link) -> Self {
-        let request = tl::functions::messages::GetDialogs {
-            exclude_pinned: false,
-            // All folders.
-            folder_id: None,
-            offset_date: 0,
-            offset_id: 0,
-            offset_peer: tl::enums::InputPeer::Empty,
-            limit: PAGE,
-            hash: 0,
-        };
-        Self { account, link, request, pages: 0, more: true }
+        Self { account, link, request: first_page(), pages: 0, more: true }
     }
 
     /// The next page, its peers remembered already; none at the end.
@@ -79,6 +69,26 @@ impl<'a> Dialogs<'a> {
         }
         Ok(Some(page))
     }
+}
+
+fn first_page() -> tl::functions::messages::GetDialogs {
+    tl::functions::messages::GetDialogs {
+        exclude_pinned: false,
+        // All folders.
+        folder_id: None,
+        offset_date: 0,
+        offset_id: 0,
+        offset_peer: tl::enums::InputPeer::Empty,
+        limit: PAGE,
+        hash: 0,
+    }
+}
+
+/// The number of the account's last message, by its latest chats.
+pub(super) async fn last_message(pool: &Pool, home: i32) -> Result<i32, CallError> {
+    let (page, _, _) = read(pool.call(home, &first_page()).await?);
+    let own = page.iter().filter(|dialog| dialog.is_of_account());
+    Ok(own.map(|dialog| dialog.last_message).max().unwrap_or_default())
 }
 
 /// The chats of an answer, the peers that it speaks of, and whether it is a part only.

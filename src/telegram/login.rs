@@ -1,14 +1,19 @@
 //! Logging in and out.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use grammers_client::client::PasswordToken;
 use grammers_client::{Client, InvocationError, SignInError, tl};
+use grammers_session::updates::MessageBoxes;
 use tokio::task::JoinError;
 
 use super::account::{Account, AccountOptions, AccountSession, Credentials};
 use super::connection::{CallError, Pool};
+use super::dialogs;
 use super::session::{Contents, SessionError, SessionFile};
+use super::state::{LastMessages, UpdateStore};
+use crate::home::typed;
 
 /// Wrong codes or passwords after which the dialogue ends; Telegram itself allows few.
 const TRIES: usize = 3;
@@ -32,7 +37,7 @@ pub enum LoginError {
     #[error(transparent)]
     Session(#[from] SessionError),
     /// Somebody is logged in with this session.
-    #[error("already logged in as user {0}; run `stenogram logout` first to change the account")]
+    #[error("already logged in as user {}; run `{}` first to change the account", .0, typed("logout"))]
     AlreadyLoggedIn(i64),
     /// Telegram said no.
     #[error("Telegram refuses: {0}")]
@@ -41,10 +46,10 @@ pub enum LoginError {
     #[error("Telegram cannot be reached: {0}; check the network and try again")]
     Unreachable(String),
     /// The person could not be asked.
-    #[error("cannot read from the terminal: {0}; run `stenogram login` on a terminal")]
+    #[error("cannot read from the terminal: {}; run `{}` on a terminal", .0, typed("login"))]
     Terminal(#[from] std::io::Error),
     /// Too many wrong codes or passwords.
-    #[error("three wrong tries; wait some minutes and run `stenogram login` again")]
+    #[error("three wrong tries; wait some minutes and run `{}` again", typed("login"))]
     TooManyTries,
 }
 
@@ -88,7 +93,7 @@ fn explain(error: &CallError) -> String {
                 "API_ID and API_HASH do not belong together or are blocked ({name}); compare them with https://my.telegram.org"
             )
         }
-        "PHONE_CODE_EXPIRED" => "the code has expired; run `stenogram login` again".into(),
+        "PHONE_CODE_EXPIRED" => format!("the code has expired; run `{}` again", typed("login")),
         "FLOOD_WAIT" => format!("too many tries; wait {} s", error.wait().map_or(60, |wait| wait.as_secs())),
         "SESSION_PASSWORD_NEEDED" => "the account wants its password".into(),
         _ => error.to_string(),
@@ -96,13 +101,15 @@ fn explain(error: &CallError) -> String {
 }
 
 impl Account {
-    /// Logs in by phone number, code and, where set, password, and stores the session.
+    /// Logs in by phone number, code and, where set, password, and stores the session, and where in the stream
+    /// of updates the account is to be followed from.
     pub async fn login(
         file: SessionFile,
         credentials: &Credentials,
         options: AccountOptions,
         prompt: &dyn Prompt,
     ) -> Result<i64, LoginError> {
+        let state_path = file.state_path();
         let contents = match file.read() {
             Ok(contents) => contents,
             Err(SessionError::Missing(_)) => Contents::fresh(),
@@ -121,29 +128,13 @@ impl Account {
             (None, Err(CallError::Rpc { .. })) | (None, Ok(_)) => {}
             (_, Err(error)) => return Err(error.into()),
         }
-        let client = Client::new(pool.handle());
-
-        let phone = prompt.phone()?;
-        let (client_, hash) = (client.clone(), credentials.api_hash.clone());
-        let token =
-            tokio::spawn(async move { client_.request_login_code(phone.trim(), &hash).await }).await??;
-        prompt.say("Telegram has sent a code: look into your other Telegram apps first, then for an SMS.");
-        for _ in 0..TRIES {
-            let code = prompt.code()?;
-            match client.sign_in(&token, code.trim()).await {
-                Ok(user) => return Ok(user.id().bare_id().unwrap_or_default()),
-                Err(SignInError::InvalidCode) => prompt.say("That is not the code."),
-                Err(SignInError::PasswordRequired(token)) => {
-                    return check_password(&client, token, prompt).await;
-                }
-                Err(SignInError::SignUpRequired) => {
-                    return Err(LoginError::Refused("there is no account with this number".into()));
-                }
-                Err(SignInError::Other(error)) => return Err(error.into()),
-                Err(error) => return Err(LoginError::Refused(error.to_string())),
-            }
+        let user = sign_in(&Client::new(pool.handle()), credentials, prompt).await?;
+        if let Err(error) = begin_here(&pool, session.home_dc(), &state_path, user).await {
+            prompt.say(&format!(
+                "What is said before the first start will not be answered, for where to begin could not be noted: {error}"
+            ));
         }
-        Err(LoginError::TooManyTries)
+        Ok(user)
     }
 
     /// Ends the session at Telegram and deletes what is stored of it. What is queued is kept.
@@ -156,6 +147,45 @@ impl Account {
         }
         Ok(self.session.remove()?)
     }
+}
+
+/// What is said between the login and the daemon's first start is answered too. A position that is stored
+/// already stays.
+async fn begin_here(pool: &Pool, home: i32, path: &Path, user: i64) -> Result<(), LoginError> {
+    let store = UpdateStore::open(path, user)?;
+    if !MessageBoxes::load(store.position()).is_empty() {
+        return Ok(());
+    }
+    let tl::enums::updates::State::State(state) =
+        pool.call(home, &tl::functions::updates::GetState {}).await?;
+    let mut boxes = MessageBoxes::new();
+    boxes.set_state(state);
+    // What was said before is not answered, also not by way of a history.
+    let last = LastMessages { account: dialogs::last_message(pool, home).await?, ..store.last_messages() };
+    Ok(store.set_position(boxes.session_state(), last).await?)
+}
+
+async fn sign_in(client: &Client, credentials: &Credentials, prompt: &dyn Prompt) -> Result<i64, LoginError> {
+    let phone = prompt.phone()?;
+    let (client_, hash) = (client.clone(), credentials.api_hash.clone());
+    let token = tokio::spawn(async move { client_.request_login_code(phone.trim(), &hash).await }).await??;
+    prompt.say("Telegram has sent a code: look into your other Telegram apps first, then for an SMS.");
+    for _ in 0..TRIES {
+        let code = prompt.code()?;
+        match client.sign_in(&token, code.trim()).await {
+            Ok(user) => return Ok(user.id().bare_id().unwrap_or_default()),
+            Err(SignInError::InvalidCode) => prompt.say("That is not the code."),
+            Err(SignInError::PasswordRequired(token)) => {
+                return check_password(client, token, prompt).await;
+            }
+            Err(SignInError::SignUpRequired) => {
+                return Err(LoginError::Refused("there is no account with this number".into()));
+            }
+            Err(SignInError::Other(error)) => return Err(error.into()),
+            Err(error) => return Err(LoginError::Refused(error.to_string())),
+        }
+    }
+    Err(LoginError::TooManyTries)
 }
 
 async fn check_password(

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use grammers_client::tl;
 
-use super::account::{Account, AccountSession};
+use super::account::{Account, AccountSession, Credentials};
 use super::connection::{CallError, Pool};
 use super::session::{Contents, SessionError, SessionFile};
 use super::state::UpdateStore;
@@ -27,12 +27,21 @@ pub enum ProbeError {
     Refused(String),
     #[error("no connection to Telegram: {0}")]
     Unreachable(String),
+    /// API_ID and API_HASH are not accepted; holds the name of the error.
+    #[error("Telegram refuses API_ID and API_HASH ({0}): they do not belong together, or are blocked")]
+    Credentials(String),
 }
+
+/// What Telegram says of an application that it does not know, or not any more.
+const NO_APPLICATION: [&str; 3] = ["API_ID_INVALID", "CONNECTION_API_ID_INVALID", "API_ID_PUBLISHED_FLOOD"];
 
 impl From<CallError> for ProbeError {
     fn from(error: CallError) -> Self {
         match (&error, error.logged_out()) {
             (_, Some(name)) => LoggedOut(name.to_owned()).into(),
+            (CallError::Rpc { name, .. }, None) if NO_APPLICATION.contains(&name.as_str()) => {
+                Self::Credentials(name.clone())
+            }
             (CallError::Rpc { .. }, None) => Self::Refused(error.to_string()),
             (CallError::Lost(why), None) => Self::Unreachable(why.clone()),
         }
@@ -56,6 +65,27 @@ impl Account {
         let home = session.home_dc();
         let (pool, _, _) = Pool::open(session, api_id, limit);
         pool.call(home, &tl::functions::updates::GetState {}).await?;
+        Ok(())
+    }
+
+    /// Asks Telegram, within `limit`, whether `credentials` belong together, where nobody is logged in: by the first
+    /// step of a login by QR code, which tells nobody and asks for no phone number. A login is the only time at which
+    /// Telegram looks at API_HASH.
+    pub async fn probe_credentials(
+        file: SessionFile,
+        credentials: &Credentials,
+        limit: Duration,
+    ) -> Result<(), ProbeError> {
+        let contents = file.read().unwrap_or_else(|_| Contents::fresh());
+        let session = Arc::new(AccountSession::read_only(file, contents));
+        let home = session.home_dc();
+        let (pool, _, _) = Pool::open(session, credentials.api_id, limit);
+        let request = tl::functions::auth::ExportLoginToken {
+            api_id: credentials.api_id,
+            api_hash: credentials.api_hash.clone(),
+            except_ids: Vec::new(),
+        };
+        pool.call(home, &request).await?;
         Ok(())
     }
 }

@@ -19,6 +19,8 @@ use grammers_session::SessionData;
 use grammers_session::types::DcOption;
 use serde::{Deserialize, Serialize};
 
+use crate::home::typed;
+
 /// Length of an MTProto authorization key.
 const KEY_BYTES: usize = 256;
 
@@ -52,10 +54,10 @@ struct Datacentre {
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
     /// There is no session file yet.
-    #[error("there is no session at {}: log in first with `stenogram login`", .0.display())]
+    #[error("there is no session at {}: log in first with `{}`", .0.display(), typed("login"))]
     Missing(PathBuf),
     /// The file exists but nobody is logged in with it.
-    #[error("the session at {} is not logged in: run `stenogram login`", .0.display())]
+    #[error("the session at {} is not logged in: run `{}`", .0.display(), typed("login"))]
     NotLoggedIn(PathBuf),
     /// The file's mode lets others read it.
     #[error(
@@ -65,7 +67,10 @@ pub enum SessionError {
     )]
     ReadableByOthers { path: PathBuf, mode: u32 },
     /// The contents are not a session.
-    #[error("the session {} is damaged ({why}): restore it from a backup, or delete it and run `stenogram login`", .path.display())]
+    #[error(
+        "the session {} is damaged ({why}): restore it from a backup, or delete it and run `{}`",
+        .path.display(), typed("login")
+    )]
     Damaged { path: PathBuf, why: String },
     /// Another process has the account.
     #[error(

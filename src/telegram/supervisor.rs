@@ -14,6 +14,7 @@ use super::account::{Account, AccountOptions};
 use super::connection::{CallError, Link, Pool, STEP};
 use super::recipient::Recipient;
 use super::updates::{UpdateLoop, UpdatesEnded};
+use crate::home::typed;
 
 /// Pauses between tries to connect: from `first`, doubling, up to `max`.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +58,7 @@ fn logged_out_message(error: &str) -> String {
         }
         _ => "the account is logged out: the session was ended under Settings > Devices, or it expired",
     };
-    format!("{what} ({error}). Then run `stenogram login`; what was queued is kept")
+    format!("{what} ({error}). Then run `{}`; what was queued is kept", typed("login"))
 }
 
 /// How one connection ended.

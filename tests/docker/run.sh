@@ -30,7 +30,7 @@ skip() {
 }
 
 have docker || skip "docker is not installed"
-timeout 30 docker info >/dev/null 2>&1 || skip "no Docker engine answers"
+timeout 120 docker info >/dev/null 2>&1 || skip "no Docker engine answers"
 compose=${COMPOSE:-}
 if [ -z "$compose" ]; then
     if have docker-compose; then

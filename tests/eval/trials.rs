@@ -242,7 +242,7 @@ pub fn recordings(
 
 /// How far it is, for whoever waits.
 fn told(what: &str, done: usize, all: usize) {
-    if done % 20 == 0 || done == all {
+    if done.is_multiple_of(20) || done == all {
         eprintln!("{what}: {done} of {all}");
     }
 }

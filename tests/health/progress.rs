@@ -64,6 +64,9 @@ impl Queue for Shaky {
         self.reach().await?;
         self.queue.claim().await
     }
+    async fn begin(&self, id: JobId) -> Result<(), QueueError> {
+        self.queue.begin(id).await
+    }
     async fn store_progress(&self, id: JobId, progress: &Progress) -> Result<(), QueueError> {
         self.queue.store_progress(id, progress).await
     }
@@ -204,4 +207,18 @@ async fn a_loop_over_the_updates_that_hands_over_in_vain_is_stuck() {
     assert_eq!(overdue(), None);
     tokio::time::advance(Duration::from_secs(5)).await;
     assert!(overdue().is_some());
+}
+
+#[tokio::test]
+async fn a_freed_model_is_no_trouble_unless_it_cannot_be_loaded_again() {
+    let (place, _store) = shaky().await;
+    for (in_memory, is_missing) in [(true, false), (false, false), (false, true), (true, false)] {
+        place.vitals.model_is(in_memory, is_missing);
+        let report = Report::readiness(&place.vitals).await;
+        assert_eq!(report.ok, !is_missing, "{report:?}");
+        if is_missing {
+            assert_eq!(report.reasons[0].part, "model");
+            assert!(report.reasons[0].reason.contains("cannot be loaded again"), "{report:?}");
+        }
+    }
 }

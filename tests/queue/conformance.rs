@@ -6,7 +6,9 @@ use std::task::{Context, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
 use stenogram::domain::{Job, JobId, Task};
-use stenogram::queue::{Added, Claimed, Counts, Dead, Handled, MAX_DELIVERIES, Queue, QueueError, State};
+use stenogram::queue::{
+    Added, Claimed, Counts, Dead, Handled, MAX_DEATHS, MAX_DELIVERIES, Queue, QueueError, State,
+};
 
 use crate::backend::{
     Backend, InRedis, LONG, OnFile, claim, claim_id, id, is_empty, job, parts, parts_of, progress, until,
@@ -45,6 +47,7 @@ suite! {
     a_job_can_be_dropped_unless_it_is_claimed
     a_retried_job_waits_for_its_time
     the_fourth_delivery_goes_to_the_dead_letters
+    a_job_handed_out_in_vain_too_often_is_dead
     a_long_recording_goes_on_where_it_was
     a_stored_answer_forgets_the_deliveries_before_it
     a_retry_forgets_the_deliveries
@@ -66,7 +69,8 @@ async fn a_claim_is_the_job_that_was_added(backend: impl Backend) {
     assert_eq!(queue.add(&job(1, 1)).await.unwrap(), Added::New);
     let claim = claim(&*queue).await;
     assert_eq!(claim.job, job(1, 1));
-    assert_eq!((claim.delivery, claim.attempts, claim.progress, claim.outbox), (1, 0, None, None));
+    assert_eq!((claim.delivery, claim.deaths, claim.attempts), (1, 0, 0));
+    assert_eq!((claim.progress, claim.outbox), (None, None));
     assert!(is_empty(&*queue).await);
 }
 
@@ -482,17 +486,43 @@ async fn the_fourth_delivery_goes_to_the_dead_letters(backend: impl Backend) {
     for (chat, message) in [(1, 1), (1, 2), (2, 1)] {
         queue.add(&job(chat, message)).await.unwrap();
     }
-    for delivery in 1..=MAX_DELIVERIES {
+    for death in 0..MAX_DEATHS {
         let claim = claim(&*queue).await;
-        assert_eq!((claim.job.id, claim.delivery), (id(1, 1), delivery));
+        assert_eq!((claim.job.id, claim.delivery, claim.deaths), (id(1, 1), death + 1, death));
+        // Counted once, however often it is said.
+        for _ in 0..3 {
+            queue.begin(id(1, 1)).await.unwrap();
+        }
         queue = backend.reopen(queue).await;
     }
     assert_eq!(claim_id(&*queue).await, id(2, 1));
     let dead = queue.dead().await.unwrap();
     assert_eq!(dead.len(), 1);
     assert_eq!(dead[0].job, job(1, 1));
-    assert!(dead[0].reason.contains("died"), "{}", dead[0].reason);
+    assert!(dead[0].reason.contains("died 3 times while it decoded"), "{}", dead[0].reason);
     assert_eq!(claim_id(&*queue).await, id(1, 2));
+}
+
+/// Kills from outside that meet a job while it is fetched do not make it poison; a crash there, again and
+/// again, has an end all the same.
+async fn a_job_handed_out_in_vain_too_often_is_dead(backend: impl Backend) {
+    let mut queue = backend.open().await;
+    queue.add(&job(1, 1)).await.unwrap();
+    for delivery in 1..=MAX_DELIVERIES {
+        let claim = claim(&*queue).await;
+        assert_eq!((claim.delivery, claim.deaths), (delivery, u32::from(delivery > 1)));
+        if delivery == 1 {
+            queue.begin(id(1, 1)).await.unwrap();
+        }
+        queue = backend.reopen(queue).await;
+    }
+    assert!(is_empty(&*queue).await);
+    let dead = queue.dead().await.unwrap();
+    assert!(dead[0].reason.contains("died 20 times while it had this job"), "{}", dead[0].reason);
+    // Its owner can have it tried again.
+    queue.requeue(id(1, 1)).await.unwrap();
+    let claim = claim(&*queue).await;
+    assert_eq!((claim.delivery, claim.deaths), (1, 0));
 }
 
 async fn a_long_recording_goes_on_where_it_was(backend: impl Backend) {
@@ -502,11 +532,13 @@ async fn a_long_recording_goes_on_where_it_was(backend: impl Backend) {
         queue.store_progress(id(1, 1), &progress("")).await,
         Err(QueueError::NotClaimed(known)) if known == id(1, 1)
     ));
-    // Longer than a job may die over one stretch, for it gets on.
-    for stretch in 1..=2 * MAX_DELIVERIES {
+    // Longer than a process may die over one stretch, for it gets on.
+    for stretch in 1..=2 * MAX_DEATHS {
         let claim = claim(&*queue).await;
         let before = (stretch > 1).then(|| progress(&(stretch - 1).to_string()));
-        assert_eq!((claim.progress, claim.delivery), (before, if stretch == 1 { 1 } else { 2 }));
+        let again = u32::from(stretch > 1);
+        assert_eq!((claim.progress, claim.delivery, claim.deaths), (before, 1 + again, again));
+        queue.begin(id(1, 1)).await.unwrap();
         queue.store_progress(id(1, 1), &progress(&stretch.to_string())).await.unwrap();
         queue = backend.reopen(queue).await;
     }
@@ -523,16 +555,18 @@ async fn a_long_recording_goes_on_where_it_was(backend: impl Backend) {
 async fn a_stored_answer_forgets_the_deliveries_before_it(backend: impl Backend) {
     let mut queue = backend.open().await;
     queue.add(&job(1, 1)).await.unwrap();
-    for delivery in 1..=MAX_DELIVERIES {
-        assert_eq!(claim(&*queue).await.delivery, delivery);
-        if delivery < MAX_DELIVERIES {
+    for death in 1..=MAX_DEATHS {
+        assert_eq!(claim(&*queue).await.delivery, death);
+        queue.begin(id(1, 1)).await.unwrap();
+        if death < MAX_DEATHS {
             queue = backend.reopen(queue).await;
         }
     }
     queue.store_outbox(id(1, 1), &parts("один")).await.unwrap();
     for delivery in 2..=MAX_DELIVERIES {
         queue = backend.reopen(queue).await;
-        assert_eq!(claim(&*queue).await.delivery, delivery);
+        let claim = claim(&*queue).await;
+        assert_eq!((claim.delivery, claim.deaths), (delivery, 0));
     }
     // But sending that kills the process has an end too.
     queue = backend.reopen(queue).await;
@@ -544,10 +578,12 @@ async fn a_retry_forgets_the_deliveries(backend: impl Backend) {
     let mut queue = backend.open().await;
     queue.add(&job(1, 1)).await.unwrap();
     for attempts in 0..3 {
-        for delivery in 1..=MAX_DELIVERIES {
+        for delivery in 1..=MAX_DEATHS {
             let claim = claim(&*queue).await;
-            assert_eq!((claim.delivery, claim.attempts), (delivery, attempts));
-            if delivery < MAX_DELIVERIES {
+            assert_eq!((claim.delivery, claim.deaths), (delivery, delivery - 1));
+            assert_eq!(claim.attempts, attempts);
+            queue.begin(id(1, 1)).await.unwrap();
+            if delivery < MAX_DEATHS {
                 queue = backend.reopen(queue).await;
             }
         }
@@ -582,8 +618,9 @@ async fn a_released_job_was_never_claimed(backend: impl Backend) {
     }
     for _ in 0..=MAX_DELIVERIES {
         let (first, second) = (claim(&*queue).await, claim(&*queue).await);
-        assert_eq!((first.job.id, first.delivery), (id(1, 1), 1));
-        assert_eq!((second.job.id, second.delivery), (id(2, 1), 1));
+        assert_eq!((first.job.id, first.delivery, first.deaths), (id(1, 1), 1, 0));
+        assert_eq!((second.job.id, second.delivery, second.deaths), (id(2, 1), 1, 0));
+        queue.begin(first.job.id).await.unwrap();
         queue.release(second.job.id).await.unwrap();
         queue.release(first.job.id).await.unwrap();
         assert_eq!(queue.counts().await.unwrap(), Counts { waiting: 3, ..Counts::default() });
@@ -635,6 +672,7 @@ async fn only_a_claimed_job_can_be_changed(backend: impl Backend) {
     let queue = backend.open().await;
     let refused = async |id: JobId, released: bool| {
         let results = [
+            queue.begin(id).await,
             queue.store_outbox(id, &parts("x")).await,
             queue.done(id, &[1]).await,
             queue.reject(id, "").await,

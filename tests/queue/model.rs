@@ -6,7 +6,9 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use stenogram::domain::{JobId, Part, Progress, Task};
-use stenogram::queue::{self, Added, Claim, Claimed, Counts, Handled, MAX_DELIVERIES, Queue, QueueError};
+use stenogram::queue::{
+    self, Added, Claim, Claimed, Counts, Handled, MAX_DEATHS, MAX_DELIVERIES, Queue, QueueError,
+};
 
 use crate::backend::{Backend, InRedis, LONG, OnFile, id, job, parts_of, progress};
 
@@ -40,6 +42,8 @@ struct Job {
     id: JobId,
     state: State,
     deliveries: u32,
+    deaths: u32,
+    begun: bool,
     attempts: u32,
     /// By a retry or a wait.
     put_off: bool,
@@ -86,6 +90,8 @@ impl Model {
             id,
             state: State::Waiting,
             deliveries: 0,
+            deaths: 0,
+            begun: false,
             attempts: 0,
             put_off: false,
             progress: None,
@@ -107,7 +113,7 @@ impl Model {
         loop {
             let (place, n) =
                 if self.first.is_empty() { self.line.pop_front()? } else { self.first.remove(0) };
-            if self.jobs[n].deliveries == MAX_DELIVERIES {
+            if self.jobs[n].deaths == MAX_DEATHS || self.jobs[n].deliveries == MAX_DELIVERIES {
                 self.end(n, State::Dead);
                 self.dead.push(self.jobs[n].id);
                 continue;
@@ -116,9 +122,11 @@ impl Model {
             let it = &mut self.jobs[n];
             it.state = State::Claimed;
             it.deliveries += 1;
+            it.begun = false;
             return Some(Claim {
                 job: recording(it.id),
                 delivery: it.deliveries,
+                deaths: it.deaths,
                 attempts: it.attempts,
                 progress: it.progress.clone(),
                 outbox: it.outbox.clone(),
@@ -225,13 +233,22 @@ impl Model {
             (Change::Done | Change::Reject, State::Done) | (Change::Bury, State::Dead) => true,
             (Change::Release, _) if back => true,
             (Change::Retry(_) | Change::Wait(_), _) if back && self.jobs[n].put_off => true,
+            (Change::Begin, State::Claimed) => {
+                let it = &mut self.jobs[n];
+                it.deaths += u32::from(!it.begun);
+                it.begun = true;
+                true
+            }
             (Change::Progress(progress), State::Claimed) => {
-                (self.jobs[n].progress, self.jobs[n].deliveries) = (Some(progress.clone()), 1);
+                let it = &mut self.jobs[n];
+                it.progress = Some(progress.clone());
+                (it.deliveries, it.deaths) = (1, it.begun.into());
                 true
             }
             (Change::Outbox(parts), State::Claimed) => {
                 let it = &mut self.jobs[n];
-                (it.progress, it.outbox, it.deliveries) = (None, Some(parts.clone()), 1);
+                (it.progress, it.outbox) = (None, Some(parts.clone()));
+                (it.deliveries, it.deaths, it.begun) = (1, 0, false);
                 let result = self.results.entry(recording(id).document).or_insert_with(|| parts.clone());
                 if result[0].task != parts[0].task {
                     result.clone_from(parts);
@@ -249,13 +266,14 @@ impl Model {
             }
             (Change::Release, State::Claimed) => {
                 self.jobs[n].deliveries -= 1;
+                self.jobs[n].deaths -= u32::from(self.jobs[n].begun);
                 self.put_first(n);
                 true
             }
             (Change::Retry(after) | Change::Wait(after), State::Claimed) => {
                 let it = &mut self.jobs[n];
                 it.state = if after.is_zero() { State::Due } else { State::Late };
-                it.deliveries = 0;
+                (it.deliveries, it.deaths) = (0, 0);
                 it.attempts += u32::from(matches!(change, Change::Retry(_)));
                 it.put_off = true;
                 true
@@ -267,6 +285,7 @@ impl Model {
 
 #[derive(Debug)]
 enum Change {
+    Begin,
     Progress(Progress),
     Outbox(Vec<Part>),
     Done,
@@ -279,6 +298,7 @@ enum Change {
 
 async fn apply(queue: &dyn Queue, change: &Change, id: JobId) -> Result<(), QueueError> {
     match change {
+        Change::Begin => queue.begin(id).await,
         Change::Progress(progress) => queue.store_progress(id, progress).await,
         Change::Outbox(parts) => queue.store_outbox(id, parts).await,
         Change::Done => queue.done(id, &[1, 2]).await,
@@ -369,7 +389,8 @@ async fn run(mut backend: impl Backend) {
                     _ if random.below(6) == 0 => any,
                     len => claimed[random.below(len as u64) as usize],
                 };
-                let change = match random.below(12) {
+                let change = match random.below(15) {
+                    12.. => Change::Begin,
                     0 => Change::Progress(progress(&step.to_string())),
                     1..3 => {
                         let task = if random.below(2) == 0 { Task::Transcribe } else { Task::Translate };

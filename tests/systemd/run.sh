@@ -69,7 +69,7 @@ ensure_image() {
     docker build --quiet --tag $image - >"$scratch/log" 2>&1 <<END || { tail -n 5 "$scratch/log" && skip "the image cannot be built"; }
 FROM $base
 RUN apt-get update && apt-get install -y --no-install-recommends \
-    busybox ca-certificates dbus libgomp1 libstdc++6 procps systemd systemd-sysv && rm -rf /var/lib/apt/lists/*
+    busybox ca-certificates dbus libgomp1 libstdc++6 procps sudo systemd systemd-sysv && rm -rf /var/lib/apt/lists/*
 END
 }
 
@@ -183,15 +183,33 @@ answered() {
     [[ $answer == *"\"text\":\"$(text_of "$3")\""* ]] || { printf '%s\n' "$answer" && false; }
 }
 
-# Everything sent by `flood` is answered, and nothing is answered twice.
+# flood N: sends so many recordings at once, to two chats in turn.
 flood() {
-    local n
-    sent=()
+    local n lines='' answers answer
     for n in $(seq "$1"); do
-        local name=en-$((n % 3 + 1)) chat=$((2000 + n % 2))
-        sent+=("$chat:$(voice $chat $name):$name")
+        lines+="{\"do\":\"voice\",\"chat\":$((2000 + n % 2)),\"file\":\"tests/fixtures/voices/en-$((n % 3 + 1)).ogg\",\"seconds\":3}"$'\n'
+    done
+    mapfile -t answers < <(printf '%s' "$lines" | docker exec -i "$program" bash -c 'exec 3<>"/dev/tcp/${1/://}"
+        while IFS= read -r line; do
+            printf "%s\n" "$line" >&3
+            IFS= read -r -t 100 answer <&3 && printf "%s\n" "$answer"
+        done' shell $telegram)
+    for n in $(seq "$1"); do
+        answer=$(sed -n 's/.*"message":\([0-9]*\).*/\1/p' <<<"${answers[n - 1]}")
+        sent+=("$((2000 + n % 2)):$answer:en-$((n % 3 + 1))")
     done
 }
+# is_made_busy N: with so many recordings, or more where the daemon is done with them before anybody has looked.
+is_made_busy() {
+    local times
+    sent=()
+    for times in 1 3 9; do
+        flood $((times * $1))
+        if eventually 5 is_recognising; then return 0; fi
+    done
+    return 1
+}
+# Everything sent by `flood` is answered, and nothing is answered twice.
 all_answered_once() {
     local one chat message name posts
     for one in "${sent[@]}"; do
@@ -213,6 +231,8 @@ is_recognising() { [[ $(property StatusText) =~ ^(Recognising|Working) ]]; }
 
 start() { inside systemctl start stenogram && eventually 60 is_connected; }
 goes_on() { start && all_answered_once; }
+goes_on_after_restore() { answered 2001 "$(voice 2001 ru-1)" ru-1 && all_answered_once; }
+typed_and_says() { says "$2" typed "$1"; }
 install_and_start() { inside "${install[@]}" >/dev/null 2>&1 && start; }
 
 # configure NAME VALUE...
@@ -254,10 +274,13 @@ log_in() {
     coproc terminal { docker exec -i "$program" script -qefc 'stenogramctl login' /dev/null; }
     # shellcheck disable=SC2154 # set by coproc
     local process=$terminal_PID
-    wait_for 'Phone number with country code' && printf '+4915100000000\r' >&"${terminal[1]}"
-    wait_for 'Code (not shown): ' && eventually 30 has_no_echo && printf '12345\r' >&"${terminal[1]}"
+    # Copies: bash closes its own as soon as the process has ended, whatever is still to be read.
+    exec {screen}<&"${terminal[0]}" {keyboard}>&"${terminal[1]}"
+    wait_for 'Phone number with country code' && printf '+4915100000000\r' >&"$keyboard"
+    wait_for 'Code (not shown): ' && eventually 30 has_no_echo && printf '12345\r' >&"$keyboard"
     wait_for 'Logged in as user 1000' || status=1
     wait_for 'systemctl enable --now stenogram' || status=1
+    exec {screen}<&- {keyboard}>&-
     wait "$process" || status=$?
     return $status
 }
@@ -267,7 +290,7 @@ is_not_shown() { [[ ${shown##*(not shown)} != *$1* ]] || { printf '%s\n' "$shown
 wait_for() {
     local char
     while [[ $shown != *"$1"* ]]; do
-        IFS= read -r -N 1 -t 30 char <&"${terminal[0]}" || { printf 'no "%s" in: %s\n' "$1" "$shown" && return 1; }
+        IFS= read -r -N 1 -t 30 char <&"$screen" || { printf 'no "%s" in: %s\n' "$1" "$shown" && return 1; }
         shown+=$char
     done
 }
@@ -304,6 +327,19 @@ stop_in_time() {
     [ $took -le 8000 ] && is Result success
 }
 
+# documented SECTION: the commands of docs/OPERATING.md for this home, as one types them in the folder of the clone. Archives
+# go where they may be written.
+documented() {
+    awk -v section="$1" '/^##/ { within = $0 == section } within && $0 == "systemd:" { here = 1; next }
+        here && /^```sh/ { inside = 1; next } inside && /^```/ { exit } inside { print }' docs/OPERATING.md |
+        sed -E 's#([<>] *)stenogram-data#\1/root/stenogram-data#'
+}
+typed() {
+    local commands
+    commands=$(documented "$1")
+    [ -n "$commands" ] && shell "set -e; cd /src; $commands"
+}
+
 # --- The checks ---
 
 if ! have docker || ! docker info >/dev/null 2>&1; then skip "no Docker engine answers here"; fi
@@ -335,10 +371,14 @@ installed_service() {
     check "not logged in it does not start" ends 1 inside systemctl start stenogram
     check "... ends with 3, and is not restarted" ended_with 3
     check "... and says how to log in" said 'Log in: sudo stenogramctl login'
+    check "... in the daemon's own words too" said 'log in first with `sudo stenogramctl login`'
     check "... and has not fetched the model for nothing" not_said ggml-tiny.bin
 
     start_telegram --logged-out
     lay_session 's/"user":\{[^}]*\}/"user":null/'
+    check "the doctor names the login as it is typed here" says 'run `sudo stenogramctl login` at a terminal' \
+        inside stenogramctl doctor
+    check "... and has asked Telegram about API_ID and API_HASH" says 'accepts API_ID and API_HASH' inside stenogramctl doctor
     check "stenogramctl login asks at the terminal and logs in" log_in
     check "... the code is not shown" is_not_shown 12345
     check "... the session is the service's alone" says '600 stenogram' \
@@ -372,8 +412,7 @@ installed_service() {
 
     local before
     before=$(pid)
-    flood 6
-    check "the status says when it recognises" eventually 30 is_recognising
+    check "the status says when it recognises" is_made_busy 12
     inside kill -KILL "$before"
     check "killed at work, it is started again" eventually 30 restarted_from "$before"
     check "... and all is answered, once" all_answered_once
@@ -390,13 +429,27 @@ installed_service() {
     check "... as the journal says" said 'Watchdog timeout'
     check "... and it answers" answered 2000 "$(voice 2000 en-3)" en-3
 
-    flood 12
-    check "busy" eventually 30 is_recognising
+    check "busy" is_made_busy 24
     check "... it stops within 8 s" stop_in_time
     check "stenogramctl queue lists what is not finished" says ' waiting, 0 delayed, 0 dead' inside stenogramctl queue
     check "an upgrade of what is stopped starts nothing" says 'stenogram is upgraded' inside "${install[@]}"
     check "... it is still stopped" is ActiveState inactive
     check "started again, it answers the rest, all once" goes_on
+
+    check "the documented commands make a backup" typed "### Making one"
+    check "... which its owner alone can read" says '600 root' inside stat -c '%a %U' /root/stenogram-data.tar.gz
+    check "... of session, position and queue" says 'data/account.session data/queue.redb data/updates.redb' \
+        shell 'tar -tzf /root/stenogram-data.tar.gz | grep -E "session|redb" | sort | xargs'
+    check "... and the daemon is connected again" eventually 30 is_connected
+    inside systemctl stop stenogram
+    shell 'rm -r /var/lib/stenogram/data'
+    check "with the data lost" ends 1 inside systemctl start stenogram
+    check "... it is not logged in" ended_with 3
+    check "the documented commands restore it" typed "### Restoring"
+    check "... no login is needed" eventually 30 is_connected
+    check "... the session is the service's alone" says '600 stenogram' \
+        inside stat -c '%a %U' /var/lib/stenogram/data/account.session
+    check "... and it answers, nothing twice" goes_on_after_restore
 
     tell '{"do":"revoke","reason":"session_revoked"}' >/dev/null
     tell '{"do":"cut"}' >/dev/null
@@ -409,7 +462,7 @@ installed_service() {
          test -s /var/lib/stenogram/data/account.session && test -s /etc/stenogram/stenogram.env'
     check "installed anew it goes on with them" install_and_start
     check "... and answers" answered 2001 "$(voice 2001 ru-2)" ru-2
-    check "uninstall --purge" says 'Settings -> Devices' inside /src/deploy/install.sh uninstall --purge
+    check "the documented commands erase everything" typed_and_says "## Erasing everything" 'Logged out;'
     check "... leaves nothing" shell '! getent passwd stenogram && ! ls -d /etc/stenogram /var/lib/stenogram /var/log/stenogram \
          /etc/systemd/system/stenogram.service* /usr/local/bin/stenogram* 2>/dev/null && ! pgrep -x stenogram'
 }

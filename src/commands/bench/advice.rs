@@ -1,7 +1,6 @@
 //! What the numbers mean for this machine's configuration.
 
 use std::fmt;
-use std::num::NonZeroUsize;
 
 use serde::Serialize;
 
@@ -120,6 +119,8 @@ impl fmt::Display for Advice {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
+
     use super::*;
 
     /// A model with the seconds that 10 s of audio took with 1, 2, 4 threads.
@@ -160,7 +161,7 @@ mod tests {
         assert_eq!(advice(&[small, quantised.clone()]), ("small".into(), 2, true), "the original");
         assert_eq!(advice(&[quantised, tiny.clone()]), ("small-q5_1".into(), 4, true));
         assert_eq!(advice(&[own.clone(), tiny]), ("tiny".into(), 4, true), "own ones are not known");
-        assert_eq!(advice(&[own.clone()]), ("own".into(), 2, true));
+        assert_eq!(advice(std::slice::from_ref(&own)), ("own".into(), 2, true));
         assert_eq!(advice(&[large.clone(), model("medium", &[70.0, 40.0])]), ("medium".into(), 2, false));
         assert_eq!(advise(&[]), None);
         let text = advise(&[large, own]).unwrap().to_string();

@@ -125,6 +125,12 @@ pub fn trouble(language: Language, trouble: &Trouble) -> String {
         Trouble::ModelLoading => {
             language.pick("The model is not loaded yet.", "Модель ещё не загружена.").into()
         }
+        Trouble::ModelMissing => language
+            .pick(
+                "The model was freed for want of work and cannot be loaded again; the log says why.",
+                "Модель выгружена за ненадобностью и не загружается снова; причина — в журнале.",
+            )
+            .into(),
         Trouble::QueueOpening => language
             .pick(
                 "The queue is not open yet; its Redis may be away. The log has the reason.",

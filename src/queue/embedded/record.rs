@@ -18,6 +18,11 @@ pub struct Record {
     pub place: Option<u64>,
     pub state: State,
     pub deliveries: u32,
+    /// One for each process that died of its recording, and for the one that has begun it.
+    #[serde(default)]
+    pub deaths: u32,
+    #[serde(default)]
+    pub begun: bool,
     pub attempts: u32,
     #[serde(default)]
     pub progress: Option<Progress>,
@@ -59,6 +64,7 @@ impl Record {
         Claimed::Job(Box::new(Claim {
             job: self.job,
             delivery: self.deliveries,
+            deaths: self.deaths,
             attempts: self.attempts,
             progress: self.progress,
             outbox: self.outbox,

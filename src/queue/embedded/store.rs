@@ -9,8 +9,8 @@ use super::line::Line;
 use super::record::{Change, Record, State};
 use crate::domain::{Job, JobId, Part, Progress, Task};
 use crate::queue::{
-    Added, Claimed, Counts, DIED_TOO_OFTEN, Dead, Entry, Handled, MAX_DELIVERIES, Mark, QueueError, task_of,
-    tell_of_poison,
+    Added, Claimed, Counts, DIED_OF_IT, DIED_TOO_OFTEN, Dead, Entry, Handled, MAX_DEATHS, MAX_DELIVERIES,
+    Mark, QueueError, task_of, tell_of_poison,
 };
 
 /// The open file and its index. Whoever gets another error from it than
@@ -60,6 +60,8 @@ impl Store {
             place: first_of_chat.then(|| self.line.number()),
             state: State::Waiting,
             deliveries: 0,
+            deaths: 0,
+            begun: false,
             attempts: 0,
             progress: None,
             outbox: None,
@@ -81,14 +83,20 @@ impl Store {
         self.line_up_due(now)?;
         while let Some(id) = self.line.first() {
             let before = self.known(id)?;
-            if before.deliveries >= MAX_DELIVERIES {
-                self.bury_record(before, DIED_TOO_OFTEN.to_owned())?;
-                tell_of_poison(id);
+            let poison = match &before {
+                record if record.deaths >= MAX_DEATHS => Some(DIED_OF_IT),
+                record if record.deliveries >= MAX_DELIVERIES => Some(DIED_TOO_OFTEN),
+                _ => None,
+            };
+            if let Some(reason) = poison {
+                self.bury_record(before, reason.to_owned())?;
+                tell_of_poison(id, reason);
                 continue;
             }
             let mut claimed = before.clone();
             claimed.state = State::Claimed;
             claimed.deliveries += 1;
+            claimed.begun = false;
             *unreceived = Some(id);
             self.commit(vec![Change { before: Some(before), after: Some(claimed.clone()) }], Kept::Nothing)?;
             return Ok(claimed.into_claim());
@@ -111,10 +119,22 @@ impl Store {
         self.commit(changes, Kept::Nothing)
     }
 
+    pub fn begin(&mut self, id: JobId) -> Result<(), QueueError> {
+        let record = self.claimed(id)?;
+        if record.begun {
+            return Ok(());
+        }
+        let change = Change::update(record, |record| {
+            record.deaths += 1;
+            record.begun = true;
+        });
+        self.commit(vec![change], Kept::Nothing)
+    }
+
     pub fn store_progress(&mut self, id: JobId, progress: Progress) -> Result<(), QueueError> {
         let change = Change::update(self.claimed(id)?, |record| {
             record.progress = Some(progress);
-            record.deliveries = 1;
+            (record.deliveries, record.deaths) = (1, record.begun.into());
         });
         self.commit(vec![change], Kept::Nothing)
     }
@@ -139,7 +159,7 @@ impl Store {
         let change = Change::update(record, |record| {
             record.outbox = Some(parts.clone());
             record.progress = None;
-            record.deliveries = 1;
+            (record.deliveries, record.deaths, record.begun) = (1, 0, false);
         });
         self.commit(vec![change], kept)
     }
@@ -177,7 +197,7 @@ impl Store {
         };
         let change = Change::update(record, |record| {
             record.state = State::Delayed { due };
-            record.deliveries = 0;
+            (record.deliveries, record.deaths) = (0, 0);
             record.attempts = record.attempts.saturating_add(attempts);
             record.reason = Some(reason);
         });
@@ -193,6 +213,7 @@ impl Store {
         let change = Change::update(record, |record| {
             record.state = State::Returned;
             record.deliveries = record.deliveries.saturating_sub(1);
+            record.deaths = record.deaths.saturating_sub(record.begun.into());
         });
         self.commit(vec![change], Kept::Nothing)
     }
@@ -242,7 +263,8 @@ impl Store {
                 let (seq, place) = (self.line.number(), first_of_chat.then(|| self.line.number()));
                 Change::update(before, |record| {
                     (record.seq, record.place) = (seq, place);
-                    (record.deliveries, record.attempts, record.reason) = (0, 0, None);
+                    (record.deliveries, record.deaths) = (0, 0);
+                    (record.attempts, record.reason) = (0, None);
                 })
             }
         };

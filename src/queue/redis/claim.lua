@@ -1,12 +1,14 @@
--- owner, turn, now (ms), most deliveries, reason of the dead
---   -> {the jobs that are dead now, job, deliveries, attempts, progress, outbox}, or
---      {the jobs that are dead now, when the next delayed job is due}.
-local owner, turn, now, most = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
+-- owner, turn, now (ms), most deliveries and the reason of the dead, most deaths and the reason of the dead
+--   -> {the jobs that are dead now of deliveries, and of deaths, job, delivery, deaths, attempts, progress,
+--       outbox}, or {the same jobs, when the next delayed job is due}.
+local owner, turn, now = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local deliveries, deaths = tonumber(ARGV[4]), tonumber(ARGV[6])
 
-local buried = {}
+local worn, deadly = {}, {}
+local function answer(...) return {table.concat(worn, ' '), table.concat(deadly, ' '), ...} end
 local function handed_out(id)
-  local fields = redis.call('HMGET', job_key(id), 'job', 'deliveries', 'attempts', 'progress', 'outbox')
-  return {table.concat(buried, ' '), unpack(fields, 1, 5)}
+  local fields = {'job', 'deliveries', 'deaths', 'attempts', 'progress', 'outbox'}
+  return answer(unpack(redis.call('HMGET', job_key(id), unpack(fields)), 1, 6))
 end
 
 local known = redis.call('HGET', root, 'owner')
@@ -18,7 +20,7 @@ end
 
 -- The answer to this very turn was lost: the same again. An older turn comes too late to be heard.
 local last = tonumber(redis.call('HGET', root, 'turn') or 0)
-if turn < last then return {'', false} end
+if turn < last then return {'', '', false} end
 local claimed = redis.call('HGET', root, 'claimed')
 if turn == last and claimed and state_of(claimed) == 'claimed' then return handed_out(claimed) end
 
@@ -40,14 +42,19 @@ end
 
 local id = next_in_line()
 while id do
-  if tonumber(redis.call('HGET', job_key(id), 'deliveries')) < most then
+  local counts = redis.call('HMGET', job_key(id), 'deliveries', 'deaths')
+  if tonumber(counts[2] or 0) >= deaths then
+    bury(id, ARGV[7])
+    deadly[#deadly + 1] = id
+  elseif tonumber(counts[1]) >= deliveries then
+    bury(id, ARGV[5])
+    worn[#worn + 1] = id
+  else
     redis.call('HINCRBY', job_key(id), 'deliveries', 1)
-    redis.call('HSET', job_key(id), 'state', 'claimed')
+    redis.call('HSET', job_key(id), 'state', 'claimed', 'begun', 0)
     redis.call('HSET', root, 'turn', turn, 'claimed', id)
     return handed_out(id)
   end
-  bury(id, ARGV[5])
-  buried[#buried + 1] = id
   id = next_in_line()
 end
-return {table.concat(buried, ' '), redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')[2] or false}
+return answer(redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')[2] or false)

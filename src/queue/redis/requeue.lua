@@ -8,7 +8,7 @@ if state == 'delayed' then
   line_up(id)
 elseif state == 'dead' then
   redis.call('LREM', dead, 1, id)
-  redis.call('HSET', job_key(id), 'state', 'waiting', 'deliveries', 0, 'attempts', 0)
+  redis.call('HSET', job_key(id), 'state', 'waiting', 'deliveries', 0, 'deaths', 0, 'attempts', 0)
   redis.call('HDEL', job_key(id), 'reason')
   join_chat(id)
 end

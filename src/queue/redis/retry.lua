@@ -6,6 +6,6 @@ if state == 'waiting' and redis.call('HEXISTS', job_key(id), 'reason') == 1 then
 if state ~= 'claimed' then return 0 end
 leave_line(id)
 redis.call('HINCRBY', job_key(id), 'attempts', ARGV[4])
-redis.call('HSET', job_key(id), 'state', 'delayed', 'deliveries', 0, 'reason', ARGV[3])
+redis.call('HSET', job_key(id), 'state', 'delayed', 'deliveries', 0, 'deaths', 0, 'reason', ARGV[3])
 redis.call('ZADD', delayed, ARGV[2], id)
 return 1

@@ -4,7 +4,7 @@ local id, life, ends, now, most = ARGV[1], ARGV[3], ARGV[4], ARGV[5], tonumber(A
 if state_of(id) ~= 'claimed' then return 0 end
 even_without_memory()
 redis.call('HDEL', job_key(id), 'progress')
-redis.call('HSET', job_key(id), 'outbox', ARGV[2], 'deliveries', 1)
+redis.call('HSET', job_key(id), 'outbox', ARGV[2], 'deliveries', 1, 'deaths', 0, 'begun', 0)
 local document = redis.call('HGET', job_key(id), 'document')
 if life == '0' or not document or document == '0' then return 1 end
 local function task_of(parts)

@@ -2,5 +2,6 @@
 local id = ARGV[1]
 if state_of(id) ~= 'claimed' then return 0 end
 even_without_memory()
-redis.call('HSET', job_key(id), 'progress', ARGV[2], 'deliveries', 1)
+local begun = redis.call('HGET', job_key(id), 'begun') or 0
+redis.call('HSET', job_key(id), 'progress', ARGV[2], 'deliveries', 1, 'deaths', begun)
 return 1

@@ -33,6 +33,8 @@ impl Home {
             ("API_HASH", "0123456789abcdef0123456789abcdef".to_owned()),
             ("MODEL", MODEL.to_owned()),
             ("LANGUAGES", "en".to_owned()),
+            // A recording is seconds long, and a whole window costs a busy machine a second each.
+            ("WHISPER_AUDIO_CTX", "auto".to_owned()),
             ("LOG_FORMAT", "json".to_owned()),
             ("LOG_LEVEL", options.log_level.clone()),
             ("OMP_WAIT_POLICY", "passive".to_owned()),
@@ -132,19 +134,21 @@ impl OwnLog {
         BufReader::new(log).lines().map_while(Result::ok).collect()
     }
 
-    /// How many jobs it has logged something about.
+    /// How many jobs its worker has logged something about.
     pub fn jobs(&self) -> usize {
         let lines = self.lines();
         lines.iter().filter_map(|line| job_of(line)).collect::<HashSet<_>>().len()
     }
 
-    /// Whether one more death may be the one that makes its last job poison: two processes have died over
+    /// Whether one more death may be the one that makes its last job poison: two processes have died of
     /// it. Such a job is worked on alone, so a line about another one means that it got past that. A life
     /// without any line may have claimed it before its end.
     pub fn ended_over_a_suspect(&self) -> bool {
         let lines = self.lines();
         let Some(last) = lines.iter().rev().find_map(|line| job_of(line)) else { return true };
-        let taken_up = |line: &&String| line.contains("\"delivery\":") && job_of(line) == Some(last);
+        let deaths =
+            |line: &str| line.split_once("\"deaths\":").is_some_and(|(_, rest)| !rest.starts_with('0'));
+        let taken_up = |line: &&String| deaths(line) && job_of(line) == Some(last);
         lines.iter().any(|line| taken_up(&line))
     }
 
@@ -163,8 +167,11 @@ impl OwnLog {
     }
 }
 
-/// The job that a line is about.
+/// The job that a line of the worker's is about. The intake, which says what was heard, goes on beside it.
 fn job_of(line: &str) -> Option<&str> {
+    if line.contains("\"target\":\"stenogram::intake\"") {
+        return None;
+    }
     line.split_once("\"span\":{\"id\":\"")?.1.split('"').next()
 }
 

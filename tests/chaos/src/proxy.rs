@@ -2,7 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -26,50 +27,90 @@ struct Hands {
 
 /// Listens for the daemon and passes on to the server. Runs as long as its tokio runtime.
 #[derive(Clone)]
-pub struct Proxy(watch::Sender<Hands>);
+pub struct Proxy {
+    hands: watch::Sender<Hands>,
+    births: Births,
+}
+
+/// When the connections were made that there are.
+#[derive(Clone, Default)]
+struct Births(Arc<Mutex<Vec<Instant>>>);
+
+impl Births {
+    fn lock(&self) -> MutexGuard<'_, Vec<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes its connection off the list when it goes.
+struct Listed(Births, Instant);
+
+impl Listed {
+    fn now(births: Births) -> Self {
+        let birth = Instant::now();
+        births.lock().push(birth);
+        Self(births, birth)
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        let mut births = self.0.lock();
+        if let Some(at) = births.iter().position(|birth| *birth == self.1) {
+            births.swap_remove(at);
+        }
+    }
+}
 
 impl Proxy {
     pub async fn start(listen: SocketAddr, server: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
         let hands = watch::Sender::new(Hands::default());
-        let watched = hands.clone();
+        let births = Births::default();
+        let (watched, list) = (hands.clone(), births.clone());
         tokio::spawn(async move {
             loop {
                 let Ok((client, _)) = listener.accept().await else { continue };
                 let hands = watched.subscribe();
                 if !hands.borrow().closed {
-                    tokio::spawn(carry(client, server, hands));
+                    let listed = Listed::now(list.clone());
+                    tokio::spawn(carry(client, server, hands, listed));
                 }
             }
         });
-        Ok(Self(hands))
+        Ok(Self { hands, births })
+    }
+
+    /// When the newest of the connections was made that there are.
+    pub fn newest(&self) -> Option<Instant> {
+        self.births.lock().iter().max().copied()
     }
 
     /// Cuts every connection and admits none until [`open`](Self::open).
     pub fn close(&self) {
-        self.0.send_modify(|hands| (hands.cuts, hands.closed) = (hands.cuts + 1, true));
+        self.hands.send_modify(|hands| (hands.cuts, hands.closed) = (hands.cuts + 1, true));
     }
 
     pub fn open(&self) {
-        self.0.send_modify(|hands| hands.closed = false);
+        self.hands.send_modify(|hands| hands.closed = false);
     }
 
     /// Whether anything sent now goes nowhere, for now.
     pub fn stall(&self, stalled: bool) {
-        self.0.send_modify(|hands| hands.stalled = stalled);
+        self.hands.send_modify(|hands| hands.stalled = stalled);
     }
 
     /// From now on the connections that there are lead nowhere. New ones are well.
     pub fn half_open(&self) {
-        self.0.send_modify(|hands| hands.holes += 1);
+        self.hands.send_modify(|hands| hands.holes += 1);
     }
 
     pub fn delay(&self, delay: Duration) {
-        self.0.send_modify(|hands| hands.delay = delay);
+        self.hands.send_modify(|hands| hands.delay = delay);
     }
 }
 
-async fn carry(client: TcpStream, server: SocketAddr, hands: watch::Receiver<Hands>) {
+async fn carry(client: TcpStream, server: SocketAddr, hands: watch::Receiver<Hands>, _listed: Listed) {
     let born = *hands.borrow();
     let Ok(server) = TcpStream::connect(server).await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));

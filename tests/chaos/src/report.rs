@@ -19,6 +19,9 @@ const HALF_OPEN_MS: u64 = 66_000;
 /// How much heavier a daemon may be at the end of the run than at its beginning.
 const RSS_GROWTH: f64 = 1.2;
 
+/// How a life ended that nobody killed.
+pub const STOPPED: &str = "stopped";
+
 /// Jobs left in the queue after the stop.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Left {
@@ -89,8 +92,6 @@ pub struct Report {
     pub suppressed: u32,
     pub left: Left,
     pub dead: Vec<String>,
-    /// Dead letters of kills that met a job by chance, put back by hand once all else was done.
-    pub put_back: Vec<String>,
     pub redis_kills: usize,
     pub cuts: usize,
     pub faults_struck: usize,
@@ -106,7 +107,7 @@ pub struct Report {
     pub not_reconnected: usize,
     /// Lives by how they ended.
     pub ends: BTreeMap<String, usize>,
-    /// The heaviest moment of a life, from the first quarter of the lives to the last: of the middle life,
+    /// The heaviest moment of a killed life, from the first quarter of these to the last: of the middle life,
     /// and of the heaviest.
     pub rss_typical: Growth,
     pub rss_heaviest: Growth,
@@ -140,14 +141,15 @@ impl Report {
 
     /// `last_life` is the resident memory of the last daemon over its life, in KiB.
     pub fn weigh(&mut self, last_life: &[u64]) {
-        let quarter = self.lives.len().div_ceil(4);
-        let weights = |lives: &[LifeRecord]| {
+        // The first and the last life, which nobody killed, live for another time than the others.
+        let killed: Vec<&LifeRecord> = self.lives.iter().filter(|life| life.end != STOPPED).collect();
+        let quarter = killed.len().div_ceil(4);
+        let weights = |lives: &[&LifeRecord]| {
             let mut weights: Vec<u64> = lives.iter().filter_map(|life| life.rss_max_kib).collect();
             weights.sort_unstable();
             weights
         };
-        let (first, last) =
-            (weights(&self.lives[..quarter]), weights(&self.lives[self.lives.len() - quarter..]));
+        let (first, last) = (weights(&killed[..quarter]), weights(&killed[killed.len() - quarter..]));
         let growth = |of: &dyn Fn(&[u64]) -> Option<u64>| Growth {
             before_kib: of(&first).unwrap_or(0),
             after_kib: of(&last).unwrap_or(0),
@@ -288,7 +290,6 @@ impl fmt::Display for Report {
         for (end, count) in &self.ends {
             row("lives", format!("{count:4} {end}"))?;
         }
-        row("dead letters put back", self.put_back.len().to_string())?;
         row("Redis kills, cuts", format!("{}, {}", self.redis_kills, self.cuts))?;
         row(
             "Telegram's faults",

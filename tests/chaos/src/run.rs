@@ -24,7 +24,7 @@ use crate::plan::{End, Life, LinkEvent, Message, News, Plan, Trouble};
 use crate::proxy::Proxy;
 use crate::recordings::Recordings;
 use crate::redis_server::{DURABLE, RedisServer};
-use crate::report::{Left, LifeRecord, Report};
+use crate::report::{Left, LifeRecord, Report, STOPPED};
 
 /// A planned crash that has not come by then has no job to come with.
 const CRASH_WITHIN: Duration = Duration::from_secs(4);
@@ -32,15 +32,15 @@ const CRASH_WITHIN: Duration = Duration::from_secs(4);
 /// each.
 const EXTRA_LIVES: usize = 3;
 const EXTRA_MESSAGES: usize = 3;
-/// The third death over one job makes it poison, by the queue's own rule. A daemon whose predecessor
-/// may have been the second to die over a job is left alive until it has gone on to the next one, or for
-/// so long.
+/// The third death of one recording makes it poison, by the queue's own rule. A daemon whose predecessor may
+/// have been the second to die of it is left alive until it has gone on to the next one, or for so long.
 const PROGRESS_WITHIN: Duration = Duration::from_secs(60);
 /// The end has come when no new answer has for so long: longer than any pause that the daemon makes by
 /// itself while all is well.
 const STANDSTILL: Duration = Duration::from_secs(75);
 /// Longer than a dead connection may go unnoticed, and the pause before the first new try.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(120);
+const SETTLED: Duration = Duration::from_millis(300);
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 /// Calls come at least this often while there is something to do: the daemon looks every 5 s, come what may.
 const QUIET: Duration = Duration::from_secs(8);
@@ -110,13 +110,7 @@ pub async fn run(options: &Options, folder: &Path) -> anyhow::Result<Report> {
         lives.live(Life { end: End::Crash { point, pass: 2 }, messages, ..Life::default() }).await?;
     }
     let killed = started.elapsed();
-    let mut last = lives.last(tail).await?;
-    // Kills from outside make poison of a job that three of them met by chance; what its owner would do.
-    let put_back = put_back(&lives.home, redis_url.clone()).await?;
-    if !put_back.is_empty() {
-        let LastLife { status, took, .. } = lives.last(Vec::new()).await?;
-        last = LastLife { status, took, ..last };
-    }
+    let last = lives.last(tail).await?;
     let Lives { home, records, owed, .. } = lives;
 
     let queue = open(&home, redis_url).await?;
@@ -146,26 +140,10 @@ pub async fn run(options: &Options, folder: &Path) -> anyhow::Result<Report> {
         lives: records,
         ..Report::default()
     };
-    // Behind the others of its chat is where it was put.
-    report.verdict.out_of_order.retain(|name| !put_back.contains(name));
-    report.put_back = put_back;
     report.time(&lock(&world.reconnects));
     report.weigh(&last.rss_kib);
     report.read_log(&log);
     Ok(report)
-}
-
-/// Does as `stenogram queue retry` to the jobs that processes died over, and names them.
-async fn put_back(home: &Home, redis_url: Option<String>) -> anyhow::Result<Vec<String>> {
-    let queue = open(home, redis_url).await?;
-    let mut names = Vec::new();
-    for dead in queue.dead().await? {
-        if dead.reason.starts_with("the process died") {
-            queue.requeue(dead.job.id).await?;
-            names.push(dead.job.id.to_string());
-        }
-    }
-    Ok(names)
 }
 
 async fn open(home: &Home, redis_url: Option<String>) -> anyhow::Result<Box<dyn Queue>> {
@@ -292,6 +270,24 @@ impl World {
         }
     }
 
+    /// Waits until the client that started then has introduced itself over a connection that still lives, and has
+    /// had time to hear the answer. False if that never happens.
+    async fn is_connected(&self, calls: usize, started: Instant) -> bool {
+        while started.elapsed() < CONNECTED_WITHIN {
+            if let Some(born) = self.wires[0].newest() {
+                let introduced = |call: &Call| {
+                    call.method == "updates.getState" && call.at >= born && call.at.elapsed() > SETTLED
+                };
+                let own = |calls: &[Call]| calls.iter().any(introduced);
+                if self.telegram.look(|ledger| own(ledger.calls().get(calls..).unwrap_or_default())) {
+                    return true;
+                }
+            }
+            sleep(POLL).await;
+        }
+        false
+    }
+
     /// Waits until a client introduces itself after the first `calls` calls. It does so once for each
     /// connection to its home datacentre.
     async fn introduced(&self, calls: usize, since: Instant) -> Option<Duration> {
@@ -386,8 +382,8 @@ impl Lives {
         }
         life.faults.into_iter().for_each(|fault| world.telegram.fault(fault));
         let stuck = self.stuck;
-        let held = Mutex::new(if stuck { world.hold_faults() } else { Vec::new() });
         let measured: Vec<_> = life.links.into_iter().filter(|event| self.unless_measured(event)).collect();
+        let held = Mutex::new(if stuck { world.hold_faults() } else { Vec::new() });
         let end = self.choose(life.end, stuck, !measured.is_empty());
         let calls = world.calls();
         let order = match &end {
@@ -406,7 +402,7 @@ impl Lives {
         }
         let (started, log) = (daemon.started, daemon.log.clone());
         let ending = async {
-            measure(&world, &measured, calls, started).await;
+            measure(&world, &measured, calls, started, &held).await;
             if stuck {
                 progress(&log).await;
             }
@@ -506,7 +502,7 @@ impl Lives {
         let _ = daemon.terminate().await;
         let status = daemon.ends_within(STOP_WITHIN).await?;
         let took = asked.elapsed();
-        self.record(&daemon, "stopped".to_owned(), calls);
+        self.record(&daemon, STOPPED.to_owned(), calls);
         Ok(LastLife { status, took, rss_kib: daemon.weights().iter().map(|weight| weight.now).collect() })
     }
 
@@ -548,14 +544,22 @@ impl Lives {
     }
 }
 
-/// Lets the troubles happen to a daemon that is connected, and waits until it is again.
-async fn measure(world: &World, events: &[LinkEvent], calls: usize, started: Instant) {
+/// Lets the troubles happen to a daemon that is connected, and waits until it is again. What is measured is
+/// the first new try: meanwhile Telegram's faults, which cut connections too, are held back.
+async fn measure(
+    world: &World,
+    events: &[LinkEvent],
+    calls: usize,
+    started: Instant,
+    held: &Mutex<Vec<Fault>>,
+) {
     for event in events {
-        if world.introduced(calls, started).await.is_none() {
-            return;
-        }
         sleep(event.at).await;
         let _hands = world.wire.lock().await;
+        lock(held).extend(world.hold_faults());
+        if !world.is_connected(calls, started).await {
+            return;
+        }
         let calls = world.calls();
         let mut since = Instant::now();
         world.trouble(event.what).await;

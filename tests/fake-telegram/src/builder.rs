@@ -18,6 +18,7 @@ pub(crate) const HOME_DC: i32 = 2;
 pub struct Builder {
     home: i32,
     logged_in: bool,
+    api_hash: Option<String>,
     code: Option<String>,
     password: Option<(String, String)>,
     settings: Settings,
@@ -31,6 +32,7 @@ impl Default for Builder {
         Self {
             home: HOME_DC,
             logged_in: true,
+            api_hash: None,
             code: None,
             password: None,
             settings: Settings::default(),
@@ -52,6 +54,12 @@ impl Builder {
     /// The keys are known, but not tied to the account: the client has to log in.
     pub fn logged_out(mut self) -> Self {
         self.logged_in = false;
+        self
+    }
+
+    /// Any other api_hash than this one is refused with API_ID_INVALID.
+    pub fn api_hash(mut self, hash: &str) -> Self {
+        self.api_hash = Some(hash.to_owned());
         self
     }
 
@@ -96,6 +104,7 @@ impl Builder {
         if !self.logged_in {
             world.login.authorised.clear();
         }
+        world.login.api_hash = self.api_hash;
         if let Some(code) = self.code {
             world.login.code = code;
         }

@@ -3,11 +3,12 @@
 use grammers_tl_types::{enums, functions as f, types};
 
 use super::{Answer, Context, RpcError};
-use crate::protocol::random;
+use crate::protocol::{now, random};
 use crate::tl_build;
 use crate::world::peers::OWNER;
 
 pub fn send_code(context: &mut Context, request: f::auth::SendCode) -> Answer<f::auth::SendCode> {
+    check_application(context, &request.api_hash)?;
     let login = &mut context.world.login;
     if context.dc != login.home {
         return Err(RpcError::new(303, format!("PHONE_MIGRATE_{}", login.home)));
@@ -20,6 +21,22 @@ pub fn send_code(context: &mut Context, request: f::auth::SendCode) -> Answer<f:
     login.sent_codes.insert(hash.clone(), digits);
     let length = login.code.len();
     Ok(tl_build::sent_code(hash, length))
+}
+
+fn check_application(context: &Context, api_hash: &str) -> Result<(), RpcError> {
+    match &context.world.login.api_hash {
+        Some(known) if known != api_hash => Err(RpcError::bad_request("API_ID_INVALID")),
+        _ => Ok(()),
+    }
+}
+
+/// The first step of a login by QR code; nobody here can take the others.
+pub fn export_login_token(
+    context: &mut Context,
+    request: f::auth::ExportLoginToken,
+) -> Answer<f::auth::ExportLoginToken> {
+    check_application(context, &request.api_hash)?;
+    Ok(types::auth::LoginToken { expires: now() + 30, token: random::<16>().to_vec() }.into())
 }
 
 pub fn sign_in(context: &mut Context, request: f::auth::SignIn) -> Answer<f::auth::SignIn> {

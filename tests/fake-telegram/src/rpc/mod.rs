@@ -214,6 +214,7 @@ fn dispatch(context: &mut Context, body: &[u8]) -> Result<Vec<u8>, RpcError> {
         f::help::GetAppConfig => help::get_app_config,
         f::help::GetNearestDc => help::get_nearest_dc,
         f::auth::SendCode => auth::send_code,
+        f::auth::ExportLoginToken => auth::export_login_token,
         f::auth::SignIn => auth::sign_in,
         f::auth::CheckPassword => auth::check_password,
         f::auth::ImportAuthorization => auth::import_authorization,

@@ -39,6 +39,8 @@ pub struct Login {
     pub revoked: Option<Revocation>,
     /// Datacentres that forgot their key.
     pub forgotten: HashSet<i32>,
+    /// The only api_hash that belongs to the application of the owner, where it is looked at.
+    pub api_hash: Option<String>,
     /// The code that the owner is sent.
     pub code: String,
     /// The account's second password.
@@ -58,6 +60,7 @@ impl Login {
             authorised: HashSet::from([home]),
             revoked: None,
             forgotten: HashSet::new(),
+            api_hash: None,
             code: "12345".to_owned(),
             password: None,
             password_due: false,
