@@ -616,8 +616,13 @@ fn the_health_check_looks_at_the_containers_and_asks_the_doctor_within() {
     project.stub(
         "docker",
         "#!/bin/sh\ncase \"$*\" in\n*OOMKilled*) [ ! -e oom ] && echo false || echo true ;;\n\
-         *Health*) echo healthy ;;\n*Status*) [ ! -e exited ] && echo running || echo exited ;;\n\
+         *Health*) [ ! -e unhealthy ] && echo healthy || echo unhealthy ;;\n*Status*) [ ! -e exited ] && echo running || echo exited ;;\n\
          info*) echo / ;;\nesac\n",
+    );
+    project.stub(
+        "df",
+        "#!/bin/sh\necho Filesystem 1M-blocks Used Available\n\
+         [ ! -e full ] && echo disk 9999 1 9998 || echo disk 9999 9879 120\n",
     );
     let outcome = project.run("health_check.sh", &[]);
     assert_eq!(outcome.status, Some(0), "{}", outcome.stdout);
@@ -631,6 +636,8 @@ fn the_health_check_looks_at_the_containers_and_asks_the_doctor_within() {
         ("exited", "its container is exited", "docker-compose up -d"),
         ("oom", "was killed for want of memory", "raise USERBOT_MEMORY"),
         ("gone redis", "redis           has no container", "docker-compose up -d"),
+        ("unhealthy", "userbot         is running and unhealthy", "docker-compose logs userbot"),
+        ("full", "Docker's disk   only 120 MB free", "make room"),
     ] {
         project.write(fault, "", 0o644);
         let outcome = project.run("health_check.sh", &[]);
@@ -639,6 +646,40 @@ fn the_health_check_looks_at_the_containers_and_asks_the_doctor_within() {
         assert!(lines.next().is_some_and(|line| line.starts_with("FAIL")), "{says}: {}", outcome.stdout);
         assert!(lines.next().unwrap().contains(remedy), "{says}: {}", outcome.stdout);
         fs::remove_file(project.root.join(fault)).unwrap();
+    }
+}
+
+#[test]
+fn the_health_check_knows_a_small_host_and_an_lxc_without_nesting() {
+    if Path::new("/dev/.lxc/proc").exists() {
+        println!("skipped: this is an LXC with nesting");
+        return;
+    }
+    let project = Project::new("host");
+    project.write("target/release/stenogram", &doctor("ok", 0), 0o755);
+    // Files of this machine's kernel and init, as another machine has them.
+    let (awk, cat) = (find("awk").unwrap(), find("cat").unwrap());
+    let awk = format!(
+        "#!/bin/sh\ncase \"$*\" in\n*/proc/meminfo) echo 900 ;;\n*/proc/self/uid_map) echo 0 ;;\n\
+         *) exec {} \"$@\" ;;\nesac\n",
+        awk.display()
+    );
+    let cat = format!(
+        "#!/bin/sh\n[ \"$1\" = /run/systemd/container ] && echo lxc || exec {} \"$@\"\n",
+        cat.display()
+    );
+    project.stub("awk", &awk);
+    project.stub("cat", &cat);
+    let outcome = project.run("health_check.sh", &[]);
+    assert_eq!(outcome.status, Some(0), "{}", outcome.stdout);
+    for (finding, remedy) in [
+        ("memory          900 MiB in all", "2 GB carry tiny and base"),
+        ("LXC             nesting seems to be off", "pct set ID --features nesting=1"),
+        ("LXC             the container is privileged", "make an unprivileged one"),
+    ] {
+        let mut lines = outcome.stdout.lines().skip_while(|line| !line.contains(finding));
+        assert!(lines.next().is_some_and(|line| line.starts_with("warn")), "{finding}: {}", outcome.stdout);
+        assert!(lines.next().unwrap().contains(remedy), "{finding}: {}", outcome.stdout);
     }
 }
 

@@ -48,7 +48,7 @@ const RESULT_EXPIRY: TableDefinition<(u64, i64), ()> = TableDefinition::new("res
 const PURGED_AT_ONCE: usize = 8;
 
 /// Memory for redb's pages, in bytes; its default is 1 GiB.
-const CACHE: usize = 8 << 20;
+const CACHE: usize = 2 << 20;
 
 /// The open file. After an error other than [`QueueError::NotClaimed`] it has to be opened anew.
 #[derive(Debug)]

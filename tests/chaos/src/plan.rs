@@ -107,8 +107,7 @@ impl Plan {
         links(&mut lives, options, &mut random);
         let faults = faults(&mut lives, options, &mut random);
         if options.redis_queue() {
-            // A daemon that cannot queue what it hears is late to see that its connection is gone: what is
-            // measured is the connection alone.
+            // Where the connection is measured, it alone is troubled.
             let unmeasured = lives.iter_mut().filter(|life| !life.links.iter().any(|event| event.measured));
             for life in some(unmeasured, options.redis_kills, &mut random.clone()) {
                 life.redis = Some((random.seconds(0.0, 1.5), random.seconds(0.1, 1.5)));

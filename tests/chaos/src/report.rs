@@ -68,6 +68,8 @@ pub struct Times {
     pub p50: u64,
     pub p99: u64,
     pub max: u64,
+    /// In ascending order.
+    pub all: Vec<u64>,
 }
 
 impl Times {
@@ -77,7 +79,7 @@ impl Times {
             let place = (times.len() as f64 * share).ceil() as usize;
             times.get(place.saturating_sub(1)).copied().unwrap_or(0)
         };
-        Self { count: times.len(), p50: at(0.5), p99: at(0.99), max: at(1.0) }
+        Self { count: times.len(), p50: at(0.5), p99: at(0.99), max: at(1.0), all: times }
     }
 }
 
@@ -261,7 +263,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Options { seed, queue, messages, corrupt, spoken, chats, dedupe, .. } = &self.options;
         let mut row = |name: &str, value: String| writeln!(f, "  {name:<24} {value}");
-        let times = |Times { count, p50, p99, max }: &Times| {
+        let times = |Times { count, p50, p99, max, .. }: &Times| {
             format!("p50 {p50} ms, p99 {p99} ms, max {max} ms ({count} measured)")
         };
         row(

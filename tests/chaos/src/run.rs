@@ -83,6 +83,7 @@ pub async fn run(options: &Options, folder: &Path) -> anyhow::Result<Report> {
         world: Arc::clone(&world),
         home,
         tasks: JoinSet::new(),
+        redis_kills: JoinSet::new(),
         records: Vec::new(),
         owed: Vec::new(),
         stuck: false,
@@ -346,8 +347,10 @@ struct LastLife {
 struct Lives {
     world: Arc<World>,
     home: Home,
-    /// What is not bound to a life: sending, troubles of the wire, deaths of Redis.
+    /// What is not bound to a life: sending, troubles of the wire.
     tasks: JoinSet<()>,
+    /// Neither are deaths of Redis.
+    redis_kills: JoinSet<()>,
     records: Vec<LifeRecord>,
     /// Crashes that had no job to come with.
     owed: Vec<(&'static str, u32)>,
@@ -383,6 +386,10 @@ impl Lives {
         life.faults.into_iter().for_each(|fault| world.telegram.fault(fault));
         let stuck = self.stuck;
         let measured: Vec<_> = life.links.into_iter().filter(|event| self.unless_measured(event)).collect();
+        if !measured.is_empty() {
+            // A daemon that cannot queue what it hears is late to see that its connection is gone.
+            while self.redis_kills.join_next().await.is_some() {}
+        }
         let held = Mutex::new(if stuck { world.hold_faults() } else { Vec::new() });
         let end = self.choose(life.end, stuck, !measured.is_empty());
         let calls = world.calls();
@@ -394,7 +401,7 @@ impl Lives {
         self.tasks.spawn(Arc::clone(&world).send_all(later));
         if let Some((at, down)) = life.redis {
             let world = Arc::clone(&world);
-            self.tasks.spawn(async move {
+            self.redis_kills.spawn(async move {
                 sleep(at).await;
                 // It cannot panic but by the harness's own mistake, which the report would show.
                 let _ = tokio::task::spawn_blocking(move || world.kill_redis(down)).await;
@@ -481,6 +488,7 @@ impl Lives {
     async fn last(&mut self, tail: Vec<Message>) -> anyhow::Result<LastLife> {
         let world = Arc::clone(&self.world);
         while self.tasks.join_next().await.is_some() {}
+        while self.redis_kills.join_next().await.is_some() {}
         let calls = world.calls();
         let mut daemon = self.home.start(None)?;
         Arc::clone(&world).send_all(tail).await;

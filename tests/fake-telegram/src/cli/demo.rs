@@ -110,7 +110,7 @@ async fn converse(telegram: &Telegram, voices: &[Voice]) -> anyhow::Result<()> {
         bail!("{wrong} of {} answers differ from what was said", voices.len());
     }
     println!("All {} voice messages were answered word for word.", voices.len());
-    println!("The model of this demo knows digits only; `stenogram models list` shows the real ones.");
+    println!("The model of this demo knows digits only; `./start.sh models list` shows the real ones.");
     Ok(())
 }
 
