@@ -1,9 +1,11 @@
-//! What recognition costs beyond whisper.cpp alone, on a busy machine, and where the language is not known.
+//! What recognition costs beyond whisper.cpp alone, with a shortened window, on a busy machine, and where the
+//! language is not known.
 //!
 //! `cargo bench --bench speech`, with `-- tiny base small micro` for other models than tiny, base and the test model. All
 //! but `micro` are made here, in the shape of the real ones and with weights of no meaning (tests/support/weights.rs).
 //! What is compared is measured in turns, in one process; ratios are medians over the rounds, by the clock and by CPU
-//! time. Fails where a bar is missed by the clock.
+//! time. Fails where a bar is missed by the clock; the test model, which is smaller than any real one, has but that for
+//! a busy machine and those for languages.
 
 #[path = "../tests/eval/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "a part of it is used")]
@@ -28,9 +30,12 @@ use stenogram::speech::{AudioContext, Habit, RecogniseOptions, cores, default_th
 /// Seconds of the clip, samples of a second.
 const SECONDS: usize = 10;
 const RATE: usize = 16_000;
-/// Rounds when idle and when busy.
+/// Seconds of the clips for a shortened window.
+const SHORT: std::ops::RangeInclusive<usize> = 3..=10;
+/// Rounds when idle, when busy, and over the short clips.
 const ROUNDS: usize = 7;
 const BUSY_ROUNDS: usize = 3;
+const SHORT_ROUNDS: usize = 3;
 
 // Bars.
 const BEYOND_BARE: f64 = 1.02;
@@ -79,8 +84,9 @@ fn model(name: &str, folder: &Path) -> Option<PathBuf> {
 
 /// How many bars are missed.
 fn measure(name: &str, model: &Path) -> usize {
-    let voice = voice_message();
-    let pcm = decode(&voice);
+    let real = name != "micro";
+    let voice = voice_message(SECONDS);
+    let pcm = decode(&voice, SECONDS);
     // The voice activity model takes its time over it, and then nothing is recognised.
     let nothing = noise::hiss(pcm.len(), 0.02, &mut speech::Random::seeded(1));
     let languages = vec!["ru".to_owned(), "en".to_owned()];
@@ -96,6 +102,7 @@ fn measure(name: &str, model: &Path) -> usize {
     let auto = Equipment { audio_context: AudioContext::Auto, ..equipment.clone() };
     let shortened = Stenogram::start(&auto).expect("start the engine");
     let mut bare = Bare::start(model, equipment.threads).expect("load the model");
+    let mut flash = Bare::with_flash_attention(model, equipment.threads).expect("load the model");
 
     let known = Habit(vec![("en".to_owned(), 100.0)]);
     let given = RecogniseOptions { language: Some("en".into()), ..Default::default() };
@@ -108,7 +115,7 @@ fn measure(name: &str, model: &Path) -> usize {
     let words = |text: &str| eval::score::words(text);
     let texts =
         [alone().1, ours(&given).1, shortened.hear_with(&pcm, given.clone()).expect("recognise").text];
-    if name != "micro" {
+    if real {
         assert!(texts.iter().all(|text| words(text) == words(&texts[0])), "{texts:#?}");
     }
 
@@ -119,33 +126,45 @@ fn measure(name: &str, model: &Path) -> usize {
         idle[2].push(ours(&RecogniseOptions::default()).0);
         idle[3].push(ours(&remembered).0);
         let around = || {
-            let pcm = decode(&voice);
+            let pcm = decode(&voice, SECONDS);
             assert_eq!(stenogram.hear(&nothing, Some("en")).expect("recognise").text, "");
             pcm.len().to_string()
         };
         idle[4].push(cost(around).0);
-        let hear = || shortened.hear_with(&pcm, given.clone()).expect("recognise").text;
-        idle[5].push(cost(hear).0);
+        idle[5].push(cost(|| flash.hear(&pcm, Some("en")).expect("recognise").text).0);
     }
-    let [alone_idle, fixed, detected, known, around, short] = idle;
+    let [alone_idle, fixed, detected, known, around, flash] = idle;
+
+    let clips: Vec<Vec<f32>> = SHORT.map(|seconds| decode(&voice_message(seconds), seconds)).collect();
+    let mut short: Vec<[Vec<Cost>; 2]> = clips.iter().map(|_| Default::default()).collect();
+    for _ in 0..SHORT_ROUNDS {
+        for (clip, [whole, less]) in clips.iter().zip(&mut short) {
+            whole.push(cost(|| bare.hear(clip, Some("en")).expect("recognise").text).0);
+            less.push(cost(|| shortened.hear_with(clip, given.clone()).expect("recognise").text).0);
+        }
+    }
+    let all =
+        |which: usize| (0..SHORT_ROUNDS).map(|n| sum(short.iter().map(|clip| clip[which][n]))).collect();
+    let (whole, less): (Vec<Cost>, Vec<Cost>) = (all(0), all(1));
     let beside = Load::start();
     let mut busy: [Vec<Cost>; 2] = Default::default();
     for _ in 0..BUSY_ROUNDS {
-        busy[0].push(alone().0);
+        busy[0].push(cost(|| bare.hear(&pcm, Some("en")).expect("recognise").text).0);
         busy[1].push(ours(&given).0);
     }
     drop(beside);
 
     println!("\n{name}, {SECONDS} s: whisper.cpp alone {:.3} s", median(&alone_idle, |cost| cost.clock));
     let rows = [
-        ("stenogram, of whisper.cpp alone", &fixed, &alone_idle, Some(BEYOND_BARE)),
-        ("the same with auto context", &short, &alone_idle, Some(SHORTENED)),
+        ("stenogram, of whisper.cpp alone", &fixed, &alone_idle, real.then_some(BEYOND_BARE)),
+        ("auto context, clips of 3 to 10 s together", &less, &whole, real.then_some(SHORTENED)),
         (
             "decoding and voice activity, of whisper.cpp",
             &around,
             &alone_idle,
             (name == "base").then_some(AROUND),
         ),
+        ("flash attention, of without, whisper.cpp", &flash, &alone_idle, None),
         ("language not known, of given", &detected, &fixed, Some(DETECTING)),
         ("language remembered, of given", &known, &fixed, Some(REMEMBERED)),
         ("busy, of idle", &busy[1], &fixed, Some(BUSY)),
@@ -161,6 +180,10 @@ fn measure(name: &str, model: &Path) -> usize {
             .map_or(String::new(), |bar| format!("{} at most {bar}", if held { "held" } else { "MISSED" }));
         println!("  {what:46} {clock:6.3} by the clock  {cpu:6.3} by CPU time  {verdict}");
     }
+    let of_clips = SHORT
+        .zip(&short)
+        .map(|(seconds, [whole, less])| format!("{seconds} s {:.2}", ratio(less, whole, |cost| cost.clock)));
+    println!("  auto context by the clock, clip by clip: {}", of_clips.collect::<Vec<_>>().join(", "));
     missed
 }
 
@@ -180,6 +203,13 @@ fn cpu_time() -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
+fn sum(costs: impl Iterator<Item = Cost>) -> Cost {
+    costs.fold(Cost { clock: 0.0, cpu: 0.0 }, |sum, cost| Cost {
+        clock: sum.clock + cost.clock,
+        cpu: sum.cpu + cost.cpu,
+    })
+}
+
 fn median(costs: &[Cost], part: fn(&Cost) -> f64) -> f64 {
     middle(costs.iter().map(part).collect())
 }
@@ -197,18 +227,18 @@ fn middle(mut numbers: Vec<f64>) -> f64 {
     numbers[numbers.len() / 2]
 }
 
-/// Ten seconds of speech as Telegram's clients send it.
-fn voice_message() -> Vec<u8> {
+/// So many seconds of speech, ten at most, as Telegram's clients send it.
+fn voice_message(seconds: usize) -> Vec<u8> {
     let text = "I am still on the train, and it looks as if we will be about twenty minutes late. Could you start the rice, \
                 please, and take the fish out of the fridge? I will bring bread, and something sweet for the evening.";
     let wav = speech::speak_as(text, "en-us", &["-s", "165"]);
-    let cut = format!("atrim=0:{SECONDS}");
+    let cut = format!("atrim=0:{seconds}");
     speech::ogg(&["-i", "pipe:0"], &wav, &cut, "24k")
 }
 
-fn decode(voice: &[u8]) -> Vec<f32> {
+fn decode(voice: &[u8], seconds: usize) -> Vec<f32> {
     let pcm = audio::decode(voice, &Limits::default(), &AtomicBool::new(false)).expect("decode");
-    assert!(pcm.samples.len().abs_diff(SECONDS * RATE) < RATE / 10, "{}", pcm.samples.len());
+    assert!(pcm.samples.len().abs_diff(seconds * RATE) < RATE / 10, "{}", pcm.samples.len());
     pcm.samples
 }
 

@@ -103,9 +103,24 @@ pub struct Bare {
 
 impl Bare {
     pub fn start(model: &Path, threads: NonZeroUsize) -> Result<Self, String> {
+        Self::with(model, threads, WhisperContextParameters::default())
+    }
+
+    #[allow(dead_code, reason = "only a benchmark asks for it")]
+    pub fn with_flash_attention(model: &Path, threads: NonZeroUsize) -> Result<Self, String> {
+        let mut parameters = WhisperContextParameters::default();
+        parameters.flash_attn(true);
+        Self::with(model, threads, parameters)
+    }
+
+    fn with(
+        model: &Path,
+        threads: NonZeroUsize,
+        parameters: WhisperContextParameters,
+    ) -> Result<Self, String> {
         whisper_rs::install_logging_hooks();
         let load = || {
-            let context = WhisperContext::new_with_params(model, WhisperContextParameters::default())?;
+            let context = WhisperContext::new_with_params(model, parameters)?;
             let state = context.create_state()?;
             Ok(Self { context, state, threads })
         };

@@ -434,6 +434,9 @@ installed_service() {
     check "stenogramctl queue lists what is not finished" says ' waiting, 0 delayed, 0 dead' inside stenogramctl queue
     check "an upgrade of what is stopped starts nothing" says 'stenogram is upgraded' inside "${install[@]}"
     check "... it is still stopped" is ActiveState inactive
+    check "./start.sh service enables and starts what has its configuration and its login" \
+        ends_and_says 0 'stenogram runs, and starts with the machine' inside /src/start.sh service --binary /programs/stenogram
+    check "... for the next boot too" says enabled inside systemctl is-enabled stenogram
     check "started again, it answers the rest, all once" goes_on
 
     check "the documented commands make a backup" typed "### Making one"
