@@ -15,6 +15,7 @@ pub mod health;
 pub mod home;
 pub mod intake;
 pub mod languages;
+pub mod memory;
 pub mod ops;
 pub mod patience;
 pub mod pipeline;

@@ -8,6 +8,7 @@ use stenogram::app::{self, RunError};
 use stenogram::cli::{Cli, Command, Exit};
 use stenogram::commands::{self, CommandError};
 use stenogram::config::{Config, LogFormat, Mistakes, RawConfig};
+use stenogram::memory;
 use stenogram::ops::{LogFiles, LogFilesError, logging};
 use stenogram::telegram::{LoginError, SessionError};
 
@@ -15,6 +16,7 @@ use stenogram::telegram::{LoginError, SessionError};
 const THREADS: usize = 2;
 
 pub fn main() -> ExitCode {
+    memory::keep_little();
     let exit = run(Cli::parse()).unwrap_or_else(|error| {
         let exit = exit_of(&error);
         if exit != Exit::Done {

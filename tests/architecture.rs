@@ -11,11 +11,13 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("domain", &[]),
     // The words for what a person types where this runs.
     ("home", &[]),
+    // The allocator's settings.
+    ("memory", &[]),
     ("config", &["domain", "home"]),
     ("queue", &["domain"]),
     ("telegram", &["domain", "pulse", "home"]),
     ("audio", &["domain"]),
-    ("speech", &["domain", "home"]),
+    ("speech", &["domain", "home", "memory"]),
     ("ops", &["domain"]),
     ("chaos", &["domain"]),
     // What the watchdog looks at, wherever a loop is.

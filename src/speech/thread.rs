@@ -17,9 +17,10 @@ use super::language::Language;
 use super::models::SILERO_VAD;
 use super::recogniser::Recogniser;
 use super::vad::Vad;
-use super::whisper::{Control, Whisper, give_back_memory};
+use super::whisper::{Control, Whisper};
 use crate::domain::Transcript;
 use crate::home::typed;
+use crate::memory;
 
 /// What the thread is asked for.
 pub(super) enum Message {
@@ -180,7 +181,7 @@ impl Attendant {
 
     fn free(&mut self) {
         self.model = None;
-        give_back_memory();
+        memory::give_back();
         self.state.send_replace(ModelState::Freed);
         info!("Nothing to do for long, model freed");
     }

@@ -26,33 +26,6 @@ pub(super) const POSITION: usize = RATE / 50;
 /// What whisper_full does when decoding at temperature 0 has failed: tries so many at each higher one.
 const BEST_OF: c_int = 5;
 
-/// Has the allocator return at once what is large and freed. glibc begins so, and with the first that is freed raises
-/// its limit to that size: then samples and spectra, of another size in each stretch of a long recording, stay.
-fn return_what_is_large() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    {
-        /// `M_MMAP_THRESHOLD` of malloc.h.
-        const THRESHOLD: c_int = -3;
-        const LARGE: c_int = 1 << 20;
-        unsafe extern "C" {
-            safe fn mallopt(parameter: c_int, value: c_int) -> c_int;
-        }
-        mallopt(THRESHOLD, LARGE);
-    }
-}
-
-/// Has the allocator return to the system what was freed. glibc keeps nearly all of it otherwise, for
-/// allocations to come: of 90 MB with the model of `tests/idle.rs` 83 stay, with this 15.
-pub(super) fn give_back_memory() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    {
-        unsafe extern "C" {
-            safe fn malloc_trim(pad: usize) -> c_int;
-        }
-        malloc_trim(0);
-    }
-}
-
 /// How a running recognition hears from, and tells, the outside.
 pub(super) struct Control<'a> {
     /// Asked after each pass of the encoder or decoder.
@@ -102,7 +75,6 @@ impl Whisper {
     /// `path` has passed [`super::header::check`], and the model was trained for the `task`.
     pub(super) fn load(path: &Path, threads: NonZeroUsize, task: Task) -> Result<Self, SpeechError> {
         log::install();
-        return_what_is_large();
         let failed =
             |error: WhisperError| SpeechError::Load { path: path.to_owned(), why: error.to_string() };
         let mut parameters = WhisperContextParameters::default();
