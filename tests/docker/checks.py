@@ -105,7 +105,8 @@ def wait(seconds, holds, every=0.2):
 
 
 def container(service):
-    status, out, error = compose("ps", "-q", service)
+    # Version 2 lists what has ended only with -a.
+    status, out, error = compose("ps", "-a", "-q", service)
     names = out.split()
     if status or not names:
         raise RuntimeError(f"no container of {service}: {error}")
