@@ -4,10 +4,8 @@
 //! recording takes [`BAR`] more than the shortest.
 
 #[path = "../tests/support/daemon.rs"]
-#[allow(dead_code, reason = "a part of it is used")]
 mod daemon;
 #[path = "../tests/support/speech.rs"]
-#[allow(dead_code, reason = "a part of it is used")]
 mod speech;
 
 use std::fs;
