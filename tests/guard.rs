@@ -39,7 +39,7 @@ async fn recognise(engine: &Engine, pcm: Vec<f32>) -> Transcript {
 async fn noise_has_no_text() {
     let _alone = ALONE.lock().await;
     let engine = start(true).await;
-    // The same noises in each run: of musics one in twenty has text, which chance makes four of 25 now and then.
+    // The same noises in each run: of musics one in twenty is held for voice, which chance makes four of 25 now and then.
     // `cargo bench --bench eval -- noises` takes others each time.
     let mut random = Random::seeded(NOISES);
     let (mut invented, mut music) = (Vec::new(), Vec::new());
