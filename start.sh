@@ -156,7 +156,7 @@ needs_terminal_for_login() {
 }
 
 in_docker() {
-    local compose
+    local compose said
     if have docker-compose; then
         compose=(docker-compose)
     elif have docker && docker compose version >/dev/null 2>&1; then
@@ -169,9 +169,12 @@ in_docker() {
     ensure_credentials
     say "Building the image. The first time takes about ten minutes on two cores."
     "${compose[@]}" build userbot >&2 || fail 1 "the image could not be built; the lines above say why."
+    # It says so rather than failing: docker-compose 1.29 prints the bare status of a command that fails.
     # shellcheck disable=SC2016 # for the shell in the container
-    if ! "${compose[@]}" run --rm -T --no-deps --entrypoint sh userbot \
-        -c 'test -s "$DATA_DIR/account.session" && ! grep -Eq "\"user\": *null" "$DATA_DIR/account.session"' >&2; then
+    said=$("${compose[@]}" run --rm -T --no-deps --entrypoint sh userbot -c \
+        'if test -s "$DATA_DIR/account.session" && ! grep -Eq "\"user\": *null" "$DATA_DIR/account.session"; then echo logged in; fi') ||
+        fail 1 "the image does not run; the lines above say why."
+    if [[ $said != *"logged in"* ]]; then
         needs_terminal_for_login "${compose[*]} run --rm userbot login"
         "${compose[@]}" run --rm userbot login || exit $?
     fi

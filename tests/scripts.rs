@@ -303,7 +303,7 @@ const COMPOSE: &str = r#"#!/bin/sh
 echo "docker-compose $*" >>"$CALLS"
 case "$*" in
 *" login") touch session ;;
-"run "*) [ -e session ] ;;
+"run "*) [ ! -e broken ] && { [ ! -e session ] || echo logged in; } ;;
 esac
 "#;
 
@@ -340,6 +340,11 @@ fn the_front_door_leads_to_the_containers() {
     assert_eq!(outcome.status, Some(0), "{}", outcome.stderr);
     let calls = project.calls();
     assert_eq!(calls.lines().map(words).collect::<Vec<_>>(), ["build", "run", "up"], "{calls}");
+    // What cannot be looked at is not taken for logged out.
+    project.write("broken", "", 0o644);
+    let outcome = project.run("start.sh", &["docker"]);
+    assert_eq!(outcome.status, Some(1), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("the image does not run"), "{}", outcome.stderr);
 }
 
 #[test]
