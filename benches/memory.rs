@@ -5,15 +5,17 @@
 
 #[path = "../tests/support/daemon.rs"]
 mod daemon;
+#[path = "../tests/support/peak.rs"]
+mod peak;
 #[path = "../tests/support/speech.rs"]
 mod speech;
 
 use std::fs;
-use std::process::{ExitCode, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::ExitCode;
+use std::time::Instant;
 
 use daemon::Home;
+use peak::peak;
 
 /// Bytes.
 const BAR: u64 = 80_000_000;
@@ -35,31 +37,12 @@ fn main() -> ExitCode {
         fs::write(home.path().join("speech.ogg"), speech::ogg(&["-i", "pipe:0"], &spoken, &cut, "24k"))
             .expect("write a recording");
         let started = Instant::now();
-        let peak = peak(&home);
+        let mut command = home.command();
+        let peak = peak(command.env("LANGUAGE", "en").args(["transcribe", "speech.ogg"])) * 1024;
         println!("{minutes:4} min: {:6.1} MB in {:.0} s", peak as f64 / 1e6, started.elapsed().as_secs_f64());
         peaks.push(peak);
     }
     let more = peaks.iter().max().expect("a length").saturating_sub(peaks[0]);
     println!("{:.1} MB more than the first, at most {} wanted", more as f64 / 1e6, BAR / 1_000_000);
     if more <= BAR { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// Resident memory of a call, in bytes.
-fn peak(home: &Home) -> u64 {
-    let mut command = home.command();
-    command.env("LANGUAGE", "en").args(["transcribe", "speech.ogg"]).stdout(Stdio::null());
-    let mut child = command.spawn().expect("run stenogram");
-    let status_file = format!("/proc/{}/status", child.id());
-    let mut peak = 0;
-    loop {
-        let status = fs::read_to_string(&status_file).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let now = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-        peak = peak.max(now.unwrap_or(0) * 1024);
-        if let Some(status) = child.try_wait().expect("it is a child") {
-            assert!(status.success(), "{status}");
-            return peak;
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
 }

@@ -4,6 +4,8 @@
 mod daemon;
 #[path = "support/model_file.rs"]
 mod model_file;
+#[path = "support/peak.rs"]
+mod peak;
 #[path = "support/speech.rs"]
 mod speech;
 #[path = "support/terminal.rs"]
@@ -12,11 +14,10 @@ mod terminal;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::Duration;
 
 use daemon::Home;
 use model_file::ModelFile;
+use peak::peak;
 use speech::{Fixture, MODEL, fixtures, say, silence};
 use terminal::Terminal;
 
@@ -83,24 +84,6 @@ fn each_format_has_the_exact_words() {
     assert_eq!(lines.len(), 2);
 }
 
-/// Peak resident memory of a call that succeeds, in KiB, looked at until it ends.
-fn peak(home: &Home, file: &str) -> u64 {
-    let mut child = transcribe(home, &[file]).stdout(Stdio::null()).spawn().expect("run stenogram");
-    let status_file = format!("/proc/{}/status", child.id());
-    let mut peak = 0;
-    loop {
-        let status = fs::read_to_string(&status_file).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let now = line.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
-        peak = peak.max(now.unwrap_or(0));
-        if let Some(status) = child.try_wait().expect("it is a child") {
-            assert!(status.success(), "{file}: {status}");
-            return peak;
-        }
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
 #[test]
 fn a_long_recording_is_recognised_in_stretches_and_keeps_its_times() {
     let home = Home::with_voice_activity();
@@ -128,7 +111,8 @@ fn memory_does_not_grow_with_a_recordings_length() {
     for (file, seconds) in [("short.ogg", 5.0), ("long.ogg", 1800.0)] {
         fs::write(home.path().join(file), silence(seconds)).expect("write a recording");
     }
-    let (short, long) = (peak(&home, "short.ogg"), peak(&home, "long.ogg"));
+    let of = |file| peak(&mut transcribe(&home, &[file]));
+    let (short, long) = (of("short.ogg"), of("long.ogg"));
     println!("peak memory: {short} KiB for 5 seconds, {long} KiB for half an hour");
     // Its samples would be 115 MB; one stretch heard, one ready and one in the making are 23.
     assert!(long < short + 40_000, "{short} KiB for 5 seconds, {long} KiB for half an hour");
