@@ -311,6 +311,45 @@ def build():
     need(f"the image builds ({time.monotonic() - start:.0f} s)", done.returncode == 0)
 
 
+def the_recipe():
+    with open(os.path.join(CLONE, "Dockerfile")) as file:
+        recipe = file.read()
+    with open(os.path.join(CLONE, "docker-compose.yml")) as file:
+        images = re.findall(r"image: (\S+:\S+)", file.read())
+    images += re.findall(r"^ARG \w+_IMAGE=(\S+)", recipe, re.MULTILINE)
+    pinned = [image for image in images if re.fullmatch(r"[\w./-]+:(?!latest$)[\w.-]+", image)]
+    check("base images: every one has a tag, none is latest", len(images) == 3 and pinned == images, images)
+
+    # Changed sources, and the recipe up to the layer of the dependencies.
+    dependencies, rest = recipe.split("\nCOPY src src\n")
+    sources = os.path.join(CLONE, "src/lib.rs")
+    with open(sources, "a") as file:
+        file.write("// changed\n")
+    with open(os.path.join(CLONE, "Dockerfile.dependencies"), "w") as file:
+        file.write(dependencies + "\n")
+    override = os.path.join(WORK, "dependencies.yml")
+    with open(override, "w") as file:
+        file.write("services: {userbot: {image: 'stenogram:dependencies', build: {dockerfile: Dockerfile.dependencies}}}\n")
+    files = {**os.environ, "COMPOSE_FILE": f"{os.environ['COMPOSE_FILE']}:{override}"}
+    status, out, error = call([*COMPOSE, "build", "userbot"], timeout=1200, env=files)
+    check("a change of the sources leaves the layer of the dependencies as it is",
+          status == 0 and "docker-build.sh" in rest and "Compiling" not in out + error, (status, (out + error)[-2000:]))
+    call(["docker", "image", "rm", "-f", "stenogram:dependencies"])
+    os.remove(os.path.join(CLONE, "Dockerfile.dependencies"))
+    with open(sources, "r+") as file:
+        file.truncate(os.path.getsize(sources) - len("// changed\n"))
+
+    stub = os.path.join(WORK, "stub")
+    os.mkdir(stub)
+    with open(os.path.join(stub, "cargo"), "w") as file:
+        file.write("#!/bin/sh\necho native $GGML_NATIVE, avx2 $GGML_AVX2\n")
+    os.chmod(file.name, 0o755)
+    for native, says in [("", "native OFF, avx2 ON"), ("1", "native ON, avx2")]:
+        script = {**os.environ, "NATIVE": native, "PATH": f"{stub}:{os.environ['PATH']}"}
+        said = call(["sh", "scripts/docker-build.sh"], env=script)[1].strip()
+        check(f"NATIVE={native}: whisper.cpp is built with {says}", said == says, said)
+
+
 def the_image():
     size = int(docker("image", "inspect", "-f", "{{.Size}}", IMAGE)) / 1e6
     check(f"image of {size:.1f} MB, at most 120", size <= 120)
@@ -694,6 +733,7 @@ def secrets_kept(texts):
 def checks():
     the_context()
     build()
+    the_recipe()
     the_image()
     without_env()
     settings(**GOOD)
