@@ -150,6 +150,7 @@ pub struct Transcribe {
 const AFTER_BENCH_HELP: &str = "\
 Columns:
   CONTEXT   WHISPER_AUDIO_CTX: full, or auto, which spares clips below 27 s a part of the work
+  FLASH     FLASH_ATTENTION
   LOAD      from the model's file to the first clip; a model's first row may read it from disk
   3 s, …    seconds of work for a second of audio, in clips of that length: at 0.25 it is four
             times as fast as the audio. Short clips cost more, for Whisper always hears 30 s.
@@ -195,6 +196,11 @@ pub struct Bench {
     #[arg(long = "context", value_name = "CONTEXTS", value_delimiter = ',', default_value = "full,auto")]
     #[arg(value_parser = audio_context())]
     pub contexts: Vec<AudioContext>,
+    /// Flash attention: on, off, or both, separated by commas [default: both where a GPU recognises, else as
+    /// FLASH_ATTENTION has it]
+    #[arg(long = "flash-attention", value_name = "ON,OFF", value_delimiter = ',')]
+    #[arg(value_parser = on_or_off())]
+    pub flash_attention: Vec<bool>,
     /// Recognise each clip so often, unless that takes over 10 s, and count the fastest
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub runs: u32,
@@ -209,6 +215,10 @@ pub struct Bench {
 fn audio_context() -> impl TypedValueParser<Value = AudioContext> {
     let context = |name: String| if name == "auto" { AudioContext::Auto } else { AudioContext::Full };
     PossibleValuesParser::new(["full", "auto"]).map(context)
+}
+
+fn on_or_off() -> impl TypedValueParser<Value = bool> {
+    PossibleValuesParser::new(["on", "off"]).map(|text| text == "on")
 }
 
 /// An hour at most: the samples are in memory.
@@ -373,7 +383,11 @@ mod tests {
         assert_eq!((bench.seconds, bench.inputs), (vec![3, 10, 30, 120], vec![]));
         assert_eq!(bench.contexts, [AudioContext::Full, AudioContext::Auto]);
         let Some(Command::Bench(bench)) = command("stenogram bench --context auto") else { panic!() };
-        assert_eq!(bench.contexts, [AudioContext::Auto]);
+        assert_eq!((bench.contexts, bench.flash_attention), (vec![AudioContext::Auto], vec![]));
+        let Some(Command::Bench(bench)) = command("stenogram bench --flash-attention off,on") else {
+            panic!()
+        };
+        assert_eq!(bench.flash_attention, [false, true]);
         for wrong in
             ["--seconds 0", "--seconds 3601", "--threads 0", "--runs 0", "--seconds 1,", "--context half"]
         {

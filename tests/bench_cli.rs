@@ -62,7 +62,7 @@ fn each_number_of_threads_has_a_row_and_there_is_advice() {
         .take_while(|line| !line.is_empty())
         .map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect())
         .collect();
-    assert_eq!(table[0], ["MODEL", "THREADS", "CONTEXT", "LOAD", "1 s", "2 s", "MEMORY", "PEAK"]);
+    assert_eq!(table[0], ["MODEL", "THREADS", "CONTEXT", "FLASH", "LOAD", "1 s", "2 s", "MEMORY", "PEAK"]);
     let settings: Vec<(usize, &str)> =
         table[1..].iter().map(|row| (row[1].parse().expect("a number"), row[2])).collect();
     let threads: Vec<usize> = settings.iter().step_by(2).map(|(threads, _)| *threads).collect();
@@ -74,8 +74,9 @@ fn each_number_of_threads_has_a_row_and_there_is_advice() {
     for row in &table[1..] {
         assert_eq!(row[0], "micro-q8_0");
         let number = |cell: &str| cell.split(' ').next().unwrap().parse::<f64>().expect("a number");
-        assert!(number(row[4]) > 0.0 && number(row[5]) > 0.0, "{stdout}");
-        assert!(number(row[6]) > 5.0 && number(row[7]) >= number(row[6]), "{stdout}");
+        assert_eq!(row[3], "off");
+        assert!(number(row[5]) > 0.0 && number(row[6]) > 0.0, "{stdout}");
+        assert!(number(row[7]) > 5.0 && number(row[8]) >= number(row[7]), "{stdout}");
     }
     assert!(stdout.contains(&format!("\nFor this machine: MODEL={MODEL}, THREADS=")), "{stdout}");
 }
@@ -121,6 +122,17 @@ fn texts_are_compared_between_settings() {
     let args = ["--seconds", "3", "--runs", "1", "--threads", "1,1", "--context", "full", "--compare"];
     let stdout = stdout(&home, &args);
     assert!(stdout.contains("\n\nEach model gives the same texts with all settings.\n"), "{stdout}");
+}
+
+#[test]
+fn flash_attention_is_measured_beside_none() {
+    let home = Home::empty();
+    let args = ["--seconds", "3", "--runs", "1", "--threads", "1", "--context", "full"];
+    let report = json(&home, &[&args[..], &["--flash-attention", "off,on"]].concat());
+    assert_eq!(report["machine"]["gpu"], Value::Null);
+    let settings = report["models"][0]["settings"].as_array().expect("a list");
+    let flash: Vec<_> = settings.iter().map(|setting| setting["flash_attention"].as_bool()).collect();
+    assert_eq!(flash, [Some(false), Some(true)]);
 }
 
 #[test]

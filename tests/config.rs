@@ -158,6 +158,7 @@ fn every_variable_with_a_rule_refuses_what_breaks_it_and_says_what_is_allowed() 
         ("LANGUAGES", "ru;en"),
         ("TASK", "english"),
         ("WHISPER_AUDIO_CTX", "768"),
+        ("FLASH_ATTENTION", "yes"),
         ("THREADS", "257"),
         ("IDLE_UNLOAD", "90s"),
         ("IDLE_UNLOAD", "31d"),

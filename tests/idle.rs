@@ -95,9 +95,10 @@ async fn a_model_that_is_gone_makes_recordings_wait_until_it_is_back() {
     becomes(&engine, ModelState::Freed).await;
 
     fs::remove_file(&path).unwrap();
+    let speech = pcm("one two three", "en-us");
     for error in [
         engine.wake().await.unwrap_err(),
-        engine.recognise(vec![0.5; 16_000], RecogniseOptions::default()).await.unwrap_err(),
+        engine.recognise(speech, RecogniseOptions::default()).await.unwrap_err(),
     ] {
         let message = error.to_string();
         assert!(message.contains("cannot be loaded again") && message.contains("gone.bin"), "{message}");

@@ -382,7 +382,8 @@ async fn callers_are_served_in_their_order() {
         let fixture = &texts[n];
         let observer = Some(Arc::new(Turn(n, Arc::clone(&done))) as Arc<dyn Observer>);
         let options = RecogniseOptions { observer, ..Default::default() };
-        let transcript = engine.recognise(pcm(fixture.text, fixture.voice), options).await.unwrap();
+        let speech = engine.detector().listen(pcm(fixture.text, fixture.voice), &|| false).unwrap();
+        let transcript = engine.recognise_speech(speech, options).await.unwrap();
         assert_eq!(transcript.text(), fixture.text);
     };
     tokio::join!(ask(0), ask(1), ask(2), ask(3));

@@ -83,6 +83,24 @@ async fn words_over_a_seam_are_heard_whole() {
 }
 
 #[tokio::test]
+async fn a_pause_is_found_where_it_is_loud() {
+    let _alone = ALONE.lock().await;
+    let engine = start(VAD.into()).await;
+    let text = &fixtures("en")[0];
+    let clip = pcm(text.text, text.voice);
+    let mut random = Random::new();
+    // Ten times as loud as the room, and nothing to the quietest moments of speech.
+    let noise = room(&mut random, 1.0).iter().map(|sample| sample * 10.0).collect::<Vec<_>>();
+    let said = &clip[RATE / 2..clip.len() - RATE / 2];
+    let recording = [said, &noise[..], said].concat();
+    let pause = engine.detector().pause(&recording, &|| false).expect("a pause");
+    assert!((said.len()..said.len() + RATE).contains(&pause), "{pause} after {}", said.len());
+    assert_eq!(pause % 16, 0, "whole milliseconds");
+    assert_eq!(engine.detector().pause(&recording, &|| true), None, "aborted");
+    assert!(engine.shutdown(DEADLINE).await);
+}
+
+#[tokio::test]
 async fn where_nobody_speaks_whisper_is_not_asked() {
     let _alone = ALONE.lock().await;
     let engine = start(VAD.into()).await;

@@ -86,6 +86,6 @@ pub fn engine_options(
     let languages = config.spoken(language).iter().map(|code| code.as_str().to_owned()).collect();
     let vad = Some(SILERO_VAD.path(&config.model_dir));
     let audio_context = audio_context(config.audio_context);
-    let Config { threads, task, idle_unload, .. } = *config;
-    Ok(EngineOptions { model, threads, languages, task, audio_context, vad, idle_unload })
+    let Config { threads, task, flash_attention, idle_unload, .. } = *config;
+    Ok(EngineOptions { model, threads, languages, task, audio_context, flash_attention, vad, idle_unload })
 }

@@ -41,7 +41,8 @@ pub async fn run(config: &Config, what: &Bench, out: &mut impl Write) -> Result<
     let language = what.language.unwrap_or(config.language);
     let (audio, bad_inputs) = audio(config, what);
     let (models, bad_models) = models(config, what, language)?;
-    let settings = settings(&what.threads, &what.contexts, cores());
+    let flash = flash_attention(config, &what.flash_attention, machine.gpu.is_some());
+    let settings = settings(&what.threads, &what.contexts, &flash, cores());
     let mut failed = bad_inputs + bad_models;
     if audio.is_empty() || models.is_empty() || settings.is_empty() {
         return Ok(failed.max(1));
@@ -67,7 +68,7 @@ pub async fn run(config: &Config, what: &Bench, out: &mut impl Write) -> Result<
     }
     bench.bar.finish_and_clear();
 
-    let advice = advice::advise(&measured);
+    let advice = advice::advise(&measured, machine.gpu.is_some());
     if what.json {
         let (recordings, language) = (names(what), name_of(language));
         let report = Report {
@@ -157,9 +158,23 @@ fn installed(config: &Config) -> Vec<PathBuf> {
     paths
 }
 
+/// What is asked for; else both on a GPU, where they have to be measured, and on a CPU as it is configured.
+fn flash_attention(config: &Config, asked: &[bool], on_gpu: bool) -> Vec<bool> {
+    match (asked, config.flash_attention) {
+        ([], _) if on_gpu => vec![false, true],
+        ([], configured) => vec![configured.unwrap_or(false)],
+        (asked, _) => asked.to_vec(),
+    }
+}
+
 /// What is set side by side: the numbers of threads that are asked for, or 1, 2, 4 and so on up to the
-/// cores that there are for us, each with every audio context.
-fn settings(asked: &[NonZeroUsize], contexts: &[AudioContext], cores: NonZeroUsize) -> Vec<Setting> {
+/// cores that there are for us, each with every audio context, and with and without flash attention.
+fn settings(
+    asked: &[NonZeroUsize],
+    contexts: &[AudioContext],
+    flash: &[bool],
+    cores: NonZeroUsize,
+) -> Vec<Setting> {
     let threads: Vec<NonZeroUsize> = match asked {
         [] => {
             let powers = (0..usize::BITS).filter_map(|n| NonZeroUsize::new(1 << n));
@@ -171,15 +186,19 @@ fn settings(asked: &[NonZeroUsize], contexts: &[AudioContext], cores: NonZeroUsi
         complain(format_args!("{threads} threads are left out: there are {cores} cores for stenogram"));
     }
     let few = threads.into_iter().filter(|&threads| threads <= cores);
-    few.flat_map(|threads| contexts.iter().map(move |&audio_context| Setting { threads, audio_context }))
-        .collect()
+    let all = few.flat_map(|threads| contexts.iter().map(move |&context| (threads, context)));
+    all.flat_map(|(threads, audio_context)| {
+        flash.iter().map(move |&flash_attention| Setting { threads, audio_context, flash_attention })
+    })
+    .collect()
 }
 
 /// What is said above the table.
 fn heading(machine: &Machine, what: &Bench, language: Language) -> String {
-    let Machine { cores, cpu, load } = machine;
+    let Machine { cores, cpu, gpu, load } = machine;
     let mut text = format!("{cores} cores");
     text.extend(cpu.iter().map(|cpu| format!(" of {cpu}")));
+    text.extend(gpu.iter().map(|gpu| format!(", GPU {gpu}")));
     text.extend(load.iter().map(|load| format!(", load {load:.1}")));
     if load.is_some_and(|load| load > BUSY) {
         text += ": something else is at work, so times are upper bounds";
@@ -250,7 +269,12 @@ impl<'a> Run<'a> {
         let mut measured = Measured { model, value, settings: Vec::new() };
         for &setting in &self.settings {
             let audio_context = app::audio_context(setting.audio_context);
-            let options = EngineOptions { threads: Some(setting.threads), audio_context, ..options.clone() };
+            let options = EngineOptions {
+                threads: Some(setting.threads),
+                audio_context,
+                flash_attention: Some(setting.flash_attention),
+                ..options.clone()
+            };
             match self.row(options, setting).await {
                 Ok(row) => {
                     if !self.what.json {
@@ -311,7 +335,7 @@ mod tests {
     fn threads(asked: &[usize], cores: usize) -> Vec<usize> {
         let number = |n: &usize| NonZeroUsize::new(*n).unwrap();
         let asked: Vec<_> = asked.iter().map(number).collect();
-        settings(&asked, &[AudioContext::Full], number(&cores))
+        settings(&asked, &[AudioContext::Full], &[false], number(&cores))
             .iter()
             .map(|setting| setting.threads.get())
             .collect()
@@ -326,7 +350,8 @@ mod tests {
         }
         assert_eq!(threads(&[2, 3, 4], 3), [2, 3]);
         assert_eq!(threads(&[8], 2), [0; 0]);
-        let both = settings(&[], &[AudioContext::Full, AudioContext::Auto], NonZeroUsize::new(2).unwrap());
+        let contexts = [AudioContext::Full, AudioContext::Auto];
+        let both = settings(&[], &contexts, &[false], NonZeroUsize::new(2).unwrap());
         let shown: Vec<String> = both.iter().map(Setting::to_string).collect();
         let expected = [
             "1 thread, full context",
@@ -335,5 +360,8 @@ mod tests {
             "2 threads, auto context",
         ];
         assert_eq!(shown, expected);
+        let flash = settings(&[], &contexts[..1], &[false, true], NonZeroUsize::MIN);
+        let shown: Vec<String> = flash.iter().map(Setting::to_string).collect();
+        assert_eq!(shown, ["1 thread, full context", "1 thread, full context, flash attention"]);
     }
 }

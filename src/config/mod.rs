@@ -59,6 +59,8 @@ pub struct Config {
     pub languages: Vec<LanguageCode>,
     pub task: Task,
     pub audio_context: AudioContext,
+    /// None: as suits what recognises.
+    pub flash_attention: Option<bool>,
     /// None: as many as the machine has.
     pub threads: Option<NonZeroUsize>,
     /// None: the model stays in memory.
@@ -157,6 +159,7 @@ impl Check<'_> {
         let languages = self.languages();
         let task = self.required("TASK", |text| text.parse().ok());
         let audio_context = self.required("WHISPER_AUDIO_CTX", values::audio_context);
+        let flash_attention = self.required("FLASH_ATTENTION", values::flash_attention);
         let threads = self.required("THREADS", |text| within(0..=256, text.parse::<usize>().ok()));
         let idle_unload = self.required("IDLE_UNLOAD", |text| {
             values::minutes_or_never(text).filter(|idle| idle.is_none_or(|idle| idle.as_secs() <= 30 * DAY))
@@ -191,6 +194,7 @@ impl Check<'_> {
             languages,
             task: task?,
             audio_context: audio_context?,
+            flash_attention: flash_attention?,
             threads: NonZeroUsize::new(threads?),
             idle_unload: idle_unload?,
             redis: redis?,

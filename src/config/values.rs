@@ -114,6 +114,16 @@ pub(super) fn audio_context(text: &str) -> Option<AudioContext> {
     }
 }
 
+/// None: as suits what recognises.
+pub(super) fn flash_attention(text: &str) -> Option<Option<bool>> {
+    match text {
+        "auto" => Some(None),
+        "on" => Some(Some(true)),
+        "off" => Some(Some(false)),
+        _ => None,
+    }
+}
+
 /// Which model is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Model {

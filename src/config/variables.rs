@@ -125,6 +125,12 @@ pub const VARIABLES: &[Variable] = &[
         "full, all of it, or auto, what the recording needs, and all of it where the text is then doubtful: quicker",
     ),
     Variable::new(
+        "FLASH_ATTENTION",
+        "auto",
+        "Whether Whisper's attention is computed in one go, block by block, which is quicker on GPUs and slower on CPUs",
+        "auto, on where a GPU recognises, or on or off",
+    ),
+    Variable::new(
         "THREADS",
         "0",
         "Threads for recognition",

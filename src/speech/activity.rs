@@ -35,6 +35,9 @@ const CERTAIN: f32 = 0.95;
 /// A click.
 const CLICK: usize = WINDOW;
 
+/// Windows of the shortest pause that a recording is cut in, 0.3 s: more than the closure of any consonant.
+const PAUSE: usize = 10;
+
 /// How far off a time of Whisper's may be.
 const BESIDE: usize = 500 * MS;
 
@@ -43,11 +46,21 @@ const BESIDE: usize = 500 * MS;
 pub(super) struct Activity {
     /// Parts of the recording that are worth recognising, in order, apart from each other.
     kept: Vec<Range<usize>>,
-    /// Where there is voice, in order, in the time of the kept parts joined.
-    voiced: Vec<Range<usize>>,
+    /// Where there is voice, in order, in the time of the kept parts joined; none where that is not known.
+    voiced: Option<Vec<Range<usize>>>,
 }
 
 impl Activity {
+    /// Of a recording in which nobody speaks.
+    pub(super) fn none() -> Self {
+        Self { kept: Vec::new(), voiced: Some(Vec::new()) }
+    }
+
+    /// Of a recording of so many samples that nothing is known of: all of it is kept.
+    pub(super) fn unknown(samples: usize) -> Self {
+        Self { kept: std::iter::once(0..samples).collect(), voiced: None }
+    }
+
     /// From the probability of speech in each [`WINDOW`] of a recording with so many samples.
     pub(super) fn of(probabilities: &[f32], samples: usize) -> Self {
         let (mut kept, mut voiced) = (Vec::new(), Vec::new());
@@ -61,7 +74,7 @@ impl Activity {
             joined += part.len();
             kept.push(part);
         }
-        Self { kept, voiced }
+        Self { kept, voiced: Some(voiced) }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -100,11 +113,11 @@ impl Activity {
     }
 
     /// How much voice there is in a stretch of what was heard and just beside it, for Whisper's times are
-    /// rounded.
-    pub(super) fn voiced(&self, heard: Range<usize>) -> usize {
+    /// rounded. None where that is not known.
+    pub(super) fn voiced(&self, heard: Range<usize>) -> Option<usize> {
         let (start, end) = (heard.start.saturating_sub(BESIDE), heard.end + BESIDE);
         let within = |voice: &Range<usize>| voice.end.min(end).saturating_sub(voice.start.max(start));
-        self.voiced.iter().map(within).sum()
+        Some(self.voiced.as_ref()?.iter().map(within).sum())
     }
 
     /// The place in the recording of a place in what was heard, in the first part that has it.
@@ -121,8 +134,22 @@ impl Activity {
     }
 
     fn is_voiced(&self, heard: &Range<usize>) -> bool {
-        self.voiced.iter().any(|voice| voice.start < heard.end && heard.start < voice.end)
+        let mut voiced = self.voiced.iter().flatten();
+        voiced.any(|voice| voice.start < heard.end && heard.start < voice.end)
     }
+}
+
+/// The middle of the longest pause between words, in samples; none where nobody pauses. A whole number of
+/// [`WINDOW`]s.
+pub(super) fn longest_pause(probabilities: &[f32]) -> Option<usize> {
+    let mut at = 0;
+    let pauses = probabilities.chunk_by(|a, b| (*a < SILENCE) == (*b < SILENCE)).filter_map(|run| {
+        let start = at;
+        at += run.len();
+        (run[0] < SILENCE && run.len() >= PAUSE).then_some((run.len(), start))
+    });
+    // Of equals the last: the stretch before it is the longer.
+    pauses.max().map(|(length, start)| (start + length / 2) * WINDOW)
 }
 
 /// How much is kept of a silence beside speech.
@@ -226,7 +253,7 @@ mod tests {
         let (activity, _) = activity(&[9600, 640, 1920, 640, 20000, 320, 1600]);
         let kept: Vec<_> = activity.kept.iter().cloned().map(ms).collect();
         assert_eq!(kept, [9200..13200, 32400..34694]);
-        let voiced: Vec<_> = activity.voiced.iter().cloned().map(ms).collect();
+        let voiced: Vec<_> = activity.voiced.iter().flatten().cloned().map(ms).collect();
         assert_eq!(voiced, [400..1040, 2960..3600, 4400..4720]);
     }
 
@@ -291,13 +318,45 @@ mod tests {
     fn voice_is_counted_within_a_stretch_and_just_beside_it() {
         // Heard: voice from 1600 to 2240 and from 3840 to 4480, silence to 5920.
         let (activity, _) = activity(&[1600, 640, 1600, 640, 1440]);
-        let voiced = |heard: Range<usize>| activity.voiced(heard.start * MS..heard.end * MS) / MS;
+        let voiced = |heard: Range<usize>| activity.voiced(heard.start * MS..heard.end * MS).unwrap() / MS;
         assert_eq!(voiced(1600..2240), 640);
         assert_eq!(voiced(0..6000), 1280);
         assert_eq!(voiced(2000..2100), 640);
         assert_eq!(voiced(2640..2700), 100);
         assert_eq!(voiced(2800..3300), 0);
         assert_eq!(voiced(5000..30_000), 0);
+    }
+
+    #[test]
+    fn what_nothing_is_known_of_is_kept_as_it_is() {
+        let activity = Activity::unknown(1000 * MS);
+        let mut pcm = vec![0.5; 1000 * MS];
+        activity.cut(&mut pcm);
+        assert_eq!((pcm.len(), activity.voiced(0..1000 * MS)), (1000 * MS, None));
+        for (heard, told) in [(0..1000, 0..1000), (200..1400, 200..1000), (1200..1400, 1000..1000)] {
+            assert_eq!(ms(activity.in_recording(heard.start * MS..heard.end * MS)), told);
+        }
+        assert!(Activity::none().is_empty());
+        assert_eq!(Activity::none().voiced(0..1000 * MS), Some(0));
+    }
+
+    #[test]
+    fn the_longest_pause_is_found() {
+        let speech = |turns: &[usize]| -> Vec<f32> {
+            turns.iter().enumerate().flat_map(|(n, &length)| vec![[0.9, 0.1][n % 2]; length]).collect()
+        };
+        for (turns, pause) in [
+            (&[][..], None),
+            (&[300], None),
+            (&[20, 9, 20], None),
+            (&[20, 10, 20], Some(25)),
+            (&[20, 10, 20, 40, 20, 30], Some(70)),
+            (&[20, 10, 20, 10, 20], Some(55)),
+            (&[0, 40, 20], Some(20)),
+            (&[0, 400], Some(200)),
+        ] {
+            assert_eq!(longest_pause(&speech(turns)), pause.map(|windows| windows * WINDOW), "{turns:?}");
+        }
     }
 
     #[test]

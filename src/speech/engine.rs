@@ -8,9 +8,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 use tracing::{Span, warn};
 
 use super::cpu;
+use super::detector::{Detector, Speech};
+use super::device;
 use super::habit::Habit;
 use super::header::{self, Header, HeaderError};
 use super::language::{Language, UnknownLanguage};
@@ -38,6 +41,9 @@ pub struct EngineOptions {
     pub task: Task,
     /// How much of its window Whisper is given for a short recording.
     pub audio_context: AudioContext,
+    /// Whether attention is computed in one go, block by block. None: on a GPU, where that is quicker; on CPUs it
+    /// is slower.
+    pub flash_attention: Option<bool>,
     /// Silero's voice activity model, as the catalogue has it. Where it is not there, or another file,
     /// a warning says so, and recordings are recognised as without it: whole, silence and all.
     pub vad: Option<PathBuf>,
@@ -68,6 +74,9 @@ pub struct RecogniseOptions {
     /// What was heard of the speaker before, where the language is not given: it makes detecting quicker, and
     /// surer.
     pub habit: Habit,
+    /// The end of what was said just before, some sentences at most: Whisper goes on from it, in sense and in
+    /// spelling.
+    pub before: String,
     /// Told the share that is done, in percent. whisper.cpp reports once per 30 s of the recording.
     pub progress: Option<watch::Sender<u8>>,
     pub observer: Option<Arc<dyn Observer>>,
@@ -164,6 +173,11 @@ impl EngineOptions {
         }
     }
 
+    /// Whether attention is computed in one go: as asked, or as suits what recognises.
+    pub fn flash_attention(&self) -> bool {
+        self.flash_attention.unwrap_or_else(|| device::gpu().is_some())
+    }
+
     pub(super) fn candidates(&self) -> Result<Vec<Language>, SpeechError> {
         Ok(self.languages.iter().map(|name| Language::find(name)).collect::<Result<_, _>>()?)
     }
@@ -202,12 +216,13 @@ pub enum ModelState {
 }
 
 /// The handle. One per process: the model's weights are in memory once, and recordings are
-/// recognised one after another, in the order in which they were given.
+/// recognised one after another, in the order in which they come from being listened to.
 pub struct Engine {
     /// One message waits here, the others in their senders.
     messages: mpsc::Sender<Message>,
     model: watch::Receiver<ModelState>,
     stop: Arc<AtomicBool>,
+    detector: Detector,
     header: Header,
     task: Task,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -233,8 +248,8 @@ impl Engine {
                 move || thread::run(options, inbox, &stop, state, ready)
             })
             .map_err(|error| SpeechError::Failed(format!("no thread for it: {error}")))?;
-        let header = started.await.map_err(|_| SpeechError::Died)??;
-        Ok(Self { messages, model, stop, header, task, thread: Mutex::new(Some(thread)) })
+        let (header, detector) = started.await.map_err(|_| SpeechError::Died)??;
+        Ok(Self { messages, model, stop, detector, header, task, thread: Mutex::new(Some(thread)) })
     }
 
     /// Where the model is, now and later.
@@ -258,28 +273,59 @@ impl Engine {
         self.task
     }
 
+    /// Listens to recordings before they are recognised: by then what is said here about
+    /// [`Engine::recognise`] is done. For threads that may block.
+    pub fn detector(&self) -> &Detector {
+        &self.detector
+    }
+
     /// Recognises `pcm`, 16 kHz mono, full scale ±1.
+    ///
+    /// Listens to it first, on a thread for what blocks: where nobody speaks, the transcript is empty and
+    /// Whisper is not asked. Long silences are cut before recognition; times are those of `pcm` all the same.
+    /// [`Detector::listen`] has the rest.
+    pub async fn recognise(
+        &self,
+        pcm: Vec<f32>,
+        options: RecogniseOptions,
+    ) -> Result<Transcript, SpeechError> {
+        let (detector, stop) = (self.detector.clone(), Arc::clone(&self.stop));
+        let dropped = CancellationToken::new();
+        let _guard = dropped.clone().drop_guard();
+        let span = Span::current();
+        let listening = tokio::task::spawn_blocking(move || {
+            let _entered = span.enter();
+            detector.listen(pcm, &|| stop.load(Ordering::Relaxed) || dropped.is_cancelled())
+        });
+        // It does not come back: the runtime ends.
+        let speech = listening.await.unwrap_or(Err(SpeechError::Aborted))?;
+        self.recognise_speech(speech, options).await
+    }
+
+    /// Recognises what [`Engine::detector`] has left of a recording, which may be nothing.
     ///
     /// Waits its turn. Dropping the future takes the recording out of the queue, or aborts its
     /// recognition after the current pass of the encoder or decoder.
     ///
-    /// Where nobody speaks, the transcript is empty and Whisper is not asked: no sample above -60 dBFS,
-    /// or no voice by [`EngineOptions::vad`]. Long silences are cut before recognition; times are
-    /// those of `pcm` all the same. whisper.cpp's own rule holds: a window is dropped when its no-speech
+    /// whisper.cpp's own rule holds: a window is dropped when its no-speech
     /// probability is above 0.6 and its average log probability below -1. Beyond that text is dropped
     /// that nobody can have said, or that Whisper is known to invent where the evidence is weak.
-    pub async fn recognise(
+    pub async fn recognise_speech(
         &self,
-        pcm: Vec<f32>,
+        speech: Speech,
         options: RecogniseOptions,
     ) -> Result<Transcript, SpeechError> {
         let language = options.language.as_deref().map(Language::find).transpose()?;
         if let Some(language) = language.filter(|language| language.0 >= self.header.languages) {
             return Err(SpeechError::LanguageNotInModel(language.code()));
         }
+        if speech.is_empty() {
+            return Ok(Transcript { task: self.task, ..Transcript::default() });
+        }
         let (reply, answer) = oneshot::channel();
-        let RecogniseOptions { habit, progress, observer, .. } = options;
-        let request = Request { pcm, language, habit, progress, observer, reply, span: Span::current() };
+        let RecogniseOptions { habit, before, progress, observer, .. } = options;
+        let span = Span::current();
+        let request = Request { speech, language, habit, before, progress, observer, reply, span };
         self.messages.send(Message::Recognise(request)).await.map_err(|_| self.gone())?;
         let transcript = answer.await.map_err(|_| self.gone())??;
         Ok(Transcript { task: self.task, ..transcript })

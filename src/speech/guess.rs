@@ -3,6 +3,7 @@
 use std::ffi::c_int;
 
 use tracing::debug;
+use whisper_rs::WhisperTokenId;
 
 use super::SpeechError;
 use super::habit::Habit;
@@ -21,6 +22,8 @@ pub(super) struct Listening<'a> {
     pub candidates: &'a [Language],
     /// What is known of the speaker.
     pub habit: &'a Habit,
+    /// What was said before.
+    pub prompt: &'a [WhisperTokenId],
     /// Those that the encoder is given for the text; none: all.
     pub positions: Option<c_int>,
     pub control: &'a Control<'a>,
@@ -90,13 +93,14 @@ impl Listening<'_> {
         let language = self.candidates.first().copied().unwrap_or(Language::ENGLISH);
         let pcm = &self.pcm[..self.pcm.len().min(samples)];
         let positions = Some(pcm.len().div_ceil(POSITION) as c_int);
-        let call = Call { language, positions, encode: false };
+        let call = Call { language, prompt: &[], positions, encode: false };
         self.whisper.full(pcm, call, self.control).map(drop)
     }
 
     /// Says how many passes of the encoder it took.
     fn run(&mut self, language: Language) -> Result<u32, SpeechError> {
-        let call = Call { language, positions: self.positions, encode: true };
+        let Self { prompt, positions, .. } = *self;
+        let call = Call { language, prompt, positions, encode: true };
         self.whisper.full(self.pcm, call, self.control)
     }
 }

@@ -3,7 +3,8 @@
 //! ```text
 //! engine      the handle: async in front, one thread behind, a queue of one between them
 //! thread      what that thread does: one request after another; it frees the model when none comes
-//! recogniser  PCM to transcript
+//! detector    leaves of a recording what is worth recognising, on the thread of whoever has it
+//! recogniser  speech to transcript
 //! whisper     the model, and single calls of whisper.cpp
 //! window      how much of its window Whisper is given, and whether less has sufficed
 //! guess       in which language a recording is: guessed, and checked after it is recognised
@@ -14,6 +15,7 @@
 //! header      a model file is looked through before whisper.cpp, which aborts on a bad one, sees it
 //! language    Whisper's language codes
 //! cpu         the instructions that this build of whisper.cpp needs
+//! device      the GPU, where this build can use one and there is one
 //! log         whisper.cpp's log lines, through tracing
 //! models      the catalogue        download  fetching one        checksum  is it what it claims?
 //! ```
@@ -25,6 +27,8 @@
 mod activity;
 pub mod checksum;
 pub mod cpu;
+mod detector;
+pub mod device;
 pub mod download;
 pub mod engine;
 mod guard;
@@ -42,6 +46,7 @@ mod vad;
 mod whisper;
 mod window;
 
+pub use detector::{Detector, Speech};
 pub use engine::{
     Engine, EngineOptions, ModelState, Observer, RecogniseOptions, SpeechError, cores, default_threads,
 };

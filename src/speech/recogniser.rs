@@ -8,33 +8,26 @@ use whisper_rs::{WhisperSegment, WhisperTokenId};
 
 use super::SpeechError;
 use super::activity::Activity;
+use super::detector::{LONGEST, Speech, seconds};
 use super::guard::{Candidate, Evidence, guard};
 use super::guess::Listening;
 use super::habit::Habit;
 use super::language::Language;
-use super::vad::Vad;
 use super::whisper::{Control, RATE, Whisper};
 use super::window::{AudioContext, doubt};
 use crate::domain::{Segment, Transcript};
 
-/// -60 dBFS: below it there is nothing to hear, and Whisper is known to invent text.
-const SILENCE: f32 = 0.001;
-/// 40 dB over full scale. Codecs overshoot by a few dB; what goes beyond this is no sound.
-const LOUDEST: f32 = 100.0;
 /// Shorter recordings are padded with silence. whisper.cpp gives nothing for less than 0.1 s and
 /// reads 200 samples out of bounds for less than that many.
 const SHORTEST: usize = RATE;
 /// Samples in whisper.cpp's unit of time, 10 ms.
 const TIMESTAMP: usize = RATE / 100;
-/// whisper.cpp counts the cells of the spectrogram (100 frames/s of up to 128) in a 32-bit int.
-const LONGEST: usize = 24 * 3600 * RATE;
 
 /// What is the same for all recordings.
 pub(super) struct Recogniser {
     /// Languages to choose from; not empty.
     candidates: Vec<Language>,
     audio_context: AudioContext,
-    vad: Option<Vad>,
 }
 
 /// What one recognition gave.
@@ -48,57 +41,36 @@ struct Attempt {
 }
 
 impl Recogniser {
-    pub(super) fn new(candidates: Vec<Language>, audio_context: AudioContext, vad: Option<Vad>) -> Self {
-        Self { candidates, audio_context, vad }
+    pub(super) fn new(candidates: Vec<Language>, audio_context: AudioContext) -> Self {
+        Self { candidates, audio_context }
     }
 
-    /// Recognises the speech in `pcm` in `language`, or in the likeliest of the candidates for somebody of
-    /// that `habit`. The model, `whisper`, knows all of them.
+    /// Recognises `speech`, which is not empty, in `language`, or in the likeliest of the candidates for somebody
+    /// of that `habit`, who has just said what was `before`. The model, `whisper`, knows all of them.
     pub(super) fn recognise(
-        &mut self,
+        &self,
         whisper: &mut Whisper,
-        mut pcm: Vec<f32>,
+        mut speech: Speech,
         language: Option<Language>,
         habit: &Habit,
+        before: &str,
         control: &Control,
     ) -> Result<Transcript, SpeechError> {
-        let samples = pcm.len();
-        if samples > LONGEST {
-            return Err(SpeechError::TooLong);
-        }
-        if !pcm.iter().all(|sample| sample.abs() <= LOUDEST) {
-            return Err(SpeechError::Samples);
-        }
-        if pcm.iter().all(|sample| sample.abs() < SILENCE) {
-            return Ok(Transcript::default());
-        }
-
         let started = Instant::now();
-        let activity = self.activity(&pcm, control);
-        if (control.aborted)() {
-            return Err(SpeechError::Aborted);
-        }
-        if let Some(activity) = &activity {
-            activity.cut(&mut pcm);
-            debug!(
-                seconds = seconds(samples),
-                kept = seconds(pcm.len()),
-                took = ?started.elapsed(),
-                "voice activity"
-            );
-            if activity.is_empty() {
-                return Ok(Transcript::default());
-            }
-        }
+        let pcm = &mut speech.pcm;
         if pcm.len() < SHORTEST {
             pcm.resize(SHORTEST, 0.0);
         }
 
+        // Text begins with a space, where it does not go on with a word.
+        let prompt = if before.is_empty() { Vec::new() } else { whisper.tokens(&format!(" {before}")) };
         let mut attempt = |positions| {
             let candidates = &self.candidates;
-            let mut listening = Listening { whisper, pcm: &pcm, candidates, habit, positions, control };
+            let pcm = &speech.pcm;
+            let prompt = &prompt;
+            let mut listening = Listening { whisper, pcm, candidates, habit, prompt, positions, control };
             let language = listening.recognise(language)?;
-            let candidates = heard(whisper, samples, activity.as_ref());
+            let candidates = heard(whisper, &speech.activity);
             let dropped = RefCell::new(Vec::new());
             let segments = guard(&candidates, &|why| dropped.borrow_mut().push(why));
             let dropped = dropped.into_inner();
@@ -106,7 +78,7 @@ impl Recogniser {
                 if positions.is_some() { doubt(whisper, &segments, !dropped.is_empty()) } else { None };
             Ok(Attempt { language, segments, dropped, doubt })
         };
-        let mut outcome: Result<_, SpeechError> = attempt(self.audio_context.positions(pcm.len()));
+        let mut outcome: Result<_, SpeechError> = attempt(self.audio_context.positions(speech.pcm.len()));
         if let Ok(Attempt { doubt: Some(why), .. }) = outcome {
             debug!(why, "doubtful with a shortened window, recognising again");
             (control.repeated)();
@@ -114,7 +86,7 @@ impl Recogniser {
         }
         let Attempt { language: chosen, segments, dropped, .. } = outcome?;
         debug!(
-            seconds = seconds(samples),
+            seconds = seconds(speech.samples),
             took = ?started.elapsed(),
             language = chosen.code(),
             segments = segments.len(),
@@ -132,22 +104,11 @@ impl Recogniser {
         let language = Some(chosen.code().to_owned());
         Ok(Transcript { language, segments, ..Transcript::default() })
     }
-
-    /// Where there is speech. None without a model for that, after a failure of it (whisper.cpp logs
-    /// those), and when aborted.
-    fn activity(&mut self, pcm: &[f32], control: &Control) -> Option<Activity> {
-        let probabilities = self.vad.as_mut()?.probabilities(pcm, control.aborted)?;
-        Some(Activity::of(&probabilities, pcm.len()))
-    }
 }
 
-fn seconds(samples: usize) -> f64 {
-    samples as f64 / RATE as f64
-}
-
-/// What `whisper` has heard, trimmed, without empty segments, in order and within the recording of so
-/// many samples, of which whisper.cpp heard what `activity` keeps.
-fn heard(whisper: &Whisper, samples: usize, activity: Option<&Activity>) -> Vec<Candidate> {
+/// What `whisper` has heard, trimmed, without empty segments, in order and within the recording, of which
+/// whisper.cpp heard what `activity` keeps.
+fn heard(whisper: &Whisper, activity: &Activity) -> Vec<Candidate> {
     let place = |timestamp: i64| timestamp.clamp(0, (LONGEST / TIMESTAMP) as i64) as usize * TIMESTAMP;
     let ms = |samples: usize| (samples * 1000 / RATE) as u64;
     let mut candidates = Vec::new();
@@ -157,17 +118,14 @@ fn heard(whisper: &Whisper, samples: usize, activity: Option<&Activity>) -> Vec<
         let text = take_text(&mut bytes);
         let start = place(segment.start_timestamp()).max(end);
         end = place(segment.end_timestamp()).max(start);
-        let place = match activity {
-            Some(activity) => activity.in_recording(start..end),
-            None => start.min(samples)..end.min(samples),
-        };
+        let place = activity.in_recording(start..end);
         let text = text.trim();
         if !text.is_empty() {
             let (start_ms, end_ms) = (ms(place.start), ms(place.end));
             let evidence = Evidence {
                 no_speech: segment.no_speech_probability(),
                 logprob: logprob(&segment, whisper.eot()),
-                voiced_ms: activity.map(|activity| ms(activity.voiced(start..end)) as usize),
+                voiced_ms: activity.voiced(start..end).map(|voiced| ms(voiced) as usize),
             };
             let segment = Segment { start_ms, end_ms, text: text.to_owned() };
             candidates.push(Candidate { segment, evidence });

@@ -7,9 +7,12 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{self, Runtime};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tracing::{Span, error, info, warn};
 
+use super::detector::{Detector, Speech};
+use super::device;
 use super::engine::{self, EngineOptions, ModelState, Observer, SpeechError};
 use super::habit::Habit;
 use super::header::Header;
@@ -33,9 +36,10 @@ pub(super) enum Message {
 
 /// A recording on its way to the thread. Its caller has gone away when `reply` is closed.
 pub(super) struct Request {
-    pub pcm: Vec<f32>,
+    pub speech: Speech,
     pub language: Option<Language>,
     pub habit: Habit,
+    pub before: String,
     pub progress: Option<watch::Sender<u8>>,
     pub observer: Option<Arc<dyn Observer>>,
     pub reply: oneshot::Sender<Result<Transcript, SpeechError>>,
@@ -49,7 +53,7 @@ pub(super) fn run(
     messages: mpsc::Receiver<Message>,
     stop: &AtomicBool,
     state: watch::Sender<ModelState>,
-    ready: oneshot::Sender<Result<Header, SpeechError>>,
+    ready: oneshot::Sender<Result<(Header, Detector), SpeechError>>,
 ) {
     // Declared before what holds the model, so dropped after it: a closed queue means a freed model.
     let mut inbox = match Inbox::new(messages, options.idle_unload) {
@@ -66,19 +70,20 @@ pub(super) fn run(
             return;
         }
     };
-    if ready.send(Ok(attendant.header)).is_err() {
+    let detector = Detector::new(attendant.options.vad.as_deref().and_then(load_vad));
+    if ready.send(Ok((attendant.header, detector))).is_err() {
         return; // Nobody waits for the engine any more.
     }
     loop {
         match inbox.next(attendant.model.is_some()) {
             _ if stop.load(Ordering::Relaxed) => return,
-            Received::Closed => return,
-            Received::Nothing => attendant.free(),
-            Received::Message(Message::Wake) => {}
-            Received::Message(Message::Load(reply)) => {
+            Ok(None) => return,
+            Err(_) => attendant.free(),
+            Ok(Some(Message::Wake)) => {}
+            Ok(Some(Message::Load(reply))) => {
                 let _ = reply.send(attendant.model().map(drop));
             }
-            Received::Message(Message::Recognise(request)) => attendant.serve(request, stop),
+            Ok(Some(Message::Recognise(request))) => attendant.serve(request, stop),
         }
     }
 }
@@ -87,13 +92,6 @@ pub(super) fn run(
 struct Inbox {
     messages: mpsc::Receiver<Message>,
     clock: Option<(Runtime, Duration)>,
-}
-
-enum Received {
-    Message(Message),
-    /// For the whole time.
-    Nothing,
-    Closed,
 }
 
 impl Inbox {
@@ -105,18 +103,14 @@ impl Inbox {
         Ok(Self { messages, clock })
     }
 
-    /// The next message; nothing, where there is a `limit` and none comes for so long.
-    fn next(&mut self, limited: bool) -> Received {
-        let message = match &self.clock {
+    /// The next message, none when there will be no more; late, where there is a limit and it is `limited`.
+    fn next(&mut self, limited: bool) -> Result<Option<Message>, Elapsed> {
+        match &self.clock {
             Some((clock, limit)) if limited => {
-                match clock.block_on(async { timeout(*limit, self.messages.recv()).await }) {
-                    Ok(message) => message,
-                    Err(_) => return Received::Nothing,
-                }
+                clock.block_on(async { timeout(*limit, self.messages.recv()).await })
             }
-            _ => self.messages.blocking_recv(),
-        };
-        message.map_or(Received::Closed, Received::Message)
+            _ => Ok(self.messages.blocking_recv()),
+        }
     }
 }
 
@@ -139,8 +133,8 @@ impl Attendant {
             none if none.is_empty() => (0..header.languages).map(Language).collect(),
             candidates => candidates,
         };
-        let vad = options.vad.as_deref().and_then(load_vad);
-        let recogniser = Recogniser::new(candidates, options.audio_context, vad);
+        let recogniser = Recogniser::new(candidates, options.audio_context);
+        tell_device();
         let model = Some(load(&options)?);
         Ok(Self { options, header, recogniser, model, state, told: None })
     }
@@ -187,7 +181,7 @@ impl Attendant {
     }
 
     fn serve(&mut self, request: Request, stop: &AtomicBool) {
-        let Request { pcm, language, habit, progress, observer, reply, span } = request;
+        let Request { speech, language, habit, before, progress, observer, reply, span } = request;
         let _entered = span.enter();
         if let Err(error) = self.model() {
             let _ = reply.send(Err(error));
@@ -211,7 +205,7 @@ impl Attendant {
             repeated: &|| observer.iter().for_each(|observer| observer.repeated()),
         };
         let started = Instant::now();
-        let outcome = self.recogniser.recognise(model, pcm, language, &habit, &control);
+        let outcome = self.recogniser.recognise(model, speech, language, &habit, &before, &control);
         observer.iter().for_each(|observer| observer.took(started.elapsed()));
         let _ = reply.send(outcome);
     }
@@ -219,7 +213,21 @@ impl Attendant {
 
 /// The options have passed [`EngineOptions::check_model`].
 fn load(options: &EngineOptions) -> Result<Whisper, SpeechError> {
-    Whisper::load(&options.model, engine::threads(options.threads), options.task)
+    let threads = engine::threads(options.threads);
+    Whisper::load(&options.model, threads, options.task, options.flash_attention())
+}
+
+/// Says where a build for a GPU recognises.
+fn tell_device() {
+    let features = device::BUILT_FOR.join(", ");
+    match device::gpu() {
+        Some(gpu) => info!("Recognition on {gpu}"),
+        None if features.is_empty() => {}
+        None => warn!(
+            "this is a build for GPUs ({features}), and none is found: the CPU recognises, which is slower; is its \
+             driver here, and is the GPU handed to the container?"
+        ),
+    }
 }
 
 /// None, with a warning, where it cannot be used.

@@ -34,11 +34,15 @@ pub struct Advice {
     /// Whether there were others to choose from.
     #[serde(skip)]
     chosen: bool,
+    /// Whether FLASH_ATTENTION=auto would be something else.
+    #[serde(skip)]
+    flash_is_special: bool,
 }
 
 /// None where nothing was measured.
-pub fn advise(models: &[Measured]) -> Option<Advice> {
-    let best: Vec<Advice> = models.iter().filter_map(|model| best_of(model, models.len() > 1)).collect();
+pub fn advise(models: &[Measured], on_gpu: bool) -> Option<Advice> {
+    let chosen = models.len() > 1;
+    let best: Vec<Advice> = models.iter().filter_map(|model| best_of(model, chosen, on_gpu)).collect();
     let fastest = |a: &&Advice, b: &&Advice| b.ratio.total_cmp(&a.ratio);
     let keeping_up = best.iter().filter(|advice| advice.keeps_up);
     // Of the owner's own, which nobody here knows, and of equals the fastest.
@@ -48,7 +52,7 @@ pub fn advise(models: &[Measured]) -> Option<Advice> {
 
 /// The fewest threads that are about as fast as any, with the full audio context unless only the other was
 /// measured: whether its texts are as good is for the owner to see.
-fn best_of(model: &Measured, chosen: bool) -> Option<Advice> {
+fn best_of(model: &Measured, chosen: bool, on_gpu: bool) -> Option<Advice> {
     let with = |context| {
         let rows = model.settings.iter().filter(move |row| row.setting.audio_context == context);
         rows.filter_map(|row| Some((row, usual(row)?))).collect::<Vec<(&Row, &Clip)>>()
@@ -57,19 +61,23 @@ fn best_of(model: &Measured, chosen: bool) -> Option<Advice> {
     let rows = if full.is_empty() { &auto } else { &full };
     let least = rows.iter().map(|(_, clip)| clip.took).min_by(f64::total_cmp)?;
     let good = rows.iter().filter(|(_, clip)| clip.took * (1.0 - WORTH) <= least);
-    let (row, clip) = good.min_by_key(|(row, _)| row.setting.threads)?;
+    let (row, clip) = good.min_by(|(a, with_a), (b, with_b)| {
+        a.setting.threads.cmp(&b.setting.threads).then(with_a.took.total_cmp(&with_b.took))
+    })?;
+    let same = |it: &Row| Setting { audio_context: row.setting.audio_context, ..it.setting } == row.setting;
     Some(Advice {
         model: model.model.clone(),
         value: model.value.clone(),
         setting: row.setting,
         auto_of_full: auto
             .iter()
-            .find(|(it, _)| it.setting.threads == row.setting.threads && !full.is_empty())
+            .find(|(it, _)| same(it) && !full.is_empty())
             .map(|(_, it)| it.took / clip.took),
         keeps_up: clip.ratio <= KEEPS_UP,
         ratio: clip.ratio,
         seconds: clip.seconds,
         chosen,
+        flash_is_special: row.setting.flash_attention != on_gpu,
     })
 }
 
@@ -86,7 +94,8 @@ fn rank(model: &str) -> Option<(usize, bool)> {
 
 impl fmt::Display for Advice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { model, value, setting: Setting { threads, audio_context }, ratio, seconds, .. } = self;
+        let Self { model, value, setting, ratio, seconds, .. } = self;
+        let Setting { threads, audio_context, flash_attention } = setting;
         let took = ratio * f64::from(*seconds);
         let why = match (self.keeps_up, self.chosen) {
             (true, true) => "the most capable here that takes at most half of a recording's length",
@@ -99,6 +108,9 @@ impl fmt::Display for Advice {
         write!(f, "For this machine: MODEL={value}, THREADS={threads}")?;
         if *audio_context == AudioContext::Auto {
             write!(f, ", WHISPER_AUDIO_CTX=auto")?;
+        }
+        if self.flash_is_special {
+            write!(f, ", FLASH_ATTENTION={}", if *flash_attention { "on" } else { "off" })?;
         }
         writeln!(f)?;
         write!(f, "  {model}: {why} ({took:.1} s for {seconds} s)")?;
@@ -132,6 +144,7 @@ mod tests {
                 setting: Setting {
                     threads: NonZeroUsize::new(1 << n).unwrap(),
                     audio_context: AudioContext::Full,
+                    flash_attention: false,
                 },
                 load: 1.0,
                 clips: vec![clip(3, 0.1), clip(10, took), clip(120, 9.0)],
@@ -146,7 +159,7 @@ mod tests {
     }
 
     fn advice(models: &[Measured]) -> (String, usize, bool) {
-        let advice = advise(models).unwrap();
+        let advice = advise(models, false).unwrap();
         (advice.model, advice.setting.threads.get(), advice.keeps_up)
     }
 
@@ -163,8 +176,8 @@ mod tests {
         assert_eq!(advice(&[own.clone(), tiny]), ("tiny".into(), 4, true), "own ones are not known");
         assert_eq!(advice(std::slice::from_ref(&own)), ("own".into(), 2, true));
         assert_eq!(advice(&[large.clone(), model("medium", &[70.0, 40.0])]), ("medium".into(), 2, false));
-        assert_eq!(advise(&[]), None);
-        let text = advise(&[large, own]).unwrap().to_string();
+        assert_eq!(advise(&[], false), None);
+        let text = advise(&[large, own], false).unwrap().to_string();
         assert_eq!(text.lines().next(), Some("For this machine: MODEL=own, THREADS=2"));
     }
 
@@ -175,16 +188,33 @@ mod tests {
         both.settings.iter_mut().for_each(|row| row.setting.audio_context = AudioContext::Auto);
         let auto = both.clone();
         both.settings.extend(full.settings);
-        let advice = advise(&[both]).unwrap();
+        let advice = advise(&[both], false).unwrap();
         assert_eq!((advice.setting.audio_context, advice.auto_of_full), (AudioContext::Full, Some(0.25)));
         assert!(advice.to_string().contains("WHISPER_AUDIO_CTX=auto would take 0.25 of that"), "{advice}");
-        let advice = advise(&[auto]).unwrap();
+        let advice = advise(&[auto], false).unwrap();
         assert_eq!((advice.setting.audio_context, advice.auto_of_full), (AudioContext::Auto, None));
         let text = advice.to_string();
         assert_eq!(
             text.lines().next(),
             Some("For this machine: MODEL=base, THREADS=2, WHISPER_AUDIO_CTX=auto")
         );
+    }
+
+    #[test]
+    fn flash_attention_is_told_of_where_auto_would_be_something_else() {
+        let plain = model("base", &[4.0, 2.0]);
+        let mut both = model("base", &[3.0, 1.0]);
+        both.settings.iter_mut().for_each(|row| row.setting.flash_attention = true);
+        both.settings.extend(plain.settings.clone());
+        for (measured, on_gpu, line) in [
+            (&both, true, "For this machine: MODEL=base, THREADS=2"),
+            (&both, false, "For this machine: MODEL=base, THREADS=2, FLASH_ATTENTION=on"),
+            (&plain, true, "For this machine: MODEL=base, THREADS=2, FLASH_ATTENTION=off"),
+            (&plain, false, "For this machine: MODEL=base, THREADS=2"),
+        ] {
+            let text = advise(std::slice::from_ref(measured), on_gpu).unwrap().to_string();
+            assert_eq!(text.lines().next(), Some(line));
+        }
     }
 
     #[test]

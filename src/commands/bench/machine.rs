@@ -4,7 +4,7 @@ use std::fs;
 
 use serde::Serialize;
 
-use crate::speech::cores;
+use crate::speech::{cores, device};
 
 /// What the numbers hold for.
 #[derive(Debug, Serialize)]
@@ -12,6 +12,8 @@ pub struct Machine {
     /// That this process may run on at once.
     pub cores: usize,
     pub cpu: Option<String>,
+    /// That recognises in the place of the CPU.
+    pub gpu: Option<String>,
     /// Processes that ran or wanted to, over the minute before.
     pub load: Option<f64>,
 }
@@ -21,7 +23,7 @@ impl Machine {
         let read = |file| fs::read_to_string(file).ok();
         let cpu = read("/proc/cpuinfo").and_then(|text| value(&text, "model name").map(str::to_owned));
         let load = read("/proc/loadavg").and_then(|text| text.split(' ').next()?.parse().ok());
-        Self { cores: cores().get(), cpu, load }
+        Self { cores: cores().get(), cpu, gpu: device::gpu(), load }
     }
 }
 

@@ -17,6 +17,7 @@ pub struct Setting {
     pub threads: NonZeroUsize,
     #[serde(serialize_with = "serialize")]
     pub audio_context: AudioContext,
+    pub flash_attention: bool,
 }
 
 /// As WHISPER_AUDIO_CTX has it.
@@ -34,7 +35,8 @@ fn serialize<S: Serializer>(context: &AudioContext, serializer: S) -> Result<S::
 impl fmt::Display for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let threads = if self.threads == NonZeroUsize::MIN { "thread" } else { "threads" };
-        write!(f, "{} {threads}, {} context", self.threads, name(self.audio_context))
+        write!(f, "{} {threads}, {} context", self.threads, name(self.audio_context))?;
+        if self.flash_attention { write!(f, ", flash attention") } else { Ok(()) }
     }
 }
 
@@ -107,7 +109,7 @@ impl Table {
         let (name, [model, threads, context]) = (self.name, ["MODEL", "THREADS", "CONTEXT"]);
         writeln!(
             out,
-            "{model:name$}  {threads}  {context}  {:>8}{clips}  {:>10}  {:>10}",
+            "{model:name$}  {threads}  {context}  FLASH  {:>8}{clips}  {:>10}  {:>10}",
             "LOAD", "MEMORY", "PEAK"
         )
     }
@@ -117,13 +119,14 @@ impl Table {
         let mib = |of: fn(&Memory) -> u64| {
             row.memory.as_ref().map_or("-".to_owned(), |it| format!("{} MiB", of(it)))
         };
-        let (width, Setting { threads, audio_context }) = (self.name, row.setting);
+        let (width, Setting { threads, audio_context, flash_attention }) = (self.name, row.setting);
+        let flash = if flash_attention { "on" } else { "off" };
         let context = name(audio_context);
         let [memory, peak] = [mib(|it| it.resident_mib), mib(|it| it.peak_mib)];
         let load = format!("{:.2} s", row.load);
         writeln!(
             out,
-            "{model:width$}  {threads:>7}  {context:7}  {load:>8}{clips}  {memory:>10}  {peak:>10}"
+            "{model:width$}  {threads:>7}  {context:7}  {flash:5}  {load:>8}{clips}  {memory:>10}  {peak:>10}"
         )?;
         // Each is waited for.
         out.flush()
@@ -172,6 +175,7 @@ mod tests {
             setting: Setting {
                 threads: NonZeroUsize::new(threads).unwrap(),
                 audio_context: AudioContext::Full,
+                flash_attention: threads == 16,
             },
             load: 0.123,
             clips: vec![clip(3, 1.5), clip(120, 9.0)],
@@ -188,9 +192,9 @@ mod tests {
         table.row("large-v3", &row(16, ""), &mut out).unwrap();
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            "MODEL     THREADS  CONTEXT      LOAD      3 s    120 s      MEMORY        PEAK\n\
-             base            1  full       0.12 s    0.500    0.075     388 MiB    1402 MiB\n\
-             large-v3       16  full       0.12 s    0.500    0.075           -           -\n"
+            "MODEL     THREADS  CONTEXT  FLASH      LOAD      3 s    120 s      MEMORY        PEAK\n\
+             base            1  full     off      0.12 s    0.500    0.075     388 MiB    1402 MiB\n\
+             large-v3       16  full     on       0.12 s    0.500    0.075           -           -\n"
         );
     }
 
