@@ -83,6 +83,22 @@ async fn words_over_a_seam_are_heard_whole() {
 }
 
 #[tokio::test]
+async fn speech_from_far_away_is_speech() {
+    let _alone = ALONE.lock().await;
+    let engine = start(VAD.into()).await;
+    let mut random = Random::new();
+    for text in fixtures("en").iter().chain(&fixtures("ru")).step_by(8) {
+        // 40 dB down, in a quiet room.
+        let far = pcm(text.text, text.voice).iter().map(|sample| sample * 0.01).collect::<Vec<_>>();
+        let ground = room(&mut random, far.len() as f32 / RATE as f32);
+        let recording = far.iter().zip(&ground).map(|(far, ground)| far + ground * 0.25).collect();
+        let speech = engine.detector().listen(recording, &|| false).unwrap();
+        assert!(!speech.is_empty(), "{}", text.text);
+    }
+    assert!(engine.shutdown(DEADLINE).await);
+}
+
+#[tokio::test]
 async fn a_pause_is_found_where_it_is_loud() {
     let _alone = ALONE.lock().await;
     let engine = start(VAD.into()).await;

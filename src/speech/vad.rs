@@ -17,6 +17,13 @@ const STRETCH: usize = 3000;
 /// Windows heard once more before a stretch, 4 s: whisper.cpp empties the model's memory at its beginning.
 const WARM_UP: usize = 125;
 
+/// How loud speech is that the model knows well, as the root mean square of its loudest [`BLOCK`].
+const USUAL: f32 = 0.1;
+/// Quiet recordings are amplified so many times at most, by 40 dB.
+const MOST: f32 = 100.0;
+/// Samples, half a second.
+const BLOCK: usize = 8000;
+
 /// Why voice activity is not detected. Reads on from "the voice activity model FILE".
 #[derive(Debug, thiserror::Error)]
 pub(super) enum VadError {
@@ -55,9 +62,11 @@ impl Vad {
     }
 
     /// The probability of speech, 0 to 1, in each [`WINDOW`] of `pcm`, the last one filled up with
-    /// silence. None when `aborted`, or when whisper.cpp fails, which it logs.
+    /// silence. What is quiet is amplified for this: the model takes a whisper into a far microphone for silence. None when `aborted`, or when whisper.cpp fails, which it logs.
     pub(super) fn probabilities(&mut self, pcm: &[f32], aborted: &dyn Fn() -> bool) -> Option<Vec<f32>> {
         let mut probabilities = Vec::with_capacity(pcm.len().div_ceil(WINDOW));
+        let gain = gain(pcm);
+        let mut amplified = Vec::new();
         while probabilities.len() * WINDOW < pcm.len() {
             if aborted() {
                 return None;
@@ -65,11 +74,24 @@ impl Vad {
             let next = probabilities.len();
             let first = next.saturating_sub(WARM_UP);
             let end = ((next + STRETCH) * WINDOW).min(pcm.len());
-            self.context.detect_speech(&pcm[first * WINDOW..end]).ok()?;
+            let mut heard = &pcm[first * WINDOW..end];
+            if gain > 1.0 {
+                amplified.clear();
+                amplified.extend(heard.iter().map(|sample| sample * gain));
+                heard = &amplified;
+            }
+            self.context.detect_speech(heard).ok()?;
             probabilities.extend_from_slice(self.context.probabilities().get(next - first..)?);
         }
         Some(probabilities)
     }
+}
+
+/// What makes the loudest half second as loud as usual; 1 where it is already.
+fn gain(pcm: &[f32]) -> f32 {
+    let power = |block: &[f32]| block.iter().map(|sample| sample * sample).sum::<f32>() / BLOCK as f32;
+    let loudest = pcm.chunks(BLOCK).map(power).fold(0.0, f32::max).sqrt();
+    (USUAL / loudest).clamp(1.0, MOST)
 }
 
 #[cfg(test)]
@@ -90,6 +112,20 @@ mod tests {
             assert_eq!(probabilities.len(), samples.div_ceil(WINDOW), "{samples} samples");
             assert!(probabilities.iter().all(|probability| (0.0..=1.0).contains(probability)));
         }
+    }
+
+    #[test]
+    fn quiet_recordings_are_amplified_by_their_loudest_half_second() {
+        let tone = |level: f32| vec![level; 3 * BLOCK];
+        assert_eq!(gain(&tone(0.5)), 1.0);
+        assert!((gain(&tone(0.01)) - 10.0).abs() < 0.01);
+        assert_eq!(gain(&tone(1e-5)), MOST);
+        assert_eq!(gain(&[]), MOST);
+        // A knock in a quiet room is no loud recording.
+        let knock = [tone(0.002), vec![1.0; 16], tone(0.002)].concat();
+        assert!((2.0..3.0).contains(&gain(&knock)), "{}", gain(&knock));
+        let word = [tone(0.0001), vec![0.05; 4000], tone(0.0001)].concat();
+        assert!((2.0..3.0).contains(&gain(&word)), "{}", gain(&word));
     }
 
     #[test]
