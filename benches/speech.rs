@@ -3,6 +3,7 @@
 //!
 //! `cargo bench --bench speech`, with `-- tiny base small micro` for other models than tiny, base and the test model. All
 //! but `micro` are made here, in the shape of the real ones and with weights of no meaning (tests/support/weights.rs).
+//! `-- beside-base` sets all of these beside base: what `stenogram models list` says of them.
 //! What is compared is measured in turns, in one process; ratios are medians over the rounds, by the clock and by CPU
 //! time. Fails where a bar is missed by the clock; the test model, which is smaller than any real one, has but that for
 //! a busy machine and those for languages.
@@ -58,12 +59,17 @@ fn main() -> ExitCode {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     println!("{} threads of {} cores, load before: {load}", default_threads(), cores());
+    if names == ["beside-base"] {
+        beside_base(folder.path());
+        return ExitCode::SUCCESS;
+    }
     let mut missed = 0;
     for name in names {
         match model(&name, folder.path()) {
             Some(path) => missed += measure(&name, &path),
             None => {
-                eprintln!("there is no model {name}: micro, tiny, base, small");
+                let names = weights::SHAPES.map(|shape| shape.name).join(", ");
+                eprintln!("there is no model {name}: micro, {names}");
                 return ExitCode::FAILURE;
             }
         }
@@ -75,11 +81,35 @@ fn model(name: &str, folder: &Path) -> Option<PathBuf> {
     if name == "micro" {
         return Some(speech::MODEL.into());
     }
-    let shape =
-        [weights::TINY, weights::BASE, weights::SMALL].into_iter().find(|shape| shape.name == name)?;
+    let shape = weights::SHAPES.into_iter().find(|shape| shape.name == name)?;
     let path = folder.join(format!("{name}.bin"));
     weights::write(shape, Path::new(speech::MODEL), &path).expect("write a model");
     Some(path)
+}
+
+/// The times of all models that are made here, in that of base, in turns.
+fn beside_base(folder: &Path) {
+    let pcm = decode(&voice_message(SECONDS), SECONDS);
+    let names = weights::SHAPES.map(|shape| shape.name);
+    let mut ears = names.map(|name| {
+        let path = model(name, folder).expect("it is one of them");
+        Bare::start(&path, default_threads()).expect("load the model")
+    });
+    let mut costs = names.map(|_| Vec::new());
+    for round in 0..=BUSY_ROUNDS {
+        for (bare, costs) in ears.iter_mut().zip(&mut costs) {
+            let (cost, _) = cost(|| bare.hear(&pcm, Some("en")).expect("recognise").text);
+            // In the first round memory is taken and caches are filled.
+            if round > 0 {
+                costs.push(cost);
+            }
+        }
+    }
+    let base = names.iter().position(|name| *name == "base").expect("it is there");
+    for (name, of) in names.iter().zip(&costs) {
+        let clock = median(of, |cost| cost.clock);
+        println!("{name:12} {clock:7.3} s, {:6.2} of base", ratio(of, &costs[base], |cost| cost.clock));
+    }
 }
 
 /// How many bars are missed.

@@ -12,11 +12,33 @@ pub struct Shape {
     state: usize,
     heads: usize,
     layers: usize,
+    /// In q5_1, as those of the catalogue.
+    quantised: bool,
 }
 
-pub const TINY: Shape = Shape { name: "tiny", state: 384, heads: 6, layers: 4 };
-pub const BASE: Shape = Shape { name: "base", state: 512, heads: 8, layers: 6 };
-pub const SMALL: Shape = Shape { name: "small", state: 768, heads: 12, layers: 12 };
+impl Shape {
+    const fn new(name: &'static str, state: usize, layers: usize) -> Self {
+        Self { name, state, heads: state / 64, layers, quantised: false }
+    }
+
+    const fn quantised(self, name: &'static str) -> Self {
+        Self { name, quantised: true, ..self }
+    }
+}
+
+const TINY: Shape = Shape::new("tiny", 384, 4);
+const BASE: Shape = Shape::new("base", 512, 6);
+const SMALL: Shape = Shape::new("small", 768, 12);
+
+/// From small to large.
+pub const SHAPES: [Shape; 6] = [
+    TINY,
+    TINY.quantised("tiny-q5_1"),
+    BASE,
+    BASE.quantised("base-q5_1"),
+    SMALL,
+    SMALL.quantised("small-q5_1"),
+];
 
 const VOCABULARY: usize = 51_865;
 const AUDIO_CONTEXT: usize = 1500;
@@ -35,12 +57,18 @@ const WORDS: usize = 27;
 /// ggml's types.
 const F32: i32 = 0;
 const F16: i32 = 1;
+const Q5_1: i32 = 7;
+/// Numbers of a block of it, which share a step and a least number.
+const BLOCK: usize = 32;
+/// What a header says of models whose matrices are f16, and q5_1 by the second version of quantisation.
+const MOSTLY_F16: usize = 1;
+const MOSTLY_Q5_1: usize = 2009;
 
 /// Writes a model; mel filters and vocabulary are those of `like`, a multilingual one of 80 mels.
 pub fn write(shape: Shape, like: &Path, path: &Path) -> io::Result<()> {
     let like = fs::read(like)?;
     let mut out = BufWriter::new(File::create(path)?);
-    let Shape { state, heads, layers, .. } = shape;
+    let Shape { state, heads, layers, quantised, .. } = shape;
     let int = |out: &mut BufWriter<File>, n: usize| out.write_all(&(n as u32).to_le_bytes());
     out.write_all(&like[..4])?;
     let fields = [
@@ -54,7 +82,7 @@ pub fn write(shape: Shape, like: &Path, path: &Path) -> io::Result<()> {
         heads,
         layers,
         MELS,
-        F16 as usize,
+        if quantised { MOSTLY_Q5_1 } else { MOSTLY_F16 },
     ];
     for field in fields {
         int(&mut out, field)?;
@@ -62,7 +90,7 @@ pub fn write(shape: Shape, like: &Path, path: &Path) -> io::Result<()> {
     let (head, words) = head(&like);
     out.write_all(head)?;
 
-    let mut weights = Weights { out, random: 1 };
+    let mut weights = Weights { out, random: 1, quantised };
     weights.side("encoder", layers, state, false)?;
     weights.f32s("encoder.positional_embedding", &[AUDIO_CONTEXT, state], |n| (n as f32).sin() * 0.1)?;
     weights.f16s("encoder.conv1.weight", &[state, MELS, 3], 0.05)?;
@@ -72,7 +100,7 @@ pub fn write(shape: Shape, like: &Path, path: &Path) -> io::Result<()> {
     weights.norm("encoder.ln_post", state)?;
     weights.side("decoder", layers, state, true)?;
     weights.norm("decoder.ln", state)?;
-    let embedding = weights.f16s("decoder.token_embedding.weight", &[VOCABULARY, state], 0.08)?;
+    let embedding = weights.matrix("decoder.token_embedding.weight", &[VOCABULARY, state], 0.08)?;
     // What is said at a place is so much like one token that nothing else matters.
     let said = |place: usize| match place {
         0 => ENGLISH,
@@ -117,6 +145,7 @@ fn half(number: f32) -> u16 {
 struct Weights {
     out: BufWriter<File>,
     random: u64,
+    quantised: bool,
 }
 
 impl Weights {
@@ -144,13 +173,44 @@ impl Weights {
         let mut numbers = Vec::with_capacity(shape.iter().product());
         let mut bytes = Vec::with_capacity(numbers.capacity() * 2);
         for _ in 0..numbers.capacity() {
-            // xorshift64
-            self.random ^= self.random << 13;
-            self.random ^= self.random >> 7;
-            self.random ^= self.random << 17;
-            let (number, half) = few[(self.random >> 40) as usize % few.len()];
+            let (number, half) = few[self.next() as usize % few.len()];
             numbers.push(number);
             bytes.extend(half.to_le_bytes());
+        }
+        self.out.write_all(&bytes)?;
+        Ok(numbers)
+    }
+
+    /// 24 bits of xorshift64.
+    fn next(&mut self) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random >> 40
+    }
+
+    /// Random ones with this standard deviation in the model's own format, about as they are read again.
+    fn matrix(&mut self, name: &str, shape: &[usize], deviation: f32) -> io::Result<Vec<f32>> {
+        if !self.quantised {
+            return self.f16s(name, shape, deviation);
+        }
+        self.tensor(name, shape, Q5_1)?;
+        let least = -(3f32.sqrt()) * deviation;
+        let step = -2.0 * least / 31.0;
+        let mut numbers = Vec::with_capacity(shape.iter().product());
+        let mut bytes = Vec::with_capacity(numbers.capacity() / BLOCK * 24);
+        for _ in 0..numbers.capacity() / BLOCK {
+            bytes.extend(half(step).to_le_bytes());
+            bytes.extend(half(least).to_le_bytes());
+            let high = self.next() as u32 | (self.next() as u32) << 24;
+            bytes.extend(high.to_le_bytes());
+            let low: [u8; BLOCK / 2] = std::array::from_fn(|_| self.next() as u8);
+            bytes.extend(low);
+            // The first half has the lower four bits of each byte, the second the upper.
+            numbers.extend((0..BLOCK).map(|n| {
+                let four = if n < BLOCK / 2 { low[n] & 15 } else { low[n - BLOCK / 2] >> 4 };
+                least + step * f32::from(four | ((high >> n & 1) as u8) << 4)
+            }));
         }
         self.out.write_all(&bytes)?;
         Ok(numbers)
@@ -162,7 +222,7 @@ impl Weights {
     }
 
     fn linear(&mut self, name: &str, to: usize, from: usize, bias: bool) -> io::Result<()> {
-        self.f16s(&format!("{name}.weight"), &[to, from], 0.01)?;
+        self.matrix(&format!("{name}.weight"), &[to, from], 0.01)?;
         if bias { self.f32s(&format!("{name}.bias"), &[to], |_| 0.0) } else { Ok(()) }
     }
 

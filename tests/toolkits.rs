@@ -1,0 +1,74 @@
+//! What is said where a feature's toolkit is missing: .cargo/toolkits.cmake, as whisper.cpp's build runs it.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+/// What whisper-rs-sys tells cmake for a feature, the files of its toolkit, and where the script looks besides.
+const FEATURES: [(&str, &[&str], &[&str], &[&str]); 4] = [
+    ("cuda", &["-DGGML_CUDA=ON"], &["bin/nvcc"], &["/usr/local/cuda", "/opt/cuda"]),
+    ("hipblas", &["-DGGML_HIP=ON"], &["bin/hipcc"], &[]),
+    ("vulkan", &["-DGGML_VULKAN=ON"], &["bin/glslc", "include/vulkan/vulkan.h"], &[]),
+    ("openblas", &["-DGGML_BLAS=ON", "-DGGML_BLAS_VENDOR=OpenBLAS"], &["include/cblas.h"], &[]),
+];
+
+/// What cmake says, and whether it goes on. PATH is the toolkit's alone.
+fn configure(definitions: &[&str], toolkit: &Path) -> (bool, String) {
+    let cmake = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
+        .map(|folder| folder.join("cmake"))
+        .find(|path| path.exists())
+        .expect("cmake, which builds whisper.cpp");
+    let output = Command::new(cmake)
+        .args(definitions)
+        .arg(format!("-DBLAS_INCLUDE_DIRS={}", toolkit.join("include").display()))
+        .args(["-P", concat!(env!("CARGO_MANIFEST_DIR"), "/.cargo/toolkits.cmake")])
+        .env_clear()
+        .env("PATH", toolkit.join("bin"))
+        .env("VULKAN_SDK", toolkit)
+        .output()
+        .expect("run cmake");
+    // It breaks lines at will.
+    let words: Vec<String> =
+        String::from_utf8_lossy(&output.stderr).split_whitespace().map(str::to_owned).collect();
+    (output.status.success(), words.join(" "))
+}
+
+#[test]
+fn a_missing_toolkit_is_named_and_one_that_is_there_is_found() {
+    for (feature, definitions, files, elsewhere) in FEATURES {
+        if elsewhere.iter().any(|folder| Path::new(folder).exists()) {
+            println!("skipped: {feature} has a toolkit here");
+            continue;
+        }
+        let toolkit = tempfile::tempdir().expect("a folder");
+        let (goes_on, says) = configure(definitions, toolkit.path());
+        assert!(!goes_on, "{feature}");
+        assert!(says.contains(&format!("stenogram's feature {feature} wants ")), "{says}");
+        for file in files {
+            let path = toolkit.path().join(file);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("make a folder");
+            fs::write(&path, "").expect("write a file");
+            fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("make it a program");
+        }
+        assert_eq!(configure(definitions, toolkit.path()), (true, String::new()), "{feature}");
+    }
+}
+
+#[test]
+fn metal_is_for_macs_and_a_plain_build_wants_nothing() {
+    let toolkit = tempfile::tempdir().expect("a folder");
+    if !cfg!(target_vendor = "apple") {
+        let (goes_on, says) = configure(&["-DGGML_METAL=ON"], toolkit.path());
+        assert!(!goes_on && says.contains("stenogram's feature metal wants a Mac"), "{says}");
+    }
+    assert_eq!(configure(&["-DGGML_METAL=OFF"], toolkit.path()), (true, String::new()));
+}
+
+#[test]
+fn cargo_hands_the_script_to_cmake() {
+    // whisper-rs-sys hands on whatever begins with CMAKE_; what cargo sets for it, it sets for tests too.
+    let handed = std::env::var("CMAKE_PROJECT_INCLUDE_BEFORE").expect("it is in .cargo/config.toml");
+    assert!(Path::new(&handed).is_absolute() && handed.ends_with(".cargo/toolkits.cmake"), "{handed}");
+    assert!(Path::new(&handed).exists());
+}
