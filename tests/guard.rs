@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use noise::{KINDS, Kind, hiss, mixed, noise};
+use noise::{KINDS, hiss, mixed, noise};
 use speech::{Fixture, MODEL, Random, VAD, decode, fixtures, pcm};
 use stenogram::domain::Transcript;
 use stenogram::speech::{Engine, EngineOptions, RecogniseOptions};
@@ -17,8 +17,6 @@ use stenogram::speech::{Engine, EngineOptions, RecogniseOptions};
 /// How long anything here may take on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(120);
 const RATE: usize = 16_000;
-/// The seed of the musics.
-const MUSICS: u64 = 1;
 
 /// One engine per process, as in the daemon: two would fight for the cores.
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -40,25 +38,17 @@ async fn noise_has_no_text() {
     let _alone = ALONE.lock().await;
     let engine = start(true).await;
     let mut random = Random::new();
-    // The same musics in each run: one in twenty is held for voice, which chance makes four of 25 now and then.
-    // `cargo bench --bench eval -- noises` draws others each time.
-    let mut same = Random::seeded(MUSICS);
-    let (mut invented, mut music) = (Vec::new(), Vec::new());
+    let mut invented = Vec::new();
     for n in 0..200 {
         let kind = KINDS[n % KINDS.len()];
-        let random = if matches!(kind, Kind::Music) { &mut same } else { &mut random };
         let seconds = 1 + random.below(8);
         let level = [0.003, 0.03, 0.3][random.below(3)];
-        let transcript = recognise(&engine, noise(kind, seconds, level, random)).await;
+        let transcript = recognise(&engine, noise(kind, seconds, level, &mut random)).await;
         if transcript != Transcript::default() {
-            let what = format!("{n}: {kind:?}, {seconds} s, level {level}: {transcript:?}");
-            if matches!(kind, Kind::Music) { music.push(what) } else { invented.push(what) }
+            invented.push(format!("{n}: {kind:?}, {seconds} s, level {level}: {transcript:?}"));
         }
     }
-    println!("{} of 25 musics with text: {music:#?}", music.len());
     assert!(invented.is_empty(), "{invented:#?}");
-    // A lone plucked note can sound like a vowel to Silero, and the micro model knows nothing but words.
-    assert!(music.len() <= 3, "{music:#?}");
     assert!(engine.shutdown(DEADLINE).await);
 }
 
@@ -109,18 +99,18 @@ async fn words_survive_silence_around_them() {
     assert!(engine.shutdown(DEADLINE).await);
 }
 
-/// The micro model never learnt noise and misses words in it. What it does hear must come through.
+/// What the model hears in noise must come through.
 #[tokio::test]
 async fn in_noise_what_the_model_hears_is_what_comes() {
     let _alone = ALONE.lock().await;
     let mut random = Random::new();
     let texts = texts();
-    let recordings: Vec<Vec<f32>> = (0..6)
+    let (said, recordings): (Vec<&str>, Vec<Vec<f32>>) = (0..6)
         .map(|_| {
             let text = &texts[random.below(texts.len())];
-            mixed(&pcm(text.text, text.voice), 15.0, &mut random)
+            (text.text, mixed(&pcm(text.text, text.voice), 15.0, &mut random))
         })
-        .collect();
+        .unzip();
     let mut heard = Vec::new();
     for vad in [false, true] {
         let engine = start(vad).await;
@@ -132,7 +122,9 @@ async fn in_noise_what_the_model_hears_is_what_comes() {
         heard.push(texts);
     }
     assert_eq!(heard[0], heard[1], "without and with voice activity");
-    assert!(heard[1].iter().all(|text| !text.is_empty()), "{heard:?}");
+    // The model was trained with noise, and misses one text in thirty there.
+    let right = heard[1].iter().zip(&said).filter(|(heard, said)| heard == said).count();
+    assert!(right + 2 >= said.len(), "{right} of {}: {heard:?} {said:?}", said.len());
 }
 
 #[tokio::test]

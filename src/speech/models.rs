@@ -13,6 +13,10 @@ pub struct ModelSpec {
     /// Memory in MiB while a recognition runs, roughly: whisper.cpp's own table for the f16 files, less
     /// what quantised weights save.
     pub memory_mib: u32,
+    /// How long a recognition of 10 s takes on a CPU, in percent of the time of `base`. Up to `small` measured with weights of no
+    /// meaning (`cargo bench --bench speech -- beside-base`), beyond it by the multiplications that it takes. None for
+    /// what recognises nothing.
+    pub relative_time: Option<u32>,
     pub note: &'static str,
     /// The folder it is fetched from when no mirror is given, with the slash at its end.
     pub home: &'static str,
@@ -95,6 +99,7 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
         77_691_713,
         "be07e048e1e599ad46341c8d2a135645097a538221678b7acdd1b1919c6e1b21",
         273,
+        55,
         "fastest, many mistakes",
     ),
     speech(
@@ -103,6 +108,7 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
         32_152_673,
         "818710568da3ca15689e31a743197b520007872ff9576237bda97bd1b469c3d7",
         230,
+        55,
         "tiny, quantised",
     ),
     speech(
@@ -111,6 +117,7 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
         147_951_465,
         "60ed5bc3dd14eea856493d334349b405782ddcaf0028d4b5df4088345fba2efe",
         388,
+        100,
         "fair English, weak Russian",
     ),
     speech(
@@ -119,6 +126,7 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
         59_707_625,
         "422f1ae452ade6f30a004d7e5c6a43195e4433bc370bf23fac9cc591f01a8898",
         304,
+        100,
         "base, quantised",
     ),
     speech(
@@ -127,6 +135,7 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
         487_601_967,
         "1be3a9b2063867b937e64e2ec7483364a79917e157fa98c5d94b5c1fffea987b",
         852,
+        350,
         "good, the usual choice on a CPU",
     ),
     speech(
@@ -135,6 +144,7 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
         190_085_487,
         "ae85e4a935d7a567bd102fe55afc16bb595bdb618e11b2fc7591bc08120411bb",
         568,
+        350,
         "small, quantised",
     ),
     speech(
@@ -143,6 +153,7 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
         1_533_763_059,
         "6c14d5adee5f86394037b4e4e8b59f1673b6cee10e3cf0b11bbdbee79c156208",
         2150,
+        1300,
         "very good, slow without a GPU",
     ),
     speech(
@@ -151,6 +162,7 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
         539_212_467,
         "19fea4b380c3a618ec4723c3eef2eb785ffba0d0538cf43f8f235e7b3b34220f",
         1200,
+        1300,
         "medium, quantised",
     ),
     speech(
@@ -159,6 +171,7 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
         3_095_033_483,
         "64d182b440b98d5203c4f9bd541544d84c605196c4f7b845dfa11fb23594d1e2",
         3990,
+        2900,
         "best, needs a GPU",
     ),
     speech(
@@ -167,6 +180,7 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
         1_081_140_203,
         "d75795ecff3f83b5faa89d1900604ad8c780abd5739fae406de19f23ecd98ad1",
         2070,
+        2900,
         "large-v3, quantised",
     ),
     speech(
@@ -175,7 +189,8 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
         1_624_555_275,
         "1fc70f774d38eb169993ac391eea357ef47c88757ef72ee5943879b7e8e2bc69",
         2100,
-        "nearly as good as large-v3, several times faster",
+        2700,
+        "nearly as good as large-v3, on a GPU several times faster",
     ),
     speech(
         "large-v3-turbo-q5_0",
@@ -183,6 +198,7 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
         574_041_195,
         "394221709cd5ad1f40c46e6031ca61bce88931e6e088c188294c6d5a55ffa7e2",
         1100,
+        2700,
         "large-v3-turbo, quantised: the best that fits small machines",
     ),
 ];
@@ -194,6 +210,7 @@ pub static SILERO_VAD: ModelSpec = ModelSpec {
     bytes: 885_098,
     sha256: unhex("29940d98d42b91fbd05ce489f3ecf7c72f0a42f027e4875919a28fb4c04ea2cf"),
     memory_mib: 5,
+    relative_time: None,
     note: "voice activity detection, no speech model",
     home: VAD,
 };
@@ -204,9 +221,11 @@ const fn speech(
     bytes: u64,
     sha256: &str,
     memory_mib: u32,
+    relative_time: u32,
     note: &'static str,
 ) -> ModelSpec {
-    ModelSpec { name, file, bytes, sha256: unhex(sha256), memory_mib, note, home: WHISPER }
+    let (sha256, relative_time) = (unhex(sha256), Some(relative_time));
+    ModelSpec { name, file, bytes, sha256, memory_mib, relative_time, note, home: WHISPER }
 }
 
 /// 64 lower-case hexadecimal digits; anything else does not compile.
