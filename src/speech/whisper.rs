@@ -269,19 +269,11 @@ mod tests {
             spoken: &|_, _| (),
             repeated: &|| (),
         };
-        // A vowel now and then, the overtones of a voice that are near 700 and 1200 Hz. What the decoder makes of it
-        // does not matter; how sure it is of that depends on all that it was told.
-        let voice = |n: usize| {
-            let t = n as f32 / RATE as f32;
-            let near = |hertz: f32, formant: f32| (-((hertz - formant) / 120.0).powi(2)).exp();
-            let overtones = (1..20).map(|k| k as f32 * 120.0);
-            let sound = overtones.map(|hertz| {
-                (near(hertz, 700.0) + near(hertz, 1200.0)) * (std::f32::consts::TAU * hertz * t).sin()
-            });
-            let loudness = if (0.5..2.5).contains(&t) { (t * 8.0).sin().max(0.0) } else { 0.0 };
-            sound.sum::<f32>() * loudness * 0.2
-        };
-        let pcm: Vec<f32> = (0..3 * RATE).map(voice).collect();
+        let spoken = include_bytes!("../../tests/fixtures/micro/one-two.s16");
+        let samples =
+            spoken.as_chunks().0.iter().map(|&bytes| f32::from(i16::from_le_bytes(bytes)) / 32768.0);
+        let pcm: Vec<f32> = samples.collect();
+        // How sure the decoder is depends on all that it was told.
         let mut evidence = |prompt: &[WhisperTokenId]| {
             let call = Call { language: Language::ENGLISH, prompt, positions: None, encode: true };
             whisper.full(&pcm, call, &control).unwrap();
