@@ -53,13 +53,13 @@ fn list(config: &Config, out: &mut impl Write) -> io::Result<()> {
         Model::Name(name) => format!("The configured model, {name}, is not among them"),
         Model::Path(path) => format!("The configured model is the file {}", path.display()),
     };
-    writeln!(out, "\n{configured}. Models are kept in {}.", config.model_dir.display())?;
     writeln!(
         out,
-        "TIME: of a recognition of 10 s on a CPU, in that of base; beyond small computed, not measured. \
-         `{}` measures what is here.",
+        "\nTIME is that of 10 s on a CPU, in that of base; beyond small computed, not measured. `{}` measures \
+         what is here.",
         typed("bench")
-    )
+    )?;
+    writeln!(out, "\n{configured}. Models are kept in {}.", config.model_dir.display())
 }
 
 /// Whether nothing of the configured model is to be fetched, by its size: a look through it takes seconds.
