@@ -5,12 +5,36 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-/// What whisper-rs-sys tells cmake for a feature, the files of its toolkit, and where the script looks besides.
-const FEATURES: [(&str, &[&str], &[&str], &[&str]); 4] = [
-    ("cuda", &["-DGGML_CUDA=ON"], &["bin/nvcc"], &["/usr/local/cuda", "/opt/cuda"]),
-    ("hipblas", &["-DGGML_HIP=ON"], &["bin/hipcc"], &[]),
-    ("vulkan", &["-DGGML_VULKAN=ON"], &["bin/glslc", "include/vulkan/vulkan.h"], &[]),
-    ("openblas", &["-DGGML_BLAS=ON", "-DGGML_BLAS_VENDOR=OpenBLAS"], &["include/cblas.h"], &[]),
+struct Feature {
+    name: &'static str,
+    /// What whisper-rs-sys tells cmake.
+    definitions: &'static [&'static str],
+    /// Files of its toolkit.
+    files: &'static [&'static str],
+    /// Where the script looks besides.
+    elsewhere: &'static [&'static str],
+}
+
+const FEATURES: [Feature; 4] = [
+    Feature {
+        name: "cuda",
+        definitions: &["-DGGML_CUDA=ON"],
+        files: &["bin/nvcc"],
+        elsewhere: &["/usr/local/cuda", "/opt/cuda"],
+    },
+    Feature { name: "hipblas", definitions: &["-DGGML_HIP=ON"], files: &["bin/hipcc"], elsewhere: &[] },
+    Feature {
+        name: "vulkan",
+        definitions: &["-DGGML_VULKAN=ON"],
+        files: &["bin/glslc", "include/vulkan/vulkan.h"],
+        elsewhere: &[],
+    },
+    Feature {
+        name: "openblas",
+        definitions: &["-DGGML_BLAS=ON", "-DGGML_BLAS_VENDOR=OpenBLAS"],
+        files: &["include/cblas.h"],
+        elsewhere: &[],
+    },
 ];
 
 /// What cmake says, and whether it goes on. PATH is the toolkit's alone.
@@ -36,22 +60,22 @@ fn configure(definitions: &[&str], toolkit: &Path) -> (bool, String) {
 
 #[test]
 fn a_missing_toolkit_is_named_and_one_that_is_there_is_found() {
-    for (feature, definitions, files, elsewhere) in FEATURES {
+    for Feature { name, definitions, files, elsewhere } in FEATURES {
         if elsewhere.iter().any(|folder| Path::new(folder).exists()) {
-            println!("skipped: {feature} has a toolkit here");
+            println!("skipped: {name} has a toolkit here");
             continue;
         }
         let toolkit = tempfile::tempdir().expect("a folder");
         let (goes_on, says) = configure(definitions, toolkit.path());
-        assert!(!goes_on, "{feature}");
-        assert!(says.contains(&format!("stenogram's feature {feature} wants ")), "{says}");
+        assert!(!goes_on, "{name}");
+        assert!(says.contains(&format!("stenogram's feature {name} wants ")), "{says}");
         for file in files {
             let path = toolkit.path().join(file);
             fs::create_dir_all(path.parent().expect("a folder")).expect("make a folder");
             fs::write(&path, "").expect("write a file");
             fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("make it a program");
         }
-        assert_eq!(configure(definitions, toolkit.path()), (true, String::new()), "{feature}");
+        assert_eq!(configure(definitions, toolkit.path()), (true, String::new()), "{name}");
     }
 }
 
