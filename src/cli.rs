@@ -150,7 +150,7 @@ pub struct Transcribe {
 const AFTER_BENCH_HELP: &str = "\
 Columns:
   CONTEXT   WHISPER_AUDIO_CTX: full, or auto, which spares clips below 27 s a part of the work
-  FLASH     FLASH_ATTENTION
+  FLASH     FLASH_ATTENTION: whether attention is computed in one go, block by block
   LOAD      from the model's file to the first clip; a model's first row may read it from disk
   3 s, …    seconds of work for a second of audio, in clips of that length: at 0.25 it is four
             times as fast as the audio. Short clips cost more, for Whisper always hears 30 s.
