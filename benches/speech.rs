@@ -65,26 +65,25 @@ fn main() -> ExitCode {
     }
     let mut missed = 0;
     for name in names {
-        match model(&name, folder.path()) {
-            Some(path) => missed += measure(&name, &path),
-            None => {
-                let names = weights::SHAPES.map(|shape| shape.name).join(", ");
-                eprintln!("there is no model {name}: micro, {names}");
-                return ExitCode::FAILURE;
-            }
+        let known = name == "micro" || weights::SHAPES.iter().any(|shape| shape.name == name);
+        if !known {
+            let names = weights::SHAPES.map(|shape| shape.name).join(", ");
+            eprintln!("there is no model {name}: micro, {names}");
+            return ExitCode::FAILURE;
         }
+        missed += measure(&name, folder.path());
     }
     if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn model(name: &str, folder: &Path) -> Option<PathBuf> {
-    if name == "micro" {
-        return Some(speech::MODEL.into());
-    }
-    let shape = weights::SHAPES.into_iter().find(|shape| shape.name == name)?;
+/// One of them, which says as much as is said in so many seconds.
+fn model(name: &str, seconds: usize, folder: &Path) -> PathBuf {
+    let Some(shape) = weights::SHAPES.into_iter().find(|shape| shape.name == name) else {
+        return speech::MODEL.into();
+    };
     let path = folder.join(format!("{name}.bin"));
-    weights::write(shape, Path::new(speech::MODEL), &path).expect("write a model");
-    Some(path)
+    weights::write(shape, seconds, Path::new(speech::MODEL), &path).expect("write a model");
+    path
 }
 
 /// The times of all models that are made here, in that of base, in turns.
@@ -92,7 +91,7 @@ fn beside_base(folder: &Path) {
     let pcm = decode(&voice_message(SECONDS), SECONDS);
     let names = weights::SHAPES.map(|shape| shape.name);
     let mut ears = names.map(|name| {
-        let path = model(name, folder).expect("it is one of them");
+        let path = model(name, SECONDS, folder);
         Bare::start(&path, default_threads()).expect("load the model")
     });
     let mut costs = names.map(|_| Vec::new());
@@ -113,24 +112,18 @@ fn beside_base(folder: &Path) {
 }
 
 /// How many bars are missed.
-fn measure(name: &str, model: &Path) -> usize {
+fn measure(name: &str, folder: &Path) -> usize {
+    // First, as its models are gone then.
+    let short = short_clips(name, folder);
+    let model = &model(name, SECONDS, folder);
     let real = name != "micro";
     let voice = voice_message(SECONDS);
     let pcm = decode(&voice, SECONDS);
     // The voice activity model takes its time over it, and then nothing is recognised.
     let nothing = noise::hiss(pcm.len(), 0.02, &mut speech::Random::seeded(1));
     let languages = vec!["ru".to_owned(), "en".to_owned()];
-    let vad = Some(speech::VAD.into());
-    let equipment = Equipment {
-        model: model.into(),
-        vad,
-        languages,
-        threads: default_threads(),
-        audio_context: AudioContext::Full,
-    };
+    let equipment = Equipment { languages, ..equipment(model, AudioContext::Full) };
     let stenogram = Stenogram::start(&equipment).expect("start the engine");
-    let auto = Equipment { audio_context: AudioContext::Auto, ..equipment.clone() };
-    let shortened = Stenogram::start(&auto).expect("start the engine");
     let mut bare = Bare::start(model, equipment.threads).expect("load the model");
     let mut flash = Bare::with_flash_attention(model, equipment.threads).expect("load the model");
 
@@ -142,16 +135,15 @@ fn measure(name: &str, model: &Path) -> usize {
     };
     let mut alone = || cost(|| bare.hear(&pcm, Some("en")).expect("recognise").text);
     // Memory is taken and caches are filled; and both hear the same.
-    let words = |text: &str| eval::score::words(text);
-    let texts =
-        [alone().1, ours(&given).1, shortened.hear_with(&pcm, given.clone()).expect("recognise").text];
+    let (text, our_text) = (alone().1, ours(&given).1);
     if real {
-        assert!(texts.iter().all(|text| words(text) == words(&texts[0])), "{texts:#?}");
+        assert_eq!(eval::score::words(&text), eval::score::words(&our_text));
     }
 
-    let mut idle: [Vec<Cost>; 6] = Default::default();
+    let mut idle: [Vec<Cost>; 7] = Default::default();
     for _ in 0..ROUNDS {
         idle[0].push(alone().0);
+        idle[6].push(recognition(&stenogram, &pcm, &given).0);
         idle[1].push(ours(&given).0);
         idle[2].push(ours(&RecogniseOptions::default()).0);
         idle[3].push(ours(&remembered).0);
@@ -163,16 +155,8 @@ fn measure(name: &str, model: &Path) -> usize {
         idle[4].push(cost(around).0);
         idle[5].push(cost(|| flash.hear(&pcm, Some("en")).expect("recognise").text).0);
     }
-    let [alone_idle, fixed, detected, known, around, flash] = idle;
+    let [alone_idle, fixed, detected, known, around, flash, recognised] = idle;
 
-    let clips: Vec<Vec<f32>> = SHORT.map(|seconds| decode(&voice_message(seconds), seconds)).collect();
-    let mut short: Vec<[Vec<Cost>; 2]> = clips.iter().map(|_| Default::default()).collect();
-    for _ in 0..SHORT_ROUNDS {
-        for (clip, [whole, less]) in clips.iter().zip(&mut short) {
-            whole.push(cost(|| bare.hear(clip, Some("en")).expect("recognise").text).0);
-            less.push(cost(|| shortened.hear_with(clip, given.clone()).expect("recognise").text).0);
-        }
-    }
     let all =
         |which: usize| (0..SHORT_ROUNDS).map(|n| sum(short.iter().map(|clip| clip[which][n]))).collect();
     let (whole, less): (Vec<Cost>, Vec<Cost>) = (all(0), all(1));
@@ -186,7 +170,8 @@ fn measure(name: &str, model: &Path) -> usize {
 
     println!("\n{name}, {SECONDS} s: whisper.cpp alone {:.3} s", median(&alone_idle, |cost| cost.clock));
     let rows = [
-        ("stenogram, of whisper.cpp alone", &fixed, &alone_idle, real.then_some(BEYOND_BARE)),
+        ("recognition, of whisper.cpp alone", &recognised, &alone_idle, real.then_some(BEYOND_BARE)),
+        ("recognition and voice activity, of the same", &fixed, &alone_idle, None),
         ("auto context, clips of 3 to 10 s together", &less, &whole, real.then_some(SHORTENED)),
         (
             "decoding and voice activity, of whisper.cpp",
@@ -215,6 +200,44 @@ fn measure(name: &str, model: &Path) -> usize {
         .map(|(seconds, [whole, less])| format!("{seconds} s {:.2}", ratio(less, whole, |cost| cost.clock)));
     println!("  auto context by the clock, clip by clip: {}", of_clips.collect::<Vec<_>>().join(", "));
     missed
+}
+
+fn equipment(model: &Path, audio_context: AudioContext) -> Equipment {
+    let (vad, threads) = (Some(speech::VAD.into()), default_threads());
+    Equipment { model: model.into(), vad, languages: Vec::new(), threads, audio_context }
+}
+
+/// Without voice activity, which is found on another thread while the recording before is recognised.
+fn recognition(stenogram: &Stenogram, pcm: &[f32], options: &RecogniseOptions) -> (Cost, String) {
+    let speech = stenogram.listen(pcm).expect("listen");
+    cost(|| stenogram.recognise(speech, options.clone()).expect("recognise"))
+}
+
+/// What whisper.cpp alone and a shortened window took over clips of [`SHORT`] seconds, which are said in so many words by
+/// models of their own: by length, and in rounds.
+fn short_clips(name: &str, folder: &Path) -> Vec<[Vec<Cost>; 2]> {
+    let given = RecogniseOptions { language: Some("en".into()), ..Default::default() };
+    let clip_by_clip = SHORT.map(|seconds| {
+        let clip = decode(&voice_message(seconds), seconds);
+        let model = model(name, seconds, folder);
+        let shortened = Stenogram::start(&equipment(&model, AudioContext::Auto)).expect("start the engine");
+        let mut bare = Bare::start(&model, default_threads()).expect("load the model");
+        let mut costs: [Vec<Cost>; 2] = Default::default();
+        for round in 0..=SHORT_ROUNDS {
+            let (whole, text) = cost(|| bare.hear(&clip, Some("en")).expect("recognise").text);
+            let (less, our_text) = recognition(&shortened, &clip, &given);
+            if name != "micro" {
+                assert_eq!(eval::score::words(&text), eval::score::words(&our_text));
+            }
+            // In the first round memory is taken and caches are filled.
+            if round > 0 {
+                costs[0].push(whole);
+                costs[1].push(less);
+            }
+        }
+        costs
+    });
+    clip_by_clip.collect()
 }
 
 /// By the clock and in CPU time of all threads, and what came of it.

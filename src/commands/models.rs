@@ -55,7 +55,7 @@ fn list(config: &Config, out: &mut impl Write) -> io::Result<()> {
     };
     writeln!(
         out,
-        "\nTIME: how long 10 s of speech take on a CPU, as a multiple of base; above base computed, not measured. `{}` measures \
+        "\nTIME: how long 10 s of speech take on a CPU, as a multiple of base; above small computed, not measured. `{}` measures \
          what is here.",
         typed("bench")
     )?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use stenogram::audio::{self, Limits, SAMPLE_RATE};
 use stenogram::domain::{Progress, Transcript};
 use stenogram::recording::{Recording, RecordingOptions};
-use stenogram::speech::{AudioContext, Engine, EngineOptions, RecogniseOptions};
+use stenogram::speech::{AudioContext, Engine, EngineOptions, RecogniseOptions, Speech};
 use tokio::runtime::Runtime;
 use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperState};
 
@@ -60,6 +60,19 @@ impl Stenogram {
         let transcript = self.runtime.block_on(self.engine().recognise(pcm.to_vec(), options));
         let took = started.elapsed().as_secs_f64();
         Ok(heard(transcript.map_err(|error| error.to_string())?, seconds(pcm.len()), took))
+    }
+
+    /// What [`Self::hear_with`] does first: voice activity.
+    #[allow(dead_code, reason = "only a benchmark tells the two apart")]
+    pub fn listen(&self, pcm: &[f32]) -> Result<Speech, String> {
+        self.engine().detector().listen(pcm.to_vec(), &|| false).map_err(|error| error.to_string())
+    }
+
+    /// And then: recognition.
+    #[allow(dead_code, reason = "only a benchmark tells the two apart")]
+    pub fn recognise(&self, speech: Speech, options: RecogniseOptions) -> Result<String, String> {
+        let transcript = self.runtime.block_on(self.engine().recognise_speech(speech, options));
+        Ok(transcript.map_err(|error| error.to_string())?.text())
     }
 
     /// A file from its bytes on, as the daemon does it.

@@ -1,5 +1,5 @@
 //! Models in the shapes of the real ones, with weights of no meaning: time does not depend on what they are, only on how
-//! many. They say the same few words to any recording, in English and surely, so that nothing is decoded twice.
+//! many. They say the same words to any recording, in English and surely, so that nothing is decoded twice.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -51,8 +51,8 @@ const ENGLISH: usize = 50_259;
 const ZERO_SECONDS: usize = 50_364;
 /// Where the prompt ends that whisper.cpp gives: start, language, task.
 const PROMPT: usize = 3;
-/// What is said in 10 s, about.
-const WORDS: usize = 27;
+/// How quickly people speak, about.
+const WORDS_PER_SECOND: f64 = 2.7;
 
 /// ggml's types.
 const F32: i32 = 0;
@@ -64,8 +64,9 @@ const BLOCK: usize = 32;
 const MOSTLY_F16: usize = 1;
 const MOSTLY_Q5_1: usize = 2009;
 
-/// Writes a model; mel filters and vocabulary are those of `like`, a multilingual one of 80 mels.
-pub fn write(shape: Shape, like: &Path, path: &Path) -> io::Result<()> {
+/// Writes a model that says as much to any recording as is said in so many seconds; mel filters and vocabulary are those
+/// of `like`, a multilingual one of 80 mels.
+pub fn write(shape: Shape, seconds: usize, like: &Path, path: &Path) -> io::Result<()> {
     let like = fs::read(like)?;
     let mut out = BufWriter::new(File::create(path)?);
     let Shape { state, heads, layers, quantised, .. } = shape;
@@ -87,7 +88,7 @@ pub fn write(shape: Shape, like: &Path, path: &Path) -> io::Result<()> {
     for field in fields {
         int(&mut out, field)?;
     }
-    let (head, words) = head(&like);
+    let (head, words) = head(&like, (seconds as f64 * WORDS_PER_SECOND) as usize);
     out.write_all(head)?;
 
     let mut weights = Weights { out, random: 1, quantised };
@@ -114,8 +115,8 @@ pub fn write(shape: Shape, like: &Path, path: &Path) -> io::Result<()> {
     weights.out.flush()
 }
 
-/// The mel filters and the vocabulary of a model as they are written, and the tokens of some plain words.
-fn head(model: &[u8]) -> (&[u8], Vec<usize>) {
+/// The mel filters and the vocabulary of a model as they are written, and the tokens of so many plain words.
+fn head(model: &[u8], wanted: usize) -> (&[u8], Vec<usize>) {
     const START: usize = 4 + 11 * 4;
     let int = |at: usize| u32::from_le_bytes(model[at..at + 4].try_into().expect("four bytes")) as usize;
     let mut at = START + 8 + int(START) * int(START + 4) * 4;
@@ -126,7 +127,7 @@ fn head(model: &[u8]) -> (&[u8], Vec<usize>) {
         let text = &model[at + 4..at + 4 + int(at)];
         // From the middle of the vocabulary: words that are neither very short nor very rare.
         let plain = text.len() > 4 && text[0] == b' ' && text[1..].iter().all(u8::is_ascii_lowercase);
-        if plain && token > 2000 && words.len() < WORDS {
+        if plain && token > 2000 && words.len() < wanted {
             words.push(token);
         }
         at += 4 + text.len();
