@@ -91,7 +91,7 @@ fn the_list_has_the_catalogue_and_what_of_it_is_here() {
             && row("tiny").contains(" 77.69 MB ")
             && row("tiny").contains(" yes ")
     );
-    assert!(row("base").contains("  388 MiB     1 ") && row("medium").contains(" 13 "), "{stdout}");
+    assert!(row("base").contains("  388 MiB     1 ") && row("medium").contains(" 11 "), "{stdout}");
     assert!(row(VAD).contains(" 885.10 kB ") && row(VAD).contains(" wrong size "), "{stdout}");
     assert!(row("base").contains(" - "), "{stdout}");
     assert!(stdout.ends_with("\n* is the configured model. Models are kept in ./models.\n"), "{stdout}");
