@@ -22,10 +22,20 @@ if(GGML_HIP)
 endif()
 
 if(GGML_VULKAN)
+    # What was found the last time may have been too old.
+    unset(STENOGRAM_VULKAN CACHE)
     find_program(STENOGRAM_GLSLC glslc HINTS ENV VULKAN_SDK PATH_SUFFIXES bin)
     find_path(STENOGRAM_VULKAN vulkan/vulkan.h HINTS ENV VULKAN_SDK /usr/include /usr/local/include PATH_SUFFIXES include)
     if(NOT STENOGRAM_GLSLC OR NOT STENOGRAM_VULKAN)
         stenogram_wants(vulkan "the compiler glslc and the headers of Vulkan: apt-get install glslc libvulkan-dev, or LunarG's Vulkan SDK with VULKAN_SDK set to its folder")
+    endif()
+    # ggml-vulkan.cpp uses it whatever there is; headers before 2024 have no such thing.
+    set(STENOGRAM_VULKAN_KNOWS)
+    if(EXISTS ${STENOGRAM_VULKAN}/vulkan/vulkan_core.h)
+        file(STRINGS ${STENOGRAM_VULKAN}/vulkan/vulkan_core.h STENOGRAM_VULKAN_KNOWS LIMIT_COUNT 1 REGEX VK_EXT_layer_settings)
+    endif()
+    if(NOT STENOGRAM_VULKAN_KNOWS)
+        stenogram_wants(vulkan "newer headers of Vulkan than those in ${STENOGRAM_VULKAN}, which lack VK_EXT_layer_settings: Debian 13 has them and Debian 12 has not; or LunarG's Vulkan SDK with VULKAN_SDK set to its folder")
     endif()
 endif()
 

@@ -9,8 +9,8 @@ struct Feature {
     name: &'static str,
     /// What whisper-rs-sys tells cmake.
     definitions: &'static [&'static str],
-    /// Files of its toolkit.
-    files: &'static [&'static str],
+    /// Files of its toolkit, and what is in them.
+    files: &'static [(&'static str, &'static str)],
     /// Where the script looks besides.
     elsewhere: &'static [&'static str],
 }
@@ -19,20 +19,24 @@ const FEATURES: [Feature; 4] = [
     Feature {
         name: "cuda",
         definitions: &["-DGGML_CUDA=ON"],
-        files: &["bin/nvcc"],
+        files: &[("bin/nvcc", "")],
         elsewhere: &["/usr/local/cuda", "/opt/cuda"],
     },
-    Feature { name: "hipblas", definitions: &["-DGGML_HIP=ON"], files: &["bin/hipcc"], elsewhere: &[] },
+    Feature { name: "hipblas", definitions: &["-DGGML_HIP=ON"], files: &[("bin/hipcc", "")], elsewhere: &[] },
     Feature {
         name: "vulkan",
         definitions: &["-DGGML_VULKAN=ON"],
-        files: &["bin/glslc", "include/vulkan/vulkan.h"],
+        files: &[
+            ("bin/glslc", ""),
+            ("include/vulkan/vulkan.h", ""),
+            ("include/vulkan/vulkan_core.h", "#define VK_EXT_layer_settings 1\n"),
+        ],
         elsewhere: &[],
     },
     Feature {
         name: "openblas",
         definitions: &["-DGGML_BLAS=ON", "-DGGML_BLAS_VENDOR=OpenBLAS"],
-        files: &["include/cblas.h"],
+        files: &[("include/cblas.h", "")],
         elsewhere: &[],
     },
 ];
@@ -58,6 +62,13 @@ fn configure(definitions: &[&str], toolkit: &Path) -> (bool, String) {
     (output.status.success(), words.join(" "))
 }
 
+/// A file, and a program as far as its mode goes.
+fn install(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().expect("a folder")).expect("make a folder");
+    fs::write(path, text).expect("write a file");
+    fs::set_permissions(path, Permissions::from_mode(0o755)).expect("make it a program");
+}
+
 #[test]
 fn a_missing_toolkit_is_named_and_one_that_is_there_is_found() {
     for Feature { name, definitions, files, elsewhere } in FEATURES {
@@ -69,13 +80,21 @@ fn a_missing_toolkit_is_named_and_one_that_is_there_is_found() {
         let (goes_on, says) = configure(definitions, toolkit.path());
         assert!(!goes_on, "{name}");
         assert!(says.contains(&format!("stenogram's feature {name} wants ")), "{says}");
-        for file in files {
-            let path = toolkit.path().join(file);
-            fs::create_dir_all(path.parent().expect("a folder")).expect("make a folder");
-            fs::write(&path, "").expect("write a file");
-            fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("make it a program");
-        }
+        files.iter().for_each(|(file, text)| install(&toolkit.path().join(file), text));
         assert_eq!(configure(definitions, toolkit.path()), (true, String::new()), "{name}");
+    }
+}
+
+/// whisper.cpp's build fails over them with a dozen errors of the compiler, minutes later.
+#[test]
+fn headers_of_vulkan_that_are_too_old_are_named() {
+    let toolkit = tempfile::tempdir().expect("a folder");
+    install(&toolkit.path().join("bin/glslc"), "");
+    install(&toolkit.path().join("include/vulkan/vulkan.h"), "");
+    for core in ["", "#define VK_HEADER_VERSION 239\n"] {
+        install(&toolkit.path().join("include/vulkan/vulkan_core.h"), core);
+        let (goes_on, says) = configure(&["-DGGML_VULKAN=ON"], toolkit.path());
+        assert!(!goes_on && says.contains("stenogram's feature vulkan wants newer headers"), "{says}");
     }
 }
 
@@ -95,4 +114,22 @@ fn cargo_hands_the_script_to_cmake() {
     let handed = std::env::var("CMAKE_PROJECT_INCLUDE_BEFORE").expect("it is in .cargo/config.toml");
     assert!(Path::new(&handed).is_absolute() && handed.ends_with(".cargo/toolkits.cmake"), "{handed}");
     assert!(Path::new(&handed).exists());
+}
+
+/// With its feature `vulkan` whisper-rs wants more than the bindings have that come with it, and does not compile.
+#[test]
+fn vulkan_is_asked_of_whisper_cpp_and_not_of_its_bindings() {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--offline", "--edges", "normal", "--features", "vulkan"])
+        .args(["--package", "stenogram", "--depth", "1", "--prefix", "none", "--format", "{p}: {f}"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("run cargo");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let tree = String::from_utf8(output.stdout).expect("it is text");
+    let has_it = |name: &str| {
+        let line = tree.lines().find(|line| line.split(' ').next() == Some(name)).expect(name);
+        line.rsplit(": ").next().expect("features").split(',').any(|feature| feature == "vulkan")
+    };
+    assert!(has_it("whisper-rs-sys") && !has_it("whisper-rs"), "{tree}");
 }
