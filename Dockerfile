@@ -8,7 +8,8 @@
 # and BMI2, and on any 64-bit ARM. Build arguments:
 #
 #   NATIVE=1            tunes whisper.cpp for the CPU that builds; on another one the daemon says what is missing
-#   FEATURES            cargo features, separated by commas: cuda, vulkan, hipblas, openblas
+#   FEATURES            cargo features, separated by commas: cuda, hipblas, openblas, vulkan (its headers in Debian 12 are too old:
+#                       images of Debian 13)
 #   BUILD_IMAGE         where it is built: a Debian or Ubuntu; Rust is fetched where it has none
 #   RUNTIME_IMAGE       where it runs: a Debian or Ubuntu not older than that
 #   BUILD_PACKAGES      Debian packages that the features want for building

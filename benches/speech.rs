@@ -143,19 +143,19 @@ fn measure(name: &str, folder: &Path) -> usize {
     let mut idle: [Vec<Cost>; 7] = Default::default();
     for _ in 0..ROUNDS {
         idle[0].push(alone().0);
-        idle[6].push(recognition(&stenogram, &pcm, &given).0);
-        idle[1].push(ours(&given).0);
-        idle[2].push(ours(&RecogniseOptions::default()).0);
-        idle[3].push(ours(&remembered).0);
+        idle[1].push(recognition(&stenogram, &pcm, &given).0);
+        idle[2].push(ours(&given).0);
+        idle[3].push(ours(&RecogniseOptions::default()).0);
+        idle[4].push(ours(&remembered).0);
         let around = || {
             let pcm = decode(&voice, SECONDS);
             assert_eq!(stenogram.hear(&nothing, Some("en")).expect("recognise").text, "");
             pcm.len().to_string()
         };
-        idle[4].push(cost(around).0);
-        idle[5].push(cost(|| flash.hear(&pcm, Some("en")).expect("recognise").text).0);
+        idle[5].push(cost(around).0);
+        idle[6].push(cost(|| flash.hear(&pcm, Some("en")).expect("recognise").text).0);
     }
-    let [alone_idle, fixed, detected, known, around, flash, recognised] = idle;
+    let [alone_idle, recognised, fixed, detected, known, around, flash] = idle;
 
     let all =
         |which: usize| (0..SHORT_ROUNDS).map(|n| sum(short.iter().map(|clip| clip[which][n]))).collect();
