@@ -59,6 +59,8 @@ async fn an_abort_at_any_moment_leaves_the_engine_whole() {
 
     let mut aborted = 0;
     for round in 0..ABORTS {
+        // Under a memory checker each takes a minute.
+        println!("{round} of {ABORTS}");
         let awaited = 1 + random.below(all);
         let passes = Arc::new(Passes { awaited, ..Passes::default() });
         // At a pass, or at whatever instant it happens to be.
