@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Recognitions aborted at random moments (tests/aborts.rs) under valgrind's memory checker: no invalid read or write,
-# no use of what was never written, in our callbacks or in whisper.cpp. Wants valgrind, and half an hour on two cores.
+# no use of what was never written, in our callbacks or in whisper.cpp. Wants valgrind, and an hour: 10 minutes for
+# the build and 40 of one core.
 # STENOGRAM_TEST_SEED=N aborts at the same passes again.
 set -euo pipefail
 
