@@ -5,7 +5,7 @@
 //! but `micro` are made here, in the shape of the real ones and with weights of no meaning (tests/support/weights.rs).
 //! `-- beside-base` sets all of these beside base: what `stenogram models list` says of them.
 //! What is compared is measured in turns, in one process; ratios are medians over the rounds, by the clock and by CPU
-//! time. Fails where a bar is missed by the clock; the test model, which is smaller than any real one, has but that for
+//! time. Fails where a bar is missed by the clock, with voice activity too from base on; the test model, which is smaller than any real one, has but that for
 //! a busy machine and those for languages.
 
 #[path = "../tests/eval/mod.rs"]
@@ -117,6 +117,8 @@ fn measure(name: &str, folder: &Path) -> usize {
     let short = short_clips(name, folder);
     let model = &model(name, SECONDS, folder);
     let real = name != "micro";
+    // Beside tiny voice activity is itself as much as bars leave for all.
+    let large = real && !name.starts_with("tiny");
     let voice = voice_message(SECONDS);
     let pcm = decode(&voice, SECONDS);
     // The voice activity model takes its time over it, and then nothing is recognised.
@@ -159,7 +161,7 @@ fn measure(name: &str, folder: &Path) -> usize {
 
     let all =
         |which: usize| (0..SHORT_ROUNDS).map(|n| sum(short.iter().map(|clip| clip[which][n]))).collect();
-    let (whole, less): (Vec<Cost>, Vec<Cost>) = (all(0), all(1));
+    let [whole, less, with_vad]: [Vec<Cost>; 3] = [all(0), all(1), all(2)];
     let beside = Load::start();
     let mut busy: [Vec<Cost>; 2] = Default::default();
     for _ in 0..BUSY_ROUNDS {
@@ -171,8 +173,9 @@ fn measure(name: &str, folder: &Path) -> usize {
     println!("\n{name}, {SECONDS} s: whisper.cpp alone {:.3} s", median(&alone_idle, |cost| cost.clock));
     let rows = [
         ("recognition, of whisper.cpp alone", &recognised, &alone_idle, real.then_some(BEYOND_BARE)),
-        ("recognition and voice activity, of the same", &fixed, &alone_idle, None),
+        ("recognition and voice activity, of the same", &fixed, &alone_idle, large.then_some(BEYOND_BARE)),
         ("auto context, clips of 3 to 10 s together", &less, &whole, real.then_some(SHORTENED)),
+        ("the same and voice activity", &with_vad, &whole, large.then_some(SHORTENED)),
         (
             "decoding and voice activity, of whisper.cpp",
             &around,
@@ -195,9 +198,9 @@ fn measure(name: &str, folder: &Path) -> usize {
             .map_or(String::new(), |bar| format!("{} at most {bar}", if held { "held" } else { "MISSED" }));
         println!("  {what:46} {clock:6.3} by the clock  {cpu:6.3} by CPU time  {verdict}");
     }
-    let of_clips = SHORT
-        .zip(&short)
-        .map(|(seconds, [whole, less])| format!("{seconds} s {:.2}", ratio(less, whole, |cost| cost.clock)));
+    let of_clips = SHORT.zip(&short).map(|(seconds, [whole, less, _])| {
+        format!("{seconds} s {:.2}", ratio(less, whole, |cost| cost.clock))
+    });
     println!("  auto context by the clock, clip by clip: {}", of_clips.collect::<Vec<_>>().join(", "));
     missed
 }
@@ -213,19 +216,20 @@ fn recognition(stenogram: &Stenogram, pcm: &[f32], options: &RecogniseOptions) -
     cost(|| stenogram.recognise(speech, options.clone()).expect("recognise"))
 }
 
-/// What whisper.cpp alone and a shortened window took over clips of [`SHORT`] seconds, which are said in so many words by
+/// What whisper.cpp alone, a shortened window, and that with voice activity took over clips of [`SHORT`] seconds, which are said in so many words by
 /// models of their own: by length, and in rounds.
-fn short_clips(name: &str, folder: &Path) -> Vec<[Vec<Cost>; 2]> {
+fn short_clips(name: &str, folder: &Path) -> Vec<[Vec<Cost>; 3]> {
     let given = RecogniseOptions { language: Some("en".into()), ..Default::default() };
     let clip_by_clip = SHORT.map(|seconds| {
         let clip = decode(&voice_message(seconds), seconds);
         let model = model(name, seconds, folder);
         let shortened = Stenogram::start(&equipment(&model, AudioContext::Auto)).expect("start the engine");
         let mut bare = Bare::start(&model, default_threads()).expect("load the model");
-        let mut costs: [Vec<Cost>; 2] = Default::default();
+        let mut costs: [Vec<Cost>; 3] = Default::default();
         for round in 0..=SHORT_ROUNDS {
             let (whole, text) = cost(|| bare.hear(&clip, Some("en")).expect("recognise").text);
             let (less, our_text) = recognition(&shortened, &clip, &given);
+            let (with_vad, _) = cost(|| shortened.hear_with(&clip, given.clone()).expect("recognise").text);
             if name != "micro" {
                 assert_eq!(eval::score::words(&text), eval::score::words(&our_text));
             }
@@ -233,6 +237,7 @@ fn short_clips(name: &str, folder: &Path) -> Vec<[Vec<Cost>; 2]> {
             if round > 0 {
                 costs[0].push(whole);
                 costs[1].push(less);
+                costs[2].push(with_vad);
             }
         }
         costs
