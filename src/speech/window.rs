@@ -25,8 +25,11 @@ pub enum AudioContext {
     Auto,
 }
 
-/// Positions for the silence that Whisper expects after speech, 2.6 s (whisper.cpp#1855).
+/// Positions for the silence that Whisper expects after speech, 2.6 s (whisper.cpp#1855), give or take half a step.
 const MARGIN: usize = 128;
+/// ggml multiplies so many numbers of a row at once, and one by one what is left over. Rows of the attention are as
+/// long as the window.
+const STEP: usize = 32;
 
 /// Whisper's own limit: text below it was guessed.
 const LOGPROB: f32 = -1.0;
@@ -37,7 +40,7 @@ const MEASURED: usize = 32;
 impl AudioContext {
     /// The positions that the encoder takes for so many samples; none: all of them.
     pub(super) fn positions(self, samples: usize) -> Option<c_int> {
-        let needed = samples.div_ceil(POSITION) + MARGIN;
+        let needed = (samples.div_ceil(POSITION) + MARGIN - STEP / 2).next_multiple_of(STEP);
         (self == Self::Auto && needed < WINDOW / POSITION).then_some(needed as c_int)
     }
 }
@@ -98,13 +101,23 @@ mod tests {
     #[test]
     fn a_short_recording_needs_few_positions_and_a_long_one_all() {
         let positions = |seconds: f32| AudioContext::Auto.positions((seconds * 16_000.0) as usize);
-        assert_eq!(positions(1.0), Some(178));
-        assert_eq!(positions(3.0), Some(278));
-        assert_eq!(positions(10.0), Some(628));
-        assert_eq!(positions(27.2), Some(1488));
-        assert_eq!(positions(27.5), None);
+        assert_eq!(positions(1.0), Some(192));
+        assert_eq!(positions(3.0), Some(288));
+        assert_eq!(positions(10.0), Some(640));
+        assert_eq!(positions(27.2), Some(1_472));
+        assert_eq!(positions(27.3), None);
         assert_eq!(positions(300.0), None);
         assert_eq!(AudioContext::Full.positions(16_000), None);
+    }
+
+    #[test]
+    fn positions_are_whole_steps_with_the_margin_give_or_take_half_a_step() {
+        for samples in (16_000..27 * 16_000).step_by(1_234) {
+            let positions = AudioContext::Auto.positions(samples).unwrap() as usize;
+            assert_eq!(positions % STEP, 0, "{samples}");
+            let margin = positions - samples.div_ceil(POSITION);
+            assert!(margin.abs_diff(MARGIN) <= STEP / 2, "{samples}: {margin}");
+        }
     }
 
     /// So many tokens of text, all different, and a time at the end.
