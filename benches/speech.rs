@@ -5,8 +5,9 @@
 //! but `micro` are made here, in the shape of the real ones and with weights of no meaning (tests/support/weights.rs).
 //! `-- beside-base` sets all of these beside base: what `stenogram models list` says of them.
 //! What is compared is measured in turns, in one process; ratios are medians over the rounds, by the clock and by CPU
-//! time. Fails where a bar is missed by the clock, with voice activity too from base on; the test model, which is
-//! smaller than any real one, has but that for a busy machine and those for languages.
+//! time. The least and most that whisper.cpp alone took tell how quiet the machine was: where they are far apart, ratios
+//! near 1 tell nothing. Fails where a bar is missed by the clock, with voice activity too from base on; the test model,
+//! which is smaller than any real one, has but that for a busy machine and those for languages.
 
 #[path = "../tests/eval/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "a part of it is used")]
