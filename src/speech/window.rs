@@ -27,8 +27,8 @@ pub enum AudioContext {
 
 /// Positions for the silence that Whisper expects after speech, 2.6 s (whisper.cpp#1855), give or take half a step.
 const MARGIN: usize = 128;
-/// ggml multiplies so many numbers of a row at once, and one by one what is left over. Rows of the attention are as
-/// long as the window.
+/// ggml multiplies so many numbers of a row at once (with AVX2; twice as many with AVX-512), and one by one what is left
+/// over. Rows of the attention are as long as the window.
 const STEP: usize = 32;
 
 /// Whisper's own limit: text below it was guessed.
