@@ -34,13 +34,13 @@ const SECONDS: usize = 10;
 const RATE: usize = 16_000;
 /// Seconds of the clips for a shortened window.
 const SHORT: std::ops::RangeInclusive<usize> = 3..=10;
-/// Starts of the engines, as they differ by some per cent by where their memory lies, and with each the rounds, there
-/// and back, over what is compared to a per cent: what is compared is neighbours, and a machine that slows down favours
-/// neither.
-const STARTS: usize = 5;
-const ROUNDS: usize = 4;
+/// Starts of the engines, in either order by turns, as they differ by some per cent by where their memory lies, and with
+/// each one round there and one back over what is compared to a per cent: what is compared is neighbours, and a machine
+/// that slows down favours neither.
+const STARTS: usize = 10;
 const CLOSE: usize = 4;
-/// Rounds when busy, and over the short clips.
+/// Rounds of the rest, when busy, and over the short clips.
+const OTHER_ROUNDS: usize = 5;
 const BUSY_ROUNDS: usize = 3;
 const SHORT_ROUNDS: usize = 3;
 
@@ -138,50 +138,55 @@ fn measure(name: &str, folder: &Path) -> usize {
         cost(|| stenogram.hear_with(&pcm, options.clone()).expect("recognise").text)
     };
     let alone = |bare: &mut Bare| cost(|| bare.hear(&pcm, Some("en")).expect("recognise").text);
-    let start = || {
+    let start = |bare_first: bool| {
+        let start_bare = || Bare::start(model, equipment.threads).expect("load the model");
+        let first = bare_first.then(start_bare);
         let stenogram = Stenogram::start(&equipment).expect("start the engine");
-        let mut bare = Bare::start(model, equipment.threads).expect("load the model");
-        // Memory is taken and caches are filled; and both hear the same.
-        let (text, our_text) = (alone(&mut bare).1, ours(&stenogram, &given).1);
+        let mut bare = first.unwrap_or_else(start_bare);
+        // Memory is taken and caches are filled, with what is measured first last; and both hear the same.
+        let (our_text, text) = (ours(&stenogram, &given).1, alone(&mut bare).1);
         if real {
             assert_eq!(eval::score::words(&text), eval::score::words(&our_text));
         }
         (stenogram, bare)
     };
 
-    let mut idle: [Vec<Cost>; 7] = Default::default();
-    for _ in 0..STARTS {
-        let (stenogram, mut bare) = start();
-        let mut flash = Bare::with_flash_attention(model, equipment.threads).expect("load the model");
-        alone(&mut flash);
-        for round in 0..ROUNDS {
-            for place in 0..CLOSE {
-                let which = if round % 2 == 0 { place } else { CLOSE - 1 - place };
-                let (cost, _) = match which {
-                    0 => alone(&mut bare),
-                    1 => recognition(&stenogram, &pcm, &given),
-                    2 => ours(&stenogram, &given),
-                    _ => ours(&stenogram, &remembered),
-                };
-                idle[which].push(cost);
-            }
+    let mut close: [Vec<Cost>; CLOSE] = Default::default();
+    for number in 0..STARTS {
+        let (stenogram, mut bare) = start(number % 2 == 0);
+        for which in (0..CLOSE).chain((0..CLOSE).rev()) {
+            let (cost, _) = match which {
+                0 => alone(&mut bare),
+                1 => recognition(&stenogram, &pcm, &given),
+                2 => ours(&stenogram, &given),
+                _ => ours(&stenogram, &remembered),
+            };
+            close[which].push(cost);
         }
-        idle[4].push(ours(&stenogram, &RecogniseOptions::default()).0);
+    }
+    let [alone_idle, recognised, fixed, known] = close;
+
+    let mut others: [Vec<Cost>; 3] = Default::default();
+    let (stenogram, mut bare) = start(false);
+    let mut flash = Bare::with_flash_attention(model, equipment.threads).expect("load the model");
+    alone(&mut flash);
+    for _ in 0..OTHER_ROUNDS {
+        others[0].push(ours(&stenogram, &RecogniseOptions::default()).0);
         let around = || {
             let pcm = decode(&voice, SECONDS);
             assert_eq!(stenogram.hear(&nothing, Some("en")).expect("recognise").text, "");
             pcm.len().to_string()
         };
-        idle[5].push(cost(around).0);
-        idle[6].push(alone(&mut flash).0);
+        others[1].push(cost(around).0);
+        others[2].push(alone(&mut flash).0);
     }
-    let [alone_idle, recognised, fixed, known, detected, around, flash] = idle;
+    drop(flash);
+    let [detected, around, flash] = others;
 
     let all =
         |which: usize| (0..SHORT_ROUNDS).map(|n| sum(short.iter().map(|clip| clip[which][n]))).collect();
     let [whole, less, with_vad]: [Vec<Cost>; 3] = [all(0), all(1), all(2)];
     let mut busy: [Vec<Cost>; 2] = Default::default();
-    let (stenogram, mut bare) = start();
     let beside = Load::start();
     for _ in 0..BUSY_ROUNDS {
         busy[0].push(alone(&mut bare).0);
@@ -307,8 +312,10 @@ fn sorted(numbers: impl Iterator<Item = f64>) -> Vec<f64> {
     numbers
 }
 
+/// The median; of an even count the mean of the two in the middle.
 fn middle(sorted: &[f64]) -> f64 {
-    sorted[sorted.len() / 2]
+    let count = sorted.len();
+    f64::midpoint(sorted[(count - 1) / 2], sorted[count / 2])
 }
 
 /// So many seconds of speech, ten at most, as Telegram's clients send it.
