@@ -26,12 +26,15 @@ use crate::recordings::Recordings;
 use crate::redis_server::{DURABLE, RedisServer};
 use crate::report::{Left, LifeRecord, Report, STOPPED};
 
-/// A planned crash that has not come by then has no job to come with.
+/// A planned crash has no job to come with where the daemon has got on with none for so long: longer than any
+/// FLOOD_WAIT. How many it gets through by then is up to the machine.
 const CRASH_WITHIN: Duration = Duration::from_secs(4);
-/// Lives after the planned ones, for crashes that still have had no job to come with, and the messages of
-/// each.
-const EXTRA_LIVES: usize = 3;
-const EXTRA_MESSAGES: usize = 3;
+/// A daemon that gets on for so long without its crash is past it.
+const CRASH_AT_ALL_WITHIN: Duration = Duration::from_secs(60);
+/// Lives after the planned ones at most, for crashes that still have had no job to come with, and the messages of
+/// each: as many as its crash needs. The short tier has a message left after all of them.
+const EXTRA_LIVES: usize = 7;
+const EXTRA_MESSAGES: usize = 2;
 /// The third death of one recording makes it poison, by the queue's own rule. A daemon whose predecessor may
 /// have been the second to die of it is left alive until it has gone on to the next one, or for so long.
 const PROGRESS_WITHIN: Duration = Duration::from_secs(60);
@@ -317,6 +320,22 @@ impl World {
         }
     }
 
+    /// Waits until the daemon that started after the first `calls` calls has asked for nothing for a job for
+    /// [`CRASH_WITHIN`], from `begun` on.
+    async fn stands_still(&self, calls: usize, begun: Instant) {
+        loop {
+            let last = self.telegram.look(|ledger| {
+                let own = ledger.calls().get(calls..).unwrap_or_default();
+                own.iter().rfind(|call| is_for_a_job(call)).map_or(begun, |call| call.at.max(begun))
+            });
+            let until = (last + CRASH_WITHIN).min(begun + CRASH_AT_ALL_WITHIN);
+            if until <= Instant::now() {
+                return;
+            }
+            sleep(until - Instant::now()).await;
+        }
+    }
+
     fn calls(&self) -> usize {
         self.telegram.look(|ledger| ledger.calls().len())
     }
@@ -415,12 +434,12 @@ impl Lives {
             }
             world.release_faults(&held);
             let begun = if stuck || !measured.is_empty() { Instant::now() } else { started };
-            let left = |within: Duration| (begun + within).saturating_duration_since(Instant::now());
             match end {
-                End::Crash { .. } => sleep(left(CRASH_WITHIN)).await,
+                End::Crash { .. } => world.stands_still(calls, begun).await,
                 End::Kill { answers, late, within } => {
+                    let left = (begun + within).saturating_duration_since(Instant::now());
                     let enough = world.sends(calls, answers);
-                    if tokio::time::timeout(left(within), enough).await.is_ok() {
+                    if tokio::time::timeout(left, enough).await.is_ok() {
                         sleep(late).await;
                     }
                 }
@@ -526,11 +545,8 @@ impl Lives {
         self.world.telegram.look(|ledger| {
             let own = ledger.calls().get(calls..).unwrap_or_default();
             // What its predecessor had sent may still come in; it has not introduced itself.
-            let own = own.iter().skip_while(|call| call.method != "updates.getState");
-            let mut jobs = own.filter(|call| {
-                matches!(call.method, "messages.getMessages" | "messages.sendMessage" | "upload.getFile")
-            });
-            jobs.next().map(|call| call.at)
+            let mut own = own.iter().skip_while(|call| call.method != "updates.getState");
+            own.find(|call| is_for_a_job(call)).map(|call| call.at)
         })
     }
 
@@ -584,6 +600,10 @@ async fn progress(log: &OwnLog) {
     while log.jobs() < 2 && log.started.elapsed() < PROGRESS_WITHIN {
         sleep(POLL).await;
     }
+}
+
+fn is_for_a_job(call: &Call) -> bool {
+    matches!(call.method, "messages.getMessages" | "messages.sendMessage" | "upload.getFile")
 }
 
 fn by_kill(status: ExitStatus) -> bool {
