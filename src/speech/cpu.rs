@@ -58,4 +58,13 @@ mod tests {
     fn the_tests_run_on_a_cpu_that_this_build_fits() {
         assert_eq!(missing(&needed()), None);
     }
+
+    /// Where it does not, whisper.cpp was built before `.cargo/config.toml` asked for it:
+    /// `cargo clean -p whisper-rs-sys`.
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn this_build_multiplies_block_by_block() {
+        // SAFETY: it returns a number that the compiler has put there.
+        assert_ne!(unsafe { whisper_rs::whisper_rs_sys::ggml_cpu_has_llamafile() }, 0);
+    }
 }

@@ -1,8 +1,9 @@
 //! Voice activity: how likely somebody speaks, by Silero's model in whisper.cpp.
 
 use std::io;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::Path;
+use std::thread;
 
 use whisper_rs::{WhisperVadContext, WhisperVadContextParams};
 
@@ -12,10 +13,11 @@ use super::models::SILERO_VAD;
 
 /// Samples that one probability stands for, 32 ms: what the model was trained on.
 pub(super) const WINDOW: usize = 512;
-/// Windows given to whisper.cpp at once, 96 s: about a second of work, which nothing can break off.
+/// Windows heard at once, 96 s: less than a second of work, which nothing can break off.
 const STRETCH: usize = 3000;
-/// Windows heard once more before a stretch, 4 s: whisper.cpp empties the model's memory at its beginning.
-const WARM_UP: usize = 125;
+/// Windows heard once more before a part, 2 s: whisper.cpp empties the model's memory at its beginning. With more
+/// there are no fewer windows that are taken for speech in the one case and not in the other (docs/BENCHMARKS.md).
+const WARM_UP: usize = 62;
 
 /// How loud speech is that the model knows well, as the root mean square of its loudest [`BLOCK`].
 const USUAL: f32 = 0.1;
@@ -39,7 +41,8 @@ pub(super) enum VadError {
 }
 
 pub(super) struct Vad {
-    context: WhisperVadContext,
+    /// One for each half of a stretch.
+    contexts: [WhisperVadContext; 2],
 }
 
 impl Vad {
@@ -55,36 +58,69 @@ impl Vad {
         }
         // whisper-rs takes text, and panics on a NUL byte, which no path that was just read has.
         let path = path.to_str().ok_or(VadError::Load)?;
-        let mut parameters = WhisperVadContextParams::default();
-        // A window is too little work to share: threads would only wait for each other.
-        parameters.set_n_threads(1);
-        Ok(Self { context: WhisperVadContext::new(path, parameters).map_err(|_| VadError::Load)? })
+        let context = || {
+            let mut parameters = WhisperVadContextParams::default();
+            // A window is too little work to share: threads would only wait for each other.
+            parameters.set_n_threads(1);
+            WhisperVadContext::new(path, parameters).map_err(|_| VadError::Load)
+        };
+        Ok(Self { contexts: [context()?, context()?] })
     }
 
-    /// The probability of speech, 0 to 1, in each [`WINDOW`] of `pcm`, the last one filled up with
-    /// silence. What is quiet is amplified for this: the model takes a whisper into a far microphone for silence. None when `aborted`, or when whisper.cpp fails, which it logs.
+    /// The probability of speech, 0 to 1, in each [`WINDOW`] of `pcm`, the last one filled up with silence. What is quiet is
+    /// amplified for this: the model takes a whisper into a far microphone for silence. None when `aborted`, or when
+    /// whisper.cpp fails, which it logs.
     pub(super) fn probabilities(&mut self, pcm: &[f32], aborted: &dyn Fn() -> bool) -> Option<Vec<f32>> {
-        let mut probabilities = Vec::with_capacity(pcm.len().div_ceil(WINDOW));
+        let windows = pcm.len().div_ceil(WINDOW);
+        let mut probabilities = Vec::with_capacity(windows);
         let gain = gain(pcm);
-        let mut amplified = Vec::new();
-        while probabilities.len() * WINDOW < pcm.len() {
+        while probabilities.len() < windows {
             if aborted() {
                 return None;
             }
             let next = probabilities.len();
-            let first = next.saturating_sub(WARM_UP);
-            let end = ((next + STRETCH) * WINDOW).min(pcm.len());
-            let mut heard = &pcm[first * WINDOW..end];
-            if gain > 1.0 {
-                amplified.clear();
-                amplified.extend(heard.iter().map(|sample| sample * gain));
-                heard = &amplified;
-            }
-            self.context.detect_speech(heard).ok()?;
-            probabilities.extend_from_slice(self.context.probabilities().get(next - first..)?);
+            probabilities.extend(self.stretch(pcm, next..(next + STRETCH).min(windows), gain)?);
         }
         Some(probabilities)
     }
+
+    /// The probabilities of `windows` of `pcm`, both halves at the same time. They are the same ones on a single core.
+    fn stretch(&mut self, pcm: &[f32], windows: Range<usize>, gain: f32) -> Option<Vec<f32>> {
+        let [first, second] = &mut self.contexts;
+        let Some(half) = half(&windows) else { return hear(first, pcm, windows, gain) };
+        thread::scope(|scope| {
+            let rest = thread::Builder::new()
+                .name("listener".to_owned())
+                .spawn_scoped(scope, || hear(second, pcm, half..windows.end, gain));
+            let mut heard = hear(first, pcm, windows.start..half, gain)?;
+            heard.extend(match rest {
+                Ok(rest) => rest.join().ok().flatten()?,
+                // There may be no more threads.
+                Err(_) => hear(first, pcm, half..windows.end, gain)?,
+            });
+            Some(heard)
+        })
+    }
+}
+
+/// Where to part `windows` so that both parts take as long, warming up included. None where that gains too little to be
+/// worth it.
+fn half(windows: &Range<usize>) -> Option<usize> {
+    let warming_up = WARM_UP - windows.start.min(WARM_UP);
+    (windows.len() >= 2 * WARM_UP).then(|| windows.start + (windows.len() + warming_up) / 2)
+}
+
+/// The probabilities of `windows` of `pcm`. None when whisper.cpp fails.
+fn hear(context: &mut WhisperVadContext, pcm: &[f32], windows: Range<usize>, gain: f32) -> Option<Vec<f32>> {
+    let first = windows.start.saturating_sub(WARM_UP);
+    let mut heard = &pcm[first * WINDOW..(windows.end * WINDOW).min(pcm.len())];
+    let amplified: Vec<f32>;
+    if gain > 1.0 {
+        amplified = heard.iter().map(|sample| sample * gain).collect();
+        heard = &amplified;
+    }
+    context.detect_speech(heard).ok()?;
+    context.probabilities().get(windows.start - first..).map(<[f32]>::to_vec)
 }
 
 /// What makes the loudest half second as loud as usual; 1 where it is already.
@@ -107,11 +143,50 @@ mod tests {
     fn every_window_has_one_probability() {
         let mut vad = Vad::load(Path::new(MODEL)).unwrap();
         let boundary = STRETCH * WINDOW;
-        for samples in [0, 1, WINDOW, WINDOW + 1, boundary - 1, boundary, boundary + 1] {
+        let halved = 2 * WARM_UP * WINDOW;
+        for samples in [0, 1, WINDOW, WINDOW + 1, halved, halved + 1, boundary - 1, boundary, boundary + 1] {
             let probabilities = vad.probabilities(&vec![0.01; samples], &|| false).unwrap();
             assert_eq!(probabilities.len(), samples.div_ceil(WINDOW), "{samples} samples");
             assert!(probabilities.iter().all(|probability| (0.0..=1.0).contains(probability)));
         }
+    }
+
+    #[test]
+    fn both_halves_take_as_long() {
+        let heard = |windows: Range<usize>| windows.end - windows.start.saturating_sub(WARM_UP);
+        for windows in [0..2 * WARM_UP, 0..313, 0..STRETCH, STRETCH..2 * STRETCH, STRETCH..STRETCH + 313] {
+            let half = half(&windows).unwrap();
+            let (first, second) = (heard(windows.start..half), heard(half..windows.end));
+            assert!(first.abs_diff(second) <= 1, "{windows:?}: {first}, {second}");
+        }
+        assert_eq!(half(&(0..2 * WARM_UP - 1)), None);
+        assert_eq!(half(&(STRETCH..STRETCH + 1)), None);
+    }
+
+    /// How far apart two opinions of the first second are on average.
+    fn apart(a: &[f32], b: &[f32]) -> f32 {
+        a.iter().zip(b).take(31).map(|(a, b)| (a - b).abs()).sum::<f32>() / 31.0
+    }
+
+    #[test]
+    fn a_second_half_knows_what_came_before() {
+        let spoken = include_bytes!("../../tests/fixtures/micro/one-two.s16");
+        let sample = |bytes: &[u8]| f32::from(i16::from_le_bytes([bytes[0], bytes[1]])) / 32768.0;
+        let spoken: Vec<f32> = spoken.chunks_exact(2).map(sample).collect();
+        let mut vad = Vad::load(Path::new(MODEL)).unwrap();
+        let (mut warmed_up, mut unprepared) = (0.0, 0.0);
+        for pause in 0..12 {
+            let pcm = [&spoken[..], &vec![0.0; pause * 1000]].concat().repeat(6);
+            let all = 0..pcm.len().div_ceil(WINDOW);
+            let half = half(&all).unwrap();
+            let whole = hear(&mut vad.contexts[0], &pcm, all.clone(), 1.0).unwrap();
+            let by_halves = vad.stretch(&pcm, all.clone(), 1.0).unwrap();
+            assert_eq!(by_halves[..half], whole[..half]);
+            let rest = hear(&mut vad.contexts[1], &pcm[half * WINDOW..], 0..all.end - half, 1.0).unwrap();
+            warmed_up += apart(&by_halves[half..], &whole[half..]);
+            unprepared += apart(&rest, &whole[half..]);
+        }
+        assert!(warmed_up * 3.0 < unprepared, "{warmed_up}, {unprepared}");
     }
 
     #[test]

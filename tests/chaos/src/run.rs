@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use fake_telegram::{
-    Call, Chat, Dedupe, Draft, Fault, OWNER, Packing, Settings, Telegram, User, write_session,
+    Action, Call, Chat, Dedupe, Draft, Fault, OWNER, Packing, Settings, Telegram, User, write_session,
 };
 use stenogram::queue::Queue;
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
@@ -47,6 +47,8 @@ const SETTLED: Duration = Duration::from_millis(300);
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 /// Calls come at least this often while there is something to do: the daemon looks every 5 s, come what may.
 const QUIET: Duration = Duration::from_secs(8);
+/// But not while the daemon waits for an answer that was lost: it gives up after 30 s.
+const QUIET_UNANSWERED: Duration = Duration::from_secs(35);
 const POLL: Duration = Duration::from_millis(20);
 const FIRST_USER: i64 = 10_000;
 /// Clients reach the proxies here, the proxies reach the servers at the same ports of 127.0.0.1.
@@ -336,6 +338,12 @@ impl World {
         }
     }
 
+    /// Answers that Telegram has yet to lose without a word.
+    fn answers_to_lose(&self) -> usize {
+        let silent = |fault: &&Fault| fault.times != Some(0) && matches!(fault.action, Action::LoseAnswer);
+        self.telegram.look(|ledger| ledger.faults().iter().filter(silent).count())
+    }
+
     fn calls(&self) -> usize {
         self.telegram.look(|ledger| ledger.calls().len())
     }
@@ -508,13 +516,14 @@ impl Lives {
         let world = Arc::clone(&self.world);
         while self.tasks.join_next().await.is_some() {}
         while self.redis_kills.join_next().await.is_some() {}
-        let calls = world.calls();
+        let (calls, to_lose) = (world.calls(), world.answers_to_lose());
         let mut daemon = self.home.start(None)?;
         Arc::clone(&world).send_all(tail).await;
         let (mut best, mut since) = (0, Instant::now());
         loop {
             let (sent, complete) = world.progress();
-            if complete == sent && self.quiet().await? {
+            let quiet = if world.answers_to_lose() < to_lose { QUIET_UNANSWERED } else { QUIET };
+            if complete == sent && self.is_quiet(quiet).await {
                 break;
             }
             if complete > best {
@@ -534,10 +543,10 @@ impl Lives {
     }
 
     /// Whether corrupt recordings had their turn too: nothing tells but that nothing is asked any more.
-    async fn quiet(&self) -> anyhow::Result<bool> {
+    async fn is_quiet(&self, quiet: Duration) -> bool {
         let before = self.world.calls();
-        sleep(QUIET).await;
-        Ok(self.world.calls() == before)
+        sleep(quiet).await;
+        self.world.calls() == before
     }
 
     /// When the daemon that started after the first `calls` calls first asked for something for a job.
