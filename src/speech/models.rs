@@ -99,7 +99,7 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
         77_691_713,
         "be07e048e1e599ad46341c8d2a135645097a538221678b7acdd1b1919c6e1b21",
         273,
-        52,
+        49,
         "fastest, many mistakes",
     ),
     speech(
@@ -108,7 +108,7 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
         32_152_673,
         "818710568da3ca15689e31a743197b520007872ff9576237bda97bd1b469c3d7",
         230,
-        57,
+        59,
         "tiny, quantised",
     ),
     speech(
@@ -126,7 +126,7 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
         59_707_625,
         "422f1ae452ade6f30a004d7e5c6a43195e4433bc370bf23fac9cc591f01a8898",
         304,
-        110,
+        125,
         "base, quantised",
     ),
     speech(
@@ -135,7 +135,7 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
         487_601_967,
         "1be3a9b2063867b937e64e2ec7483364a79917e157fa98c5d94b5c1fffea987b",
         852,
-        320,
+        330,
         "good, the usual choice on a CPU",
     ),
     speech(
@@ -144,7 +144,7 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
         190_085_487,
         "ae85e4a935d7a567bd102fe55afc16bb595bdb618e11b2fc7591bc08120411bb",
         568,
-        370,
+        430,
         "small, quantised",
     ),
     speech(
@@ -161,7 +161,7 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
         "ggml-medium-q5_0.bin",
         539_212_467,
         "19fea4b380c3a618ec4723c3eef2eb785ffba0d0538cf43f8f235e7b3b34220f",
-        1200,
+        1100,
         1200,
         "medium, quantised",
     ),
@@ -171,7 +171,7 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
         3_095_033_483,
         "64d182b440b98d5203c4f9bd541544d84c605196c4f7b845dfa11fb23594d1e2",
         3990,
-        2100,
+        2200,
         "best, needs a GPU",
     ),
     speech(
@@ -180,7 +180,7 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
         1_081_140_203,
         "d75795ecff3f83b5faa89d1900604ad8c780abd5739fae406de19f23ecd98ad1",
         2070,
-        2500,
+        2200,
         "large-v3, quantised",
     ),
     speech(
@@ -189,7 +189,7 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
         1_624_555_275,
         "1fc70f774d38eb169993ac391eea357ef47c88757ef72ee5943879b7e8e2bc69",
         2100,
-        2000,
+        2100,
         "nearly as good as large-v3, on a GPU several times faster",
     ),
     speech(
@@ -198,7 +198,7 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
         574_041_195,
         "394221709cd5ad1f40c46e6031ca61bce88931e6e088c188294c6d5a55ffa7e2",
         1100,
-        2300,
+        2100,
         "large-v3-turbo, quantised: the best that fits small machines",
     ),
 ];

@@ -12,17 +12,46 @@ pub struct Shape {
     state: usize,
     heads: usize,
     layers: usize,
-    /// In q5_1, as those of the catalogue.
-    quantised: bool,
+    matrices: Format,
+}
+
+/// What matrices are made of; the quantised ones in blocks of [`BLOCK`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    F16,
+    /// As the large ones of the catalogue: five bits each and a step.
+    Q5_0,
+    /// As the small ones: five bits each, a step and a least number.
+    Q5_1,
+}
+
+impl Format {
+    /// ggml's number for it.
+    fn kind(self) -> i32 {
+        match self {
+            Self::F16 => 1,
+            Self::Q5_0 => 6,
+            Self::Q5_1 => 7,
+        }
+    }
+
+    /// What a header says of models whose matrices are mostly this, quantised by the second version.
+    fn header(self) -> usize {
+        match self {
+            Self::F16 => 1,
+            Self::Q5_0 => 2008,
+            Self::Q5_1 => 2009,
+        }
+    }
 }
 
 impl Shape {
     const fn new(name: &'static str, state: usize, layers: usize) -> Self {
-        Self { name, state, heads: state / 64, layers, quantised: false }
+        Self { name, state, heads: state / 64, layers, matrices: Format::F16 }
     }
 
-    const fn quantised(self, name: &'static str) -> Self {
-        Self { name, quantised: true, ..self }
+    const fn quantised(self, name: &'static str, matrices: Format) -> Self {
+        Self { name, matrices, ..self }
     }
 }
 
@@ -30,14 +59,15 @@ const TINY: Shape = Shape::new("tiny", 384, 4);
 const BASE: Shape = Shape::new("base", 512, 6);
 const SMALL: Shape = Shape::new("small", 768, 12);
 
-/// From small to large.
-pub const SHAPES: [Shape; 6] = [
+/// From small to large. `small-q5_0` is none of the catalogue, and stands for the larger ones, which are that.
+pub const SHAPES: [Shape; 7] = [
     TINY,
-    TINY.quantised("tiny-q5_1"),
+    TINY.quantised("tiny-q5_1", Format::Q5_1),
     BASE,
-    BASE.quantised("base-q5_1"),
+    BASE.quantised("base-q5_1", Format::Q5_1),
     SMALL,
-    SMALL.quantised("small-q5_1"),
+    SMALL.quantised("small-q5_0", Format::Q5_0),
+    SMALL.quantised("small-q5_1", Format::Q5_1),
 ];
 
 const VOCABULARY: usize = 51_865;
@@ -54,22 +84,17 @@ const PROMPT: usize = 3;
 /// How quickly people speak, about.
 const WORDS_PER_SECOND: f64 = 2.7;
 
-/// ggml's types.
+/// ggml's number for single precision.
 const F32: i32 = 0;
-const F16: i32 = 1;
-const Q5_1: i32 = 7;
-/// Numbers of a block of it, which share a step and a least number.
+/// Numbers that share a step where they are quantised.
 const BLOCK: usize = 32;
-/// What a header says of models whose matrices are f16, and q5_1 by the second version of quantisation.
-const MOSTLY_F16: usize = 1;
-const MOSTLY_Q5_1: usize = 2009;
 
 /// Writes a model that says as much to any recording as is said in so many seconds; mel filters and vocabulary are those
 /// of `like`, a multilingual one of 80 mels.
 pub fn write(shape: Shape, seconds: usize, like: &Path, path: &Path) -> io::Result<()> {
     let like = fs::read(like)?;
     let mut out = BufWriter::new(File::create(path)?);
-    let Shape { state, heads, layers, quantised, .. } = shape;
+    let Shape { state, heads, layers, matrices, .. } = shape;
     let int = |out: &mut BufWriter<File>, n: usize| out.write_all(&(n as u32).to_le_bytes());
     out.write_all(&like[..4])?;
     let fields = [
@@ -83,7 +108,7 @@ pub fn write(shape: Shape, seconds: usize, like: &Path, path: &Path) -> io::Resu
         heads,
         layers,
         MELS,
-        if quantised { MOSTLY_Q5_1 } else { MOSTLY_F16 },
+        matrices.header(),
     ];
     for field in fields {
         int(&mut out, field)?;
@@ -91,7 +116,7 @@ pub fn write(shape: Shape, seconds: usize, like: &Path, path: &Path) -> io::Resu
     let (head, words) = head(&like, (seconds as f64 * WORDS_PER_SECOND) as usize);
     out.write_all(head)?;
 
-    let mut weights = Weights { out, random: 1, quantised };
+    let mut weights = Weights { out, random: 1, matrices };
     weights.side("encoder", layers, state, false)?;
     weights.f32s("encoder.positional_embedding", &[AUDIO_CONTEXT, state], |n| (n as f32).sin() * 0.1)?;
     weights.f16s("encoder.conv1.weight", &[state, MELS, 3], 0.05)?;
@@ -146,7 +171,7 @@ fn half(number: f32) -> u16 {
 struct Weights {
     out: BufWriter<File>,
     random: u64,
-    quantised: bool,
+    matrices: Format,
 }
 
 impl Weights {
@@ -167,7 +192,7 @@ impl Weights {
 
     /// Random ones with this standard deviation, about as they are read again.
     fn f16s(&mut self, name: &str, shape: &[usize], deviation: f32) -> io::Result<Vec<f32>> {
-        self.tensor(name, shape, F16)?;
+        self.tensor(name, shape, Format::F16.kind())?;
         // Evenly from -√3 to √3 deviations; drawn from a few, which is quicker than rounding each.
         let few = (0..4096).map(|n| (n as f32 / 2047.5 - 1.0) * 3f32.sqrt() * deviation);
         let few: Vec<(f32, u16)> = few.map(|number| (number, half(number))).collect();
@@ -192,17 +217,21 @@ impl Weights {
 
     /// Random ones with this standard deviation in the model's own format, about as they are read again.
     fn matrix(&mut self, name: &str, shape: &[usize], deviation: f32) -> io::Result<Vec<f32>> {
-        if !self.quantised {
+        let format = self.matrices;
+        if format == Format::F16 {
             return self.f16s(name, shape, deviation);
         }
-        self.tensor(name, shape, Q5_1)?;
-        let least = -(3f32.sqrt()) * deviation;
-        let step = -2.0 * least / 31.0;
+        self.tensor(name, shape, format.kind())?;
+        let step = 2.0 * 3f32.sqrt() * deviation / 31.0;
+        // Without a least number of its own a block begins 16 steps below zero.
+        let least = step * if format == Format::Q5_0 { -16.0 } else { -15.5 };
         let mut numbers = Vec::with_capacity(shape.iter().product());
         let mut bytes = Vec::with_capacity(numbers.capacity() / BLOCK * 24);
         for _ in 0..numbers.capacity() / BLOCK {
             bytes.extend(half(step).to_le_bytes());
-            bytes.extend(half(least).to_le_bytes());
+            if format == Format::Q5_1 {
+                bytes.extend(half(least).to_le_bytes());
+            }
             let high = self.next() as u32 | (self.next() as u32) << 24;
             bytes.extend(high.to_le_bytes());
             let low: [u8; BLOCK / 2] = std::array::from_fn(|_| self.next() as u8);

@@ -100,10 +100,8 @@ impl fmt::Display for Advice {
         let why = match (self.keeps_up, self.chosen) {
             (true, true) => "the most capable here that takes at most half of a recording's length",
             (true, false) => "it takes at most half of a recording's length",
-            (false, true) => {
-                "the fastest here, and yet slow: a smaller or quantised one would suit this machine"
-            }
-            (false, false) => "slow: a smaller or quantised one would suit this machine",
+            (false, true) => "the fastest here, and yet slow: a smaller one would suit this machine",
+            (false, false) => "slow: a smaller one would suit this machine",
         };
         write!(f, "For this machine: MODEL={value}, THREADS={threads}")?;
         if *audio_context == AudioContext::Auto {
