@@ -51,7 +51,7 @@ impl Detector {
     /// -60 dBFS or nobody speaks, else all but the middle of long silences. Without a model for voice activity,
     /// all.
     ///
-    /// Blocking: a second of work for 100 s, in steps of a second, between which `aborted` is asked.
+    /// Blocking: less than a second of work for 96 s, between which `aborted` is asked.
     pub fn listen(&self, mut pcm: Vec<f32>, aborted: &dyn Fn() -> bool) -> Result<Speech, SpeechError> {
         let samples = pcm.len();
         if samples > LONGEST {

@@ -443,6 +443,10 @@ impl Lives {
             world.release_faults(&held);
             let begun = if stuck || !measured.is_empty() { Instant::now() } else { started };
             match end {
+                // The intake, where C1 is, does not get on with the jobs.
+                End::Crash { point, .. } if point.contains("C1") => {
+                    sleep((begun + CRASH_WITHIN).saturating_duration_since(Instant::now())).await;
+                }
                 End::Crash { .. } => world.stands_still(calls, begun).await,
                 End::Kill { answers, late, within } => {
                     let left = (begun + within).saturating_duration_since(Instant::now());
