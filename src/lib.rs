@@ -22,6 +22,7 @@ pub mod pipeline;
 pub mod pulse;
 pub mod queue;
 pub mod recording;
+pub mod runtime;
 pub mod speech;
 pub mod telegram;
 pub mod worker;

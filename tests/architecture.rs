@@ -14,8 +14,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     // The allocator's settings.
     ("memory", &[]),
     ("config", &["domain", "home"]),
-    ("queue", &["domain"]),
-    ("telegram", &["domain", "pulse", "home"]),
+    // What any long-running process needs.
+    ("runtime", &[]),
+    ("queue", &["domain", "runtime"]),
+    ("telegram", &["domain", "pulse", "home", "runtime"]),
     ("audio", &["domain"]),
     ("speech", &["domain", "home", "memory"]),
     ("ops", &["domain"]),
@@ -46,7 +48,7 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("grammers*", &["telegram"]),
     ("redis", &["queue"]),
     // The embedded queue and the position in the stream of updates: a file each.
-    ("redb", &["queue", "telegram"]),
+    ("redb", &["queue", "telegram", "runtime"]),
     ("symphonia*", &["audio"]),
     ("rubato", &["audio"]),
     ("whisper_rs*", &["speech"]),

@@ -867,7 +867,7 @@ mod login {
         let result = login(&folder, &["+4915100000", "1", "2", "3", "12345"]).await;
         assert!(matches!(result, Err(LoginError::TooManyTries)), "{result:?}");
         let file = lock(&folder).await;
-        assert!(Account::open(file, API_ID, options()).is_err());
+        assert!(Account::open(file, API_ID, options()).await.is_err());
     }
 
     #[tokio::test]
@@ -901,7 +901,7 @@ mod login {
         let telegram = Telegram::start().await.unwrap();
         let folder = session(&telegram);
         let file = lock(&folder).await;
-        Account::open(file, API_ID, options()).unwrap().logout().await.unwrap();
+        Account::open(file, API_ID, options()).await.unwrap().logout().await.unwrap();
         assert_eq!(telegram.look(|ledger| ledger.count("auth.logOut")), 1);
         assert!(!folder.path().join("account.session").exists());
     }

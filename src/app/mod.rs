@@ -124,7 +124,7 @@ pub async fn run(config: &Config, credentials: &Credentials, log: LogFilter) -> 
     tokio::spawn(obey(signals, shutdown.clone(), policy, log, Arc::clone(&service)));
 
     let session = SessionFile::lock(&config.data_dir)?;
-    let account = Arc::new(Account::open(session, credentials.api_id, account_options(config))?);
+    let account = Arc::new(Account::open(session, credentials.api_id, account_options(config)).await?);
     let model = model_path(config, &config.model)?;
     let engine_options = engine_options(config, model, config.language)?;
     engine_options.check()?;

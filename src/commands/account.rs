@@ -43,7 +43,7 @@ pub async fn logout(
 ) -> Result<(), LoginError> {
     let file = SessionFile::lock(&config.data_dir)?;
     let path = file.path().to_owned();
-    let account = Account::open(file, credentials.api_id, app::account_options(config))?;
+    let account = Account::open(file, credentials.api_id, app::account_options(config)).await?;
     account.logout().await?;
     let _ = writeln!(out, "Logged out; {} is deleted.", path.display());
     Ok(())

@@ -82,10 +82,10 @@ pub struct Account {
 
 impl Account {
     /// Opens the session of an account that is logged in.
-    pub fn open(file: SessionFile, api_id: i32, options: AccountOptions) -> Result<Self, SessionError> {
+    pub async fn open(file: SessionFile, api_id: i32, options: AccountOptions) -> Result<Self, SessionError> {
         let contents = file.read()?;
         let user = contents.user.ok_or_else(|| SessionError::NotLoggedIn(file.path().to_owned()))?;
-        let store = UpdateStore::open(&file.state_path(), user.id)?;
+        let store = UpdateStore::open(&file.state_path(), user.id).await?;
         let session = Arc::new(AccountSession::new(file, contents, Some(store.clone())));
         let link = watch::Sender::new(None);
         Ok(Self { session, user, store, api_id, options, pulses: Pulses::default(), link })

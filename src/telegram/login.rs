@@ -152,7 +152,7 @@ impl Account {
 /// What is said between the login and the daemon's first start is answered too. A position that is stored
 /// already stays.
 async fn begin_here(pool: &Pool, home: i32, path: &Path, user: i64) -> Result<(), LoginError> {
-    let store = UpdateStore::open(path, user)?;
+    let store = UpdateStore::open(path, user).await?;
     if !MessageBoxes::load(store.position()).is_empty() {
         return Ok(());
     }

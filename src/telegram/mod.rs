@@ -32,7 +32,6 @@ mod media;
 mod probe;
 mod recipient;
 mod redelivery;
-mod reopening;
 mod session;
 mod state;
 mod supervisor;

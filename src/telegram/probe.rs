@@ -59,7 +59,7 @@ impl Account {
         };
         let state = file.state_path();
         if state.exists() {
-            UpdateStore::open(&state, user.id)?;
+            UpdateStore::open(&state, user.id).await?;
         }
         let session = Arc::new(AccountSession::read_only(file, contents));
         let home = session.home_dc();

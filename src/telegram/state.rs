@@ -11,11 +11,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use grammers_session::types::{
     ChannelKind, ChannelState, PeerAuth, PeerId, PeerInfo, PeerKind, UpdatesState,
 };
-use redb::{ReadableTable as _, TableDefinition};
+use redb::{ReadableTable, TableDefinition};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::reopening::Reopening;
 use super::session::SessionError;
+use crate::runtime::redb_file::{self, Reopening};
 
 /// Two rows, [`POSITION`] and [`PAUSE`].
 const STATE: TableDefinition<&str, &[u8]> = TableDefinition::new("state");
@@ -102,46 +103,11 @@ struct Inner {
 }
 
 impl UpdateStore {
-    /// Opens or makes the store of `account`. One left by another account is emptied.
-    pub fn open(path: &Path, account: i64) -> Result<Self, SessionError> {
-        let failed =
-            |why: &dyn std::fmt::Display| SessionError::State { path: path.to_owned(), why: why.to_string() };
-        let database = Reopening::create(path.to_owned()).map_err(|e| failed(&e))?;
-        let prepare = || -> Result<(StoredPosition, Option<StoredPause>), redb::Error> {
-            let write = database.begin_write()?;
-            let pause;
-            let stored = {
-                let mut state = write.open_table(STATE)?;
-                write.open_table(PEERS)?;
-                pause = state
-                    .get(PAUSE)?
-                    .and_then(|row| serde_json::from_slice::<StoredPause>(row.value()).ok())
-                    .filter(|pause| pause.account == account);
-                let stored = state
-                    .get(POSITION)?
-                    .and_then(|row| serde_json::from_slice::<StoredPosition>(row.value()).ok());
-                match stored {
-                    Some(stored) if stored.account == account => stored,
-                    _ => {
-                        state.remove(POSITION)?;
-                        drop(state);
-                        write.delete_table(PEERS)?;
-                        write.open_table(PEERS)?;
-                        StoredPosition { account, ..StoredPosition::default() }
-                    }
-                }
-            };
-            write.commit()?;
-            Ok((stored, pause))
-        };
-        let (position, pause) = prepare().map_err(|e| failed(&e))?;
-        Ok(Self(Arc::new(Inner {
-            path: path.to_owned(),
-            database,
-            peers: Mutex::default(),
-            position: Mutex::new(position),
-            pause: Mutex::new(pause),
-        })))
+    /// Opens or makes the store of `account` (mode 0600). One left by another account is emptied.
+    pub async fn open(path: &Path, account: i64) -> Result<Self, SessionError> {
+        let file = path.to_owned();
+        let inner = blocking(path, move || Inner::open(file, account)).await?;
+        Ok(Self(Arc::new(inner)))
     }
 
     /// How much longer nothing may be sent, and why; none if sending is free.
@@ -232,18 +198,56 @@ impl UpdateStore {
         work: impl FnOnce(&Inner) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, SessionError> {
         let inner = Arc::clone(&self.0);
-        let path = inner.path.clone();
-        let failed = |why: String| SessionError::State { path, why };
-        let work = move || work(&inner).inspect_err(|_| inner.database.give_up());
-        match tokio::task::spawn_blocking(work).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(e)) => Err(failed(e.to_string())),
-            Err(e) => Err(failed(e.to_string())),
-        }
+        blocking(&self.0.path, move || work(&inner)).await.inspect_err(|_| self.0.database.close())
     }
 }
 
+/// Runs `work` on a thread that may block. redb panics over some damage, which becomes an error.
+async fn blocking<T: Send + 'static>(
+    path: &Path,
+    work: impl FnOnce() -> Result<T, redb::Error> + Send + 'static,
+) -> Result<T, SessionError> {
+    let why = match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(value)) => return Ok(value),
+        Ok(Err(error)) => error.to_string(),
+        Err(stopped) if stopped.is_panic() => {
+            format!("it is damaged ({stopped}); move it away, and updates are followed from now on")
+        }
+        Err(_) => "the program is stopping".to_owned(),
+    };
+    Err(SessionError::State { path: path.to_owned(), why })
+}
+
 impl Inner {
+    fn open(path: PathBuf, account: i64) -> Result<Self, redb::Error> {
+        redb_file::make(&path, |_| Ok(()))?;
+        let database = Reopening::open(path.clone())?;
+        let write = database.begin_write()?;
+        let (position, pause) = {
+            let mut state = write.open_table(STATE)?;
+            write.open_table(PEERS)?;
+            let pause: Option<StoredPause> = row(&state, PAUSE)?;
+            let position = match row::<StoredPosition>(&state, POSITION)? {
+                Some(stored) if stored.account == account => stored,
+                _ => {
+                    state.remove(POSITION)?;
+                    write.delete_table(PEERS)?;
+                    write.open_table(PEERS)?;
+                    StoredPosition { account, ..StoredPosition::default() }
+                }
+            };
+            (position, pause.filter(|pause| pause.account == account))
+        };
+        write.commit()?;
+        Ok(Self {
+            path,
+            database,
+            peers: Mutex::default(),
+            position: Mutex::new(position),
+            pause: Mutex::new(pause),
+        })
+    }
+
     fn position(&self) -> std::sync::MutexGuard<'_, StoredPosition> {
         // Plain data: a panic elsewhere cannot have left it half written.
         self.position.lock().unwrap_or_else(PoisonError::into_inner)
@@ -300,6 +304,14 @@ impl Inner {
         self.peers.lock().unwrap_or_else(PoisonError::into_inner).extend(changed);
         Ok(())
     }
+}
+
+/// A row of [`STATE`]; `None` where there is none that can be read.
+fn row<T: DeserializeOwned>(
+    state: &impl ReadableTable<&'static str, &'static [u8]>,
+    key: &str,
+) -> Result<Option<T>, redb::Error> {
+    Ok(state.get(key)?.and_then(|row| serde_json::from_slice(row.value()).ok()))
 }
 
 fn unix_millis() -> u64 {
@@ -374,14 +386,14 @@ mod tests {
             UpdatesState { pts: 5, qts: 6, date: 7, seq: 8, channels: vec![ChannelState { id: 9, pts: 10 }] };
         let last = LastMessages { account: 11, channels: [(9, 12)].into() };
         {
-            let store = UpdateStore::open(&path, 1000).unwrap();
+            let store = UpdateStore::open(&path, 1000).await.unwrap();
             assert_eq!(store.position(), UpdatesState::default());
             assert_eq!(store.last_messages(), LastMessages::default());
             store.set_position(state.clone(), last.clone()).await.unwrap();
             store.set_dialogs_walked().await.unwrap();
             store.cache_peers(vec![user(2000, Some(5), Some(false))]).await.unwrap();
         }
-        let store = UpdateStore::open(&path, 1000).unwrap();
+        let store = UpdateStore::open(&path, 1000).await.unwrap();
         assert_eq!(store.position(), state);
         assert_eq!(store.last_messages(), last);
         assert!(store.dialogs_walked());
@@ -390,9 +402,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn only_the_owner_can_read_it_and_a_damaged_one_is_an_error() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("updates.redb");
+        drop(UpdateStore::open(&path, 1000).await.unwrap());
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+
+        // Every byte of the file, in turn, over a whole page: an error or none, and never a panic.
+        let whole = std::fs::read(&path).unwrap();
+        for at in (0..whole.len().min(4096)).step_by(16) {
+            let mut damaged = whole.clone();
+            damaged[at..].fill(0xff);
+            std::fs::write(&path, damaged).unwrap();
+            let opened = UpdateStore::open(&path, 1000).await;
+            assert!(matches!(opened, Ok(_) | Err(SessionError::State { .. })));
+        }
+    }
+
+    #[tokio::test]
     async fn what_is_known_of_a_peer_is_kept_when_less_is_told() {
         let folder = tempfile::tempdir().unwrap();
-        let store = UpdateStore::open(&folder.path().join("updates.redb"), 1000).unwrap();
+        let store = UpdateStore::open(&folder.path().join("updates.redb"), 1000).await.unwrap();
         store.cache_peers(vec![user(2000, Some(5), None)]).await.unwrap();
         store.cache_peers(vec![user(2000, None, Some(true))]).await.unwrap();
         let id = PeerId::user(2000).unwrap();
@@ -404,13 +436,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("updates.redb");
         {
-            let store = UpdateStore::open(&path, 1000).unwrap();
+            let store = UpdateStore::open(&path, 1000).await.unwrap();
             let last = LastMessages { account: 11, ..LastMessages::default() };
             store.set_position(UpdatesState { pts: 5, ..UpdatesState::default() }, last).await.unwrap();
             store.set_pause(Duration::from_secs(60), "FLOOD_WAIT".into()).await.unwrap();
             store.cache_peers(vec![user(2000, Some(5), None)]).await.unwrap();
         }
-        let store = UpdateStore::open(&path, 1001).unwrap();
+        let store = UpdateStore::open(&path, 1001).await.unwrap();
         assert_eq!(store.position(), UpdatesState::default());
         assert_eq!(store.last_messages(), LastMessages::default());
         assert_eq!(store.pause(), None);
@@ -422,12 +454,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("updates.redb");
         {
-            let store = UpdateStore::open(&path, 1000).unwrap();
+            let store = UpdateStore::open(&path, 1000).await.unwrap();
             assert_eq!(store.pause(), None);
             store.set_pause(Duration::from_secs(60), "long".into()).await.unwrap();
             store.set_pause(Duration::from_secs(5), "short".into()).await.unwrap();
         }
-        let store = UpdateStore::open(&path, 1000).unwrap();
+        let store = UpdateStore::open(&path, 1000).await.unwrap();
         let (left, why) = store.pause().unwrap();
         assert!(left > Duration::from_secs(50) && left <= Duration::from_secs(60), "{left:?}");
         assert_eq!(why, "long");
@@ -436,7 +468,7 @@ mod tests {
     #[tokio::test]
     async fn a_clock_turned_back_does_not_lengthen_a_pause() {
         let folder = tempfile::tempdir().unwrap();
-        let store = UpdateStore::open(&folder.path().join("updates.redb"), 1000).unwrap();
+        let store = UpdateStore::open(&folder.path().join("updates.redb"), 1000).await.unwrap();
         let hour = 3_600_000;
         let pause = |until, length| StoredPause { account: 1000, until, length, why: String::new() };
         *store.0.pause.lock().unwrap() = Some(pause(unix_millis() + 24 * hour, hour));

@@ -57,7 +57,7 @@ pub async fn lock(folder: &TempDir) -> SessionFile {
 pub async fn open(folder: &TempDir, options: AccountOptions) -> Arc<Account> {
     let opened = async {
         loop {
-            match Account::open(lock(folder).await, API_ID, options) {
+            match Account::open(lock(folder).await, API_ID, options).await {
                 Err(SessionError::State { .. }) => tokio::task::yield_now().await,
                 opened => return opened.expect("open the account"),
             }

@@ -12,22 +12,20 @@
 //!
 //! Every write is one transaction with an fsync, redb's default.
 
-use std::ffi::OsString;
-use std::fs::{self, DirBuilder, OpenOptions, Permissions};
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
-use redb::backends::FileBackend;
 use redb::{
-    Builder, Database, Key as RedbKey, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table,
-    TableDefinition, TableError, Value,
+    Database, Key as RedbKey, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableDefinition,
+    TableError, Value,
 };
 use serde::Serialize;
 
 use super::record::{Change, Record};
 use crate::domain::{JobId, Part};
 use crate::queue::{MAX_RESULTS, Mark, QueueError};
+use crate::runtime::redb_file;
 
 /// Changes with the tables or their contents.
 const FORMAT: u64 = 1;
@@ -46,9 +44,6 @@ const RESULT_EXPIRY: TableDefinition<(u64, i64), ()> = TableDefinition::new("res
 /// Ended marks or results removed with each new one: more than one, so that they cannot pile up, and few, so
 /// that no job pays for a whole day's.
 const PURGED_AT_ONCE: usize = 8;
-
-/// Memory for redb's pages, in bytes; its default is 1 GiB.
-const CACHE: usize = 2 << 20;
 
 /// The open file. After an error other than [`QueueError::NotClaimed`] it has to be opened anew.
 #[derive(Debug)]
@@ -257,58 +252,25 @@ fn decode((account, chat, message): Key, value: &[u8]) -> Result<Record, QueueEr
     })
 }
 
-/// redb killed while it makes a file leaves one that it refuses to open, hence the other name.
 fn make(path: &Path) -> Result<(), redb::Error> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    match fs::metadata(path) {
-        Ok(file) if file.len() > 0 => return Ok(fs::set_permissions(path, Permissions::from_mode(0o600))?),
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
-        Ok(_) | Err(_) => {}
-    }
-    let mut unfinished = OsString::from(path);
-    unfinished.push(".new");
-    match fs::remove_file(&unfinished) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
-        Ok(()) | Err(_) => {}
-    }
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
-    let database = Builder::new().create(&unfinished)?;
-    let tx = database.begin_write()?;
-    tx.open_table(META)?.insert("format", FORMAT)?;
-    tx.open_table(JOBS)?;
-    tx.open_table(MARKS)?;
-    tx.open_table(EXPIRY)?;
-    tx.open_table(RESULTS)?;
-    tx.open_table(RESULT_EXPIRY)?;
-    tx.commit()?;
-    database.close()?;
-    fs::rename(&unfinished, path)?;
-    // The name itself has to survive a power cut.
-    Ok(fs::File::open(folder)?.sync_all()?)
+    redb_file::make(path, |write| {
+        write.open_table(META)?.insert("format", FORMAT)?;
+        write.open_table(JOBS)?;
+        write.open_table(MARKS)?;
+        write.open_table(EXPIRY)?;
+        write.open_table(RESULTS)?;
+        write.open_table(RESULT_EXPIRY)?;
+        Ok(())
+    })
 }
 
 /// The database and its format.
 fn open(path: &Path) -> Result<(Database, u64), redb::Error> {
-    with_format(builder().open(path)?)
+    with_format(redb_file::open(path)?)
 }
 
-fn open_copy(path: &Path, mut original: fs::File) -> Result<(Database, u64), redb::Error> {
-    let mut name = OsString::from(path);
-    name.push(format!(".copy-{}", std::process::id()));
-    let mut copy =
-        OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&name)?;
-    // Without its name already: nothing is left of it, however this process ends.
-    fs::remove_file(&name)?;
-    io::copy(&mut original, &mut copy)?;
-    with_format(builder().create_with_backend(FileBackend::new(copy)?)?)
-}
-
-fn builder() -> Builder {
-    let mut builder = Builder::new();
-    // The file is small; better a clear error now than rubbish later.
-    builder.set_cache_size(CACHE).set_check_integrity_on_open(true);
-    builder
+fn open_copy(path: &Path, original: fs::File) -> Result<(Database, u64), redb::Error> {
+    with_format(redb_file::open_copy(path, original)?)
 }
 
 fn with_format(database: Database) -> Result<(Database, u64), redb::Error> {
