@@ -52,18 +52,21 @@ fn origin(raw: &RawConfig, name: &str) -> Origin {
 #[test]
 fn env_example_says_what_the_table_says() {
     let text = include_str!("../.env.example");
-    let lines: Vec<&str> = text.lines().collect();
     let is_name = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
-    let found: Vec<(&str, &str, String)> = lines
-        .windows(2)
-        .filter_map(|pair| {
-            let line = pair[1];
-            let (name, default) = line.strip_prefix('#').unwrap_or(line).split_once('=')?;
-            is_name(name).then(|| (name, default, pair[0].to_owned()))
-        })
-        .collect();
+    let mut found: Vec<(&str, &str, String)> = Vec::new();
+    let mut comment = Vec::new();
+    for line in text.lines() {
+        assert!(line.chars().count() <= 100, "{line}");
+        match (line.strip_prefix('#').unwrap_or(line).split_once('='), line.strip_prefix("# ")) {
+            (Some((name, default)), _) if is_name(name) => {
+                found.push((name, default, std::mem::take(&mut comment).join(" ")));
+            }
+            (_, Some(words)) => comment.push(words),
+            (_, None) => comment.clear(),
+        }
+    }
     let wanted: Vec<(&str, &str, String)> =
-        VARIABLES.iter().map(|v| (v.name, v.default, format!("# {}: {}", v.help, v.allowed))).collect();
+        VARIABLES.iter().map(|v| (v.name, v.default, format!("{}: {}", v.help, v.allowed))).collect();
     assert_eq!(found, wanted);
     for variable in VARIABLES.iter().filter(|variable| variable.from_file) {
         assert!(text.contains(&variable.file_name()), "{}", variable.file_name());

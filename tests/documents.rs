@@ -1,4 +1,4 @@
-//! The pages for people hold against what is in the repository: variables, commands, links.
+//! The documents agree with the repository: variables, commands and links. Their lines fit a terminal.
 
 #[path = "support/pages.rs"]
 #[allow(dead_code, reason = "shared with tests/russian.rs")]
@@ -8,121 +8,88 @@ use std::fs;
 use std::path::Path;
 
 use clap::CommandFactory as _;
-use pages::{Page, Section};
+use pages::{PROJECT, Page};
 use stenogram::cli::Cli;
-
-const PROJECT: &str = env!("CARGO_MANIFEST_DIR");
+use stenogram::config::VARIABLES;
 
 fn read(file: &str) -> String {
     fs::read_to_string(Path::new(PROJECT).join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
-/// `(name, default)` of each variable, in order; they stand there as `NAME=default`, commented out or not.
-fn variables_of_the_example() -> Vec<(String, String)> {
-    let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c == '_');
-    read(".env.example")
-        .lines()
-        .filter_map(|line| line.strip_prefix('#').unwrap_or(line).split_once('='))
-        .filter(|(name, _)| is_name(name))
-        .map(|(name, default)| (name.to_owned(), default.to_owned()))
-        .collect()
-}
-
-/// The same from a README's table, whose rows are `` | `NAME` | `default` | … | ``.
-fn variables_of(readme: &str, header: &str) -> Vec<(String, String)> {
-    let readme = read(readme);
-    let (_, table) = readme.split_once(header).expect("the table of variables");
-    let cell = |text: &str| text.trim().trim_matches('`').to_owned();
-    table
-        .lines()
-        .skip(2)
-        .take_while(|line| line.starts_with('|'))
-        .map(|row| {
-            let mut cells = row.trim_matches('|').split('|').map(cell);
-            (cells.next().unwrap(), cells.next().unwrap())
-        })
-        .collect()
-}
-
 #[test]
 fn the_readme_lists_every_variable_with_its_default() {
-    let variables = variables_of_the_example();
-    assert!(!variables.is_empty());
-    assert_eq!(variables_of("README.md", "| variable | default |"), variables);
-    assert_eq!(variables_of("README.ru.md", "| переменная | по умолчанию |"), variables);
+    for (file, header) in
+        [("README.md", "| variable | default |"), ("README.ru.md", "| переменная | по умолчанию |")]
+    {
+        let readme = read(file);
+        let (_, table) = readme.split_once(header).expect("the table of variables");
+        let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+        let cell = |cell: &str| cell.trim().trim_matches('`').to_owned();
+        let rows: Vec<_> =
+            rows.map(|row| row.split('|').skip(1).take(2).map(cell).collect::<Vec<_>>()).collect();
+        let variables: Vec<_> = VARIABLES.iter().map(|variable| [variable.name, variable.default]).collect();
+        assert_eq!(rows, variables, "{file}");
+    }
 }
 
-/// Every command with its own words and options, as in `queue retry` and `--all-dead`.
-fn commands(of: &clap::Command, before: &str, found: &mut Vec<(String, Vec<String>)>) {
-    for command in of.get_subcommands() {
-        let name = format!("{before} {}", command.get_name());
-        let options = command.get_opts().chain(command.get_arguments().filter(|arg| !arg.is_positional()));
-        let mut options: Vec<String> =
-            options.filter_map(|option| option.get_long()).map(|long| format!("--{long}")).collect();
-        options.sort();
-        options.dedup();
-        commands(command, &name, found);
-        found.push((name, options));
+/// Fails unless the README has a row for every command below `command`, and its options in such rows.
+fn assert_listed(command: &clap::Command, name: &str, readme: &str) {
+    for command in command.get_subcommands() {
+        let name = format!("{name} {}", command.get_name());
+        let rows: Vec<&str> = readme.lines().filter(|row| row.starts_with(&format!("| `{name}"))).collect();
+        assert!(!rows.is_empty(), "README.md has no row for `{name}`");
+        for option in command.get_arguments().filter_map(|argument| argument.get_long()) {
+            let listed = rows.iter().any(|row| row.contains(&format!("--{option}")));
+            assert!(listed, "README.md has no --{option} of `{name}`");
+        }
+        assert_listed(command, &name, readme);
     }
 }
 
 #[test]
 fn the_readme_lists_every_command_with_its_options() {
-    let mut all = Vec::new();
-    commands(&Cli::command(), "stenogram", &mut all);
-    assert!(all.len() > 10, "{all:?}");
-    let readme = read("README.md");
-    for (command, options) in all {
-        let rows: Vec<&str> = readme.lines().filter(|line| line.contains(&format!("`{command}"))).collect();
-        assert!(rows.iter().any(|row| row.starts_with("| ")), "README.md has no row for `{command}`");
-        for option in options {
-            assert!(rows.iter().any(|row| row.contains(&option)), "README.md has no {option} of `{command}`");
-        }
+    for file in ["README.md", "README.ru.md"] {
+        assert_listed(&Cli::command(), "stenogram", &read(file));
     }
 }
 
-/// What is wrong with the links of `pages`, which are all there are.
-fn broken_links(pages: &[Page]) -> Vec<String> {
-    let mut broken = Vec::new();
-    for page in pages {
-        for link in page.sections.iter().flat_map(|section| &section.links) {
-            let Some((path, anchor)) = page.target(link) else {
-                if !["https://", "http://127.0.0.1", "http://localhost"].iter().any(|it| link.starts_with(it))
-                {
-                    broken.push(format!("{}: {link} is no address of the web", page.path.display()));
-                }
-                continue;
-            };
-            let there = Path::new(PROJECT).join(&path).exists();
-            let place = anchor.is_none_or(|anchor| {
-                pages.iter().any(|page| page.path == path && page.place(&anchor).is_some())
-            });
-            if !there || !place {
-                broken.push(format!("{}: {link} leads nowhere", page.path.display()));
-            }
+/// The links of `page` that lead nowhere, or neither to a file nor to the web.
+fn broken_links(page: &Page) -> Vec<&str> {
+    let leads_nowhere = |link: &&str| match page.target(link) {
+        Some((path, None)) => !path.exists(),
+        Some((path, Some(anchor))) => {
+            let text = fs::read_to_string(&path);
+            text.is_ok_and(|text| Page::parse(path, &text).place(&anchor).is_none())
+        }
+        None => !["https://", "http://127.0.0.1", "http://localhost"].iter().any(|it| link.starts_with(it)),
+    };
+    page.sections.iter().flat_map(|section| section.links()).filter(leads_nowhere).collect()
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let pages = pages::all(Path::new(PROJECT));
+    assert!(pages.len() > 10, "only {} pages", pages.len());
+    for page in &pages {
+        assert_eq!(broken_links(page), [""; 0], "{}", page.path.display());
+    }
+    let text = "# Quick `code`\n[a](../README.md) [b](../REDAME.md) [c](INSTALL.md#with-docker)\n\
+                [d](INSTALL.md#with-none) <https://example.org> [e](ftp://x)\n\n    [no](link)\n";
+    let page = Page::parse(Path::new(PROJECT).join("docs/QUICKSTART.md"), text);
+    assert_eq!(broken_links(&page), ["../REDAME.md", "INSTALL.md#with-none", "ftp://x"]);
+}
+
+#[test]
+fn lines_fit_a_terminal() {
+    for page in pages::all(Path::new(PROJECT)) {
+        let name = page.path.strip_prefix(PROJECT).unwrap().display();
+        // ARCHITECTURE, CHANGELOG and the pages below tests/ have lines of older widths.
+        if name.to_string().starts_with(['A', 'C', 't']) {
+            continue;
+        }
+        for (line, number) in fs::read_to_string(&page.path).unwrap().lines().zip(1..) {
+            let most = if line.starts_with('|') { 160 } else { 100 };
+            assert!(line.chars().count() <= most, "{name}:{number} is over {most} columns wide");
         }
     }
-    broken
-}
-
-#[test]
-fn every_link_of_a_page_leads_somewhere() {
-    let pages = pages::all();
-    let links = |section: &Section| section.links.len();
-    let count: usize = pages.iter().flat_map(|page| &page.sections).map(links).sum();
-    assert!(pages.len() > 10 && count > 100, "only {} pages and {count} links", pages.len());
-    assert_eq!(broken_links(&pages), [""; 0]);
-}
-
-#[test]
-fn a_broken_link_is_found() {
-    let pages = [Page::parse(
-        Path::new("docs/INSTALL.md"),
-        "# Some `code`, and more\n[a](../README.md) [b](../REDAME.md) [c](#some-code-and-more) [d](#some)\n\
-         <https://example.org> [e](ftp://x) [f](INSTALL.md#some)\n\n```sh\n[no](link)\n```\n\n    [no](link)\n",
-    )];
-    let nowhere = ["../REDAME.md leads nowhere", "#some leads nowhere"];
-    let expected =
-        [nowhere[0], nowhere[1], "ftp://x is no address of the web", "INSTALL.md#some leads nowhere"];
-    assert_eq!(broken_links(&pages), expected.map(|what| format!("docs/INSTALL.md: {what}")));
 }
