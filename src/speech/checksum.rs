@@ -47,12 +47,13 @@ pub fn verify(path: &Path, progress: &mut Progress) -> io::Result<Verdict> {
         None => Verdict::Unknown { found: hex(&sha256_of(path, progress)?) },
     };
     let is_speech_model = spec != Some(&SILERO_VAD);
-    if is_speech_model && matches!(verdict, Verdict::Ok | Verdict::Unknown { .. }) {
-        if let Err(error) = header::check(path) {
-            return Ok(Verdict::Refused { why: error.to_string() });
-        }
-    }
-    Ok(verdict)
+    Ok(match verdict {
+        Verdict::Ok | Verdict::Unknown { .. } if is_speech_model => match header::check(path) {
+            Ok(_) => verdict,
+            Err(error) => Verdict::Refused { why: error.to_string() },
+        },
+        _ => verdict,
+    })
 }
 
 /// Compares the file with `spec`.
