@@ -67,7 +67,9 @@ fn hollow(path: &Path, bytes: u64) {
 
 /// A second of silence as a WAV file, 16 kHz, 16 bits, mono.
 fn silence() -> Vec<u8> {
-    let mut wav = b"RIFF\x24\x7d\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x80\x3e\0\0\0\x7d\0\0\x02\0\x10\0data\0\x7d\0\0".to_vec();
+    let mut wav =
+        b"RIFF\x24\x7d\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x80\x3e\0\0\0\x7d\0\0\x02\0\x10\0data\0\x7d\0\0"
+            .to_vec();
     wav.resize(wav.len() + 32_000, 0);
     wav
 }
@@ -319,7 +321,8 @@ fn verify_and_the_engine_judge_alike() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.success(), good, "{file}: {stderr}");
         if !good {
-            let remedy = "; put a good file in its place, or name a model of `stenogram models list` in MODEL\n";
+            let remedy =
+                "; put a good file in its place, or name a model of `stenogram models list` in MODEL\n";
             assert!(stderr.ends_with(remedy), "{stderr}");
         }
     }

@@ -94,3 +94,22 @@ async fn noise_has_no_text() {
         stop(engine).await;
     }
 }
+
+/// Of so short a clip Whisper is not sure, and its glimpse at the language often says that nobody speaks.
+#[tokio::test]
+async fn a_single_word_gets_an_answer_in_any_language() {
+    let _alone = ALONE.lock().await;
+    let Some(model) = model("ggml-base.bin") else { return };
+    let engine = start(&model, &[], true).await;
+    for (file, word) in [
+        ("speech/cmd_nevermind.wav", "never mind"),
+        ("eval/mfa_common_voice_en_22058264.mp3", "no"),
+        ("eval/mfa_common_voice_en_22058267.mp3", "6"),
+        ("eval/stp_en_next.wav", "next"),
+    ] {
+        let Some(recording) = shared(file) else { continue };
+        let heard = text(&engine, &recording).await.to_lowercase();
+        assert!(heard.contains(word), "{file}: {heard:?}");
+    }
+    stop(engine).await;
+}

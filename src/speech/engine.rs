@@ -318,9 +318,9 @@ impl Engine {
     /// Waits its turn. Dropping the future takes the recording out of the queue, or aborts its
     /// recognition after the current pass of the encoder or decoder.
     ///
-    /// whisper.cpp's own rule holds: a window is dropped when its no-speech
-    /// probability is above 0.6 and its average log probability below -1. Beyond that text is dropped
-    /// that nobody can have said, or that Whisper is known to invent where the evidence is weak.
+    /// Text is dropped that nobody can have said, or that Whisper is known to invent where the evidence is
+    /// weak. whisper.cpp's own rule for windows without speech is off, for its probability is not that of
+    /// the window.
     pub async fn recognise_speech(
         &self,
         speech: Speech,
