@@ -247,7 +247,9 @@ impl Type {
     /// whisper.cpp does not look at the version, and neither does this. The catalogue's files of May
     /// 2023 say 1 (tiny-q5_1, base-q5_1, small-q5_1, medium-q5_0), the later ones 2. Version 2 made the
     /// blocks of q4_0, q4_1 and q8_0 smaller, so older files of these types fail by their tensors' sizes;
-    /// q5_0 and q5_1 stayed as they were.
+    /// q5_0 and q5_1 stayed as they were. Of those from before version 1, made in two weeks of 2023,
+    /// whisper.cpp takes the bits in another order and writes nonsense; they cannot be told from files of
+    /// programs that write no version.
     fn of_ftype(ftype: i32) -> Option<Self> {
         TYPES.iter().find(|(known, _)| *known == ftype % 1000).map(|(_, kind)| *kind)
     }
