@@ -291,8 +291,14 @@ fn verify_tells_what_is_wrong() {
     fs::write(&path, &model[1..]).unwrap();
     let wrong = Verdict::WrongSize { found: 299_999, expected: 300_000 };
     assert_eq!(verify_as(&spec, &path, &mut go_on).unwrap(), wrong);
-    // The catalogue does not know it.
-    assert!(matches!(verify(&path, &mut go_on).unwrap(), Verdict::Unknown { .. }));
+    // The catalogue does not know it, and it is no model either.
+    let refused = verify(&path, &mut go_on).unwrap();
+    assert!(
+        matches!(&refused, Verdict::Refused { why } if why.starts_with("is no ggml file")),
+        "{refused:?}"
+    );
+    let micro = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/micro/ggml-micro-q8_0.bin");
+    assert!(matches!(verify(&micro, &mut go_on).unwrap(), Verdict::Unknown { .. }));
     let tiny = folder.join("ggml-tiny.bin");
     fs::write(&tiny, b"tiny").unwrap();
     assert!(matches!(verify(&tiny, &mut go_on).unwrap(), Verdict::WrongSize { found: 4, .. }));

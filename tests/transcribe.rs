@@ -208,7 +208,7 @@ fn the_model_may_be_another_and_what_is_wrong_with_one_is_said_once() {
     assert_eq!(
         stderr,
         "stenogram: the model ./models/ggml-base.bin cannot be read: No such file or directory (os error 2); \
-         `stenogram models pull` fetches a good one\n"
+         `stenogram models pull base` fetches a good one\n"
     );
     let (code, _, stderr) = outcome(&mut transcribe(&home, &["--model", "bass", "a.ogg"]));
     assert_eq!(code, Some(2));

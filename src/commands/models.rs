@@ -128,7 +128,7 @@ fn verify(path: &Path, out: &mut impl Write) -> io::Result<bool> {
     let remedy = ModelSpec::of_file(path).map_or_else(String::new, |spec| {
         format!("; `{}` fetches it", typed(&format!("models pull {}", spec.name)))
     });
-    let good = matches!(verdict, Ok(Verdict::Ok));
+    let good = matches!(verdict, Ok(Verdict::Ok | Verdict::Unknown { .. }));
     let what = match verdict {
         Ok(Verdict::Ok) => "ok".to_owned(),
         Ok(Verdict::WrongSize { found, expected }) => {
@@ -136,8 +136,9 @@ fn verify(path: &Path, out: &mut impl Write) -> io::Result<bool> {
         }
         Ok(Verdict::WrongHash { found }) => format!("has the wrong SHA-256 {found}{remedy}"),
         Ok(Verdict::Unknown { found }) => {
-            format!("is not in the catalogue, so there is nothing to compare its SHA-256 with: {found}")
+            format!("is whole, by its structure; the catalogue does not have it, and its SHA-256 is {found}")
         }
+        Ok(Verdict::Refused { why }) => why,
         Err(error) if error.kind() == io::ErrorKind::NotFound => format!("is not there{remedy}"),
         Err(error) => format!("cannot be read: {error}"),
     };

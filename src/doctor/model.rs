@@ -66,6 +66,9 @@ fn whole(check: &'static str, path: &Path, observer: &mut dyn Observer) -> Resul
         Ok(Verdict::WrongHash { .. }) => {
             format!("{shown} has not the SHA-256 of the catalogue: it is damaged, or another file")
         }
+        Ok(Verdict::Refused { why }) => {
+            return Err(Finding::fail(check, format!("the model {shown} {why}"), another()));
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => format!("{shown} is not there"),
         Err(error) => {
             let remedy =
@@ -95,14 +98,12 @@ fn fit(config: &Config, path: &Path, known: bool) -> Finding {
         Err(error @ (SpeechError::EnglishOnly { .. } | SpeechError::TranscribesOnly { .. })) => {
             Finding::fail(CHECK, error.to_string(), "correct TASK, or name a model in MODEL that translates")
         }
-        Err(error) => Finding::fail(
-            CHECK,
-            error.to_string(),
-            format!(
-                "put a good file in its place, or name a model of `{}` in MODEL and run `{}`",
-                typed("models list"),
-                typed("models pull")
-            ),
-        ),
+        Err(error) => Finding::fail(CHECK, error.to_string(), another()),
     }
+}
+
+/// What to do about a file that cannot be mended.
+fn another() -> String {
+    let (list, pull) = (typed("models list"), typed("models pull"));
+    format!("put a good file in its place, or name a model of `{list}` in MODEL and run `{pull}`")
 }

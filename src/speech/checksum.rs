@@ -1,4 +1,4 @@
-//! Whether a model file is what the catalogue says it is.
+//! Whether a model file is what the catalogue says it is, and one that the engine takes.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -8,7 +8,8 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::models::ModelSpec;
+use super::header;
+use super::models::{ModelSpec, SILERO_VAD};
 
 /// Told bytes done and bytes in all; may break the work off.
 pub type Progress<'a> = dyn FnMut(u64, u64) -> ControlFlow<()> + 'a;
@@ -25,20 +26,34 @@ pub enum Verdict {
     WrongHash {
         found: String,
     },
-    /// No file of the catalogue has this name: nothing to compare with. Its SHA-256.
+    /// The catalogue has no file of this name to compare with, but the engine takes it. Its SHA-256.
     Unknown {
         found: String,
     },
+    /// [`header::check`] refuses it, and so would the engine. Reads on from "the model FILE".
+    Refused {
+        why: String,
+    },
 }
 
-/// Compares the file with its catalogue entry, found by the file's name.
+/// Compares the file with its catalogue entry, found by the file's name, and looks through a speech model
+/// as the engine does before it loads one.
 ///
 /// Fails with [`io::ErrorKind::Interrupted`] when `progress` breaks it off.
 pub fn verify(path: &Path, progress: &mut Progress) -> io::Result<Verdict> {
-    match ModelSpec::of_file(path) {
-        Some(spec) => verify_as(spec, path, progress),
-        None => Ok(Verdict::Unknown { found: hex(&sha256_of(path, progress)?) }),
-    }
+    let spec = ModelSpec::of_file(path);
+    let verdict = match spec {
+        Some(spec) => verify_as(spec, path, progress)?,
+        None => Verdict::Unknown { found: hex(&sha256_of(path, progress)?) },
+    };
+    let is_speech_model = spec != Some(&SILERO_VAD);
+    Ok(match verdict {
+        Verdict::Ok | Verdict::Unknown { .. } if is_speech_model => match header::check(path) {
+            Ok(_) => verdict,
+            Err(error) => Verdict::Refused { why: error.to_string() },
+        },
+        _ => verdict,
+    })
 }
 
 /// Compares the file with `spec`.

@@ -1,7 +1,7 @@
 //! The recognition engine: whisper.cpp on one thread of its own, asked from async code.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -17,10 +17,21 @@ use super::device;
 use super::habit::Habit;
 use super::header::{self, Header, HeaderError};
 use super::language::{Language, UnknownLanguage};
+use super::models::ModelSpec;
 use super::thread::{self, Message, Request};
 use super::window::AudioContext;
 use crate::domain::{Fault, Task, Transcript};
 use crate::home::typed;
+
+/// What to do about a model file that cannot be used: only those of the catalogue can be fetched.
+fn remedy(path: &Path) -> String {
+    match ModelSpec::of_file(path) {
+        Some(spec) => format!("`{}` fetches a good one", typed(&format!("models pull {}", spec.name))),
+        None => {
+            format!("put a good file in its place, or name a model of `{}` in MODEL", typed("models list"))
+        }
+    }
+}
 
 /// How long a job waits for a model that cannot be loaded again.
 const UNTIL_LOADED: Duration = Duration::from_secs(60);
@@ -85,7 +96,7 @@ pub struct RecogniseOptions {
 /// Why nothing was recognised.
 #[derive(Debug, thiserror::Error)]
 pub enum SpeechError {
-    #[error("the model {} {source}; `{}` fetches a good one", path.display(), typed("models pull"))]
+    #[error("the model {} {source}; {}", path.display(), remedy(path))]
     Model { path: PathBuf, source: HeaderError },
     #[error(
         "this CPU lacks {0}, which this build needs: build stenogram on this machine, or take the portable image; \
@@ -307,9 +318,9 @@ impl Engine {
     /// Waits its turn. Dropping the future takes the recording out of the queue, or aborts its
     /// recognition after the current pass of the encoder or decoder.
     ///
-    /// whisper.cpp's own rule holds: a window is dropped when its no-speech
-    /// probability is above 0.6 and its average log probability below -1. Beyond that text is dropped
-    /// that nobody can have said, or that Whisper is known to invent where the evidence is weak.
+    /// Text is dropped that nobody can have said, or that Whisper is known to invent where the evidence is
+    /// weak. whisper.cpp's own rule for windows without speech is off, for its probability is not that of
+    /// the window.
     pub async fn recognise_speech(
         &self,
         speech: Speech,

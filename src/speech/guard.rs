@@ -21,8 +21,9 @@ const MS_PER_LETTER: usize = 30;
 /// What speaks for a segment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Evidence {
-    /// Probability, 0 to 1, that there is no speech in the window that the segment is from.
-    pub no_speech: f32,
+    /// Probability, 0 to 1, that there is no speech in the window that the segment is from; none where it
+    /// is not known.
+    pub no_speech: Option<f32>,
     /// Natural logarithm of its tokens' probabilities, averaged.
     pub logprob: f32,
     /// Milliseconds with voice under it; none where voice activity is not detected.
@@ -33,7 +34,7 @@ impl Evidence {
     /// Whether these words may well not have been said.
     fn is_weak(&self, words: &[String]) -> bool {
         let letters: usize = words.iter().map(|word| word.chars().count()).sum();
-        self.no_speech > NO_SPEECH
+        self.no_speech.is_some_and(|no_speech| no_speech > NO_SPEECH)
             || self.logprob < LOGPROB
             || self.voiced_ms.is_some_and(|voiced| voiced < letters * MS_PER_LETTER)
     }
@@ -147,8 +148,8 @@ mod tests {
 
     use super::*;
 
-    const STRONG: Evidence = Evidence { no_speech: 0.01, logprob: -0.2, voiced_ms: Some(4000) };
-    const SILENT: Evidence = Evidence { no_speech: 0.9, ..STRONG };
+    const STRONG: Evidence = Evidence { no_speech: Some(0.01), logprob: -0.2, voiced_ms: Some(4000) };
+    const SILENT: Evidence = Evidence { no_speech: Some(0.9), ..STRONG };
     const GUESSED: Evidence = Evidence { logprob: -1.3, ..STRONG };
     const BLIP: Evidence = Evidence { voiced_ms: Some(128), ..STRONG };
 

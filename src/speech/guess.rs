@@ -13,6 +13,13 @@ use super::whisper::{Call, Control, POSITION, RATE, WINDOW, Whisper};
 /// Samples that are listened to for a first guess at the language, which is checked later.
 const GLIMPSE: usize = 8 * RATE;
 
+/// What is known of a recording beside its text.
+pub(super) struct Heard {
+    pub language: Language,
+    /// Probability, 0 to 1, that nobody speaks in it. None where it took more than one window.
+    pub no_speech: Option<f32>,
+}
+
 /// A recording that is recognised in the likeliest of its candidate languages.
 pub(super) struct Listening<'a> {
     /// Holds the result afterwards.
@@ -30,23 +37,21 @@ pub(super) struct Listening<'a> {
 }
 
 impl Listening<'_> {
-    /// Recognises in the language that is `given`, or in the likeliest one, and says which it is.
+    /// Recognises in the language that is `given`, or in the likeliest one.
     ///
     /// Detecting a language first takes a pass of the encoder, as long as recognising a short clip does. So
     /// the language is guessed, and checked after recognising, when the encoder's output is still there: that
     /// costs one token. Only a wrong guess costs another recognition.
-    pub fn recognise(&mut self, given: Option<Language>) -> Result<Language, SpeechError> {
+    pub fn recognise(&mut self, given: Option<Language>) -> Result<Heard, SpeechError> {
         let only = if let &[only] = self.candidates { Some(only) } else { None };
         if let Some(language) = given.or(only) {
-            self.run(language)?;
-            return Ok(language);
+            return self.recognise_in(language);
         }
         // Of a longer recording the encoder leaves the end.
         if self.pcm.len() > WINDOW {
             self.prepare(WINDOW)?;
             let language = self.detect()?;
-            self.run(language)?;
-            return Ok(language);
+            return self.recognise_in(language);
         }
         let guess = match self.habit.favourite(self.candidates) {
             Some(favourite) => favourite,
@@ -55,23 +60,34 @@ impl Listening<'_> {
                 self.detect()?
             }
         };
-        let language = match self.run(guess)? {
-            1 => self.check()?,
+        let (language, no_speech) = match self.run(guess)? {
+            1 => {
+                let opening = self.whisper.opening(self.candidates)?;
+                (self.likeliest_of(&opening.languages), Some(opening.no_speech))
+            }
             // The last pass was for a remainder. Detecting leaves the text in the state.
-            _ => self.detect()?,
+            _ => (self.detect()?, None),
         };
-        if language != guess {
-            debug!(guess = guess.code(), language = language.code(), "a wrong guess, recognising again");
-            self.run(language)?;
+        if language == guess {
+            return Ok(Heard { language, no_speech });
         }
-        Ok(language)
+        debug!(guess = guess.code(), language = language.code(), "a wrong guess, recognising again");
+        self.recognise_in(language)
     }
 
-    /// The likeliest language, by the output of the encoder in the state.
-    fn check(&mut self) -> Result<Language, SpeechError> {
-        let logits = self.whisper.language_logits(self.candidates)?;
+    fn recognise_in(&mut self, language: Language) -> Result<Heard, SpeechError> {
+        let no_speech = match self.run(language)? {
+            1 => Some(self.whisper.opening(&[])?.no_speech),
+            // What the encoder has heard last is a part only.
+            _ => None,
+        };
+        Ok(Heard { language, no_speech })
+    }
+
+    /// The likeliest language, by the logits of the candidates.
+    fn likeliest_of(&self, logits: &[f32]) -> Language {
         let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        Ok(self.likeliest(|n| (logits[n] - most).exp()))
+        self.likeliest(|n| (logits[n] - most).exp())
     }
 
     /// The likeliest language, by as much of the spectrogram in the state as the encoder takes at once.

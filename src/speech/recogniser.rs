@@ -10,7 +10,7 @@ use super::SpeechError;
 use super::activity::Activity;
 use super::detector::{LONGEST, Speech, seconds};
 use super::guard::{Candidate, Evidence, guard};
-use super::guess::Listening;
+use super::guess::{Heard, Listening};
 use super::habit::Habit;
 use super::language::Language;
 use super::whisper::{Control, RATE, Whisper};
@@ -69,8 +69,8 @@ impl Recogniser {
             let pcm = &speech.pcm;
             let prompt = &prompt;
             let mut listening = Listening { whisper, pcm, candidates, habit, prompt, positions, control };
-            let language = listening.recognise(language)?;
-            let candidates = heard(whisper, &speech.activity);
+            let Heard { language, no_speech } = listening.recognise(language)?;
+            let candidates = heard(whisper, &speech.activity, no_speech);
             let dropped = RefCell::new(Vec::new());
             let segments = guard(&candidates, &|why| dropped.borrow_mut().push(why));
             let dropped = dropped.into_inner();
@@ -107,8 +107,8 @@ impl Recogniser {
 }
 
 /// What `whisper` has heard, trimmed, without empty segments, in order and within the recording, of which
-/// whisper.cpp heard what `activity` keeps.
-fn heard(whisper: &Whisper, activity: &Activity) -> Vec<Candidate> {
+/// whisper.cpp heard what `activity` keeps; nobody speaks in it with the probability `no_speech`.
+fn heard(whisper: &Whisper, activity: &Activity, no_speech: Option<f32>) -> Vec<Candidate> {
     let place = |timestamp: i64| timestamp.clamp(0, (LONGEST / TIMESTAMP) as i64) as usize * TIMESTAMP;
     let ms = |samples: usize| (samples * 1000 / RATE) as u64;
     let mut candidates = Vec::new();
@@ -123,7 +123,7 @@ fn heard(whisper: &Whisper, activity: &Activity) -> Vec<Candidate> {
         if !text.is_empty() {
             let (start_ms, end_ms) = (ms(place.start), ms(place.end));
             let evidence = Evidence {
-                no_speech: segment.no_speech_probability(),
+                no_speech,
                 logprob: logprob(&segment, whisper.eot()),
                 voiced_ms: activity.voiced(start..end).map(|voiced| ms(voiced) as usize),
             };

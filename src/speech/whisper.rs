@@ -25,6 +25,11 @@ pub(super) const WINDOW: usize = 30 * RATE;
 pub(super) const POSITION: usize = RATE / 50;
 /// What whisper_full does when decoding at temperature 0 has failed: tries so many at each higher one.
 const BEST_OF: c_int = 5;
+/// A probability that is never reached. whisper.cpp 1.8.3 takes the one for no speech from logits that it
+/// has not computed in this call (whisper.cpp#3945, #4068): after a glimpse at the language they are those of
+/// the glimpse. Above its default of 0.6 it does not decode again at a higher temperature and drops the
+/// window, and with it what somebody said.
+const NEVER: f32 = 2.0;
 
 /// How a running recognition hears from, and tells, the outside.
 pub(super) struct Control<'a> {
@@ -51,6 +56,14 @@ pub(super) struct Call<'a> {
     pub positions: Option<c_int>,
     /// Whether to go on after the spectrogram.
     pub encode: bool,
+}
+
+/// What the decoder expects at the beginning of a window, before it is told a language or a task.
+pub(super) struct Opening {
+    /// The logits of the languages that were asked for.
+    pub languages: Vec<f32>,
+    /// Probability, 0 to 1, that nobody speaks in the window.
+    pub no_speech: f32,
 }
 
 /// A call that runs, for its callbacks.
@@ -142,15 +155,16 @@ impl Whisper {
         }
     }
 
-    /// The logits of these languages, by what the encoder has heard last.
-    pub(super) fn language_logits(&mut self, languages: &[Language]) -> Result<Vec<f32>, SpeechError> {
+    /// What the decoder expects by what the encoder has heard last. Costs one token.
+    pub(super) fn opening(&mut self, languages: &[Language]) -> Result<Opening, SpeechError> {
         let mut state = self.take_state()?;
         state.decode(&[self.context.token_sot()], 0, self.threads.get()).map_err(failed)?;
         let logits = state.get_logits().map_err(failed)?;
         let logit = |language: &Language| logits[self.context.token_lang(language.0) as usize];
-        let logits = languages.iter().map(logit).collect();
+        let languages = languages.iter().map(logit).collect();
+        let no_speech = probability(logits, self.context.token_nosp() as usize);
         self.state = Some(state);
-        Ok(logits)
+        Ok(Opening { languages, no_speech })
     }
 
     /// The probabilities of all languages, by their numbers, in as much of the last recording as the encoder
@@ -196,6 +210,13 @@ impl Whisper {
     }
 }
 
+/// The share of one token among all (softmax).
+fn probability(logits: &[f32], token: usize) -> f32 {
+    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f32 = logits.iter().map(|logit| (logit - most).exp()).sum();
+    (logits[token] - most).exp() / sum
+}
+
 fn failed(error: WhisperError) -> SpeechError {
     SpeechError::Failed(error.to_string())
 }
@@ -236,7 +257,8 @@ unsafe extern "C" fn on_progress(
 }
 
 /// whisper_full's defaults for greedy decoding: temperature 0, then by 0.2 up to 1 while a window's
-/// entropy is below 2.4 or its average log probability below -1.
+/// entropy is below 2.4 or its average log probability below -1; but nothing is decided by the probability
+/// of no speech.
 fn params(language: Language, threads: NonZeroUsize, task: Task) -> FullParams<'static, 'static> {
     let mut params = FullParams::new(SamplingStrategy::Greedy { best_of: BEST_OF });
     params.set_n_threads(threads.get() as c_int);
@@ -244,6 +266,7 @@ fn params(language: Language, threads: NonZeroUsize, task: Task) -> FullParams<'
     params.set_translate(task == Task::Translate);
     // The state is reused: no recording may be prompted with the text of the one before.
     params.set_no_context(true);
+    params.set_no_speech_thold(NEVER);
     params.set_print_progress(false);
     params.set_print_timestamps(false);
     params
@@ -255,28 +278,54 @@ mod tests {
 
     const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/micro/ggml-micro-q8_0.bin");
 
+    fn load() -> Whisper {
+        Whisper::load(Path::new(MODEL), NonZeroUsize::MIN, Task::Transcribe, false).unwrap()
+    }
+
+    const CONTROL: Control = Control {
+        aborted: &|| false,
+        progress: &|_| (),
+        dropped: &|_| (),
+        spoken: &|_, _| (),
+        repeated: &|| (),
+    };
+
+    fn one_two() -> Vec<f32> {
+        let spoken = include_bytes!("../../tests/fixtures/micro/one-two.s16");
+        let samples = spoken.as_chunks().0.iter();
+        samples.map(|&bytes| f32::from(i16::from_le_bytes(bytes)) / 32768.0).collect()
+    }
+
+    fn call(positions: Option<c_int>) -> Call<'static> {
+        Call { language: Language::ENGLISH, prompt: &[], positions, encode: true }
+    }
+
+    #[test]
+    fn no_speech_is_that_of_the_last_window_whatever_was_heard_before() {
+        let mut whisper = load();
+        let (silence, speech) = (vec![0.0; 2 * RATE], one_two());
+        let mut no_speech = |pcm: &[f32]| {
+            whisper.full(pcm, call(None), &CONTROL).unwrap();
+            let no_speech = whisper.opening(&[]).unwrap().no_speech;
+            // A glimpse at something else.
+            whisper.full(&silence, call(Some(50)), &CONTROL).unwrap();
+            no_speech
+        };
+        let (first, quiet, again) = (no_speech(&speech), no_speech(&silence), no_speech(&speech));
+        assert!(first < 0.1 && quiet > 0.6, "{first} {quiet}");
+        assert_eq!(first, again);
+    }
+
     #[test]
     fn what_was_said_before_reaches_the_decoder_and_is_gone_after_the_call() {
-        let mut whisper =
-            Whisper::load(Path::new(MODEL), NonZeroUsize::MIN, Task::Transcribe, false).unwrap();
+        let mut whisper = load();
         let prompt = whisper.tokens(" one two three");
         assert_eq!(prompt.len(), 3);
         assert!(whisper.tokens("a\0b").is_empty());
-        let control = Control {
-            aborted: &|| false,
-            progress: &|_| (),
-            dropped: &|_| (),
-            spoken: &|_, _| (),
-            repeated: &|| (),
-        };
-        let spoken = include_bytes!("../../tests/fixtures/micro/one-two.s16");
-        let samples =
-            spoken.as_chunks().0.iter().map(|&bytes| f32::from(i16::from_le_bytes(bytes)) / 32768.0);
-        let pcm: Vec<f32> = samples.collect();
+        let pcm = one_two();
         // How sure the decoder is depends on all that it was told.
         let mut evidence = |prompt: &[WhisperTokenId]| {
-            let call = Call { language: Language::ENGLISH, prompt, positions: None, encode: true };
-            whisper.full(&pcm, call, &control).unwrap();
+            whisper.full(&pcm, Call { prompt, ..call(None) }, &CONTROL).unwrap();
             let tokens = |segment: WhisperSegment| -> Vec<f32> {
                 let tokens = (0..segment.n_tokens()).filter_map(|n| segment.get_token(n));
                 tokens.map(|token| token.token_probability()).collect()

@@ -8,9 +8,17 @@ use std::path::{Path, PathBuf};
 /// Where in the header, by the order of `whisper_hparams`, the magic before it.
 const VOCABULARY: usize = 4;
 const AUDIO_LAYERS: usize = 20;
+const FTYPE: usize = 44;
 /// `<|translate|>` and `<|transcribe|>` of a multilingual vocabulary.
 const TRANSLATE: usize = 50_358;
 const TRANSCRIBE: usize = 50_359;
+/// `<|en|>` and `<|nospeech|>`.
+const ENGLISH: usize = 50_259;
+const NO_SPEECH: usize = 50_362;
+
+/// `ggml_type`.
+const Q5_1: u32 = 7;
+const Q8_0: u32 = 8;
 
 #[derive(Clone)]
 struct Tensor {
@@ -74,6 +82,23 @@ impl ModelFile {
         self.head[field..field + 4].copy_from_slice(&value.to_le_bytes());
     }
 
+    /// With another `ftype` in its header: a `ggml_ftype` plus a thousand times the version of the
+    /// quantisation.
+    pub fn with_ftype(mut self, ftype: u32) -> Self {
+        self.set(FTYPE, ftype);
+        self
+    }
+
+    /// The same model with its q8_0 matrices as q5_1.
+    pub fn in_q5_1(mut self) -> Self {
+        for tensor in self.tensors.iter_mut().filter(|tensor| tensor.kind == Q8_0) {
+            let blocks = tensor.data.as_chunks().0;
+            tensor.data = blocks.iter().flat_map(|block| to_q5_1(&from_q8_0(block))).collect();
+            tensor.kind = Q5_1;
+        }
+        self
+    }
+
     /// The words, each with its row of numbers.
     fn words(&mut self) -> &mut Tensor {
         let words = |tensor: &&mut Tensor| tensor.name == "decoder.token_embedding.weight";
@@ -86,6 +111,31 @@ impl ModelFile {
         let row = words.data.len() / words.extents[1] as usize;
         let (before, after) = words.data.split_at_mut(TRANSCRIBE * row);
         before[TRANSLATE * row..][..row].swap_with_slice(&mut after[..row]);
+        self
+    }
+
+    /// Has the model be as unsure of its words as if its logits were this much smaller.
+    pub fn unsure(mut self, share: f32) -> Self {
+        for tensor in self.tensors.iter_mut().filter(|tensor| tensor.name.starts_with("decoder.ln.")) {
+            for bytes in tensor.data.as_chunks_mut().0 {
+                *bytes = (f32::from_le_bytes(*bytes) * share).to_le_bytes();
+            }
+        }
+        self
+    }
+
+    /// Has the model think that nobody speaks wherever it hears English: the logit of `<|nospeech|>` is four
+    /// times that of `<|en|>`. whisper.cpp never writes this token, so texts stay the same.
+    pub fn deaf_to_english(mut self) -> Self {
+        let words = self.words();
+        let row = words.data.len() / words.extents[1] as usize;
+        let (before, after) = words.data.split_at_mut(NO_SPEECH * row);
+        after[..row].copy_from_slice(&before[ENGLISH * row..][..row]);
+        for block in after[..row].chunks_exact_mut(34) {
+            let step = u16::from_le_bytes([block[0], block[1]]);
+            // Two more in the exponent of a half.
+            block[..2].copy_from_slice(&(step + (2 << 10)).to_le_bytes());
+        }
         self
     }
 
@@ -116,13 +166,62 @@ impl ModelFile {
     }
 }
 
+/// Numbers that share a step.
+const BLOCK: usize = 32;
+
+/// A block of q8_0: its step as a half, then whole numbers.
+fn from_q8_0(block: &[u8; 34]) -> [f32; BLOCK] {
+    let step = from_half(u16::from_le_bytes([block[0], block[1]]));
+    std::array::from_fn(|n| f32::from(block[2 + n] as i8) * step)
+}
+
+/// A block of q5_1: its step and its least number as halves, the fifth bits of all numbers, their lower
+/// four bits, of which a byte has those of the numbers n and n + 16.
+fn to_q5_1(numbers: &[f32; BLOCK]) -> Vec<u8> {
+    let least = numbers.iter().copied().fold(f32::INFINITY, f32::min);
+    let most = numbers.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let step = (most - least) / 31.0;
+    let quantised: [u32; BLOCK] = std::array::from_fn(|n| {
+        if step > 0.0 { (((numbers[n] - least) / step).round() as u32).min(31) } else { 0 }
+    });
+    let fifth = (0..BLOCK).fold(0, |bits, n| bits | (quantised[n] >> 4) << n);
+    let mut block = Vec::new();
+    block.extend(to_half(step).to_le_bytes());
+    block.extend(to_half(least).to_le_bytes());
+    block.extend(fifth.to_le_bytes());
+    block.extend((0..16).map(|n| (quantised[n] & 15 | (quantised[n + 16] & 15) << 4) as u8));
+    block
+}
+
+/// IEEE half precision, without infinities.
+fn from_half(half: u16) -> f32 {
+    let (exponent, mantissa) = (i32::from(half >> 10 & 31), f32::from(half & 1023));
+    let size = match exponent {
+        0 => mantissa * 2f32.powi(-24),
+        _ => (1024.0 + mantissa) * 2f32.powi(exponent - 25),
+    };
+    if half >> 15 == 0 { size } else { -size }
+}
+
+/// Rounded towards 0; what is too small for a normal number becomes 0.
+fn to_half(number: f32) -> u16 {
+    let bits = number.to_bits();
+    let sign = (bits >> 16 & 0x8000) as u16;
+    // The exponents' biases are 127 and 15.
+    match (bits >> 23 & 0xff) as i32 - 112 {
+        exponent @ 1..=30 => sign | (exponent as u16) << 10 | (bits >> 13 & 0x3ff) as u16,
+        ..=0 => sign,
+        _ => panic!("{number} is too large for a half"),
+    }
+}
+
 /// Bytes of a tensor's data: f32, f16 or q8_0.
 fn size(extents: &[u32], kind: u32) -> usize {
     let numbers: usize = extents.iter().map(|&extent| extent as usize).product();
     match kind {
         0 => numbers * 4,
         1 => numbers * 2,
-        8 => numbers / 32 * 34,
+        Q8_0 => numbers / BLOCK * 34,
         other => panic!("which type is {other}?"),
     }
 }

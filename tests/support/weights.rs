@@ -35,12 +35,13 @@ impl Format {
         }
     }
 
-    /// What a header says of models whose matrices are mostly this, quantised by the second version.
+    /// What the header of a published model says whose matrices are mostly this. The small ones were
+    /// quantised by the first version, the large ones by the second.
     fn header(self) -> usize {
         match self {
             Self::F16 => 1,
             Self::Q5_0 => 2008,
-            Self::Q5_1 => 2009,
+            Self::Q5_1 => 1009,
         }
     }
 }
