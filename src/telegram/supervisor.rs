@@ -152,8 +152,7 @@ impl Account {
     async fn connect_and_serve(&self, to: &impl Recipient, tries: &mut Tries) -> Outcome {
         let (pool, runner, updates) =
             Pool::open(Arc::clone(&self.session), self.api_id, self.options.call_timeout);
-        let link =
-            Arc::new(Link::new(Arc::clone(&self.session), self.api_id, pool, self.pulses.updates.clone()));
+        let link = Arc::new(Link::new(self, pool));
         // Proves the login, and makes the server push updates to this connection.
         let request = tl::functions::updates::GetState {};
         let state = match link.call_within(tries.limit, &request).await {
@@ -182,6 +181,7 @@ impl Account {
     /// Returns once the connection has proved dead.
     async fn keep_alive(&self, link: &Link, heard: &Heard) -> CallError {
         let options = &self.options;
+        link.ask_whether_frozen().await;
         let mut asked = Instant::now();
         loop {
             let quiet = tokio::select! {
