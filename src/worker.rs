@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::join_all;
 use tokio::sync::{Mutex, MutexGuard, Notify, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, error, info, info_span, warn};
+use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
 use crate::domain::{Fault, JobId};
 use crate::patience::insist;
@@ -247,6 +247,10 @@ fn judge(claim: &Claim, result: Result<Vec<i32>, Fault>) -> Verdict {
             info!(reason = why, "Put off for {} s", after.as_secs());
             Verdict::Wait(after, why)
         }
+        Err(Fault::Held { after, why }) => {
+            debug!(reason = why, "Held for {} s", after.as_secs());
+            Verdict::Wait(after, why)
+        }
         Err(Fault::Gone(why)) => {
             info!(reason = why, "Nothing to answer any more");
             Verdict::Reject(why)
@@ -306,6 +310,7 @@ mod tests {
                 (Err(Fault::Reject(why())), Verdict::Reject(why())),
                 (Err(Fault::Wait { after, why: why() }), Verdict::Wait(after, why())),
                 (Err(Fault::Later { after, why: why() }), Verdict::Wait(after, why())),
+                (Err(Fault::Held { after, why: why() }), Verdict::Wait(after, why())),
                 (Err(Fault::Aborted), Verdict::Release),
                 (Err(Fault::Unavailable(why())), Verdict::Release),
                 (Err(Fault::Fatal(why())), Verdict::Release),

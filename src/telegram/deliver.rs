@@ -139,7 +139,7 @@ pub(super) fn fault(error: &CallError) -> Fault {
     match error.meaning() {
         // After a logout the supervisor, whom the connection itself tells, ends the daemon; the job waits.
         None | Some(Meaning::LoggedOut | Meaning::Deactivated) => Fault::Unavailable(error.to_string()),
-        Some(Meaning::Restricted(_)) => Fault::Later { after: RESTRICTED_PAUSE, why: error.to_string() },
+        Some(Meaning::Restricted(_)) => Fault::Held { after: RESTRICTED_PAUSE, why: error.to_string() },
         Some(Meaning::Gone) => Fault::Gone(error.to_string()),
         Some(Meaning::InvalidPeer) => Fault::Reject(error.to_string()),
         Some(Meaning::PremiumRequired) => {

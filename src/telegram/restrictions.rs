@@ -23,6 +23,8 @@ use crate::domain::{Fault, Restricted, Restriction};
 /// Where a frozen account appeals, unless Telegram names another address, and where one that is taken for a
 /// sender of spam can ask for how long.
 const SPAM_BOT: &str = "https://t.me/SpamBot";
+/// How often, at the least and the most, a job that is held looks whether it still is.
+const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(1800));
 /// Until then one send is under way, and no other is tried.
 const TRIAL: Duration = Duration::from_secs(60);
 
@@ -67,6 +69,12 @@ struct Stored {
 }
 
 impl Stored {
+    /// For how long the account has been restricted.
+    fn age(&self) -> Duration {
+        let now = Duration::from_millis(unix_millis());
+        now.saturating_sub(Duration::from_secs(u64::try_from(self.restricted.since).unwrap_or_default()))
+    }
+
     fn left(&self) -> Duration {
         Duration::from_millis(self.next_try.saturating_sub(unix_millis()).min(self.pause))
     }
@@ -101,6 +109,7 @@ impl Restrictions {
     /// Telegram has refused something for this reason.
     pub fn refused(&self, why: Restriction) {
         let mut stored = self.lock();
+        *self.trial() = None;
         let changed = match &*stored {
             // Others were under way when it began.
             Some(known) if known.restricted.why == why && !known.left().is_zero() => return,
@@ -166,7 +175,12 @@ impl Restrictions {
         let after = known.left().max(trial.unwrap_or_default());
         match after.is_zero() {
             true => Ok(()),
-            false => Err(Fault::Later { after, why: reason(known.restricted.why).into() }),
+            // So that the answers follow soon after the restriction is over, and in a long one the queue's
+            // store is not written for nothing all the time.
+            false => {
+                let after = after.min((known.age() / 10).clamp(LOOK_EVERY.0, LOOK_EVERY.1));
+                Err(Fault::Held { after, why: reason(known.restricted.why).into() })
+            }
         }
     }
 
