@@ -20,6 +20,7 @@ use fake_telegram::{
 };
 use report::Report;
 use stenogram::domain::{Fault as JobFault, Part, Restricted, Restriction, Task};
+use stenogram::telegram::ReconnectDelays;
 
 const FRIENDS_CHAT: Chat = Chat::User(FRIEND);
 const OTHER_CHAT: Chat = Chat::User(SECOND_FRIEND);
@@ -117,6 +118,31 @@ mod trouble {
             assert!(waited >= Duration::from_secs(pause), "{waited:?} after failure {}", n + 1);
         }
         assert_eq!(telegram.look(|ledger| ledger.clients().len()), before + 1, "one connection");
+    }
+
+    #[tokio::test]
+    async fn a_difference_that_is_refused_costs_connections_under_growing_pauses() {
+        let (telegram, folder, listener) = start().await;
+        let seen = telegram.send(FRIENDS_CHAT, voice());
+        listener.heard(|heard| heard == [seen]).await;
+        listener.stop().await;
+        telegram.send_silently(FRIENDS_CHAT, voice());
+        telegram.fault(Fault::on("updates.getDifference", Action::error(400, "NEVER_SEEN")));
+        let before = telegram.look(|ledger| moments(&ledger, "updates.getDifference").len());
+        let mut patient = options();
+        patient.reconnect =
+            ReconnectDelays { first: Duration::from_millis(300), max: Duration::from_secs(60) };
+        let _listener = Listener::start(open(&folder, patient).await);
+        let enough = |ledger: Ledger| {
+            let asked = moments(&ledger, "updates.getDifference");
+            (asked.len() >= before + 4).then(|| asked[before..].to_vec())
+        };
+        let asked = telegram.wait_for(DEADLINE, enough).await.expect("it tries again");
+        // 300, 600 and 1,200 ms, with a tenth of jitter.
+        for (n, pause) in [270, 540, 1080].into_iter().enumerate() {
+            let waited = asked[n + 1] - asked[n];
+            assert!(waited >= Duration::from_millis(pause), "{waited:?} after refusal {}", n + 1);
+        }
     }
 
     #[tokio::test]

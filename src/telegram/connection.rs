@@ -32,10 +32,10 @@ pub(super) const STEP: Duration = Duration::from_secs(300);
 const MAX_PAUSE: u64 = 64;
 /// A pause from which on the log says that Telegram has trouble.
 const LONG_PAUSE: u64 = 16;
-/// How often a request is repeated that somebody waits for, but could do without: half a minute in all.
+/// How often a request is repeated that the loop could do without: half a minute in all.
 const SOME_TIMES: u32 = 5;
-/// Pauses, in seconds, before a job's request is repeated after trouble inside Telegram.
-const JOB_PAUSES: [u64; 3] = [1, 2, 4];
+/// Pauses, in seconds, before a request that somebody waits for is repeated after trouble inside Telegram.
+const SHORT_PAUSES: [u64; 3] = [1, 2, 4];
 
 /// Why a request has no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -155,6 +155,15 @@ impl Pool {
         }
     }
 
+    /// The same, and again after short trouble inside Telegram.
+    pub async fn call_patiently<R: tl::RemoteCall>(
+        &self,
+        dc: i32,
+        request: &R,
+    ) -> Result<R::Return, CallError> {
+        past_trouble(|| self.call(dc, request)).await
+    }
+
     pub fn is_finished(&self) -> bool {
         self.runner.is_finished()
     }
@@ -164,6 +173,23 @@ impl Drop for Pool {
     fn drop(&mut self) {
         self.runner.abort();
     }
+}
+
+/// Repeats a call as long as Telegram has trouble of its own, after each of [`SHORT_PAUSES`].
+async fn past_trouble<T, F>(mut call: impl FnMut() -> F) -> Result<T, CallError>
+where
+    F: Future<Output = Result<T, CallError>>,
+{
+    for pause in SHORT_PAUSES {
+        match call().await {
+            Err(error) if error.meaning() == Some(Meaning::ServerTrouble) => {
+                debug!(%error, "asking again in {pause} s");
+                sleep(Duration::from_secs(pause)).await;
+            }
+            result => return result,
+        }
+    }
+    call().await
 }
 
 /// A connection that has proved itself, to the home datacentre, and those for files.
@@ -237,8 +263,9 @@ impl Link {
 
     /// Asks Telegram whether the account is frozen. Where it does not say, nothing changes.
     pub async fn ask_whether_frozen(&self) {
-        match freeze_in_config(&self.pool, self.home).await {
-            Ok(freeze) => self.restrictions.configured(freeze),
+        match freeze_in_config(&self.pool, self.home, self.restrictions.config_hash()).await {
+            Ok(Some(config)) => self.restrictions.configured(config),
+            Ok(None) => {}
             Err(error) => debug!(%error, "Telegram does not say whether the account is frozen"),
         }
     }
@@ -269,11 +296,13 @@ impl Link {
                     warn!(reason = %error, "Reading on in {} s, as Telegram demands", time.as_secs());
                     time
                 }
-                Some(Meaning::ServerTrouble) if failures < repeats => {
+                // The account cannot read one chat; the caller can pass over that.
+                Some(Meaning::Restricted(_)) if error.is("FROZEN_PARTICIPANT_MISSING") => return Err(error),
+                Some(Meaning::ServerTrouble | Meaning::Restricted(_)) if failures < repeats => {
                     let seconds = MAX_PAUSE.min(2_u64.saturating_pow(failures));
                     failures += 1;
                     if seconds >= LONG_PAUSE {
-                        warn!(reason = %error, "Telegram has trouble of its own, asking again in {seconds} s");
+                        warn!(reason = %error, "Telegram does not answer this for now, asking again in {seconds} s");
                     } else {
                         debug!(%error, "asking again in {seconds} s");
                     }
@@ -289,20 +318,7 @@ impl Link {
     /// Calls the home datacentre for a job. Short trouble inside Telegram is waited out here: it is no
     /// failed attempt at the job.
     pub async fn call_for_job<R: tl::RemoteCall>(&self, request: &R) -> Result<R::Return, CallError> {
-        let mut pauses = JOB_PAUSES.iter();
-        loop {
-            let result = self.call(request).await;
-            match &result {
-                Err(error) if error.meaning() == Some(Meaning::ServerTrouble) => match pauses.next() {
-                    Some(pause) => {
-                        debug!(%error, "asking again in {pause} s");
-                        sleep(Duration::from_secs(*pause)).await;
-                    }
-                    None => return result,
-                },
-                _ => return result,
-            }
-        }
+        past_trouble(|| self.call(request)).await
     }
 
     /// Calls datacentre `dc` over the connection for files, logging in there with the home datacentre's
@@ -348,8 +364,9 @@ impl Link {
     /// <https://core.telegram.org/api/datacenter#authorization-transfer>
     async fn copy_authorization(&self, dc: i32, pool: &Pool) -> Result<(), CallError> {
         let export = tl::functions::auth::ExportAuthorization { dc_id: dc };
-        let tl::enums::auth::ExportedAuthorization::Authorization(exported) = self.call(&export).await?;
+        let tl::enums::auth::ExportedAuthorization::Authorization(exported) =
+            self.call_for_job(&export).await?;
         let import = tl::functions::auth::ImportAuthorization { id: exported.id, bytes: exported.bytes };
-        pool.call(dc, &import).await.map(|_| ())
+        pool.call_patiently(dc, &import).await.map(|_| ())
     }
 }

@@ -174,7 +174,7 @@ async fn begin_here(pool: &Pool, home: i32, path: &Path, user: i64) -> Result<()
         return Ok(());
     }
     let tl::enums::updates::State::State(state) =
-        pool.call(home, &tl::functions::updates::GetState {}).await?;
+        pool.call_patiently(home, &tl::functions::updates::GetState {}).await?;
     let mut boxes = MessageBoxes::new();
     boxes.set_state(state);
     // What was said before is not answered, also not by way of a history.

@@ -75,7 +75,7 @@ impl Account {
         let home = session.home_dc();
         let (pool, _, _) = Pool::open(session, api_id, limit);
         pool.call(home, &tl::functions::updates::GetState {}).await?;
-        Ok(known.now(freeze_in_config(&pool, home).await.ok()))
+        Ok(known.now(freeze_in_config(&pool, home, 0).await.ok().flatten()))
     }
 
     /// Asks Telegram, within `limit`, whether `credentials` belong together, where nobody is logged in: by the first

@@ -6,6 +6,7 @@
 //! Whether an account is frozen Telegram also tells when asked (<https://core.telegram.org/api/config>).
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -88,6 +89,8 @@ pub(super) struct Restrictions {
     stored: Mutex<Option<Stored>>,
     /// Until when a send that was let through has time to prove that the restriction is over.
     trial: Mutex<Option<Instant>>,
+    /// Of the last configuration that Telegram has sent; while it is the same it sends none.
+    config_hash: AtomicI32,
     /// Tells of every change.
     now: watch::Sender<Option<Restricted>>,
 }
@@ -99,7 +102,12 @@ impl Restrictions {
             warn!("{}", what_is_known(restricted));
         }
         let now = watch::Sender::new(stored.as_ref().map(|stored| stored.restricted.clone()));
-        Self { path, account, pauses, stored: Mutex::new(stored), trial: Mutex::default(), now }
+        let (stored, trial) = (Mutex::new(stored), Mutex::default());
+        Self { path, account, pauses, stored, trial, config_hash: AtomicI32::default(), now }
+    }
+
+    pub fn config_hash(&self) -> i32 {
+        self.config_hash.load(Ordering::Relaxed)
     }
 
     pub fn subscribe(&self) -> watch::Receiver<Option<Restricted>> {
@@ -138,9 +146,10 @@ impl Restrictions {
     }
 
     /// Telegram has said whether the account is frozen.
-    pub fn configured(&self, freeze: Option<Restricted>) {
+    pub fn configured(&self, config: Config) {
+        self.config_hash.store(config.hash, Ordering::Relaxed);
         let mut stored = self.lock();
-        let Some(restricted) = freeze else {
+        let Some(restricted) = config.freeze else {
             if stored.as_ref().is_some_and(|stored| stored.confirmed) {
                 self.end(&mut stored);
             }
@@ -253,22 +262,29 @@ impl Known {
         self.0.map(|stored| stored.restricted)
     }
 
-    /// With what Telegram says now of being frozen, if it does.
-    pub fn now(self, freeze: Option<Option<Restricted>>) -> Option<Restricted> {
-        match freeze {
-            Some(None) if self.0.as_ref().is_some_and(|stored| stored.confirmed) => None,
-            Some(Some(frozen)) => Some(frozen),
+    /// With what Telegram's configuration says now, if it does.
+    pub fn now(self, config: Option<Config>) -> Option<Restricted> {
+        match config {
+            Some(Config { freeze: Some(frozen), .. }) => Some(frozen),
+            Some(_) if self.0.as_ref().is_some_and(|stored| stored.confirmed) => None,
             _ => self.restricted(),
         }
     }
 }
 
-/// Asks Telegram whether the account is frozen: its configuration for this account says since when.
-pub(super) async fn freeze_in_config(pool: &Pool, home: i32) -> Result<Option<Restricted>, CallError> {
-    // The whole of it: without the hash of an earlier one.
-    let request = tl::functions::help::GetAppConfig { hash: 0 };
+/// What Telegram's configuration for the account says of being frozen.
+pub(super) struct Config {
+    pub hash: i32,
+    pub freeze: Option<Restricted>,
+}
+
+/// Asks Telegram whether the account is frozen. Nothing where its configuration is still that of `hash`.
+pub(super) async fn freeze_in_config(pool: &Pool, home: i32, hash: i32) -> Result<Option<Config>, CallError> {
+    let request = tl::functions::help::GetAppConfig { hash };
     match pool.call(home, &request).await? {
-        tl::enums::help::AppConfig::Config(answer) => Ok(freeze(&answer.config)),
+        tl::enums::help::AppConfig::Config(answer) => {
+            Ok(Some(Config { hash: answer.hash, freeze: freeze(&answer.config) }))
+        }
         tl::enums::help::AppConfig::NotModified => Ok(None),
     }
 }
@@ -313,5 +329,114 @@ fn what_is_known(restricted: &Restricted) -> String {
             "Telegram limits this account for spam (PEER_FLOOD): nothing is sent for some hours. Ask {appeal} for \
              how long; the answers are kept"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn opened(folder: &tempfile::TempDir, account: i64) -> Restrictions {
+        Restrictions::open(folder.path().join("account.restriction"), account, TrialPauses::default())
+    }
+
+    fn why(restrictions: &Restrictions) -> Option<Restriction> {
+        restrictions.subscribe().borrow().as_ref().map(|restricted| restricted.why)
+    }
+
+    fn says_frozen(hash: i32) -> Config {
+        let restricted =
+            Restricted { why: Restriction::Frozen, since: 1, deletion: Some(2), appeal: SPAM_BOT.into() };
+        Config { hash, freeze: Some(restricted) }
+    }
+
+    #[test]
+    fn the_state_survives_a_restart_and_is_its_accounts_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        opened(&folder, 1000).refused(Restriction::Frozen);
+        let restrictions = opened(&folder, 1000);
+        assert_eq!(why(&restrictions), Some(Restriction::Frozen));
+        assert!(matches!(restrictions.check_to_send(), Err(Fault::Held { .. })));
+        assert_eq!(why(&opened(&folder, 1001)), None);
+        restrictions.sent();
+        assert_eq!(why(&opened(&folder, 1000)), None);
+        std::fs::write(folder.path().join("account.restriction"), "{").unwrap();
+        assert_eq!(why(&opened(&folder, 1000)), None);
+    }
+
+    #[test]
+    fn the_pauses_double_for_a_frozen_account_and_are_the_longest_for_spam() {
+        let pauses = TrialPauses::default();
+        let hours =
+            [0, 1, 2, 3, 1000].map(|failures| pauses.after(Restriction::Frozen, failures).as_secs() / 3600);
+        assert_eq!(hours, [1, 2, 4, 6, 6]);
+        assert_eq!(pauses.after(Restriction::SpamLimited, 0), pauses.max);
+    }
+
+    #[test]
+    fn refusals_of_what_was_under_way_lengthen_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let restrictions = opened(&folder, 1000);
+        for _ in 0..4 {
+            restrictions.refused(Restriction::Frozen);
+        }
+        let stored = restrictions.lock().clone().unwrap();
+        assert_eq!(stored.failures, 0);
+        assert!(stored.left() <= HOUR);
+    }
+
+    #[test]
+    fn a_clock_turned_back_does_not_lengthen_a_pause() {
+        let folder = tempfile::tempdir().unwrap();
+        let restrictions = opened(&folder, 1000);
+        restrictions.refused(Restriction::Frozen);
+        restrictions.lock().as_mut().unwrap().next_try += 86_400_000;
+        assert!(restrictions.lock().as_ref().unwrap().left() <= HOUR);
+    }
+
+    #[test]
+    fn frozen_is_more_than_limited() {
+        let folder = tempfile::tempdir().unwrap();
+        let restrictions = opened(&folder, 1000);
+        for (refused, expected) in [
+            (Restriction::SpamLimited, Restriction::SpamLimited),
+            (Restriction::Frozen, Restriction::Frozen),
+            (Restriction::SpamLimited, Restriction::Frozen),
+        ] {
+            restrictions.refused(refused);
+            assert_eq!(why(&restrictions), Some(expected));
+        }
+    }
+
+    #[test]
+    fn the_configuration_ends_only_what_it_has_told_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let restrictions = opened(&folder, 1000);
+        restrictions.refused(Restriction::Frozen);
+        restrictions.configured(Config { hash: 1, freeze: None });
+        assert_eq!(why(&restrictions), Some(Restriction::Frozen), "Telegram has refused for that reason");
+        restrictions.configured(says_frozen(2));
+        assert_eq!(restrictions.config_hash(), 2);
+        restrictions.configured(Config { hash: 3, freeze: None });
+        assert_eq!(why(&restrictions), None);
+        assert_eq!(restrictions.check_to_send(), Ok(()));
+    }
+
+    #[test]
+    fn only_an_address_of_the_web_is_shown_as_the_place_to_appeal() {
+        let text = |key: &str, value: &str| {
+            let value = tl::types::JsonString { value: value.into() }.into();
+            tl::types::JsonObjectValue { key: key.into(), value }.into()
+        };
+        let since = tl::types::JsonNumber { value: 1_764_201_600.0 }.into();
+        let since: tl::enums::JsonobjectValue =
+            tl::types::JsonObjectValue { key: "freeze_since_date".into(), value: since }.into();
+        for (url, shown) in [("https://t.me/SpamBot?x", "https://t.me/SpamBot?x"), ("javascript:x", SPAM_BOT)]
+        {
+            let object = tl::types::JsonObject { value: vec![text("freeze_appeal_url", url), since.clone()] };
+            assert_eq!(freeze(&object.into()).map(|frozen| frozen.appeal).as_deref(), Some(shown));
+        }
     }
 }

@@ -95,6 +95,7 @@ impl From<CallError> for Outcome {
 }
 
 /// What is tried differently after a failure.
+#[derive(Clone)]
 struct Tries {
     pauses: ExponentialBackoff,
     /// How long the first request may take.
@@ -159,6 +160,7 @@ impl Account {
             Ok(tl::enums::updates::State::State(state)) => state,
             Err(error) => return error.into(),
         };
+        let before = tries.clone();
         tries.succeeded(&self.options);
         info!("Connection established");
         self.link.send_replace(Some(Arc::clone(&link)));
@@ -167,13 +169,23 @@ impl Account {
         let updates = UpdateLoop::new(self, &link, updates, &heard, state);
         tokio::select! {
             ended = updates.run(to) => match ended {
-                UpdatesEnded::Call(error) => error.into(),
+                UpdatesEnded::Call(error) => {
+                    if error.is_refusal() {
+                        // Each new connection would come as far as this one.
+                        *tries = before;
+                    }
+                    error.into()
+                }
                 UpdatesEnded::Closed => Outcome::Lost("the server closed the connection".into()),
                 UpdatesEnded::NotTaken => Outcome::Lost("the recordings heard could not be queued".into()),
                 // A full disk, say: nothing is lost, the batch comes again.
                 UpdatesEnded::Session(error) => Outcome::Lost(error.to_string()),
             },
             error = self.keep_alive(&link, &heard) => error.into(),
+            never = async {
+                link.ask_whether_frozen().await;
+                std::future::pending().await
+            } => never,
             _ = runner => Outcome::Lost("the connection's task ended unexpectedly".into()),
         }
     }
@@ -181,7 +193,6 @@ impl Account {
     /// Returns once the connection has proved dead.
     async fn keep_alive(&self, link: &Link, heard: &Heard) -> CallError {
         let options = &self.options;
-        link.ask_whether_frozen().await;
         let mut asked = Instant::now();
         loop {
             let quiet = tokio::select! {

@@ -179,6 +179,7 @@ impl Telegram {
     fn set_frozen(&self, frozen: Option<Freeze>) {
         self.shared.change(|world| {
             world.login.frozen = frozen;
+            world.login.freezes += 1;
             world.push_config_changed();
         });
     }

@@ -428,7 +428,8 @@ fn dc_option(id: i32, address: SocketAddr) -> enums::DcOption {
 }
 
 /// What Telegram tells clients besides the configuration, as far as it concerns one that writes.
-pub fn app_config(frozen: Option<&Freeze>) -> enums::help::AppConfig {
+/// `hash` stands for this content, and no other.
+pub fn app_config(frozen: Option<&Freeze>, hash: i32) -> enums::help::AppConfig {
     let number = |value: i64| types::JsonNumber { value: value as f64 }.into();
     let mut fields: Vec<(&str, enums::Jsonvalue)> = vec![
         ("caption_length_limit_default", number(CAPTION_LENGTH_MAX.into())),
@@ -444,7 +445,7 @@ pub fn app_config(frozen: Option<&Freeze>) -> enums::help::AppConfig {
     let entry =
         |(key, value): (&str, enums::Jsonvalue)| types::JsonObjectValue { key: key.to_owned(), value }.into();
     let config = types::JsonObject { value: fields.into_iter().map(entry).collect() }.into();
-    types::help::AppConfig { hash: 1, config }.into()
+    types::help::AppConfig { hash, config }.into()
 }
 
 /// `pts` for channels only.

@@ -58,6 +58,8 @@ pub struct Login {
     pub authorised: HashSet<i32>,
     pub revoked: Option<Revocation>,
     pub frozen: Option<Freeze>,
+    /// How often that has changed.
+    pub freezes: i32,
     /// Datacentres that forgot their key.
     pub forgotten: HashSet<i32>,
     /// The only api_hash that belongs to the application of the owner, where it is looked at.
@@ -81,6 +83,7 @@ impl Login {
             authorised: HashSet::from([home]),
             revoked: None,
             frozen: None,
+            freezes: 0,
             forgotten: HashSet::new(),
             api_hash: None,
             code: "12345".to_owned(),
