@@ -374,6 +374,7 @@ mod restrictions {
         daemon.says("Connection established", PATIENCE).await;
         unready(&daemon, at, &frozen.appeal).await;
         assert_eq!(sends(&telegram), before, "nothing is tried after a restart");
+        assert!(!daemon.log().contains("ERROR"), "said before: {}", daemon.log());
         telegram.thaw();
         daemon.says("Telegram lets the account send again", PATIENCE).await;
         for (chat, message) in messages {

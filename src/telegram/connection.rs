@@ -24,8 +24,8 @@ use crate::pulse::Pulse;
 /// memory only for what is there.
 const UPDATES_CAPACITY: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
 
-/// Whoever follows the updates has got on within this time, or is stuck. The longest step, a request that is
-/// repeated after errors 500, takes 211 s.
+/// Whoever follows the updates has got on within this time, or is stuck: each call has 30 s, and how long a
+/// pause before the next lasts is said when it begins.
 pub(super) const STEP: Duration = Duration::from_secs(300);
 
 /// Longest pause, in seconds, before a request is repeated that the loop over the updates must have.
@@ -253,11 +253,12 @@ impl Link {
         result
     }
 
-    /// Remembers where an error says that the account is restricted, and asks Telegram for more about it.
+    /// Remembers where an error says that the account is restricted. Telegram is asked first, for it tells
+    /// more than the error does, and the log is to say all of it at once.
     async fn note_restriction(&self, error: &CallError) {
         if let Some(Meaning::Restricted(why)) = error.meaning() {
-            self.restrictions.refused(why);
             self.ask_whether_frozen().await;
+            self.restrictions.refused(why);
         }
     }
 

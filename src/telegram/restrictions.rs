@@ -158,12 +158,15 @@ impl Restrictions {
         if stored.as_ref().is_some_and(|stored| stored.restricted == restricted) {
             return;
         }
-        error!("{}", what_is_known(&restricted));
         let changed = match &*stored {
             Some(known) if known.restricted.why == Restriction::Frozen => {
+                info!("Now known: {}", what_is_known(&restricted));
                 Stored { restricted, confirmed: true, ..known.clone() }
             }
-            _ => self.begun(restricted, true),
+            _ => {
+                error!("{}", what_is_known(&restricted));
+                self.begun(restricted, true)
+            }
         };
         self.keep(&mut stored, Some(changed));
     }
@@ -321,10 +324,16 @@ fn reason(why: Restriction) -> &'static str {
 fn what_is_known(restricted: &Restricted) -> String {
     let appeal = &restricted.appeal;
     match restricted.why {
-        Restriction::Frozen => format!(
-            "Telegram has frozen this account: it can read, but not send. Appeal in the Telegram app or at {appeal}; \
-             until then voice messages are recognised, and their answers kept"
-        ),
+        Restriction::Frozen => {
+            let now = i64::try_from(unix_millis() / 1000).unwrap_or(i64::MAX);
+            let days = restricted.deletion.map(|at| at.saturating_sub(now).max(0) / 86_400);
+            let deletion =
+                days.map(|days| format!(", and will be deleted in {days} days")).unwrap_or_default();
+            format!(
+                "Telegram has frozen this account: it can read, but not send{deletion}. Appeal in the Telegram app or \
+                 at {appeal}; until then voice messages are recognised, and their answers kept"
+            )
+        }
         Restriction::SpamLimited => format!(
             "Telegram limits this account for spam (PEER_FLOOD): nothing is sent for some hours. Ask {appeal} for \
              how long; the answers are kept"

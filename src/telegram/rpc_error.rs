@@ -8,6 +8,10 @@
 
 use std::time::Duration;
 
+use self::Meaning::{
+    AlreadySent, BadRequest, Deactivated, FileReference, Gone, InvalidApplication, InvalidPeer,
+    InvalidPosition, LoggedOut, Migrate, PremiumRequired, Reconnect, Restricted, ServerTrouble,
+};
 use crate::domain::Restriction;
 
 /// What an error means for the caller.
@@ -58,11 +62,6 @@ pub(super) enum Whose {
 
 /// For waits of which Telegram does not say how long they are.
 const UNKNOWN_WAIT: u32 = 60;
-
-use Meaning::{
-    AlreadySent, BadRequest, Deactivated, FileReference, Gone, InvalidApplication, InvalidPeer,
-    InvalidPosition, LoggedOut, Migrate, PremiumRequired, Reconnect, Restricted, ServerTrouble,
-};
 
 /// Errors whose name says more than their code. Digits are taken out of the names.
 const BY_NAME: &[(Meaning, &[&str])] = &[

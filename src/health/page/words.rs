@@ -185,8 +185,8 @@ pub fn restriction(language: Language, restricted: &Restricted) -> String {
         }
         Restriction::SpamLimited => language.pick(
             format!(
-                "Telegram limits the account for spam as of {since} ago: nothing is sent; that is tried again every \
-                 few hours. Ask {appeal} how long it lasts. Until then the answers are kept."
+                "Telegram has limited the account for spam, {since} ago: nothing is sent, and one answer is tried \
+                 every few hours. Ask {appeal} how long it lasts. Until then the answers are kept."
             ),
             format!(
                 "Telegram ограничил аккаунт за спам {since} назад: ничего не отправляется, попытки — раз в несколько \
