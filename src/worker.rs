@@ -14,11 +14,13 @@ use crate::patience::insist;
 use crate::pipeline::{Shop, Stages, answer};
 use crate::queue::{Claim, Claimed, Queue, QueueError};
 
-/// Failed attempts after which a job goes to the dead letters: some hours, as the pauses double from each
-/// fault's own up to [`MAX_PAUSE`]. Only [`Fault::Retry`] is one; waits, outages and restarts count as none.
+/// Failed attempts after which a job goes to the dead letters: some hours, as the pauses double
+/// from each fault's own up to [`MAX_PAUSE`]. Only [`Fault::Retry`] is one; waits, outages and
+/// restarts count as none.
 const MAX_ATTEMPTS: u32 = 10;
-/// The same for a job whose answer is stored, all its attempts counted. What fails then is Telegram's own
-/// trouble, for its refusals end a job at once; and a try costs one request. These are 31 hours or more.
+/// The same for a job whose answer is stored, all its attempts counted. What fails then is
+/// Telegram's own trouble, for its refusals end a job at once; and a try costs one request. These
+/// are 31 hours or more.
 const MAX_ATTEMPTS_TO_SEND: u32 = 40;
 /// Longest pause between two attempts at one job.
 const MAX_PAUSE: Duration = Duration::from_secs(3600);
@@ -229,8 +231,9 @@ impl Worker {
     }
 }
 
-/// What becomes of a job, by its outcome alone: a refusal ends it, a failed attempt puts it off for twice as
-/// long as the one before until there were too many, and everything else is nobody's failed attempt.
+/// What becomes of a job, by its outcome alone: a refusal ends it, a failed attempt puts it off for
+/// twice as long as the one before until there were too many, and everything else is nobody's
+/// failed attempt.
 fn judge(claim: &Claim, result: Result<Vec<i32>, Fault>) -> Verdict {
     match result {
         Ok(replies) => Verdict::Done(replies),

@@ -1,5 +1,5 @@
-//! What becomes of the daemon's work when Telegram answers with an error: trouble inside Telegram, bad
-//! requests, and an account that may not send.
+//! What becomes of the daemon's work when Telegram answers with an error: trouble inside Telegram,
+//! bad requests, and an account that may not send.
 
 #[path = "support/account.rs"]
 mod account;

@@ -24,17 +24,19 @@ use crate::pulse::Pulse;
 /// memory only for what is there.
 const UPDATES_CAPACITY: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
 
-/// Whoever follows the updates has got on within this time, or is stuck: each call has 30 s, and how long a
-/// pause before the next lasts is said when it begins.
+/// Whoever follows the updates has got on within this time, or is stuck: each call has 30 s, and
+/// how long a pause before the next lasts is said when it begins.
 pub(super) const STEP: Duration = Duration::from_secs(300);
 
-/// Longest pause, in seconds, before a request is repeated that the loop over the updates must have.
+/// Longest pause, in seconds, before a request is repeated that the loop over the updates must
+/// have.
 const MAX_PAUSE: u64 = 64;
 /// A pause from which on the log says that Telegram has trouble.
 const LONG_PAUSE: u64 = 16;
 /// How often a request is repeated that the loop could do without: half a minute in all.
 const SOME_TIMES: u32 = 5;
-/// Pauses, in seconds, before a request that somebody waits for is repeated after trouble inside Telegram.
+/// Pauses, in seconds, before a request that somebody waits for is repeated after trouble inside
+/// Telegram.
 const SHORT_PAUSES: [u64; 3] = [1, 2, 4];
 
 /// Why a request has no result.
@@ -253,8 +255,8 @@ impl Link {
         result
     }
 
-    /// Remembers where an error says that the account is restricted. Telegram is asked first, for it tells
-    /// more than the error does, and the log is to say all of it at once.
+    /// Remembers where an error says that the account is restricted. Telegram is asked first, for
+    /// it tells more than the error does, and the log is to say all of it at once.
     async fn note_restriction(&self, error: &CallError) {
         if let Some(Meaning::Restricted(why)) = error.meaning() {
             self.ask_whether_frozen().await;
@@ -271,15 +273,15 @@ impl Link {
         }
     }
 
-    /// Calls the home datacentre for something that the loop over the updates must have. Waits as long as
-    /// Telegram demands, and asks again under growing pauses while Telegram has trouble of its own: over
-    /// another connection it would be no better.
+    /// Calls the home datacentre for something that the loop over the updates must have. Waits as
+    /// long as Telegram demands, and asks again under growing pauses while Telegram has trouble of
+    /// its own: over another connection it would be no better.
     pub async fn insist<R: tl::RemoteCall>(&self, request: &R) -> Result<R::Return, CallError> {
         self.persist(request, u32::MAX).await
     }
 
-    /// The same for something that the loop can do without: trouble inside Telegram is waited out for half
-    /// a minute.
+    /// The same for something that the loop can do without: trouble inside Telegram is waited out
+    /// for half a minute.
     pub async fn insist_for_a_while<R: tl::RemoteCall>(&self, request: &R) -> Result<R::Return, CallError> {
         self.persist(request, SOME_TIMES).await
     }
@@ -316,8 +318,8 @@ impl Link {
         }
     }
 
-    /// Calls the home datacentre for a job. Short trouble inside Telegram is waited out here: it is no
-    /// failed attempt at the job.
+    /// Calls the home datacentre for a job. Short trouble inside Telegram is waited out here: it is
+    /// no failed attempt at the job.
     pub async fn call_for_job<R: tl::RemoteCall>(&self, request: &R) -> Result<R::Return, CallError> {
         past_trouble(|| self.call(request)).await
     }

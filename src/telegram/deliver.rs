@@ -15,7 +15,8 @@ use super::rpc_error::{Meaning, Whose};
 use crate::domain::reply::utf16_len;
 use crate::domain::{Fault, Job, Part, random_id};
 
-/// When a job is taken up again that met with a restriction of the account otherwise than by sending.
+/// When a job is taken up again that met with a restriction of the account otherwise than by
+/// sending.
 const RESTRICTED_PAUSE: Duration = Duration::from_secs(3600);
 /// Pause before Telegram is sent again what it has called a bad request.
 const SECOND_TRY: Duration = Duration::from_secs(2);
@@ -26,9 +27,10 @@ impl Account {
     /// Sending the same part again is harmless: Telegram knows it by its `random_id`. The number of
     /// the message sent, where Telegram told it.
     ///
-    /// A FLOOD_WAIT here is for all that this account sends, so until it is over nothing is even tried,
-    /// also after a restart. The same goes for a restriction of the account. What Telegram calls a bad
-    /// request is sent a second time, and then given up: it would be no better tomorrow.
+    /// A FLOOD_WAIT here is for all that this account sends, so until it is over nothing is even
+    /// tried, also after a restart. The same goes for a restriction of the account. What Telegram
+    /// calls a bad request is sent a second time, and then given up: it would be no better
+    /// tomorrow.
     pub async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, Fault> {
         self.may_send()?;
         let link = self.current_link()?;
@@ -137,7 +139,8 @@ impl Account {
 /// What an error means for the job that met it.
 pub(super) fn fault(error: &CallError) -> Fault {
     match error.meaning() {
-        // After a logout the supervisor, whom the connection itself tells, ends the daemon; the job waits.
+        // After a logout the supervisor, whom the connection itself tells, ends the daemon; the job
+        // waits.
         None | Some(Meaning::LoggedOut | Meaning::Deactivated) => Fault::Unavailable(error.to_string()),
         Some(Meaning::Restricted(_)) => Fault::Held { after: RESTRICTED_PAUSE, why: error.to_string() },
         Some(Meaning::Gone) => Fault::Gone(error.to_string()),

@@ -55,8 +55,9 @@ impl From<CallError> for ProbeError {
 
 impl Account {
     /// Asks Telegram, within `limit`, whether it accepts the session, as the daemon does after
-    /// connecting, and whether it lets the account send; nothing of the session is changed. The lock that `file` holds keeps the daemon away
-    /// meanwhile: Telegram ends a session that is used from two places.
+    /// connecting, and whether it lets the account send; nothing of the session is changed. The
+    /// lock that `file` holds keeps the daemon away meanwhile: Telegram ends a session that is used
+    /// from two places.
     pub async fn probe(
         file: SessionFile,
         api_id: i32,

@@ -1,9 +1,10 @@
 //! What Telegram holds against the account, and when a send is tried again.
 //!
-//! A restriction is a state of the account: it holds in every chat and outlives restarts. It lies in a small
-//! JSON file beside the session, which `stenogram doctor` can read while the daemon runs. Meanwhile
-//! nothing is sent. After a pause a single send is tried; where it succeeds, the restriction is over.
-//! Whether an account is frozen Telegram also tells when asked (<https://core.telegram.org/api/config>).
+//! A restriction is a state of the account: it holds in every chat and outlives restarts. It lies
+//! in a small JSON file beside the session, which `stenogram doctor` can read while the daemon
+//! runs. Meanwhile nothing is sent. After a pause a single send is tried; where it succeeds, the
+//! restriction is over. Whether an account is frozen Telegram also tells when asked
+//! (<https://core.telegram.org/api/config>).
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -21,8 +22,8 @@ use super::session::replace_file;
 use super::state::unix_millis;
 use crate::domain::{Fault, Restricted, Restriction};
 
-/// Where a frozen account appeals, unless Telegram names another address, and where one that is taken for a
-/// sender of spam can ask for how long.
+/// Where a frozen account appeals, unless Telegram names another address, and where one that is
+/// taken for a sender of spam can ask for how long.
 const SPAM_BOT: &str = "https://t.me/SpamBot";
 /// How often, at the least and the most, a job that is held looks whether it still is.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(1800));
@@ -34,7 +35,8 @@ const TRIAL: Duration = Duration::from_secs(60);
 pub struct TrialPauses {
     /// The first, for a frozen account; the next ones double.
     pub first: Duration,
-    /// The longest, and the one for an account that is limited for spam: trying more often makes that worse.
+    /// The longest, and the one for an account that is limited for spam: trying more often makes
+    /// that worse.
     pub max: Duration,
 }
 
@@ -187,8 +189,8 @@ impl Restrictions {
         let after = known.left().max(trial.unwrap_or_default());
         match after.is_zero() {
             true => Ok(()),
-            // So that the answers follow soon after the restriction is over, and in a long one the queue's
-            // store is not written for nothing all the time.
+            // So that the answers follow soon after the restriction is over, and in a long one the
+            // queue's store is not written for nothing all the time.
             false => {
                 let after = after.min((known.age() / 10).clamp(LOOK_EVERY.0, LOOK_EVERY.1));
                 Err(Fault::Held { after, why: reason(known.restricted.why).into() })
@@ -196,7 +198,8 @@ impl Restrictions {
         }
     }
 
-    /// The same for a send that is about to be made: while the account is restricted only one is tried.
+    /// The same for a send that is about to be made: while the account is restricted only one is
+    /// tried.
     pub fn check_to_send(&self) -> Result<(), Fault> {
         self.check()?;
         if self.lock().is_some() {
@@ -281,7 +284,8 @@ pub(super) struct Config {
     pub freeze: Option<Restricted>,
 }
 
-/// Asks Telegram whether the account is frozen. Nothing where its configuration is still that of `hash`.
+/// Asks Telegram whether the account is frozen. Nothing where its configuration is still that of
+/// `hash`.
 pub(super) async fn freeze_in_config(pool: &Pool, home: i32, hash: i32) -> Result<Option<Config>, CallError> {
     let request = tl::functions::help::GetAppConfig { hash };
     match pool.call(home, &request).await? {

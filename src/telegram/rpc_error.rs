@@ -1,10 +1,10 @@
 //! What Telegram's errors mean. Every caller asks this table, and none looks at codes by itself.
 //!
-//! An error has a code and a name (<https://core.telegram.org/api/errors>). Where the name is in the
-//! table, it decides: Telegram gives some names with several codes. Otherwise the code decides.
+//! An error has a code and a name (<https://core.telegram.org/api/errors>). Where the name is in
+//! the table, it decides: Telegram gives some names with several codes. Otherwise the code decides.
 //!
-//! How to use it: match on [`CallError::meaning`](super::connection::CallError::meaning). What is left
-//! to the caller is what its own request makes of the meaning.
+//! How to use it: match on [`CallError::meaning`](super::connection::CallError::meaning). What is
+//! left to the caller is what its own request makes of the meaning.
 
 use std::time::Duration;
 
@@ -171,11 +171,13 @@ mod tests {
     const FILES_WAIT: Meaning = Meaning::Wait { whose: Whose::Files, time: Duration::from_secs(31) };
     const CHAT_WAIT: Meaning = Meaning::Wait { whose: Whose::Chat, time: Duration::from_secs(31) };
 
-    /// What the documentation lists for any method, and for those that are called here: upload.getFile,
-    /// messages.sendMessage, getHistory, getMessages, getDialogs, channels.getMessages, updates.getState,
-    /// getDifference, getChannelDifference, help.getConfig, getAppConfig, auth.*, account.getPassword. Errors
-    /// of options that are never set, buttons and schedules for example, are left out. A number stands for
-    /// %d. Source: the tables of errors under <https://core.telegram.org/methods>, read on 2026-11-27.
+    /// What the documentation lists for any method, and for those that are called here:
+    /// upload.getFile, messages.sendMessage, getHistory, getMessages, getDialogs,
+    /// channels.getMessages, updates.getState, getDifference, getChannelDifference, help.getConfig,
+    /// getAppConfig, auth.*, account.getPassword. Errors of options that are never set, buttons and
+    /// schedules for example, are left out. A number stands for %d. Source: the tables of errors
+    /// under <https://core.telegram.org/methods>, as copies of those pages and the lists of
+    /// Telethon and Pyrogram had them in November 2026.
     const DOCUMENTED: &[(i32, &str, Meaning)] = &[
         // Any method.
         (303, "FILE_MIGRATE_30", Migrate(Some(30))),

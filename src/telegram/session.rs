@@ -24,7 +24,8 @@ use crate::home::typed;
 /// Length of an MTProto authorization key.
 const KEY_BYTES: usize = 256;
 
-/// Beside the session: what Telegram holds against the account, see [`restrictions`](super::restrictions).
+/// Beside the session: what Telegram holds against the account, see
+/// [`restrictions`](super::restrictions).
 pub(super) const RESTRICTION_FILE: &str = "account.restriction";
 
 /// The logged-in user.

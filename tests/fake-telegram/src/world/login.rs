@@ -20,7 +20,8 @@ pub enum Revocation {
     UserBanned,
 }
 
-/// An account that can read, and nothing else (<https://core.telegram.org/api/auth#frozen-accounts>).
+/// An account that can read, and nothing else
+/// (<https://core.telegram.org/api/auth#frozen-accounts>).
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
 pub struct Freeze {
     /// In seconds of Unix time.
