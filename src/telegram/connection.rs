@@ -15,31 +15,29 @@ use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
-use super::account::AccountSession;
+use super::account::{Account, AccountSession};
+use super::restrictions::{Restrictions, freeze_in_config};
+use super::rpc_error::{Meaning, meaning};
 use crate::pulse::Pulse;
 
 /// How many pushes wait while a batch is handed over. grammers drops what does not fit, and takes
 /// memory only for what is there.
 const UPDATES_CAPACITY: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
 
-/// Whoever follows the updates has got on within this time, or is stuck. The longest step, a request that is
-/// repeated after errors 500, takes 211 s.
+/// Whoever follows the updates has got on within this time, or is stuck: each call has 30 s, and
+/// how long a pause before the next lasts is said when it begins.
 pub(super) const STEP: Duration = Duration::from_secs(300);
 
-/// Pauses after errors 500 that are passed over: half a minute in all.
-const SERVER_ERROR_PAUSES: [u64; 5] = [1, 2, 4, 8, 16];
-
-/// Errors that mean that the account is not logged in with this session any more
-/// (<https://core.telegram.org/api/errors#401-unauthorized>).
-const LOGGED_OUT: [&str; 7] = [
-    "AUTH_KEY_UNREGISTERED",
-    "AUTH_KEY_INVALID",
-    "AUTH_KEY_DUPLICATED",
-    "SESSION_REVOKED",
-    "SESSION_EXPIRED",
-    "USER_DEACTIVATED",
-    "USER_DEACTIVATED_BAN",
-];
+/// Longest pause, in seconds, before a request is repeated that the loop over the updates must
+/// have.
+const MAX_PAUSE: u64 = 64;
+/// A pause from which on the log says that Telegram has trouble.
+const LONG_PAUSE: u64 = 16;
+/// How often a request is repeated that the loop could do without: half a minute in all.
+const SOME_TIMES: u32 = 5;
+/// Pauses, in seconds, before a request that somebody waits for is repeated after trouble inside
+/// Telegram.
+const SHORT_PAUSES: [u64; 3] = [1, 2, 4];
 
 /// Why a request has no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,34 +55,47 @@ impl CallError {
         matches!(self, Self::Rpc { name, .. } if name == error)
     }
 
+    /// What Telegram's error means, by the table of them all; `None` where there was no answer.
+    pub fn meaning(&self) -> Option<Meaning> {
+        match self {
+            Self::Rpc { code, name, value } => Some(meaning(*code, name, *value)),
+            Self::Lost(_) => None,
+        }
+    }
+
     /// The name of the error by which Telegram says that this session is over.
     pub fn logged_out(&self) -> Option<&str> {
-        match self {
-            Self::Rpc { name, .. } if LOGGED_OUT.contains(&name.as_str()) => Some(name),
+        match (self, self.meaning()) {
+            (Self::Rpc { name, .. }, Some(Meaning::LoggedOut | Meaning::Deactivated)) => Some(name),
             _ => None,
         }
     }
 
-    /// How long Telegram wants us to wait: a second more than it says, for the clocks differ.
+    /// How long Telegram wants us to wait.
     pub fn wait(&self) -> Option<Duration> {
-        match self {
-            Self::Rpc { code: 420, value, .. } => {
-                Some(Duration::from_secs(u64::from(value.unwrap_or(60)) + 1))
-            }
+        match self.meaning() {
+            Some(Meaning::Wait { time, .. }) => Some(time),
             _ => None,
         }
     }
 
     /// Telegram refuses this request, and would tomorrow: neither trouble of its own, nor ours.
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Rpc { code, .. } if *code < 500) && self.logged_out().is_none()
+        use Meaning::{Deactivated, LoggedOut, ServerTrouble, Wait};
+        !matches!(self.meaning(), None | Some(ServerTrouble | Wait { .. } | LoggedOut | Deactivated))
     }
 }
 
 impl From<InvocationError> for CallError {
     fn from(error: InvocationError) -> Self {
         match error {
-            InvocationError::Rpc(rpc) => Self::Rpc { code: rpc.code, name: rpc.name, value: rpc.value },
+            InvocationError::Rpc(rpc) => {
+                let error = Self::Rpc { code: rpc.code, name: rpc.name, value: rpc.value };
+                match error.meaning() {
+                    Some(Meaning::Reconnect) => Self::Lost(error.to_string()),
+                    _ => error,
+                }
+            }
             InvocationError::Session(session) => Self::Lost(session.to_string()),
             other => Self::Lost(other.to_string()),
         }
@@ -146,6 +157,15 @@ impl Pool {
         }
     }
 
+    /// The same, and again after short trouble inside Telegram.
+    pub async fn call_patiently<R: tl::RemoteCall>(
+        &self,
+        dc: i32,
+        request: &R,
+    ) -> Result<R::Return, CallError> {
+        past_trouble(|| self.call(dc, request)).await
+    }
+
     pub fn is_finished(&self) -> bool {
         self.runner.is_finished()
     }
@@ -157,11 +177,29 @@ impl Drop for Pool {
     }
 }
 
+/// Repeats a call as long as Telegram has trouble of its own, after each of [`SHORT_PAUSES`].
+async fn past_trouble<T, F>(mut call: impl FnMut() -> F) -> Result<T, CallError>
+where
+    F: Future<Output = Result<T, CallError>>,
+{
+    for pause in SHORT_PAUSES {
+        match call().await {
+            Err(error) if error.meaning() == Some(Meaning::ServerTrouble) => {
+                debug!(%error, "asking again in {pause} s");
+                sleep(Duration::from_secs(pause)).await;
+            }
+            result => return result,
+        }
+    }
+    call().await
+}
+
 /// A connection that has proved itself, to the home datacentre, and those for files.
 pub(super) struct Link {
     /// No two links have the same.
     pub number: u64,
     session: Arc<AccountSession>,
+    restrictions: Arc<Restrictions>,
     api_id: i32,
     call_timeout: Duration,
     pub home: i32,
@@ -176,18 +214,19 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub fn new(session: Arc<AccountSession>, api_id: i32, pool: Pool, pulse: Pulse) -> Self {
+    pub fn new(account: &Account, pool: Pool) -> Self {
         static LINKS: AtomicU64 = AtomicU64::new(0);
         Self {
             number: LINKS.fetch_add(1, Ordering::Relaxed),
-            home: session.home_dc(),
+            home: account.session.home_dc(),
             call_timeout: pool.call_timeout,
-            session,
-            api_id,
+            session: Arc::clone(&account.session),
+            restrictions: Arc::clone(&account.restrictions),
+            api_id: account.api_id,
             pool,
             files: Mutex::default(),
             suspect: Notify::new(),
-            pulse,
+            pulse: account.pulses.updates.clone(),
         }
     }
 
@@ -207,37 +246,82 @@ impl Link {
         request: &R,
     ) -> Result<R::Return, CallError> {
         let result = self.pool.call_within(limit, self.home, request).await;
-        if let Err(error) = &result
-            && (matches!(error, CallError::Lost(_)) || error.logged_out().is_some())
-        {
-            self.suspect.notify_one();
+        if let Err(error) = &result {
+            match error.meaning() {
+                None | Some(Meaning::LoggedOut | Meaning::Deactivated) => self.suspect.notify_one(),
+                _ => self.note_restriction(error).await,
+            }
         }
         result
     }
 
-    /// Calls the home datacentre for something that the loop over the updates must have: waits as long as Telegram demands, and
-    /// passes over some errors 500.
+    /// Remembers where an error says that the account is restricted. Telegram is asked first, for
+    /// it tells more than the error does, and the log is to say all of it at once.
+    async fn note_restriction(&self, error: &CallError) {
+        if let Some(Meaning::Restricted(why)) = error.meaning() {
+            self.ask_whether_frozen().await;
+            self.restrictions.refused(why);
+        }
+    }
+
+    /// Asks Telegram whether the account is frozen. Where it does not say, nothing changes.
+    pub async fn ask_whether_frozen(&self) {
+        match freeze_in_config(&self.pool, self.home, self.restrictions.config_hash()).await {
+            Ok(Some(config)) => self.restrictions.configured(config),
+            Ok(None) => {}
+            Err(error) => debug!(%error, "Telegram does not say whether the account is frozen"),
+        }
+    }
+
+    /// Calls the home datacentre for something that the loop over the updates must have. Waits as
+    /// long as Telegram demands, and asks again under growing pauses while Telegram has trouble of
+    /// its own: over another connection it would be no better.
     pub async fn insist<R: tl::RemoteCall>(&self, request: &R) -> Result<R::Return, CallError> {
-        let mut pauses = SERVER_ERROR_PAUSES.iter();
+        self.persist(request, u32::MAX).await
+    }
+
+    /// The same for something that the loop can do without: trouble inside Telegram is waited out
+    /// for half a minute.
+    pub async fn insist_for_a_while<R: tl::RemoteCall>(&self, request: &R) -> Result<R::Return, CallError> {
+        self.persist(request, SOME_TIMES).await
+    }
+
+    async fn persist<R: tl::RemoteCall>(&self, request: &R, repeats: u32) -> Result<R::Return, CallError> {
+        let mut failures = 0;
         self.pulse.beat(STEP);
         loop {
             let error = match self.call(request).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            if let Some(wait) = error.wait() {
-                warn!(reason = %error, "Reading on in {} s, as Telegram demands", wait.as_secs());
-                self.pulse.beat(wait + STEP);
-                sleep(wait).await;
-            } else if let CallError::Rpc { code: 500.., .. } = &error
-                && let Some(pause) = pauses.next()
-            {
-                debug!(%error, "asking again");
-                sleep(Duration::from_secs(*pause)).await;
-            } else {
-                return Err(error);
-            }
+            let pause = match error.meaning() {
+                Some(Meaning::Wait { time, .. }) => {
+                    warn!(reason = %error, "Reading on in {} s, as Telegram demands", time.as_secs());
+                    time
+                }
+                // The account cannot read one chat; the caller can pass over that.
+                Some(Meaning::Restricted(_)) if error.is("FROZEN_PARTICIPANT_MISSING") => return Err(error),
+                Some(Meaning::ServerTrouble | Meaning::Restricted(_)) if failures < repeats => {
+                    let seconds = MAX_PAUSE.min(2_u64.saturating_pow(failures));
+                    failures += 1;
+                    if seconds >= LONG_PAUSE {
+                        warn!(reason = %error, "Telegram does not answer this for now, asking again in {seconds} s");
+                    } else {
+                        debug!(%error, "asking again in {seconds} s");
+                    }
+                    Duration::from_secs(seconds)
+                }
+                _ => return Err(error),
+            };
+            self.pulse.beat(pause + STEP);
+            sleep(pause).await;
         }
+    }
+
+    /// Calls the home datacentre for a job. Short trouble inside Telegram is waited out here: it is
+    /// no failed attempt at the job.
+    pub async fn call_for_job<R: tl::RemoteCall>(&self, request: &R) -> Result<R::Return, CallError> {
+        past_trouble(|| self.call(request)).await
     }
 
     /// Calls datacentre `dc` over the connection for files, logging in there with the home datacentre's
@@ -257,6 +341,9 @@ impl Link {
                 self.copy_authorization(dc, &pool).await?;
                 result = pool.call(dc, request).await;
             }
+        }
+        if let Err(error) = &result {
+            self.note_restriction(error).await;
         }
         if matches!(result, Err(CallError::Lost(_))) {
             self.files.lock().await.remove(&dc);
@@ -280,8 +367,9 @@ impl Link {
     /// <https://core.telegram.org/api/datacenter#authorization-transfer>
     async fn copy_authorization(&self, dc: i32, pool: &Pool) -> Result<(), CallError> {
         let export = tl::functions::auth::ExportAuthorization { dc_id: dc };
-        let tl::enums::auth::ExportedAuthorization::Authorization(exported) = self.call(&export).await?;
+        let tl::enums::auth::ExportedAuthorization::Authorization(exported) =
+            self.call_for_job(&export).await?;
         let import = tl::functions::auth::ImportAuthorization { id: exported.id, bytes: exported.bytes };
-        pool.call(dc, &import).await.map(|_| ())
+        pool.call_patiently(dc, &import).await.map(|_| ())
     }
 }

@@ -5,40 +5,21 @@ use std::time::Duration;
 
 use grammers_client::tl;
 use grammers_session::types::PeerId;
-use tracing::{error, warn};
+use tokio::time::sleep;
+use tracing::warn;
 
 use super::account::Account;
 use super::connection::{CallError, Link};
 use super::incoming;
+use super::rpc_error::{Meaning, Whose};
 use crate::domain::reply::utf16_len;
 use crate::domain::{Fault, Job, Part, random_id};
 
-/// How long nothing is sent after PEER_FLOOD, by which Telegram says that the account has
-/// disturbed others. It gives no time; trying on makes it worse.
-const PEER_FLOOD_PAUSE: Duration = Duration::from_secs(6 * 3600);
-
-/// Errors after which there is nothing to answer any more, or nobody who may be answered. So are all
-/// with code 403 (<https://core.telegram.org/api/errors#403-forbidden>).
-const GONE: [&str; 15] = [
-    "MESSAGE_ID_INVALID",
-    "MSG_ID_INVALID",
-    "REPLY_MESSAGE_ID_INVALID",
-    "REPLY_TO_INVALID",
-    "CHANNEL_PRIVATE",
-    "CHAT_ADMIN_REQUIRED",
-    "CHAT_RESTRICTED",
-    "CHAT_FORBIDDEN",
-    "USER_BANNED_IN_CHANNEL",
-    "USER_IS_BLOCKED",
-    "YOU_BLOCKED_USER",
-    "INPUT_USER_DEACTIVATED",
-    "TOPIC_CLOSED",
-    "TOPIC_DELETED",
-    "ALLOW_PAYMENT_REQUIRED",
-];
-
-/// Errors after which this message can never be answered, though it should be.
-const HOPELESS: [&str; 4] = ["PEER_ID_INVALID", "USER_ID_INVALID", "CHANNEL_INVALID", "CHAT_ID_INVALID"];
+/// When a job is taken up again that met with a restriction of the account otherwise than by
+/// sending.
+const RESTRICTED_PAUSE: Duration = Duration::from_secs(3600);
+/// Pause before Telegram is sent again what it has called a bad request.
+const SECOND_TRY: Duration = Duration::from_secs(2);
 
 impl Account {
     /// Sends part number `index` of the answer to `job` as a silent reply to its message.
@@ -46,8 +27,10 @@ impl Account {
     /// Sending the same part again is harmless: Telegram knows it by its `random_id`. The number of
     /// the message sent, where Telegram told it.
     ///
-    /// A FLOOD_WAIT here is for all that this account sends, so until it is over nothing is even tried,
-    /// also after a restart.
+    /// A FLOOD_WAIT here is for all that this account sends, so until it is over nothing is even
+    /// tried, also after a restart. The same goes for a restriction of the account. What Telegram
+    /// calls a bad request is sent a second time, and then given up: it would be no better
+    /// tomorrow.
     pub async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, Fault> {
         self.may_send()?;
         let link = self.current_link()?;
@@ -92,38 +75,36 @@ impl Account {
             suggested_post: None,
             rich_message: None,
         };
-        match link.call(&request).await {
-            Ok(updates) => Ok(sent_id(&updates, id)),
-            Err(error) if error.is("RANDOM_ID_DUPLICATE") => Ok(None),
+        self.restrictions.check_to_send()?;
+        match call_to_send(&link, &request).await {
+            Ok(updates) => {
+                self.restrictions.sent();
+                Ok(sent_id(&updates, id))
+            }
+            Err(error) if error.meaning() == Some(Meaning::AlreadySent) => Ok(None),
             Err(error) => {
                 self.note_flood(&error).await;
-                Err(fault(&error))
+                if let Some(Meaning::Restricted(_)) = error.meaning() {
+                    // The pause for all of the account's chats has begun.
+                    self.restrictions.check()?;
+                }
+                Err(sending_fault(&error))
             }
         }
     }
 
     /// Refuses while Telegram does not want this account to send.
     pub(super) fn may_send(&self) -> Result<(), Fault> {
+        self.restrictions.check()?;
         match self.store.pause() {
             Some((left, why)) => Err(Fault::wait(left, why)),
             None => Ok(()),
         }
     }
 
-    /// FLOOD_WAIT is counted by account and method, whatever the chat. SLOWMODE_WAIT is the chat's own, and
-    /// concerns this job alone.
+    /// A wait of the account holds up all its chats; one of the chat concerns this job alone.
     async fn note_flood(&self, error: &CallError) {
-        let length = if error.is("PEER_FLOOD") {
-            error!(
-                "Telegram limits this account for sending (PEER_FLOOD): nothing is sent for {} h; ask @SpamBot",
-                PEER_FLOOD_PAUSE.as_secs() / 3600
-            );
-            PEER_FLOOD_PAUSE
-        } else if let (true, Some(wait)) = (error.is("FLOOD_WAIT"), error.wait()) {
-            wait
-        } else {
-            return;
-        };
+        let Some(Meaning::Wait { whose: Whose::Account, time: length }) = error.meaning() else { return };
         if let Err(error) = self.store.set_pause(length, error.to_string()).await {
             warn!(%error, "the wait is forgotten by a restart");
         }
@@ -157,19 +138,42 @@ impl Account {
 
 /// What an error means for the job that met it.
 pub(super) fn fault(error: &CallError) -> Fault {
-    match error {
-        CallError::Lost(why) => Fault::Unavailable(why.clone()),
-        // The supervisor is told by the connection itself and ends the daemon; the job waits.
-        error if error.logged_out().is_some() => Fault::Unavailable(error.to_string()),
-        error if error.is("PEER_FLOOD") => Fault::wait(PEER_FLOOD_PAUSE, error),
-        CallError::Rpc { code: 403, .. } => Fault::Gone(error.to_string()),
-        CallError::Rpc { name, .. } if GONE.contains(&name.as_str()) => Fault::Gone(error.to_string()),
-        CallError::Rpc { name, .. } if HOPELESS.contains(&name.as_str()) => Fault::Reject(error.to_string()),
-        CallError::Rpc { code: 500.., .. } => Fault::retry_in(10, error),
-        error => match error.wait() {
-            Some(wait) => Fault::wait(wait, error),
-            None => Fault::retry_in(60, error),
-        },
+    match error.meaning() {
+        // After a logout the supervisor, whom the connection itself tells, ends the daemon; the job
+        // waits.
+        None | Some(Meaning::LoggedOut | Meaning::Deactivated) => Fault::Unavailable(error.to_string()),
+        Some(Meaning::Restricted(_)) => Fault::Held { after: RESTRICTED_PAUSE, why: error.to_string() },
+        Some(Meaning::Gone) => Fault::Gone(error.to_string()),
+        Some(Meaning::InvalidPeer) => Fault::Reject(error.to_string()),
+        Some(Meaning::PremiumRequired) => {
+            Fault::Reject(format!("this chat takes messages of accounts with Telegram Premium only: {error}"))
+        }
+        Some(Meaning::ServerTrouble) => Fault::retry_in(10, error),
+        Some(Meaning::Wait { time, .. }) => Fault::wait(time, error),
+        Some(_) => Fault::retry_in(60, error),
+    }
+}
+
+/// Calls the home datacentre on the way to send something; a second time after a bad request.
+pub(super) async fn call_to_send<R: tl::RemoteCall>(
+    link: &Link,
+    request: &R,
+) -> Result<R::Return, CallError> {
+    let result = link.call_for_job(request).await;
+    match &result {
+        Err(error) if error.meaning() == Some(Meaning::BadRequest) => {
+            sleep(SECOND_TRY).await;
+            link.call_for_job(request).await
+        }
+        _ => result,
+    }
+}
+
+/// What an error of [`call_to_send`] means for the job: there a bad request is final.
+pub(super) fn sending_fault(error: &CallError) -> Fault {
+    match error.meaning() {
+        Some(Meaning::BadRequest) => Fault::Reject(format!("{error}, twice: the answer cannot be sent")),
+        _ => fault(error),
     }
 }
 
@@ -199,8 +203,6 @@ mod tests {
     fn a_flood_wait_is_waited_out() {
         let Fault::Wait { after, .. } = rpc(420, "FLOOD_WAIT", Some(77)) else { panic!() };
         assert_eq!(after.as_secs(), 78);
-        let Fault::Wait { after, .. } = rpc(400, "PEER_FLOOD", None) else { panic!() };
-        assert_eq!(after, PEER_FLOOD_PAUSE);
     }
 
     #[test]

@@ -86,7 +86,7 @@ fn first_page() -> tl::functions::messages::GetDialogs {
 
 /// The number of the account's last message, by its latest chats.
 pub(super) async fn last_message(pool: &Pool, home: i32) -> Result<i32, CallError> {
-    let (page, _, _) = read(pool.call(home, &first_page()).await?);
+    let (page, _, _) = read(pool.call_patiently(home, &first_page()).await?);
     let own = page.iter().filter(|dialog| dialog.is_of_account());
     Ok(own.map(|dialog| dialog.last_message).max().unwrap_or_default())
 }

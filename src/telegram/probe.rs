@@ -11,9 +11,12 @@ use grammers_client::tl;
 
 use super::account::{Account, AccountSession, Credentials};
 use super::connection::{CallError, Pool};
+use super::restrictions::{Known, freeze_in_config};
+use super::rpc_error::Meaning;
 use super::session::{Contents, SessionError, SessionFile};
 use super::state::UpdateStore;
 use super::supervisor::LoggedOut;
+use crate::domain::Restricted;
 
 /// Why a session cannot be used now.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +28,9 @@ pub enum ProbeError {
     /// Another answer than yes or logged out, such as FLOOD_WAIT.
     #[error("{0}")]
     Refused(String),
+    /// Telegram could not answer for reasons of its own.
+    #[error("{0}")]
+    Trouble(String),
     #[error("no connection to Telegram: {0}")]
     Unreachable(String),
     /// API_ID and API_HASH are not accepted; holds the name of the error.
@@ -32,27 +38,31 @@ pub enum ProbeError {
     Credentials(String),
 }
 
-/// What Telegram says of an application that it does not know, or not any more.
-const NO_APPLICATION: [&str; 3] = ["API_ID_INVALID", "CONNECTION_API_ID_INVALID", "API_ID_PUBLISHED_FLOOD"];
-
 impl From<CallError> for ProbeError {
     fn from(error: CallError) -> Self {
-        match (&error, error.logged_out()) {
-            (_, Some(name)) => LoggedOut(name.to_owned()).into(),
-            (CallError::Rpc { name, .. }, None) if NO_APPLICATION.contains(&name.as_str()) => {
-                Self::Credentials(name.clone())
+        let meaning = error.meaning();
+        match (error, meaning) {
+            (CallError::Lost(why), _) => Self::Unreachable(why),
+            (CallError::Rpc { name, .. }, Some(Meaning::LoggedOut | Meaning::Deactivated)) => {
+                LoggedOut(name).into()
             }
-            (CallError::Rpc { .. }, None) => Self::Refused(error.to_string()),
-            (CallError::Lost(why), None) => Self::Unreachable(why.clone()),
+            (CallError::Rpc { name, .. }, Some(Meaning::InvalidApplication)) => Self::Credentials(name),
+            (error, Some(Meaning::ServerTrouble)) => Self::Trouble(error.to_string()),
+            (error, _) => Self::Refused(error.to_string()),
         }
     }
 }
 
 impl Account {
-    /// Asks Telegram once, within `limit`, whether it accepts the session, as the daemon does after
-    /// connecting; nothing of the session is changed. The lock that `file` holds keeps the daemon away
-    /// meanwhile: Telegram ends a session that is used from two places.
-    pub async fn probe(file: SessionFile, api_id: i32, limit: Duration) -> Result<(), ProbeError> {
+    /// Asks Telegram, within `limit`, whether it accepts the session, as the daemon does after
+    /// connecting, and whether it lets the account send; nothing of the session is changed. The
+    /// lock that `file` holds keeps the daemon away meanwhile: Telegram ends a session that is used
+    /// from two places.
+    pub async fn probe(
+        file: SessionFile,
+        api_id: i32,
+        limit: Duration,
+    ) -> Result<Option<Restricted>, ProbeError> {
         let contents = file.read()?;
         let Some(user) = contents.user else {
             return Err(SessionError::NotLoggedIn(file.path().to_owned()).into());
@@ -61,11 +71,12 @@ impl Account {
         if state.exists() {
             UpdateStore::open(&state, user.id).await?;
         }
+        let known = Known::read(&file.restriction_path(), user.id);
         let session = Arc::new(AccountSession::read_only(file, contents));
         let home = session.home_dc();
         let (pool, _, _) = Pool::open(session, api_id, limit);
         pool.call(home, &tl::functions::updates::GetState {}).await?;
-        Ok(())
+        Ok(known.now(freeze_in_config(&pool, home, 0).await.ok().flatten()))
     }
 
     /// Asks Telegram, within `limit`, whether `credentials` belong together, where nobody is logged in: by the first

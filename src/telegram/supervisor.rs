@@ -49,16 +49,31 @@ pub struct LoggedOut(pub String);
 
 fn logged_out_message(error: &str) -> String {
     let what = match error {
+        "USER_DEACTIVATED" | "USER_DEACTIVATED_BAN" | "PHONE_NUMBER_BANNED" => return account_is_gone(error),
         "AUTH_KEY_DUPLICATED" => {
             "the session was used from two places at once, and Telegram has ended it. \
              Make sure that only one copy of it is in use"
         }
-        "USER_DEACTIVATED" | "USER_DEACTIVATED_BAN" => {
-            "Telegram has deactivated the account. See https://telegram.org/faq#login-and-sms"
+        "SESSION_PASSWORD_NEEDED" => {
+            "the login was not finished: Telegram still wants the account's password"
         }
+        "AUTH_KEY_PERM_EMPTY" => "Telegram does not accept the session's key as a permanent one",
         _ => "the account is logged out: the session was ended under Settings > Devices, or it expired",
     };
     format!("{what} ({error}). Then run `{}`; what was queued is kept", typed("login"))
+}
+
+/// What the owner of an account can do that Telegram has deleted or banned.
+pub(super) fn account_is_gone(error: &str) -> String {
+    let what = match error {
+        "USER_DEACTIVATED" => "the account was deleted",
+        _ => "Telegram has banned the account for breaking its rules",
+    };
+    format!(
+        "{what} ({error}). If that is a mistake, write to recover@telegram.org with the phone number; afterwards, or \
+         for another account, run `{}`",
+        typed("login")
+    )
 }
 
 /// How one connection ended.
@@ -80,6 +95,7 @@ impl From<CallError> for Outcome {
 }
 
 /// What is tried differently after a failure.
+#[derive(Clone)]
 struct Tries {
     pauses: ExponentialBackoff,
     /// How long the first request may take.
@@ -137,14 +153,14 @@ impl Account {
     async fn connect_and_serve(&self, to: &impl Recipient, tries: &mut Tries) -> Outcome {
         let (pool, runner, updates) =
             Pool::open(Arc::clone(&self.session), self.api_id, self.options.call_timeout);
-        let link =
-            Arc::new(Link::new(Arc::clone(&self.session), self.api_id, pool, self.pulses.updates.clone()));
+        let link = Arc::new(Link::new(self, pool));
         // Proves the login, and makes the server push updates to this connection.
         let request = tl::functions::updates::GetState {};
         let state = match link.call_within(tries.limit, &request).await {
             Ok(tl::enums::updates::State::State(state)) => state,
             Err(error) => return error.into(),
         };
+        let before = tries.clone();
         tries.succeeded(&self.options);
         info!("Connection established");
         self.link.send_replace(Some(Arc::clone(&link)));
@@ -153,13 +169,23 @@ impl Account {
         let updates = UpdateLoop::new(self, &link, updates, &heard, state);
         tokio::select! {
             ended = updates.run(to) => match ended {
-                UpdatesEnded::Call(error) => error.into(),
+                UpdatesEnded::Call(error) => {
+                    if error.is_refusal() {
+                        // Each new connection would come as far as this one.
+                        *tries = before;
+                    }
+                    error.into()
+                }
                 UpdatesEnded::Closed => Outcome::Lost("the server closed the connection".into()),
                 UpdatesEnded::NotTaken => Outcome::Lost("the recordings heard could not be queued".into()),
                 // A full disk, say: nothing is lost, the batch comes again.
                 UpdatesEnded::Session(error) => Outcome::Lost(error.to_string()),
             },
             error = self.keep_alive(&link, &heard) => error.into(),
+            never = async {
+                link.ask_whether_frozen().await;
+                std::future::pending().await
+            } => never,
             _ = runner => Outcome::Lost("the connection's task ended unexpectedly".into()),
         }
     }

@@ -9,8 +9,17 @@ pub fn get_config(context: &mut Context, _: f::help::GetConfig) -> Answer<f::hel
     Ok(tl_build::config(context.dc, &context.world.addresses))
 }
 
-pub fn get_app_config(_: &mut Context, _: f::help::GetAppConfig) -> Answer<f::help::GetAppConfig> {
-    Ok(tl_build::app_config())
+pub fn get_app_config(
+    context: &mut Context,
+    request: f::help::GetAppConfig,
+) -> Answer<f::help::GetAppConfig> {
+    let login = &context.world.login;
+    let hash = 1 + login.freezes;
+    if request.hash == hash {
+        return Ok(enums::help::AppConfig::NotModified);
+    }
+    let frozen = login.frozen.as_ref().filter(|freeze| freeze.in_config);
+    Ok(tl_build::app_config(frozen, hash))
 }
 
 pub fn get_nearest_dc(context: &mut Context, _: f::help::GetNearestDc) -> Answer<f::help::GetNearestDc> {
