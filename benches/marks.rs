@@ -15,7 +15,7 @@ use redis_server::{Folder, RedisServer};
 use stenogram::domain::{Job, JobId, Peer, PeerKind, RecordingKind};
 use stenogram::queue::embedded::{self, Embedded, EmbeddedOptions};
 use stenogram::queue::redis::{RedisOptions, RedisQueue};
-use stenogram::queue::{Added, Claimed, Queue};
+use stenogram::queue::{Added, Claimed, CrashRules, Queue};
 
 const ACCOUNT: i64 = 1_234_567_890;
 const CHAT: i64 = 2_345_678_901;
@@ -71,6 +71,7 @@ async fn in_redis(count: i64) {
         account: ACCOUNT,
         dedupe_ttl: TTL,
         result_ttl: Duration::ZERO,
+        crashes: CrashRules::default(),
         timeout: Duration::from_secs(60),
     };
     let queue = RedisQueue::connect(options).await.expect("connect");
@@ -105,7 +106,8 @@ async fn in_a_file(count: i64) {
     const EXPIRY: TableDefinition<(u64, (i64, i64, i32)), ()> = TableDefinition::new("expiry");
     let folder = Folder::new("marks");
     let path = folder.path().join("queue.redb");
-    let options = EmbeddedOptions { dedupe_ttl: TTL, result_ttl: Duration::ZERO };
+    let options =
+        EmbeddedOptions { dedupe_ttl: TTL, result_ttl: Duration::ZERO, crashes: CrashRules::default() };
     let queue = Embedded::open(&path, options.clone()).await.expect("open");
     finish(&queue, &job(0)).await;
     drop(queue);

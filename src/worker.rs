@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
-use tokio::sync::{Mutex, MutexGuard, Notify, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore};
+use tokio::sync::{Mutex, Notify, Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
@@ -42,40 +42,18 @@ const LONG: usize = HANDS - 1;
 
 /// Works through the queue.
 ///
-/// A job of whose recording a process may have died is worked on alone until it has got past that: another
-/// one beside it would be counted a death that it did not cause.
+/// A job over whose recording a process may have died is worked on alone until it has got past
+/// that: any other would be counted deaths that this one causes.
 pub struct Worker {
     shop: Shop,
     /// Notified when a job was added, or a chat's next one may be claimed.
     work: Arc<Notify>,
     /// Whose turn it is to claim.
     turn: Mutex<()>,
-    /// Held by every job, and for itself alone by a suspicious one.
-    floor: RwLock<()>,
+    /// One permit for each job in work; a suspicious one holds them all.
+    hands: Semaphore,
     /// The jobs that lost the connection the last time, and how often in a row.
     losses: std::sync::Mutex<HashMap<JobId, u32>>,
-}
-
-/// What a job holds while it is worked on.
-enum Place<'w> {
-    Shared {
-        _floor: RwLockReadGuard<'w, ()>,
-    },
-    /// Nobody else works, and nobody claims.
-    Alone {
-        floor: RwLockWriteGuard<'w, ()>,
-        _turn: MutexGuard<'w, ()>,
-    },
-}
-
-impl Place<'_> {
-    /// It is no more suspicious than the others.
-    fn share(place: &mut Option<Self>) {
-        *place = place.take().map(|place| match place {
-            Self::Alone { floor, .. } => Self::Shared { _floor: floor.downgrade() },
-            shared => shared,
-        });
-    }
 }
 
 /// What a job's end needs of the queue.
@@ -100,7 +78,7 @@ impl Worker {
             shop: Shop { queue, stages, shutdown, long: Semaphore::new(LONG) },
             work,
             turn: Mutex::default(),
-            floor: RwLock::default(),
+            hands: Semaphore::new(HANDS),
             losses: std::sync::Mutex::default(),
         }
     }
@@ -120,6 +98,8 @@ impl Worker {
         let Shop { queue, stages, shutdown, .. } = &self.shop;
         loop {
             let turn = self.turn.lock().await;
+            // One is free, unless a suspicious job has them all.
+            let mut permit = self.permits(1).await;
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return Ok(()),
@@ -131,17 +111,19 @@ impl Worker {
                 // The others wait for the turn meanwhile: one looks for all.
                 Some(Ok(Claimed::Empty { next_due })) => self.rest(next_due).await,
                 Some(Ok(Claimed::Job(claim))) => {
-                    let place = if claim.deaths > 0 {
-                        Place::Alone { floor: self.floor.write().await, _turn: turn }
-                    } else {
-                        drop(turn);
-                        Place::Shared { _floor: self.floor.read().await }
-                    };
+                    if claim.deaths > 0 {
+                        permit.merge(self.permits(HANDS - 1).await);
+                    }
+                    drop(turn);
                     let span = info_span!("job", id = %claim.job.id);
-                    self.work_on(&claim, place).instrument(span).await?;
+                    self.work_on(&claim, permit).instrument(span).await?;
                 }
             }
         }
+    }
+
+    async fn permits(&self, count: usize) -> SemaphorePermit<'_> {
+        self.hands.acquire_many(count as u32).await.expect("nobody closes the semaphore")
     }
 
     async fn rest(&self, next_due: Option<SystemTime>) {
@@ -153,15 +135,15 @@ impl Worker {
         }
     }
 
-    async fn work_on(&self, claim: &Claim, place: Place<'_>) -> Result<(), String> {
+    async fn work_on(&self, claim: &Claim, mut permit: SemaphorePermit<'_>) -> Result<(), String> {
         let Shop { stages, shutdown, .. } = &self.shop;
         let id = claim.job.id;
         if claim.delivery > 1 {
             let Claim { delivery, deaths, .. } = claim;
             warn!(delivery, deaths, "Taking up a job that an earlier run did not finish");
         }
-        let mut place = Some(place);
-        let mut got_on = || Place::share(&mut place);
+        // From then on others may be worked on beside it.
+        let mut got_on = || drop(permit.split(HANDS - 1));
         let connection = stages.connection();
         let result = tokio::select! {
             biased;

@@ -25,6 +25,7 @@ use disk::SmallDisk;
 use fake_telegram::{Action, Fault, Revocation, SessionParams, Settings, Telegram, write_session};
 use redis_server::{DURABLE, RedisServer};
 use report::Report;
+use stenogram::queue::CrashRules;
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
 use terminal::Terminal;
 
@@ -360,7 +361,14 @@ async fn a_clock_that_is_wrong() {
 async fn a_torn_queue_and_a_torn_position() {
     let patient = Patient::healthy().await;
     let queue = patient.home.data().join("queue.redb");
-    drop(Embedded::open(&queue, EmbeddedOptions { dedupe_ttl: DAY, result_ttl: DAY }).await.unwrap());
+    drop(
+        Embedded::open(
+            &queue,
+            EmbeddedOptions { dedupe_ttl: DAY, result_ttl: DAY, crashes: CrashRules::default() },
+        )
+        .await
+        .unwrap(),
+    );
     let whole = fs::read(&queue).unwrap();
     patient.examine().has("queue", "ok", "is whole, 0 jobs", "");
     fs::write(&queue, &whole[..whole.len() / 3]).unwrap();

@@ -20,6 +20,9 @@ use fake_telegram::{
 };
 use redis_server::{DURABLE, RedisServer};
 use speech::{Random, say, silence};
+use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
+use stenogram::queue::redis::{RedisOptions, RedisQueue};
+use stenogram::queue::{Claimed, CrashRules, Queue, State};
 
 const DEADLINE: Duration = Duration::from_secs(90);
 const FRIENDS_CHAT: Chat = Chat::User(FRIEND);
@@ -76,6 +79,22 @@ impl World {
         self.telegram.wait_for_reply(chat, message, DEADLINE).await.unwrap_or_else(|timed_out| {
             panic!("{timed_out}\n{}", self.home.log());
         })
+    }
+
+    /// The daemon's queue; the daemon must not run.
+    async fn queue(&self, crashes: CrashRules) -> Box<dyn Queue> {
+        let (dedupe_ttl, result_ttl) = (Duration::from_secs(86_400), Duration::from_secs(86_400));
+        match &self.redis {
+            None => {
+                let options = EmbeddedOptions { dedupe_ttl, result_ttl, crashes };
+                Box::new(Embedded::open(self.home.data().join("queue.redb"), options).await.expect("open it"))
+            }
+            Some(server) => {
+                let (url, timeout) = (server.url(), DEADLINE);
+                let options = RedisOptions { url, account: 1000, dedupe_ttl, result_ttl, crashes, timeout };
+                Box::new(RedisQueue::connect(options).await.expect("connect"))
+            }
+        }
     }
 
     fn replies(&self, chat: Chat, message: i32) -> usize {
@@ -247,26 +266,51 @@ async fn a_job_that_kills_the_process_is_given_up_and_can_be_put_back(backend: B
     let mut daemon = world.home.start();
     daemon.says("Connection established", DEADLINE).await;
     let poison = world.telegram.send(FRIENDS_CHAT, Draft::voice(ogg, 5));
-    let behind = world.telegram.send(FRIENDS_CHAT, Draft::voice(other_ogg, 3));
-    for delivery in 1..=3 {
-        daemon.says("Recognising", DEADLINE).await;
-        daemon.kill();
-        daemon = world.home.start();
-        if delivery < 3 {
-            daemon.says(&format!("delivery={}", delivery + 1), DEADLINE).await;
-        }
+    let behind = world.telegram.send(FRIENDS_CHAT, Draft::voice(other_ogg.clone(), 3));
+    let id = format!("1000:{FRIEND}:{poison}");
+    // After the first death it is taken up at once; after one more in quick succession it has to
+    // wait.
+    daemon.says("Recognising", DEADLINE).await;
+    daemon.kill();
+    daemon = world.home.start();
+    daemon.says("delivery=2 deaths=1", DEADLINE).await;
+    daemon.says("Recognising", DEADLINE).await;
+    daemon.kill();
+    daemon = world.home.start();
+    daemon.says("Put off for 60 s", DEADLINE).await;
+    // The other chats are answered meanwhile; its own waits.
+    let second_chat = Chat::User(SECOND_FRIEND);
+    let innocent = world.telegram.send(second_chat, Draft::voice(other_ogg, 3));
+    assert_eq!(world.reply(second_chat, innocent).await.text, other_text);
+    assert_eq!(world.replies(FRIENDS_CHAT, behind), 0);
+    daemon.says("Answered", DEADLINE).await;
+    daemon.stop().await;
+    let entries = world.queue(CrashRules::default()).await.entries().await.unwrap();
+    let entry = entries.iter().find(|entry| entry.job.id.to_string() == id).expect("it is there");
+    assert!(matches!(entry.state, State::Delayed { .. }), "{entry:?}");
+    assert!(entry.reason.as_ref().unwrap().starts_with("the process died while it decoded"), "{entry:?}");
+    // Two more processes die of it, as if an hour passed before each.
+    for _ in 0..2 {
+        let queue = world.queue(CrashRules::STRICT).await;
+        let Claimed::Job(claim) = queue.claim().await.unwrap() else { panic!("it is due") };
+        queue.begin(claim.job.id).await.unwrap();
     }
+    drop(world.queue(CrashRules::STRICT).await);
+    daemon = world.home.start();
     daemon.says("Given up, moved to the dead letters", DEADLINE).await;
     assert_eq!(world.reply(FRIENDS_CHAT, behind).await.text, other_text);
     assert_eq!(world.replies(FRIENDS_CHAT, poison), 0);
     daemon.says("Answered", DEADLINE).await;
+    // The same recording in another chat is not tried at all.
+    let post = world.telegram.look(|ledger| ledger.post(FRIENDS_CHAT, poison).cloned()).expect("it was sent");
+    let copy = world.telegram.send(second_chat, Draft::forward(&post));
+    daemon.says(&format!("died 3 times over the same recording in {id}"), DEADLINE).await;
 
     let queue = |args: &[&str]| {
         let output = world.home.command().arg("queue").args(args).output().expect("run stenogram queue");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.code(), text(&output.stdout), text(&output.stderr))
     };
-    let id = format!("1000:{FRIEND}:{poison}");
     let (code, table, _) = queue(&[]);
     assert_eq!(code, Some(0));
     let line = table.lines().find(|line| line.starts_with(&id)).unwrap_or_else(|| panic!("{table}"));
@@ -290,10 +334,16 @@ async fn a_job_that_kills_the_process_is_given_up_and_can_be_put_back(backend: B
     assert_eq!(world.reply(FRIENDS_CHAT, poison).await.text, text);
     daemon.says_what("all answers", DEADLINE, |log| log.matches("Answered").count() >= answers).await;
     daemon.stop().await;
+    assert_eq!(queue(&["drop", "--all-dead"]).0, Some(0));
     assert_eq!(queue(&[]).1, "The queue is empty.\n");
     assert_eq!(queue(&["drop", "--all-dead"]).1, "No job is dead.\n");
-    for message in [poison, behind] {
-        assert_eq!(world.replies(FRIENDS_CHAT, message), 1);
+    for (chat, message, replies) in [
+        (FRIENDS_CHAT, poison, 1),
+        (FRIENDS_CHAT, behind, 1),
+        (second_chat, innocent, 1),
+        (second_chat, copy, 0),
+    ] {
+        assert_eq!(world.replies(chat, message), replies);
     }
 }
 

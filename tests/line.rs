@@ -17,7 +17,7 @@ use stenogram::domain::{Fault as JobFault, Job, Part, Peer, Progress, Segment, T
 use stenogram::intake::Intake;
 use stenogram::pipeline::{Listening, Stages};
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
-use stenogram::queue::{Counts, Queue, QueueError};
+use stenogram::queue::{Counts, CrashRules, Queue, QueueError};
 use stenogram::telegram::{Account, Recipient};
 use stenogram::worker::Worker;
 use tempfile::TempDir;
@@ -201,7 +201,7 @@ impl Line {
 /// Opens the queue, once the one before it has let go of its file.
 async fn queue(folder: &TempDir) -> Arc<dyn Queue> {
     const HOUR: Duration = Duration::from_secs(3600);
-    let options = || EmbeddedOptions { dedupe_ttl: HOUR, result_ttl: HOUR };
+    let options = || EmbeddedOptions { dedupe_ttl: HOUR, result_ttl: HOUR, crashes: CrashRules::default() };
     let opened = async {
         loop {
             match Embedded::open(folder.path().join("queue.redb"), options()).await {

@@ -7,6 +7,7 @@ use super::RunError;
 use crate::audio::Limits;
 use crate::config::{self, Config, Language, Model, Redis};
 use crate::domain::policy::Policy;
+use crate::queue::CrashRules;
 use crate::queue::embedded::EmbeddedOptions;
 use crate::queue::redis::RedisOptions;
 use crate::speech::models::{self, ModelSpec, SILERO_VAD, UnknownModel};
@@ -18,7 +19,8 @@ const REDIS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The embedded queue's file, and how it behaves.
 pub fn embedded_queue(config: &Config) -> (PathBuf, EmbeddedOptions) {
-    let options = EmbeddedOptions { dedupe_ttl: config.dedupe_ttl, result_ttl: config.result_ttl };
+    let (dedupe_ttl, result_ttl) = (config.dedupe_ttl, config.result_ttl);
+    let options = EmbeddedOptions { dedupe_ttl, result_ttl, crashes: CrashRules::default() };
     (config.data_dir.join("queue.redb"), options)
 }
 
@@ -29,6 +31,7 @@ pub fn redis_queue(config: &Config, redis: &Redis, account: i64) -> RedisOptions
         account,
         dedupe_ttl: config.dedupe_ttl,
         result_ttl: config.result_ttl,
+        crashes: CrashRules::default(),
         timeout: REDIS_TIMEOUT,
     }
 }

@@ -19,6 +19,11 @@ pub struct JobId {
     pub message: i32,
 }
 
+impl JobId {
+    /// Sorts before all others.
+    pub const MIN: Self = Self { account: i64::MIN, chat: i64::MIN, message: i32::MIN };
+}
+
 impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.account, self.chat, self.message)

@@ -11,7 +11,7 @@ use super::vitals::Vitals;
 use crate::domain::{Fault, Job, JobId, Part, Progress, Task};
 use crate::pipeline::{Listening, Stages};
 use crate::pulse::Pulse;
-use crate::queue::{Added, Claimed, Counts, Dead, Entry, Handled, Queue, QueueError, Upkeep};
+use crate::queue::{Added, Claimed, Counts, Entry, Handled, Queue, QueueError, Upkeep};
 
 /// An operation of the queue's store. Redis is given 5 s; a sick disk may take long over an fsync.
 const STORE: Duration = Duration::from_secs(300);
@@ -166,8 +166,8 @@ impl Queue for ObservedQueue {
         self.queue.counts().await
     }
 
-    async fn dead(&self) -> Result<Vec<Dead>, QueueError> {
-        self.queue.dead().await
+    async fn oldest(&self) -> Result<Option<i64>, QueueError> {
+        self.queue.oldest().await
     }
 
     async fn check(&self) -> Result<(), QueueError> {

@@ -10,7 +10,7 @@ use super::facts::{Facts, Outcome, Stage, Work};
 use super::observed::BETWEEN;
 use crate::domain::{JobId, Restricted};
 use crate::pulse::Pulse;
-use crate::queue::{Claim, Counts, Queue, QueueError, State};
+use crate::queue::{Claim, Counts, Queue, QueueError};
 
 /// How many of the last jobs are remembered.
 const LAST_JOBS: usize = 20;
@@ -237,11 +237,5 @@ impl Vitals {
 
 async fn ask(queue: &dyn Queue) -> Result<(Counts, Option<i64>), QueueError> {
     queue.check().await?;
-    let counts = queue.counts().await?;
-    if counts.waiting + counts.claimed + counts.delayed == 0 {
-        return Ok((counts, None));
-    }
-    let entries = queue.entries().await?;
-    let unfinished = entries.iter().filter(|entry| entry.state != State::Dead);
-    Ok((counts, unfinished.map(|entry| entry.job.date).min()))
+    Ok((queue.counts().await?, queue.oldest().await?))
 }

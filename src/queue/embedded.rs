@@ -18,7 +18,7 @@ use async_trait::async_trait;
 
 use self::store::Store;
 use super::{
-    Added, Claimed, Counts, DROPPED, Dead, Entry, Handled, Mark, Queue, QueueError, Upkeep, millis, now,
+    Added, Claimed, Counts, CrashRules, DROPPED, Entry, Handled, Mark, Queue, QueueError, Upkeep, millis, now,
 };
 use crate::domain::{Job, JobId, Part, Progress};
 
@@ -30,6 +30,7 @@ pub struct EmbeddedOptions {
     /// How long a recording's answer is kept for its next copy; zero: no answer is kept beyond its
     /// job, and none that was is left.
     pub result_ttl: Duration,
+    pub crashes: CrashRules,
 }
 
 /// How often a file that another process writes to is copied, until a copy is whole.
@@ -67,8 +68,7 @@ impl Embedded {
             Arc::new(Shared { path, options, store: Mutex::new(None), unreceived: Mutex::new(None) });
         let opening = Arc::clone(&shared);
         blocking(move || {
-            *lock(&opening.store) =
-                Some(Store::create(&opening.path, now(), !opening.options.result_ttl.is_zero())?);
+            *lock(&opening.store) = Some(Store::create(&opening.path, now(), &opening.options)?);
             Ok(())
         })
         .await?;
@@ -168,7 +168,10 @@ impl Queue for Embedded {
 
     async fn claim(&self) -> Result<Claimed, QueueError> {
         let _turn = self.claiming.lock().await;
-        let claimed = self.with(|shared, store| store.claim(now(), &mut lock(&shared.unreceived))).await?;
+        let claim = |shared: &Shared, store: &mut Store| {
+            store.claim(now(), &shared.options, &mut lock(&shared.unreceived))
+        };
+        let claimed = self.with(claim).await?;
         if let Claimed::Job(claim) = &claimed {
             // Unless it names a later one by now, of a claim that was dropped and came late.
             lock(&self.shared.unreceived).take_if(|id| *id == claim.job.id);
@@ -230,8 +233,8 @@ impl Queue for Embedded {
         self.with(|_, store| Ok(store.counts())).await
     }
 
-    async fn dead(&self) -> Result<Vec<Dead>, QueueError> {
-        self.with(|_, store| store.dead()).await
+    async fn oldest(&self) -> Result<Option<i64>, QueueError> {
+        self.with(|_, store| Ok(store.oldest())).await
     }
 
     async fn check(&self) -> Result<(), QueueError> {

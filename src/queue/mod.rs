@@ -11,16 +11,41 @@
 //!            ├────release─────┘ │ └──reject──▶ mark
 //!            │                  └──retry──▶ delayed ──when due──▶ waiting
 //!            │        (`requeue` makes a delayed or dead job a waiting one, `discard` leaves a mark)
-//!            └── the process died: claimed again by the next one, which is another delivery. The 4th after
-//!                three that died over its recording (`begin`) goes to the dead letters
+//!            └── the process died: claimed again by the next one, which is another delivery,
+//!                at once or after a pause, see below
 //! ```
+//!
+//! When a process dies, the queue cannot tell a recording that killed it from a kill that came
+//! from outside: SIGKILL, the kernel's OOM killer, a power cut. A death is held against a job
+//! only if the job's recording was being decoded or recognised (`begin`), and [`CrashRules`]
+//! space the next attempts:
+//!
+//!  - After the first death the job is handed out again at once. The worker works on it alone, so
+//!    that no other job is counted a death that this one caused.
+//!  - Deaths less than a minute after one that was counted are not counted again: kills in quick
+//!    succession are one event. The job is then put off until the queue has been open for a
+//!    minute, so that it is not in hand when the next kill of a series comes.
+//!  - After the second counted death it is put off for ten minutes, and after the third it goes
+//!    to the dead letters. A recording that really kills the process causes four deaths in eleven
+//!    minutes; between them all other chats are served.
+//!  - A job that a process had in hand without having begun it (fetching, sending) is handed out
+//!    again at once five times, then a minute apart, and given up after [`MAX_DELIVERIES`].
+//!  - Each time the queue is opened, jobs put off in this way wait for a minute at least. However
+//!    many recordings are poisonous, they kill the process about once a minute.
+//!  - While a recording is under suspicion, other messages with the same document wait for it.
+//!    Once it is in the dead letters they go there at once, without being worked on, for the
+//!    dedupe time or until the owner puts one of them back.
+//!
+//! A job that is put off is delayed with its reason, and the later messages of its chat wait for
+//! it, as always. `stenogram queue` shows it, and `stenogram queue retry` makes it due at once.
 //!
 //! Promises:
 //!  - What `add` said yes to survives a SIGKILL of everything.
 //!  - One message is one job: `add` of a job that waits, runs, is delayed, dead, or was finished
 //!    within the dedupe time changes nothing and says [`Added::Seen`].
 //!  - A claimed job is never lost: a queue opened anew hands out what its predecessor had claimed
-//!    before anything else. There is no rescue by time: one daemon per account, held by a lock.
+//!    before anything else, or later where it has to be put off. There is no rescue by time: one
+//!    daemon per account, held by a lock.
 //!  - Within a chat jobs are claimed in the order they were added: while a job of a chat is
 //!    unfinished (claimed or delayed), the later ones of that chat wait. Other chats go on.
 //!  - Chats take turns: the oldest unfinished job of each chat stands in line, and when it is
@@ -55,18 +80,38 @@ pub mod embedded;
 pub mod redis;
 
 /// A job over whose recording this many processes died is dead: after its [`Queue::begin`], before what
-/// came of it was stored.
+/// came of it was stored. Deaths in quick succession count as one, see [`CrashRules`].
 pub const MAX_DEATHS: u32 = 3;
 
-/// The reason with which such a job goes to the dead letters.
-const DIED_OF_IT: &str = "the process died 3 times while it decoded or recognised this recording";
-
-/// A job handed out this many times by processes that died, whatever they did then, is dead. Kills from
-/// outside that meet a job while it is fetched or sent do not come near it; a crash there does.
+/// A job handed out this many times by processes that died, whatever they did then, is dead.
 pub const MAX_DELIVERIES: u32 = 20;
 
-/// The reason with which such a job goes to the dead letters.
-const DIED_TOO_OFTEN: &str = "the process died 20 times while it had this job";
+/// A job handed out this many times by processes that died is put off before each further delivery.
+pub const MAX_DELIVERIES_AT_ONCE: u32 = 5;
+
+/// How attempts at a job are spaced after processes died that had it in hand; see the module's
+/// text.
+#[derive(Clone, Copy, Debug)]
+pub struct CrashRules {
+    /// Deaths over one recording that lie closer together than this count as one.
+    pub together: Duration,
+    /// How long a job is put off: after deaths that count as one, and after the second that counts.
+    /// Whenever the queue is opened, a job that is put off waits for the first of these at least.
+    pub pauses: [Duration; 2],
+}
+
+impl CrashRules {
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    /// Every death counts, and no job is put off: for tests that are not about these rules.
+    pub const STRICT: Self = Self { together: Duration::ZERO, pauses: [Duration::ZERO; 2] };
+}
+
+impl Default for CrashRules {
+    fn default() -> Self {
+        Self { together: Self::MINUTE, pauses: [Self::MINUTE, 10 * Self::MINUTE] }
+    }
+}
 
 /// Transcripts kept at most; the oldest go first. At a kilobyte each these are 10 MB.
 const MAX_RESULTS: usize = 10_000;
@@ -89,7 +134,7 @@ pub struct Claim {
     pub job: Job,
     /// 1 for the first time; higher when earlier processes died while they had it.
     pub delivery: u32,
-    /// How many of those may have died of its recording, see [`Queue::begin`].
+    /// How many deaths are held against its recording, see [`Queue::begin`].
     pub deaths: u32,
     /// How often it was put back by [`Queue::retry`].
     pub attempts: u32,
@@ -116,13 +161,6 @@ pub struct Counts {
     pub claimed: u64,
     pub delayed: u64,
     pub dead: u64,
-}
-
-/// A dead letter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dead {
-    pub job: Job,
-    pub reason: String,
 }
 
 /// A job that is not finished, as its owner may see it: nothing of its answer.
@@ -188,7 +226,8 @@ pub trait Upkeep: Send + Sync {
     async fn entries(&self) -> Result<Vec<Entry>, QueueError>;
 
     /// Makes a dead job one that was just added, behind the others of its chat, with the outbox it
-    /// has; and a delayed one due. One that waits or runs is left as it is.
+    /// has, and forgets that its recording is poisonous; makes a delayed one due. One that waits or
+    /// runs is left as it is.
     async fn requeue(&self, id: JobId) -> Result<Handled, QueueError>;
 
     /// Ends a job, unless it is claimed, as one that will not be answered, and keeps its mark.
@@ -204,9 +243,10 @@ pub trait Queue: Upkeep {
     /// Hands out the next job that may run now.
     async fn claim(&self) -> Result<Claimed, QueueError>;
 
-    /// What can kill a process begins for the claimed job: decoding, recognising. If this one dies before
-    /// the answer is stored, its recording is counted a death. Before that, and after it, none is: a process
-    /// can be killed from outside at any time, and what it has in hand then is not to blame.
+    /// Marks the start of what can kill a process: decoding and recognising the claimed job's
+    /// recording. A process that dies between this and [`store_outbox`](Self::store_outbox) is
+    /// counted as a death of it, by the rules of the module's text. Before and after, none is
+    /// counted.
     async fn begin(&self, id: JobId) -> Result<(), QueueError>;
 
     /// Stores with the claimed job how far its recording is recognised, in place of what was stored
@@ -244,8 +284,9 @@ pub trait Queue: Upkeep {
 
     async fn counts(&self) -> Result<Counts, QueueError>;
 
-    /// The dead letters, oldest first.
-    async fn dead(&self) -> Result<Vec<Dead>, QueueError>;
+    /// The earliest date of an unfinished job, in seconds of Unix time, however many jobs there
+    /// are.
+    async fn oldest(&self) -> Result<Option<i64>, QueueError>;
 
     /// Proves that the store would take a write now.
     async fn check(&self) -> Result<(), QueueError>;
@@ -259,11 +300,49 @@ enum Mark {
     Rejected { reason: String },
 }
 
+/// The reasons of jobs that the queue itself puts off or gives up.
+mod reason {
+    use super::{MAX_DEATHS, MAX_DELIVERIES};
+
+    pub fn suspected() -> String {
+        "the process died while it decoded or recognised this recording".to_owned()
+    }
+
+    pub fn unlucky() -> String {
+        "the process died again and again while it had this job".to_owned()
+    }
+
+    pub fn poisonous() -> String {
+        format!("the process died {MAX_DEATHS} times while it decoded or recognised this recording")
+    }
+
+    pub fn worn_out() -> String {
+        format!("the process died {MAX_DELIVERIES} times while it had this job")
+    }
+
+    /// To be followed by the id of the message that was tried.
+    pub fn copy_of_poisonous() -> String {
+        format!("the process died {MAX_DEATHS} times over the same recording in ")
+    }
+
+    pub fn copy_of_suspected() -> String {
+        "another message with the same recording is tried first".to_owned()
+    }
+}
+
 /// Tells the owner of a job that a claim moved to the dead letters.
-fn tell_of_poison(job: impl std::fmt::Display, reason: &str) {
+fn tell_of_burial(job: impl std::fmt::Display, reason: &str) {
     // Under the job's span, as all its lines are.
     tracing::info_span!("job", id = %job)
         .in_scope(|| tracing::error!(reason, "Given up, moved to the dead letters"));
+}
+
+/// Tells the owner of a job that the queue put off because of the processes that died.
+fn tell_of_pause(job: impl std::fmt::Display, reason: &str, pause: Duration) {
+    tracing::info_span!("job", id = %job).in_scope(|| {
+        let seconds = pause.as_secs();
+        tracing::warn!(reason, "Put off for {seconds} s; later messages of this chat wait for it");
+    });
 }
 
 /// The task that an answer is of; none where nothing was said.

@@ -14,12 +14,15 @@
 //! | key after `{stenogram:…}` | type   | what                                                          |
 //! |---------------------------|--------|---------------------------------------------------------------|
 //! |                           | hash   | `format`: of all this, a number; `owner`: who may claim; `turn` and `claimed`: number and job of the last claim; `places`: the last place in the line; `unfinished`: how many jobs wait, run or are delayed |
-//! | `:job:<id>`               | hash   | a job that is not finished. `job`: it, as JSON; `document`: its recording's; `state`: `waiting`, `claimed`, `delayed` or `dead`; `entry`: its stream entry, once it had one; `deliveries`; `deaths`: one for each process that died of its recording, and for the one that has begun it; `begun`: 1 where it has; `attempts`; `progress`: how far its recording is recognised, as JSON; `outbox`: the answer's parts as JSON; `reason`: why it was put back or is dead |
+//! | `:job:<id>`               | hash   | a job that is not finished. `job`: it, as JSON; `document`: its recording's; `state`: `waiting`, `claimed`, `delayed` or `dead`; `entry`: its stream entry, once it had one; `deliveries`; `deaths`: how many are held against its recording, and one more while it is begun; `died`: when one of them was counted last, in milliseconds of Unix time; `begun`: 1 where it is; `attempts`; `progress`: how far its recording is recognised, as JSON; `outbox`: the answer's parts as JSON; `reason`: why it was put back or is dead |
 //! | `:chat:<chat>`            | list   | ids of the chat's unfinished jobs in the order they were added |
 //! | `:ready`                  | stream | the line, of the jobs that are first in their chat; field `id`, entry `<place>-0`. Group `stenogram`, consumer `worker`. Entries are deleted when the job leaves the line |
 //! | `:first`                  | zset   | ids of pending entries that nobody works on, by place: released, or claimed by a predecessor |
 //! | `:delayed`                | zset   | ids by when they are due, in milliseconds of Unix time        |
 //! | `:dead`                   | list   | ids of the dead letters, oldest first                         |
+//! | `:dates`                  | zset   | ids of the unfinished jobs by the date of their message, in seconds of Unix time |
+//! | `:suspect:<document>`     | string | the job by which a recording under suspicion is tried; expires after the dedupe time |
+//! | `:poison:<document>`      | string | the job that has shown the recording to be poisonous; expires after the dedupe time |
 //! | `:mark:<id>`              | string | how a finished job ended, as JSON; expires after the dedupe time |
 //! | `:result:<document>`      | string | a recording's answer, its parts as JSON; expires after the result time |
 //! | `:results`                | zset   | documents that have a result, by when it ends, in milliseconds of Unix time |
@@ -37,14 +40,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use redis::Script;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 
 use self::connection::Connection;
 pub use self::connection::Endangered;
 use super::{
-    Added, Claim, Claimed, Counts, DIED_OF_IT, DIED_TOO_OFTEN, DROPPED, Dead, Entry, Handled, MAX_DEATHS,
-    MAX_DELIVERIES, MAX_RESULTS, Mark, Queue, QueueError, State, Upkeep, millis, now, tell_of_poison,
+    Added, Claim, Claimed, Counts, CrashRules, DROPPED, Entry, Handled, MAX_DEATHS, MAX_DELIVERIES,
+    MAX_DELIVERIES_AT_ONCE, MAX_RESULTS, Mark, Queue, QueueError, State, Upkeep, millis, now, reason,
+    tell_of_burial, tell_of_pause,
 };
 use crate::domain::{Job, JobId, Part, Progress};
 
@@ -72,7 +77,7 @@ static RETRY: LazyLock<Script> = script!("redis/retry.lua");
 static RELEASE: LazyLock<Script> = script!("redis/release.lua");
 static BURY: LazyLock<Script> = script!("redis/bury.lua");
 static COUNTS: LazyLock<Script> = script!("redis/counts.lua");
-static DEAD: LazyLock<Script> = script!("redis/dead.lua");
+static OLDEST: LazyLock<Script> = script!("redis/oldest.lua");
 static ENTRIES: LazyLock<Script> = script!("redis/entries.lua");
 static REQUEUE: LazyLock<Script> = script!("redis/requeue.lua");
 static DISCARD: LazyLock<Script> = script!("redis/discard.lua");
@@ -89,6 +94,7 @@ pub struct RedisOptions {
     /// How long a recording's answer is kept for its next copy; zero: no answer is kept beyond its
     /// job, and none that was is left.
     pub result_ttl: Duration,
+    pub crashes: CrashRules,
     /// How long a connection or an answer may take.
     pub timeout: Duration,
 }
@@ -100,6 +106,8 @@ pub struct RedisQueue {
     root: String,
     dedupe_ttl: Duration,
     result_ttl: Duration,
+    /// What `open.lua` and `claim.lua` are told of processes that died, as JSON.
+    rules: String,
     owner: String,
     /// The number of the next claim, held by the claim in progress.
     turn: Mutex<u64>,
@@ -114,7 +122,8 @@ impl RedisQueue {
     pub async fn connect(options: RedisOptions) -> Result<Self, QueueError> {
         let queue = Self::reach(options).await?;
         let keeps_results = if queue.result_ttl.is_zero() { "0" } else { "1" };
-        queue.run::<()>(&OPEN, &[&queue.owner, FORMAT, keeps_results]).await?;
+        let (now, rules) = (now().to_string(), &queue.rules);
+        tell(&queue.run::<String>(&OPEN, &[&queue.owner, FORMAT, keeps_results, &now, rules]).await?)?;
         Ok(queue)
     }
 
@@ -134,6 +143,7 @@ impl RedisQueue {
             root: format!("{{stenogram:{}}}", options.account),
             dedupe_ttl: options.dedupe_ttl,
             result_ttl: options.result_ttl,
+            rules: rules(&options),
             owner: format!("{}-{}", std::process::id(), started.as_nanos()),
             turn: Mutex::new(1),
         })
@@ -175,10 +185,51 @@ impl RedisQueue {
 
     /// The mark as it is written, and its life.
     fn kept(&self, mark: &Mark) -> Result<(String, String), QueueError> {
-        // Redis takes no time of zero.
-        let life = self.dedupe_ttl.as_millis().clamp(1, LAST_DUE.into());
-        Ok((serde_json::to_string(mark).map_err(damaged)?, life.to_string()))
+        Ok((serde_json::to_string(mark).map_err(damaged)?, life(self.dedupe_ttl).to_string()))
     }
+}
+
+/// The life of a key, in milliseconds. Redis takes no time of zero.
+fn life(ttl: Duration) -> u64 {
+    millis(ttl).clamp(1, LAST_DUE)
+}
+
+fn rules(options: &RedisOptions) -> String {
+    let CrashRules { together, pauses } = options.crashes;
+    serde_json::json!({
+        "together": millis(together),
+        "pauses": pauses.map(millis),
+        "life": life(options.dedupe_ttl),
+        "deaths": MAX_DEATHS,
+        "deliveries": MAX_DELIVERIES,
+        "deliveries_at_once": MAX_DELIVERIES_AT_ONCE,
+        "suspected": reason::suspected(),
+        "unlucky": reason::unlucky(),
+        "poisonous": reason::poisonous(),
+        "worn_out": reason::worn_out(),
+        "copy_of_poisonous": reason::copy_of_poisonous(),
+        "copy_of_suspected": reason::copy_of_suspected(),
+    })
+    .to_string()
+}
+
+/// A job that a script has put off or given up.
+#[derive(Deserialize)]
+struct Told {
+    id: String,
+    reason: String,
+    /// Milliseconds; none where the job was given up.
+    pause: Option<u64>,
+}
+
+fn tell(told: &str) -> Result<(), QueueError> {
+    for Told { id, reason, pause } in parse::<Vec<Told>>(told)? {
+        match pause {
+            Some(pause) => tell_of_pause(id, &reason, Duration::from_millis(pause)),
+            None => tell_of_burial(id, &reason),
+        }
+    }
+    Ok(())
 }
 
 fn damaged(error: impl std::fmt::Display) -> QueueError {
@@ -189,7 +240,7 @@ fn parse<T: DeserializeOwned>(json: &str) -> Result<T, QueueError> {
     serde_json::from_str(json).map_err(damaged)
 }
 
-/// What `claim.lua` returns after the jobs that it buried.
+/// What `claim.lua` returns after what it tells.
 fn parse_claim(reply: &[Option<String>]) -> Result<Claimed, QueueError> {
     match reply {
         [due] => {
@@ -260,17 +311,12 @@ impl Queue for RedisQueue {
 
     async fn claim(&self) -> Result<Claimed, QueueError> {
         let mut turn = self.turn.lock().await;
-        let [number, now, deliveries, deaths] =
-            [*turn, now(), MAX_DELIVERIES.into(), MAX_DEATHS.into()].map(|number| number.to_string());
-        let args = [self.owner.as_str(), &number, &now, &deliveries, DIED_TOO_OFTEN, &deaths, DIED_OF_IT];
-        let reply: Vec<Option<String>> = self.run(&CLAIM, &args).await?;
-        let [worn, deadly, reply @ ..] = &reply[..] else { return Err(damaged("an answer is empty")) };
+        let [number, now] = [*turn, now()].map(|number| number.to_string());
+        let reply: Vec<Option<String>> = self.run(&CLAIM, &[&self.owner, &number, &now, &self.rules]).await?;
+        let [Some(told), reply @ ..] = &reply[..] else { return Err(damaged("an answer is empty")) };
         let claimed = parse_claim(reply)?;
         *turn += 1;
-        for (ids, reason) in [(worn, DIED_TOO_OFTEN), (deadly, DIED_OF_IT)] {
-            let ids = ids.iter().flat_map(|ids| ids.split_whitespace());
-            ids.for_each(|id| tell_of_poison(id, reason));
-        }
+        tell(told)?;
         Ok(claimed)
     }
 
@@ -329,12 +375,9 @@ impl Queue for RedisQueue {
         Ok(Counts { waiting, claimed, delayed, dead })
     }
 
-    async fn dead(&self) -> Result<Vec<Dead>, QueueError> {
-        let letters: Vec<(String, String)> = self.run(&DEAD, &[]).await?;
-        let letter = |(job, reason): (String, String)| {
-            Ok(Dead { job: serde_json::from_str(&job).map_err(damaged)?, reason })
-        };
-        letters.into_iter().map(letter).collect()
+    async fn oldest(&self) -> Result<Option<i64>, QueueError> {
+        let date: Option<String> = self.run(&OLDEST, &[]).await?;
+        date.as_deref().map(parse).transpose()
     }
 
     async fn check(&self) -> Result<(), QueueError> {

@@ -8,7 +8,7 @@ use fake_telegram::{Chat, Draft, FRIEND, Telegram};
 use stenogram::domain::{Job, JobId, Part, Progress};
 use stenogram::health::Vitals;
 use stenogram::health::readiness::Report;
-use stenogram::queue::{Added, Claimed, Counts, Dead, Entry, Handled, Queue, QueueError, Upkeep};
+use stenogram::queue::{Added, Claimed, Counts, Entry, Handled, Queue, QueueError, Upkeep};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -97,8 +97,8 @@ impl Queue for Shaky {
     async fn counts(&self) -> Result<Counts, QueueError> {
         self.queue.counts().await
     }
-    async fn dead(&self) -> Result<Vec<Dead>, QueueError> {
-        self.queue.dead().await
+    async fn oldest(&self) -> Result<Option<i64>, QueueError> {
+        self.queue.oldest().await
     }
     async fn check(&self) -> Result<(), QueueError> {
         self.reach().await

@@ -8,7 +8,7 @@ use stenogram::domain::{
 };
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
 use stenogram::queue::redis::{RedisOptions, RedisQueue};
-use stenogram::queue::{Claim, Claimed, Queue, QueueError};
+use stenogram::queue::{Claim, Claimed, CrashRules, Entry, Queue, QueueError, State};
 
 use crate::redis_server::{DURABLE, Folder, RedisServer};
 
@@ -21,15 +21,24 @@ pub trait Backend {
     fn new() -> Self;
     /// Opens the queue as a new process would; to drop what it returns is a crash.
     /// What it keeps is kept for so long.
-    async fn open_keeping(&self, marks: Duration, results: Duration) -> Box<dyn Queue>;
+    async fn open_as(&self, marks: Duration, results: Duration, crashes: CrashRules) -> Box<dyn Queue>;
+
+    async fn open_keeping(&self, marks: Duration, results: Duration) -> Box<dyn Queue> {
+        self.open_as(marks, results, CrashRules::STRICT).await
+    }
+
+    async fn open_with(&self, crashes: CrashRules) -> Box<dyn Queue> {
+        self.open_as(LONG, LONG, crashes).await
+    }
 
     async fn open(&self) -> Box<dyn Queue> {
         self.open_keeping(LONG, LONG).await
     }
 
     /// Everything crashes, the store as well, and is started again.
-    async fn crash(&mut self, queue: Box<dyn Queue>) -> Box<dyn Queue> {
-        self.reopen(queue).await
+    async fn crash(&mut self, queue: Box<dyn Queue>, crashes: CrashRules) -> Box<dyn Queue> {
+        drop(queue);
+        self.open_with(crashes).await
     }
 
     /// Crashes `queue` and opens it anew.
@@ -52,8 +61,8 @@ impl Backend for OnFile {
         Self(Folder::new("queue"))
     }
 
-    async fn open_keeping(&self, marks: Duration, results: Duration) -> Box<dyn Queue> {
-        let options = EmbeddedOptions { dedupe_ttl: marks, result_ttl: results };
+    async fn open_as(&self, marks: Duration, results: Duration, crashes: CrashRules) -> Box<dyn Queue> {
+        let options = EmbeddedOptions { dedupe_ttl: marks, result_ttl: results, crashes };
         // A claim whose future was dropped may be at work still and hold the file for a moment.
         let opened = until(async || match Embedded::open(self.path(), options.clone()).await {
             Err(QueueError::InUse(_)) => None,
@@ -70,20 +79,21 @@ impl Backend for InRedis {
         Self(RedisServer::start(DURABLE))
     }
 
-    async fn crash(&mut self, queue: Box<dyn Queue>) -> Box<dyn Queue> {
+    async fn crash(&mut self, queue: Box<dyn Queue>, crashes: CrashRules) -> Box<dyn Queue> {
         drop(queue);
         self.0.restart();
-        self.open().await
+        self.open_with(crashes).await
     }
 
-    async fn open_keeping(&self, marks: Duration, results: Duration) -> Box<dyn Queue> {
-        let options = RedisOptions { dedupe_ttl: marks, result_ttl: results, ..options(self.0.url()) };
+    async fn open_as(&self, marks: Duration, results: Duration, crashes: CrashRules) -> Box<dyn Queue> {
+        let options =
+            RedisOptions { dedupe_ttl: marks, result_ttl: results, crashes, ..options(self.0.url()) };
         Box::new(RedisQueue::connect(options).await.expect("connect to Redis"))
     }
 }
 
 pub fn embedded_options() -> EmbeddedOptions {
-    EmbeddedOptions { dedupe_ttl: LONG, result_ttl: LONG }
+    EmbeddedOptions { dedupe_ttl: LONG, result_ttl: LONG, crashes: CrashRules::STRICT }
 }
 
 pub fn options(url: String) -> RedisOptions {
@@ -92,6 +102,7 @@ pub fn options(url: String) -> RedisOptions {
         account: ACCOUNT,
         dedupe_ttl: LONG,
         result_ttl: LONG,
+        crashes: CrashRules::STRICT,
         timeout: Duration::from_secs(5),
     }
 }
@@ -126,6 +137,12 @@ pub fn progress(text: &str) -> Progress {
     let segments = vec![Segment { start_ms: 0, end_ms: 90_000, text: text.into() }];
     let transcript = Transcript { task: Task::Translate, language: Some("ru".into()), segments };
     Progress { until_ms: 90_000, transcript }
+}
+
+/// The dead letters, oldest first.
+pub async fn dead(queue: &dyn Queue) -> Vec<Entry> {
+    let entries = queue.entries().await.expect("list");
+    entries.into_iter().filter(|entry| entry.state == State::Dead).collect()
 }
 
 /// Claims, and there has to be a job.

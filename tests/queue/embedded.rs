@@ -8,10 +8,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use redb::{ReadableDatabase, ReadableTableMetadata, TableDefinition, TableHandle};
+use stenogram::domain::Job;
 use stenogram::queue::embedded::{self, Embedded};
-use stenogram::queue::{Added, Counts, Queue, QueueError, State};
+use stenogram::queue::{Added, Counts, MAX_DEATHS, Queue, QueueError, State};
 
-use crate::backend::{Backend, LONG, OnFile, claim, claim_id, embedded_options, id, is_empty, job, parts};
+use crate::backend::{
+    Backend, LONG, OnFile, claim, claim_id, dead, embedded_options, id, is_empty, job, parts,
+};
 
 /// Tells the test binary, started again by itself, which file to work on.
 const CHILD: &str = "QUEUE_TEST_CHILD";
@@ -294,24 +297,34 @@ async fn the_oldest_results_make_room() {
     assert_eq!(queue.result(2).await.unwrap(), Some(vec![]));
 }
 
-/// A file made before results were kept is opened as it is.
+/// A file made before results and poison were kept is opened as it is.
 #[tokio::test]
-async fn a_file_without_results_is_opened() {
+async fn a_file_of_an_older_version_is_opened() {
     let place = OnFile::new();
     drop(place.open().await);
     let database = redb::Database::open(place.path()).unwrap();
     let tx = database.begin_write().unwrap();
-    for table in ["results", "result_expiry"] {
+    for table in ["results", "result_expiry", "poison", "poison_expiry"] {
         let handle = tx.list_tables().unwrap().find(|handle| handle.name() == table).unwrap();
         tx.delete_table(handle).unwrap();
     }
     tx.commit().unwrap();
     drop(database);
-    let queue = place.open().await;
+    let mut queue = place.open().await;
     assert_eq!(queue.result(1).await.unwrap(), None);
     queue.add(&job(1, 1)).await.unwrap();
     queue.store_outbox(claim_id(&*queue).await, &parts("x")).await.unwrap();
     assert_eq!(queue.result(job(1, 1).document).await.unwrap(), Some(parts("x")));
+    queue.done(id(1, 1), &[]).await.unwrap();
+    queue.add(&job(2, 1)).await.unwrap();
+    for _ in 0..MAX_DEATHS {
+        assert_eq!(claim_id(&*queue).await, id(2, 1));
+        queue.begin(id(2, 1)).await.unwrap();
+        queue = place.reopen(queue).await;
+    }
+    queue.add(&Job { document: job(2, 1).document, ..job(3, 1) }).await.unwrap();
+    assert!(is_empty(&*queue).await);
+    assert_eq!(dead(&*queue).await.len(), 2);
 }
 
 /// The test binary started again to run one of its tests on the file.

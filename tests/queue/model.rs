@@ -2,27 +2,38 @@
 //!
 //! The seed is printed; `QUEUE_SEED` runs one again.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use stenogram::domain::{JobId, Part, Progress, Task};
 use stenogram::queue::{
-    self, Added, Claim, Claimed, Counts, Handled, MAX_DEATHS, MAX_DELIVERIES, Queue, QueueError,
+    self, Added, Claim, Claimed, Counts, CrashRules, Handled, MAX_DEATHS, MAX_DELIVERIES,
+    MAX_DELIVERIES_AT_ONCE, Queue, QueueError,
 };
 
-use crate::backend::{Backend, InRedis, LONG, OnFile, id, job, parts_of, progress};
+use crate::backend::{Backend, InRedis, LONG, OnFile, dead, id, job, parts_of, progress};
 
-const STEPS: u32 = 1500;
+const STEPS: u32 = 1200;
 const CHATS: u64 = 4;
 
 #[tokio::test]
 async fn embedded_behaves_like_the_model() {
-    run(OnFile::new()).await;
+    run(OnFile::new(), Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn embedded_that_puts_off_behaves_like_the_model() {
+    run(OnFile::new(), LONG).await;
 }
 
 #[tokio::test]
 async fn redis_behaves_like_the_model() {
-    run(InRedis::new()).await;
+    run(InRedis::new(), Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn redis_that_puts_off_behaves_like_the_model() {
+    run(InRedis::new(), LONG).await;
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +56,7 @@ struct Job {
     deaths: u32,
     begun: bool,
     attempts: u32,
-    /// By a retry or a wait.
+    /// By a retry or a wait, or after a death.
     put_off: bool,
     progress: Option<Progress>,
     outbox: Option<Vec<Part>>,
@@ -64,6 +75,8 @@ struct Model {
     places: Vec<u64>,
     place: u64,
     dead: Vec<JobId>,
+    /// The poisonous recordings.
+    poison: HashSet<i64>,
 }
 
 impl Model {
@@ -113,7 +126,12 @@ impl Model {
         loop {
             let (place, n) =
                 if self.first.is_empty() { self.line.pop_front()? } else { self.first.remove(0) };
-            if self.jobs[n].deaths == MAX_DEATHS || self.jobs[n].deliveries == MAX_DELIVERIES {
+            let document = recording(self.jobs[n].id).document;
+            let known = self.poison.contains(&document);
+            if !known && self.jobs[n].deaths == MAX_DEATHS {
+                self.poison.insert(document);
+            }
+            if known || self.jobs[n].deaths == MAX_DEATHS || self.jobs[n].deliveries == MAX_DELIVERIES {
                 self.end(n, State::Dead);
                 self.dead.push(self.jobs[n].id);
                 continue;
@@ -147,9 +165,23 @@ impl Model {
         self.first.push((self.places[n], n));
     }
 
-    fn crash(&mut self) {
+    fn crash(&mut self, rules: CrashRules) {
         for n in 0..self.jobs.len() {
-            if self.jobs[n].state == State::Claimed {
+            let it = &mut self.jobs[n];
+            if it.state != State::Claimed {
+                continue;
+            }
+            let begun = std::mem::take(&mut it.begun);
+            let mut is_put_off = !begun && (MAX_DELIVERIES_AT_ONCE..MAX_DELIVERIES).contains(&it.deliveries);
+            if begun && it.deaths > 1 && !rules.together.is_zero() {
+                it.deaths -= 1;
+                is_put_off = true;
+            } else if begun {
+                is_put_off = it.deaths == 2;
+            }
+            if is_put_off && !rules.pauses[0].is_zero() {
+                (it.state, it.put_off) = (State::Late, true);
+            } else {
                 self.put_first(n);
             }
         }
@@ -176,6 +208,7 @@ impl Model {
                 self.line_up(n);
             }
             State::Dead => {
+                self.poison.remove(&recording(id).document);
                 // As if it were added now, behind the others of its chat.
                 let job = self.jobs[n].clone();
                 self.dead.retain(|dead| *dead != id);
@@ -267,13 +300,14 @@ impl Model {
             (Change::Release, State::Claimed) => {
                 self.jobs[n].deliveries -= 1;
                 self.jobs[n].deaths -= u32::from(self.jobs[n].begun);
+                self.jobs[n].begun = false;
                 self.put_first(n);
                 true
             }
             (Change::Retry(after) | Change::Wait(after), State::Claimed) => {
                 let it = &mut self.jobs[n];
                 it.state = if after.is_zero() { State::Due } else { State::Late };
-                (it.deliveries, it.deaths) = (0, 0);
+                (it.deliveries, it.deaths, it.begun) = (0, 0, false);
                 it.attempts += u32::from(matches!(change, Change::Retry(_)));
                 it.put_off = true;
                 true
@@ -344,7 +378,8 @@ impl Random {
     }
 }
 
-async fn run(mut backend: impl Backend) {
+/// After a death a job is put off for so long.
+async fn run(mut backend: impl Backend, pause: Duration) {
     let seed = match std::env::var("QUEUE_SEED") {
         Ok(seed) => seed.parse().expect("QUEUE_SEED is a number"),
         Err(_) => std::time::UNIX_EPOCH.elapsed().expect("a clock").as_nanos() as u64 | 1,
@@ -433,8 +468,10 @@ async fn run(mut backend: impl Backend) {
                 assert_eq!(result.as_ref(), model.results.get(&document), "step {step}: {target}");
             }
             _ => {
-                model.crash();
-                queue = backend.crash(queue).await;
+                let together = if random.below(2) == 0 { Duration::ZERO } else { LONG };
+                let rules = CrashRules { together, pauses: [pause; 2] };
+                model.crash(rules);
+                queue = backend.crash(queue, rules).await;
             }
         }
         if step % 10 == 0 {
@@ -442,6 +479,6 @@ async fn run(mut backend: impl Backend) {
         }
         assert_eq!(queue.counts().await.unwrap(), model.counts(), "step {step}");
     }
-    let dead: Vec<JobId> = queue.dead().await.unwrap().iter().map(|dead| dead.job.id).collect();
+    let dead: Vec<JobId> = dead(&*queue).await.iter().map(|dead| dead.job.id).collect();
     assert_eq!(dead, model.dead);
 }

@@ -12,7 +12,7 @@ use stenogram::queue::{Added, Claimed, Counts, Handled, Queue, QueueError, Upkee
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::backend::{LONG, claim, claim_id, id, is_empty, job, options, parts, until};
+use crate::backend::{LONG, claim, claim_id, dead, id, is_empty, job, options, parts, until};
 use crate::redis_server::{DURABLE, RedisServer};
 
 async fn connect(url: String) -> Result<RedisQueue, QueueError> {
@@ -414,7 +414,7 @@ async fn one_node_of_a_cluster_holds_it_all() {
     queue.check().await.unwrap();
     let queue = open(&server).await;
     assert_eq!(queue.counts().await.unwrap(), Counts { waiting: 8, claimed: 0, delayed: 1, dead: 1 });
-    assert_eq!(queue.dead().await.unwrap().len(), 1);
+    assert_eq!(dead(&queue).await.len(), 1);
     assert_eq!(claim_id(&queue).await, id(5, 1));
     let keys: Vec<String> = server.command(&["KEYS", "*"]);
     assert!(keys.iter().all(|key| key.starts_with("{stenogram:1000}")), "{keys:?}");
@@ -510,8 +510,27 @@ async fn a_lost_answer_is_harmless() {
     proxy.lose_next_answer();
     unavailable(queue.bury(id(2, 1), "first").await);
     queue.bury(id(2, 1), "second").await.unwrap();
-    assert_eq!(queue.dead().await.unwrap()[1].reason, "first");
+    assert_eq!(dead(&queue).await[1].reason.as_deref(), Some("first"));
     assert_eq!(queue.counts().await.unwrap(), Counts { delayed: 1, dead: 2, ..Counts::default() });
+}
+
+/// Queues of before the dates were noted go on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_dates_of_an_older_queue_are_noted() {
+    let server = RedisServer::start(&[]);
+    let queue = open(&server).await;
+    for (chat, message) in [(1, 1), (1, 2), (2, 1), (3, 1)] {
+        let date = 1_800_000_000 - i64::from(message);
+        queue.add(&stenogram::domain::Job { date, ..job(chat, message) }).await.unwrap();
+    }
+    claim(&queue).await;
+    assert_eq!(claim_id(&queue).await, id(2, 1));
+    queue.retry(id(2, 1), LONG, "").await.unwrap();
+    server.command::<()>(&["DEL", "{stenogram:1000}:dates"]);
+    assert_eq!(queue.oldest().await.unwrap(), None);
+    let queue = open(&server).await;
+    assert_eq!(queue.oldest().await.unwrap(), Some(1_799_999_998));
+    assert_eq!(server.command::<u64>(&["ZCARD", "{stenogram:1000}:dates"]), 4);
 }
 
 /// Stands before the server and can take an answer away together with its connection.

@@ -13,8 +13,8 @@ use stenogram::health::Vitals;
 use stenogram::health::observed::{ObservedQueue, ObservedStages};
 use stenogram::pipeline::{Listening, Stages};
 use stenogram::pulse::Pulse;
-use stenogram::queue::Queue;
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
+use stenogram::queue::{CrashRules, Queue};
 use stenogram::worker::Worker;
 use tempfile::TempDir;
 use tokio::sync::{Notify, watch};
@@ -185,12 +185,14 @@ impl Workplace {
     pub async fn after_a_crash(left: &[Plan], wrap: impl FnOnce(Arc<dyn Queue>) -> Arc<dyn Queue>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let day = Duration::from_secs(86_400);
-        let options = EmbeddedOptions { dedupe_ttl: day, result_ttl: Duration::ZERO };
+        let crashes = CrashRules::default();
+        let options = EmbeddedOptions { dedupe_ttl: day, result_ttl: Duration::ZERO, crashes };
         let open = || Embedded::open(folder.path().join("queue.redb"), options.clone());
         let store = open().await.expect("open the queue");
         for number in 1..=left.len() {
             store.add(&job(number as i32)).await.expect("add a job");
             store.claim().await.expect("claim it");
+            store.begin(job(number as i32).id).await.expect("begin it");
         }
         drop(store);
         let store = open().await.expect("open the queue again");

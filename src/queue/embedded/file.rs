@@ -9,6 +9,8 @@
 //! | `expiry` | expiry, job id | nothing: the marks in the order they end   |
 //! | `results` | document      | expiry, an answer's parts as JSON          |
 //! | `result_expiry` | expiry, document | nothing: the results in the order they end |
+//! | `poison` | document       | expiry, the id of the job that was tried, as JSON |
+//! | `poison_expiry` | expiry, document | nothing: the poisonous recordings in the order they end |
 //!
 //! Every write is one transaction with an fsync, redb's default.
 
@@ -21,6 +23,7 @@ use redb::{
     TableError, Value,
 };
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::record::{Change, Record};
 use crate::domain::{JobId, Part};
@@ -37,9 +40,11 @@ const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 const JOBS: TableDefinition<Key, &[u8]> = TableDefinition::new("jobs");
 const MARKS: TableDefinition<Key, (u64, &[u8])> = TableDefinition::new("marks");
 const EXPIRY: TableDefinition<(u64, Key), ()> = TableDefinition::new("expiry");
-// Files made before these two get them when they are opened.
+// Files made before these four get them when they are first written to.
 const RESULTS: TableDefinition<i64, (u64, &[u8])> = TableDefinition::new("results");
 const RESULT_EXPIRY: TableDefinition<(u64, i64), ()> = TableDefinition::new("result_expiry");
+const POISON: TableDefinition<i64, (u64, &[u8])> = TableDefinition::new("poison");
+const POISON_EXPIRY: TableDefinition<(u64, i64), ()> = TableDefinition::new("poison_expiry");
 
 /// Ended marks or results removed with each new one: more than one, so that they cannot pile up, and few, so
 /// that no job pays for a whole day's.
@@ -55,8 +60,29 @@ pub struct File {
 /// milliseconds of Unix time.
 pub enum Kept<'a> {
     Nothing,
-    Mark { id: JobId, mark: &'a Mark, now: u64, until: u64 },
-    Result { document: i64, parts: &'a [Part], now: u64, until: u64 },
+    Mark {
+        id: JobId,
+        mark: &'a Mark,
+        now: u64,
+        until: u64,
+    },
+    Result {
+        document: i64,
+        parts: &'a [Part],
+        now: u64,
+        until: u64,
+    },
+    /// The recording is poisonous, as the job of this id has shown.
+    Poison {
+        document: i64,
+        id: JobId,
+        now: u64,
+        until: u64,
+    },
+    /// It is not known as poisonous any more.
+    Antidote {
+        document: i64,
+    },
 }
 
 impl File {
@@ -121,12 +147,29 @@ impl File {
 
     /// The result of a recording that has not ended.
     pub fn result(&self, document: i64, now: u64) -> Result<Option<Vec<Part>>, QueueError> {
+        self.of_document(RESULTS, document, now)
+    }
+
+    /// The job that has shown the recording to be poisonous, if that has not ended.
+    pub fn poison(&self, document: i64, now: u64) -> Result<Option<JobId>, QueueError> {
+        self.of_document(POISON, document, now)
+    }
+
+    fn of_document<T: DeserializeOwned>(
+        &self,
+        table: TableDefinition<i64, (u64, &[u8])>,
+        document: i64,
+        now: u64,
+    ) -> Result<Option<T>, QueueError> {
         let tx = self.database.begin_read().map_err(failed)?;
-        let results = tx.open_table(RESULTS).map_err(failed)?;
-        let Some(result) = results.get(document).map_err(failed)? else { return Ok(None) };
-        let (until, parts) = result.value();
+        let values = match tx.open_table(table) {
+            Err(TableError::TableDoesNotExist(_)) => return Ok(None),
+            opened => opened.map_err(failed)?,
+        };
+        let Some(entry) = values.get(document).map_err(failed)? else { return Ok(None) };
+        let (until, value) = entry.value();
         let parse = |error| QueueError::Damaged(format!("a stored result cannot be read: {error}"));
-        (until > now).then(|| serde_json::from_slice(parts).map_err(parse)).transpose()
+        (until > now).then(|| serde_json::from_slice(value).map_err(parse)).transpose()
     }
 
     /// Removes the results that have ended by `now`.
@@ -179,6 +222,20 @@ impl File {
                     remove_ended(&mut results, &mut ends, u64::MAX, 1).map_err(failed)?;
                 }
                 keep(&mut results, &mut ends, document, &encode(&parts)?, until).map_err(failed)?;
+            }
+            Kept::Poison { document, id, now, until } => {
+                let mut poison = tx.open_table(POISON).map_err(failed)?;
+                let mut ends = tx.open_table(POISON_EXPIRY).map_err(failed)?;
+                remove_ended(&mut poison, &mut ends, now, PURGED_AT_ONCE).map_err(failed)?;
+                keep(&mut poison, &mut ends, document, &encode(&id)?, until).map_err(failed)?;
+            }
+            Kept::Antidote { document } => {
+                let mut poison = tx.open_table(POISON).map_err(failed)?;
+                let mut ends = tx.open_table(POISON_EXPIRY).map_err(failed)?;
+                let known = poison.remove(document).map_err(failed)?.map(|entry| entry.value().0);
+                if let Some(end) = known {
+                    ends.remove((end, document)).map_err(failed)?;
+                }
             }
         }
         tx.commit().map_err(failed)
@@ -260,6 +317,8 @@ fn make(path: &Path) -> Result<(), redb::Error> {
         write.open_table(EXPIRY)?;
         write.open_table(RESULTS)?;
         write.open_table(RESULT_EXPIRY)?;
+        write.open_table(POISON)?;
+        write.open_table(POISON_EXPIRY)?;
         Ok(())
     })
 }

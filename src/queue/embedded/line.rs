@@ -1,6 +1,7 @@
 //! Whose turn it is: the index in memory over the records of the file.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::record::{Record, State};
 use crate::domain::JobId;
@@ -21,8 +22,12 @@ pub struct Line {
     delayed: BTreeMap<(u64, u64), JobId>,
     /// By place.
     claimed: BTreeMap<u64, JobId>,
-    /// By place, which was given when they died.
-    dead: BTreeMap<u64, JobId>,
+    /// How many dead letters there are.
+    dead: u64,
+    /// The dates of the unfinished jobs.
+    dates: BTreeSet<(i64, JobId)>,
+    /// The unfinished jobs whose recording is under suspicion: document, deaths, id.
+    suspects: BTreeSet<(i64, Reverse<u32>, JobId)>,
 }
 
 impl Line {
@@ -35,28 +40,41 @@ impl Line {
     pub fn insert(&mut self, record: &Record) {
         self.last = self.last.max(record.seq).max(record.place.unwrap_or(0));
         let id = record.job.id;
-        if record.state != State::Dead {
-            self.chats.insert((id.chat, record.seq), id);
+        if record.state == State::Dead {
+            self.dead += 1;
+            return;
         }
+        self.chats.insert((id.chat, record.seq), id);
+        self.dates.insert((record.job.date, id));
+        self.suspects.extend(suspicion(record));
         let Some(place) = record.place else { return };
         match record.state {
             State::Waiting => self.ready.insert(place, id),
             State::Returned => self.returned.insert(place, id),
             State::Claimed => self.claimed.insert(place, id),
             State::Delayed { due } => self.delayed.insert((due, place), id),
-            State::Dead => self.dead.insert(place, id),
+            State::Dead => None,
         };
     }
 
     pub fn remove(&mut self, record: &Record) {
-        self.chats.remove(&(record.job.id.chat, record.seq));
+        let id = record.job.id;
+        if record.state == State::Dead {
+            self.dead -= 1;
+            return;
+        }
+        self.chats.remove(&(id.chat, record.seq));
+        self.dates.remove(&(record.job.date, id));
+        if let Some(suspicion) = suspicion(record) {
+            self.suspects.remove(&suspicion);
+        }
         let Some(place) = record.place else { return };
         match record.state {
             State::Waiting => self.ready.remove(&place),
             State::Returned => self.returned.remove(&place),
             State::Claimed => self.claimed.remove(&place),
             State::Delayed { due } => self.delayed.remove(&(due, place)),
-            State::Dead => self.dead.remove(&place),
+            State::Dead => None,
         };
     }
 
@@ -90,14 +108,32 @@ impl Line {
         self.claimed.values().copied()
     }
 
-    /// The dead letters, oldest first.
-    pub fn dead(&self) -> impl Iterator<Item = JobId> {
-        self.dead.values().copied()
+    pub fn delayed(&self) -> impl Iterator<Item = JobId> {
+        self.delayed.values().copied()
+    }
+
+    /// Of the jobs with this recording that are under suspicion the one that is tried first.
+    pub fn suspect(&self, document: i64) -> Option<JobId> {
+        let none_before = (document, Reverse(u32::MAX), JobId::MIN);
+        let (found, _, id) = self.suspects.range(none_before..).next()?;
+        (*found == document).then_some(*id)
+    }
+
+    /// The earliest date of an unfinished job.
+    pub fn oldest(&self) -> Option<i64> {
+        self.dates.first().map(|(date, _)| *date)
     }
 
     pub fn counts(&self) -> Counts {
         let (claimed, delayed) = (self.claimed.len() as u64, self.delayed.len() as u64);
         let unfinished = self.chats.len() as u64;
-        Counts { waiting: unfinished - claimed - delayed, claimed, delayed, dead: self.dead.len() as u64 }
+        Counts { waiting: unfinished - claimed - delayed, claimed, delayed, dead: self.dead }
     }
+}
+
+/// The job's entry among the suspects, if it is one.
+fn suspicion(record: &Record) -> Option<(i64, Reverse<u32>, JobId)> {
+    let Record { job, .. } = record;
+    let deaths = record.past_deaths();
+    (deaths > 0 && job.document != 0).then_some((job.document, Reverse(deaths), job.id))
 }

@@ -5,7 +5,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{Job, Part, Progress};
-use crate::queue::{self, Claim, Claimed, Entry};
+use crate::queue::{
+    self, Claim, Claimed, CrashRules, Entry, MAX_DELIVERIES, MAX_DELIVERIES_AT_ONCE, millis, reason,
+};
 
 /// A job that is not finished, as it is in the file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -18,9 +20,12 @@ pub struct Record {
     pub place: Option<u64>,
     pub state: State,
     pub deliveries: u32,
-    /// One for each process that died of its recording, and for the one that has begun it.
+    /// How many are held against its recording, and one more while it is begun.
     #[serde(default)]
     pub deaths: u32,
+    /// When one of them was counted last, in milliseconds of Unix time; 0 where that is not known.
+    #[serde(default)]
+    pub died: u64,
     #[serde(default)]
     pub begun: bool,
     pub attempts: u32,
@@ -60,6 +65,57 @@ impl Change {
 }
 
 impl Record {
+    /// How many deaths are held against its recording.
+    pub fn past_deaths(&self) -> u32 {
+        self.deaths.saturating_sub(self.begun.into())
+    }
+
+    /// Takes the job back from a process that died. Returns how long it is put off, if it is.
+    pub fn take_back(&mut self, now: u64, rules: &CrashRules) -> Option<Duration> {
+        let (pause, reason) = if std::mem::take(&mut self.begun) {
+            (self.count_death(now, rules), reason::suspected())
+        } else if (MAX_DELIVERIES_AT_ONCE..MAX_DELIVERIES).contains(&self.deliveries) {
+            (rules.pauses[0], reason::unlucky())
+        } else {
+            (Duration::ZERO, String::new())
+        };
+        if pause.is_zero() {
+            self.state = State::Returned;
+            return None;
+        }
+        self.put_off(now.saturating_add(millis(pause)), reason);
+        Some(pause)
+    }
+
+    /// The pause after a death over the recording, which `deaths` includes already.
+    fn count_death(&mut self, now: u64, rules: &CrashRules) -> Duration {
+        // Apart by the clock, in whichever direction that was set meanwhile.
+        if self.deaths > 1 && self.died.abs_diff(now) < millis(rules.together) {
+            self.deaths -= 1;
+            return if self.deaths == 1 { rules.pauses[0] } else { rules.pauses[1] };
+        }
+        self.died = now;
+        // After the first it is tried again at once, after the third it goes to the dead letters.
+        if self.deaths == 2 { rules.pauses[1] } else { Duration::ZERO }
+    }
+
+    /// A job that was put off because processes died waits again, now that another one has opened
+    /// the queue; not for ever, where the clock was set back meanwhile.
+    pub fn put_off_again(&mut self, now: u64, rules: &CrashRules) {
+        let [first, second] = rules.pauses.map(|pause| now.saturating_add(millis(pause)));
+        // A retry, which Telegram or a failure asked for, has forgotten both.
+        if let State::Delayed { due } = &mut self.state
+            && (self.deaths > 0 || self.deliveries > 0)
+        {
+            *due = (*due).max(first).min(first.max(second));
+        }
+    }
+
+    pub fn put_off(&mut self, due: u64, reason: String) {
+        self.state = State::Delayed { due };
+        self.reason = Some(reason);
+    }
+
     pub fn into_claim(self) -> Claimed {
         Claimed::Job(Box::new(Claim {
             job: self.job,

@@ -4,13 +4,14 @@
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
+use super::EmbeddedOptions;
 use super::file::{File, Kept};
 use super::line::Line;
 use super::record::{Change, Record, State};
 use crate::domain::{Job, JobId, Part, Progress, Task};
 use crate::queue::{
-    Added, Claimed, Counts, DIED_OF_IT, DIED_TOO_OFTEN, Dead, Entry, Handled, MAX_DEATHS, MAX_DELIVERIES,
-    Mark, QueueError, task_of, tell_of_poison,
+    Added, Claimed, Counts, CrashRules, Entry, Handled, MAX_DEATHS, MAX_DELIVERIES, Mark, QueueError, millis,
+    reason, task_of, tell_of_burial, tell_of_pause,
 };
 
 /// The open file and its index. Whoever gets another error from it than
@@ -23,12 +24,12 @@ pub struct Store {
 
 impl Store {
     /// Opens the file as a new process, or makes it, and takes back what the predecessor had claimed.
-    /// Results that have ended by `now` go, or all of them.
-    pub fn create(path: &Path, now: u64, keep_results: bool) -> Result<Self, QueueError> {
+    /// Results that have ended by `now` go, or all of them where none are kept.
+    pub fn create(path: &Path, now: u64, options: &EmbeddedOptions) -> Result<Self, QueueError> {
         File::make(path)?;
         let mut store = Self::reopen(path)?;
-        store.file.purge_results(if keep_results { now } else { u64::MAX })?;
-        store.take_back()?;
+        store.file.purge_results(if options.result_ttl.is_zero() { u64::MAX } else { now })?;
+        store.take_back(now, &options.crashes)?;
         Ok(store)
     }
 
@@ -39,12 +40,17 @@ impl Store {
         Ok(store)
     }
 
-    fn take_back(&mut self) -> Result<(), QueueError> {
-        let claimed: Vec<JobId> = self.line.claimed().collect();
+    fn take_back(&mut self, now: u64, rules: &CrashRules) -> Result<(), QueueError> {
         let mut changes = Vec::new();
-        for id in claimed {
-            let before = self.known(id)?;
-            changes.push(Change::update(before, |record| record.state = State::Returned));
+        for id in self.line.claimed() {
+            changes.push(Change::update(self.known(id)?, |record| {
+                if let Some(pause) = record.take_back(now, rules) {
+                    tell_of_pause(id, record.reason.as_deref().unwrap_or_default(), pause);
+                }
+            }));
+        }
+        for id in self.line.delayed() {
+            changes.push(Change::update(self.known(id)?, |record| record.put_off_again(now, rules)));
         }
         self.commit(changes, Kept::Nothing)
     }
@@ -61,6 +67,7 @@ impl Store {
             state: State::Waiting,
             deliveries: 0,
             deaths: 0,
+            died: 0,
             begun: false,
             attempts: 0,
             progress: None,
@@ -73,7 +80,12 @@ impl Store {
 
     /// `unreceived` names the job of a claim whose outcome its caller may not know; it is set to
     /// the new one before that is committed.
-    pub fn claim(&mut self, now: u64, unreceived: &mut Option<JobId>) -> Result<Claimed, QueueError> {
+    pub fn claim(
+        &mut self,
+        now: u64,
+        options: &EmbeddedOptions,
+        unreceived: &mut Option<JobId>,
+    ) -> Result<Claimed, QueueError> {
         if let Some(id) = *unreceived
             && let Some(record) = self.file.read(id)?
             && record.state == State::Claimed
@@ -83,14 +95,7 @@ impl Store {
         self.line_up_due(now)?;
         while let Some(id) = self.line.first() {
             let before = self.known(id)?;
-            let poison = match &before {
-                record if record.deaths >= MAX_DEATHS => Some(DIED_OF_IT),
-                record if record.deliveries >= MAX_DELIVERIES => Some(DIED_TOO_OFTEN),
-                _ => None,
-            };
-            if let Some(reason) = poison {
-                self.bury_record(before, reason.to_owned())?;
-                tell_of_poison(id, reason);
+            if self.buried(&before, now, options)? || self.put_behind_suspect(&before, now, options)? {
                 continue;
             }
             let mut claimed = before.clone();
@@ -103,6 +108,63 @@ impl Store {
         }
         let time = |due| UNIX_EPOCH.checked_add(Duration::from_millis(due));
         Ok(Claimed::Empty { next_due: self.line.next_due().and_then(time) })
+    }
+
+    /// Moves a job that must not be worked on any more to the dead letters. False for all others.
+    fn buried(&mut self, record: &Record, now: u64, options: &EmbeddedOptions) -> Result<bool, QueueError> {
+        let Record { job, deaths, deliveries, .. } = record;
+        let mut kept = Kept::Nothing;
+        // A job with its answer does not touch its recording any more.
+        let poison = if record.outbox.is_none() { self.poison(job.document, now)? } else { None };
+        let reason = if let Some(other) = poison {
+            format!("{}{other}", reason::copy_of_poisonous())
+        } else if *deaths >= MAX_DEATHS {
+            if job.document != 0 {
+                let until = now.saturating_add(millis(options.dedupe_ttl));
+                kept = Kept::Poison { document: job.document, id: job.id, now, until };
+            }
+            reason::poisonous()
+        } else if *deliveries >= MAX_DELIVERIES {
+            reason::worn_out()
+        } else {
+            return Ok(false);
+        };
+        self.bury_record(record.clone(), reason.clone(), kept)?;
+        tell_of_burial(job.id, &reason);
+        Ok(true)
+    }
+
+    /// The job that has shown this recording to be poisonous. A note of it that cannot be read is
+    /// none.
+    fn poison(&self, document: i64, now: u64) -> Result<Option<JobId>, QueueError> {
+        match self.file.poison(document, now) {
+            Err(QueueError::Damaged(_)) => Ok(None),
+            known => known,
+        }
+    }
+
+    /// Puts a job off while another one with the same recording is under suspicion. False for all
+    /// others.
+    fn put_behind_suspect(
+        &mut self,
+        record: &Record,
+        now: u64,
+        options: &EmbeddedOptions,
+    ) -> Result<bool, QueueError> {
+        let id = record.job.id;
+        let is_first = self.line.suspect(record.job.document).is_none_or(|suspect| suspect == id);
+        if is_first || record.outbox.is_some() {
+            return Ok(false);
+        }
+        let (pause, reason) = (options.crashes.pauses[0], reason::copy_of_suspected());
+        // It may be put off more than once until the other one is through.
+        if record.reason.as_ref() != Some(&reason) {
+            tell_of_pause(id, &reason, pause);
+        }
+        let due = now.saturating_add(millis(pause));
+        let change = Change::update(record.clone(), |record| record.put_off(due, reason));
+        self.commit(vec![change], Kept::Nothing)?;
+        Ok(true)
     }
 
     /// Puts the delayed jobs that are due at the end of the line.
@@ -196,10 +258,9 @@ impl Store {
             _ => return Err(QueueError::NotClaimed(id)),
         };
         let change = Change::update(record, |record| {
-            record.state = State::Delayed { due };
-            (record.deliveries, record.deaths) = (0, 0);
+            record.put_off(due, reason);
+            (record.deliveries, record.deaths, record.begun) = (0, 0, false);
             record.attempts = record.attempts.saturating_add(attempts);
-            record.reason = Some(reason);
         });
         self.commit(vec![change], Kept::Nothing)
     }
@@ -213,20 +274,20 @@ impl Store {
         let change = Change::update(record, |record| {
             record.state = State::Returned;
             record.deliveries = record.deliveries.saturating_sub(1);
-            record.deaths = record.deaths.saturating_sub(record.begun.into());
+            (record.deaths, record.begun) = (record.past_deaths(), false);
         });
         self.commit(vec![change], Kept::Nothing)
     }
 
     pub fn bury(&mut self, id: JobId, reason: String) -> Result<(), QueueError> {
         match self.file.read(id)? {
-            Some(record) if record.state == State::Claimed => self.bury_record(record, reason),
+            Some(record) if record.state == State::Claimed => self.bury_record(record, reason, Kept::Nothing),
             Some(record) if record.state == State::Dead => Ok(()),
             _ => Err(QueueError::NotClaimed(id)),
         }
     }
 
-    fn bury_record(&mut self, record: Record, reason: String) -> Result<(), QueueError> {
+    fn bury_record(&mut self, record: Record, reason: String, kept: Kept) -> Result<(), QueueError> {
         let next = self.next_of_chat(&record)?;
         let place = self.line.number();
         let mut changes = vec![Change::update(record, |record| {
@@ -235,7 +296,7 @@ impl Store {
             record.reason = Some(reason);
         })];
         changes.extend(next);
-        self.commit(changes, Kept::Nothing)
+        self.commit(changes, kept)
     }
 
     /// Puts the job behind `record` in its chat at the end of the line.
@@ -252,6 +313,7 @@ impl Store {
 
     pub fn requeue(&mut self, id: JobId) -> Result<Handled, QueueError> {
         let Some(before) = self.file.read(id)? else { return Ok(Handled::Unknown) };
+        let mut kept = Kept::Nothing;
         let change = match before.state {
             State::Waiting | State::Returned | State::Claimed => return Ok(Handled::Yes),
             State::Delayed { .. } => {
@@ -259,6 +321,7 @@ impl Store {
                 Change::update(before, |record| record.place = Some(place))
             }
             State::Dead => {
+                kept = Kept::Antidote { document: before.job.document };
                 let first_of_chat = !self.line.is_busy(id.chat);
                 let (seq, place) = (self.line.number(), first_of_chat.then(|| self.line.number()));
                 Change::update(before, |record| {
@@ -270,7 +333,7 @@ impl Store {
         };
         let Change { before, after } = change;
         let after = after.map(|record| Record { state: State::Waiting, ..record });
-        self.commit(vec![Change { before, after }], Kept::Nothing)?;
+        self.commit(vec![Change { before, after }], kept)?;
         Ok(Handled::Yes)
     }
 
@@ -294,12 +357,8 @@ impl Store {
         self.line.counts()
     }
 
-    pub fn dead(&self) -> Result<Vec<Dead>, QueueError> {
-        let dead = |id| {
-            let record = self.known(id)?;
-            Ok(Dead { job: record.job, reason: record.reason.unwrap_or_default() })
-        };
-        self.line.dead().map(dead).collect()
+    pub fn oldest(&self) -> Option<i64> {
+        self.line.oldest()
     }
 
     pub fn check(&self, now: u64) -> Result<(), QueueError> {

@@ -1,26 +1,23 @@
--- owner, turn, now (ms), most deliveries and the reason of the dead, most deaths and the reason of the dead
---   -> {the jobs that are dead now of deliveries, and of deaths, job, delivery, deaths, attempts, progress,
---       outbox}, or {the same jobs, when the next delayed job is due}.
-local owner, turn, now = ARGV[1], tonumber(ARGV[2]), ARGV[3]
-local deliveries, deaths = tonumber(ARGV[4]), tonumber(ARGV[6])
+-- owner, turn, now (ms), rules (see redis.rs)
+--   -> {what was told, job, delivery, deaths, attempts, progress, outbox},
+--   or {what was told, when the next delayed job is due}.
+local owner, turn, now, rules = ARGV[1], tonumber(ARGV[2]), ARGV[3], cjson.decode(ARGV[4])
 
-local worn, deadly = {}, {}
-local function answer(...) return {table.concat(worn, ' '), table.concat(deadly, ' '), ...} end
 local function handed_out(id)
   local fields = {'job', 'deliveries', 'deaths', 'attempts', 'progress', 'outbox'}
-  return answer(unpack(redis.call('HMGET', job_key(id), unpack(fields)), 1, 6))
+  return {all_told(), unpack(redis.call('HMGET', job_key(id), unpack(fields)), 1, 6)}
 end
 
 local known = redis.call('HGET', root, 'owner')
 if not known then
-  open(owner) -- the server lost everything
+  open(owner, put_first) -- the server lost everything
 elseif known ~= owner then
   return redis.error_reply('TAKEN over')
 end
 
 -- The answer to this very turn was lost: the same again. An older turn comes too late to be heard.
 local last = tonumber(redis.call('HGET', root, 'turn') or 0)
-if turn < last then return {'', '', false} end
+if turn < last then return {all_told(), false} end
 local claimed = redis.call('HGET', root, 'claimed')
 if turn == last and claimed and state_of(claimed) == 'claimed' then return handed_out(claimed) end
 
@@ -40,15 +37,32 @@ local function next_in_line()
   return read and read[1][2][1][2][2]
 end
 
+-- Why a job must not be worked on any more, if so. Notes that its recording is poisonous.
+-- `document` is none where it is not known, or where the job has its answer and does not touch
+-- the recording any more.
+local function why_dead(id, deliveries, deaths, document)
+  local known = document and redis.call('GET', poison_key(document))
+  if known then return rules.copy_of_poisonous .. known end
+  if deaths >= rules.deaths then
+    if document then redis.call('SET', poison_key(document), id, 'PX', rules.life) end
+    return rules.poisonous
+  end
+  return deliveries >= rules.deliveries and rules.worn_out
+end
+
 local id = next_in_line()
 while id do
-  local counts = redis.call('HMGET', job_key(id), 'deliveries', 'deaths')
-  if tonumber(counts[2] or 0) >= deaths then
-    bury(id, ARGV[7])
-    deadly[#deadly + 1] = id
-  elseif tonumber(counts[1]) >= deliveries then
-    bury(id, ARGV[5])
-    worn[#worn + 1] = id
+  local fields = redis.call('HMGET', job_key(id), 'deliveries', 'deaths', 'document', 'outbox', 'reason')
+  local document = fields[3] ~= '0' and not fields[4] and fields[3]
+  local why = why_dead(id, tonumber(fields[1]), tonumber(fields[2] or 0), document)
+  local tried_first = document and suspect(document)
+  if why then
+    bury(id, why)
+    tell(id, why)
+  elseif tried_first and tried_first ~= id then
+    put_off(id, tonumber(now) + rules.pauses[1], rules.copy_of_suspected)
+    -- It may be put off more than once until the other one is through.
+    if fields[5] ~= rules.copy_of_suspected then tell(id, rules.copy_of_suspected, rules.pauses[1]) end
   else
     redis.call('HINCRBY', job_key(id), 'deliveries', 1)
     redis.call('HSET', job_key(id), 'state', 'claimed', 'begun', 0)
@@ -57,4 +71,4 @@ while id do
   end
   id = next_in_line()
 end
-return answer(redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')[2] or false)
+return {all_told(), redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')[2] or false}

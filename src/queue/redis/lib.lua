@@ -2,12 +2,14 @@
 local root = KEYS[1]
 local ready, first = root .. ':ready', root .. ':first'
 local delayed, dead = root .. ':delayed', root .. ':dead'
-local results = root .. ':results'
+local results, dates = root .. ':results', root .. ':dates'
 local group, consumer = 'stenogram', 'worker'
 
 local function job_key(id) return root .. ':job:' .. id end
 local function mark_key(id) return root .. ':mark:' .. id end
 local function result_key(document) return root .. ':result:' .. document end
+local function poison_key(document) return root .. ':poison:' .. document end
+local function suspect_key(document) return root .. ':suspect:' .. document end
 local function chat_key(id) return root .. ':chat:' .. id:match('^[^:]*:([^:]*):') end
 
 local function state_of(id) return redis.call('HGET', job_key(id), 'state') end
@@ -23,6 +25,25 @@ local function line_up(id)
   redis.call('HSET', job_key(id), 'state', 'waiting', 'entry', entry)
 end
 
+-- How many deaths are held against the job's recording.
+local function past_deaths(id)
+  local counts = redis.call('HMGET', job_key(id), 'deaths', 'begun')
+  return tonumber(counts[1] or 0) - tonumber(counts[2] or 0)
+end
+
+-- Of the jobs with this recording that are under suspicion the one that is tried first.
+local function suspect(document)
+  local id = redis.call('GET', suspect_key(document))
+  local state = id and state_of(id)
+  return state and state ~= 'dead' and past_deaths(id) > 0 and id
+end
+
+-- What the daemon tells its owner: jobs that were put off (with the pause in ms) or given up, and
+-- why.
+local told = {}
+local function tell(id, reason, pause) told[#told + 1] = {id = id, reason = reason, pause = pause} end
+local function all_told() return #told > 0 and cjson.encode(told) or '[]' end
+
 -- In front of the line, at the place it had. The entry stays pending.
 local function put_first(id, entry)
   redis.call('HSET', job_key(id), 'state', 'waiting')
@@ -35,9 +56,20 @@ local function leave_line(id)
   redis.call('XDEL', ready, entry)
 end
 
+local function put_off(id, due, reason)
+  leave_line(id)
+  redis.call('HSET', job_key(id), 'state', 'delayed', 'reason', reason)
+  redis.call('ZADD', delayed, due, id)
+end
+
+local function note_date(id)
+  redis.call('ZADD', dates, cjson.decode(redis.call('HGET', job_key(id), 'job')).date, id)
+end
+
 -- The last of its chat; in line, where it is the only one.
 local function join_chat(id)
   redis.call('HINCRBY', root, 'unfinished', 1)
+  note_date(id)
   if redis.call('RPUSH', chat_key(id), id) == 1 then line_up(id) end
 end
 
@@ -52,6 +84,7 @@ local function leave_chat(id)
     if next then line_up(next) end
   end
   redis.call('HINCRBY', root, 'unfinished', -1)
+  redis.call('ZREM', dates, id)
 end
 
 local function bury(id, reason)
@@ -60,8 +93,8 @@ local function bury(id, reason)
   redis.call('RPUSH', dead, id)
 end
 
--- Makes `owner` the one who may claim; what anybody else had claimed goes before the line.
-local function open(owner)
+-- Makes `owner` the one who may claim, and has `take_back` deal with what anybody else had claimed.
+local function open(owner, take_back)
   even_without_memory()
   redis.call('HDEL', root, 'turn', 'claimed')
   redis.call('HSET', root, 'owner', owner)
@@ -73,7 +106,7 @@ local function open(owner)
       local entry = pending[1]
       local found = redis.call('XRANGE', ready, entry, entry)[1]
       if found then
-        put_first(found[2][2], entry)
+        take_back(found[2][2], entry)
       else
         redis.call('XACK', ready, group, entry)
       end

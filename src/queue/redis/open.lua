@@ -1,14 +1,75 @@
--- owner, format, whether results are kept (0 or 1) -> nothing. Opens the queue as a new process.
+-- owner, format, whether results are kept (0 or 1), now (ms), rules (see redis.rs) -> what was
+-- told. Opens the queue as a new process.
 local format = redis.call('HGET', root, 'format')
 if format and format ~= ARGV[2] then
   return redis.error_reply('FORMAT ' .. format)
 end
-open(ARGV[1])
+local now, rules = tonumber(ARGV[4]), cjson.decode(ARGV[5])
+local soon, latest = now + rules.pauses[1], now + math.max(rules.pauses[1], rules.pauses[2])
+
+-- The pause after a death over the recording, which `deaths` includes already.
+local function count_death(id, deaths, died)
+  if deaths > 1 and math.abs(died - now) < rules.together then
+    redis.call('HSET', job_key(id), 'deaths', deaths - 1)
+    return deaths == 2 and rules.pauses[1] or rules.pauses[2]
+  end
+  redis.call('HSET', job_key(id), 'died', now)
+  -- After the first it is tried again at once, after the third it goes to the dead letters.
+  return deaths == 2 and rules.pauses[2] or 0
+end
+
+local function note_suspect(id)
+  local document = redis.call('HGET', job_key(id), 'document')
+  if not document or document == '0' then return end
+  local known = suspect(document)
+  if not known or past_deaths(known) < past_deaths(id) then
+    redis.call('SET', suspect_key(document), id, 'PX', rules.life)
+  end
+end
+
+-- Takes a job back from a process that died; one that was released before stays where it is.
+local function take_back(id, entry)
+  if state_of(id) ~= 'claimed' then return put_first(id, entry) end
+  local fields = redis.call('HMGET', job_key(id), 'deliveries', 'deaths', 'died', 'begun')
+  local deliveries, pause, reason = tonumber(fields[1] or 0), 0, rules.suspected
+  if fields[4] == '1' then
+    pause = count_death(id, tonumber(fields[2]), tonumber(fields[3] or 0))
+    redis.call('HSET', job_key(id), 'begun', 0)
+    note_suspect(id)
+  elseif deliveries >= rules.deliveries_at_once and deliveries < rules.deliveries then
+    pause, reason = rules.pauses[1], rules.unlucky
+  end
+  if pause == 0 then return put_first(id, entry) end
+  put_off(id, now + pause, reason)
+  tell(id, reason, pause)
+end
+
+-- What was put off because processes died waits again, now that another one has opened the queue;
+-- not for ever, where the clock was set back meanwhile. A retry has forgotten both counts.
+local late = redis.call('ZRANGE', delayed, 0, -1, 'WITHSCORES')
+open(ARGV[1], take_back)
+for n = 1, #late, 2 do
+  local counts = redis.call('HMGET', job_key(late[n]), 'deaths', 'deliveries')
+  if tonumber(counts[1] or 0) > 0 or tonumber(counts[2] or 0) > 0 then
+    redis.call('ZADD', delayed, math.min(math.max(tonumber(late[n + 1]), soon), latest), late[n])
+  end
+end
+
 if ARGV[3] == '0' then
   for _, document in ipairs(redis.call('ZRANGE', results, 0, -1)) do
     redis.call('DEL', result_key(document))
   end
   redis.call('DEL', results)
 end
+
+-- A queue of before the dates were noted.
+if redis.call('ZCARD', dates) ~= tonumber(redis.call('HGET', root, 'unfinished') or 0) then
+  redis.call('DEL', dates)
+  local function note_chat(first_of_chat)
+    for _, id in ipairs(redis.call('LRANGE', chat_key(first_of_chat), 0, -1)) do note_date(id) end
+  end
+  for _, entry in ipairs(redis.call('XRANGE', ready, '-', '+')) do note_chat(entry[2][2]) end
+  for _, id in ipairs(redis.call('ZRANGE', delayed, 0, -1)) do note_chat(id) end
+end
 redis.call('HSET', root, 'format', ARGV[2])
-return redis.status_reply('OK')
+return all_told()

@@ -8,6 +8,7 @@ if state == 'delayed' then
   line_up(id)
 elseif state == 'dead' then
   redis.call('LREM', dead, 1, id)
+  redis.call('DEL', poison_key(redis.call('HGET', job_key(id), 'document') or 0))
   redis.call('HSET', job_key(id), 'state', 'waiting', 'deliveries', 0, 'deaths', 0, 'attempts', 0)
   redis.call('HDEL', job_key(id), 'reason')
   join_chat(id)

@@ -1,6 +1,5 @@
 //! One life of the daemon: a process, and what it weighs.
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -46,6 +45,10 @@ impl Home {
 
     pub fn data(&self) -> PathBuf {
         self.folder.join("data")
+    }
+
+    pub fn queue(&self) -> PathBuf {
+        self.data().join("queue.redb")
     }
 
     pub fn log(&self) -> PathBuf {
@@ -134,24 +137,6 @@ impl OwnLog {
         BufReader::new(log).lines().map_while(Result::ok).collect()
     }
 
-    /// How many jobs its worker has logged something about.
-    pub fn jobs(&self) -> usize {
-        let lines = self.lines();
-        lines.iter().filter_map(|line| job_of(line)).collect::<HashSet<_>>().len()
-    }
-
-    /// Whether one more death may be the one that makes its last job poison: two processes have died of
-    /// it. Such a job is worked on alone, so a line about another one means that it got past that. A life
-    /// without any line may have claimed it before its end.
-    pub fn ended_over_a_suspect(&self) -> bool {
-        let lines = self.lines();
-        let Some(last) = lines.iter().rev().find_map(|line| job_of(line)) else { return true };
-        let deaths =
-            |line: &str| line.split_once("\"deaths\":").is_some_and(|(_, rest)| !rest.starts_with('0'));
-        let taken_up = |line: &&String| deaths(line) && job_of(line) == Some(last);
-        lines.iter().any(|line| taken_up(&line))
-    }
-
     /// When it logged its first line about a job that it had claimed.
     pub fn first_job(&self) -> Option<Instant> {
         let lines = self.lines();
@@ -165,14 +150,6 @@ impl OwnLog {
         // The first line comes some milliseconds after the start. Midnight may lie between the two.
         Some(self.started + Duration::from_secs_f64((claimed - first).rem_euclid(86_400.0)))
     }
-}
-
-/// The job that a line of the worker's is about. The intake, which says what was heard, goes on beside it.
-fn job_of(line: &str) -> Option<&str> {
-    if line.contains("\"target\":\"stenogram::intake\"") {
-        return None;
-    }
-    line.split_once("\"span\":{\"id\":\"")?.1.split('"').next()
 }
 
 /// Until the process is gone.

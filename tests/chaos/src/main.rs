@@ -55,12 +55,16 @@ struct Arguments {
     /// Messages that hold no recording [default: 1 %]
     #[arg(long)]
     corrupt: Option<usize>,
-    /// Messages with spoken words, for the real model; a stand-in "recognises" the others [default: 1 %]
+    /// Messages with spoken words, for the real model; a stand-in "recognises" the others
+    /// [default: 1 %]. In bursts there are more of them, up to 120 in each
     #[arg(long)]
     spoken: Option<usize>,
     /// SIGKILLs of the daemon, half of them at crash points [default: 500]
     #[arg(long)]
     kills: Option<usize>,
+    /// Bursts of 20 more SIGKILLs in 25 s [default: 5]
+    #[arg(long)]
+    bursts: Option<usize>,
     /// SIGKILLs of Redis [default: 50]
     #[arg(long)]
     redis_kills: Option<usize>,
@@ -118,6 +122,7 @@ pub struct Options {
     pub corrupt: usize,
     pub spoken: usize,
     pub kills: usize,
+    pub bursts: usize,
     pub redis_kills: usize,
     pub cuts: usize,
     pub longest_cut: f64,
@@ -155,6 +160,7 @@ impl Arguments {
             corrupt: share(self.corrupt, 100),
             spoken: share(self.spoken, 100),
             kills: share(self.kills, 500),
+            bursts: share(self.bursts, 5),
             redis_kills: if redis { share(self.redis_kills, 50) } else { 0 },
             cuts: share(self.cuts, 200),
             longest_cut: self.longest_cut,

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::Options;
 use crate::check::Verdict;
-use crate::plan::Trouble;
+use crate::plan::{KILLS_IN_A_BURST, Trouble};
 
 /// From restart to the first claim, 99 of 100.
 const CLAIM_P99_MS: u64 = 10_000;
@@ -18,6 +18,9 @@ const RECONNECT_P99_MS: u64 = 6_000;
 const HALF_OPEN_MS: u64 = 66_000;
 /// How much heavier a daemon may be at the end of the run than at its beginning.
 const RSS_GROWTH: f64 = 1.2;
+
+/// From the first kill of a burst to its last, seconds.
+const BURST_S: f64 = 25.0;
 
 /// How a life ended that nobody killed.
 pub const STOPPED: &str = "stopped";
@@ -100,6 +103,12 @@ pub struct Report {
     pub faults_planned: usize,
     /// Crash points that were waited for in vain, kills in their place not counted.
     pub crashes_missed: usize,
+    /// Messages for the real model.
+    pub spoken: usize,
+    /// Seconds from the first kill of each burst to its last.
+    pub bursts_s: Vec<f64>,
+    /// How often a job was put off because processes had died over it.
+    pub put_off: usize,
     pub stop: String,
     pub stopped_after_s: f64,
     pub claim: Times,
@@ -178,6 +187,7 @@ impl Report {
                 }
                 continue;
             };
+            self.put_off += usize::from(line.contains("Put off for ") && line.contains("the process died"));
             let text = |name: &str| fields.get(name).and_then(|value| value.as_str()).unwrap_or_default();
             if matches!(text("level"), "WARN" | "ERROR") {
                 let complaint = format!("{} {}: {}", text("level"), text("message"), text("reason"));
@@ -222,7 +232,8 @@ impl Report {
             ("faults of Telegram", self.faults_struck, self.faults_planned),
             ("deaths of Redis", self.redis_kills, self.options.redis_kills),
             ("cuts", self.cuts, self.options.cuts),
-            ("kills of the daemon", self.kills(), self.options.kills),
+            ("kills of the daemon", self.kills(), self.options.kills + self.kills_in_bursts()),
+            ("bursts", self.bursts_s.len(), self.options.bursts),
         ];
         for (what, came, planned) in struck {
             // More kills than planned come where a crash point was missed at first.
@@ -235,6 +246,8 @@ impl Report {
         if self.options.answers_only {
             return failures;
         }
+        let slow: Vec<_> = self.bursts_s.iter().filter(|seconds| **seconds > BURST_S).collect();
+        expect(slow.is_empty(), format!("bursts that took longer than {BURST_S} s: {slow:?}"));
         expect(self.claim.p99 <= CLAIM_P99_MS, format!("restart to first claim: p99 {} ms", self.claim.p99));
         expect(self.reconnect.p99 <= RECONNECT_P99_MS, format!("reconnect: p99 {} ms", self.reconnect.p99));
         expect(self.half_open.max <= HALF_OPEN_MS, format!("half-open: {} ms", self.half_open.max));
@@ -248,9 +261,13 @@ impl Report {
         failures
     }
 
+    fn kills_in_bursts(&self) -> usize {
+        self.options.bursts * KILLS_IN_A_BURST
+    }
+
     /// How often the daemon was killed, at a crash point or at random.
     fn kills(&self) -> usize {
-        let killed = |end: &str| end == "kill" || end.starts_with("crash ");
+        let killed = |end: &str| end.starts_with("kill") || end.starts_with("crash ");
         self.ends.iter().filter(|(end, _)| killed(end)).map(|(_, count)| count).sum()
     }
 
@@ -261,7 +278,8 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Options { seed, queue, messages, corrupt, spoken, chats, dedupe, .. } = &self.options;
+        let Options { seed, queue, messages, corrupt, chats, dedupe, .. } = &self.options;
+        let spoken = self.spoken;
         let mut row = |name: &str, value: String| writeln!(f, "  {name:<24} {value}");
         let times = |Times { count, p50, p99, max, .. }: &Times| {
             format!("p50 {p50} ms, p99 {p99} ms, max {max} ms ({count} measured)")
@@ -292,6 +310,16 @@ impl fmt::Display for Report {
         for (end, count) in &self.ends {
             row("lives", format!("{count:4} {end}"))?;
         }
+        let spans: Vec<String> = self.bursts_s.iter().map(|seconds| format!("{seconds:.1} s")).collect();
+        row(
+            "bursts",
+            format!(
+                "{} of {KILLS_IN_A_BURST} kills ({}); {} times a job was put off",
+                spans.len(),
+                spans.join(", "),
+                self.put_off
+            ),
+        )?;
         row("Redis kills, cuts", format!("{}, {}", self.redis_kills, self.cuts))?;
         row(
             "Telegram's faults",

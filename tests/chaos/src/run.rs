@@ -11,16 +11,16 @@ use anyhow::Context as _;
 use fake_telegram::{
     Action, Call, Chat, Dedupe, Draft, Fault, OWNER, Packing, Settings, Telegram, User, write_session,
 };
-use stenogram::queue::Queue;
-use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
+use stenogram::queue::embedded::{self, Embedded, EmbeddedOptions};
 use stenogram::queue::redis::{RedisOptions, RedisQueue};
+use stenogram::queue::{CrashRules, Entry, Queue, State, Upkeep as _};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::Options;
 use crate::check::{self, Sent};
-use crate::daemon::{Daemon, Home, OwnLog};
-use crate::plan::{End, Life, LinkEvent, Message, News, Plan, Trouble};
+use crate::daemon::{Daemon, Home};
+use crate::plan::{End, KILLS_IN_A_BURST, Life, LinkEvent, Message, News, Plan, Trouble};
 use crate::proxy::Proxy;
 use crate::recordings::Recordings;
 use crate::redis_server::{DURABLE, RedisServer};
@@ -35,12 +35,13 @@ const CRASH_AT_ALL_WITHIN: Duration = Duration::from_secs(60);
 /// each: as many as its crash needs. The short tier has a message left after all of them.
 const EXTRA_LIVES: usize = 7;
 const EXTRA_MESSAGES: usize = 2;
-/// The third death of one recording makes it poison, by the queue's own rule. A daemon whose predecessor may
-/// have been the second to die of it is left alive until it has gone on to the next one, or for so long.
-const PROGRESS_WITHIN: Duration = Duration::from_secs(60);
 /// The end has come when no new answer has for so long: longer than any pause that the daemon makes by
-/// itself while all is well.
-const STANDSTILL: Duration = Duration::from_secs(75);
+/// itself. A job is put off for ten minutes at most after processes have died over it.
+const STANDSTILL: Duration = Duration::from_secs(675);
+/// How long a calm is at most: longer than jobs are put off after a burst.
+const CALM: Duration = Duration::from_secs(100);
+/// How often the queue is looked into meanwhile.
+const LOOK: Duration = Duration::from_secs(1);
 /// Longer than a dead connection may go unnoticed, and the pause before the first new try.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(120);
 const SETTLED: Duration = Duration::from_millis(300);
@@ -78,7 +79,7 @@ pub async fn run(options: &Options, folder: &Path) -> anyhow::Result<Report> {
     let started = Instant::now();
     let plan = Plan::draw(options);
     let faults = plan.faults.len() + plan.lives.iter().map(|life| life.faults.len()).sum::<usize>();
-    let world = Arc::new(World::start(options).await?);
+    let world = Arc::new(World::start(options, plan.spoken).await?);
     let redis_url = world.redis.as_ref().map(|redis| lock(redis).url());
     let home = Home::new(folder, options, redis_url.clone());
     std::fs::create_dir(home.data())?;
@@ -91,7 +92,7 @@ pub async fn run(options: &Options, folder: &Path) -> anyhow::Result<Report> {
         redis_kills: JoinSet::new(),
         records: Vec::new(),
         owed: Vec::new(),
-        stuck: false,
+        killed: Vec::new(),
     };
     let mut shown = Instant::now();
     let planned = plan.lives.len();
@@ -115,15 +116,16 @@ pub async fn run(options: &Options, folder: &Path) -> anyhow::Result<Report> {
         let messages = tail.drain(..EXTRA_MESSAGES.min(tail.len())).collect();
         lives.live(Life { end: End::Crash { point, pass: 2 }, messages, ..Life::default() }).await?;
     }
-    let killed = started.elapsed();
+    let all_killed = started.elapsed();
     let last = lives.last(tail).await?;
-    let Lives { home, records, owed, .. } = lives;
+    let Lives { home, records, owed, killed, .. } = lives;
 
     let queue = open(&home, redis_url).await?;
     let counts = queue.counts().await?;
     let left =
         Left { waiting: counts.waiting, claimed: counts.claimed, delayed: counts.delayed, dead: counts.dead };
-    let dead = queue.dead().await?.into_iter().map(|dead| format!("{}: {}", dead.job.id, dead.reason));
+    let dead = queue.entries().await?.into_iter().filter(|entry| entry.state == State::Dead);
+    let dead = dead.map(|entry| format!("{}: {}", entry.job.id, entry.reason.unwrap_or_default()));
     let log = std::fs::read_to_string(home.log()).context("the daemon's log")?;
     let unstruck: usize = world
         .telegram
@@ -131,7 +133,7 @@ pub async fn run(options: &Options, folder: &Path) -> anyhow::Result<Report> {
     let mut report = Report {
         options: options.clone(),
         minutes: started.elapsed().as_secs_f64() / 60.0,
-        drained_after_s: (started.elapsed() - killed).as_secs_f64(),
+        drained_after_s: (started.elapsed() - all_killed).as_secs_f64(),
         verdict: world.telegram.look(|ledger| check::verdict(ledger, &lock(&world.sent))),
         suppressed: world.telegram.look(|ledger| ledger.suppressed()),
         left,
@@ -141,6 +143,8 @@ pub async fn run(options: &Options, folder: &Path) -> anyhow::Result<Report> {
         faults_struck: faults - unstruck,
         faults_planned: faults,
         crashes_missed: owed.len(),
+        spoken: plan.spoken,
+        bursts_s: bursts(&killed),
         stop: last.status.map_or("not in time, killed".to_owned(), |status| status.to_string()),
         stopped_after_s: last.took.as_secs_f64(),
         lives: records,
@@ -152,25 +156,38 @@ pub async fn run(options: &Options, folder: &Path) -> anyhow::Result<Report> {
     Ok(report)
 }
 
+const DAY: Duration = Duration::from_secs(86_400);
+
 async fn open(home: &Home, redis_url: Option<String>) -> anyhow::Result<Box<dyn Queue>> {
-    let (dedupe_ttl, result_ttl) = (Duration::from_secs(86_400), Duration::from_secs(86_400));
     Ok(match redis_url {
-        None => Box::new(
-            Embedded::open(home.data().join("queue.redb"), EmbeddedOptions { dedupe_ttl, result_ttl })
-                .await?,
-        ),
-        Some(url) => {
-            let timeout = Duration::from_secs(5);
-            Box::new(
-                RedisQueue::connect(RedisOptions { url, account: OWNER, dedupe_ttl, result_ttl, timeout })
-                    .await?,
-            )
+        None => {
+            let crashes = CrashRules::default();
+            let options = EmbeddedOptions { dedupe_ttl: DAY, result_ttl: DAY, crashes };
+            Box::new(Embedded::open(home.queue(), options).await?)
         }
+        Some(url) => Box::new(RedisQueue::connect(redis_options(url)).await?),
     })
 }
 
+fn redis_options(url: String) -> RedisOptions {
+    RedisOptions {
+        url,
+        account: OWNER,
+        dedupe_ttl: DAY,
+        result_ttl: DAY,
+        crashes: CrashRules::default(),
+        timeout: Duration::from_secs(5),
+    }
+}
+
+/// Seconds from the first kill of each burst to its last.
+fn bursts(killed: &[Instant]) -> Vec<f64> {
+    let span = |burst: &[Instant]| (burst[burst.len() - 1] - burst[0]).as_secs_f64();
+    killed.chunks(KILLS_IN_A_BURST).map(span).collect()
+}
+
 impl World {
-    async fn start(options: &Options) -> anyhow::Result<Self> {
+    async fn start(options: &Options, spoken: usize) -> anyhow::Result<Self> {
         let dedupe = if options.dedupe { Dedupe::GiveFirst } else { Dedupe::Off };
         let settings = Settings { dedupe, ..Settings::default() };
         let telegram = Telegram::builder().settings(settings).advertise(WIRE.into()).start().await?;
@@ -187,7 +204,7 @@ impl World {
         Ok(Self {
             telegram,
             wires,
-            recordings: Recordings::new(options.spoken.min(12))?,
+            recordings: Recordings::new(spoken.min(12))?,
             sent: Mutex::default(),
             redis: options.redis_queue().then(|| Mutex::new(RedisServer::start(DURABLE))),
             redis_kills: AtomicUsize::new(0),
@@ -381,8 +398,8 @@ struct Lives {
     records: Vec<LifeRecord>,
     /// Crashes that had no job to come with.
     owed: Vec<(&'static str, u32)>,
-    /// One more death may make a job poison.
-    stuck: bool,
+    /// When each kill of a burst came.
+    killed: Vec<Instant>,
 }
 
 impl Lives {
@@ -411,18 +428,17 @@ impl Lives {
             world.send(message);
         }
         life.faults.into_iter().for_each(|fault| world.telegram.fault(fault));
-        let stuck = self.stuck;
         let measured: Vec<_> = life.links.into_iter().filter(|event| self.unless_measured(event)).collect();
         if !measured.is_empty() {
             // A daemon that cannot queue what it hears is late to see that its connection is gone.
             while self.redis_kills.join_next().await.is_some() {}
         }
-        let held = Mutex::new(if stuck { world.hold_faults() } else { Vec::new() });
-        let end = self.choose(life.end, stuck, !measured.is_empty());
+        let held = Mutex::default();
+        let end = self.choose(life.end, !measured.is_empty());
         let calls = world.calls();
         let order = match &end {
             End::Crash { point, pass } => Some(format!("{point}@{pass}")),
-            End::Kill { .. } => None,
+            _ => None,
         };
         let mut daemon = self.home.start(order)?;
         self.tasks.spawn(Arc::clone(&world).send_all(later));
@@ -434,14 +450,11 @@ impl Lives {
                 let _ = tokio::task::spawn_blocking(move || world.kill_redis(down)).await;
             });
         }
-        let (started, log) = (daemon.started, daemon.log.clone());
+        let started = daemon.started;
         let ending = async {
             measure(&world, &measured, calls, started, &held).await;
-            if stuck {
-                progress(&log).await;
-            }
             world.release_faults(&held);
-            let begun = if stuck || !measured.is_empty() { Instant::now() } else { started };
+            let begun = if measured.is_empty() { started } else { Instant::now() };
             match end {
                 // The intake, where C1 is, does not get on with the jobs.
                 End::Crash { point, .. } if point.contains("C1") => {
@@ -455,6 +468,8 @@ impl Lives {
                         sleep(late).await;
                     }
                 }
+                End::Burst(after) => sleep((started + after).saturating_duration_since(Instant::now())).await,
+                End::Calm => self.calm().await,
             }
         };
         let early = tokio::select! {
@@ -474,32 +489,56 @@ impl Lives {
                 "kill".to_owned()
             }
             (End::Kill { .. }, _) => "kill".to_owned(),
+            (End::Burst(_), _) => {
+                self.killed.push(Instant::now());
+                "kill in a burst".to_owned()
+            }
+            (End::Calm, _) => "kill after a calm".to_owned(),
         };
-        self.stuck = daemon.log.ended_over_a_suspect();
         self.record(&daemon, what, calls);
         Ok(())
     }
 
-    /// What was planned, or a crash that is owed in place of a kill; a kill where a crash may not be. The
-    /// intake, where C1 is, does not wait until a suspect is past.
-    fn choose(&mut self, planned: End, stuck: bool, measured: bool) -> End {
-        let may_crash = |point: &str| !(measured || stuck && point.contains("C1"));
+    /// What was planned, or a crash that is owed in place of a kill; a kill where a connection is
+    /// measured.
+    fn choose(&mut self, planned: End, measured: bool) -> End {
         match planned {
-            End::Crash { point, pass } if !may_crash(point) => {
+            End::Crash { point, pass } if measured => {
                 self.owed.push((point, pass));
                 End::default()
             }
-            End::Kill { within, .. } if within > Duration::from_millis(500) => {
-                match self.owed.iter().rposition(|(point, _)| may_crash(point)) {
-                    Some(at) => {
-                        let (point, pass) = self.owed.remove(at);
-                        End::Crash { point, pass }
-                    }
-                    None => planned,
-                }
+            End::Kill { within, .. } if within > Duration::from_millis(500) && !measured => {
+                self.owed.pop().map_or(planned, |(point, pass)| End::Crash { point, pass })
             }
             _ => planned,
         }
+    }
+
+    /// Waits until the queue is empty; after a burst that is when all that was put off had its
+    /// turn.
+    async fn calm(&self) {
+        let until = Instant::now() + CALM;
+        while Instant::now() < until {
+            sleep(LOOK).await;
+            if self.is_queue_empty().await {
+                return;
+            }
+        }
+    }
+
+    /// Nothing waits, runs or is delayed. A queue that cannot be read now, for its Redis was
+    /// killed, is not known to be empty.
+    async fn is_queue_empty(&self) -> bool {
+        let url = self.world.redis.as_ref().map(|redis| lock(redis).url());
+        let entries = match url {
+            None => embedded::entries(self.home.queue()).await,
+            Some(url) => match RedisQueue::attach(redis_options(url)).await {
+                Ok(queue) => queue.entries().await,
+                Err(error) => Err(error),
+            },
+        };
+        let is_dead = |entry: &Entry| entry.state == State::Dead;
+        entries.is_ok_and(|entries| entries.iter().all(is_dead))
     }
 
     /// Sets off a trouble that nobody waits for.
@@ -527,7 +566,7 @@ impl Lives {
         loop {
             let (sent, complete) = world.progress();
             let quiet = if world.answers_to_lose() < to_lose { QUIET_UNANSWERED } else { QUIET };
-            if complete == sent && self.is_quiet(quiet).await {
+            if complete == sent && self.is_quiet(quiet).await && self.is_queue_empty().await {
                 break;
             }
             if complete > best {
@@ -605,13 +644,6 @@ async fn measure(
         }
         let took = world.introduced(calls, since).await;
         lock(&world.reconnects).push((event.what, took));
-    }
-}
-
-/// Waits until the worker has gone on to another job.
-async fn progress(log: &OwnLog) {
-    while log.jobs() < 2 && log.started.elapsed() < PROGRESS_WITHIN {
-        sleep(POLL).await;
     }
 }
 

@@ -1,4 +1,5 @@
-//! The short tier: 300 messages, 20 kills, each queue. What went wrong is printed with the seed.
+//! The short tier: 300 messages, 20 kills and a burst of 20 more in 25 s, each queue. What went
+//! wrong is printed with the seed.
 
 use std::process::{Command, Stdio};
 
@@ -7,6 +8,7 @@ const SHORT: &[&str] = &[
     "--answers-only",
     "--messages=300",
     "--kills=20",
+    "--bursts=1",
     "--half-open=0",
     "--spoken=297",
     "--too-long=1",
