@@ -1,18 +1,14 @@
 //! The way of the samples: container, track, resampler, chunks.
 
-use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use symphonia::core::errors::Error;
-use symphonia::core::formats::probe::Hint;
-use symphonia::core::formats::{FormatOptions, FormatReader};
-use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
-use symphonia::core::meta::MetadataOptions;
 
+use super::container::{Container, describe};
 use super::resample::Resampler;
-use super::source::{Source, Watch};
+use super::source::Watch;
 use super::track::Track;
 use super::{AudioError, Limits, SAMPLE_RATE, crash, sniff};
 
@@ -44,8 +40,7 @@ pub struct Decoder<'a> {
 
 /// The container and the track in it.
 struct Input<'a> {
-    file: &'a [u8],
-    format: Box<dyn FormatReader + 'a>,
+    container: Container<'a>,
     track: Track,
     packets: u64,
     lost: u32,
@@ -80,7 +75,8 @@ impl<'a> Decoder<'a> {
             resampler: None,
             mono: Vec::new(),
             watch,
-            limits: limits.clone(),
+            // Each takes a byte at least, or it is empty and the file full of them.
+            limits: Limits { packets: limits.packets.min(size), ..limits.clone() },
             produced: 0,
             damaged: None,
             paused: Instant::now(),
@@ -184,25 +180,14 @@ impl Iterator for Decoder<'_> {
 
 impl<'a> Input<'a> {
     fn open(file: &'a [u8], watch: &Arc<Watch<'a>>) -> Result<Self, AudioError> {
-        let source = Box::new(Source::new(file, watch.clone()));
-        let stream = MediaSourceStream::new(source, MediaSourceStreamOptions::default());
-        let format = symphonia::default::get_probe()
-            .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
-            .map_err(|error| match error {
-                Error::Unsupported("core (probe): no suitable format reader found") => {
-                    AudioError::NotAudio("no known kind of file")
-                }
-                Error::Unsupported(what) => AudioError::Unsupported(format!("this kind of file ({what})")),
-                error => AudioError::Broken(describe(&error)),
-            })?;
-        let track = Track::select(format.as_ref(), file)?;
-        Ok(Self { file, format, track, packets: 0, lost: 0 })
+        let (container, track) = Container::open(file, watch)?;
+        Ok(Self { container, track, packets: 0, lost: 0 })
     }
 
     /// Reads the next packet and decodes it into `mono`.
     fn read(&mut self, mono: &mut Vec<f32>) -> Read {
         self.packets += 1;
-        let packet = match self.format.next_packet() {
+        let packet = match self.container.next_packet() {
             Ok(Some(packet)) => packet,
             Ok(None) => return Read::End,
             Err(Error::ResetRequired) => return self.next_in_chain(),
@@ -224,20 +209,12 @@ impl<'a> Input<'a> {
 
     /// One stream ended and another begins, as in chained Ogg; it may be of another kind.
     fn next_in_chain(&mut self) -> Read {
-        match Track::select(self.format.as_ref(), self.file) {
+        match self.container.select() {
             Ok(track) => {
                 self.track = track;
                 Read::Nothing
             }
             Err(error) => Read::Broken(error.to_string()),
         }
-    }
-}
-
-/// symphonia's errors in words that fit behind "damaged: ".
-fn describe(error: &Error) -> String {
-    match error {
-        Error::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => "the file ends early".to_owned(),
-        error => error.to_string(),
     }
 }

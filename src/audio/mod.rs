@@ -3,20 +3,29 @@
 //! The bytes come from strangers. Whatever they are, [`decode`] and [`Decoder`] end within their
 //! [`Limits`], do not panic, and say what is wrong; what was decoded before a broken tail is kept.
 //!
+//! What a file holds is looked through in one pass, and symphonia is given what is needed to hear it, without
+//! the tags and tables that would cost it memory or time beyond their size.
+//!
 //! symphonia takes containers apart and decodes, with libopus for Opus; rubato resamples. Both are
 //! named in this module only.
 
+mod container;
 mod crash;
 mod decoder;
 mod error;
+mod flac;
+mod matroska;
 mod mp4;
+mod ogg;
 mod resample;
 mod sniff;
 mod soft_clip;
 mod source;
 mod stretches;
 mod track;
+mod view;
 mod vorbis;
+mod wav;
 
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -27,6 +36,9 @@ pub use stretches::{LONGEST_STRETCH, Stretch, Stretches};
 
 /// The rate in Hz of all PCM that leaves this module: Whisper's.
 pub const SAMPLE_RATE: u32 = 16_000;
+
+/// Tracks that one file may have.
+const MAX_TRACKS: usize = 32;
 
 /// How much a recording may cost. Going over one is an error that names it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,16 +5,12 @@ use std::sync::LazyLock;
 use symphonia::core::codecs::audio::well_known::{CODEC_ID_OPUS, CODEC_ID_VORBIS};
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::codecs::registry::CodecRegistry;
-use symphonia::core::formats::well_known::FORMAT_ID_ISOMP4;
 use symphonia::core::formats::{FormatReader, Track as Entry, TrackType};
 use symphonia::core::packet::Packet;
 use symphonia::core::units::{Duration, TimeBase};
 
 use super::soft_clip::SoftClip;
-use super::{AudioError, mp4, sniff, vorbis};
-
-/// Tracks that one file may have; fragmented MP4 costs memory for each in every fragment.
-const MAX_TRACKS: usize = 32;
+use super::{AudioError, MAX_TRACKS, mp4, vorbis};
 
 /// Decoded samples beyond this are damage. Real ones exceed 1.0 a little, and what is finite here stays
 /// finite in every sum that follows.
@@ -40,29 +36,24 @@ pub(super) struct Track {
 }
 
 impl Track {
-    /// Picks the track to be heard.
-    pub fn select(format: &dyn FormatReader, file: &[u8]) -> Result<Self, AudioError> {
+    /// Picks the track to be heard. In an MP4 file, `edit` tells what of it.
+    pub fn select(format: &dyn FormatReader, edit: Option<mp4::Edit>) -> Result<Self, AudioError> {
         let tracks = format.tracks();
         if tracks.len() > MAX_TRACKS {
             return Err(AudioError::Unsupported(format!("a file of {} tracks", tracks.len())));
         }
-        let is_mp4 = format.format_info().format == FORMAT_ID_ISOMP4;
         let known = |entry: &&Entry| {
             parameters(entry).is_some_and(|params| CODECS.get_audio_decoder(params.codec).is_some())
         };
         let default = format.default_track(TrackType::Audio).filter(known);
         let Some(entry) = default.or_else(|| tracks.iter().find(known)) else {
-            let codec = if is_mp4 { sniff::mp4_codec(file) } else { None };
-            return Err(match codec {
-                Some(codec) => AudioError::Unsupported(codec.to_owned()),
-                None if tracks.iter().any(|entry| parameters(entry).is_some()) => AudioError::Unsupported(
-                    format!("the codec in this {} file", format.format_info().long_name),
-                ),
-                None => AudioError::NoAudioTrack,
+            return Err(if tracks.iter().any(|entry| parameters(entry).is_some()) {
+                AudioError::Unsupported(format!("the codec in this {} file", format.format_info().long_name))
+            } else {
+                AudioError::NoAudioTrack
             });
         };
-        let edit = if is_mp4 { mp4::edit(file, entry.id) } else { mp4::Edit::default() };
-        Self::new(entry, edit, is_mp4)
+        Self::new(entry, edit.unwrap_or_default(), edit.is_some())
     }
 
     fn new(entry: &Entry, edit: mp4::Edit, is_mp4: bool) -> Result<Self, AudioError> {
