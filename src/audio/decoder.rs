@@ -15,6 +15,9 @@ use super::{AudioError, Limits, SAMPLE_RATE, crash, sniff};
 /// Samples of a chunk, about a second of them.
 const CHUNK: usize = SAMPLE_RATE as usize;
 
+/// Samples of all channels in a second of what may be heard: two at 192 kHz, or eight at 48 kHz.
+const MAX_SAMPLES: u64 = 384_000;
+
 /// Failures to find a packet, one after the other, after which the rest of the file is given up.
 const MAX_LOST: u32 = 8;
 
@@ -44,6 +47,10 @@ struct Input<'a> {
     track: Track,
     packets: u64,
     lost: u32,
+    /// Length of what was decoded, and the samples of all its channels: a file can have most of them cut off,
+    /// and they cost the same.
+    length: Duration,
+    samples: u64,
 }
 
 /// What became of an attempt to read a packet.
@@ -111,6 +118,11 @@ impl<'a> Decoder<'a> {
         let Some(input) = &mut self.input else { return Ok(Read::End) };
         if input.packets >= self.limits.packets {
             return Err(AudioError::TooManyPackets { limit: self.limits.packets });
+        }
+        // As much again may be left out at the beginning or the end.
+        let length = 2 * self.limits.length;
+        if input.length > length || input.samples > length.as_secs().saturating_mul(MAX_SAMPLES) {
+            return Err(AudioError::TooLong { limit: self.limits.length });
         }
         let mono = &mut self.mono;
         // A panic leaves the decoder in no state to go on; what was before it is kept.
@@ -181,7 +193,7 @@ impl Iterator for Decoder<'_> {
 impl<'a> Input<'a> {
     fn open(file: &'a [u8], watch: &Arc<Watch<'a>>) -> Result<Self, AudioError> {
         let (container, track) = Container::open(file, watch)?;
-        Ok(Self { container, track, packets: 0, lost: 0 })
+        Ok(Self { container, track, packets: 0, lost: 0, length: Duration::ZERO, samples: 0 })
     }
 
     /// Reads the next packet and decodes it into `mono`.
@@ -199,9 +211,17 @@ impl<'a> Input<'a> {
             }
         };
         self.lost = 0;
+        if packet.data.is_empty() {
+            // libopus would make up 120 ms of sound for it, and files can be full of them.
+            return Read::Nothing;
+        }
         match self.track.decode(packet, mono) {
-            Ok(Some(rate)) if !mono.is_empty() => Read::Packet(rate),
-            Ok(_) => Read::Nothing,
+            Ok(Some(decoded)) => {
+                self.length += Duration::from_secs(decoded.frames) / decoded.rate.max(1);
+                self.samples = self.samples.saturating_add(decoded.samples);
+                if mono.is_empty() { Read::Nothing } else { Read::Packet(decoded.rate) }
+            }
+            Ok(None) => Read::Nothing,
             Err(Error::ResetRequired) => self.next_in_chain(),
             Err(error) => Read::Damage(describe(&error)),
         }

@@ -14,6 +14,9 @@ const MAX_STREAMS: usize = 256;
 /// twenty.
 const MAX_COMMENTS: u64 = 10_000;
 
+/// How often all bytes of the file may be summed up in vain.
+const MAX_VAIN: usize = 4;
+
 /// Bytes of a page before its table of segments (<https://www.rfc-editor.org/rfc/rfc3533#section-6>).
 const HEADER: usize = 27;
 
@@ -24,15 +27,20 @@ pub(super) fn is_ogg(file: &[u8]) -> bool {
 /// The pages of the file that are whole.
 pub(super) fn sound(file: &[u8]) -> Result<View<'_>, AudioError> {
     const BEGINS: u8 = 2;
+    let broken = |why: &str| AudioError::Broken(why.to_owned());
     let mut view = View::of(file);
     let (mut streams, mut comments) = (0, 0u64);
     let mut flac = HashSet::new();
+    // Bytes that may be summed up in vain: a page can begin anywhere in one that is damaged.
+    let mut patience = file.len().saturating_mul(MAX_VAIN);
     let mut at = 0;
     while let Some(found) = next_marker(file, at) {
-        let Some(page) = page(&file[found..]) else {
-            at = found + 1;
+        at = found + 1;
+        let Some(page) = page(&file[found..]) else { continue };
+        if !is_whole(page) {
+            patience = patience.checked_sub(page.len()).ok_or_else(|| broken("too many damaged pages"))?;
             continue;
-        };
+        }
         at = found + page.len();
         view.keep(found..at);
         streams += usize::from(page[5] & BEGINS != 0);
@@ -51,7 +59,7 @@ pub(super) fn sound(file: &[u8]) -> Result<View<'_>, AudioError> {
         }
     }
     if view.len() == 0 {
-        return Err(AudioError::Broken("none of its pages is whole".to_owned()));
+        return Err(broken("none of its pages is whole"));
     }
     Ok(view)
 }
@@ -67,16 +75,19 @@ fn next_marker(file: &[u8], from: usize) -> Option<usize> {
     }
 }
 
-/// The page at the beginning of `bytes`, if all of it is there and its checksum is right.
+/// What would be the page at the beginning of `bytes`, if all of it is there.
 fn page(bytes: &[u8]) -> Option<&[u8]> {
     let segments = usize::from(*bytes.get(HEADER - 1)?);
     let table = bytes.get(HEADER..HEADER + segments)?;
     let size = HEADER + segments + table.iter().map(|&size| usize::from(size)).sum::<usize>();
-    let page = bytes.get(..size)?;
+    bytes.get(..size)
+}
+
+/// Whether a page is what its checksum says.
+fn is_whole(page: &[u8]) -> bool {
     let (head, rest) = page.split_at(22);
     let (claimed, rest) = rest.split_at(4);
-    let found = checksum(checksum(checksum(0, head), &[0; 4]), rest);
-    (found.to_le_bytes() == claimed).then_some(page)
+    checksum(checksum(checksum(0, head), &[0; 4]), rest).to_le_bytes() == claimed
 }
 
 /// The packets that begin in a page, as far as they are in it; the first may be the rest of one.

@@ -35,6 +35,14 @@ pub(super) struct Track {
     interleaved: Vec<f32>,
 }
 
+/// What a packet was decoded to, be it meant to be heard or not.
+pub(super) struct Decoded {
+    pub rate: u32,
+    pub frames: u64,
+    /// Of all channels.
+    pub samples: u64,
+}
+
 impl Track {
     /// Picks the track to be heard. In an MP4 file, `edit` tells what of it.
     pub fn select(format: &dyn FormatReader, edit: Option<mp4::Edit>) -> Result<Self, AudioError> {
@@ -91,13 +99,13 @@ impl Track {
         })
     }
 
-    /// Decodes a packet into `mono`, which is overwritten, and tells the rate of it. None where the packet
-    /// belongs to another track or is not to be heard.
+    /// Decodes a packet into `mono`, which is overwritten. None where the packet belongs to another track or is
+    /// not to be heard.
     pub fn decode(
         &mut self,
         mut packet: Packet,
         mono: &mut Vec<f32>,
-    ) -> symphonia::core::errors::Result<Option<u32>> {
+    ) -> symphonia::core::errors::Result<Option<Decoded>> {
         mono.clear();
         let cut_off =
             self.edit.end.is_some_and(|end| u64::try_from(packet.pts.get()).is_ok_and(|pts| pts >= end));
@@ -113,6 +121,7 @@ impl Track {
         let decoded = self.decoder.decode(&packet)?;
         let rate = decoded.spec().rate();
         let channels = decoded.spec().channels().count().max(1);
+        let length = decoded.frames();
         decoded.copy_to_vec_interleaved(&mut self.interleaved);
 
         if let Some(opus) = &mut self.opus {
@@ -129,7 +138,7 @@ impl Track {
         let skipped = usize::try_from(*to_skip).unwrap_or(usize::MAX).min(mono.len());
         *to_skip -= skipped as u64;
         mono.drain(..skipped);
-        Ok(Some(rate))
+        Ok(Some(Decoded { rate, frames: length as u64, samples: (length * channels) as u64 }))
     }
 }
 
