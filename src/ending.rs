@@ -47,7 +47,9 @@ pub fn within_limit() {
     BEGUN.call_once(|| {
         let end = || {
             thread::sleep(LIMIT);
-            last_line("A thread does not stop, ending without it; what it was at is taken up after the next start");
+            last_line(
+                "A thread does not stop, ending without it; what it was at is taken up after the next start",
+            );
             low_level::exit(STATUS.load(Ordering::Relaxed).into());
         };
         if let Err(error) = thread::Builder::new().name("deadline".into()).spawn(end) {
@@ -56,9 +58,9 @@ pub fn within_limit() {
     });
 }
 
-/// The status to end with when the time is up, once it is known to be another than success.
+/// The status to end with when the time is up; of several, the highest, which says most.
 pub fn is_going_to_be(status: u8) {
-    STATUS.store(status, Ordering::Relaxed);
+    STATUS.fetch_max(status, Ordering::Relaxed);
 }
 
 /// Ends the process now, with the threads that are still at work.

@@ -97,7 +97,7 @@ mod tests {
         view.keep(8..20);
         view.keep(30..40);
         assert_eq!(view.pieces.len(), 3, "neighbours are one piece");
-        let (mut read, mut position) = (Vec::new(), 0);
+        let (mut read, mut position) = (Vec::<u8>::new(), 0);
         while !view.at(position).is_empty() {
             read.extend(view.at(position));
             position = read.len() as u64;

@@ -441,8 +441,18 @@ fn flac() -> Vec<(&'static str, Vec<u8>)> {
         ("applications", file(metadata(2, b"abcd").repeat(60_000))),
         ("blocks of nothing", file(metadata(1, &[]).repeat(200_000))),
         ("a block of 16 MB", file(vec![4, 0xff, 0xff, 0xff])),
+        ("headers of frames", [file(vec![]), flac_header().repeat(100_000)].concat()),
         ("beginnings of frames", [file(vec![]), b"\xff\xf8\xc9\x08\x00\x00".repeat(100_000)].concat()),
     ]
+}
+
+/// The header of a frame with its checksum, and nothing behind it.
+fn flac_header() -> Vec<u8> {
+    let header = [0xff, 0xf8, 0xc9, 0x08, 0];
+    let sum = header.iter().fold(0u8, |sum, &byte| {
+        (0..8).fold(sum ^ byte, |sum, _| if sum & 0x80 == 0 { sum << 1 } else { sum << 1 ^ 7 })
+    });
+    [&header[..], &[sum]].concat()
 }
 
 /// A chunk of a RIFF file.
