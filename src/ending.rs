@@ -93,6 +93,8 @@ mod tests {
 
     const STATUS: &str = "STENOGRAM_TEST_STATUS";
 
+    // The next three are the programs that the others run; as tests they do nothing.
+
     /// Runs a test of this module as a program of its own, which is to end with this status.
     fn run(test: &str, status: u8) -> (ExitStatus, Duration) {
         let name = format!("{}::{test}", module_path!().split_once("::").unwrap().1);
