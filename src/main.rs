@@ -4,7 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use stenogram::app::{self, RunError};
+use stenogram::app;
 use stenogram::cli::{Cli, Command, Exit};
 use stenogram::commands::{self, CommandError};
 use stenogram::config::{Config, LogFormat, Mistakes, RawConfig};

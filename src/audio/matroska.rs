@@ -59,6 +59,9 @@ pub(super) fn sound(file: &[u8]) -> Result<View<'_>, AudioError> {
             CLUSTER if range.end - part.data >= LEAST_CLUSTER => {
                 if let Some(former) = last.replace(part) {
                     clusters.keep(former.range(file, end));
+                    if clusters.is_scattered() {
+                        return Err(broken("too much between its clusters"));
+                    }
                 }
             }
             _ => (),

@@ -43,6 +43,9 @@ pub(super) fn sound(file: &[u8]) -> Result<View<'_>, AudioError> {
         }
         at = found + page.len();
         view.keep(found..at);
+        if view.is_scattered() {
+            return Err(broken("too much between its pages"));
+        }
         streams += usize::from(page[5] & BEGINS != 0);
         if streams > MAX_STREAMS {
             return Err(AudioError::Unsupported(format!("an Ogg file of more than {MAX_STREAMS} streams")));

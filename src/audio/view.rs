@@ -2,6 +2,9 @@
 
 use std::ops::Range;
 
+/// Pieces of a view. Players' files have a few; each costs memory, and a file can have one in 15 bytes.
+const MAX_PIECES: usize = 10_000;
+
 /// Parts of a file, and bytes put in between.
 pub(super) struct View<'a> {
     file: &'a [u8],
@@ -69,6 +72,11 @@ impl<'a> View<'a> {
 
     pub fn len(&self) -> u64 {
         self.len
+    }
+
+    /// Whether it is of more pieces than a file that is meant to be heard.
+    pub fn is_scattered(&self) -> bool {
+        self.pieces.len() > MAX_PIECES
     }
 
     /// As many bytes from `position` on as lie together; none at the end.

@@ -305,6 +305,10 @@ fn matroska() -> Vec<(&'static str, Vec<u8>)> {
             let cluster = sized(0x1F43_B675, UNKNOWN, &[element(0xE7, &[0]), block(&[1, 2])].concat());
             segment(&[info(), element(0x1654_AE6B, &pcm_entry(1)), cluster.repeat(20_000)].concat())
         }),
+        ("clusters in pieces", {
+            let cluster = [cluster(&block(&[1, 2])), element(0xEC, &[])].concat();
+            segment(&[info(), element(0x1654_AE6B, &pcm_entry(1)), cluster.repeat(20_000)].concat())
+        }),
         (
             "parts without end",
             webm(&sized(0x1254_C367, UNKNOWN, &sized(0x7373, UNKNOWN, &[])).repeat(10_000), &plain),
@@ -404,6 +408,7 @@ fn ogg() -> Vec<(&'static str, Vec<u8>)> {
         }),
         ("packets of no byte", silence(&[b"".as_slice(); 255], 2000)),
         ("packets of one byte", silence(&[b"\x00".as_slice(); 255], 60)),
+        ("pages in pieces", [link(7), [ogg_page(0, 7, 3, 0, &[]), vec![0]].concat().repeat(40_000)].concat()),
         ("pages of nothing", silence(&[], 20_000)),
         ("pages with a wrong checksum", {
             let mut page = ogg_page(0, 7, 2, 0, &[&[0xaa; 200]]);
