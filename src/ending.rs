@@ -1,8 +1,8 @@
 //! How the process ends: in time, whatever its threads do.
 //!
-//! A thread that blocks or computes cannot be stopped from outside, and tokio's runtime waits for its own
-//! when it is dropped. Nothing that such a thread holds outlives the process: jobs are taken up after the
-//! next start, and the locks on files are the kernel's.
+//! A thread that blocks or computes cannot be stopped from outside, and tokio's runtime waits for
+//! its own when it is dropped. Nothing that such a thread holds outlives the process: jobs are
+//! taken up after the next start, and the locks on files are the kernel's.
 
 use std::io::{self, Write as _};
 use std::sync::Once;
@@ -17,32 +17,33 @@ use signal_hook::low_level;
 use tokio::runtime::Runtime;
 use tracing::warn;
 
-/// From the first sign that the process is to end. Docker kills after 10 s.
+/// From the request to end until the process ends. Docker kills after 10 s.
 const LIMIT: Duration = Duration::from_millis(7500);
 
-/// For threads that are at the end of their work when everybody else is done, such as one that writes to
-/// the queue.
+/// How long a blocking task, such as one that writes to the queue, may take to finish when all else
+/// is done.
 const LEFTOVERS: Duration = Duration::from_millis(300);
 
-/// For the last line of the log.
+/// How long writing the last line of the log may take.
 const LAST_LINE: Duration = Duration::from_millis(200);
 
-/// With what the process ends when its time is up.
+/// The status to end with at the deadline.
 static STATUS: AtomicU8 = AtomicU8::new(0);
 
-/// From SIGTERM or SIGINT on, the process has 7.5 s to end, even if nobody is left to obey the signal.
-pub fn within_limit_after_signals() -> io::Result<()> {
+/// Starts the deadline with the first SIGTERM or SIGINT, on a thread of its own: the runtime's may
+/// all be blocked.
+pub fn start_deadline_on_signals() -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     thread::Builder::new().name("ending".into()).spawn(move || {
         if signals.forever().next().is_some() {
-            within_limit();
+            start_deadline();
         }
     })?;
     Ok(())
 }
 
-/// From the first call on, the process has 7.5 s to end.
-pub fn within_limit() {
+/// Starts the deadline: the process ends 7.5 s after the first call at the latest.
+pub fn start_deadline() {
     static BEGUN: Once = Once::new();
     BEGUN.call_once(|| {
         let end = || {
@@ -53,20 +54,21 @@ pub fn within_limit() {
             low_level::exit(STATUS.load(Ordering::Relaxed).into());
         };
         if let Err(error) = thread::Builder::new().name("deadline".into()).spawn(end) {
-            warn!(%error, "Nobody watches that the process ends in time");
+            warn!(%error, "Cannot start a thread: the process may take longer than 8 s to end");
         }
     });
 }
 
-/// The status to end with when the time is up; of several, the highest, which says most.
-pub fn is_going_to_be(status: u8) {
+/// Sets the status to end with at the deadline. Of several the highest counts: it says most about
+/// the reason.
+pub fn set_status(status: u8) {
     STATUS.fetch_max(status, Ordering::Relaxed);
 }
 
 /// Ends the process now, with the threads that are still at work.
 ///
 /// C++'s exit handlers do not run: they would take away what whisper.cpp still uses on its thread.
-pub fn leave(runtime: Runtime, status: u8) -> ! {
+pub fn exit(runtime: Runtime, status: u8) -> ! {
     runtime.shutdown_timeout(LEFTOVERS);
     let _ = io::stdout().flush();
     low_level::exit(status.into())
@@ -137,15 +139,15 @@ mod tests {
     #[test]
     fn leaves() {
         if let Some(status) = wanted() {
-            leave(stuck(), status);
+            exit(stuck(), status);
         }
     }
 
     #[test]
     fn runs_out_of_time() {
         if let Some(status) = wanted() {
-            is_going_to_be(status);
-            within_limit();
+            set_status(status);
+            start_deadline();
             drop(stuck());
         }
     }
@@ -153,7 +155,7 @@ mod tests {
     #[test]
     fn runs_out_of_time_after_a_signal() {
         if wanted().is_some() {
-            within_limit_after_signals().unwrap();
+            start_deadline_on_signals().unwrap();
             low_level::raise(SIGTERM).unwrap();
             drop(stuck());
         }

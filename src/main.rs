@@ -35,7 +35,7 @@ pub fn main() -> ExitCode {
         }
         exit
     });
-    ending::leave(runtime, exit as u8)
+    ending::exit(runtime, exit as u8)
 }
 
 fn run(cli: Cli, runtime: &Runtime) -> anyhow::Result<Exit> {

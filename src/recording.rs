@@ -1,6 +1,7 @@
-//! A recording from its bytes to its transcript: decoded and listened to on a blocking thread, recognised
-//! stretch by stretch. The next stretch is made ready while one is recognised, so memory does not grow with
-//! the recording's length, and other recordings have their turn between two stretches.
+//! A recording from its bytes to its transcript: decoded and listened to on a blocking thread,
+//! recognised stretch by stretch. The next stretch is made ready while one is recognised, so memory
+//! does not grow with the recording's length, and other recordings have their turn between two
+//! stretches.
 
 use std::future::Future;
 use std::iter;
@@ -18,11 +19,12 @@ use crate::speech::{Detector, Engine, Habit, Observer, RecogniseOptions, Speech,
 
 const SAMPLES_PER_MS: u64 = SAMPLE_RATE as u64 / 1000;
 
-/// For the thread that decodes, beyond the limit at which the decoder ends by itself: a stretch is listened to
-/// in between, and others may want the processor.
+/// How long the thread that decodes is waited for beyond the decoder's own limit. It also listens
+/// for speech, and the processor may be busy.
 const GRACE: Duration = Duration::from_secs(60);
 
-/// Threads that may be given up before the process is. Each takes a processor for itself.
+/// From this many threads that were given up and still run, the process has to be restarted: each
+/// of them may keep a processor busy.
 const MAX_GIVEN_UP: usize = 2;
 
 /// The threads that were given up and have not ended since.
@@ -35,7 +37,7 @@ pub enum RecordingError {
     Audio(AudioError),
     #[error(transparent)]
     Speech(#[from] SpeechError),
-    /// Nothing is wrong with this one.
+    /// The recording itself is not to blame.
     #[error("{0} earlier recordings are still being decoded and cannot be stopped; only a restart ends that")]
     Stuck(usize),
 }
@@ -105,8 +107,8 @@ struct Length {
 }
 
 impl<'e> Recording<'e> {
-    /// Decodes all of it once: what is too long, or no recording at all, is found before anything is
-    /// recognised.
+    /// Decodes all of it once: what is too long, or no recording at all, is found before anything
+    /// is recognised.
     pub async fn open(
         engine: &'e Engine,
         bytes: Vec<u8>,
@@ -164,8 +166,8 @@ impl<'e> Recording<'e> {
         self.length.samples / SAMPLES_PER_MS
     }
 
-    /// Recognises the next stretch: what was said in it, in the recording's time. None at the end. The
-    /// language is that of the first stretch in which something was said.
+    /// Recognises the next stretch: what was said in it, in the recording's time. None at the end.
+    /// The language is that of the first stretch in which something was said.
     pub async fn next(&mut self) -> Result<Option<Progress>, RecordingError> {
         let heard = self.thread.wait_for(self.stretches.recv(), &GIVEN_UP).await?;
         let Some(heard) = heard else { return Ok(None) };
@@ -217,7 +219,8 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// Tells the length, then gives out the stretches from the sample `from` on, as fast as they are taken.
+    /// Tells the length, then gives out the stretches from the sample `from` on, as fast as they
+    /// are taken.
     fn decode(
         &self,
         from: u64,
@@ -306,8 +309,9 @@ struct Thread {
 }
 
 impl Thread {
-    /// What the thread tells. It is given up where it does not within the limit: a decoder that loops without
-    /// reading anything looks at no clock and at no flag.
+    /// Waits for what the thread tells. If that takes longer than the limit, the thread is given
+    /// up: a decoder that loops without reading anything checks neither the time nor the request to
+    /// abort.
     async fn wait_for<T>(&self, told: impl Future<Output = T>, given_up: &Threads) -> Result<T, AudioError> {
         tokio::time::timeout(self.limit + GRACE, told).await.map_err(|_| {
             error!("A decoder does not end, its recording is given up");

@@ -65,8 +65,8 @@ fn peak_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
 
 static RUN: AtomicBool = AtomicBool::new(false);
 
-/// Memory for whatever file, in bytes, besides the samples it gives. The resampler for the oddest of
-/// rates takes the greatest part of it.
+/// Memory for whatever file, in bytes, besides the samples it gives. The resampler for the oddest
+/// of rates takes the greatest part of it.
 const MEMORY: usize = 48 << 20;
 
 /// Decodes within all bounds, and whatever comes out is fit for use.
@@ -77,7 +77,8 @@ fn survive(what: &str, bytes: &[u8]) -> Result<Pcm, AudioError> {
     let (result, peak) = peak_of(|| audio::decode(bytes, &limits, &RUN));
     let elapsed = started.elapsed();
     assert!(elapsed < limits.time + Duration::from_secs(2), "{what}: {elapsed:?}, {result:?}");
-    // A growing vector holds its content up to three times; a limit was reached with the content in memory.
+    // A growing vector holds its content up to three times; a limit was reached with the content in
+    // memory.
     let seconds = match &result {
         Ok(pcm) => pcm.seconds(),
         Err(AudioError::TooLong { limit }) => limit.as_secs_f64(),
@@ -130,8 +131,8 @@ impl Tally {
     }
 }
 
-/// Cuts the file at about every hundredth byte (and everywhere in its head), then flips bytes one, two or
-/// four at a time, half of them in the first kilobyte, where the headers are.
+/// Cuts the file at about every hundredth byte (and everywhere in its head), then flips bytes one,
+/// two or four at a time, half of them in the first kilobyte, where the headers are.
 fn mutate(name: &str, original: &[u8], flips: usize, mend: impl Fn(&mut [u8])) {
     let started = Instant::now();
     let mut tally = Tally::default();
@@ -158,8 +159,8 @@ fn mutate(name: &str, original: &[u8], flips: usize, mend: impl Fn(&mut [u8])) {
     println!("{name:12} {tally:?} in {:?}", started.elapsed());
 }
 
-/// Half a second of speech in the format that these options make. At 48 kHz, for which the resampler has
-/// the least to prepare.
+/// Half a second of speech in the format that these options make. At 48 kHz, for which the
+/// resampler has the least to prepare.
 fn specimen(options: &str, name: &str) -> Vec<u8> {
     let studio = Studio::new();
     let speech = studio.speak("speech.wav", "en", "one two");
@@ -246,8 +247,8 @@ fn shared_hostile_files() {
     }
 }
 
-/// Decodes a bomb. What it may cost is the bar for the whole program, in a build that is not optimised and
-/// on a machine that is busy; without bounds, most of them take minutes or gigabytes.
+/// Decodes a bomb. What it may cost is the bar for the whole program, in a build that is not
+/// optimised and on a machine that is busy; without bounds, most of them take minutes or gigabytes.
 fn defuse(name: &str, bytes: &[u8]) -> Result<Pcm, AudioError> {
     const TIME: Duration = Duration::from_secs(10);
     const MEMORY: usize = 100 << 20;

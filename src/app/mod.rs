@@ -1,4 +1,5 @@
-//! The daemon: the one place that picks the adapters, ties them together, and takes them down in order.
+//! The daemon: the one place that picks the adapters, ties them together, and takes them down in
+//! order.
 
 mod adapters;
 mod options;
@@ -48,8 +49,8 @@ pub use self::options::{
 
 /// In the data folder: which languages are spoken in which chats.
 const LANGUAGES_FILE: &str = "languages.json";
-/// After the shutdown is asked for: how long intake and worker may take, and then the engine. Docker
-/// kills after 10 s.
+/// After the shutdown is asked for: how long intake and worker may take, and then the engine.
+/// Docker kills after 10 s.
 const GRACE: Duration = Duration::from_secs(5);
 const ENGINE_GRACE: Duration = Duration::from_secs(2);
 
@@ -127,7 +128,7 @@ impl RunError {
 
 /// Runs the daemon until SIGTERM or SIGINT, or until it cannot go on.
 pub async fn run(config: &Config, credentials: &Credentials, log: LogFilter) -> Result<(), RunError> {
-    ending::within_limit_after_signals().map_err(RunError::Signals)?;
+    ending::start_deadline_on_signals().map_err(RunError::Signals)?;
     info!(version = env!("CARGO_PKG_VERSION"), "stenogram starting");
     let shutdown = CancellationToken::new();
     let (policy, policy_in_force) = watch::channel(policy(config));
@@ -177,7 +178,7 @@ pub async fn run(config: &Config, credentials: &Credentials, log: LogFilter) -> 
     let (logged_out, broken) = (OnceCell::new(), OnceCell::new());
     let stop_after = |outcome: Result<(), RunError>, reason: &OnceCell<RunError>| {
         if let Err(error) = outcome {
-            ending::is_going_to_be(error.exit() as u8);
+            ending::set_status(error.exit() as u8);
             let _ = reason.set(error);
         }
         // Whichever side ends first takes the other with it.
@@ -190,7 +191,7 @@ pub async fn run(config: &Config, credentials: &Credentials, log: LogFilter) -> 
     let both = async { tokio::join!(account_side, worker_side) };
     let too_late = async {
         shutdown.cancelled().await;
-        ending::within_limit();
+        ending::start_deadline();
         tokio::time::sleep(GRACE).await;
     };
     let ended = tokio::select! {
@@ -201,7 +202,7 @@ pub async fn run(config: &Config, credentials: &Credentials, log: LogFilter) -> 
     if !ended || !stopped {
         warn!("Stopping with work unfinished; it is taken up after the next start");
     }
-    // Who is logged out breaks the worker, too.
+    // A logout makes the worker fail as well; the logout is the reason to report.
     match logged_out.into_inner().or(broken.into_inner()) {
         Some(error) => Err(error),
         None => {

@@ -1,4 +1,4 @@
-//! Which container a file is, what of it symphonia is given, and the packets in it.
+//! Finds out which container a file is, and gives out its packets.
 
 use std::io::ErrorKind;
 use std::sync::{Arc, LazyLock};
@@ -30,8 +30,8 @@ static CONTAINERS: LazyLock<Probe> = LazyLock::new(|| {
     probe
 });
 
-/// Frames without a container, the first of which has to be found. The others are not looked for within such
-/// a file: they would not have been looked through.
+/// Frames without a container, the first of which has to be searched for. No container is searched
+/// for in such a file, since its contents have not been checked.
 static STREAMS: LazyLock<Probe> = LazyLock::new(|| {
     let mut probe = Probe::default();
     probe.register_format::<AdtsReader<'_>>();
@@ -76,8 +76,12 @@ impl<'a> Container<'a> {
         }
         let mut why = AudioError::NoAudioTrack;
         for entry in movie.tracks() {
+            let Some(header) = entry.description() else {
+                why = AudioError::Broken("the description of a track is incomplete".to_owned());
+                continue;
+            };
             let mut description = View::of(file);
-            description.add(entry.description().unwrap_or_default());
+            description.add(header);
             let track = read(&CONTAINERS, description, watch)
                 .and_then(|format| Track::select(format.as_ref(), Some(movie.edit(&entry))));
             match (track, entry.unknown_codec()) {

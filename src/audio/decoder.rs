@@ -23,8 +23,8 @@ const MAX_LOST: u32 = 8;
 
 /// Decodes a recording chunk by chunk, in memory that does not grow with its length.
 ///
-/// An iterator over mono PCM at [`SAMPLE_RATE`], in chunks of about a second, none of them empty. The
-/// first error ends it. A recording without any sample is an error; one with a broken tail ends
+/// An iterator over mono PCM at [`SAMPLE_RATE`], in chunks of about a second, none of them empty.
+/// The first error ends it. A recording without any sample is an error; one with a broken tail ends
 /// early, and [`Decoder::damaged`] tells why.
 pub struct Decoder<'a> {
     /// None once all is said.
@@ -47,8 +47,8 @@ struct Input<'a> {
     track: Track,
     packets: u64,
     lost: u32,
-    /// Length of what was decoded, and the samples of all its channels: a file can have most of them cut off,
-    /// and they cost the same.
+    /// Length of the sound that was decoded, and the samples of all its channels. That includes
+    /// sound which the file says is to be cut off, for that takes as long to decode.
     length: Duration,
     samples: u64,
 }
@@ -82,7 +82,7 @@ impl<'a> Decoder<'a> {
             resampler: None,
             mono: Vec::new(),
             watch,
-            // Each takes a byte at least, or it is empty and the file full of them.
+            // A packet has a byte at least; more packets than that are empty ones.
             limits: Limits { packets: limits.packets.min(size), ..limits.clone() },
             produced: 0,
             damaged: None,
@@ -119,7 +119,7 @@ impl<'a> Decoder<'a> {
         if input.packets >= self.limits.packets {
             return Err(AudioError::TooManyPackets { limit: self.limits.packets });
         }
-        // As much again may be left out at the beginning or the end.
+        // Up to the same length again may be cut off at the beginning or the end.
         let length = 2 * self.limits.length;
         if input.length > length || input.samples > length.as_secs().saturating_mul(MAX_SAMPLES) {
             return Err(AudioError::TooLong { limit: self.limits.length });
@@ -212,7 +212,7 @@ impl<'a> Input<'a> {
         };
         self.lost = 0;
         if packet.data.is_empty() {
-            // libopus would make up 120 ms of sound for it, and files can be full of them.
+            // libopus would invent 120 ms of sound for each, and a file can have millions.
             return Read::Nothing;
         }
         match self.track.decode(packet, mono) {

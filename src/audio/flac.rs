@@ -1,5 +1,5 @@
-//! What of a FLAC file symphonia is given: the description of the stream, and the frames. Its comments,
-//! pictures and seek tables cost it up to 30 times their size in memory.
+//! The part of a FLAC file that symphonia is given: the description of the stream, and the frames.
+//! Comments, pictures and seek tables would take up to 30 times their size in memory.
 
 use super::AudioError;
 use super::view::View;
@@ -10,10 +10,10 @@ pub(super) fn is_flac(file: &[u8]) -> bool {
     file.starts_with(MARKER)
 }
 
-/// The file without what is not needed to hear it.
+/// The file without the parts that are not needed to hear it.
 pub(super) fn sound(file: &[u8]) -> Result<View<'_>, AudioError> {
-    // https://www.rfc-editor.org/rfc/rfc9639#section-8.1: a flag for the last block and its type in one byte,
-    // its size in three.
+    // https://www.rfc-editor.org/rfc/rfc9639#section-8.1: a flag for the last block and its type in
+    // one byte, its size in three.
     const LAST: u8 = 0x80;
     const STREAMINFO: u8 = 0;
     let mut info = None;

@@ -1,6 +1,6 @@
-//! What of a Matroska or WebM file symphonia is given: one description of the tracks, and the clusters with
-//! the sound. Tags, cues, chapters, attachments and the index over them cost it many times their size in
-//! memory, and an index may name one of them a thousand times.
+//! The part of a Matroska or WebM file that symphonia is given: one description of the tracks, and
+//! the clusters with the sound. Tags, cues, chapters and attachments would take many times their
+//! size in memory, and an index can refer to the same one a thousand times.
 
 use std::ops::Range;
 
@@ -35,7 +35,7 @@ pub(super) fn is_matroska(file: &[u8]) -> bool {
     file.starts_with(&EBML.to_be_bytes())
 }
 
-/// The file without what is not needed to hear it.
+/// The file without the parts that are not needed to hear it.
 pub(super) fn sound(file: &[u8]) -> Result<View<'_>, AudioError> {
     let broken = |why: &str| AudioError::Broken(why.to_owned());
     let header = element(file, 0).and_then(|header| header.end).ok_or_else(|| broken("no header"))?;
@@ -46,7 +46,7 @@ pub(super) fn sound(file: &[u8]) -> Result<View<'_>, AudioError> {
     let mut clusters = View::of(file);
     let mut last: Option<Element> = None;
     for part in elements(file, segment.data, end) {
-        let range = part.start..part.end.unwrap_or_else(|| cluster_end(file, part.data, end));
+        let range = part.range(file, end);
         match part.id {
             INFO => info = info.or(Some(range)),
             TRACKS => {
@@ -56,7 +56,7 @@ pub(super) fn sound(file: &[u8]) -> Result<View<'_>, AudioError> {
                 }
                 tracks = tracks.or(Some(range));
             }
-            CLUSTER if range.end - part.data >= LEAST_CLUSTER => {
+            CLUSTER if range.end.saturating_sub(part.data) >= LEAST_CLUSTER => {
                 if let Some(former) = last.replace(part) {
                     clusters.keep(former.range(file, end));
                     if clusters.is_scattered() {
@@ -77,7 +77,7 @@ pub(super) fn sound(file: &[u8]) -> Result<View<'_>, AudioError> {
         // A reader that comes to the end of a cluster of unknown size takes the file for cut off.
         let cut_off = last.end.is_some_and(|end| end > file.len());
         let range = last.range(file, end);
-        clusters.add(opening(CLUSTER, (!cut_off).then_some(range.end - last.data)));
+        clusters.add(opening(CLUSTER, (!cut_off).then_some(range.end.saturating_sub(last.data))));
         clusters.keep(last.data..range.end);
     }
     let whole = segment.end.is_none_or(|end| end <= file.len());
@@ -92,13 +92,14 @@ pub(super) fn sound(file: &[u8]) -> Result<View<'_>, AudioError> {
 }
 
 impl Element {
-    /// All of it, in a segment that ends at `limit`.
+    /// Where it is in the file, in a segment that ends at `limit`.
     fn range(&self, file: &[u8], limit: usize) -> Range<usize> {
         self.start..self.end.unwrap_or_else(|| cluster_end(file, self.data, limit)).min(file.len())
     }
 }
 
-/// The elements side by side, as far as they make sense. One of unknown size that is no cluster is the last.
+/// The elements side by side, up to the first that is not well-formed. The size of the last may be
+/// unknown; before it, only that of a cluster.
 fn elements(file: &[u8], start: usize, end: usize) -> impl Iterator<Item = Element> {
     let mut next = Some(start);
     std::iter::from_fn(move || {

@@ -3,8 +3,9 @@
 //! The bytes come from strangers. Whatever they are, [`decode`] and [`Decoder`] end within their
 //! [`Limits`], do not panic, and say what is wrong; what was decoded before a broken tail is kept.
 //!
-//! What a file holds is looked through in one pass, and symphonia is given what is needed to hear it, without
-//! the tags and tables that would cost it memory or time beyond their size.
+//! Before symphonia sees a file, one pass over it finds the parts that are needed to hear it.
+//! Symphonia is given only these: other parts, such as tags and indexes, can take it memory or time
+//! far beyond their size.
 //!
 //! symphonia takes containers apart and decodes, with libopus for Opus; rubato resamples. Both are
 //! named in this module only.

@@ -1,23 +1,25 @@
-//! What of an Ogg file symphonia is given: its whole pages. Looking for the next one, it would go through
-//! what is none of them again and again.
+//! The part of an Ogg file that symphonia is given: the undamaged pages. In a chained file it
+//! searches for pages again and again, and would read everything that lies between them each time.
 
 use std::collections::HashSet;
 
 use super::AudioError;
 use super::view::View;
 
-/// Pages that may begin a stream in one file. Each costs symphonia memory and, where streams are chained, a
-/// search for the stream's end; a voice message has one.
+/// Pages that may begin a stream in one file. Each costs symphonia memory and, where streams are
+/// chained, a search for the stream's end; a voice message has one.
 const MAX_STREAMS: usize = 256;
 
-/// Comments that all streams may have together, each of which costs symphonia some hundred bytes. A song has
+/// Comments that all streams may have together. Each takes symphonia some hundred bytes; a song has
 /// twenty.
 const MAX_COMMENTS: u64 = 10_000;
 
-/// How often all bytes of the file may be summed up in vain.
-const MAX_VAIN: usize = 4;
+/// How many times its size the pages with a wrong checksum in a file may have together. They can
+/// overlap: a page can begin at any byte of a damaged one.
+const MAX_DAMAGED: usize = 4;
 
-/// Bytes of a page before its table of segments (<https://www.rfc-editor.org/rfc/rfc3533#section-6>).
+/// Bytes of a page before its table of segments
+/// (<https://www.rfc-editor.org/rfc/rfc3533#section-6>).
 const HEADER: usize = 27;
 
 pub(super) fn is_ogg(file: &[u8]) -> bool {
@@ -31,14 +33,13 @@ pub(super) fn sound(file: &[u8]) -> Result<View<'_>, AudioError> {
     let mut view = View::of(file);
     let (mut streams, mut comments) = (0, 0u64);
     let mut flac = HashSet::new();
-    // Bytes that may be summed up in vain: a page can begin anywhere in one that is damaged.
-    let mut patience = file.len().saturating_mul(MAX_VAIN);
+    let mut tolerated = file.len().saturating_mul(MAX_DAMAGED);
     let mut at = 0;
     while let Some(found) = next_marker(file, at) {
         at = found + 1;
         let Some(page) = page(&file[found..]) else { continue };
         if !is_whole(page) {
-            patience = patience.checked_sub(page.len()).ok_or_else(|| broken("too many damaged pages"))?;
+            tolerated = tolerated.checked_sub(page.len()).ok_or_else(|| broken("too many damaged pages"))?;
             continue;
         }
         at = found + page.len();
@@ -78,7 +79,7 @@ fn next_marker(file: &[u8], from: usize) -> Option<usize> {
     }
 }
 
-/// What would be the page at the beginning of `bytes`, if all of it is there.
+/// The page at the beginning of `bytes`, if all of it is there; it may be damaged.
 fn page(bytes: &[u8]) -> Option<&[u8]> {
     let segments = usize::from(*bytes.get(HEADER - 1)?);
     let table = bytes.get(HEADER..HEADER + segments)?;
@@ -104,8 +105,9 @@ fn packets(page: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// How many comments a packet claims to hold, if it is the one for that. A count that does not begin in the
-/// same page is too far away to be meant well.
+/// How many comments a packet claims to hold, if it is the packet of the comments. Before the count
+/// comes the encoder's name: one so long that the count is on another page stands for too many
+/// comments.
 fn comments_of(packet: &[u8], is_flac: bool) -> Option<u64> {
     // FLAC's metadata blocks have a header of four bytes, with their type.
     let rest = packet.strip_prefix(b"OpusTags").or_else(|| packet.strip_prefix(b"\x03vorbis"));

@@ -10,8 +10,8 @@ use symphonia::core::io::MediaSource;
 use super::AudioError;
 use super::view::View;
 
-/// How often the file may be read over before its reader is taken to go in circles. A kilobyte or more is
-/// read after every seek, and chained Ogg needs some for each link.
+/// How often the file may be read over before its reader is taken to go in circles. A kilobyte or
+/// more is read after every seek, and chained Ogg needs some for each link.
 const REREADS: u64 = 512;
 
 /// What a read or a seek counts for at least, in bytes: a loop that reads nothing ends as well.

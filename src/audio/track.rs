@@ -12,8 +12,8 @@ use symphonia::core::units::{Duration, TimeBase};
 use super::soft_clip::SoftClip;
 use super::{AudioError, MAX_TRACKS, mp4, vorbis};
 
-/// Decoded samples beyond this are damage. Real ones exceed 1.0 a little, and what is finite here stays
-/// finite in every sum that follows.
+/// Decoded samples beyond this are damage. Real ones exceed 1.0 a little, and what is finite here
+/// stays finite in every sum that follows.
 const LOUDEST: f32 = 100.0;
 
 static CODECS: LazyLock<CodecRegistry> = LazyLock::new(|| {
@@ -80,8 +80,8 @@ impl Track {
                 to_skip = Some(head.pre_skip);
             }
             opus = Some(head);
-            // Without the header the adapter leaves the trimming to us. Containers note the rate before
-            // encoding, which is none of our business.
+            // Without the header the adapter leaves the trimming to us. Containers note the rate
+            // before encoding, which is none of our business.
             params.extra_data = None;
             params.sample_rate = Some(48_000);
         }
@@ -99,8 +99,8 @@ impl Track {
         })
     }
 
-    /// Decodes a packet into `mono`, which is overwritten. None where the packet belongs to another track or is
-    /// not to be heard.
+    /// Decodes a packet into `mono`, which is overwritten. None where the packet belongs to another
+    /// track or is not to be heard.
     pub fn decode(
         &mut self,
         mut packet: Packet,

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-/// Pieces of a view. Players' files have a few; each costs memory, and a file can have one in 15 bytes.
+/// Pieces of a view. Ordinary files have a few; each takes memory, and a file can have one per 15
+/// bytes.
 const MAX_PIECES: usize = 10_000;
 
 /// Parts of a file, and bytes put in between.
@@ -74,7 +75,7 @@ impl<'a> View<'a> {
         self.len
     }
 
-    /// Whether it is of more pieces than a file that is meant to be heard.
+    /// Whether it has more pieces than any ordinary file.
     pub fn is_scattered(&self) -> bool {
         self.pieces.len() > MAX_PIECES
     }

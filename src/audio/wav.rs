@@ -1,19 +1,20 @@
-//! What of a WAV file symphonia is given: the format and the samples. Its lists of texts cost it 17 times
-//! their size in memory.
+//! The part of a WAV file that symphonia is given: the format and the samples. Lists of texts would
+//! take 17 times their size in memory.
 
 use super::view::View;
 
-/// Bytes of a format.
+/// Most bytes of a format. The longest in use has 40.
 const MAX_FORMAT: usize = 4096;
 
 pub(super) fn is_wav(file: &[u8]) -> bool {
     file.starts_with(b"RIFF") && file.get(8..12) == Some(b"WAVE")
 }
 
-/// The file without what is not needed to hear it. What follows the samples is beyond their end.
+/// The file without the parts that are not needed to hear it. symphonia knows where the samples
+/// end, so that what follows them may stay.
 pub(super) fn sound(file: &[u8]) -> View<'_> {
     let mut view = View::of(file);
-    // Its size is not known, as when it is written to a pipe.
+    // The size of all ones stands for an unknown size, as in files that were written to a pipe.
     view.add(b"RIFF\xff\xff\xff\xffWAVE".to_vec());
     let mut at = 12;
     let mut kept: Vec<&[u8]> = Vec::new();
@@ -24,7 +25,7 @@ pub(super) fn sound(file: &[u8]) -> View<'_> {
             break;
         }
         let size = size.iter().rev().fold(0, |size, &byte| size << 8 | usize::from(byte));
-        // Of an odd number of bytes, one more follows.
+        // A chunk with an odd number of bytes is followed by one byte of padding.
         let end = at + 8 + size + size % 2;
         if [b"fmt ", b"fact"].iter().any(|&wanted| kind == wanted)
             && size <= MAX_FORMAT

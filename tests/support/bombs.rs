@@ -1,5 +1,5 @@
-//! Small files that would cost a decoder that believes them hours, or gigabytes. Each is made anew from a
-//! few lines: a bomb that names the thing which it claims too much of.
+//! Small files that would cost a decoder that believes them hours, or gigabytes. Each is made anew
+//! from a few lines: a bomb that names the thing which it claims too much of.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 /// A second of 16-bit sound at 16 kHz.
@@ -39,7 +39,8 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// One chunk of `count` samples of two bytes, right behind an `ftyp` and the header of an `mdat`.
+    /// One chunk of `count` samples of two bytes, right behind an `ftyp` and the header of an
+    /// `mdat`.
     pub fn plain(count: u32) -> Self {
         Self {
             stts: words(&[0, 1, count, 1]),

@@ -1,7 +1,7 @@
 //! The boxes of an MP4 file (ISO/IEC 14496-12, section 4.2) and the numbers in them.
 
-/// The boxes side by side in `bytes`: kind and content. Ends at the first that makes no sense; the content
-/// of one that claims more than there is ends with `bytes`.
+/// The boxes side by side in `bytes`: kind and content. Ends at the first that is not well-formed.
+/// A box that claims more bytes than there are ends with `bytes`.
 pub(super) fn boxes(bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
     boxes_at(bytes).map(|(_, kind, content)| (kind, content))
 }
@@ -34,8 +34,8 @@ pub(super) fn descendant<'a>(parent: &'a [u8], path: &[&[u8; 4]]) -> Option<&'a 
     path.iter().try_fold(parent, |parent, kind| child(parent, kind))
 }
 
-/// The rows of a table: a box with version and flags, the number of rows, and rows of `width` bytes. Rows
-/// that are claimed without a byte behind them are none.
+/// The rows of a table: a box with version and flags, the number of rows, and rows of `width`
+/// bytes. Only rows that are there count.
 pub(super) fn rows(table: &[u8], width: usize) -> impl Iterator<Item = &[u8]> {
     let count = number(table, 4, 4).unwrap_or(0) as usize;
     table.get(8..).unwrap_or_default().chunks_exact(width).take(count)

@@ -1,7 +1,8 @@
 //! What of an MP4 track is meant to be heard.
 //!
 //! symphonia gives all samples of a track, with the encoder's delay before the sound and what an
-//! editor has cut off. The edit list tells them apart, or iTunes' own note (`iTunSMPB`) in old files.
+//! editor has cut off. The edit list tells them apart, or iTunes' own note (`iTunSMPB`) in old
+//! files.
 
 use super::boxes::{child, descendant, number, rows};
 

@@ -1,10 +1,11 @@
 //! MP4 files, taken apart without trust.
 //!
-//! symphonia 0.6.1 loops over counts that a file only claims, walks its tables anew for every sample, and
-//! keeps every fragment in memory: a file of two kilobytes keeps it busy for minutes, and no limit ends a
-//! loop that reads nothing. So symphonia is given no more than the description of a track, by which it
-//! finds the codec. The samples are found here, in one pass over the tables and in constant memory: whatever
-//! the file claims, that takes no longer than its bytes are many.
+//! symphonia 0.6.1 loops over counts that a file only claims, walks the tables from their beginning
+//! for every sample, and keeps every fragment in memory. A file of two kilobytes keeps it busy for
+//! minutes, and no limit ends a loop that reads nothing. So symphonia is given only the description
+//! of one track, from which it finds the codec. The samples are found here, in one pass over the
+//! tables: in constant memory, and in a time that is linear in the size of the file, whatever the
+//! file claims.
 
 mod boxes;
 mod edit;
@@ -14,12 +15,12 @@ use boxes::{boxed, boxes, child, descendant, word};
 pub(super) use edit::Edit;
 pub(super) use samples::{Damage, Samples};
 
-/// Bytes of a sample description (`stsd`). That of a codec with a long header, such as Vorbis, has a few
-/// thousand.
+/// Bytes of a sample description (`stsd`). That of a codec with a long header, such as Vorbis, has
+/// a few thousand.
 const MAX_DESCRIPTION: usize = 256 << 10;
 
-/// Bytes of any other header that is handed on. They have about a hundred; a handler's name may be longer,
-/// and is cut.
+/// Bytes of any other header that is handed on. They have about a hundred. A handler's name may be
+/// longer; it is cut, and not used.
 const MAX_HEADER: usize = 256;
 
 /// An MP4 file that has a `moov` box.
@@ -94,7 +95,9 @@ impl Entry<'_> {
     }
 }
 
-/// Whether the file begins as an MP4 file does; QuickTime's need not say what they are.
+/// Whether the file begins as an MP4 file does. QuickTime's need not begin with `ftyp`; in those
+/// the size of the first box is looked at, too, for a text can have one of these words in the same
+/// place.
 pub(super) fn is_mp4(file: &[u8]) -> bool {
     let kind = file.get(4..8).unwrap_or_default();
     let leads = [b"free", b"skip", b"wide", b"pdin", b"styp", b"moov", b"mdat", b"pnot"];

@@ -1,10 +1,11 @@
-//! Where the samples of a track are: the tables of `moov` first, the runs of each `moof` after them.
+//! Where the samples of a track are: the tables of `moov` first, the runs of each `moof` after
+//! them.
 
 use std::iter;
 
 use super::boxes::{boxes, boxes_at, child, descendant, number, rows, word};
 
-/// A sample of an MP4 track: what a decoder takes for one packet. Never empty.
+/// A sample of an MP4 track, which is one packet for the decoder. Never empty.
 pub(in crate::audio) struct Sample<'a> {
     /// Begin and length in units of the track's clock.
     pub time: u64,
@@ -12,7 +13,7 @@ pub(in crate::audio) struct Sample<'a> {
     pub data: &'a [u8],
 }
 
-/// Why there is no next sample.
+/// Why the track ends before its last sample.
 pub(in crate::audio) enum Damage {
     EndsEarly,
     /// Their sizes add up to more than the file.
@@ -24,7 +25,8 @@ pub(in crate::audio) struct Samples<'a> {
     file: &'a [u8],
     places: Box<dyn Iterator<Item = Place> + 'a>,
     time: u64,
-    /// Bytes that samples may still have: as long as none overlap, they have no more than the file.
+    /// Bytes that the samples still to come may have: if none overlap, all together have at most
+    /// the file's.
     unread: u64,
 }
 
@@ -71,7 +73,7 @@ impl<'a> Samples<'a> {
     }
 }
 
-/// The places that the tables of a track tell.
+/// The places of the samples that the tables of a track list.
 struct Tables<'a> {
     sizes: Box<dyn Iterator<Item = u32> + 'a>,
     durations: Box<dyn Iterator<Item = u32> + 'a>,
@@ -158,7 +160,7 @@ impl Defaults {
     }
 }
 
-/// The places that the fragments of the file tell.
+/// The places of the samples that the fragments of the file list.
 fn fragments(file: &[u8], track: u32, defaults: Defaults) -> impl Iterator<Item = Place> + '_ {
     boxes_at(file).filter(|(_, kind, _)| kind == b"moof").flat_map(move |(start, _, moof)| {
         boxes(moof)
@@ -168,7 +170,7 @@ fn fragments(file: &[u8], track: u32, defaults: Defaults) -> impl Iterator<Item 
     })
 }
 
-/// What a fragment holds of the track, run by run.
+/// The part of a fragment that belongs to the track, run by run.
 struct Fragment<'a> {
     runs: Box<dyn Iterator<Item = &'a [u8]> + 'a>,
     run: Box<dyn Iterator<Item = (u32, u32)> + 'a>,
@@ -233,7 +235,8 @@ impl<'a> Fragment<'a> {
                 (duration, size)
             }))
         } else if size > 0 {
-            // Each is of the same size: their number ends with the file, whatever is claimed.
+            // All have the same size. However many are claimed, the first beyond the file ends the
+            // track.
             Box::new(iter::repeat_n((duration, size), count))
         } else {
             Box::new(iter::empty())
