@@ -12,6 +12,10 @@ use symphonia::core::units::{Duration, TimeBase};
 use super::soft_clip::SoftClip;
 use super::{AudioError, MAX_TRACKS, mp4, vorbis};
 
+/// Frames in a packet of the longest kind there is, FLAC's. The decoder of PCM takes memory for as many
+/// as a header claims.
+const MAX_FRAMES: u64 = 1 << 16;
+
 /// Decoded samples beyond this are damage. Real ones exceed 1.0 a little, and what is finite here
 /// stays finite in every sum that follows.
 const LOUDEST: f32 = 100.0;
@@ -70,6 +74,9 @@ impl Track {
         let header = params.extra_data.as_deref().unwrap_or_default();
         if params.codec == CODEC_ID_VORBIS && !vorbis::codebooks_are_sane(header) {
             return Err(AudioError::Broken("its Vorbis header asks for too much memory".to_owned()));
+        }
+        if params.max_frames_per_packet.is_some_and(|frames| frames > MAX_FRAMES) {
+            return Err(AudioError::Broken("its header asks for too much memory".to_owned()));
         }
         let mut opus = None;
         let mut to_skip = None;

@@ -60,9 +60,26 @@ pub const DATA: u32 = 24;
 
 /// A track of PCM as QuickTime has it, with `more` boxes in it.
 pub fn track(id: u32, tables: &Tables, more: &[u8]) -> Vec<u8> {
+    described(id, &boxed(b"sowt", &sample_entry(0)), tables, more)
+}
+
+/// 16 bits at 16 kHz, in the form of this version.
+fn sample_entry(version: u8) -> Vec<u8> {
     let mut entry = vec![0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 16, 0, 0, 0, 0];
+    entry[9] = version;
     entry.extend((16_000u32 << 16).to_be_bytes());
-    let stsd = [words(&[0, 1]), boxed(b"sowt", &entry)].concat();
+    entry
+}
+
+/// PCM with so many frames in each packet.
+fn packed_entry(frames: u32) -> Vec<u8> {
+    const SIGNED: u32 = 4;
+    let format = words(&[1, 0x7f00_0000, 16, SIGNED, 2, frames]);
+    boxed(b"lpcm", &[sample_entry(2), words(&[72]), 16_000f64.to_be_bytes().to_vec(), format].concat())
+}
+
+fn described(id: u32, entry: &[u8], tables: &Tables, more: &[u8]) -> Vec<u8> {
+    let stsd = [words(&[0, 1]), entry.to_vec()].concat();
     let Tables { stts, stsc, stsz, stco } = tables;
     let tables = [(b"stsd", &stsd), (b"stts", stts), (b"stsc", stsc), (b"stsz", stsz), (b"stco", stco)];
     let stbl: Vec<u8> = tables.iter().flat_map(|(kind, table)| boxed(kind, table)).collect();
@@ -198,6 +215,7 @@ fn mp4() -> Vec<(&'static str, Vec<u8>)> {
             let cover = oversized(b"covr", &oversized(b"data", &[0; 8], HUGE), HUGE);
             movie(&[track(1, &plain(), &[]), boxed(b"udta", &boxed(b"meta", &tags(&cover)))].concat(), &[])
         }),
+        ("a packet of 2^32 frames", movie(&described(1, &packed_entry(HUGE), &plain(), &[]), &[])),
         ("descriptions", {
             let mut file = one(&plain());
             let at = file.windows(4).position(|kind| kind == b"stsd").unwrap() + 8;
