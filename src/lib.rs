@@ -11,6 +11,7 @@ pub mod commands;
 pub mod config;
 pub mod doctor;
 pub mod domain;
+pub mod ending;
 pub mod health;
 pub mod home;
 pub mod intake;

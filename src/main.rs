@@ -4,20 +4,30 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use stenogram::app::{self, RunError};
+use stenogram::app;
 use stenogram::cli::{Cli, Command, Exit};
 use stenogram::commands::{self, CommandError};
 use stenogram::config::{Config, LogFormat, Mistakes, RawConfig};
-use stenogram::memory;
 use stenogram::ops::{LogFiles, LogFilesError, logging};
 use stenogram::telegram::{LoginError, SessionError};
+use stenogram::{ending, memory};
+use tokio::runtime::Runtime;
 
 /// Threads for talking; recognition and blocking work have their own.
 const THREADS: usize = 2;
 
 pub fn main() -> ExitCode {
     memory::keep_little();
-    let exit = run(Cli::parse()).unwrap_or_else(|error| {
+    let cli = Cli::parse();
+    let runtime =
+        match tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                commands::complain(format_args!("cannot start its threads: {error}"));
+                return Exit::Failed.into();
+            }
+        };
+    let exit = run(cli, &runtime).unwrap_or_else(|error| {
         let exit = exit_of(&error);
         if exit != Exit::Done {
             // Without the chain: our messages hold what caused them.
@@ -25,17 +35,16 @@ pub fn main() -> ExitCode {
         }
         exit
     });
-    exit.into()
+    ending::exit(runtime, exit as u8)
 }
 
-fn run(cli: Cli) -> anyhow::Result<Exit> {
+fn run(cli: Cli, runtime: &Runtime) -> anyhow::Result<Exit> {
     let command = cli.command.unwrap_or_default();
     let raw = RawConfig::load();
     let out = &mut io::stdout().lock();
     if command == Command::Config {
         commands::config::run(&raw, out).map_err(CommandError::from)?;
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
     if let Command::Doctor(what) = command {
         // With a wrong configuration too, and without log lines: it says itself what it finds.
         let failed = runtime.block_on(commands::doctor::run(&raw, what, out)).map_err(CommandError::from)?;
@@ -99,12 +108,11 @@ fn exit_of(error: &anyhow::Error) -> Exit {
         Some(CommandError::Run(error)) => Some(error),
         _ => None,
     });
-    if error.is::<Mistakes>()
-        || run.is_some_and(RunError::needs_configuration)
-        || error.downcast_ref().is_some_and(CommandError::is_usage)
-    {
+    if let Some(run) = run {
+        run.exit()
+    } else if error.is::<Mistakes>() || error.downcast_ref().is_some_and(CommandError::is_usage) {
         Exit::Usage
-    } else if run.is_some_and(RunError::needs_login) || error.downcast_ref().is_some_and(nobody_to_log_out) {
+    } else if error.downcast_ref().is_some_and(nobody_to_log_out) {
         Exit::LoggedOut
     } else if error.downcast_ref().is_some_and(CommandError::reader_left) {
         Exit::Done

@@ -1,20 +1,34 @@
-//! A recording from its bytes to its transcript: decoded and listened to on a blocking thread, recognised
-//! stretch by stretch. The next stretch is made ready while one is recognised, so memory does not grow with
-//! the recording's length, and other recordings have their turn between two stretches.
+//! A recording from its bytes to its transcript: decoded and listened to on a blocking thread,
+//! recognised stretch by stretch. The next stretch is made ready while one is recognised, so memory
+//! does not grow with the recording's length, and other recordings have their turn between two
+//! stretches.
 
+use std::future::Future;
 use std::iter;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::Span;
+use tracing::{Span, error};
 
 use crate::audio::{AudioError, Decoder, LONGEST_STRETCH, Limits, SAMPLE_RATE, Stretch, Stretches};
 use crate::domain::{Fault, Progress, Transcript};
 use crate::speech::{Detector, Engine, Habit, Observer, RecogniseOptions, Speech, SpeechError};
 
 const SAMPLES_PER_MS: u64 = SAMPLE_RATE as u64 / 1000;
+
+/// How long the thread that decodes is waited for beyond the decoder's own limit. It also listens
+/// for speech, and the processor may be busy.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// From this many threads that were given up and still run, the process has to be restarted: each
+/// of them may keep a processor busy.
+const MAX_GIVEN_UP: usize = 2;
+
+/// The threads that were given up and have not ended since.
+static GIVEN_UP: Threads = Threads(Mutex::new(Vec::new()));
 
 /// Why a recording has no transcript.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +37,9 @@ pub enum RecordingError {
     Audio(AudioError),
     #[error(transparent)]
     Speech(#[from] SpeechError),
+    /// The recording itself is not to blame.
+    #[error("{0} earlier recordings are still being decoded and cannot be stopped; only a restart ends that")]
+    Stuck(usize),
 }
 
 impl From<AudioError> for RecordingError {
@@ -39,6 +56,7 @@ impl From<RecordingError> for Fault {
         match error {
             RecordingError::Audio(_) => Self::Reject(error.to_string()),
             RecordingError::Speech(error) => error.into(),
+            RecordingError::Stuck(_) => Self::Fatal(error.to_string()),
         }
     }
 }
@@ -67,6 +85,7 @@ pub struct Recording<'e> {
     habit: Habit,
     progress: Option<watch::Sender<u8>>,
     observer: Option<Arc<dyn Observer>>,
+    thread: Thread,
     _abort: AbortOnDrop,
 }
 
@@ -88,15 +107,21 @@ struct Length {
 }
 
 impl<'e> Recording<'e> {
-    /// Decodes all of it once: what is too long, or no recording at all, is found before anything is
-    /// recognised.
+    /// Decodes all of it once: what is too long, or no recording at all, is found before anything
+    /// is recognised.
     pub async fn open(
         engine: &'e Engine,
         bytes: Vec<u8>,
         limits: Limits,
         options: RecordingOptions,
     ) -> Result<Self, RecordingError> {
+        let stuck = GIVEN_UP.count();
+        if stuck >= MAX_GIVEN_UP {
+            return Err(RecordingError::Stuck(stuck));
+        }
         let abort = AbortOnDrop(Arc::default());
+        let thread = Thread { alive: Arc::default(), limit: limits.time };
+        let alive = Arc::clone(&thread.alive);
         let flag = Arc::clone(&abort.0);
         let (length, measured) = oneshot::channel();
         let (sender, stretches) = mpsc::channel(1);
@@ -104,16 +129,27 @@ impl<'e> Recording<'e> {
         let detector = engine.detector().clone();
         let span = Span::current();
         tokio::task::spawn_blocking(move || {
-            let _entered = span.enter();
+            let (_entered, _alive) = (span.enter(), alive);
             let source = Source { bytes: &bytes, limits: &limits, detector: &detector, abort: &flag };
             source.decode(from, length, &sender);
         });
         // Nobody tells: the runtime ends.
-        let length = measured.await.unwrap_or(Err(AudioError::Aborted))?;
+        let length = thread.wait_for(measured, &GIVEN_UP).await?.unwrap_or(Err(AudioError::Aborted))?;
         let RecordingOptions { from, habit, progress, observer } = options;
         let said = end_of(from.transcript.text());
         let language = from.transcript.language;
-        Ok(Self { engine, length, stretches, language, said, habit, progress, observer, _abort: abort })
+        Ok(Self {
+            engine,
+            length,
+            stretches,
+            language,
+            said,
+            habit,
+            progress,
+            observer,
+            thread,
+            _abort: abort,
+        })
     }
 
     pub fn seconds(&self) -> f64 {
@@ -130,10 +166,11 @@ impl<'e> Recording<'e> {
         self.length.samples / SAMPLES_PER_MS
     }
 
-    /// Recognises the next stretch: what was said in it, in the recording's time. None at the end. The
-    /// language is that of the first stretch in which something was said.
+    /// Recognises the next stretch: what was said in it, in the recording's time. None at the end.
+    /// The language is that of the first stretch in which something was said.
     pub async fn next(&mut self) -> Result<Option<Progress>, RecordingError> {
-        let Some(heard) = self.stretches.recv().await else { return Ok(None) };
+        let heard = self.thread.wait_for(self.stretches.recv(), &GIVEN_UP).await?;
+        let Some(heard) = heard else { return Ok(None) };
         let heard = heard?;
         let Range { start, end } = heard.place;
         let mut transcript = self.recognise(heard).await?;
@@ -182,7 +219,8 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// Tells the length, then gives out the stretches from the sample `from` on, as fast as they are taken.
+    /// Tells the length, then gives out the stretches from the sample `from` on, as fast as they
+    /// are taken.
     fn decode(
         &self,
         from: u64,
@@ -262,6 +300,42 @@ fn end_of(mut text: String) -> String {
     text
 }
 
+/// The thread that decodes a recording.
+struct Thread {
+    /// It has a share of this as long as it runs.
+    alive: Arc<()>,
+    /// For the decoder to end by itself.
+    limit: Duration,
+}
+
+impl Thread {
+    /// Waits for what the thread tells. If that takes longer than the limit, the thread is given
+    /// up: a decoder that loops without reading anything checks neither the time nor the request to
+    /// abort.
+    async fn wait_for<T>(&self, told: impl Future<Output = T>, given_up: &Threads) -> Result<T, AudioError> {
+        tokio::time::timeout(self.limit + GRACE, told).await.map_err(|_| {
+            error!("A decoder does not end, its recording is given up");
+            given_up.add(&self.alive);
+            AudioError::TooSlow { limit: self.limit }
+        })
+    }
+}
+
+struct Threads(Mutex<Vec<Weak<()>>>);
+
+impl Threads {
+    fn add(&self, alive: &Arc<()>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(alive));
+    }
+
+    /// How many of them still run.
+    fn count(&self) -> usize {
+        let mut threads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.retain(|alive| alive.strong_count() > 0);
+        threads.len()
+    }
+}
+
 /// Ends the decoder on its thread when nobody waits for it any more.
 struct AbortOnDrop(Arc<AtomicBool>);
 
@@ -273,7 +347,25 @@ impl Drop for AbortOnDrop {
 
 #[cfg(test)]
 mod tests {
-    use super::end_of;
+    use std::future;
+    use std::time::Duration;
+
+    use super::{AudioError, Thread, Threads, end_of};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_thread_that_does_not_tell_in_time_is_given_up_until_it_ends() {
+        let (given_up, limit) = (Threads(Default::default()), Duration::from_secs(600));
+        let thread = Thread { alive: Default::default(), limit };
+        let alive = thread.alive.clone();
+        assert_eq!(thread.wait_for(future::ready(7), &given_up).await, Ok(7));
+        assert_eq!(given_up.count(), 0);
+        let told = thread.wait_for(future::pending::<u8>(), &given_up).await;
+        assert_eq!(told, Err(AudioError::TooSlow { limit }));
+        drop(thread);
+        assert_eq!(given_up.count(), 1, "it still runs");
+        drop(alive);
+        assert_eq!(given_up.count(), 0);
+    }
 
     #[test]
     fn whole_words_of_the_end_are_gone_on_from() {

@@ -13,6 +13,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("home", &[]),
     // The allocator's settings.
     ("memory", &[]),
+    // The end of the process.
+    ("ending", &[]),
     ("config", &["domain", "home"]),
     // What any long-running process needs.
     ("runtime", &[]),

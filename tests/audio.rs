@@ -91,6 +91,14 @@ fn video_notes() {
     assert_like_ffmpeg(&studio.encode(&speech, &options, "note.mp4"));
     assert_like_ffmpeg(&studio.encode(&speech, &format!("{options} -movflags +faststart"), "fast.mp4"));
 
+    for (flags, name) in [
+        ("frag_keyframe+empty_moov", "fragments.mp4"),
+        ("frag_keyframe+empty_moov+default_base_moof", "based.mp4"),
+        ("frag_keyframe+empty_moov+separate_moof", "separate.mp4"),
+    ] {
+        assert_like_ffmpeg(&studio.encode(&speech, &format!("{options} -movflags {flags}"), name));
+    }
+
     let silent = studio.generate(&format!("-f lavfi -i testsrc=s=64x64:d=1 {video}"), "silent.mp4");
     assert_eq!(decode(&std::fs::read(silent).unwrap()), Err(AudioError::NoAudioTrack));
 }
@@ -128,6 +136,43 @@ fn audio_files() {
         assert_like_ffmpeg(&studio.encode(&mono, options, &format!("mono-{name}")));
         assert_like_ffmpeg(&studio.encode(&stereo, options, &format!("stereo-{name}")));
     }
+}
+
+/// What is left out or found anew before symphonia reads a file.
+#[test]
+fn containers() {
+    let studio = Studio::new();
+    let speech = studio.speak("speech.wav", "en", SENTENCE);
+    for (options, name) in [
+        ("-c:a aac -movflags empty_moov+default_base_moof -frag_duration 50000", "fragments.mp4"),
+        ("-c:a aac -movflags dash -frag_duration 1000000", "dash.mp4"),
+        ("-c:a aac -metadata title=title", "aac.mov"),
+        ("-c:a pcm_s16be", "pcm.mov"),
+        ("-c:a libmp3lame", "mp3.mp4"),
+        ("-c:a flac -strict -2", "flac.mp4"),
+        ("-c:a aac", "aac.mkv"),
+        ("-c:a pcm_s16le -metadata title=title", "pcm.mkv"),
+        ("-c:a libopus -live 1", "live.webm"),
+        ("-c:a pcm_s16le -metadata title=title", "tagged.wav"),
+        ("-c:a flac -metadata title=title", "tagged.flac"),
+        ("-c:a libvorbis -metadata title=title", "tagged.ogg"),
+        ("-c:a libmp3lame -metadata title=title", "tagged.mp3"),
+    ] {
+        assert_like_ffmpeg(&studio.encode(&speech, options, name));
+    }
+}
+
+/// Fragments of a tenth of a second each, as live streams have them for hours.
+#[test]
+fn thousands_of_fragments() {
+    let studio = Studio::new();
+    let options = "-f lavfi -i sine=r=8000:d=600 -c:a aac -b:a 16k -movflags empty_moov+default_base_moof";
+    let path = studio.generate(&format!("{options} -frag_duration 100000"), "fragments.mp4");
+    let bytes = std::fs::read(&path).unwrap();
+    assert!(bytes.windows(4).filter(|kind| kind == b"moof").count() > 2000);
+    let pcm = decode_file(&path);
+    assert_eq!(pcm.damaged, None);
+    assert!((pcm.seconds() - 600.0).abs() < 0.5, "{}", pcm.seconds());
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The whole line: the real binary, the loopback Telegram, real audio, the real whisper.cpp with the
 //! test model, and either queue.
 
+#[path = "support/bombs.rs"]
+mod bombs;
 #[path = "support/daemon.rs"]
 mod daemon;
 #[path = "support/disk.rs"]
@@ -721,6 +723,48 @@ async fn a_second_signal_ends_the_process_at_once() {
     daemon.signal(2);
     let status = daemon.ends(DEADLINE).await;
     assert!(matches!(status.code(), Some(0 | 130)), "{status}");
+}
+
+#[tokio::test]
+async fn a_thread_that_hangs_does_not_hold_up_the_end() {
+    let world = World::new(Backend::Embedded).await;
+    // Reading it takes until somebody writes to it, as on a network drive whose server is away.
+    let pipe = world.home.data().join("languages.json");
+    assert!(std::process::Command::new("mkfifo").arg(pipe).status().expect("run mkfifo").success());
+    let mut daemon = world.home.start();
+    daemon.says("Model loaded", DEADLINE).await;
+    let (status, _) = daemon.stop().await;
+    assert_eq!(status.code(), Some(0));
+    assert!(world.home.log().contains("A thread does not stop, ending without it"), "{}", world.home.log());
+}
+
+#[tokio::test]
+async fn bombs_hold_up_neither_a_friend_nor_the_end() {
+    // Each of them is refused; without bounds, each takes a processor for minutes or for good.
+    const BOMBS: [&str; 8] = [
+        "mp4: a run of 2^32 samples",
+        "mp4: a thousand runs of 2^32 samples",
+        "mp4: a long run",
+        "mp4: empty fragments of 32 tracks",
+        "mp4: 2^32 samples of one size",
+        "matroska: tracks",
+        "ogg: comments",
+        "ogg: streams",
+    ];
+    let mut world = World::new(Backend::Embedded).await;
+    let (text, ogg) = world.fresh("en", "en-us", 4);
+    let mut daemon = world.home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    for (_, bytes) in bombs::bombs().into_iter().filter(|(name, _)| BOMBS.contains(&name.as_str())) {
+        world.telegram.send(Chat::User(SECOND_FRIEND), Draft::voice(bytes, 3));
+    }
+    let message = world.telegram.send(FRIENDS_CHAT, Draft::voice(ogg, 3));
+    assert_eq!(world.reply(FRIENDS_CHAT, message).await.text, text);
+    let refused = |log: &str| log.matches("Will not be answered").count() == BOMBS.len();
+    daemon.says_what("a refusal of each bomb", DEADLINE, refused).await;
+    let (status, _) = daemon.stop().await;
+    assert!(status.success());
+    assert!(!world.home.log().contains("A thread does not stop"), "{}", world.home.log());
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! `stenogram transcribe`: the real binary, real recordings, the real whisper.cpp.
 
+#[path = "support/bombs.rs"]
+mod bombs;
 #[path = "support/daemon.rs"]
 mod daemon;
 #[path = "support/model_file.rs"]
@@ -17,7 +19,7 @@ use std::process::{Command, Stdio};
 
 use daemon::Home;
 use model_file::ModelFile;
-use peak::peak;
+use peak::{peak, peak_and_status};
 use speech::{Fixture, MODEL, fixtures, say, silence};
 use terminal::Terminal;
 
@@ -339,4 +341,21 @@ fn a_pipe_that_comes_slowly_is_read_to_its_end() {
     let output = child.wait_with_output().expect("wait for it");
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{}\n", english.text));
+}
+
+/// The model takes most of it; without bounds, some of the bombs take gigabytes.
+#[test]
+fn bombs_take_no_more_memory_than_other_files() {
+    const MOST: u64 = 150 << 10;
+    let home = Home::with_voice_activity();
+    let mut names = Vec::new();
+    for (number, (_, bytes)) in bombs::bombs().into_iter().enumerate() {
+        names.push(format!("{number}.bin"));
+        fs::write(home.path().join(&names[number]), bytes).expect("write a bomb");
+    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (peak, status) = peak_and_status(transcribe(&home, &names).stderr(Stdio::null()));
+    println!("{peak} KiB for {} bombs", names.len());
+    assert_eq!(status.code(), Some(1), "some are refused");
+    assert!(peak < MOST, "{peak} KiB");
 }

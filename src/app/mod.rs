@@ -1,16 +1,16 @@
-//! The daemon: the one place that picks the adapters, ties them together, and takes them down in order.
+//! The daemon: the one place that picks the adapters, ties them together, and takes them down in
+//! order.
 
 mod adapters;
 mod options;
 mod signals;
 
-use std::future::Future;
+use std::cell::OnceCell;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::low_level;
 use signal_hook_tokio::Signals;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
@@ -21,8 +21,10 @@ use tracing::{info, warn};
 use self::adapters::{Adapters, Ears};
 use self::options::policy;
 use self::signals::obey;
+use crate::cli::Exit;
 use crate::config::{Config, Credentials};
 use crate::domain::Restricted;
+use crate::ending;
 use crate::health::Vitals;
 use crate::health::observed::{ObservedQueue, ObservedStages, PASS};
 use crate::health::server::{self, ListenError};
@@ -48,8 +50,8 @@ pub use self::options::{
 
 /// In the data folder: which languages are spoken in which chats.
 const LANGUAGES_FILE: &str = "languages.json";
-/// After the shutdown is asked for: how long intake and worker may take, and then the engine. Docker
-/// kills after 10 s.
+/// After the shutdown is asked for: how long intake and worker may take, and then the engine.
+/// Docker kills after 10 s.
 const GRACE: Duration = Duration::from_secs(5);
 const ENGINE_GRACE: Duration = Duration::from_secs(2);
 
@@ -84,8 +86,19 @@ pub enum RunError {
 }
 
 impl RunError {
+    /// The status to end with.
+    pub fn exit(&self) -> Exit {
+        if self.needs_configuration() {
+            Exit::Usage
+        } else if self.needs_login() {
+            Exit::LoggedOut
+        } else {
+            Exit::Failed
+        }
+    }
+
     /// The owner has to change something; starting again does not help.
-    pub fn needs_configuration(&self) -> bool {
+    fn needs_configuration(&self) -> bool {
         matches!(
             self,
             Self::Queue(QueueError::Configuration(_))
@@ -100,7 +113,7 @@ impl RunError {
     }
 
     /// Only a login helps; starting again does not.
-    pub fn needs_login(&self) -> bool {
+    fn needs_login(&self) -> bool {
         matches!(
             self,
             Self::LoggedOut(_)
@@ -116,6 +129,7 @@ impl RunError {
 
 /// Runs the daemon until SIGTERM or SIGINT, or until it cannot go on.
 pub async fn run(config: &Config, credentials: &Credentials, log: LogFilter) -> Result<(), RunError> {
+    ending::start_deadline_on_signals().map_err(RunError::Signals)?;
     info!(version = env!("CARGO_PKG_VERSION"), "stenogram starting");
     let shutdown = CancellationToken::new();
     let (policy, policy_in_force) = watch::channel(policy(config));
@@ -162,45 +176,41 @@ pub async fn run(config: &Config, credentials: &Credentials, log: LogFilter) -> 
     let stages = ObservedStages::new(Arc::clone(&adapters) as Arc<dyn Stages>, vitals, recognition);
     let worker = Worker::new(queue, Arc::new(stages), work, shutdown.clone());
     service.ready();
-    let both = async {
-        tokio::join!(
-            then_stop(account.run(&ears, shutdown.clone()), &shutdown),
-            then_stop(worker.run(), &shutdown),
-        )
+    let (logged_out, broken) = (OnceCell::new(), OnceCell::new());
+    let stop_after = |outcome: Result<(), RunError>, reason: &OnceCell<RunError>| {
+        if let Err(error) = outcome {
+            ending::set_status(error.exit() as u8);
+            let _ = reason.set(error);
+        }
+        // Whichever side ends first takes the other with it.
+        shutdown.cancel();
     };
+    let account_side = async {
+        stop_after(account.run(&ears, shutdown.clone()).await.map_err(RunError::from), &logged_out);
+    };
+    let worker_side = async { stop_after(worker.run().await.map_err(RunError::Worker), &broken) };
+    let both = async { tokio::join!(account_side, worker_side) };
     let too_late = async {
         shutdown.cancelled().await;
+        ending::start_deadline();
         tokio::time::sleep(GRACE).await;
     };
     let ended = tokio::select! {
-        ended = both => Some(ended),
-        () = too_late => None,
+        ((), ()) = both => true,
+        () = too_late => false,
     };
     let stopped = adapters.engine.shutdown(ENGINE_GRACE).await;
-    if ended.is_none() || !stopped {
+    if !ended || !stopped {
         warn!("Stopping with work unfinished; it is taken up after the next start");
     }
-    let outcome = match ended {
-        Some((Err(logged_out), _)) => Err(logged_out.into()),
-        Some((Ok(()), Err(why))) => Err(RunError::Worker(why)),
-        Some((Ok(()), Ok(()))) | None => Ok(()),
-    };
-    if outcome.is_ok() {
-        info!("Stopped");
-        if !stopped {
-            // whisper.cpp still computes on its thread; C++'s exit handlers would pull the rug from
-            // under it.
-            low_level::exit(0);
+    // A logout makes the worker fail as well; the logout is the reason to report.
+    match logged_out.into_inner().or(broken.into_inner()) {
+        Some(error) => Err(error),
+        None => {
+            info!("Stopped");
+            Ok(())
         }
     }
-    outcome
-}
-
-/// Whichever side ends first takes the other with it.
-async fn then_stop<T>(side: impl Future<Output = T>, shutdown: &CancellationToken) -> T {
-    let outcome = side.await;
-    shutdown.cancel();
-    outcome
 }
 
 /// Where health is told, if it is. A default address that is taken is no reason not to run.

@@ -1,31 +1,30 @@
 //! The way of the samples: container, track, resampler, chunks.
 
-use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use symphonia::core::errors::Error;
-use symphonia::core::formats::probe::Hint;
-use symphonia::core::formats::{FormatOptions, FormatReader};
-use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
-use symphonia::core::meta::MetadataOptions;
 
+use super::container::{Container, describe};
 use super::resample::Resampler;
-use super::source::{Source, Watch};
+use super::source::Watch;
 use super::track::Track;
 use super::{AudioError, Limits, SAMPLE_RATE, crash, sniff};
 
 /// Samples of a chunk, about a second of them.
 const CHUNK: usize = SAMPLE_RATE as usize;
 
+/// Samples of all channels in a second of what may be heard: two at 192 kHz, or eight at 48 kHz.
+const MAX_SAMPLES: u64 = 384_000;
+
 /// Failures to find a packet, one after the other, after which the rest of the file is given up.
 const MAX_LOST: u32 = 8;
 
 /// Decodes a recording chunk by chunk, in memory that does not grow with its length.
 ///
-/// An iterator over mono PCM at [`SAMPLE_RATE`], in chunks of about a second, none of them empty. The
-/// first error ends it. A recording without any sample is an error; one with a broken tail ends
+/// An iterator over mono PCM at [`SAMPLE_RATE`], in chunks of about a second, none of them empty.
+/// The first error ends it. A recording without any sample is an error; one with a broken tail ends
 /// early, and [`Decoder::damaged`] tells why.
 pub struct Decoder<'a> {
     /// None once all is said.
@@ -44,11 +43,14 @@ pub struct Decoder<'a> {
 
 /// The container and the track in it.
 struct Input<'a> {
-    file: &'a [u8],
-    format: Box<dyn FormatReader + 'a>,
+    container: Container<'a>,
     track: Track,
     packets: u64,
     lost: u32,
+    /// Length of the sound that was decoded, and the samples of all its channels. That includes
+    /// sound which the file says is to be cut off, for that takes as long to decode.
+    length: Duration,
+    samples: u64,
 }
 
 /// What became of an attempt to read a packet.
@@ -80,7 +82,8 @@ impl<'a> Decoder<'a> {
             resampler: None,
             mono: Vec::new(),
             watch,
-            limits: limits.clone(),
+            // A packet has a byte at least; more packets than that are empty ones.
+            limits: Limits { packets: limits.packets.min(size), ..limits.clone() },
             produced: 0,
             damaged: None,
             paused: Instant::now(),
@@ -115,6 +118,11 @@ impl<'a> Decoder<'a> {
         let Some(input) = &mut self.input else { return Ok(Read::End) };
         if input.packets >= self.limits.packets {
             return Err(AudioError::TooManyPackets { limit: self.limits.packets });
+        }
+        // Up to the same length again may be cut off at the beginning or the end.
+        let length = 2 * self.limits.length;
+        if input.length > length || input.samples > length.as_secs().saturating_mul(MAX_SAMPLES) {
+            return Err(AudioError::TooLong { limit: self.limits.length });
         }
         let mono = &mut self.mono;
         // A panic leaves the decoder in no state to go on; what was before it is kept.
@@ -184,25 +192,14 @@ impl Iterator for Decoder<'_> {
 
 impl<'a> Input<'a> {
     fn open(file: &'a [u8], watch: &Arc<Watch<'a>>) -> Result<Self, AudioError> {
-        let source = Box::new(Source::new(file, watch.clone()));
-        let stream = MediaSourceStream::new(source, MediaSourceStreamOptions::default());
-        let format = symphonia::default::get_probe()
-            .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
-            .map_err(|error| match error {
-                Error::Unsupported("core (probe): no suitable format reader found") => {
-                    AudioError::NotAudio("no known kind of file")
-                }
-                Error::Unsupported(what) => AudioError::Unsupported(format!("this kind of file ({what})")),
-                error => AudioError::Broken(describe(&error)),
-            })?;
-        let track = Track::select(format.as_ref(), file)?;
-        Ok(Self { file, format, track, packets: 0, lost: 0 })
+        let (container, track) = Container::open(file, watch)?;
+        Ok(Self { container, track, packets: 0, lost: 0, length: Duration::ZERO, samples: 0 })
     }
 
     /// Reads the next packet and decodes it into `mono`.
     fn read(&mut self, mono: &mut Vec<f32>) -> Read {
         self.packets += 1;
-        let packet = match self.format.next_packet() {
+        let packet = match self.container.next_packet() {
             Ok(Some(packet)) => packet,
             Ok(None) => return Read::End,
             Err(Error::ResetRequired) => return self.next_in_chain(),
@@ -214,9 +211,17 @@ impl<'a> Input<'a> {
             }
         };
         self.lost = 0;
+        if packet.data.is_empty() {
+            // libopus would invent 120 ms of sound for each, and a file can have millions.
+            return Read::Nothing;
+        }
         match self.track.decode(packet, mono) {
-            Ok(Some(rate)) if !mono.is_empty() => Read::Packet(rate),
-            Ok(_) => Read::Nothing,
+            Ok(Some(decoded)) => {
+                self.length += Duration::from_secs(decoded.frames) / decoded.rate.max(1);
+                self.samples = self.samples.saturating_add(decoded.samples);
+                if mono.is_empty() { Read::Nothing } else { Read::Packet(decoded.rate) }
+            }
+            Ok(None) => Read::Nothing,
             Err(Error::ResetRequired) => self.next_in_chain(),
             Err(error) => Read::Damage(describe(&error)),
         }
@@ -224,20 +229,12 @@ impl<'a> Input<'a> {
 
     /// One stream ended and another begins, as in chained Ogg; it may be of another kind.
     fn next_in_chain(&mut self) -> Read {
-        match Track::select(self.format.as_ref(), self.file) {
+        match self.container.select() {
             Ok(track) => {
                 self.track = track;
                 Read::Nothing
             }
             Err(error) => Read::Broken(error.to_string()),
         }
-    }
-}
-
-/// symphonia's errors in words that fit behind "damaged: ".
-fn describe(error: &Error) -> String {
-    match error {
-        Error::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => "the file ends early".to_owned(),
-        error => error.to_string(),
     }
 }

@@ -3,20 +3,30 @@
 //! The bytes come from strangers. Whatever they are, [`decode`] and [`Decoder`] end within their
 //! [`Limits`], do not panic, and say what is wrong; what was decoded before a broken tail is kept.
 //!
+//! Before symphonia sees a file, one pass over it finds the parts that are needed to hear it.
+//! Symphonia is given only these: other parts, such as tags and indexes, can take it memory or time
+//! far beyond their size.
+//!
 //! symphonia takes containers apart and decodes, with libopus for Opus; rubato resamples. Both are
 //! named in this module only.
 
+mod container;
 mod crash;
 mod decoder;
 mod error;
+mod flac;
+mod matroska;
 mod mp4;
+mod ogg;
 mod resample;
 mod sniff;
 mod soft_clip;
 mod source;
 mod stretches;
 mod track;
+mod view;
 mod vorbis;
+mod wav;
 
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -27,6 +37,9 @@ pub use stretches::{LONGEST_STRETCH, Stretch, Stretches};
 
 /// The rate in Hz of all PCM that leaves this module: Whisper's.
 pub const SAMPLE_RATE: u32 = 16_000;
+
+/// Tracks that one file may have.
+const MAX_TRACKS: usize = 32;
 
 /// How much a recording may cost. Going over one is an error that names it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,10 +2,6 @@
 
 use super::AudioError;
 
-/// Pages that may begin a stream in one Ogg file. Each costs symphonia memory and, where streams are
-/// chained, a search for the stream's end; a voice message has one.
-const MAX_OGG_STREAMS: usize = 256;
-
 enum Kind {
     /// Audio that nothing here decodes.
     Audio,
@@ -48,37 +44,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), AudioError> {
             });
         }
     }
-    if bytes.starts_with(b"OggS") && ogg_streams(bytes) > MAX_OGG_STREAMS {
-        return Err(AudioError::Unsupported(format!("an Ogg file of more than {MAX_OGG_STREAMS} streams")));
-    }
     Ok(())
-}
-
-/// Counts the pages that begin a stream, as far as `MAX_OGG_STREAMS` and one more.
-fn ogg_streams(bytes: &[u8]) -> usize {
-    // Capture pattern, version 0, then the flags (https://www.rfc-editor.org/rfc/rfc3533#section-6).
-    const BEGINS: u8 = 2;
-    let mut streams = 0;
-    let mut rest = bytes;
-    while let Some(at) = rest.iter().position(|&byte| byte == b'O') {
-        rest = &rest[at..];
-        if rest.starts_with(b"OggS\0") && rest.get(5).is_some_and(|flags| flags & BEGINS != 0) {
-            streams += 1;
-            if streams > MAX_OGG_STREAMS {
-                break;
-            }
-        }
-        rest = &rest[1..];
-    }
-    streams
-}
-
-/// Names the audio codec of an MP4 file whose tracks symphonia could not make sense of.
-pub(super) fn mp4_codec(bytes: &[u8]) -> Option<&'static str> {
-    let has = |code: &[u8; 4]| bytes.windows(4).any(|window| window == code);
-    [(b"samr", "AMR"), (b"sawb", "AMR"), (b"ac-3", "AC-3"), (b"ec-3", "E-AC-3")]
-        .into_iter()
-        .find_map(|(code, name)| has(code).then_some(name))
 }
 
 #[cfg(test)]
@@ -93,12 +59,5 @@ mod tests {
         assert_eq!(message(b"\x89PNG\r\n"), "not audio: a PNG picture");
         assert_eq!(check(b"RIFF\0\0\0\0WAVE"), Ok(()));
         assert_eq!(check(b"O"), Ok(()));
-    }
-
-    #[test]
-    fn a_crowd_of_ogg_streams_is_refused() {
-        let page = b"OggS\0\x02..............";
-        assert_eq!(check(&page.repeat(MAX_OGG_STREAMS)), Ok(()));
-        assert!(matches!(check(&page.repeat(MAX_OGG_STREAMS + 1)), Err(AudioError::Unsupported(_))));
     }
 }

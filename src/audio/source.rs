@@ -1,17 +1,17 @@
 //! The bytes as symphonia reads them, and the watch over how long it does.
 
-use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use symphonia::core::io::MediaSource;
 
-use super::{AudioError, mp4};
+use super::AudioError;
+use super::view::View;
 
-/// How often the file may be read over before its reader is taken to go in circles. A kilobyte or more is
-/// read after every seek, and an MP4 file with sound and picture apart from each other needs one for each
-/// packet, be it of 20 bytes.
+/// How often the file may be read over before its reader is taken to go in circles. A kilobyte or
+/// more is read after every seek, and chained Ogg needs some for each link.
 const REREADS: u64 = 512;
 
 /// What a read or a seek counts for at least, in bytes: a loop that reads nothing ends as well.
@@ -79,23 +79,23 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// A file in memory that a [`Watch`] can close.
+/// What of a file is to be read, which a [`Watch`] can close.
 pub(super) struct Source<'a> {
-    bytes: Cursor<&'a [u8]>,
-    /// Where the file says that it ends: beyond its last byte if it was cut off.
-    end: u64,
+    view: View<'a>,
+    position: u64,
     watch: Arc<Watch<'a>>,
 }
 
 impl<'a> Source<'a> {
-    pub fn new(bytes: &'a [u8], watch: Arc<Watch<'a>>) -> Self {
-        Self { bytes: Cursor::new(bytes), end: mp4::claimed_size(bytes).max(bytes.len() as u64), watch }
+    pub fn new(view: View<'a>, watch: Arc<Watch<'a>>) -> Self {
+        Self { view, position: 0, watch }
     }
 }
 
 impl Read for Source<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.bytes.read(buffer)?;
+        let read = self.view.at(self.position).read(buffer)?;
+        self.position += read as u64;
         self.watch.spend(read)?;
         Ok(read)
     }
@@ -104,15 +104,13 @@ impl Read for Source<'_> {
 impl Seek for Source<'_> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.watch.spend(0)?;
-        match to {
-            // symphonia's MP4 reader asks so for the length, and takes no box that goes beyond it.
-            SeekFrom::End(offset) => {
-                let end = i64::try_from(self.end).unwrap_or(i64::MAX);
-                let position = u64::try_from(end.saturating_add(offset)).unwrap_or(0);
-                self.bytes.seek(SeekFrom::Start(position))
-            }
-            to => self.bytes.seek(to),
-        }
+        let position = match to {
+            SeekFrom::Start(position) => Some(position),
+            SeekFrom::End(offset) => self.view.len().checked_add_signed(offset),
+            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
+        };
+        self.position = position.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.position)
     }
 }
 
@@ -122,7 +120,7 @@ impl MediaSource for Source<'_> {
     }
 
     fn byte_len(&self) -> Option<u64> {
-        Some(self.bytes.get_ref().len() as u64)
+        Some(self.view.len())
     }
 }
 
@@ -135,7 +133,7 @@ mod tests {
     #[test]
     fn an_endless_reader_is_stopped() {
         let watch = Arc::new(Watch::new(1000, Duration::from_secs(60), &RUN));
-        let mut source = Source::new(&[0; 1000], watch.clone());
+        let mut source = Source::new(View::whole(&[0; 1000]), watch.clone());
         let mut reads = 0u64;
         while source.read(&mut [0; 100]).is_ok() {
             reads += 1;
@@ -160,7 +158,7 @@ mod tests {
     fn an_abort_is_seen_at_the_next_read() {
         let abort = AtomicBool::new(false);
         let watch = Arc::new(Watch::new(10, Duration::from_secs(60), &abort));
-        let mut source = Source::new(&[0; 10], watch.clone());
+        let mut source = Source::new(View::whole(&[0; 10]), watch.clone());
         assert!(source.read(&mut [0; 1]).is_ok());
         abort.store(true, Relaxed);
         assert!(source.read(&mut [0; 1]).is_err());

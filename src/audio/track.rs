@@ -5,19 +5,19 @@ use std::sync::LazyLock;
 use symphonia::core::codecs::audio::well_known::{CODEC_ID_OPUS, CODEC_ID_VORBIS};
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::codecs::registry::CodecRegistry;
-use symphonia::core::formats::well_known::FORMAT_ID_ISOMP4;
 use symphonia::core::formats::{FormatReader, Track as Entry, TrackType};
 use symphonia::core::packet::Packet;
 use symphonia::core::units::{Duration, TimeBase};
 
 use super::soft_clip::SoftClip;
-use super::{AudioError, mp4, sniff, vorbis};
+use super::{AudioError, MAX_TRACKS, mp4, vorbis};
 
-/// Tracks that one file may have; fragmented MP4 costs memory for each in every fragment.
-const MAX_TRACKS: usize = 32;
+/// Frames in a packet of the longest kind there is, FLAC's. The decoder of PCM takes memory for as many
+/// as a header claims.
+const MAX_FRAMES: u64 = 1 << 16;
 
-/// Decoded samples beyond this are damage. Real ones exceed 1.0 a little, and what is finite here stays
-/// finite in every sum that follows.
+/// Decoded samples beyond this are damage. Real ones exceed 1.0 a little, and what is finite here
+/// stays finite in every sum that follows.
 const LOUDEST: f32 = 100.0;
 
 static CODECS: LazyLock<CodecRegistry> = LazyLock::new(|| {
@@ -39,30 +39,33 @@ pub(super) struct Track {
     interleaved: Vec<f32>,
 }
 
+/// What a packet was decoded to, be it meant to be heard or not.
+pub(super) struct Decoded {
+    pub rate: u32,
+    pub frames: u64,
+    /// Of all channels.
+    pub samples: u64,
+}
+
 impl Track {
-    /// Picks the track to be heard.
-    pub fn select(format: &dyn FormatReader, file: &[u8]) -> Result<Self, AudioError> {
+    /// Picks the track to be heard. In an MP4 file, `edit` tells what of it.
+    pub fn select(format: &dyn FormatReader, edit: Option<mp4::Edit>) -> Result<Self, AudioError> {
         let tracks = format.tracks();
         if tracks.len() > MAX_TRACKS {
             return Err(AudioError::Unsupported(format!("a file of {} tracks", tracks.len())));
         }
-        let is_mp4 = format.format_info().format == FORMAT_ID_ISOMP4;
         let known = |entry: &&Entry| {
             parameters(entry).is_some_and(|params| CODECS.get_audio_decoder(params.codec).is_some())
         };
         let default = format.default_track(TrackType::Audio).filter(known);
         let Some(entry) = default.or_else(|| tracks.iter().find(known)) else {
-            let codec = if is_mp4 { sniff::mp4_codec(file) } else { None };
-            return Err(match codec {
-                Some(codec) => AudioError::Unsupported(codec.to_owned()),
-                None if tracks.iter().any(|entry| parameters(entry).is_some()) => AudioError::Unsupported(
-                    format!("the codec in this {} file", format.format_info().long_name),
-                ),
-                None => AudioError::NoAudioTrack,
+            return Err(if tracks.iter().any(|entry| parameters(entry).is_some()) {
+                AudioError::Unsupported(format!("the codec in this {} file", format.format_info().long_name))
+            } else {
+                AudioError::NoAudioTrack
             });
         };
-        let edit = if is_mp4 { mp4::edit(file, entry.id) } else { mp4::Edit::default() };
-        Self::new(entry, edit, is_mp4)
+        Self::new(entry, edit.unwrap_or_default(), edit.is_some())
     }
 
     fn new(entry: &Entry, edit: mp4::Edit, is_mp4: bool) -> Result<Self, AudioError> {
@@ -71,6 +74,9 @@ impl Track {
         let header = params.extra_data.as_deref().unwrap_or_default();
         if params.codec == CODEC_ID_VORBIS && !vorbis::codebooks_are_sane(header) {
             return Err(AudioError::Broken("its Vorbis header asks for too much memory".to_owned()));
+        }
+        if params.max_frames_per_packet.is_some_and(|frames| frames > MAX_FRAMES) {
+            return Err(AudioError::Broken("its header asks for too much memory".to_owned()));
         }
         let mut opus = None;
         let mut to_skip = None;
@@ -81,8 +87,8 @@ impl Track {
                 to_skip = Some(head.pre_skip);
             }
             opus = Some(head);
-            // Without the header the adapter leaves the trimming to us. Containers note the rate before
-            // encoding, which is none of our business.
+            // Without the header the adapter leaves the trimming to us. Containers note the rate
+            // before encoding, which is none of our business.
             params.extra_data = None;
             params.sample_rate = Some(48_000);
         }
@@ -100,13 +106,13 @@ impl Track {
         })
     }
 
-    /// Decodes a packet into `mono`, which is overwritten, and tells the rate of it. None where the packet
-    /// belongs to another track or is not to be heard.
+    /// Decodes a packet into `mono`, which is overwritten. None where the packet belongs to another
+    /// track or is not to be heard.
     pub fn decode(
         &mut self,
         mut packet: Packet,
         mono: &mut Vec<f32>,
-    ) -> symphonia::core::errors::Result<Option<u32>> {
+    ) -> symphonia::core::errors::Result<Option<Decoded>> {
         mono.clear();
         let cut_off =
             self.edit.end.is_some_and(|end| u64::try_from(packet.pts.get()).is_ok_and(|pts| pts >= end));
@@ -122,6 +128,7 @@ impl Track {
         let decoded = self.decoder.decode(&packet)?;
         let rate = decoded.spec().rate();
         let channels = decoded.spec().channels().count().max(1);
+        let length = decoded.frames();
         decoded.copy_to_vec_interleaved(&mut self.interleaved);
 
         if let Some(opus) = &mut self.opus {
@@ -138,7 +145,7 @@ impl Track {
         let skipped = usize::try_from(*to_skip).unwrap_or(usize::MAX).min(mono.len());
         *to_skip -= skipped as u64;
         mono.drain(..skipped);
-        Ok(Some(rate))
+        Ok(Some(Decoded { rate, frames: length as u64, samples: (length * channels) as u64 }))
     }
 }
 

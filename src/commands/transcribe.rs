@@ -33,6 +33,8 @@ pub(super) enum InputError {
     Audio(AudioError),
     #[error(transparent)]
     Speech(SpeechError),
+    #[error(transparent)]
+    Stuck(RecordingError),
 }
 
 impl From<AudioError> for InputError {
@@ -50,6 +52,7 @@ impl From<RecordingError> for InputError {
         match error {
             RecordingError::Audio(error) => error.into(),
             RecordingError::Speech(error) => Self::Speech(error),
+            error @ RecordingError::Stuck(_) => Self::Stuck(error),
         }
     }
 }

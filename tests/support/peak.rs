@@ -1,12 +1,21 @@
 //! How much memory a program takes at most.
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
-/// Peak resident memory of a call that succeeds, in KiB, looked at until it ends.
+/// Peak resident memory of a call that succeeds, in KiB.
+#[allow(dead_code, reason = "each test binary uses a part of it")]
 pub fn peak(command: &mut Command) -> u64 {
+    let (peak, status) = peak_and_status(command);
+    assert!(status.success(), "{command:?}: {status}");
+    peak
+}
+
+/// Peak resident memory of a call in KiB, looked at until it ends, and how it ended.
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+pub fn peak_and_status(command: &mut Command) -> (u64, ExitStatus) {
     let mut child = command.stdout(Stdio::null()).spawn().expect("run stenogram");
     let status_file = format!("/proc/{}/status", child.id());
     let mut peak = 0;
@@ -16,8 +25,7 @@ pub fn peak(command: &mut Command) -> u64 {
         let now = line.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
         peak = peak.max(now.unwrap_or(0));
         if let Some(status) = child.try_wait().expect("it is a child") {
-            assert!(status.success(), "{command:?}: {status}");
-            return peak;
+            return (peak, status);
         }
         thread::sleep(Duration::from_millis(5)); // between two looks
     }

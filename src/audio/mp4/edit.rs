@@ -1,58 +1,34 @@
 //! What of an MP4 track is meant to be heard.
 //!
 //! symphonia gives all samples of a track, with the encoder's delay before the sound and what an
-//! editor has cut off. The edit list tells them apart, or iTunes' own note (`iTunSMPB`) in old files.
+//! editor has cut off. The edit list tells them apart, or iTunes' own note (`iTunSMPB`) in old
+//! files.
+
+use super::boxes::{child, descendant, number, rows};
 
 /// The audible part of a track, in the units of the track's own clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Edit {
+pub(in crate::audio) struct Edit {
     /// To be left out at the start.
     pub skip: u64,
     /// Packets from this time on are not heard.
     pub end: Option<u64>,
 }
 
-/// The size that the boxes of a file claim for it, which is more than its own where it was cut off; zero
-/// for other kinds of files.
-pub(super) fn claimed_size(file: &[u8]) -> u64 {
-    if file.get(4..8) != Some(b"ftyp") {
-        return 0;
-    }
-    let mut at = 0u64;
-    while let Some(rest) = usize::try_from(at).ok().and_then(|at| file.get(at..)) {
-        let size = match number(rest, 0, 4) {
-            Some(1) => number(rest, 8, 8),
-            size => size,
-        };
-        match size {
-            Some(size @ 8..) => at = at.saturating_add(size),
-            _ => break,
-        }
-    }
-    at
-}
-
-/// Reads the edit of the track numbered `id`; the default is all of it.
-pub(super) fn edit(file: &[u8], id: u32) -> Edit {
-    let Some(moov) = child(file, b"moov") else { return Edit::default() };
+/// Reads the edit of a track of the movie; the default is all of it.
+pub(super) fn of(moov: &[u8], trak: &[u8]) -> Edit {
     let movie_clock = child(moov, b"mvhd").and_then(clock).unwrap_or(1);
-    boxes(moov)
-        .filter(|(kind, _)| kind == b"trak")
-        .find(|(_, trak)| child(trak, b"tkhd").and_then(track_id) == Some(id))
-        .and_then(|(_, trak)| {
-            let track_clock = clock(child(child(trak, b"mdia")?, b"mdhd")?)?;
-            first_edit(child(child(trak, b"edts")?, b"elst")?, track_clock, movie_clock)
-        })
-        .or_else(|| Some(Edit { skip: itunes_delay(moov)?, end: None }))
-        .unwrap_or_default()
+    let edited = || {
+        let track_clock = clock(descendant(trak, &[b"mdia", b"mdhd"])?)?;
+        first_edit(descendant(trak, &[b"edts", b"elst"])?, track_clock, movie_clock)
+    };
+    edited().or_else(|| Some(Edit { skip: itunes_delay(moov)?, end: None })).unwrap_or_default()
 }
 
 /// The first entry of an edit list that is no pause.
 fn first_edit(elst: &[u8], track_clock: u64, movie_clock: u64) -> Option<Edit> {
     let long = elst.first()? == &1;
-    let count = number(elst, 4, 4)? as usize;
-    let size = if long { 20 } else { 12 };
-    for entry in elst.get(8..)?.chunks_exact(size).take(count) {
+    for entry in rows(elst, if long { 20 } else { 12 }) {
         let (duration, start) = if long {
             (number(entry, 0, 8)?, number(entry, 8, 8)? as i64)
         } else {
@@ -82,43 +58,14 @@ fn clock(header: &[u8]) -> Option<u64> {
     number(header, if header.first()? == &1 { 20 } else { 12 }, 4)
 }
 
-fn track_id(tkhd: &[u8]) -> Option<u32> {
+pub(super) fn track_id(tkhd: &[u8]) -> Option<u32> {
     number(tkhd, if tkhd.first()? == &1 { 20 } else { 12 }, 4).map(|id| id as u32)
-}
-
-fn child<'a>(parent: &'a [u8], wanted: &[u8; 4]) -> Option<&'a [u8]> {
-    boxes(parent).find(|(kind, _)| kind == wanted).map(|(_, content)| content)
-}
-
-/// The boxes side by side in `rest`: kind and content. Ends at the first that makes no sense.
-fn boxes(mut rest: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
-    std::iter::from_fn(move || {
-        let kind: [u8; 4] = rest.get(4..8)?.try_into().ok()?;
-        let (header, size) = match number(rest, 0, 4)? {
-            0 => (8, rest.len() as u64),
-            1 => (16, number(rest, 8, 8)?),
-            size => (8, size),
-        };
-        let size = usize::try_from(size).ok()?.min(rest.len());
-        let content = rest.get(header..size)?;
-        rest = &rest[size..];
-        Some((kind, content))
-    })
-}
-
-/// A big-endian number of `width` bytes at `offset`.
-fn number(bytes: &[u8], offset: usize, width: usize) -> Option<u64> {
-    let bytes = bytes.get(offset..offset + width)?;
-    Some(bytes.iter().fold(0, |value, &byte| value << 8 | u64::from(byte)))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    fn boxed(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
-        [&(content.len() as u32 + 8).to_be_bytes()[..], kind, content].concat()
-    }
+    use super::super::boxes::boxed;
+    use super::super::{Edit, Movie};
 
     fn header(at: usize, value: u32) -> Vec<u8> {
         let mut header = vec![0; 24];
@@ -152,13 +99,11 @@ mod tests {
         assert_eq!(edit(&file(&[]), 2), Edit::default());
     }
 
-    #[test]
-    fn a_file_cut_off_knows_its_size() {
-        let file = file(&[]);
-        assert_eq!(claimed_size(&file), file.len() as u64);
-        assert_eq!(claimed_size(&file[..file.len() - 5]), file.len() as u64);
-        assert_eq!(claimed_size(b"RIFF\0\0\0\0WAVE"), 0);
-        assert_eq!(claimed_size(b"\0\0\0\x01ftyp\xff\xff\xff\xff\xff\xff\xff\xff"), u64::MAX);
+    /// The edit of the track with this number, which may not be there.
+    fn edit(file: &[u8], id: u32) -> Edit {
+        let movie = Movie::find(file);
+        let entry = movie.as_ref().and_then(|movie| movie.tracks().find(|entry| entry.id() == id));
+        entry.map_or_else(Edit::default, |entry| movie.unwrap().edit(&entry))
     }
 
     #[test]
