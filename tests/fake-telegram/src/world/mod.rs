@@ -53,6 +53,7 @@ pub struct World {
 impl World {
     pub fn new(settings: Settings, home: i32) -> Self {
         Self {
+            account: Mailbox::new(settings.first_pts),
             settings,
             peers: Peers::default(),
             files: Files::default(),
@@ -66,7 +67,6 @@ impl World {
             clients: Vec::new(),
             sessions: HashMap::new(),
             links: BTreeMap::new(),
-            account: Mailbox::default(),
             channels: HashMap::new(),
         }
     }
