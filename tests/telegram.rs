@@ -560,6 +560,10 @@ mod ending {
     #[tokio::test]
     async fn a_session_revoked_without_a_cut_connection_is_noticed() {
         let (telegram, _folder, listener) = start().await;
+        // Nothing more is to be asked for after this one but the state.
+        let message = telegram.send(FRIENDS_CHAT, voice());
+        listener.heard(|heard| heard == [message]).await;
+        telegram.wait_until(DEADLINE, |ledger| ledger.count("messages.getDialogs") >= 1).await.unwrap();
         telegram.revoke(Revocation::SessionRevoked);
         let error = listener.logged_out().await.to_string();
         assert!(error.contains("SESSION_REVOKED"), "{error}");

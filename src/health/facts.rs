@@ -114,6 +114,8 @@ pub struct Facts {
     pub connected: Option<Instant>,
     /// Since when there is no connection, where there is none.
     pub lost: Instant,
+    /// By how many seconds this machine's clock is ahead of Telegram's, where that keeps it from connecting.
+    pub clock_ahead: Option<u64>,
     pub connections: u64,
     pub reconnects: Day,
     pub queue_open: bool,
@@ -153,6 +155,7 @@ impl Facts {
             model_missing: false,
             connected: None,
             lost: now,
+            clock_ahead: None,
             connections: 0,
             reconnects: Day::new(now),
             queue_open: false,

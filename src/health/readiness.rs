@@ -17,6 +17,8 @@ pub(super) enum Trouble {
     QueueOpening,
     QueueAway(Duration),
     NotConnected(Duration),
+    /// This machine's clock is so far ahead of Telegram's that no connection comes about.
+    ClockAhead(Duration),
     Stuck(&'static str, Duration),
     Stopping,
 }
@@ -29,7 +31,7 @@ impl Trouble {
         match self {
             Self::ModelLoading | Self::ModelMissing => PARTS[0],
             Self::QueueOpening | Self::QueueAway(_) => PARTS[1],
-            Self::NotConnected(_) => PARTS[2],
+            Self::NotConnected(_) | Self::ClockAhead(_) => PARTS[2],
             Self::Stuck(..) | Self::Stopping => PARTS[3],
         }
     }
@@ -48,6 +50,10 @@ impl Trouble {
             Self::NotConnected(since) => {
                 format!("not connected for {}; the log has the reason", time(*since))
             }
+            Self::ClockAhead(by) => format!(
+                "not connected: this machine's clock is {} ahead of Telegram's, which refuses it; set the clock",
+                time(*by)
+            ),
             Self::Stuck(what, late) => {
                 format!("the {what} is stuck, overdue by {}: restart it and report this", time(*late))
             }
@@ -76,7 +82,10 @@ pub(super) fn troubles(facts: &Facts, stuck: &[(&'static str, Duration)]) -> Vec
         found.push(Trouble::ModelMissing);
     }
     if facts.connected.is_none() {
-        found.push(Trouble::NotConnected(since(facts.lost)));
+        found.push(match facts.clock_ahead {
+            Some(seconds) => Trouble::ClockAhead(Duration::from_secs(seconds)),
+            None => Trouble::NotConnected(since(facts.lost)),
+        });
     }
     found
 }
@@ -138,6 +147,9 @@ pub(super) fn status(facts: &Facts, stuck: &[(&'static str, Duration)]) -> Strin
         (Some(Trouble::ModelLoading), _) => "Loading the model".into(),
         (Some(Trouble::ModelMissing), _) => "The model cannot be loaded again".into(),
         (Some(Trouble::NotConnected(_)), _) => "Not connected to Telegram, trying".into(),
+        (Some(Trouble::ClockAhead(_)), _) => {
+            "Not connected: this machine's clock is ahead of Telegram's".into()
+        }
         (None, _) if !facts.flood_left().is_zero() => "Sends nothing for now, as Telegram demands".into(),
         (None, None) => "Connected, waiting for voice messages".into(),
         (None, Some(_)) if running.next().is_some() => {

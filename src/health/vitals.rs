@@ -97,6 +97,11 @@ impl Vitals {
         });
     }
 
+    /// By how many seconds this machine's clock is ahead of Telegram's, where that keeps it from connecting.
+    pub fn clock_ahead(&self, seconds: Option<u64>) {
+        self.change(|facts| facts.clock_ahead = seconds);
+    }
+
     pub fn text_dropped(&self, reason: &'static str) {
         self.change(|facts| *facts.dropped.entry(reason).or_default() += 1);
     }

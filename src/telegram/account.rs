@@ -7,6 +7,7 @@ use grammers_session::types::{DcOption, PeerAuth, PeerId, PeerInfo, UpdateState,
 use grammers_session::{BoxFuture, Session};
 use tokio::sync::watch;
 
+use super::clock::{ClockAhead, ClockError, check_clock};
 use super::connection::Link;
 use super::session::{Contents, SessionError, SessionFile, User};
 use super::state::UpdateStore;
@@ -75,6 +76,8 @@ pub struct Account {
     pub(super) pulses: Pulses,
     /// The connection there is now.
     pub(super) link: watch::Sender<Option<Arc<Link>>>,
+    /// This machine's clock, where it is what keeps the account from connecting.
+    pub(super) clock: watch::Sender<Option<ClockAhead>>,
 }
 
 impl Account {
@@ -84,8 +87,8 @@ impl Account {
         let user = contents.user.ok_or_else(|| SessionError::NotLoggedIn(file.path().to_owned()))?;
         let store = UpdateStore::open(&file.state_path(), user.id)?;
         let session = Arc::new(AccountSession::new(file, contents, Some(store.clone())));
-        let link = watch::Sender::new(None);
-        Ok(Self { session, user, store, api_id, options, pulses: Pulses::default(), link })
+        let (link, clock) = (watch::Sender::new(None), watch::Sender::new(None));
+        Ok(Self { session, user, store, api_id, options, pulses: Pulses::default(), link, clock })
     }
 
     /// Telegram's number of the logged-in user.
@@ -101,6 +104,11 @@ impl Account {
     /// Whether there is a connection now.
     pub fn is_connected(&self) -> bool {
         self.link.borrow().is_some()
+    }
+
+    /// Whether it is this machine's clock that keeps the account from connecting.
+    pub fn clock(&self) -> watch::Receiver<Option<ClockAhead>> {
+        self.clock.subscribe()
     }
 
     /// What is known of a chat.
@@ -147,6 +155,15 @@ impl AccountSession {
 
     pub fn home_dc(&self) -> i32 {
         self.contents().home_dc
+    }
+
+    /// Whether Telegram would accept this machine's clock. To be asked before a connection is made.
+    pub async fn check_clock(&self, limit: Duration) -> Result<(), ClockError> {
+        let address = self.contents().home_address();
+        match address {
+            Some(address) => check_clock(address, limit).await,
+            None => Ok(()),
+        }
     }
 
     /// Who is logged in with this session, as far as it knows.

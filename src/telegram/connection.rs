@@ -26,6 +26,9 @@ const UPDATES_CAPACITY: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
 /// repeated after errors 500, takes 211 s.
 pub(super) const STEP: Duration = Duration::from_secs(300);
 
+/// With no answer for this long it is worth a look whether Telegram still accepts our clock.
+pub(super) const DOUBT: Duration = Duration::from_secs(1);
+
 /// Pauses after errors 500 that are passed over: half a minute in all.
 const SERVER_ERROR_PAUSES: [u64; 5] = [1, 2, 4, 8, 16];
 
@@ -191,9 +194,13 @@ impl Link {
         }
     }
 
-    /// Fails what still waits for an answer from the home datacentre, and all further calls.
+    /// Fails what still waits for an answer, and all further calls to the home datacentre.
     pub fn close(&self) {
         self.pool.runner.abort();
+        // Held by somebody else it is for the moment of opening a pool, which ends with its call.
+        if let Ok(files) = self.files.try_lock() {
+            files.values().for_each(|pool| pool.runner.abort());
+        }
     }
 
     /// Calls the home datacentre.
@@ -206,7 +213,15 @@ impl Link {
         limit: Duration,
         request: &R,
     ) -> Result<R::Return, CallError> {
-        let result = self.pool.call_within(limit, self.home, request).await;
+        let doubt = async {
+            sleep(DOUBT).await;
+            self.suspect.notify_one();
+            std::future::pending().await
+        };
+        let result = tokio::select! {
+            result = self.pool.call_within(limit, self.home, request) => result,
+            result = doubt => result,
+        };
         if let Err(error) = &result
             && (matches!(error, CallError::Lost(_)) || error.logged_out().is_some())
         {

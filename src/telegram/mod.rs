@@ -16,6 +16,8 @@
 //! | updates beyond a channel of 100 are dropped | `connection`: a channel of 65,536 |
 //! | a -404 replaces the stored key | `session`: a key in use is never overwritten |
 //! | a panic in a sender ends the pool silently | `supervisor`: the pool's task is watched |
+//! | with a clock ahead of Telegram's, repeats a refused request with each round trip for ever | `clock`: asks for the time before connecting; `supervisor`: when an answer is late, and when the clock is put forward |
+//! | takes a stored pts of 0 for none | `updates`: resumes by itself |
 //! | `differenceTooLong` gives nothing, and ends without asking on | `catch_up`: the histories; `updates`: asks on |
 //! | updateChannelTooLong with a position skips what came before it | `updates`: the position is taken out |
 //! | a download that failed looks like one that ended; a 401 loops hot | `media`: our own loop, sizes compared |
@@ -39,7 +41,7 @@ mod supervisor;
 mod updates;
 
 pub use account::{Account, AccountOptions, Credentials, Pulses};
-pub use clock::{ServerClock, server_clock};
+pub use clock::{ClockAhead, ClockVerdict, ServerClock, server_clock};
 pub use login::{LoginError, Prompt};
 pub use probe::ProbeError;
 pub use recipient::Recipient;

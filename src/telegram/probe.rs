@@ -10,6 +10,7 @@ use std::time::Duration;
 use grammers_client::tl;
 
 use super::account::{Account, AccountSession, Credentials};
+use super::clock::{ClockAhead, ClockError};
 use super::connection::{CallError, Pool};
 use super::session::{Contents, SessionError, SessionFile};
 use super::state::UpdateStore;
@@ -27,6 +28,8 @@ pub enum ProbeError {
     Refused(String),
     #[error("no connection to Telegram: {0}")]
     Unreachable(String),
+    #[error(transparent)]
+    Clock(ClockAhead),
     /// API_ID and API_HASH are not accepted; holds the name of the error.
     #[error("Telegram refuses API_ID and API_HASH ({0}): they do not belong together, or are blocked")]
     Credentials(String),
@@ -48,6 +51,15 @@ impl From<CallError> for ProbeError {
     }
 }
 
+impl From<ClockError> for ProbeError {
+    fn from(error: ClockError) -> Self {
+        match error {
+            ClockError::Ahead(ahead) => Self::Clock(ahead),
+            ClockError::Unreachable(error) => Self::Unreachable(error.to_string()),
+        }
+    }
+}
+
 impl Account {
     /// Asks Telegram once, within `limit`, whether it accepts the session, as the daemon does after
     /// connecting; nothing of the session is changed. The lock that `file` holds keeps the daemon away
@@ -63,6 +75,7 @@ impl Account {
         }
         let session = Arc::new(AccountSession::read_only(file, contents));
         let home = session.home_dc();
+        session.check_clock(limit).await?;
         let (pool, _, _) = Pool::open(session, api_id, limit);
         pool.call(home, &tl::functions::updates::GetState {}).await?;
         Ok(())
@@ -79,6 +92,7 @@ impl Account {
         let contents = file.read().unwrap_or_else(|_| Contents::fresh());
         let session = Arc::new(AccountSession::read_only(file, contents));
         let home = session.home_dc();
+        session.check_clock(limit).await?;
         let (pool, _, _) = Pool::open(session, credentials.api_id, limit);
         let request = tl::functions::auth::ExportLoginToken {
             api_id: credentials.api_id,
@@ -108,6 +122,6 @@ impl SessionFile {
     /// begin where there is no session that can be read.
     pub fn home_address(folder: &Path) -> Option<SocketAddr> {
         let contents = Self::contents_in(folder).unwrap_or_else(|_| Contents::fresh());
-        contents.dc(contents.home_dc).map(|dc| SocketAddr::V4(dc.ipv4))
+        contents.home_address()
     }
 }

@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::account::{Account, AccountOptions};
-use super::connection::{CallError, Link, Pool, STEP};
+use super::clock::{self, ClockAhead, ClockError};
+use super::connection::{CallError, DOUBT, Link, Pool, STEP};
 use super::recipient::Recipient;
 use super::updates::{UpdateLoop, UpdatesEnded};
 use crate::home::typed;
@@ -69,6 +70,8 @@ enum Outcome {
     /// Telegram wants us to stay away for so long.
     Wait(Duration, String),
     LoggedOut(LoggedOut),
+    /// Telegram would refuse everything until somebody sets the clock.
+    Clock(ClockAhead),
 }
 
 impl From<CallError> for Outcome {
@@ -116,6 +119,10 @@ impl Account {
                 () = shutdown.cancelled() => None,
                 outcome = self.connect_and_serve(to, &mut tries) => Some(outcome),
             };
+            self.clock.send_replace(match &outcome {
+                Some(Outcome::Clock(ahead)) => Some(*ahead),
+                _ => None,
+            });
             if let Some(link) = self.link.send_replace(None) {
                 // Whoever still holds it would wait for its timeout.
                 link.close();
@@ -125,6 +132,7 @@ impl Account {
                 Some(Outcome::LoggedOut(error)) => return Err(error),
                 Some(Outcome::Wait(wait, why)) => (wait, why),
                 Some(Outcome::Lost(why)) => (Duration::ZERO, why),
+                Some(Outcome::Clock(ahead)) => (Duration::ZERO, ahead.to_string()),
             };
             let delay = tries.failed(&self.options).max(at_least);
             warn!(reason = why, "Connection lost, next try in {:.0} s", delay.as_secs_f32());
@@ -137,6 +145,11 @@ impl Account {
     }
 
     async fn connect_and_serve(&self, to: &impl Recipient, tries: &mut Tries) -> Outcome {
+        match self.session.check_clock(tries.limit).await {
+            Ok(()) => {}
+            Err(ClockError::Ahead(ahead)) => return Outcome::Clock(ahead),
+            Err(ClockError::Unreachable(error)) => return Outcome::Lost(error.to_string()),
+        }
         let (pool, runner, updates) =
             Pool::open(Arc::clone(&self.session), self.api_id, self.options.call_timeout);
         let link =
@@ -161,7 +174,10 @@ impl Account {
                 // A full disk, say: nothing is lost, the batch comes again.
                 UpdatesEnded::Session(error) => Outcome::Lost(error.to_string()),
             },
-            error = self.keep_alive(&link, &states) => error.into(),
+            outcome = self.keep_alive(&link, &states) => outcome,
+            seconds = clock::put_forward() => {
+                Outcome::Lost(format!("this machine's clock was put forward by {seconds} s, or it was asleep"))
+            }
             _ = runner => Outcome::Lost("the connection's task ended unexpectedly".into()),
         }
     }
@@ -169,34 +185,53 @@ impl Account {
     /// Asks for the server's state again and again, and passes it on to `states`. Returns once the
     /// connection has proved dead, or the session has ended: the server would answer a ping without
     /// a login too.
-    async fn keep_alive(&self, link: &Link, states: &watch::Sender<Option<State>>) -> CallError {
+    async fn keep_alive(&self, link: &Link, states: &watch::Sender<Option<State>>) -> Outcome {
         let options = &self.options;
         let mut ask_from = Instant::now();
         loop {
-            tokio::select! {
-                () = sleep(options.ping_every) => {}
-                () = link.suspect.notified() => {}
-            }
-            let limit = options.ping_timeout;
-            let answer = if Instant::now() >= ask_from {
-                let request = tl::functions::updates::GetState {};
-                let answer = link.pool.call_within(limit, link.home, &request).await;
-                answer.map(|tl::enums::updates::State::State(state)| {
-                    states.send_replace(Some(state));
-                })
-            } else {
-                let request = tl::functions::Ping { ping_id: 0 };
-                link.pool.call_within(limit, link.home, &request).await.map(|_| ())
+            let doubt_after = tokio::select! {
+                () = sleep(options.ping_every) => DOUBT,
+                () = link.suspect.notified() => Duration::ZERO,
+            };
+            let answer = tokio::select! {
+                answer = ask(link, options.ping_timeout, Instant::now() >= ask_from) => answer,
+                ahead = self.clock_is_refused(doubt_after) => return Outcome::Clock(ahead),
             };
             match answer {
-                Ok(()) => {}
+                Ok(None) => {}
+                Ok(state) => _ = states.send_replace(state),
                 // Any other answer than "logged out" is a sign of life.
                 Err(error @ CallError::Rpc { .. }) if error.logged_out().is_none() => {
                     ask_from = Instant::now() + error.wait().unwrap_or_default();
                 }
-                Err(error) => return error,
+                Err(error) => return error.into(),
             }
         }
+    }
+
+    /// Compares the clocks after `doubt_after`. Returns only if Telegram's is so far behind ours that it refuses what
+    /// we say: a clock that is nobody's to keep runs ahead by a few seconds a day. grammers would repeat a
+    /// refused request with each round trip.
+    async fn clock_is_refused(&self, doubt_after: Duration) -> ClockAhead {
+        sleep(doubt_after).await;
+        match self.session.check_clock(self.options.ping_timeout).await {
+            Err(ClockError::Ahead(ahead)) => ahead,
+            _ => std::future::pending().await,
+        }
+    }
+}
+
+/// Asks for the server's state, or else for a sign of life.
+async fn ask(link: &Link, limit: Duration, for_state: bool) -> Result<Option<State>, CallError> {
+    if for_state {
+        let request = tl::functions::updates::GetState {};
+        let tl::enums::updates::State::State(state) =
+            link.pool.call_within(limit, link.home, &request).await?;
+        Ok(Some(state))
+    } else {
+        let request = tl::functions::Ping { ping_id: 0 };
+        link.pool.call_within(limit, link.home, &request).await?;
+        Ok(None)
     }
 }
 
