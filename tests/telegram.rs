@@ -10,7 +10,7 @@ use std::time::Duration;
 use account::{API_ID, DEADLINE, Listener, Wants, lock, open, options, session};
 use fake_telegram::{
     Action, Chat, Dedupe, Draft, FRIEND, Fault, Packing, PeersInUpdates, Revocation, SAVED_MESSAGES,
-    SUPERGROUP, SentAnswer, Telegram, access_hash,
+    SUPERGROUP, SentAnswer, Settings, Telegram, access_hash,
 };
 use stenogram::domain::{Fault as JobFault, Part, Task, random_id};
 use stenogram::telegram::{Account, AccountOptions, Credentials, LoginError, Prompt};
@@ -23,6 +23,11 @@ fn voice() -> Draft {
 
 fn part(text: &str) -> Part {
     Part { text: text.into(), folded: false, task: Task::Transcribe }
+}
+
+/// Looks at the server's state more often than a test takes.
+fn watchful() -> AccountOptions {
+    AccountOptions { ping_every: Duration::from_millis(100), ..options() }
 }
 
 async fn start() -> (Telegram, tempfile::TempDir, Listener) {
@@ -98,6 +103,48 @@ mod losing {
         let mut heard = listener.heard(|heard| heard.len() >= 3).await;
         heard.sort_unstable();
         assert_eq!(heard, [lost, late, early]);
+    }
+
+    #[tokio::test]
+    async fn a_push_lost_before_a_silence_is_made_up_for() {
+        let (telegram, _folder, listener) = start_with(watchful()).await;
+        let pushed = telegram.send(FRIENDS_CHAT, voice());
+        listener.heard(|heard| heard == [pushed]).await;
+        let lost = telegram.send_silently(FRIENDS_CHAT, voice());
+        listener.heard(|heard| heard == [pushed, lost]).await;
+        telegram.look(|ledger| assert_eq!(ledger.clients().len(), 1, "one connection"));
+    }
+
+    #[tokio::test]
+    async fn a_state_that_no_difference_leads_to_is_asked_about_once() {
+        let (telegram, _folder, listener) = start_with(watchful()).await;
+        telegram.fault(Fault::on("updates.getDifference", Action::Hide));
+        telegram.send_silently(FRIENDS_CHAT, voice());
+        let differences = |telegram: &Telegram| telegram.look(|ledger| ledger.count("updates.getDifference"));
+        telegram.wait_until(DEADLINE, |ledger| ledger.count("updates.getDifference") >= 1).await.unwrap();
+        let states = telegram.look(|ledger| ledger.count("updates.getState"));
+        telegram
+            .wait_until(DEADLINE, |ledger| ledger.count("updates.getState") >= states + 10)
+            .await
+            .unwrap();
+        assert_eq!(differences(&telegram), 1);
+        telegram.clear_faults();
+        let next = telegram.send_silently(FRIENDS_CHAT, voice());
+        listener.heard(|heard| heard.contains(&next)).await;
+    }
+
+    #[tokio::test]
+    async fn the_first_message_of_a_new_account_is_heard_after_a_restart() {
+        let settings = Settings { first_pts: 0, ..Settings::default() };
+        let telegram = Telegram::builder().settings(settings).start().await.unwrap();
+        let folder = session(&telegram);
+        let listener = Listener::start(open(&folder, options()).await);
+        // The chats are walked once the position is stored.
+        telegram.wait_until(DEADLINE, |ledger| ledger.count("messages.getDialogs") >= 1).await.unwrap();
+        listener.stop().await;
+        let missed = telegram.send_silently(FRIENDS_CHAT, voice());
+        let listener = Listener::start(open(&folder, options()).await);
+        listener.heard(|heard| heard == [missed]).await;
     }
 
     #[tokio::test]
@@ -462,14 +509,20 @@ mod hanging {
 
     #[tokio::test]
     async fn a_quiet_stream_is_asked_after() {
-        let quick = AccountOptions {
-            quiet_after: Duration::from_millis(200),
-            ping_every: Duration::from_millis(100),
-            ..options()
-        };
-        let (telegram, _folder, _listener) = start_with(quick).await;
+        let (telegram, _folder, _listener) = start_with(watchful()).await;
         let before = telegram.look(|ledger| ledger.count("updates.getState"));
         telegram.wait_until(DEADLINE, |ledger| ledger.count("updates.getState") >= before + 3).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn while_telegram_forbids_to_ask_for_the_state_it_is_pinged() {
+        let (telegram, _folder, _listener) = start_with(watchful()).await;
+        telegram.fault(Fault::on("updates.getState", Action::flood_wait(600)));
+        telegram.wait_until(DEADLINE, |ledger| ledger.count("ping") >= 3).await.unwrap();
+        // The one that connected, and at most a few before the rule was there.
+        let asked = telegram.look(|ledger| ledger.count("updates.getState"));
+        telegram.wait_until(DEADLINE, |ledger| ledger.count("ping") >= 6).await.unwrap();
+        assert_eq!(telegram.look(|ledger| ledger.count("updates.getState")), asked);
     }
 
     #[tokio::test]
@@ -503,6 +556,14 @@ mod hanging {
 /// Nothing loops, and logged out is logged out.
 mod ending {
     use super::*;
+
+    #[tokio::test]
+    async fn a_session_revoked_without_a_cut_connection_is_noticed() {
+        let (telegram, _folder, listener) = start().await;
+        telegram.revoke(Revocation::SessionRevoked);
+        let error = listener.logged_out().await.to_string();
+        assert!(error.contains("SESSION_REVOKED"), "{error}");
+    }
 
     #[tokio::test]
     async fn a_revoked_session_ends_the_account_with_what_to_do() {

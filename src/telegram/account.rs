@@ -32,12 +32,10 @@ pub struct AccountOptions {
     pub connect_timeout: Duration,
     /// Between two requests when many chats are read, lest it brings a FLOOD_WAIT.
     pub pace: Duration,
-    /// Pause between two pings; a connection that died silently is noticed after this and
-    /// `ping_timeout`.
+    /// Pause between two requests for the server's state. A connection that died silently, a session
+    /// that was ended and an update that was lost are noticed after this and `ping_timeout`.
     pub ping_every: Duration,
     pub ping_timeout: Duration,
-    /// With no update for this long the server is asked for its state, lest it has forgotten us.
-    pub quiet_after: Duration,
     /// Largest recording fetched, in bytes.
     pub max_file_size: u64,
 }
@@ -53,7 +51,6 @@ impl Default for AccountOptions {
             pace: Duration::from_millis(500),
             ping_every: Duration::from_secs(30),
             ping_timeout: Duration::from_secs(15),
-            quiet_after: Duration::from_secs(300),
             max_file_size: 200 << 20,
         }
     }

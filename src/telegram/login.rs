@@ -153,7 +153,7 @@ impl Account {
 /// already stays.
 async fn begin_here(pool: &Pool, home: i32, path: &Path, user: i64) -> Result<(), LoginError> {
     let store = UpdateStore::open(path, user)?;
-    if !MessageBoxes::load(store.position()).is_empty() {
+    if store.has_position() {
         return Ok(());
     }
     let tl::enums::updates::State::State(state) =

@@ -6,6 +6,8 @@ use std::time::Duration;
 use backoff::backoff::Backoff as _;
 use backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
 use grammers_client::tl;
+use grammers_client::tl::types::updates::State;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -149,8 +151,8 @@ impl Account {
         info!("Connection established");
         self.link.send_replace(Some(Arc::clone(&link)));
 
-        let heard = Heard::default();
-        let updates = UpdateLoop::new(self, &link, updates, &heard, state);
+        let states = watch::Sender::new(None);
+        let updates = UpdateLoop::new(self, &link, updates, states.subscribe(), state);
         tokio::select! {
             ended = updates.run(to) => match ended {
                 UpdatesEnded::Call(error) => error.into(),
@@ -159,55 +161,42 @@ impl Account {
                 // A full disk, say: nothing is lost, the batch comes again.
                 UpdatesEnded::Session(error) => Outcome::Lost(error.to_string()),
             },
-            error = self.keep_alive(&link, &heard) => error.into(),
+            error = self.keep_alive(&link, &states) => error.into(),
             _ = runner => Outcome::Lost("the connection's task ended unexpectedly".into()),
         }
     }
 
-    /// Returns once the connection has proved dead.
-    async fn keep_alive(&self, link: &Link, heard: &Heard) -> CallError {
+    /// Asks for the server's state again and again, and passes it on to `states`. Returns once the
+    /// connection has proved dead, or the session has ended: the server would answer a ping without
+    /// a login too.
+    async fn keep_alive(&self, link: &Link, states: &watch::Sender<Option<State>>) -> CallError {
         let options = &self.options;
-        let mut asked = Instant::now();
+        let mut ask_from = Instant::now();
         loop {
-            let quiet = tokio::select! {
-                () = sleep(options.ping_every) => heard.last().max(asked).elapsed() >= options.quiet_after,
-                () = link.suspect.notified() => true,
-            };
+            tokio::select! {
+                () = sleep(options.ping_every) => {}
+                () = link.suspect.notified() => {}
+            }
             let limit = options.ping_timeout;
-            let result = if quiet {
-                asked = Instant::now();
+            let answer = if Instant::now() >= ask_from {
                 let request = tl::functions::updates::GetState {};
-                link.pool.call_within(limit, link.home, &request).await.map(|_| ())
+                let answer = link.pool.call_within(limit, link.home, &request).await;
+                answer.map(|tl::enums::updates::State::State(state)| {
+                    states.send_replace(Some(state));
+                })
             } else {
                 let request = tl::functions::Ping { ping_id: 0 };
                 link.pool.call_within(limit, link.home, &request).await.map(|_| ())
             };
-            match result {
+            match answer {
                 Ok(()) => {}
                 // Any other answer than "logged out" is a sign of life.
-                Err(error @ CallError::Rpc { .. }) if error.logged_out().is_none() => {}
+                Err(error @ CallError::Rpc { .. }) if error.logged_out().is_none() => {
+                    ask_from = Instant::now() + error.wait().unwrap_or_default();
+                }
                 Err(error) => return error,
             }
         }
-    }
-}
-
-/// When the last update came.
-pub(super) struct Heard(std::sync::Mutex<Instant>);
-
-impl Default for Heard {
-    fn default() -> Self {
-        Self(std::sync::Mutex::new(Instant::now()))
-    }
-}
-
-impl Heard {
-    pub fn now(&self) {
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Instant::now();
-    }
-
-    fn last(&self) -> Instant {
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

@@ -49,6 +49,8 @@ pub enum Action {
     TruncateFile(usize),
     /// Too much was missed to be told: differenceTooLong or channelDifferenceTooLong.
     TooLong,
+    /// The account's difference is empty, whatever was missed.
+    Hide,
 }
 
 impl Action {

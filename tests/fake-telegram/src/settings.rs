@@ -55,6 +55,9 @@ pub struct Settings {
     /// their `pts`. A client that takes that `pts` for its own has lost what came before it; grammers
     /// 0.11 does.
     pub channel_too_long_has_pts: bool,
+    /// The account's `pts` before anything happened, which is fixed at the start. Clients take 0 for
+    /// "unknown", although an account in which nothing happened yet has it.
+    pub first_pts: i32,
     /// Events in one slice of a difference, unless the client wants less.
     pub slice: usize,
     /// How far the server's clock is ahead of this machine's, in seconds: the numbers of its messages
@@ -78,6 +81,7 @@ impl Default for Settings {
             sent_answer: SentAnswer::default(),
             peers_in_updates: PeersInUpdates::default(),
             channel_too_long_has_pts: true,
+            first_pts: 1,
             slice: 100,
             clock_ahead: 0,
             parallel_use_refused: true,

@@ -58,7 +58,8 @@ pub fn get_difference(
     // Any chat of the account's mailbox will do to name it.
     let missed = context.world.missed(SAVED_MESSAGES, request.pts, limit);
     let channels = context.world.channels_since(request.date);
-    if missed.events.is_empty() && channels.is_empty() {
+    let is_empty = missed.events.is_empty() && channels.is_empty();
+    if is_empty || context.action == Some(Action::Hide) {
         return Ok(types::updates::DifferenceEmpty { date: now(), seq: 1 }.into());
     }
     let sorted = sort(context, SAVED_MESSAGES, &missed.events);

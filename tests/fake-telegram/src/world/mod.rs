@@ -55,6 +55,7 @@ pub struct World {
 impl World {
     pub fn new(settings: Settings, home: i32) -> Self {
         Self {
+            account: Mailbox::new(settings.first_pts),
             settings,
             peers: Peers::default(),
             files: Files::default(),
@@ -69,7 +70,6 @@ impl World {
             clients: Vec::new(),
             sessions: HashMap::new(),
             links: BTreeMap::new(),
-            account: Mailbox::default(),
             channels: HashMap::new(),
         }
     }
