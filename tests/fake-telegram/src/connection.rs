@@ -34,6 +34,8 @@ const TOO_LOW: i32 = 16;
 const TOO_HIGH: i32 = 17;
 /// How far the time in a client's message number may be from the server's, in seconds.
 const TOLERATED: std::ops::RangeInclusive<i64> = -300..=30;
+/// Bytes written at once to a slow line.
+const SLOW_PIECE: usize = 1024;
 /// The transport's error for a key that the server does not know.
 const UNKNOWN_KEY: i32 = -404;
 
@@ -52,8 +54,12 @@ pub enum Outgoing {
 /// An open connection, as the world knows it.
 pub struct Link {
     pub dc: i32,
+    /// To the datacentre's address for files.
+    pub media_only: bool,
     /// The MTProto session that receives updates; known from the first message on.
     pub session: Option<i64>,
+    /// The number of the client's last request, which holds when the client made it.
+    pub last_request: Option<i64>,
     pub outbox: UnboundedSender<Outgoing>,
     pub task: AbortHandle,
 }
@@ -127,9 +133,21 @@ impl Writer<'_> {
             };
             let plain = seal(FIRST_SALT, session, &message);
             let packet = self.packets.pack(&self.datacentre.key.encrypt(&plain));
-            stream.write_all(&packet).await?;
+            self.write(&mut stream, &packet).await?;
         }
         Err(Ended::Silent)
+    }
+
+    /// Writes a packet as fast as the line carries it.
+    async fn write(&self, stream: &mut OwnedWriteHalf, packet: &[u8]) -> std::io::Result<()> {
+        let Some(rate) = self.shared.world().settings.bytes_per_second else {
+            return stream.write_all(packet).await;
+        };
+        for piece in packet.chunks(SLOW_PIECE) {
+            stream.write_all(piece).await?;
+            tokio::time::sleep(Duration::from_secs(1) * piece.len() as u32 / rate).await;
+        }
+        Ok(())
     }
 
     fn pushed(&self, session: i64, mut bodies: Vec<Vec<u8>>) -> Message {
@@ -182,7 +200,7 @@ impl Reader<'_> {
             Ok(plain) if !forgotten => plain,
             Ok(_) | Err(DecryptError::UnknownKey) => {
                 // No method, but a test may wait for it in the same books.
-                self.shared.note("unknown key", self.datacentre.id);
+                self.shared.note("unknown key", self.datacentre);
                 self.send(Outgoing::Status(UNKNOWN_KEY))?;
                 return Ok(false);
             }
@@ -211,7 +229,7 @@ impl Reader<'_> {
         if constructor(body) != Some(functions::ReqPqMulti::CONSTRUCTOR_ID) {
             return Err(MessageError::Malformed.into());
         }
-        self.shared.note("req_pq_multi", self.datacentre.id);
+        self.shared.note("req_pq_multi", self.datacentre);
         let nonce = body.get(4..20).and_then(|nonce| nonce.try_into().ok()).ok_or(MessageError::Malformed)?;
         let answer = types::ResPq {
             nonce,
@@ -254,7 +272,7 @@ impl Reader<'_> {
         match id {
             types::MsgsAck::CONSTRUCTOR_ID => Ok(()),
             functions::Ping::CONSTRUCTOR_ID | functions::PingDelayDisconnect::CONSTRUCTOR_ID => {
-                self.shared.note("ping", self.datacentre.id);
+                self.shared.note("ping", self.datacentre);
                 let pong = types::Pong { msg_id: message.id, ping_id: number() };
                 self.answer(session, enums::Pong::Pong(pong).to_bytes(), false)
             }
@@ -274,8 +292,12 @@ impl Reader<'_> {
     }
 
     fn request(&self, session: i64, message: &Message) -> Result<(), Ended> {
-        let outcome =
-            self.shared.change(|world| rpc::handle(world, self.datacentre.id, self.id, &message.body));
+        let outcome = self.shared.change(|world| {
+            if world.is_parallel_use(self.id, message.id) {
+                return rpc::end_duplicated(world);
+            }
+            rpc::handle(world, self.datacentre.id, self.id, &message.body)
+        });
         match outcome {
             Outcome::Answer(body) => self.answer(session, rpc_result(message.id, &body), true),
             Outcome::AnswerAfter(delay, body) => {

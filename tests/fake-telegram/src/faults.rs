@@ -20,7 +20,13 @@ pub struct Fault {
     /// So many requests go wrong; `None`: all.
     #[serde(default)]
     pub times: Option<u32>,
+    /// Only each request of this number goes wrong: with 3 the third, the sixth, and so on.
+    #[serde(default)]
+    pub every: Option<u32>,
     pub action: Action,
+    /// How many requests `every` has counted.
+    #[serde(skip)]
+    seen: u32,
 }
 
 /// How a request goes wrong.
@@ -65,7 +71,7 @@ impl Action {
 impl Fault {
     /// Every request of `method` goes wrong.
     pub fn on(method: &str, action: Action) -> Self {
-        Self { method: method.to_owned(), dc: None, after: 0, times: None, action }
+        Self { method: method.to_owned(), dc: None, after: 0, times: None, every: None, seen: 0, action }
     }
 
     pub fn once(self) -> Self {
@@ -83,6 +89,11 @@ impl Fault {
         self
     }
 
+    pub fn every(mut self, number: u32) -> Self {
+        self.every = Some(number);
+        self
+    }
+
     pub fn in_dc(mut self, dc: i32) -> Self {
         self.dc = Some(dc);
         self
@@ -96,6 +107,12 @@ impl Fault {
         if self.after > 0 {
             self.after -= 1;
             return false;
+        }
+        if let Some(number) = self.every {
+            self.seen += 1;
+            if self.seen % number != 0 {
+                return false;
+            }
         }
         match &mut self.times {
             None => true,
@@ -129,6 +146,13 @@ mod tests {
         assert_eq!(strike("upload.getFile", 4), Some(Action::Ignore));
         assert_eq!(strike("upload.getFile", 4), Some(Action::Ignore));
         assert_eq!(strike("upload.getFile", 4), None);
+    }
+
+    #[test]
+    fn every_third_request_goes_wrong() {
+        let mut faults = [Fault::on("ping", Action::Ignore).every(3)];
+        let struck: Vec<_> = (0..7).map(|_| strike(&mut faults, "ping", 2).is_some()).collect();
+        assert_eq!(struck, [false, false, true, false, false, true, false]);
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub struct Call {
     pub method: &'static str,
     /// The datacentre that was asked.
     pub dc: i32,
+    /// At the datacentre's address for files.
+    pub media_only: bool,
     pub at: Instant,
 }
 

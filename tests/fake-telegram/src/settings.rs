@@ -64,6 +64,14 @@ pub struct Settings {
     /// say so, and it refuses a client's that are over 30 s ahead of it or 300 s behind. Messages keep
     /// the dates of this machine.
     pub clock_ahead: i64,
+    /// The account's session ends with AUTH_KEY_DUPLICATED when two connections send requests to the same
+    /// datacentre in parallel, except to its address for files
+    /// (<https://core.telegram.org/api/errors#406-not-acceptable>).
+    pub parallel_use_refused: bool,
+    /// help.getConfig names an address of each datacentre that serves files only.
+    pub media_addresses: bool,
+    /// How many bytes a connection carries to the client in a second; `None`: as many as it can.
+    pub bytes_per_second: Option<u32>,
 }
 
 impl Default for Settings {
@@ -76,6 +84,9 @@ impl Default for Settings {
             first_pts: 1,
             slice: 100,
             clock_ahead: 0,
+            parallel_use_refused: true,
+            media_addresses: false,
+            bytes_per_second: None,
         }
     }
 }

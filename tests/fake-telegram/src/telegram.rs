@@ -61,7 +61,8 @@ impl Telegram {
     pub fn session(&self) -> SessionParams {
         let world = self.shared.world();
         let logged_in = !world.login.authorised.is_empty();
-        let dcs = self.datacentres.iter().filter_map(|datacentre| {
+        let ordinary = self.datacentres.iter().filter(|datacentre| !datacentre.media_only);
+        let dcs = ordinary.filter_map(|datacentre| {
             let (_, address) = world.addresses.iter().find(|(id, _)| *id == datacentre.id)?;
             let SocketAddr::V4(ipv4) = *address else { return None };
             let auth_key = Some(key_to_hex(datacentre.key.bytes()));

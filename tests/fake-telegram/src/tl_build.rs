@@ -355,9 +355,15 @@ fn round_video(seconds: u32) -> enums::DocumentAttribute {
     .into()
 }
 
-/// `datacentres`: ids and the addresses at which clients reach them.
-pub fn config(this_dc: i32, datacentres: &[(i32, SocketAddr)]) -> enums::Config {
-    let dc_options = datacentres.iter().map(|(id, address)| dc_option(*id, *address)).collect();
+/// `datacentres`: ids and the addresses at which clients reach them; `media`: those for files only.
+pub fn config(
+    this_dc: i32,
+    datacentres: &[(i32, SocketAddr)],
+    media: &[(i32, SocketAddr)],
+) -> enums::Config {
+    let ordinary = datacentres.iter().map(|(id, address)| dc_option(*id, *address, false));
+    let media = media.iter().map(|(id, address)| dc_option(*id, *address, true));
+    let dc_options = ordinary.chain(media).collect();
     types::Config {
         default_p2p_contacts: false,
         preload_featured_stickers: false,
@@ -410,10 +416,10 @@ pub fn config(this_dc: i32, datacentres: &[(i32, SocketAddr)]) -> enums::Config 
     .into()
 }
 
-fn dc_option(id: i32, address: SocketAddr) -> enums::DcOption {
+fn dc_option(id: i32, address: SocketAddr, media_only: bool) -> enums::DcOption {
     types::DcOption {
         ipv6: address.is_ipv6(),
-        media_only: false,
+        media_only,
         tcpo_only: false,
         cdn: false,
         r#static: true,

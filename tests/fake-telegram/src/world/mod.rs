@@ -35,6 +35,8 @@ pub struct World {
     pub faults: Vec<Fault>,
     /// Where clients find the datacentres.
     pub addresses: Vec<(i32, SocketAddr)>,
+    /// And where they find files only.
+    pub media_addresses: Vec<(i32, SocketAddr)>,
     /// Every message of every chat, in the order of sending.
     pub posts: Vec<Post>,
     /// The first message sent under each random id.
@@ -60,6 +62,7 @@ impl World {
             login: Login::new(home),
             faults: Vec::new(),
             addresses: Vec::new(),
+            media_addresses: Vec::new(),
             posts: Vec::new(),
             random_ids: HashMap::new(),
             suppressed: 0,
@@ -159,6 +162,22 @@ impl World {
         let mailbox = self.mailbox(chat);
         let Difference { events, pts, last } = mailbox.since(pts, limit);
         Missed { events: events.to_vec(), pts, last }
+    }
+
+    /// Notes the request `number` over `connection`. Whether it shows that the account is used in parallel:
+    /// another connection that is open to the same datacentre made a request between the last one of
+    /// `connection` and this one. A connection that takes the place of another is no parallel use.
+    ///
+    /// The numbers hold the client's time, so a request that lay in the network changes nothing.
+    pub fn is_parallel_use(&mut self, connection: u64, number: i64) -> bool {
+        let Some(link) = self.links.get_mut(&connection) else { return false };
+        let (dc, media_only) = (link.dc, link.media_only);
+        let Some(before) = link.last_request.replace(number) else { return false };
+        let between = |other: &Link| other.last_request.is_some_and(|last| before < last && last < number);
+        self.settings.parallel_use_refused
+            && !media_only
+            && self.login.authorised.contains(&dc)
+            && self.links.values().any(|other| other.dc == dc && !other.media_only && between(other))
     }
 
     /// The next sequence number of the server in `session`.
