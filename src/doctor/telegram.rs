@@ -165,6 +165,11 @@ fn login(answer: Result<(), ProbeError>) -> Finding {
             "wait as long as Telegram says, then try again",
         ),
         Err(ProbeError::Clock(_)) => not_tried("Telegram would not accept this machine's clock"),
+        Err(ProbeError::Trouble(why)) => Finding::warn(
+            CHECK,
+            format!("is not clear: Telegram has trouble of its own ({why})"),
+            "run this again in a few minutes",
+        ),
         Err(error @ ProbeError::Unreachable(_)) => {
             Finding::fail(CHECK, error.to_string(), "look at the network, and try again")
         }
