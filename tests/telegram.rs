@@ -148,6 +148,75 @@ mod losing {
     }
 
     #[tokio::test]
+    async fn a_session_that_the_server_forgot_loses_nothing() {
+        let (telegram, _folder, listener) = start_with(watchful()).await;
+        let first = telegram.send(FRIENDS_CHAT, voice());
+        listener.heard(|heard| heard == [first]).await;
+        telegram.forget_sessions();
+        let unheard = telegram.send(FRIENDS_CHAT, voice());
+        listener.heard(|heard| heard == [first, unheard]).await;
+        let pushed = telegram.send(FRIENDS_CHAT, voice());
+        listener.heard(|heard| heard == [first, unheard, pushed]).await;
+        telegram.look(|ledger| assert_eq!(ledger.clients().len(), 1, "one connection"));
+    }
+
+    #[tokio::test]
+    async fn salts_that_expire_cost_nothing() {
+        let settings = Settings { salt_lifetime: 1, ..Settings::default() };
+        let telegram = Telegram::builder().settings(settings).start().await.unwrap();
+        let folder = session(&telegram);
+        let listener = Listener::start(open(&folder, watchful()).await);
+        listener.connected().await;
+        // The first is that of a client which knows no salt yet.
+        for times in 2..=4 {
+            telegram.wait_until(DEADLINE, |ledger| ledger.count("bad salt") >= times).await.unwrap();
+            let job = listener.job(telegram.send(FRIENDS_CHAT, voice())).await;
+            listener.account.deliver(&job, 0, &part("one")).await.unwrap();
+            telegram.look(|ledger| assert_eq!(ledger.replies(FRIENDS_CHAT, job.id.message).count(), 1));
+        }
+        telegram.look(|ledger| assert_eq!(ledger.clients().len(), 1, "one connection"));
+    }
+
+    #[tokio::test]
+    async fn updates_of_every_form_are_heard() {
+        use Packing::{Combined, Numbered, Short, ShortMessage, TooLong};
+        for packing in [Numbered, Combined, Short, ShortMessage, TooLong, Numbered, Combined] {
+            let (telegram, _folder, listener) = start().await;
+            for round in 1..=2 {
+                let before = listener.heard(|_| true).await;
+                let sent = telegram.send_all((0..5).map(|_| (FRIENDS_CHAT, voice())), packing);
+                let heard = listener.heard(|heard| heard.len() >= round * 5).await;
+                assert_eq!(heard, [before, sent].concat(), "{packing:?}");
+            }
+            let differences = telegram.look(|ledger| ledger.count("updates.getDifference"));
+            assert_eq!(differences > 0, packing == TooLong, "{packing:?}: {differences}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_text_in_short_form_counts() {
+        let (telegram, _folder, listener) = start().await;
+        let text = || (FRIENDS_CHAT, Draft::text("x"));
+        telegram.send_all([text(), (FRIENDS_CHAT, Draft::text("y").own()), text()], Packing::ShortMessage);
+        let after = telegram.send(FRIENDS_CHAT, voice());
+        listener.heard(|heard| heard == [after]).await;
+        assert_eq!(telegram.look(|ledger| ledger.count("updates.getDifference")), 0);
+    }
+
+    #[tokio::test]
+    async fn a_number_left_out_of_the_sequence_is_a_gap() {
+        let (telegram, _folder, listener) = start().await;
+        let first = telegram.send_all([(FRIENDS_CHAT, voice())], Packing::Numbered)[0];
+        listener.heard(|heard| heard == [first]).await;
+        telegram.lose_pushes(true);
+        let lost = telegram.send_all([(FRIENDS_CHAT, voice())], Packing::Numbered)[0];
+        telegram.lose_pushes(false);
+        let second = telegram.send_all([(FRIENDS_CHAT, voice())], Packing::Numbered)[0];
+        listener.heard(|heard| heard == [first, lost, second]).await;
+        assert!(telegram.look(|ledger| ledger.count("updates.getDifference")) > 0);
+    }
+
+    #[tokio::test]
     async fn several_updates_in_one_container_are_all_heard() {
         let (telegram, _folder, listener) = start().await;
         for packing in [Packing::OneContainer, Packing::OneUpdates] {
@@ -553,6 +622,109 @@ mod hanging {
     }
 }
 
+/// A clock that Telegram does not accept.
+mod clocks {
+    use super::*;
+    use std::time::Instant;
+
+    /// A Telegram whose clock is ahead of ours by so many seconds, over a line as it is.
+    async fn telegram(clock_ahead: i64) -> Telegram {
+        let settings = Settings { clock_ahead, round_trip: Duration::from_millis(50), ..Settings::default() };
+        Telegram::builder().settings(settings).start().await.expect("start the loopback Telegram")
+    }
+
+    fn packets(telegram: &Telegram) -> usize {
+        telegram.look(|ledger| ledger.packets().len())
+    }
+
+    async fn is_refused(listener: &Listener) -> u64 {
+        let mut clock = listener.account.clock();
+        let refused = tokio::time::timeout(DEADLINE, clock.wait_for(Option::is_some)).await;
+        refused.expect("in time").expect("the account lives").expect("some").seconds
+    }
+
+    #[tokio::test]
+    async fn one_that_is_ahead_is_named_and_nothing_but_the_time_is_asked_for() {
+        for ahead in [60, 600, 2 * 86_400] {
+            let telegram = telegram(-ahead).await;
+            let folder = session(&telegram);
+            let listener = Listener::start(open(&folder, options()).await);
+            assert!(is_refused(&listener).await.abs_diff(ahead.unsigned_abs()) <= 1);
+            telegram.wait_until(DEADLINE, |ledger| ledger.count("req_pq_multi") >= 3).await.unwrap();
+            telegram.look(|ledger| assert_eq!(ledger.packets().len(), ledger.count("req_pq_multi")));
+            assert!(!listener.account.is_connected());
+
+            telegram.configure(|settings| settings.clock_ahead = 0);
+            listener.connected().await;
+            let message = telegram.send(FRIENDS_CHAT, voice());
+            listener.heard(|heard| heard == [message]).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_is_behind_does_no_harm() {
+        for behind in [60, 600, 2 * 86_400] {
+            let telegram = telegram(behind).await;
+            let folder = session(&telegram);
+            let listener = Listener::start(open(&folder, options()).await);
+            listener.connected().await;
+            let message = telegram.send(FRIENDS_CHAT, voice());
+            let job = listener.job(message).await;
+            listener.account.deliver(&job, 0, &part("one")).await.unwrap();
+            // The time, the first salt, the right time, the salts, the connection, the state and the first
+            // updates: each once or twice.
+            assert!(packets(&telegram) < 30, "{}", packets(&telegram));
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_comes_to_be_ahead_ends_the_connection_and_is_named() {
+        let telegram = telegram(0).await;
+        let folder = session(&telegram);
+        let listener = Listener::start(open(&folder, options()).await);
+        listener.connected().await;
+        let before = packets(&telegram);
+        let start = Instant::now();
+        telegram.configure(|settings| settings.clock_ahead = -600);
+        assert!(is_refused(&listener).await.abs_diff(600) <= 1);
+        tokio::time::timeout(DEADLINE, listener.account.disconnected()).await.expect("disconnected");
+        // A request that is refused is repeated with each round trip, for a second; and then there is the time.
+        let most = 40 + 5 * start.elapsed().as_secs() as usize;
+        assert!(packets(&telegram) - before <= most, "{} packets", packets(&telegram) - before);
+        telegram.configure(|settings| settings.clock_ahead = 0);
+        listener.connected().await;
+    }
+
+    #[tokio::test]
+    async fn one_that_comes_to_be_ahead_is_noticed_with_any_request() {
+        let telegram = telegram(0).await;
+        let folder = session(&telegram);
+        let patient =
+            AccountOptions { ping_every: Duration::from_secs(3600), call_timeout: DEADLINE, ..options() };
+        let listener = Listener::start(open(&folder, patient).await);
+        listener.connected().await;
+        let job = listener.job(telegram.send(FRIENDS_CHAT, voice())).await;
+        telegram.configure(|settings| settings.clock_ahead = -60);
+        let delivered = listener.account.deliver(&job, 0, &part("one")).await;
+        assert!(matches!(delivered, Err(JobFault::Unavailable(_))), "{delivered:?}");
+        is_refused(&listener).await;
+    }
+
+    #[tokio::test]
+    async fn one_that_comes_to_be_behind_does_no_harm() {
+        let telegram = telegram(0).await;
+        let folder = session(&telegram);
+        let listener = Listener::start(open(&folder, options()).await);
+        listener.connected().await;
+        let states = telegram.look(|ledger| ledger.count("updates.getState"));
+        telegram.configure(|settings| settings.clock_ahead = 600);
+        telegram.wait_until(DEADLINE, |ledger| ledger.count("updates.getState") >= states + 2).await.unwrap();
+        let message = telegram.send(FRIENDS_CHAT, voice());
+        listener.heard(|heard| heard == [message]).await;
+        telegram.look(|ledger| assert_eq!(ledger.clients().len(), 1, "one connection"));
+    }
+}
+
 /// Nothing loops, and logged out is logged out.
 mod ending {
     use super::*;
@@ -942,6 +1114,16 @@ mod login {
         telegram.go_down().await;
         let result = login(&folder, &[]).await;
         assert!(matches!(result, Err(LoginError::Unreachable(_))), "{result:?}");
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_ahead_is_said_before_anything_is_asked() {
+        let settings = Settings { clock_ahead: -60, ..Settings::default() };
+        let telegram = Telegram::builder().logged_out().settings(settings).start().await.unwrap();
+        let folder = session(&telegram);
+        let error = login(&folder, &[]).await.unwrap_err().to_string();
+        assert!(error.contains("clock is 60 s ahead") || error.contains("clock is 61 s ahead"), "{error}");
+        telegram.look(|ledger| assert_eq!(ledger.packets().len(), 1));
     }
 
     #[tokio::test]

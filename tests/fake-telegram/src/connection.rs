@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use grammers_tl_types::{Deserializable, Identifiable, RawVec, Serializable, enums, functions, types};
 use tokio::io::AsyncWriteExt;
@@ -16,17 +16,14 @@ use crate::protocol::message::{
     Envelope, Message, MessageError, constructor, container, flatten, rpc_result, seal, unencrypted,
     write_unencrypted,
 };
+use crate::protocol::random;
 use crate::protocol::transport::{PacketReader, PacketWriter, TransportError};
-use crate::protocol::{now, random};
 use crate::rpc::{self, Outcome};
 use crate::server::{Datacentre, Shared};
+use crate::world::World;
 
-/// The salt that is good now; the ones after it are [`SALTS`] - 1 consecutive numbers.
-const FIRST_SALT: i64 = 0x11_2233_4455;
 /// How many salts get_future_salts tells.
-const SALTS: i32 = 8;
-/// How long each of them is good, in seconds.
-const SALT_LIFETIME: i32 = 3600;
+const SALTS: i64 = 8;
 /// "Incorrect server salt", "incorrect two lower order msg_id bits", "msg_id too low" and "too high".
 const BAD_SALT: i32 = 48;
 const BAD_MESSAGE_ID: i32 = 18;
@@ -115,6 +112,8 @@ impl Writer<'_> {
         mut inbox: UnboundedReceiver<Outgoing>,
     ) -> Result<Infallible, Ended> {
         while let Some(outgoing) = inbox.recv().await {
+            let round_trip = self.shared.world().settings.round_trip;
+            tokio::time::sleep(round_trip).await;
             self.shared.until_speaking().await;
             let (session, message) = match outgoing {
                 Outgoing::Status(code) => {
@@ -131,7 +130,8 @@ impl Writer<'_> {
                 }
                 Outgoing::Push { session, bodies } => (session, self.pushed(session, bodies)),
             };
-            let plain = seal(FIRST_SALT, session, &message);
+            let salt = self.shared.world().salts().current();
+            let plain = seal(salt, session, &message);
             let packet = self.packets.pack(&self.datacentre.key.encrypt(&plain));
             self.write(&mut stream, &packet).await?;
         }
@@ -192,6 +192,7 @@ impl Reader<'_> {
 
     /// Handles one packet. False if the client's key is unknown and it has been told so.
     fn packet(&self, packet: &[u8]) -> Result<bool, Ended> {
+        self.shared.change(|world| world.packets.push(Instant::now()));
         if let Some(body) = unencrypted(packet) {
             return self.before_a_key(body).map(|()| true);
         }
@@ -207,11 +208,12 @@ impl Reader<'_> {
             Err(error) => return Err(error.into()),
         };
         let Envelope { salt, session, message } = Envelope::parse(&plain)?;
-        let complaint = if !(FIRST_SALT..FIRST_SALT + i64::from(SALTS)).contains(&salt) {
-            Some(bad_salt(&message))
+        let salts = self.shared.world().salts();
+        let complaint = if salts.accepts(salt) {
+            wrong_id(&message, salts.now).map(|code| bad_message(&message, code))
         } else {
-            let ahead = self.shared.world().settings.clock_ahead;
-            wrong_id(&message, i64::from(now()) + ahead).map(|code| bad_message(&message, code))
+            self.shared.note("bad salt", self.datacentre);
+            Some(bad_salt(&message, salts.current()))
         };
         if let Some(complaint) = complaint {
             self.answer(session, complaint.to_bytes(), false)?;
@@ -256,7 +258,7 @@ impl Reader<'_> {
             let created = types::NewSessionCreated {
                 first_msg_id: first_message,
                 unique_id: i64::from_le_bytes(random()),
-                server_salt: FIRST_SALT,
+                server_salt: self.shared.world().salts().current(),
             };
             let body = enums::NewSession::Created(created).to_bytes();
             self.send(Outgoing::Push { session, bodies: vec![body] })?;
@@ -277,7 +279,8 @@ impl Reader<'_> {
                 self.answer(session, enums::Pong::Pong(pong).to_bytes(), false)
             }
             functions::GetFutureSalts::CONSTRUCTOR_ID => {
-                self.answer(session, future_salts(message.id).to_bytes(), false)
+                let salts = self.shared.world().salts();
+                self.answer(session, salts.future(message.id).to_bytes(), false)
             }
             functions::DestroySession::CONSTRUCTOR_ID => {
                 let none = types::DestroySessionNone { session_id: number() };
@@ -328,12 +331,12 @@ impl Reader<'_> {
     }
 }
 
-fn bad_salt(message: &Message) -> enums::BadMsgNotification {
+fn bad_salt(message: &Message, new_server_salt: i64) -> enums::BadMsgNotification {
     types::BadServerSalt {
         bad_msg_id: message.id,
         bad_msg_seqno: message.sequence,
         error_code: BAD_SALT,
-        new_server_salt: FIRST_SALT,
+        new_server_salt,
     }
     .into()
 }
@@ -354,14 +357,44 @@ fn bad_message(message: &Message, error_code: i32) -> enums::BadMsgNotification 
     types::BadMsgNotification { bad_msg_id: message.id, bad_msg_seqno: message.sequence, error_code }.into()
 }
 
-fn future_salts(request: i64) -> enums::FutureSalts {
-    let now = now();
-    let salt = |number: i32| {
-        let valid_since = now + number * SALT_LIFETIME;
-        // Each overlaps with the next.
-        let valid_until = valid_since + SALT_LIFETIME + SALT_LIFETIME / 2;
-        types::FutureSalt { valid_since, valid_until, salt: FIRST_SALT + i64::from(number) }
-    };
-    let salts = RawVec((0..SALTS).map(salt).collect());
-    types::FutureSalts { req_msg_id: request, now, salts }.into()
+/// The salts at one moment of the server's clock: each is the number of its own span of time
+/// (<https://core.telegram.org/mtproto/description#server-salt>).
+#[derive(Clone, Copy)]
+struct Salts {
+    /// Seconds of Unix time, by the server's clock.
+    now: i64,
+    lifetime: i64,
+}
+
+impl World {
+    fn salts(&self) -> Salts {
+        Salts { now: self.now(), lifetime: i64::from(self.settings.salt_lifetime) }
+    }
+}
+
+impl Salts {
+    /// Zero is what a client says that knows none.
+    fn current(self) -> i64 {
+        self.now / self.lifetime + 1
+    }
+
+    /// From when on `salt` is valid, and until when, which is into the time of the next.
+    fn validity(self, salt: i64) -> std::ops::Range<i64> {
+        let since = (salt - 1) * self.lifetime;
+        since..since + self.lifetime + self.lifetime / 2
+    }
+
+    fn accepts(self, salt: i64) -> bool {
+        // Any other number is random, and too large to reckon with.
+        (self.current() - 1..=self.current()).contains(&salt) && self.validity(salt).contains(&self.now)
+    }
+
+    fn future(self, request: i64) -> enums::FutureSalts {
+        let told = |salt: i64| {
+            let valid = self.validity(salt);
+            types::FutureSalt { valid_since: valid.start as i32, valid_until: valid.end as i32, salt }
+        };
+        let salts = RawVec((self.current()..self.current() + SALTS).map(told).collect());
+        types::FutureSalts { req_msg_id: request, now: self.now as i32, salts }.into()
+    }
 }

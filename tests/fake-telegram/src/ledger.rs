@@ -70,6 +70,11 @@ impl<'a> Ledger<'a> {
         self.calls().iter().filter(|call| call.method == method).count()
     }
 
+    /// When each packet of a client came, refused ones too.
+    pub fn packets(self) -> &'a [Instant] {
+        &self.0.packets
+    }
+
     /// What clients said of themselves, one for each initConnection.
     pub fn clients(self) -> &'a [ClientInfo] {
         &self.0.clients

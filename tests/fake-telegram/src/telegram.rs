@@ -189,6 +189,20 @@ impl Telegram {
         }
     }
 
+    /// What is pushed from now on is lost, or no more.
+    pub fn lose_pushes(&self, lost: bool) {
+        self.shared.change(|world| world.pushes_lost = lost);
+    }
+
+    /// Forgets the clients' sessions, as a server does that was restarted: nothing is pushed to a client
+    /// before its next request, which is told that its session is new.
+    pub fn forget_sessions(&self) {
+        self.shared.change(|world| {
+            world.sessions.clear();
+            world.links.values_mut().for_each(|link| link.session = None);
+        });
+    }
+
     /// Cuts every connection; clients may connect anew.
     pub fn cut(&self) {
         self.shared.world().links.values().for_each(|link| link.task.abort());

@@ -10,6 +10,7 @@ pub mod post;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use crate::connection::Link;
 use crate::faults::Fault;
@@ -45,6 +46,12 @@ pub struct World {
     pub suppressed: u32,
     pub calls: Vec<Call>,
     pub clients: Vec<ClientInfo>,
+    /// When each packet of a client came, refused ones too.
+    pub packets: Vec<Instant>,
+    /// The last number of the sequence of updates.
+    pub seq: i32,
+    /// While true, pushes get lost on their way.
+    pub pushes_lost: bool,
     /// Content-related messages sent in each MTProto session.
     pub sessions: HashMap<i64, i32>,
     pub links: BTreeMap<u64, Link>,
@@ -67,11 +74,19 @@ impl World {
             random_ids: HashMap::new(),
             suppressed: 0,
             calls: Vec::new(),
+            packets: Vec::new(),
+            seq: 1,
+            pushes_lost: false,
             clients: Vec::new(),
             sessions: HashMap::new(),
             links: BTreeMap::new(),
             channels: HashMap::new(),
         }
+    }
+
+    /// What time it is by the server's clock, in seconds of Unix time.
+    pub fn now(&self) -> i64 {
+        i64::from(now()) + self.settings.clock_ahead
     }
 
     /// Private chats and basic groups share the account's mailbox; each channel has its own.
