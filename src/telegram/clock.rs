@@ -151,7 +151,7 @@ impl Reading {
     /// By how many seconds the clock was put forward between `earlier` and this reading.
     fn forward_of(self, earlier: Self) -> u64 {
         let passed = self.steady.saturating_duration_since(earlier.steady);
-        self.clock.saturating_sub(earlier.clock).saturating_sub(passed).as_secs()
+        self.clock.saturating_sub(earlier.clock).saturating_sub(passed).as_secs_f64().round() as u64
     }
 }
 

@@ -191,7 +191,7 @@ impl Account {
             },
             outcome = self.keep_alive(&link, &states) => outcome,
             seconds = clock::put_forward() => {
-                Outcome::Lost(format!("this machine's clock was put forward by {seconds} s, or it was asleep"))
+                Outcome::Lost(format!("this machine's clock was put forward by {seconds} s, or the machine was asleep"))
             }
             _ = runner => Outcome::Lost("the connection's task ended unexpectedly".into()),
         }

@@ -113,7 +113,9 @@ impl Writer<'_> {
     ) -> Result<Infallible, Ended> {
         while let Some(outgoing) = inbox.recv().await {
             let round_trip = self.shared.world().settings.round_trip;
-            tokio::time::sleep(round_trip).await;
+            if !round_trip.is_zero() {
+                tokio::time::sleep(round_trip).await;
+            }
             self.shared.until_speaking().await;
             let (session, message) = match outgoing {
                 Outgoing::Status(code) => {

@@ -1,19 +1,15 @@
 //! The real binary with a clock that Telegram does not accept: it says so, and asks for little.
 
-#[path = "support/daemon.rs"]
-mod daemon;
-#[path = "support/http.rs"]
-mod http;
-
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use daemon::Home;
 use fake_telegram::{Settings, Telegram};
-use http::{free_address, get, get_until};
 
-const DEADLINE: Duration = Duration::from_secs(60);
+use crate::DEADLINE;
+use crate::daemon::Home;
+use crate::http::{free_address, get, get_until};
+
 /// By when the daemon has to say why it does not connect.
 const SAYS_WITHIN: Duration = Duration::from_secs(15);
 /// What it may send meanwhile, in packets a second.
