@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::day::Day;
 use super::metrics::Histogram;
-use crate::domain::JobId;
+use crate::domain::{JobId, Restricted};
 use crate::pulse::Pulse;
 use crate::queue::{Claim, Counts};
 
@@ -117,6 +117,8 @@ pub struct Facts {
     /// By how many seconds this machine's clock is ahead of Telegram's, where that keeps it from connecting.
     pub clock_ahead: Option<u64>,
     pub connections: u64,
+    /// Why Telegram does not let the account send.
+    pub restricted: Option<Restricted>,
     pub reconnects: Day,
     pub queue_open: bool,
     /// Since when the store takes no writes.
@@ -157,6 +159,7 @@ impl Facts {
             lost: now,
             clock_ahead: None,
             connections: 0,
+            restricted: None,
             reconnects: Day::new(now),
             queue_open: false,
             queue_trouble: None,

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::facts::{Facts, Stage};
-use super::page::words::{Language, duration};
+use super::page::words::{self, Language, duration};
 use super::vitals::Vitals;
+use crate::domain::{Restricted, Restriction};
 
 /// Something that keeps voice messages from being answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub(super) enum Trouble {
     NotConnected(Duration),
     /// This machine's clock is so far ahead of Telegram's that no connection comes about.
     ClockAhead(Duration),
+    /// Telegram does not let the account send.
+    Restricted(Restricted),
     Stuck(&'static str, Duration),
     Stopping,
 }
@@ -31,7 +34,7 @@ impl Trouble {
         match self {
             Self::ModelLoading | Self::ModelMissing => PARTS[0],
             Self::QueueOpening | Self::QueueAway(_) => PARTS[1],
-            Self::NotConnected(_) | Self::ClockAhead(_) => PARTS[2],
+            Self::NotConnected(_) | Self::ClockAhead(_) | Self::Restricted(_) => PARTS[2],
             Self::Stuck(..) | Self::Stopping => PARTS[3],
         }
     }
@@ -54,12 +57,18 @@ impl Trouble {
                 "not connected: this machine's clock is {} ahead of Telegram's, which refuses it; set the clock",
                 time(*by)
             ),
+            Self::Restricted(restricted) => restriction(restricted),
             Self::Stuck(what, late) => {
                 format!("the {what} is stuck, overdue by {}: restart it and report this", time(*late))
             }
             Self::Stopping => "the daemon is stopping".into(),
         }
     }
+}
+
+/// Why Telegram does not let the account send, and what the owner can do.
+pub fn restriction(restricted: &Restricted) -> String {
+    words::restriction(Language::English, restricted)
 }
 
 /// What is wrong now; nothing where all is well.
@@ -87,6 +96,7 @@ pub(super) fn troubles(facts: &Facts, stuck: &[(&'static str, Duration)]) -> Vec
             None => Trouble::NotConnected(since(facts.lost)),
         });
     }
+    found.extend(facts.restricted.clone().map(Trouble::Restricted));
     found
 }
 
@@ -150,6 +160,10 @@ pub(super) fn status(facts: &Facts, stuck: &[(&'static str, Duration)]) -> Strin
         (Some(Trouble::ClockAhead(_)), _) => {
             "Not connected: this machine's clock is ahead of Telegram's".into()
         }
+        (Some(Trouble::Restricted(restricted)), _) => match restricted.why {
+            Restriction::Frozen => "Sends nothing: Telegram has frozen the account".into(),
+            Restriction::SpamLimited => "Sends nothing: Telegram limits the account for spam".into(),
+        },
         (None, _) if !facts.flood_left().is_zero() => "Sends nothing for now, as Telegram demands".into(),
         (None, None) => "Connected, waiting for voice messages".into(),
         (None, Some(_)) if running.next().is_some() => {

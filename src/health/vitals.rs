@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout};
 
 use super::facts::{Facts, Outcome, Stage, Work};
 use super::observed::BETWEEN;
-use crate::domain::JobId;
+use crate::domain::{JobId, Restricted};
 use crate::pulse::Pulse;
 use crate::queue::{Claim, Counts, Queue, QueueError, State};
 
@@ -100,6 +100,11 @@ impl Vitals {
     /// By how many seconds this machine's clock is ahead of Telegram's, where that keeps it from connecting.
     pub fn clock_ahead(&self, seconds: Option<u64>) {
         self.change(|facts| facts.clock_ahead = seconds);
+    }
+
+    /// Whether Telegram lets the account send.
+    pub fn account_is(&self, restricted: Option<Restricted>) {
+        self.change(|facts| facts.restricted = restricted);
     }
 
     pub fn text_dropped(&self, reason: &'static str) {

@@ -15,7 +15,8 @@ use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
-use super::account::AccountSession;
+use super::account::{Account, AccountSession};
+use super::restrictions::{Restrictions, freeze_in_config};
 use super::rpc_error::{Meaning, meaning};
 use crate::pulse::Pulse;
 
@@ -173,6 +174,7 @@ pub(super) struct Link {
     /// No two links have the same.
     pub number: u64,
     session: Arc<AccountSession>,
+    restrictions: Arc<Restrictions>,
     api_id: i32,
     call_timeout: Duration,
     pub home: i32,
@@ -187,18 +189,19 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub fn new(session: Arc<AccountSession>, api_id: i32, pool: Pool, pulse: Pulse) -> Self {
+    pub fn new(account: &Account, pool: Pool) -> Self {
         static LINKS: AtomicU64 = AtomicU64::new(0);
         Self {
             number: LINKS.fetch_add(1, Ordering::Relaxed),
-            home: session.home_dc(),
+            home: account.session.home_dc(),
             call_timeout: pool.call_timeout,
-            session,
-            api_id,
+            session: Arc::clone(&account.session),
+            restrictions: Arc::clone(&account.restrictions),
+            api_id: account.api_id,
             pool,
             files: Mutex::default(),
             suspect: Notify::new(),
-            pulse,
+            pulse: account.pulses.updates.clone(),
         }
     }
 
@@ -230,12 +233,29 @@ impl Link {
             result = self.pool.call_within(limit, self.home, request) => result,
             result = doubt => result,
         };
-        if let Err(error) = &result
-            && (matches!(error, CallError::Lost(_)) || error.logged_out().is_some())
-        {
-            self.suspect.notify_one();
+        if let Err(error) = &result {
+            match error.meaning() {
+                None | Some(Meaning::LoggedOut | Meaning::Deactivated) => self.suspect.notify_one(),
+                _ => self.note_restriction(error).await,
+            }
         }
         result
+    }
+
+    /// Remembers where an error says that the account is restricted, and asks Telegram for more about it.
+    async fn note_restriction(&self, error: &CallError) {
+        if let Some(Meaning::Restricted(why)) = error.meaning() {
+            self.restrictions.refused(why);
+            self.ask_whether_frozen().await;
+        }
+    }
+
+    /// Asks Telegram whether the account is frozen. Where it does not say, nothing changes.
+    pub async fn ask_whether_frozen(&self) {
+        match freeze_in_config(&self.pool, self.home).await {
+            Ok(freeze) => self.restrictions.configured(freeze),
+            Err(error) => debug!(%error, "Telegram does not say whether the account is frozen"),
+        }
     }
 
     /// Calls the home datacentre for something that the loop over the updates must have. Waits as long as
@@ -317,6 +337,9 @@ impl Link {
                 self.copy_authorization(dc, &pool).await?;
                 result = pool.call(dc, request).await;
             }
+        }
+        if let Err(error) = &result {
+            self.note_restriction(error).await;
         }
         if matches!(result, Err(CallError::Lost(_))) {
             self.files.lock().await.remove(&dc);

@@ -167,8 +167,7 @@ impl Account {
         }
         let (pool, runner, updates) =
             Pool::open(Arc::clone(&self.session), self.api_id, self.options.call_timeout);
-        let link =
-            Arc::new(Link::new(Arc::clone(&self.session), self.api_id, pool, self.pulses.updates.clone()));
+        let link = Arc::new(Link::new(self, pool));
         // Proves the login, and makes the server push updates to this connection.
         let request = tl::functions::updates::GetState {};
         let state = match link.call_within(tries.limit, &request).await {
@@ -202,6 +201,7 @@ impl Account {
     /// a login too.
     async fn keep_alive(&self, link: &Link, states: &watch::Sender<Option<State>>) -> Outcome {
         let options = &self.options;
+        link.ask_whether_frozen().await;
         let mut ask_from = Instant::now();
         loop {
             let doubt_after = tokio::select! {

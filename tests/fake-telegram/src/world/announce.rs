@@ -45,28 +45,32 @@ impl World {
         })
     }
 
-    /// Tells the client what happened, unless it is the one on the connection `except`: that session which
-    /// made the last request, and no other.
+    /// Tells the client what happened, unless it is the one on the connection `except`.
     pub fn push(&mut self, events: &[(Chat, Event)], packing: Packing, except: Option<u64>) {
-        let home = self.login.home;
-        if !self.login.may_ask(home) {
-            return;
-        }
         let bodies = self.bodies(events, packing);
-        if self.pushes_lost {
-            return;
-        }
         let packets: Vec<Vec<Vec<u8>>> = match packing {
             Packing::OneContainer => vec![bodies],
             _ => bodies.into_iter().map(|body| vec![body]).collect(),
         };
-        let serves = |link: &&Link| link.dc == home && !link.media_only && link.session.is_some();
+        self.tell(packets, except);
+    }
+
+    /// Tells the client that the configuration has changed, and is to be asked for.
+    pub fn push_config_changed(&mut self) {
+        let body = tl_build::update_short(enums::Update::Config).to_bytes();
+        self.tell(vec![vec![body]], None);
+    }
+
+    /// Tells that session which made the last request, and no other, unless it is on the connection `except`.
+    fn tell(&self, packets: Vec<Vec<Vec<u8>>>, except: Option<u64>) {
+        let home = self.login.home;
+        if self.pushes_lost || !self.login.may_ask(home) {
+            return;
+        }
+        let serves = |link: &&Link| link.dc == home && !link.media_only && link.last_request.is_some();
         let links = self.links.iter().filter(|(_, link)| serves(link));
         let Some((id, link)) = links.max_by_key(|(_, link)| link.last_request) else { return };
-        let Some(session) = link.session.filter(|_| link.last_request.is_some() && Some(*id) != except)
-        else {
-            return;
-        };
+        let Some(session) = link.session.filter(|_| Some(*id) != except) else { return };
         for bodies in packets {
             // A link whose connection just ended is about to be removed.
             let _ = link.outbox.send(Outgoing::Push { session, bodies });
