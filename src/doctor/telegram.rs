@@ -166,6 +166,11 @@ fn login(answer: Result<(), ProbeError>) -> Finding {
             format!("is not clear: {why}"),
             "wait as long as Telegram says, then try again",
         ),
+        Err(ProbeError::Trouble(why)) => Finding::warn(
+            CHECK,
+            format!("is not clear: Telegram has trouble of its own ({why})"),
+            "run this again in a few minutes",
+        ),
         Err(error @ ProbeError::Unreachable(_)) => {
             Finding::fail(CHECK, error.to_string(), "look at the network, and try again")
         }

@@ -4,9 +4,11 @@ pub mod fault;
 pub mod job;
 pub mod policy;
 pub mod reply;
+pub mod restriction;
 pub mod transcript;
 
 pub use fault::Fault;
 pub use job::{Job, JobId, Peer, PeerKind, RecordingKind, random_id};
 pub use reply::Part;
+pub use restriction::Restriction;
 pub use transcript::{Progress, Segment, Task, Transcript};

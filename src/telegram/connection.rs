@@ -16,6 +16,7 @@ use tokio::time::sleep;
 use tracing::{debug, warn};
 
 use super::account::AccountSession;
+use super::rpc_error::{Meaning, meaning};
 use crate::pulse::Pulse;
 
 /// How many pushes wait while a batch is handed over. grammers drops what does not fit, and takes
@@ -26,20 +27,14 @@ const UPDATES_CAPACITY: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
 /// repeated after errors 500, takes 211 s.
 pub(super) const STEP: Duration = Duration::from_secs(300);
 
-/// Pauses after errors 500 that are passed over: half a minute in all.
-const SERVER_ERROR_PAUSES: [u64; 5] = [1, 2, 4, 8, 16];
-
-/// Errors that mean that the account is not logged in with this session any more
-/// (<https://core.telegram.org/api/errors#401-unauthorized>).
-const LOGGED_OUT: [&str; 7] = [
-    "AUTH_KEY_UNREGISTERED",
-    "AUTH_KEY_INVALID",
-    "AUTH_KEY_DUPLICATED",
-    "SESSION_REVOKED",
-    "SESSION_EXPIRED",
-    "USER_DEACTIVATED",
-    "USER_DEACTIVATED_BAN",
-];
+/// Longest pause, in seconds, before a request is repeated that the loop over the updates must have.
+const MAX_PAUSE: u64 = 64;
+/// A pause from which on the log says that Telegram has trouble.
+const LONG_PAUSE: u64 = 16;
+/// How often a request is repeated that somebody waits for, but could do without: half a minute in all.
+const SOME_TIMES: u32 = 5;
+/// Pauses, in seconds, before a job's request is repeated after trouble inside Telegram.
+const JOB_PAUSES: [u64; 3] = [1, 2, 4];
 
 /// Why a request has no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,34 +52,47 @@ impl CallError {
         matches!(self, Self::Rpc { name, .. } if name == error)
     }
 
+    /// What Telegram's error means, by the table of them all; `None` where there was no answer.
+    pub fn meaning(&self) -> Option<Meaning> {
+        match self {
+            Self::Rpc { code, name, value } => Some(meaning(*code, name, *value)),
+            Self::Lost(_) => None,
+        }
+    }
+
     /// The name of the error by which Telegram says that this session is over.
     pub fn logged_out(&self) -> Option<&str> {
-        match self {
-            Self::Rpc { name, .. } if LOGGED_OUT.contains(&name.as_str()) => Some(name),
+        match (self, self.meaning()) {
+            (Self::Rpc { name, .. }, Some(Meaning::LoggedOut | Meaning::Deactivated)) => Some(name),
             _ => None,
         }
     }
 
-    /// How long Telegram wants us to wait: a second more than it says, for the clocks differ.
+    /// How long Telegram wants us to wait.
     pub fn wait(&self) -> Option<Duration> {
-        match self {
-            Self::Rpc { code: 420, value, .. } => {
-                Some(Duration::from_secs(u64::from(value.unwrap_or(60)) + 1))
-            }
+        match self.meaning() {
+            Some(Meaning::Wait { time, .. }) => Some(time),
             _ => None,
         }
     }
 
     /// Telegram refuses this request, and would tomorrow: neither trouble of its own, nor ours.
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Rpc { code, .. } if *code < 500) && self.logged_out().is_none()
+        use Meaning::{Deactivated, LoggedOut, ServerTrouble, Wait};
+        !matches!(self.meaning(), None | Some(ServerTrouble | Wait { .. } | LoggedOut | Deactivated))
     }
 }
 
 impl From<InvocationError> for CallError {
     fn from(error: InvocationError) -> Self {
         match error {
-            InvocationError::Rpc(rpc) => Self::Rpc { code: rpc.code, name: rpc.name, value: rpc.value },
+            InvocationError::Rpc(rpc) => {
+                let error = Self::Rpc { code: rpc.code, name: rpc.name, value: rpc.value };
+                match error.meaning() {
+                    Some(Meaning::Reconnect) => Self::Lost(error.to_string()),
+                    _ => error,
+                }
+            }
             InvocationError::Session(session) => Self::Lost(session.to_string()),
             other => Self::Lost(other.to_string()),
         }
@@ -215,27 +223,64 @@ impl Link {
         result
     }
 
-    /// Calls the home datacentre for something that the loop over the updates must have: waits as long as Telegram demands, and
-    /// passes over some errors 500.
+    /// Calls the home datacentre for something that the loop over the updates must have. Waits as long as
+    /// Telegram demands, and asks again under growing pauses while Telegram has trouble of its own: over
+    /// another connection it would be no better.
     pub async fn insist<R: tl::RemoteCall>(&self, request: &R) -> Result<R::Return, CallError> {
-        let mut pauses = SERVER_ERROR_PAUSES.iter();
+        self.persist(request, u32::MAX).await
+    }
+
+    /// The same for something that the loop can do without: trouble inside Telegram is waited out for half
+    /// a minute.
+    pub async fn insist_for_a_while<R: tl::RemoteCall>(&self, request: &R) -> Result<R::Return, CallError> {
+        self.persist(request, SOME_TIMES).await
+    }
+
+    async fn persist<R: tl::RemoteCall>(&self, request: &R, repeats: u32) -> Result<R::Return, CallError> {
+        let mut failures = 0;
         self.pulse.beat(STEP);
         loop {
             let error = match self.call(request).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            if let Some(wait) = error.wait() {
-                warn!(reason = %error, "Reading on in {} s, as Telegram demands", wait.as_secs());
-                self.pulse.beat(wait + STEP);
-                sleep(wait).await;
-            } else if let CallError::Rpc { code: 500.., .. } = &error
-                && let Some(pause) = pauses.next()
-            {
-                debug!(%error, "asking again");
-                sleep(Duration::from_secs(*pause)).await;
-            } else {
-                return Err(error);
+            let pause = match error.meaning() {
+                Some(Meaning::Wait { time, .. }) => {
+                    warn!(reason = %error, "Reading on in {} s, as Telegram demands", time.as_secs());
+                    time
+                }
+                Some(Meaning::ServerTrouble) if failures < repeats => {
+                    let seconds = MAX_PAUSE.min(2_u64.saturating_pow(failures));
+                    failures += 1;
+                    if seconds >= LONG_PAUSE {
+                        warn!(reason = %error, "Telegram has trouble of its own, asking again in {seconds} s");
+                    } else {
+                        debug!(%error, "asking again in {seconds} s");
+                    }
+                    Duration::from_secs(seconds)
+                }
+                _ => return Err(error),
+            };
+            self.pulse.beat(pause + STEP);
+            sleep(pause).await;
+        }
+    }
+
+    /// Calls the home datacentre for a job. Short trouble inside Telegram is waited out here: it is no
+    /// failed attempt at the job.
+    pub async fn call_for_job<R: tl::RemoteCall>(&self, request: &R) -> Result<R::Return, CallError> {
+        let mut pauses = JOB_PAUSES.iter();
+        loop {
+            let result = self.call(request).await;
+            match &result {
+                Err(error) if error.meaning() == Some(Meaning::ServerTrouble) => match pauses.next() {
+                    Some(pause) => {
+                        debug!(%error, "asking again in {pause} s");
+                        sleep(Duration::from_secs(*pause)).await;
+                    }
+                    None => return result,
+                },
+                _ => return result,
             }
         }
     }

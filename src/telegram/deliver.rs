@@ -10,35 +10,13 @@ use tracing::{error, warn};
 use super::account::Account;
 use super::connection::{CallError, Link};
 use super::incoming;
+use super::rpc_error::{Meaning, Whose};
 use crate::domain::reply::utf16_len;
 use crate::domain::{Fault, Job, Part, random_id};
 
 /// How long nothing is sent after PEER_FLOOD, by which Telegram says that the account has
 /// disturbed others. It gives no time; trying on makes it worse.
 const PEER_FLOOD_PAUSE: Duration = Duration::from_secs(6 * 3600);
-
-/// Errors after which there is nothing to answer any more, or nobody who may be answered. So are all
-/// with code 403 (<https://core.telegram.org/api/errors#403-forbidden>).
-const GONE: [&str; 15] = [
-    "MESSAGE_ID_INVALID",
-    "MSG_ID_INVALID",
-    "REPLY_MESSAGE_ID_INVALID",
-    "REPLY_TO_INVALID",
-    "CHANNEL_PRIVATE",
-    "CHAT_ADMIN_REQUIRED",
-    "CHAT_RESTRICTED",
-    "CHAT_FORBIDDEN",
-    "USER_BANNED_IN_CHANNEL",
-    "USER_IS_BLOCKED",
-    "YOU_BLOCKED_USER",
-    "INPUT_USER_DEACTIVATED",
-    "TOPIC_CLOSED",
-    "TOPIC_DELETED",
-    "ALLOW_PAYMENT_REQUIRED",
-];
-
-/// Errors after which this message can never be answered, though it should be.
-const HOPELESS: [&str; 4] = ["PEER_ID_INVALID", "USER_ID_INVALID", "CHANNEL_INVALID", "CHAT_ID_INVALID"];
 
 impl Account {
     /// Sends part number `index` of the answer to `job` as a silent reply to its message.
@@ -92,9 +70,9 @@ impl Account {
             suggested_post: None,
             rich_message: None,
         };
-        match link.call(&request).await {
+        match link.call_for_job(&request).await {
             Ok(updates) => Ok(sent_id(&updates, id)),
-            Err(error) if error.is("RANDOM_ID_DUPLICATE") => Ok(None),
+            Err(error) if error.meaning() == Some(Meaning::AlreadySent) => Ok(None),
             Err(error) => {
                 self.note_flood(&error).await;
                 Err(fault(&error))
@@ -110,19 +88,18 @@ impl Account {
         }
     }
 
-    /// FLOOD_WAIT is counted by account and method, whatever the chat. SLOWMODE_WAIT is the chat's own, and
-    /// concerns this job alone.
+    /// A wait of the account holds up all its chats; one of the chat concerns this job alone.
     async fn note_flood(&self, error: &CallError) {
-        let length = if error.is("PEER_FLOOD") {
-            error!(
-                "Telegram limits this account for sending (PEER_FLOOD): nothing is sent for {} h; ask @SpamBot",
-                PEER_FLOOD_PAUSE.as_secs() / 3600
-            );
-            PEER_FLOOD_PAUSE
-        } else if let (true, Some(wait)) = (error.is("FLOOD_WAIT"), error.wait()) {
-            wait
-        } else {
-            return;
+        let length = match error.meaning() {
+            Some(Meaning::Restricted(_)) => {
+                error!(
+                    "Telegram limits this account for sending ({error}): nothing is sent for {} h; ask @SpamBot",
+                    PEER_FLOOD_PAUSE.as_secs() / 3600
+                );
+                PEER_FLOOD_PAUSE
+            }
+            Some(Meaning::Wait { whose: Whose::Account, time }) => time,
+            _ => return,
         };
         if let Err(error) = self.store.set_pause(length, error.to_string()).await {
             warn!(%error, "the wait is forgotten by a restart");
@@ -157,19 +134,15 @@ impl Account {
 
 /// What an error means for the job that met it.
 pub(super) fn fault(error: &CallError) -> Fault {
-    match error {
-        CallError::Lost(why) => Fault::Unavailable(why.clone()),
-        // The supervisor is told by the connection itself and ends the daemon; the job waits.
-        error if error.logged_out().is_some() => Fault::Unavailable(error.to_string()),
-        error if error.is("PEER_FLOOD") => Fault::wait(PEER_FLOOD_PAUSE, error),
-        CallError::Rpc { code: 403, .. } => Fault::Gone(error.to_string()),
-        CallError::Rpc { name, .. } if GONE.contains(&name.as_str()) => Fault::Gone(error.to_string()),
-        CallError::Rpc { name, .. } if HOPELESS.contains(&name.as_str()) => Fault::Reject(error.to_string()),
-        CallError::Rpc { code: 500.., .. } => Fault::retry_in(10, error),
-        error => match error.wait() {
-            Some(wait) => Fault::wait(wait, error),
-            None => Fault::retry_in(60, error),
-        },
+    match error.meaning() {
+        // After a logout the supervisor, whom the connection itself tells, ends the daemon; the job waits.
+        None | Some(Meaning::LoggedOut | Meaning::Deactivated) => Fault::Unavailable(error.to_string()),
+        Some(Meaning::Restricted(_)) => Fault::wait(PEER_FLOOD_PAUSE, error),
+        Some(Meaning::Gone) => Fault::Gone(error.to_string()),
+        Some(Meaning::InvalidPeer | Meaning::PremiumRequired) => Fault::Reject(error.to_string()),
+        Some(Meaning::ServerTrouble) => Fault::retry_in(10, error),
+        Some(Meaning::Wait { time, .. }) => Fault::wait(time, error),
+        Some(_) => Fault::retry_in(60, error),
     }
 }
 

@@ -11,8 +11,10 @@ use tokio::task::JoinError;
 use super::account::{Account, AccountOptions, AccountSession, Credentials};
 use super::connection::{CallError, Pool};
 use super::dialogs;
+use super::rpc_error::Meaning;
 use super::session::{Contents, SessionError, SessionFile};
 use super::state::{LastMessages, UpdateStore};
+use super::supervisor::account_is_gone;
 use crate::home::typed;
 
 /// Wrong codes or passwords after which the dialogue ends; Telegram itself allows few.
@@ -80,21 +82,36 @@ impl From<JoinError> for LoginError {
 
 fn explain(error: &CallError) -> String {
     let CallError::Rpc { name, .. } = error else { return error.to_string() };
+    match error.meaning() {
+        Some(Meaning::Wait { time, .. }) => return format!("too many tries; wait {} s", time.as_secs()),
+        Some(Meaning::ServerTrouble) => {
+            return format!("it has trouble of its own ({name}); run `{}` again in a minute", typed("login"));
+        }
+        Some(Meaning::InvalidApplication) => {
+            return format!(
+                "API_ID and API_HASH do not belong together or are blocked ({name}); compare them with \
+                 https://my.telegram.org"
+            );
+        }
+        _ => {}
+    }
     match name.as_str() {
         "PHONE_NUMBER_INVALID" => {
             "that is no phone number of an account; write it with the country, as +4915112345678".into()
         }
-        "PHONE_NUMBER_BANNED" => "the number is banned from Telegram".into(),
+        "PHONE_NUMBER_BANNED" => {
+            "this phone number is banned from Telegram. If that is a mistake, write to recover@telegram.org, or use \
+             the account of another number"
+                .into()
+        }
+        "USER_DEACTIVATED" | "USER_DEACTIVATED_BAN" => account_is_gone(name),
+        "UPDATE_APP_TO_LOGIN" => {
+            "it wants a newer program for logins; look for a newer release of stenogram".into()
+        }
         "PHONE_NUMBER_FLOOD" | "PHONE_PASSWORD_FLOOD" => {
             "too many logins with this number; try again tomorrow".into()
         }
-        "API_ID_INVALID" | "API_ID_PUBLISHED_FLOOD" => {
-            format!(
-                "API_ID and API_HASH do not belong together or are blocked ({name}); compare them with https://my.telegram.org"
-            )
-        }
         "PHONE_CODE_EXPIRED" => format!("the code has expired; run `{}` again", typed("login")),
-        "FLOOD_WAIT" => format!("too many tries; wait {} s", error.wait().map_or(60, |wait| wait.as_secs())),
         "SESSION_PASSWORD_NEEDED" => "the account wants its password".into(),
         _ => error.to_string(),
     }

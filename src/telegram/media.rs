@@ -7,9 +7,10 @@ use tokio::time::sleep;
 use tracing::debug;
 
 use super::account::Account;
-use super::connection::{CallError, Link};
+use super::connection::Link;
 use super::deliver::fault;
 use super::incoming::{self, Recording};
+use super::rpc_error::Meaning;
 use crate::domain::{Fault, Job, PeerKind};
 
 /// Bytes asked for at once: the most that `upload.getFile` gives.
@@ -20,9 +21,9 @@ const SMALL_CHUNK: i32 = 64 << 10;
 /// A part and what comes with it, a login to another datacentre above all, are some requests with a limit
 /// each. What takes longer is stuck.
 const PART: Duration = Duration::from_secs(300);
-/// Errors 500 in a row after which the file is left for later.
+/// Troubles inside Telegram in a row after which the file is left for later.
 const SERVER_ERRORS: u32 = 3;
-/// Pause after an error 500.
+/// Pause after one.
 const SERVER_ERROR_PAUSE: Duration = Duration::from_secs(1);
 /// How often the file may say that it lies elsewhere or wants a fresh reference.
 const DETOURS: u32 = 3;
@@ -67,29 +68,27 @@ impl Account {
                 Ok(tl::enums::upload::File::CdnRedirect(_)) => {
                     return Err(Fault::retry_in(60, "Telegram offered the file from its CDN, unasked"));
                 }
-                Err(error) if error.is("FILE_MIGRATE") && detours < DETOURS => {
-                    detours += 1;
-                    if let CallError::Rpc { value: Some(value), .. } = error {
-                        dc = i32::try_from(value).unwrap_or(dc);
+                Err(error) => match error.meaning() {
+                    Some(Meaning::Migrate(to)) if detours < DETOURS => {
+                        detours += 1;
+                        dc = to.unwrap_or(dc);
                     }
-                }
-                Err(CallError::Rpc { name, .. })
-                    if name.starts_with("FILE_REFERENCE") && detours < DETOURS =>
-                {
-                    detours += 1;
-                    debug!("the file's reference has expired, reading the message again");
-                    recording = self.look_up(&link, job).await?;
-                }
-                Err(CallError::Rpc { code: 500.., .. }) if server_errors < SERVER_ERRORS => {
-                    server_errors += 1;
-                    sleep(SERVER_ERROR_PAUSE).await;
-                }
-                // The line may be slow, or the connection was lost while nothing went over it.
-                Err(CallError::Lost(why)) if chunk > SMALL_CHUNK => {
-                    debug!(reason = why, "a part of the file did not come, going on in smaller ones");
-                    chunk = SMALL_CHUNK;
-                }
-                Err(error) => return Err(fault(&error)),
+                    Some(Meaning::FileReference) if detours < DETOURS => {
+                        detours += 1;
+                        debug!(%error, "reading the message again for its file's reference");
+                        recording = self.look_up(&link, job).await?;
+                    }
+                    Some(Meaning::ServerTrouble) if server_errors < SERVER_ERRORS => {
+                        server_errors += 1;
+                        sleep(SERVER_ERROR_PAUSE).await;
+                    }
+                    // The line may be slow, or the connection was lost while nothing went over it.
+                    None if chunk > SMALL_CHUNK => {
+                        debug!(%error, "a part of the file did not come, going on in smaller ones");
+                        chunk = SMALL_CHUNK;
+                    }
+                    _ => return Err(fault(&error)),
+                },
             }
         }
         // A download that broke off looks like one that ended.
@@ -107,9 +106,9 @@ impl Account {
         let answer = if job.peer.kind == PeerKind::Channel {
             let channel =
                 tl::types::InputChannel { channel_id: job.peer.id, access_hash: job.peer.access_hash }.into();
-            link.call(&tl::functions::channels::GetMessages { channel, id }).await
+            link.call_for_job(&tl::functions::channels::GetMessages { channel, id }).await
         } else {
-            link.call(&tl::functions::messages::GetMessages { id }).await
+            link.call_for_job(&tl::functions::messages::GetMessages { id }).await
         };
         let answer = answer.map_err(|error| fault(&error))?;
         if job.peer.access_hash == 0 {

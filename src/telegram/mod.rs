@@ -33,6 +33,7 @@ mod probe;
 mod recipient;
 mod redelivery;
 mod reopening;
+mod rpc_error;
 mod session;
 mod state;
 mod supervisor;

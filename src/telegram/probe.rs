@@ -11,6 +11,7 @@ use grammers_client::tl;
 
 use super::account::{Account, AccountSession, Credentials};
 use super::connection::{CallError, Pool};
+use super::rpc_error::Meaning;
 use super::session::{Contents, SessionError, SessionFile};
 use super::state::UpdateStore;
 use super::supervisor::LoggedOut;
@@ -25,6 +26,9 @@ pub enum ProbeError {
     /// Another answer than yes or logged out, such as FLOOD_WAIT.
     #[error("{0}")]
     Refused(String),
+    /// Telegram could not answer for reasons of its own.
+    #[error("{0}")]
+    Trouble(String),
     #[error("no connection to Telegram: {0}")]
     Unreachable(String),
     /// API_ID and API_HASH are not accepted; holds the name of the error.
@@ -32,18 +36,17 @@ pub enum ProbeError {
     Credentials(String),
 }
 
-/// What Telegram says of an application that it does not know, or not any more.
-const NO_APPLICATION: [&str; 3] = ["API_ID_INVALID", "CONNECTION_API_ID_INVALID", "API_ID_PUBLISHED_FLOOD"];
-
 impl From<CallError> for ProbeError {
     fn from(error: CallError) -> Self {
-        match (&error, error.logged_out()) {
-            (_, Some(name)) => LoggedOut(name.to_owned()).into(),
-            (CallError::Rpc { name, .. }, None) if NO_APPLICATION.contains(&name.as_str()) => {
-                Self::Credentials(name.clone())
+        let meaning = error.meaning();
+        match (error, meaning) {
+            (CallError::Lost(why), _) => Self::Unreachable(why),
+            (CallError::Rpc { name, .. }, Some(Meaning::LoggedOut | Meaning::Deactivated)) => {
+                LoggedOut(name).into()
             }
-            (CallError::Rpc { .. }, None) => Self::Refused(error.to_string()),
-            (CallError::Lost(why), None) => Self::Unreachable(why.clone()),
+            (CallError::Rpc { name, .. }, Some(Meaning::InvalidApplication)) => Self::Credentials(name),
+            (error, Some(Meaning::ServerTrouble)) => Self::Trouble(error.to_string()),
+            (error, _) => Self::Refused(error.to_string()),
         }
     }
 }

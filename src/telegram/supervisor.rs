@@ -51,16 +51,31 @@ pub struct LoggedOut(pub String);
 
 fn logged_out_message(error: &str) -> String {
     let what = match error {
+        "USER_DEACTIVATED" | "USER_DEACTIVATED_BAN" | "PHONE_NUMBER_BANNED" => return account_is_gone(error),
         "AUTH_KEY_DUPLICATED" => {
             "the session was used from two places at once, and Telegram has ended it. \
              Make sure that only one copy of it is in use"
         }
-        "USER_DEACTIVATED" | "USER_DEACTIVATED_BAN" => {
-            "Telegram has deactivated the account. See https://telegram.org/faq#login-and-sms"
+        "SESSION_PASSWORD_NEEDED" => {
+            "the login was not finished: Telegram still wants the account's password"
         }
+        "AUTH_KEY_PERM_EMPTY" => "Telegram does not accept the session's key as a permanent one",
         _ => "the account is logged out: the session was ended under Settings > Devices, or it expired",
     };
     format!("{what} ({error}). Then run `{}`; what was queued is kept", typed("login"))
+}
+
+/// What the owner of an account can do that Telegram has deleted or banned.
+pub(super) fn account_is_gone(error: &str) -> String {
+    let what = match error {
+        "USER_DEACTIVATED" => "the account was deleted",
+        _ => "Telegram has banned the account for breaking its rules",
+    };
+    format!(
+        "{what} ({error}). If that is a mistake, write to recover@telegram.org with the phone number; afterwards, or \
+         for another account, run `{}`",
+        typed("login")
+    )
 }
 
 /// How one connection ended.

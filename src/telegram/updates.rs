@@ -20,6 +20,7 @@ use super::connection::{CallError, Link, STEP};
 use super::dialogs::{Dialog, Dialogs};
 use super::incoming::{self, Sighting};
 use super::recipient::Recipient;
+use super::rpc_error::Meaning;
 use super::session::SessionError;
 use super::state::LastMessages;
 use crate::domain::policy::Incoming;
@@ -283,9 +284,7 @@ impl<'a> UpdateLoop<'a> {
     ) -> Result<(), UpdatesEnded> {
         let mut difference = match self.link.insist(&request).await {
             Ok(difference) => difference,
-            Err(error)
-                if error.is("PERSISTENT_TIMESTAMP_INVALID") || error.is("PERSISTENT_TIMESTAMP_EMPTY") =>
-            {
+            Err(error) if error.meaning() == Some(Meaning::InvalidPosition) => {
                 warn!(%error, "The position in the stream of updates is not accepted");
                 return self.start_over(to).await;
             }
@@ -346,24 +345,25 @@ impl<'a> UpdateLoop<'a> {
         channel.access_hash = auth.hash();
         request.limit = CHANNEL_DIFFERENCE_LIMIT;
         let answer = match self.is_followed(chat, to).await? {
-            true => self.link.insist(&request).await,
+            true => self.link.insist_for_a_while(&request).await,
             // Not worth keeping the others waiting.
             false => self.link.call(&request).await,
         };
         let mut difference = match answer {
             Ok(difference) => difference,
-            Err(error @ CallError::Lost(_)) => return Err(error.into()),
-            Err(error) if error.logged_out().is_some() => return Err(error.into()),
-            Err(error) if error.is("CHANNEL_PRIVATE") || error.is("CHANNEL_INVALID") => {
-                info!(%error, "a channel is not followed any more");
-                self.boxes.end_channel_difference(PrematureEndReason::Banned);
-                return Ok(());
-            }
-            Err(error) => {
-                warn!(%error, "a channel's missed messages could not be had, they come with its next one");
-                self.boxes.end_channel_difference(PrematureEndReason::TemporaryServerIssues);
-                return Ok(());
-            }
+            Err(error) => match error.meaning() {
+                None | Some(Meaning::LoggedOut | Meaning::Deactivated) => return Err(error.into()),
+                Some(Meaning::Gone | Meaning::InvalidPeer) => {
+                    info!(%error, "a channel is not followed any more");
+                    self.boxes.end_channel_difference(PrematureEndReason::Banned);
+                    return Ok(());
+                }
+                Some(_) => {
+                    warn!(%error, "a channel's missed messages could not be had, they come with its next one");
+                    self.boxes.end_channel_difference(PrematureEndReason::TemporaryServerIssues);
+                    return Ok(());
+                }
+            },
         };
         match &mut difference {
             tl::enums::updates::ChannelDifference::TooLong(too_long) => {
