@@ -7,7 +7,8 @@ use grammers_session::types::{DcOption, PeerAuth, PeerId, PeerInfo, UpdateState,
 use grammers_session::{BoxFuture, Session};
 use tokio::sync::watch;
 
-use super::connection::Link;
+use super::connection::{FirstLogout, Link};
+use super::downloads::Downloads;
 use super::session::{Contents, SessionError, SessionFile, User};
 use super::state::UpdateStore;
 use super::supervisor::ReconnectDelays;
@@ -73,6 +74,8 @@ pub struct Account {
     pub(super) api_id: i32,
     pub(super) options: AccountOptions,
     pub(super) pulses: Pulses,
+    pub(super) downloads: Downloads,
+    pub(super) logout: FirstLogout,
     /// The connection there is now.
     pub(super) link: watch::Sender<Option<Arc<Link>>>,
 }
@@ -84,8 +87,17 @@ impl Account {
         let user = contents.user.ok_or_else(|| SessionError::NotLoggedIn(file.path().to_owned()))?;
         let store = UpdateStore::open(&file.state_path(), user.id)?;
         let session = Arc::new(AccountSession::new(file, contents, Some(store.clone())));
-        let link = watch::Sender::new(None);
-        Ok(Self { session, user, store, api_id, options, pulses: Pulses::default(), link })
+        Ok(Self {
+            session,
+            user,
+            store,
+            api_id,
+            options,
+            pulses: Pulses::default(),
+            downloads: Downloads::new(options.max_file_size),
+            logout: FirstLogout::default(),
+            link: watch::Sender::new(None),
+        })
     }
 
     /// Telegram's number of the logged-in user.

@@ -114,14 +114,6 @@ impl FileBytes<'_> {
         self.bytes.extend_from_slice(part);
     }
 
-    /// Begins again if the message holds another document now.
-    pub fn is_of(&mut self, document: i64) {
-        if self.document != document {
-            self.document = document;
-            self.bytes.clear();
-        }
-    }
-
     /// The whole file. Nothing is kept.
     pub fn finish(mut self) -> Vec<u8> {
         mem::take(&mut self.bytes)
@@ -173,13 +165,7 @@ mod tests {
     fn another_document_begins_anew() {
         let downloads = Downloads::new(100);
         downloads.resume(job(1), 7).add(b"abc");
-        let mut file = downloads.resume(job(1), 8);
-        assert_eq!(file.len(), 0);
-        file.add(b"xy");
-        file.is_of(8);
-        assert_eq!(file.len(), 2);
-        file.is_of(9);
-        assert_eq!(file.len(), 0);
+        assert_eq!(downloads.resume(job(1), 8).len(), 0);
     }
 
     #[test]

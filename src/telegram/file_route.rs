@@ -58,6 +58,16 @@ struct Pools {
     closed: bool,
 }
 
+impl Pools {
+    /// The pool of datacentre `dc`, if there is one that works.
+    fn get(&self, dc: i32) -> Result<Option<Arc<Pool>>, CallError> {
+        if self.closed {
+            return Err(CallError::Lost("the connection was closed".into()));
+        }
+        Ok(self.by_dc.get(&dc).filter(|pool| !pool.is_finished()).cloned())
+    }
+}
+
 impl FileRoutes {
     /// Closes all connections for files, for good.
     pub fn close(&self) {
@@ -76,20 +86,17 @@ impl FileRoutes {
     }
 
     fn pool(&self, dc: i32) -> Result<Option<Arc<Pool>>, CallError> {
-        let pools = self.pools();
-        if pools.closed {
-            return Err(CallError::Lost("the connection was closed".into()));
-        }
-        Ok(pools.by_dc.get(&dc).filter(|pool| !pool.is_finished()).cloned())
+        self.pools().get(dc)
     }
 
     /// Adds a pool; the answer is the one to use, for another may have been added meanwhile.
     fn add(&self, dc: i32, pool: Pool) -> Result<Arc<Pool>, CallError> {
-        if let Some(known) = self.pool(dc)? {
+        let mut pools = self.pools();
+        if let Some(known) = pools.get(dc)? {
             return Ok(known);
         }
         let pool = Arc::new(pool);
-        self.pools().by_dc.insert(dc, Arc::clone(&pool));
+        pools.by_dc.insert(dc, Arc::clone(&pool));
         Ok(pool)
     }
 
@@ -222,10 +229,12 @@ impl Link {
 /// The address of datacentre `dc` that serves files only. grammers connects over IPv4, without
 /// obfuscation.
 fn media_address(options: &[tl::enums::DcOption], dc: i32) -> Option<SocketAddrV4> {
-    options.iter().map(|tl::enums::DcOption::Option(option)| option).find_map(|option| {
-        let fits = option.id == dc && option.media_only && !option.ipv6 && !option.tcpo_only && !option.cdn;
-        let port = u16::try_from(option.port).ok()?;
-        fits.then(|| Some(SocketAddrV4::new(option.ip_address.parse().ok()?, port)))?
+    options.iter().find_map(|tl::enums::DcOption::Option(option)| {
+        if option.id != dc || !option.media_only || option.ipv6 || option.tcpo_only || option.cdn {
+            return None;
+        }
+        let ip = option.ip_address.parse().ok()?;
+        Some(SocketAddrV4::new(ip, u16::try_from(option.port).ok()?))
     })
 }
 

@@ -137,7 +137,7 @@ impl Account {
             }
             let (at_least, why) = match outcome {
                 None => return Ok(()),
-                Some(Outcome::LoggedOut(error)) => return Err(error),
+                Some(Outcome::LoggedOut(error)) => return Err(self.logout.name().map_or(error, LoggedOut)),
                 Some(Outcome::Wait(wait, why)) => (wait, why),
                 Some(Outcome::Lost(why)) => (Duration::ZERO, why),
             };
@@ -154,15 +154,16 @@ impl Account {
     async fn connect_and_serve(&self, to: &impl Recipient, tries: &mut Tries) -> Outcome {
         let (pool, runner, updates) =
             Pool::open(Arc::clone(&self.session), self.api_id, self.options.call_timeout);
-        let link =
-            Arc::new(Link::new(Arc::clone(&self.session), self.api_id, pool, self.pulses.updates.clone()));
+        let link = Arc::new(Link::new(self, pool));
         // Proves the login, and makes the server push updates to this connection.
+        let asked = Instant::now();
         let request = tl::functions::updates::GetState {};
         let state = match link.call_within(tries.limit, &request).await {
             Ok(tl::enums::updates::State::State(state)) => state,
             Err(error) => return error.into(),
         };
         tries.succeeded(&self.options);
+        self.logout.refute(asked);
         info!("Connection established");
         self.link.send_replace(Some(Arc::clone(&link)));
 
@@ -193,10 +194,12 @@ impl Account {
                 () = link.suspect.notified() => {}
             }
             let limit = options.ping_timeout;
-            let answer = if Instant::now() >= ask_from {
+            let asked = Instant::now();
+            let answer = if asked >= ask_from {
                 let request = tl::functions::updates::GetState {};
                 let answer = link.pool.call_within(limit, link.home, &request).await;
                 answer.map(|tl::enums::updates::State::State(state)| {
+                    self.logout.refute(asked);
                     states.send_replace(Some(state));
                 })
             } else {
