@@ -174,7 +174,10 @@ mod tests {
         for message in 1..=3 {
             downloads.resume(job(message), 7).add(b"1234");
         }
-        assert_eq!(lock(&downloads.unfinished).iter().map(|file| file.job.message).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(
+            lock(&downloads.unfinished).iter().map(|file| file.job.message).collect::<Vec<_>>(),
+            [2, 3]
+        );
         let downloads = Downloads::new(1000);
         for message in 0..40 {
             downloads.resume(job(message), 7).add(b"1");

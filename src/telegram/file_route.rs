@@ -140,8 +140,14 @@ impl Link {
             FileRoute::Main { .. } => return self.call(request).await,
             FileRoute::Own { dc, pool } => (*dc, pool),
         };
+        let asked = Instant::now();
         let result = self.call_over(pool, dc, request).await;
         match &result {
+            // The main connection can do the same, if more slowly.
+            Err(CallError::Lost(_)) if dc == self.home && asked.elapsed() >= self.options.call_timeout => {
+                self.files.pause_media();
+                self.files.close_pool(dc, pool);
+            }
             // It may be this one file that hangs.
             Err(CallError::Lost(_)) if !self.responds(pool, dc, self.options.ping_timeout).await => {
                 self.files.close_pool(dc, pool);
@@ -189,7 +195,8 @@ impl Link {
             return Ok(None);
         }
         let Some(address) = self.media_address().await else { return Ok(None) };
-        let pool = self.pool_for_files(Arc::new(MediaSession { session: Arc::clone(&self.session), address }));
+        let pool =
+            self.pool_for_files(Arc::new(MediaSession { session: Arc::clone(&self.session), address }));
         if self.responds(&pool, self.home, self.options.connect_timeout).await {
             return self.files.add(self.home, pool).map(Some);
         }

@@ -165,9 +165,14 @@ impl Download<'_> {
             limit,
         };
         let asked = Instant::now();
-        let answer = self.link.call_for_file(&route, &request).await?;
-        self.part_size.came_after(asked.elapsed(), self.account.options.ping_timeout);
-        Ok((answer, limit))
+        let answer = self.link.call_for_file(&route, &request).await;
+        let (took, ping_timeout) = (asked.elapsed(), self.account.options.ping_timeout);
+        match &answer {
+            Ok(_) => self.part_size.came_after(took, ping_timeout),
+            Err(CallError::Lost(_)) => self.part_size.was_lost_after(took, ping_timeout),
+            Err(CallError::Rpc { .. }) => {}
+        }
+        Ok((answer?, limit))
     }
 
     /// Prepares another try at the part, if there is to be one now.
@@ -198,8 +203,7 @@ impl Download<'_> {
             // The line may be slow, or the connection was lost while nothing went over it.
             None if failures.lost_parts == 0 => {
                 failures.lost_parts += 1;
-                debug!(%error, "a part of the file did not come, going on in small ones");
-                self.part_size.was_lost();
+                debug!(%error, "a part of the file did not come, asking again");
             }
             _ => return Err(fault(&error)),
         }
@@ -257,9 +261,12 @@ impl PartSize {
         }
     }
 
-    fn was_lost(&mut self) {
-        self.now = self.least;
-        self.most = self.least;
+    /// A connection that was cut at once tells nothing of the line's speed.
+    fn was_lost_after(&mut self, time: Duration, ping_timeout: Duration) {
+        if time > ping_timeout / 4 {
+            self.now = self.least;
+            self.most = self.least;
+        }
     }
 }
 
@@ -295,10 +302,12 @@ mod tests {
     }
 
     #[test]
-    fn after_a_lost_part_they_stay_small() {
+    fn after_a_part_that_did_not_come_in_time_they_stay_small() {
         let mut size = PartSize::of_own_connection();
         assert_eq!(size.at(0), 512 << 10);
-        size.was_lost();
+        size.was_lost_after(Duration::from_millis(1), PING_TIMEOUT);
+        assert_eq!(size.at(0), 512 << 10);
+        size.was_lost_after(Duration::from_secs(30), PING_TIMEOUT);
         size.came_after(Duration::from_millis(200), PING_TIMEOUT);
         assert_eq!(size.at(512 << 10), 64 << 10);
     }

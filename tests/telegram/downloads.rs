@@ -27,6 +27,12 @@ async fn job(telegram: &Telegram, listener: &Listener, bytes: Vec<u8>, dc: i32) 
     listener.job(telegram.send(FRIENDS_CHAT, Draft::voice(bytes, 9).in_dc(dc))).await
 }
 
+/// Logs in to the datacentre for files, so that the request that is refused before does not count.
+async fn log_in_for_files(telegram: &Telegram, listener: &Listener) {
+    let job = job(telegram, listener, vec![7; 1000], 4).await;
+    listener.account.fetch(&job).await.unwrap();
+}
+
 fn parts_asked_for(telegram: &Telegram) -> usize {
     telegram.look(|ledger| ledger.count(GET_FILE))
 }
@@ -73,7 +79,11 @@ mod routes {
         telegram.configure(|settings| settings.media_addresses = true);
         answers_beside_a_file(&telegram, &listener).await;
         assert_eq!(addresses(&telegram), [true; 9]);
-        assert_eq!(telegram.look(|ledger| ledger.count("help.getConfig")), 3, "one for each connection, and one");
+        assert_eq!(
+            telegram.look(|ledger| ledger.count("help.getConfig")),
+            3,
+            "one for each connection, and one"
+        );
     }
 
     #[tokio::test]
@@ -101,10 +111,9 @@ mod routes {
         let (telegram, _folder, listener) = start().await;
         telegram.configure(|settings| settings.media_addresses = true);
         let job = job(&telegram, &listener, large(), 2).await;
-        telegram.fault(Fault::on(GET_FILE, Action::DropBefore).at_media().after(1).once());
-        telegram.fault(Fault::on("*", Action::Ignore).at_media().after(3));
+        telegram.fault(Fault::on(GET_FILE, Action::Ignore).at_media().after(1));
         assert!(listener.account.fetch(&job).await.unwrap() == large());
-        assert_eq!(addresses(&telegram).last(), Some(&false));
+        assert_eq!(addresses(&telegram)[..3], [true, true, false]);
     }
 
     #[tokio::test]
@@ -149,7 +158,14 @@ mod routes {
         telegram.wait_until(DEADLINE, |ledger| ledger.count(GET_FILE) == 1).await.unwrap();
         listener.account.fetch(&other).await.unwrap();
         listener.account.deliver(&other, 0, &part("one")).await.unwrap();
-        assert_eq!(telegram.look(|ledger| ledger.calls().iter().filter(|call| call.dc == 2 && call.method == GET_FILE).count()), 1);
+        assert_eq!(
+            telegram.look(|ledger| ledger
+                .calls()
+                .iter()
+                .filter(|call| call.dc == 2 && call.method == GET_FILE)
+                .count()),
+            1
+        );
         assert!(matches!(stuck.await.unwrap(), Err(JobFault::Unavailable(_))));
         assert_eq!(listener.account.connection(), connection, "it was taken for lost");
     }
@@ -180,6 +196,7 @@ mod kept {
     #[tokio::test]
     async fn nothing_that_comes_between_costs_more_than_one_request() {
         let (telegram, _folder, listener) = start().await;
+        log_in_for_files(&telegram, &listener).await;
         let premium_wait = Action::error(420, "FLOOD_PREMIUM_WAIT_1");
         let between = [
             Action::error(500, "INTERNAL"),
@@ -201,6 +218,7 @@ mod kept {
     #[tokio::test]
     async fn a_wait_again_and_again_does_not_keep_a_file_from_coming() {
         let (telegram, _folder, listener) = start().await;
+        log_in_for_files(&telegram, &listener).await;
         for dc in [2, 4] {
             let job = job(&telegram, &listener, noise(4_000_000), dc).await;
             let least = if dc == 2 { 4_000_000_usize.div_ceil(MAIN_PART) + 2 } else { 8 };
@@ -217,20 +235,20 @@ mod kept {
     #[tokio::test]
     async fn a_lost_connection_does_not_cost_what_has_come() {
         let (telegram, _folder, listener) = start().await;
+        log_in_for_files(&telegram, &listener).await;
         let job = job(&telegram, &listener, large(), 4).await;
         for action in [Action::DropBefore, Action::DropAfter] {
             let before = parts_asked_for(&telegram);
             telegram.fault(Fault::on(GET_FILE, action.clone()).after(2).once());
             assert!(listener.account.fetch(&job).await.unwrap() == large());
-            // After a loss the parts are small.
-            let rest = (large().len() - 2 * PART).div_ceil(MAIN_PART);
-            assert_eq!(parts_asked_for(&telegram) - before, 2 + 1 + rest, "{action:?}");
+            assert_eq!(parts_asked_for(&telegram) - before, large().len().div_ceil(PART) + 1, "{action:?}");
         }
     }
 
     #[tokio::test]
     async fn the_next_attempt_goes_on_where_the_last_one_ended() {
         let (telegram, _folder, listener) = start().await;
+        log_in_for_files(&telegram, &listener).await;
         for dc in [2, 4] {
             let job = job(&telegram, &listener, large(), dc).await;
             let whole = {
@@ -256,23 +274,30 @@ mod kept {
         let job = job(&telegram, &listener, large(), 2).await;
         telegram.fault(Fault::on(GET_FILE, Action::DropBefore).after(15).once());
         let connection = listener.account.connection();
-        let result = listener.account.fetch(&job).await;
-        assert!(matches!(result, Err(JobFault::Unavailable(_))), "{result:?}");
         let reconnected = async {
             while [None, connection].contains(&listener.account.connection()) {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(DEADLINE, reconnected).await.expect("connected again in time");
-        assert!(listener.account.fetch(&job).await.unwrap() == large());
+        let file = match listener.account.fetch(&job).await {
+            // grammers had connected again before the supervisor noticed.
+            Ok(file) => file,
+            Err(_) => {
+                tokio::time::timeout(DEADLINE, reconnected).await.expect("connected again in time");
+                listener.account.fetch(&job).await.unwrap()
+            }
+        };
+        assert!(file == large());
         let parts = large().len().div_ceil(MAIN_PART) + 2;
         let asked = parts_asked_for(&telegram);
+        // An attempt begins with two parts that are smaller, and one may be on its way when it ends.
         assert!((parts + 1..=parts + 4).contains(&asked), "{asked} for {parts}");
     }
 
     #[tokio::test]
     async fn what_was_kept_goes_with_the_job() {
         let (telegram, _folder, listener) = start().await;
+        log_in_for_files(&telegram, &listener).await;
         let job = job(&telegram, &listener, large(), 4).await;
         telegram.fault(Fault::on(GET_FILE, Action::error(500, "INTERNAL")).after(2).times(4));
         listener.account.fetch(&job).await.unwrap_err();
@@ -290,23 +315,25 @@ mod waits {
     #[tokio::test]
     async fn one_job_runs_into_it_and_sending_goes_on() {
         let (telegram, _folder, listener) = start().await;
+        log_in_for_files(&telegram, &listener).await;
         let first = job(&telegram, &listener, large(), 4).await;
         let second = job(&telegram, &listener, large(), 2).await;
         let other = listener.job(telegram.send(SAVED_MESSAGES, voice().own())).await;
+        let before = parts_asked_for(&telegram);
         telegram.fault(Fault::on(GET_FILE, Action::error(420, "FLOOD_PREMIUM_WAIT_2")).after(1).once());
         let account = listener.account.clone();
         let waiting = tokio::spawn(async move { account.fetch(&first).await });
-        telegram.wait_until(DEADLINE, |ledger| ledger.count(GET_FILE) == 2).await.unwrap();
+        telegram.wait_until(DEADLINE, |ledger| ledger.count(GET_FILE) == before + 2).await.unwrap();
         let refused = std::time::Instant::now();
         let account = listener.account.clone();
         let behind = tokio::spawn(async move { account.fetch(&second).await });
-        telegram.wait_until(DEADLINE, |ledger| ledger.count("messages.getMessages") == 2).await.unwrap();
+        telegram.wait_until(DEADLINE, |ledger| ledger.count("messages.getMessages") == 3).await.unwrap();
         listener.account.deliver(&other, 0, &part("one")).await.unwrap();
-        assert_eq!(parts_asked_for(&telegram), 2, "sent after {:?}", refused.elapsed());
+        assert_eq!(parts_asked_for(&telegram), before + 2, "sent after {:?}", refused.elapsed());
         assert!(waiting.await.unwrap().unwrap() == large());
         assert!(behind.await.unwrap().unwrap() == large());
         let third = telegram.look(|ledger| {
-            ledger.calls().iter().filter(|call| call.method == GET_FILE).nth(2).map(|call| call.at)
+            ledger.calls().iter().filter(|call| call.method == GET_FILE).nth(before + 2).map(|call| call.at)
         });
         assert!(third.unwrap().duration_since(refused) >= Duration::from_secs(2));
     }
@@ -314,14 +341,19 @@ mod waits {
     #[tokio::test]
     async fn a_long_one_puts_the_jobs_back() {
         let (telegram, _folder, listener) = start().await;
+        log_in_for_files(&telegram, &listener).await;
         let first = job(&telegram, &listener, large(), 4).await;
         let second = job(&telegram, &listener, large(), 2).await;
+        let before = parts_asked_for(&telegram);
         telegram.fault(Fault::on(GET_FILE, Action::error(420, "FLOOD_PREMIUM_WAIT_300")).after(1).once());
         for job in [&first, &second, &first] {
             let result = listener.account.fetch(job).await;
             let Err(JobFault::Wait { after, why }) = result else { panic!("{result:?}") };
-            assert!(after > Duration::from_secs(250) && why.contains("FLOOD_PREMIUM_WAIT"), "{after:?} {why}");
+            assert!(
+                after > Duration::from_secs(250) && why.contains("FLOOD_PREMIUM_WAIT"),
+                "{after:?} {why}"
+            );
         }
-        assert_eq!(parts_asked_for(&telegram), 2);
+        assert_eq!(parts_asked_for(&telegram), before + 2);
     }
 }

@@ -356,11 +356,7 @@ fn round_video(seconds: u32) -> enums::DocumentAttribute {
 }
 
 /// `datacentres`: ids and the addresses at which clients reach them; `media`: those for files only.
-pub fn config(
-    this_dc: i32,
-    datacentres: &[(i32, SocketAddr)],
-    media: &[(i32, SocketAddr)],
-) -> enums::Config {
+pub fn config(this_dc: i32, datacentres: &[(i32, SocketAddr)], media: &[(i32, SocketAddr)]) -> enums::Config {
     let ordinary = datacentres.iter().map(|(id, address)| dc_option(*id, *address, false));
     let media = media.iter().map(|(id, address)| dc_option(*id, *address, true));
     let dc_options = ordinary.chain(media).collect();
