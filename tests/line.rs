@@ -13,7 +13,7 @@ use fake_telegram::{
     Action, Chat, Dedupe, Draft, FRIEND, Fault, SAVED_MESSAGES, SECOND_FRIEND, Telegram, User,
 };
 use stenogram::domain::policy::{Incoming, Policy};
-use stenogram::domain::{Fault as JobFault, Job, Part, Peer, Progress, Segment, Task, Transcript};
+use stenogram::domain::{Fault as JobFault, Job, JobId, Part, Peer, Progress, Segment, Task, Transcript};
 use stenogram::intake::Intake;
 use stenogram::pipeline::{Listening, Stages};
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
@@ -96,6 +96,10 @@ impl Stages for Reading {
 
     async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, JobFault> {
         self.account.deliver(job, index, part).await
+    }
+
+    fn forget(&self, job: JobId) {
+        self.account.forget_file(job);
     }
 }
 

@@ -4,6 +4,8 @@
 
 #[path = "support/account.rs"]
 mod account;
+#[path = "telegram/downloads.rs"]
+mod downloads;
 
 use std::time::Duration;
 
@@ -784,10 +786,7 @@ mod ending {
 /// Files.
 mod media {
     use super::*;
-
-    fn large() -> Vec<u8> {
-        (0..1_300_000_u32).map(|n| ((n * 31) >> 3) as u8).collect()
-    }
+    use downloads::large;
 
     #[tokio::test]
     async fn files_come_whole_from_either_datacentre() {

@@ -8,8 +8,9 @@ use grammers_session::types::{DcOption, PeerAuth, PeerId, PeerInfo, UpdateState,
 use grammers_session::{BoxFuture, Session};
 use tokio::sync::watch;
 
-use super::clock::{ClockAhead, ClockError, check_clock};
-use super::connection::Link;
+use super::clock::{ClockAhead, ClockError, ServerClock, check_clock};
+use super::connection::{FirstLogout, Link};
+use super::downloads::Downloads;
 use super::restrictions::{Known, Restrictions, TrialPauses};
 use super::session::{Contents, RESTRICTION_FILE, SessionError, SessionFile, User};
 use super::state::UpdateStore;
@@ -81,6 +82,8 @@ pub struct Account {
     pub(super) api_id: i32,
     pub(super) options: AccountOptions,
     pub(super) pulses: Pulses,
+    pub(super) downloads: Downloads,
+    pub(super) logout: FirstLogout,
     /// The connection there is now.
     pub(super) link: watch::Sender<Option<Arc<Link>>>,
     /// This machine's clock, where it is what keeps the account from connecting.
@@ -95,9 +98,19 @@ impl Account {
         let store = UpdateStore::open(&file.state_path(), user.id)?;
         let restrictions = Arc::new(Restrictions::open(file.restriction_path(), user.id, options.trials));
         let session = Arc::new(AccountSession::new(file, contents, Some(store.clone())));
-        let (link, clock) = (watch::Sender::new(None), watch::Sender::new(None));
-        let pulses = Pulses::default();
-        Ok(Self { session, user, store, restrictions, api_id, options, pulses, link, clock })
+        Ok(Self {
+            session,
+            user,
+            store,
+            restrictions,
+            api_id,
+            options,
+            pulses: Pulses::default(),
+            downloads: Downloads::new(options.max_file_size),
+            logout: FirstLogout::default(),
+            link: watch::Sender::new(None),
+            clock: watch::Sender::new(None),
+        })
     }
 
     /// Telegram's number of the logged-in user.
@@ -177,11 +190,11 @@ impl AccountSession {
     }
 
     /// Whether Telegram would accept this machine's clock. To be asked before a connection is made.
-    pub async fn check_clock(&self, limit: Duration) -> Result<(), ClockError> {
+    pub async fn check_clock(&self, limit: Duration) -> Result<Option<ServerClock>, ClockError> {
         let address = self.contents().home_address();
         match address {
             Some(address) => check_clock(address, limit).await,
-            None => Ok(()),
+            None => Ok(None),
         }
     }
 

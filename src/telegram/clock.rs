@@ -66,6 +66,17 @@ impl ServerClock {
         }
     }
 
+    /// Warns of a clock that is wrong.
+    pub(super) fn warn(&self) {
+        if self.verdict() != ClockVerdict::Right {
+            let direction = if self.behind > 0 { "behind" } else { "ahead of" };
+            let seconds = self.behind.abs();
+            warn!(
+                "This machine's clock is {seconds} s {direction} Telegram's: set it, and keep it right with NTP"
+            );
+        }
+    }
+
     /// Whether no connection comes about. grammers corrects its clock where it is behind; ahead, it
     /// goes on from the number of its last message, so that each further one is refused too.
     pub fn forbids_connecting(&self) -> Option<ClockAhead> {
@@ -94,32 +105,22 @@ pub(super) enum ClockError {
     Unreachable(io::Error),
 }
 
-/// Asks the datacentre at `address` for the time before a connection is made to it, and warns of a clock that is
-/// wrong.
-pub(super) async fn check_clock(address: SocketAddr, limit: Duration) -> Result<(), ClockError> {
-    let clock = match server_clock(address, limit).await {
-        Ok(clock) => clock,
-        Err(error) => {
-            return match error.kind() {
-                // Somebody is there who does not tell the time; the connection shows what that is worth.
-                io::ErrorKind::InvalidData
-                | io::ErrorKind::UnexpectedEof
-                | io::ErrorKind::ConnectionReset => Ok(()),
-                _ => Err(ClockError::Unreachable(error)),
-            };
-        }
-    };
-    if let Some(ahead) = clock.forbids_connecting() {
-        return Err(ClockError::Ahead(ahead));
+/// Asks the datacentre at `address` for the time, to be done before a connection is made to it. `None` where it
+/// does not tell.
+pub(super) async fn check_clock(
+    address: SocketAddr,
+    limit: Duration,
+) -> Result<Option<ServerClock>, ClockError> {
+    use io::ErrorKind::{ConnectionReset, InvalidData, UnexpectedEof};
+    match server_clock(address, limit).await {
+        Ok(clock) => match clock.forbids_connecting() {
+            Some(ahead) => Err(ClockError::Ahead(ahead)),
+            None => Ok(Some(clock)),
+        },
+        // Somebody is there who speaks of something else; the connection shows what that is worth.
+        Err(error) if matches!(error.kind(), InvalidData | UnexpectedEof | ConnectionReset) => Ok(None),
+        Err(error) => Err(ClockError::Unreachable(error)),
     }
-    if clock.verdict() != ClockVerdict::Right {
-        let direction = if clock.behind > 0 { "behind" } else { "ahead of" };
-        warn!(
-            "This machine's clock is {} s {direction} Telegram's: set it, and keep it right with NTP",
-            clock.behind.abs()
-        );
-    }
-    Ok(())
 }
 
 /// Returns once somebody has put the clock forward by more than a few seconds, with how many. A connection

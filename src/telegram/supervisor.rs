@@ -8,7 +8,7 @@ use backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
 use grammers_client::tl;
 use grammers_client::tl::types::updates::State;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -18,6 +18,9 @@ use super::connection::{CallError, DOUBT, Link, Pool, STEP};
 use super::recipient::Recipient;
 use super::updates::{UpdateLoop, UpdatesEnded};
 use crate::home::typed;
+
+/// For so long a comparison of the clocks holds: over a slow line every answer may be late.
+const COMPARED_FOR: Duration = Duration::from_secs(30);
 
 /// Pauses between tries to connect: from `first`, doubling, up to `max`.
 #[derive(Clone, Copy, Debug)]
@@ -144,7 +147,7 @@ impl Account {
             }
             let (at_least, why) = match outcome {
                 None => return Ok(()),
-                Some(Outcome::LoggedOut(error)) => return Err(error),
+                Some(Outcome::LoggedOut(error)) => return Err(self.logout.name().map_or(error, LoggedOut)),
                 Some(Outcome::Wait(wait, why)) => (wait, why),
                 Some(Outcome::Lost(why)) => (Duration::ZERO, why),
                 Some(Outcome::Clock(ahead)) => (Duration::ZERO, ahead.to_string()),
@@ -161,7 +164,8 @@ impl Account {
 
     async fn connect_and_serve(&self, to: &impl Recipient, tries: &mut Tries) -> Outcome {
         match self.session.check_clock(tries.limit).await {
-            Ok(()) => {}
+            Ok(Some(clock)) => clock.warn(),
+            Ok(None) => {}
             Err(ClockError::Ahead(ahead)) => return Outcome::Clock(ahead),
             Err(ClockError::Unreachable(error)) => return Outcome::Lost(error.to_string()),
         }
@@ -169,12 +173,14 @@ impl Account {
             Pool::open(Arc::clone(&self.session), self.api_id, self.options.call_timeout);
         let link = Arc::new(Link::new(self, pool));
         // Proves the login, and makes the server push updates to this connection.
+        let asked = Instant::now();
         let request = tl::functions::updates::GetState {};
         let state = match link.call_within(tries.limit, &request).await {
             Ok(tl::enums::updates::State::State(state)) => state,
             Err(error) => return error.into(),
         };
         tries.succeeded(&self.options);
+        self.logout.refute(asked);
         info!("Connection established");
         self.link.send_replace(Some(Arc::clone(&link)));
 
@@ -203,18 +209,29 @@ impl Account {
         let options = &self.options;
         link.ask_whether_frozen().await;
         let mut ask_from = Instant::now();
+        let mut compared = None;
+        let mut next = Instant::now() + options.ping_every;
         loop {
             let doubt_after = tokio::select! {
-                () = sleep(options.ping_every) => DOUBT,
-                () = link.suspect.notified() => Duration::ZERO,
+                () = sleep_until(next) => DOUBT,
+                () = link.suspect.notified() => DOUBT,
+                () = link.late.notified() => Duration::ZERO,
             };
+            if doubt_after.is_zero() && is_recent(compared) {
+                continue;
+            }
+            let asked = Instant::now();
+            next = asked + options.ping_every;
             let answer = tokio::select! {
-                answer = ask(link, options.ping_timeout, Instant::now() >= ask_from) => answer,
-                ahead = self.clock_is_refused(doubt_after) => return Outcome::Clock(ahead),
+                answer = ask(link, options.ping_timeout, asked >= ask_from) => answer,
+                ahead = self.clock_is_refused(doubt_after, &mut compared) => return Outcome::Clock(ahead),
             };
             match answer {
                 Ok(None) => {}
-                Ok(state) => _ = states.send_replace(state),
+                Ok(state) => {
+                    self.logout.refute(asked);
+                    states.send_replace(state);
+                }
                 // Any other answer than "logged out" is a sign of life.
                 Err(error @ CallError::Rpc { .. }) if error.logged_out().is_none() => {
                     ask_from = Instant::now() + error.wait().unwrap_or_default();
@@ -224,16 +241,25 @@ impl Account {
         }
     }
 
-    /// Compares the clocks after `doubt_after`. Returns only if Telegram's is so far behind ours that it refuses what
-    /// we say: a clock that is nobody's to keep runs ahead by a few seconds a day. grammers would repeat a
-    /// refused request with each round trip.
-    async fn clock_is_refused(&self, doubt_after: Duration) -> ClockAhead {
+    /// Compares the clocks after `doubt_after`, unless they were `compared` a moment ago. Returns only if
+    /// Telegram's is so far behind ours that it refuses what we say: a clock that nobody keeps right runs
+    /// ahead by a few seconds a day, and grammers would repeat a refused request with each round trip.
+    async fn clock_is_refused(&self, doubt_after: Duration, compared: &mut Option<Instant>) -> ClockAhead {
         sleep(doubt_after).await;
-        match self.session.check_clock(self.options.ping_timeout).await {
-            Err(ClockError::Ahead(ahead)) => ahead,
-            _ => std::future::pending().await,
+        if !is_recent(*compared) {
+            *compared = Some(Instant::now());
+            let clock = self.session.check_clock(self.options.ping_timeout).await;
+            if let Err(ClockError::Ahead(ahead)) = clock {
+                return ahead;
+            }
         }
+        std::future::pending().await
     }
+}
+
+/// Whether the clocks were compared so recently that it need not be done again.
+fn is_recent(compared: Option<Instant>) -> bool {
+    compared.is_some_and(|compared| compared.elapsed() < COMPARED_FOR)
 }
 
 /// Asks for the server's state, or else for a sign of life.

@@ -108,7 +108,7 @@ fn handle_here(world: &mut World, dc: i32, connection: u64, body: &[u8]) -> Outc
     tracing::debug!(dc, connection, method, "request");
     let media_only = world.links.get(&connection).is_some_and(|link| link.media_only);
     world.calls.push(Call { method, dc, media_only, at: Instant::now() });
-    let action = strike(&mut world.faults, method, dc);
+    let action = strike(&mut world.faults, method, dc, media_only);
     match &action {
         Some(Action::DropBefore) => return Outcome::Drop,
         Some(Action::Ignore) => return Outcome::Nothing,
