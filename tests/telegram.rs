@@ -690,7 +690,7 @@ mod clocks {
         telegram.configure(|settings| settings.clock_ahead = -600);
         assert!(is_refused(&listener).await.abs_diff(600) <= 1);
         tokio::time::timeout(DEADLINE, listener.account.disconnected()).await.expect("disconnected");
-        // A request that is refused is repeated with each round trip, for a second; and then there is the time.
+        // A refused request is repeated with each round trip, for a second. Then only the time is asked for.
         let most = 40 + 5 * start.elapsed().as_secs() as usize;
         assert!(packets(&telegram) - before <= most, "{} packets", packets(&telegram) - before);
         telegram.configure(|settings| settings.clock_ahead = 0);

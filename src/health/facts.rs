@@ -114,7 +114,8 @@ pub struct Facts {
     pub connected: Option<Instant>,
     /// Since when there is no connection, where there is none.
     pub lost: Instant,
-    /// By how many seconds this machine's clock is ahead of Telegram's, where that keeps it from connecting.
+    /// By how many seconds this machine's clock is ahead of Telegram's, where that prevents a
+    /// connection.
     pub clock_ahead: Option<u64>,
     pub connections: u64,
     /// Why Telegram does not let the account send.

@@ -97,7 +97,8 @@ impl Vitals {
         });
     }
 
-    /// By how many seconds this machine's clock is ahead of Telegram's, where that keeps it from connecting.
+    /// By how many seconds this machine's clock is ahead of Telegram's, where that prevents a
+    /// connection.
     pub fn clock_ahead(&self, seconds: Option<u64>) {
         self.change(|facts| facts.clock_ahead = seconds);
     }

@@ -15,8 +15,9 @@ use tokio::net::TcpStream;
 use tokio::time::sleep;
 use tracing::warn;
 
-/// Telegram ignores messages that seem to come from further ahead than this, in seconds, or from further
-/// behind (<https://core.telegram.org/mtproto/description#message-identifier-msg-id>).
+/// How far, in seconds, the clock of a client may be ahead of Telegram's and behind it. Telegram
+/// ignores messages that seem to come from other times
+/// (<https://core.telegram.org/mtproto/description#message-identifier-msg-id>).
 const TOLERATED_AHEAD: i64 = 30;
 const TOLERATED_BEHIND: i64 = 300;
 /// Seconds that may be the exchange's own, and disturb nothing.
@@ -56,7 +57,7 @@ pub enum ClockVerdict {
 
 impl ServerClock {
     pub fn verdict(&self) -> ClockVerdict {
-        // Both clocks are read in whole seconds, so one of those tolerated is in doubt.
+        // Both clocks are read in whole seconds: 30 s may be a little more.
         if self.behind <= -TOLERATED_AHEAD || self.behind > TOLERATED_BEHIND {
             ClockVerdict::Refused
         } else if self.behind.abs() > HARMLESS {
@@ -77,8 +78,9 @@ impl ServerClock {
         }
     }
 
-    /// Whether no connection comes about. grammers corrects its clock where it is behind; ahead, it
-    /// goes on from the number of its last message, so that each further one is refused too.
+    /// Whether Telegram would refuse a connection for good. Where the clock is behind, grammers
+    /// corrects it. Where it is ahead, grammers goes on from the number of its last message, so that
+    /// every further one is refused as well.
     pub fn forbids_connecting(&self) -> Option<ClockAhead> {
         let is_ahead = self.behind < 0 && self.verdict() == ClockVerdict::Refused;
         is_ahead.then_some(ClockAhead { seconds: self.behind.unsigned_abs() })
@@ -100,13 +102,13 @@ pub struct ClockAhead {
 pub(super) enum ClockError {
     #[error(transparent)]
     Ahead(ClockAhead),
-    /// Nobody told the time; nobody would answer anything else.
+    /// There was no answer.
     #[error("{0}")]
     Unreachable(io::Error),
 }
 
-/// Asks the datacentre at `address` for the time, to be done before a connection is made to it. `None` where it
-/// does not tell.
+/// Asks the datacentre at `address` for the time. To be done before a connection is made to it.
+/// `None` where it does not tell.
 pub(super) async fn check_clock(
     address: SocketAddr,
     limit: Duration,
@@ -117,15 +119,15 @@ pub(super) async fn check_clock(
             Some(ahead) => Err(ClockError::Ahead(ahead)),
             None => Ok(Some(clock)),
         },
-        // Somebody is there who speaks of something else; the connection shows what that is worth.
+        // Somebody answers, if not with the time. Whether that is Telegram the connection will show.
         Err(error) if matches!(error.kind(), InvalidData | UnexpectedEof | ConnectionReset) => Ok(None),
         Err(error) => Err(ClockError::Unreachable(error)),
     }
 }
 
-/// Returns once somebody has put the clock forward by more than a few seconds, with how many. A connection
-/// numbers its messages by the clock and would be refused from then on. A machine that was asleep counts too: its
-/// connections are dead.
+/// Returns once this machine's clock was put forward by more than a few seconds, with how many. A
+/// connection numbers its messages by the clock, so Telegram would refuse them from then on. A machine
+/// that was asleep counts as well: its connections are dead.
 pub(super) async fn put_forward() -> u64 {
     let start = Reading::take();
     loop {

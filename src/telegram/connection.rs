@@ -30,7 +30,8 @@ const UPDATES_CAPACITY: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
 /// repeated after errors 500, takes 211 s.
 pub(super) const STEP: Duration = Duration::from_secs(300);
 
-/// With no answer for this long it is worth a look whether Telegram still accepts our clock.
+/// An answer that takes longer than this gives reason to compare the clocks: a request that is
+/// refused for its time gets none.
 pub(super) const DOUBT: Duration = Duration::from_secs(1);
 
 /// Longest pause, in seconds, before a request is repeated that the loop over the updates must have.
@@ -218,7 +219,7 @@ pub(super) struct Link {
     pub(super) files: FileRoutes,
     /// Something said what only the supervisor can act on: ask the server again.
     pub suspect: Notify,
-    /// An answer is late: it may be that Telegram refuses our clock.
+    /// An answer is late: the supervisor shall compare the clocks.
     pub late: Notify,
     logout: FirstLogout,
     /// Of the loop over the updates.

@@ -19,7 +19,7 @@ use super::recipient::Recipient;
 use super::updates::{UpdateLoop, UpdatesEnded};
 use crate::home::typed;
 
-/// For so long a comparison of the clocks holds: over a slow line every answer may be late.
+/// How long a comparison of the clocks holds. Over a slow line every answer may be late.
 const COMPARED_FOR: Duration = Duration::from_secs(30);
 
 /// Pauses between tries to connect: from `first`, doubling, up to `max`.
@@ -241,9 +241,9 @@ impl Account {
         }
     }
 
-    /// Compares the clocks after `doubt_after`, unless they were `compared` a moment ago. Returns only if
-    /// Telegram's is so far behind ours that it refuses what we say: a clock that nobody keeps right runs
-    /// ahead by a few seconds a day, and grammers would repeat a refused request with each round trip.
+    /// Compares the clocks after `doubt_after`, unless they were `compared` a moment ago. Returns only
+    /// if ours is so far ahead that Telegram refuses it. A clock that is not kept right gains seconds
+    /// every day, and grammers would repeat a refused request with each round trip.
     async fn clock_is_refused(&self, doubt_after: Duration, compared: &mut Option<Instant>) -> ClockAhead {
         sleep(doubt_after).await;
         if !is_recent(*compared) {

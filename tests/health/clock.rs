@@ -15,7 +15,7 @@ const SAYS_WITHIN: Duration = Duration::from_secs(15);
 /// What it may send meanwhile, in packets a second.
 const MOST: usize = 5;
 
-/// A Telegram whose clock is ahead of this machine's by so many seconds, at the distance of another country.
+/// A Telegram whose clock is ahead of this machine's by so many seconds. Its answers take 50 ms.
 async fn telegram(clock_ahead: i64) -> Telegram {
     let settings = Settings { clock_ahead, round_trip: Duration::from_millis(50), ..Settings::default() };
     Telegram::builder().settings(settings).start().await.expect("start the loopback Telegram")
@@ -78,8 +78,8 @@ async fn one_that_is_behind_connects_and_is_warned_of() {
     }
 }
 
-/// A library that moves the clock of the program into which it is preloaded by as many seconds as the file
-/// CLOCK_OFFSET is long, in bytes.
+/// A library that, preloaded into a program, puts its clock forward: by as many seconds as the file
+/// CLOCK_OFFSET is long in bytes.
 const OTHER_CLOCK: &str = r#"
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -76,8 +76,8 @@ pub struct Settings {
     /// say so, and it refuses a client's that are over 30 s ahead of it or 300 s behind. Messages keep
     /// the dates of this machine.
     pub clock_ahead: i64,
-    /// How long a salt is the current one, in seconds. After it and half as much again it is refused, and
-    /// the client told the one that is current then.
+    /// How long a salt is the current one, in seconds. After half as long again it is refused, and the
+    /// client is told the one that is current then.
     pub salt_lifetime: i32,
     /// How long an answer is under way.
     pub round_trip: Duration,

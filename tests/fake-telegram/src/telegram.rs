@@ -211,8 +211,8 @@ impl Telegram {
         self.shared.change(|world| world.pushes_lost = lost);
     }
 
-    /// Forgets the clients' sessions, as a server does that was restarted: nothing is pushed to a client
-    /// before its next request, which is told that its session is new.
+    /// Forgets the clients' sessions, as a restarted server does. Nothing is pushed to a client before
+    /// its next request, and then the client is told that its session is new.
     pub fn forget_sessions(&self) {
         self.shared.change(|world| {
             world.sessions.clear();

@@ -61,7 +61,8 @@ impl World {
         self.tell(vec![vec![body]], None);
     }
 
-    /// Tells that session which made the last request, and no other, unless it is on the connection `except`.
+    /// Tells the session that made the last request, and no other; nobody where that is on the
+    /// connection `except`.
     fn tell(&self, packets: Vec<Vec<Vec<u8>>>, except: Option<u64>) {
         let home = self.login.home;
         if self.pushes_lost || !self.login.may_ask(home) {
