@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use daemon::Home;
-use fake_telegram::{Builder, Chat, Draft, SessionParams, Telegram, write_session};
+use fake_telegram::{Action, Builder, Chat, Draft, Fault, SessionParams, Telegram, write_session};
 use terminal::Terminal;
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -172,6 +172,23 @@ async fn what_telegram_refuses_is_said_with_a_remedy() {
     terminal.types(PHONE);
     assert_eq!(terminal.ends().code(), Some(1));
     terminal.shows("Telegram refuses: API_ID and API_HASH do not belong together", 1);
+
+    for (code, error, says) in [
+        (
+            400,
+            "PHONE_NUMBER_BANNED",
+            "this phone number is banned from Telegram. If that is a mistake, write to",
+        ),
+        (-503, "Timeout", "it has trouble of its own (Timeout); run `stenogram login` again in a minute"),
+        (420, "FLOOD_WAIT_4000", "too many tries; wait 4001 s"),
+    ] {
+        telegram.fault(Fault::on("auth.sendCode", Action::error(code, error)).once());
+        let mut terminal = login(&home);
+        terminal.shows(PHONE_PROMPT, 1);
+        terminal.types(PHONE);
+        assert_eq!(terminal.ends().code(), Some(1), "{error}");
+        terminal.shows(says, 1);
+    }
 
     let mut terminal = login(&home);
     terminal.shows(PHONE_PROMPT, 1);

@@ -14,7 +14,7 @@ use fake_telegram::{
     Action, Chat, Dedupe, Draft, FRIEND, Fault, Packing, PeersInUpdates, Revocation, SAVED_MESSAGES,
     SUPERGROUP, SentAnswer, Settings, Telegram, access_hash,
 };
-use stenogram::domain::{Fault as JobFault, Part, Task, random_id};
+use stenogram::domain::{Fault as JobFault, Part, Restriction, Task, random_id};
 use stenogram::telegram::{Account, AccountOptions, Credentials, LoginError, Prompt};
 
 const FRIENDS_CHAT: Chat = Chat::User(FRIEND);
@@ -798,10 +798,11 @@ mod replies {
         telegram.fault(Fault::on("messages.sendMessage", Action::error(400, "PEER_FLOOD")).once());
         for _ in 0..2 {
             let result = listener.account.deliver(&job, 0, &part("one")).await;
-            let Err(JobFault::Wait { after, .. }) = result else { panic!("{result:?}") };
-            assert!(after > Duration::from_secs(5 * 3600));
+            assert!(matches!(result, Err(JobFault::Held { .. })), "{result:?}");
         }
         assert_eq!(telegram.look(|ledger| ledger.count("messages.sendMessage")), 1);
+        let restricted = listener.account.restriction().borrow().clone();
+        assert_eq!(restricted.map(|restricted| restricted.why), Some(Restriction::SpamLimited));
     }
 
     #[tokio::test]

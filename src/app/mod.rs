@@ -22,6 +22,7 @@ use self::adapters::{Adapters, Ears};
 use self::options::policy;
 use self::signals::obey;
 use crate::config::{Config, Credentials};
+use crate::domain::Restricted;
 use crate::health::Vitals;
 use crate::health::observed::{ObservedQueue, ObservedStages, PASS};
 use crate::health::server::{self, ListenError};
@@ -241,6 +242,7 @@ fn watch_over(
         facts.stopping();
         service.stopping();
     });
+    watchers.spawn(follow_account(account.restriction(), Arc::clone(vitals)));
     vitals.watch("update loop", account.pulses().updates.clone());
     vitals.watch("download", account.pulses().files.clone());
     let (account, vitals) = (Arc::clone(account), Arc::clone(vitals));
@@ -253,6 +255,17 @@ fn watch_over(
         }
     });
     watchers
+}
+
+/// Tells whether Telegram lets the account send, as long as there is an account.
+async fn follow_account(mut restriction: watch::Receiver<Option<Restricted>>, vitals: Arc<Vitals>) {
+    loop {
+        let restricted = restriction.borrow_and_update().clone();
+        vitals.account_is(restricted);
+        if restriction.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Tells where the model is, as long as there is an engine.

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use super::{Finding, Observer};
 use crate::config::Config;
+use crate::domain::{Restricted, Restriction};
+use crate::health::readiness;
 use crate::home::{self, typed};
 use crate::telegram::{Account, Credentials, ProbeError, SessionError, SessionFile, server_clock};
 
@@ -38,6 +40,7 @@ pub(super) async fn check(config: &Config, observer: &mut dyn Observer) -> bool 
     let runs = matches!(lock, Some(Err(SessionError::InUse(_))));
     observer.found(daemon(&lock));
     observer.begins("login");
+    let mut restricted = Account::restriction_in(&config.data_dir);
     let login = match lock {
         Some(Ok(file)) if usable == Usable::NobodyYet && answered => {
             if let Some(finding) = credentials(file, config).await {
@@ -51,13 +54,22 @@ pub(super) async fn check(config: &Config, observer: &mut dyn Observer) -> bool 
         }
         _ if !answered => not_tried("Telegram does not answer"),
         Some(Ok(file)) => match config.telegram() {
-            Ok(credentials) => login(Account::probe(file, credentials.api_id, LOGIN).await),
+            Ok(credentials) => {
+                let answer = Account::probe(file, credentials.api_id, LOGIN).await;
+                if let Ok(now) = &answer {
+                    restricted.clone_from(now);
+                }
+                login(answer)
+            }
             Err(_) => not_tried("API_ID is missing"),
         },
         Some(Err(error)) => not_tried(&error.to_string()),
         None => not_tried("there is no session"),
     };
     observer.found(login);
+    if let Some(restricted) = restricted {
+        observer.found(restriction(&restricted));
+    }
     runs
 }
 
@@ -156,10 +168,10 @@ fn skew(behind: i64) -> Finding {
     }
 }
 
-fn login(answer: Result<(), ProbeError>) -> Finding {
+fn login(answer: Result<Option<Restricted>, ProbeError>) -> Finding {
     const CHECK: &str = "login";
     match answer {
-        Ok(()) => Finding::ok(CHECK, "Telegram accepts the session"),
+        Ok(_) => Finding::ok(CHECK, "Telegram accepts the session"),
         Err(ProbeError::LoggedOut(error)) => Finding::fail(CHECK, error.to_string(), log_in()),
         Err(ProbeError::Refused(why)) => Finding::warn(
             CHECK,
@@ -182,6 +194,16 @@ fn login(answer: Result<(), ProbeError>) -> Finding {
              without the session a login is needed",
         ),
     }
+}
+
+/// What Telegram holds against the account.
+fn restriction(restricted: &Restricted) -> Finding {
+    let appeal = &restricted.appeal;
+    let remedy = match restricted.why {
+        Restriction::Frozen => format!("appeal in the Telegram app or at {appeal}"),
+        Restriction::SpamLimited => format!("ask {appeal} how long it lasts, and wait"),
+    };
+    Finding::fail("account", readiness::restriction(restricted), remedy)
 }
 
 /// Whether API_ID and API_HASH are good for a login. None where they are not there, or Telegram does not say.

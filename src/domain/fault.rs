@@ -12,13 +12,17 @@ pub enum Fault {
     /// Telegram wants us to wait. That is nobody's failed attempt either.
     #[error("to wait for {after:?}: {why}")]
     Wait { after: Duration, why: String },
-    /// Other jobs go first; it goes on where it was.
+    /// Not now, for something on this machine that is no failure of this job: other long recordings go
+    /// first, or the model cannot be loaded. It goes on where it was.
     #[error("to go on in {after:?}: {why}")]
     Later { after: Duration, why: String },
+    /// Telegram does not let the account send, to nobody. That is said once for all jobs; they wait.
+    #[error("held for {after:?}: {why}")]
+    Held { after: Duration, why: String },
     /// Worth another attempt, not before `after`.
     #[error("to be tried again in {after:?}: {why}")]
     Retry { after: Duration, why: String },
-    /// This job can never be answered; the next one can.
+    /// This job can never be answered, though it should be; the next one can.
     #[error("rejected: {0}")]
     Reject(String),
     /// There is nothing to answer any more, or we may not write there: the message was deleted, say.

@@ -10,5 +10,5 @@ pub mod transcript;
 pub use fault::Fault;
 pub use job::{Job, JobId, Peer, PeerKind, RecordingKind, random_id};
 pub use reply::Part;
-pub use restriction::Restriction;
+pub use restriction::{Restricted, Restriction};
 pub use transcript::{Progress, Segment, Task, Transcript};

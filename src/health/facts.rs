@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::day::Day;
 use super::metrics::Histogram;
-use crate::domain::JobId;
+use crate::domain::{JobId, Restricted};
 use crate::pulse::Pulse;
 use crate::queue::{Claim, Counts};
 
@@ -115,6 +115,8 @@ pub struct Facts {
     /// Since when there is no connection, where there is none.
     pub lost: Instant,
     pub connections: u64,
+    /// Why Telegram does not let the account send.
+    pub restricted: Option<Restricted>,
     pub reconnects: Day,
     pub queue_open: bool,
     /// Since when the store takes no writes.
@@ -154,6 +156,7 @@ impl Facts {
             connected: None,
             lost: now,
             connections: 0,
+            restricted: None,
             reconnects: Day::new(now),
             queue_open: false,
             queue_trouble: None,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::facts::{Facts, Outcome, Stage};
 use super::readiness;
 use super::vitals::Vitals;
+use crate::domain::Restriction;
 
 /// What the answer's `Content-Type` has to be.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -64,6 +65,12 @@ fn telegram(out: &mut Exposition, facts: &Facts) {
         "Connections made after one was lost.",
         facts.reconnected() as f64,
     );
+    let name = "stenogram_account_restricted";
+    out.family(name, "gauge", "1 where Telegram does not let the account send for this reason.");
+    for why in Restriction::ALL {
+        let holds = facts.restricted.as_ref().is_some_and(|restricted| restricted.why == why);
+        out.sample(name, &[("reason", why.name())], u8::from(holds));
+    }
     out.counter(
         "stenogram_flood_wait_seconds_total",
         "Time in which Telegram wanted nothing sent or fetched.",

@@ -103,7 +103,7 @@ fn languages(current: Language) -> String {
 
 fn state_text(language: Language, facts: &Facts, troubles: &[Trouble]) -> String {
     if !troubles.is_empty() {
-        let item = |trouble| format!("<li>{}</li>", words::trouble(language, trouble));
+        let item = |trouble| format!("<li>{}</li>", escaped(&words::trouble(language, trouble)));
         return format!("<ul>{}</ul>", troubles.iter().map(item).collect::<String>());
     }
     let since = facts.connected.map_or(Duration::ZERO, |since| since.elapsed());
@@ -286,7 +286,7 @@ fn foot(language: Language, facts: &Facts) -> String {
     parts.join(" · ")
 }
 
-/// Text that is not ours: the name of the model's file.
+/// Text that is not all ours: the name of the model's file, an address from Telegram.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

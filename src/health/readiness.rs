@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::facts::{Facts, Stage};
-use super::page::words::{Language, duration};
+use super::page::words::{self, Language, duration};
 use super::vitals::Vitals;
+use crate::domain::{Restricted, Restriction};
 
 /// Something that keeps voice messages from being answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub(super) enum Trouble {
     QueueOpening,
     QueueAway(Duration),
     NotConnected(Duration),
+    /// Telegram does not let the account send.
+    Restricted(Restricted),
     Stuck(&'static str, Duration),
     Stopping,
 }
@@ -29,7 +32,7 @@ impl Trouble {
         match self {
             Self::ModelLoading | Self::ModelMissing => PARTS[0],
             Self::QueueOpening | Self::QueueAway(_) => PARTS[1],
-            Self::NotConnected(_) => PARTS[2],
+            Self::NotConnected(_) | Self::Restricted(_) => PARTS[2],
             Self::Stuck(..) | Self::Stopping => PARTS[3],
         }
     }
@@ -48,12 +51,18 @@ impl Trouble {
             Self::NotConnected(since) => {
                 format!("not connected for {}; the log has the reason", time(*since))
             }
+            Self::Restricted(restricted) => restriction(restricted),
             Self::Stuck(what, late) => {
                 format!("the {what} is stuck, overdue by {}: restart it and report this", time(*late))
             }
             Self::Stopping => "the daemon is stopping".into(),
         }
     }
+}
+
+/// Why Telegram does not let the account send, and what the owner can do.
+pub fn restriction(restricted: &Restricted) -> String {
+    words::restriction(Language::English, restricted)
 }
 
 /// What is wrong now; nothing where all is well.
@@ -78,6 +87,7 @@ pub(super) fn troubles(facts: &Facts, stuck: &[(&'static str, Duration)]) -> Vec
     if facts.connected.is_none() {
         found.push(Trouble::NotConnected(since(facts.lost)));
     }
+    found.extend(facts.restricted.clone().map(Trouble::Restricted));
     found
 }
 
@@ -138,6 +148,10 @@ pub(super) fn status(facts: &Facts, stuck: &[(&'static str, Duration)]) -> Strin
         (Some(Trouble::ModelLoading), _) => "Loading the model".into(),
         (Some(Trouble::ModelMissing), _) => "The model cannot be loaded again".into(),
         (Some(Trouble::NotConnected(_)), _) => "Not connected to Telegram, trying".into(),
+        (Some(Trouble::Restricted(restricted)), _) => match restricted.why {
+            Restriction::Frozen => "Sends nothing: Telegram has frozen the account".into(),
+            Restriction::SpamLimited => "Sends nothing: Telegram limits the account for spam".into(),
+        },
         (None, _) if !facts.flood_left().is_zero() => "Sends nothing for now, as Telegram demands".into(),
         (None, None) => "Connected, waiting for voice messages".into(),
         (None, Some(_)) if running.next().is_some() => {

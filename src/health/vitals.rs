@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout};
 
 use super::facts::{Facts, Outcome, Stage, Work};
 use super::observed::BETWEEN;
-use crate::domain::JobId;
+use crate::domain::{JobId, Restricted};
 use crate::pulse::Pulse;
 use crate::queue::{Claim, Counts, Queue, QueueError, State};
 
@@ -95,6 +95,11 @@ impl Vitals {
             facts.connected = None;
             facts.lost = Instant::now();
         });
+    }
+
+    /// Whether Telegram lets the account send.
+    pub fn account_is(&self, restricted: Option<Restricted>) {
+        self.change(|facts| facts.restricted = restricted);
     }
 
     pub fn text_dropped(&self, reason: &'static str) {

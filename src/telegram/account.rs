@@ -1,5 +1,6 @@
 //! One logged-in account, as the rest of the program sees it.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,9 +10,11 @@ use tokio::sync::watch;
 
 use super::connection::{FirstLogout, Link};
 use super::downloads::Downloads;
-use super::session::{Contents, SessionError, SessionFile, User};
+use super::restrictions::{Known, Restrictions, TrialPauses};
+use super::session::{Contents, RESTRICTION_FILE, SessionError, SessionFile, User};
 use super::state::UpdateStore;
 use super::supervisor::ReconnectDelays;
+use crate::domain::Restricted;
 use crate::pulse::Pulse;
 
 /// What my.telegram.org gave the owner for this program.
@@ -39,6 +42,8 @@ pub struct AccountOptions {
     pub ping_timeout: Duration,
     /// Largest recording fetched, in bytes.
     pub max_file_size: u64,
+    /// How often a send is tried while Telegram does not let the account send.
+    pub trials: TrialPauses,
 }
 
 impl Default for AccountOptions {
@@ -53,6 +58,7 @@ impl Default for AccountOptions {
             ping_every: Duration::from_secs(30),
             ping_timeout: Duration::from_secs(15),
             max_file_size: 200 << 20,
+            trials: TrialPauses::default(),
         }
     }
 }
@@ -71,6 +77,7 @@ pub struct Account {
     pub(super) session: Arc<AccountSession>,
     pub(super) user: User,
     pub(super) store: UpdateStore,
+    pub(super) restrictions: Arc<Restrictions>,
     pub(super) api_id: i32,
     pub(super) options: AccountOptions,
     pub(super) pulses: Pulses,
@@ -86,11 +93,13 @@ impl Account {
         let contents = file.read()?;
         let user = contents.user.ok_or_else(|| SessionError::NotLoggedIn(file.path().to_owned()))?;
         let store = UpdateStore::open(&file.state_path(), user.id)?;
+        let restrictions = Arc::new(Restrictions::open(file.restriction_path(), user.id, options.trials));
         let session = Arc::new(AccountSession::new(file, contents, Some(store.clone())));
         Ok(Self {
             session,
             user,
             store,
+            restrictions,
             api_id,
             options,
             pulses: Pulses::default(),
@@ -113,6 +122,16 @@ impl Account {
     /// Whether there is a connection now.
     pub fn is_connected(&self) -> bool {
         self.link.borrow().is_some()
+    }
+
+    /// Why Telegram does not let the account in `folder` send, as far as the daemon there knows.
+    pub fn restriction_in(folder: &Path) -> Option<Restricted> {
+        Known::read(&folder.join(RESTRICTION_FILE), SessionFile::user_in(folder).ok()?).restricted()
+    }
+
+    /// Why Telegram does not let the account send, and changes of that.
+    pub fn restriction(&self) -> watch::Receiver<Option<Restricted>> {
+        self.restrictions.subscribe()
     }
 
     /// What is known of a chat.

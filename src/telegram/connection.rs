@@ -17,6 +17,7 @@ use tracing::{debug, warn};
 
 use super::account::{Account, AccountOptions, AccountSession};
 use super::file_route::FileRoutes;
+use super::restrictions::{Restrictions, freeze_in_config};
 use super::rpc_error::{Meaning, meaning};
 use super::session::SessionError;
 use crate::pulse::Pulse;
@@ -206,6 +207,7 @@ pub(super) struct Link {
     /// No two links have the same.
     pub number: u64,
     pub(super) session: Arc<AccountSession>,
+    restrictions: Arc<Restrictions>,
     pub(super) api_id: i32,
     pub(super) options: AccountOptions,
     pub home: i32,
@@ -224,6 +226,7 @@ impl Link {
         Self {
             number: LINKS.fetch_add(1, Ordering::Relaxed),
             session: Arc::clone(&account.session),
+            restrictions: Arc::clone(&account.restrictions),
             api_id: account.api_id,
             options: account.options,
             home: account.session.home_dc(),
@@ -260,12 +263,30 @@ impl Link {
         request: &R,
     ) -> Result<R::Return, CallError> {
         let result = self.pool.call_within(limit, self.home, request).await;
-        match &result {
-            Err(CallError::Lost(_)) => self.suspect.notify_one(),
-            Err(error) => self.note_logout(error),
-            Ok(_) => {}
+        if let Err(error) = &result {
+            match error.meaning() {
+                None => self.suspect.notify_one(),
+                Some(Meaning::LoggedOut | Meaning::Deactivated) => self.note_logout(error),
+                Some(_) => self.note_restriction(error).await,
+            }
         }
         result
+    }
+
+    /// Remembers where an error says that the account is restricted, and asks Telegram for more about it.
+    pub(super) async fn note_restriction(&self, error: &CallError) {
+        if let Some(Meaning::Restricted(why)) = error.meaning() {
+            self.restrictions.refused(why);
+            self.ask_whether_frozen().await;
+        }
+    }
+
+    /// Asks Telegram whether the account is frozen. Where it does not say, nothing changes.
+    pub async fn ask_whether_frozen(&self) {
+        match freeze_in_config(&self.pool, self.home).await {
+            Ok(freeze) => self.restrictions.configured(freeze),
+            Err(error) => debug!(%error, "Telegram does not say whether the account is frozen"),
+        }
     }
 
     /// Calls the home datacentre for something that the loop over the updates must have. Waits as long as

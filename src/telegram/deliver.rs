@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use grammers_client::tl;
 use grammers_session::types::PeerId;
-use tracing::{error, warn};
+use tokio::time::sleep;
+use tracing::warn;
 
 use super::account::Account;
 use super::connection::{CallError, Link};
@@ -14,9 +15,10 @@ use super::rpc_error::{Meaning, Whose};
 use crate::domain::reply::utf16_len;
 use crate::domain::{Fault, Job, Part, random_id};
 
-/// How long nothing is sent after PEER_FLOOD, by which Telegram says that the account has
-/// disturbed others. It gives no time; trying on makes it worse.
-const PEER_FLOOD_PAUSE: Duration = Duration::from_secs(6 * 3600);
+/// When a job is taken up again that met with a restriction of the account otherwise than by sending.
+const RESTRICTED_PAUSE: Duration = Duration::from_secs(3600);
+/// Pause before Telegram is sent again what it has called a bad request.
+const SECOND_TRY: Duration = Duration::from_secs(2);
 
 impl Account {
     /// Sends part number `index` of the answer to `job` as a silent reply to its message.
@@ -25,7 +27,8 @@ impl Account {
     /// the message sent, where Telegram told it.
     ///
     /// A FLOOD_WAIT here is for all that this account sends, so until it is over nothing is even tried,
-    /// also after a restart.
+    /// also after a restart. The same goes for a restriction of the account. What Telegram calls a bad
+    /// request is sent a second time, and then given up: it would be no better tomorrow.
     pub async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, Fault> {
         self.may_send()?;
         let link = self.current_link()?;
@@ -70,18 +73,27 @@ impl Account {
             suggested_post: None,
             rich_message: None,
         };
-        match link.call_for_job(&request).await {
-            Ok(updates) => Ok(sent_id(&updates, id)),
+        self.restrictions.check_to_send()?;
+        match call_to_send(&link, &request).await {
+            Ok(updates) => {
+                self.restrictions.sent();
+                Ok(sent_id(&updates, id))
+            }
             Err(error) if error.meaning() == Some(Meaning::AlreadySent) => Ok(None),
             Err(error) => {
                 self.note_flood(&error).await;
-                Err(fault(&error))
+                if let Some(Meaning::Restricted(_)) = error.meaning() {
+                    // The pause for all of the account's chats has begun.
+                    self.restrictions.check()?;
+                }
+                Err(sending_fault(&error))
             }
         }
     }
 
     /// Refuses while Telegram does not want this account to send.
     pub(super) fn may_send(&self) -> Result<(), Fault> {
+        self.restrictions.check()?;
         match self.store.pause() {
             Some((left, why)) => Err(Fault::wait(left, why)),
             None => Ok(()),
@@ -90,17 +102,7 @@ impl Account {
 
     /// A wait of the account holds up all its chats; one of the chat concerns this job alone.
     async fn note_flood(&self, error: &CallError) {
-        let length = match error.meaning() {
-            Some(Meaning::Restricted(_)) => {
-                error!(
-                    "Telegram limits this account for sending ({error}): nothing is sent for {} h; ask @SpamBot",
-                    PEER_FLOOD_PAUSE.as_secs() / 3600
-                );
-                PEER_FLOOD_PAUSE
-            }
-            Some(Meaning::Wait { whose: Whose::Account, time }) => time,
-            _ => return,
-        };
+        let Some(Meaning::Wait { whose: Whose::Account, time: length }) = error.meaning() else { return };
         if let Err(error) = self.store.set_pause(length, error.to_string()).await {
             warn!(%error, "the wait is forgotten by a restart");
         }
@@ -137,12 +139,38 @@ pub(super) fn fault(error: &CallError) -> Fault {
     match error.meaning() {
         // After a logout the supervisor, whom the connection itself tells, ends the daemon; the job waits.
         None | Some(Meaning::LoggedOut | Meaning::Deactivated) => Fault::Unavailable(error.to_string()),
-        Some(Meaning::Restricted(_)) => Fault::wait(PEER_FLOOD_PAUSE, error),
+        Some(Meaning::Restricted(_)) => Fault::Held { after: RESTRICTED_PAUSE, why: error.to_string() },
         Some(Meaning::Gone) => Fault::Gone(error.to_string()),
-        Some(Meaning::InvalidPeer | Meaning::PremiumRequired) => Fault::Reject(error.to_string()),
+        Some(Meaning::InvalidPeer) => Fault::Reject(error.to_string()),
+        Some(Meaning::PremiumRequired) => {
+            Fault::Reject(format!("this chat takes messages of accounts with Telegram Premium only: {error}"))
+        }
         Some(Meaning::ServerTrouble) => Fault::retry_in(10, error),
         Some(Meaning::Wait { time, .. }) => Fault::wait(time, error),
         Some(_) => Fault::retry_in(60, error),
+    }
+}
+
+/// Calls the home datacentre on the way to send something; a second time after a bad request.
+pub(super) async fn call_to_send<R: tl::RemoteCall>(
+    link: &Link,
+    request: &R,
+) -> Result<R::Return, CallError> {
+    let result = link.call_for_job(request).await;
+    match &result {
+        Err(error) if error.meaning() == Some(Meaning::BadRequest) => {
+            sleep(SECOND_TRY).await;
+            link.call_for_job(request).await
+        }
+        _ => result,
+    }
+}
+
+/// What an error of [`call_to_send`] means for the job: there a bad request is final.
+pub(super) fn sending_fault(error: &CallError) -> Fault {
+    match error.meaning() {
+        Some(Meaning::BadRequest) => Fault::Reject(format!("{error}, twice: the answer cannot be sent")),
+        _ => fault(error),
     }
 }
 
@@ -172,8 +200,6 @@ mod tests {
     fn a_flood_wait_is_waited_out() {
         let Fault::Wait { after, .. } = rpc(420, "FLOOD_WAIT", Some(77)) else { panic!() };
         assert_eq!(after.as_secs(), 78);
-        let Fault::Wait { after, .. } = rpc(400, "PEER_FLOOD", None) else { panic!() };
-        assert_eq!(after, PEER_FLOOD_PAUSE);
     }
 
     #[test]

@@ -160,7 +160,8 @@ impl Link {
                 return Err(CallError::Lost(format!("{error}, at the datacentre's address for files")));
             }
             Err(error) if error.is("AUTH_KEY_DUPLICATED") => self.note_logout(error),
-            _ => {}
+            Err(error) => self.note_restriction(error).await,
+            Ok(_) => {}
         }
         result
     }
@@ -172,7 +173,9 @@ impl Link {
         request: &R,
     ) -> Result<R::Return, CallError> {
         match pool.call(dc, request).await {
-            Err(error) if dc != self.home && error.is("AUTH_KEY_UNREGISTERED") => {
+            Err(error)
+                if dc != self.home && error.logged_out().is_some() && !error.is("AUTH_KEY_DUPLICATED") =>
+            {
                 self.copy_authorization(dc, pool).await?;
                 pool.call(dc, request).await
             }

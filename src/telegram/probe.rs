@@ -11,10 +11,12 @@ use grammers_client::tl;
 
 use super::account::{Account, AccountSession, Credentials};
 use super::connection::{CallError, Pool};
+use super::restrictions::{Known, freeze_in_config};
 use super::rpc_error::Meaning;
 use super::session::{Contents, SessionError, SessionFile};
 use super::state::UpdateStore;
 use super::supervisor::LoggedOut;
+use crate::domain::Restricted;
 
 /// Why a session cannot be used now.
 #[derive(Debug, thiserror::Error)]
@@ -52,10 +54,14 @@ impl From<CallError> for ProbeError {
 }
 
 impl Account {
-    /// Asks Telegram once, within `limit`, whether it accepts the session, as the daemon does after
-    /// connecting; nothing of the session is changed. The lock that `file` holds keeps the daemon away
+    /// Asks Telegram, within `limit`, whether it accepts the session, as the daemon does after
+    /// connecting, and whether it lets the account send; nothing of the session is changed. The lock that `file` holds keeps the daemon away
     /// meanwhile: Telegram ends a session that is used from two places.
-    pub async fn probe(file: SessionFile, api_id: i32, limit: Duration) -> Result<(), ProbeError> {
+    pub async fn probe(
+        file: SessionFile,
+        api_id: i32,
+        limit: Duration,
+    ) -> Result<Option<Restricted>, ProbeError> {
         let contents = file.read()?;
         let Some(user) = contents.user else {
             return Err(SessionError::NotLoggedIn(file.path().to_owned()).into());
@@ -64,11 +70,12 @@ impl Account {
         if state.exists() {
             UpdateStore::open(&state, user.id)?;
         }
+        let known = Known::read(&file.restriction_path(), user.id);
         let session = Arc::new(AccountSession::read_only(file, contents));
         let home = session.home_dc();
         let (pool, _, _) = Pool::open(session, api_id, limit);
         pool.call(home, &tl::functions::updates::GetState {}).await?;
-        Ok(())
+        Ok(known.now(freeze_in_config(&pool, home).await.ok()))
     }
 
     /// Asks Telegram, within `limit`, whether `credentials` belong together, where nobody is logged in: by the first

@@ -7,7 +7,7 @@ use grammers_client::tl;
 use tracing::debug;
 
 use super::account::Account;
-use super::deliver::fault;
+use super::deliver::{call_to_send, sending_fault};
 use super::incoming;
 use crate::domain::{Fault, Job, Part, PeerKind};
 
@@ -35,7 +35,7 @@ impl Account {
         let own_chat = job.peer.kind == PeerKind::User && job.peer.id == self.user.id;
         let mut replies = Vec::new();
         for _ in 0..PAGES {
-            let answer = link.call_for_job(&request).await.map_err(|error| fault(&error))?;
+            let answer = call_to_send(&link, &request).await.map_err(|error| sending_fault(&error))?;
             let messages = incoming::messages_of(answer);
             let last = messages.iter().map(tl::enums::Message::id).min();
             replies.extend(messages.into_iter().filter_map(|message| match message {

@@ -24,6 +24,9 @@ use crate::home::typed;
 /// Length of an MTProto authorization key.
 const KEY_BYTES: usize = 256;
 
+/// Beside the session: what Telegram holds against the account, see [`restrictions`](super::restrictions).
+pub(super) const RESTRICTION_FILE: &str = "account.restriction";
+
 /// The logged-in user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct User {
@@ -142,32 +145,26 @@ impl SessionFile {
         self.path.with_file_name("updates.redb")
     }
 
+    /// The file that says whether Telegram lets the account send.
+    pub(super) fn restriction_path(&self) -> PathBuf {
+        self.path.with_file_name(RESTRICTION_FILE)
+    }
+
     pub(super) fn read(&self) -> Result<Contents, SessionError> {
         read(&self.path)
     }
 
     /// Replaces the file in one step, never readable by others, durable when it returns.
     pub(super) fn write(&self, contents: &Contents) -> Result<(), SessionError> {
-        let temporary = self.path.with_extension("session.new");
-        let write = || -> io::Result<()> {
-            let mut file =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-            // A left-over from a crash keeps the mode it has.
-            file.set_permissions(fs::Permissions::from_mode(0o600))?;
-            file.write_all(&serde_json::to_vec_pretty(contents)?)?;
-            file.sync_all()?;
-            fs::rename(&temporary, &self.path)?;
-            match self.path.parent() {
-                Some(folder) => File::open(folder)?.sync_all(),
-                None => Ok(()),
-            }
-        };
-        write().map_err(|source| SessionError::Io { path: self.path.clone(), source })
+        let written = serde_json::to_vec_pretty(contents)
+            .map_err(io::Error::from)
+            .and_then(|text| replace_file(&self.path, &text));
+        written.map_err(|source| SessionError::Io { path: self.path.clone(), source })
     }
 
     /// Forgets the account: the session and everything learned with it.
     pub(super) fn remove(&self) -> Result<(), SessionError> {
-        for path in [self.path.clone(), self.state_path()] {
+        for path in [self.path.clone(), self.state_path(), self.restriction_path()] {
             match fs::remove_file(&path) {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => {
                     return Err(SessionError::Io { path, source });
@@ -176,6 +173,22 @@ impl SessionFile {
             }
         }
         Ok(())
+    }
+}
+
+/// Replaces a file in one step, never readable by others, durable when it returns.
+pub(super) fn replace_file(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    // A left-over from a crash keeps the mode it has.
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    file.write_all(contents)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
     }
 }
 

@@ -307,7 +307,7 @@ impl Inner {
     }
 }
 
-fn unix_millis() -> u64 {
+pub(super) fn unix_millis() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

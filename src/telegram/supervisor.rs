@@ -187,6 +187,7 @@ impl Account {
     /// a login too.
     async fn keep_alive(&self, link: &Link, states: &watch::Sender<Option<State>>) -> CallError {
         let options = &self.options;
+        link.ask_whether_frozen().await;
         let mut ask_from = Instant::now();
         loop {
             tokio::select! {

@@ -200,6 +200,9 @@ impl<'a> UpdateLoop<'a> {
         let peers = users.iter().map(PeerInfo::from).chain(chats.iter().map(PeerInfo::from)).collect();
         self.account.store.cache_peers(peers).await?;
 
+        if updates.iter().any(|(update, _)| matches!(update, tl::enums::Update::Config)) {
+            self.link.ask_whether_frozen().await;
+        }
         let mut recordings = Vec::new();
         let mut last = self.last.clone();
         for (update, _) in &updates {

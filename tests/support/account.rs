@@ -9,7 +9,7 @@ use fake_telegram::{Telegram, write_session};
 use stenogram::domain::policy::Incoming;
 use stenogram::domain::{Job, JobId, Peer, PeerKind};
 use stenogram::telegram::{
-    Account, AccountOptions, LoggedOut, Recipient, ReconnectDelays, SessionError, SessionFile,
+    Account, AccountOptions, LoggedOut, Recipient, ReconnectDelays, SessionError, SessionFile, TrialPauses,
 };
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -30,6 +30,7 @@ pub fn options() -> AccountOptions {
         ping_every: Duration::from_millis(500),
         ping_timeout: Duration::from_secs(1),
         max_file_size: 4 << 20,
+        trials: TrialPauses { first: Duration::from_millis(500), max: Duration::from_secs(6 * 3600) },
     }
 }
 

@@ -1,7 +1,8 @@
 //! What the page says, in the languages that it knows.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use crate::domain::{Restricted, Restriction};
 use crate::health::facts::Outcome;
 use crate::health::readiness::Trouble;
 
@@ -145,6 +146,7 @@ pub fn trouble(language: Language, trouble: &Trouble) -> String {
             format!("Not connected to Telegram for {}. The log has the reason.", time(*since)),
             format!("Нет связи с Telegram уже {}. Причина — в журнале.", time(*since)),
         ),
+        Trouble::Restricted(restricted) => restriction(language, restricted),
         Trouble::Stuck(what, late) => language.pick(
             format!("The {what} is stuck, overdue by {}. Restart stenogram and report this.", time(*late)),
             format!(
@@ -154,6 +156,43 @@ pub fn trouble(language: Language, trouble: &Trouble) -> String {
             ),
         ),
         Trouble::Stopping => language.pick("The daemon is stopping.", "Программа останавливается.").into(),
+    }
+}
+
+/// Why Telegram does not let the account send, and what the owner can do.
+pub fn restriction(language: Language, restricted: &Restricted) -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let moment = |seconds: i64| Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
+    let since = duration(language, now.saturating_sub(moment(restricted.since)));
+    let appeal = &restricted.appeal;
+    match restricted.why {
+        Restriction::Frozen => {
+            let deletion = restricted.deletion.map(|at| {
+                let left = duration(language, moment(at).saturating_sub(now));
+                language.pick(format!(" It will be deleted in {left}."), format!(" Он будет удалён через {left}."))
+            });
+            let deletion = deletion.unwrap_or_default();
+            language.pick(
+                format!(
+                    "Telegram has frozen the account, {since} ago: it can read, but not send.{deletion} Appeal in the \
+                     Telegram app or at {appeal}. Until then the answers are kept."
+                ),
+                format!(
+                    "Telegram заморозил аккаунт {since} назад: он может читать, но не отправлять.{deletion} Подайте \
+                     апелляцию в приложении Telegram или через {appeal}. До тех пор ответы хранятся."
+                ),
+            )
+        }
+        Restriction::SpamLimited => language.pick(
+            format!(
+                "Telegram limits the account for spam as of {since} ago: nothing is sent; that is tried again every \
+                 few hours. Ask {appeal} how long it lasts. Until then the answers are kept."
+            ),
+            format!(
+                "Telegram ограничил аккаунт за спам {since} назад: ничего не отправляется, попытки — раз в несколько \
+                 часов. Надолго ли, скажет {appeal}. До тех пор ответы хранятся."
+            ),
+        ),
     }
 }
 

@@ -22,7 +22,7 @@ use crate::faults::Fault;
 use crate::ledger::ClientInfo;
 use crate::telegram::Telegram;
 use crate::world::draft::Draft;
-use crate::world::login::Revocation;
+use crate::world::login::{Freeze, Revocation};
 use crate::world::peers::Chat;
 use crate::world::post::Post;
 
@@ -60,6 +60,11 @@ enum Command {
         reason: Revocation,
     },
     Restore,
+    /// Lets the account read, and nothing else.
+    Freeze {
+        freeze: Freeze,
+    },
+    Thaw,
     /// Cuts every connection.
     Cut,
     /// Cuts every connection and listens no more, or listens again.
@@ -201,6 +206,8 @@ async fn misbehave(telegram: &Telegram, command: Command) -> io::Result<()> {
         Command::ExpireFileReferences => telegram.expire_file_references(),
         Command::Revoke { reason } => telegram.revoke(reason),
         Command::Restore => telegram.restore(),
+        Command::Freeze { freeze } => telegram.freeze(freeze),
+        Command::Thaw => telegram.thaw(),
         Command::Cut => telegram.cut(),
         Command::Outage { on: true } => telegram.go_down().await,
         Command::Outage { on: false } => telegram.come_back().await?,
@@ -264,6 +271,8 @@ mod tests {
              {{\"do\":\"outage\",\"on\":true}}\n{{\"do\":\"outage\",\"on\":false}}\n\
              {{\"do\":\"fault\",\"fault\":{{\"method\":\"*\",\"action\":\"drop_after\"}}}}\n\
              {{\"do\":\"revoke\",\"reason\":\"session_revoked\"}}\n\
+             {{\"do\":\"freeze\",\"freeze\":{{\"since\":1,\"until\":2,\"appeal\":\"https://t.me/x\"}}}}\n\
+             {{\"do\":\"thaw\"}}\n\
              {{\"do\":\"quit\"}}\n{{\"do\":\"calls\"}}\n"
         );
         let replies = say(&telegram, &lines).await;
@@ -271,7 +280,7 @@ mod tests {
         let ok: Vec<_> = replies.iter().map(|reply| reply["ok"].as_bool().unwrap()).collect();
         assert_eq!(
             ok,
-            [true, true, true, false, false, false, false, true, true, true, true],
+            [true, true, true, false, false, false, false, true, true, true, true, true, true],
             "{replies:#?}"
         );
         assert_eq!(replies[0]["message"], 1);

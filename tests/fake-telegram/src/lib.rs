@@ -50,7 +50,7 @@ pub use settings::{Dedupe, Packing, PeersInUpdates, SentAnswer, Settings};
 pub use telegram::{Telegram, TimedOut};
 pub use world::FILE_DC;
 pub use world::draft::{Draft, RecordingKind};
-pub use world::login::Revocation;
+pub use world::login::{Freeze, Revocation};
 pub use world::peers::{
     BOT, BROADCAST, Chat, FRIEND, GROUP, Group, GroupKind, OWNER, SAVED_MESSAGES, SECOND_FRIEND, SERVICE,
     SUPERGROUP, User, access_hash, phone_number,

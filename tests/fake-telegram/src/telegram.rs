@@ -15,7 +15,7 @@ use crate::server::{Datacentre, Shared};
 use crate::session_file::{SessionDc, SessionParams, SessionUser, key_to_hex};
 use crate::settings::{Packing, Settings};
 use crate::world::draft::Draft;
-use crate::world::login::Revocation;
+use crate::world::login::{Freeze, Revocation};
 use crate::world::peers::{Chat, Group, OWNER, User, access_hash};
 use crate::world::post::Post;
 
@@ -165,6 +165,23 @@ impl Telegram {
     /// Takes [`revoke`](Self::revoke) back.
     pub fn restore(&self) {
         self.shared.change(|world| world.login.revoked = None);
+    }
+
+    /// Lets the account read, and nothing else, from now on.
+    pub fn freeze(&self, freeze: Freeze) {
+        self.set_frozen(Some(freeze));
+    }
+
+    /// Takes [`freeze`](Self::freeze) back.
+    pub fn thaw(&self) {
+        self.set_frozen(None);
+    }
+
+    fn set_frozen(&self, frozen: Option<Freeze>) {
+        self.shared.change(|world| {
+            world.login.frozen = frozen;
+            world.push_config_changed();
+        });
     }
 
     /// Datacentre `dc` answers its own key with the transport error 404 from now on.

@@ -7,6 +7,7 @@ use grammers_tl_types::{enums, types};
 use crate::protocol::{now, random, srp::Srp};
 use crate::world::draft::RecordingKind;
 use crate::world::files::{File, FileKind};
+use crate::world::login::Freeze;
 use crate::world::peers::{
     Chat, FRIEND, Group, GroupKind, OWNER, SAVED_MESSAGES, SERVICE, User, access_hash, phone_number,
 };
@@ -429,16 +430,22 @@ fn dc_option(id: i32, address: SocketAddr, media_only: bool) -> enums::DcOption 
 }
 
 /// What Telegram tells clients besides the configuration, as far as it concerns one that writes.
-pub fn app_config() -> enums::help::AppConfig {
-    let limits = [
-        ("caption_length_limit_default", CAPTION_LENGTH_MAX),
-        ("caption_length_limit_premium", MESSAGE_LENGTH_MAX),
+pub fn app_config(frozen: Option<&Freeze>) -> enums::help::AppConfig {
+    let number = |value: i64| types::JsonNumber { value: value as f64 }.into();
+    let mut fields: Vec<(&str, enums::Jsonvalue)> = vec![
+        ("caption_length_limit_default", number(CAPTION_LENGTH_MAX.into())),
+        ("caption_length_limit_premium", number(MESSAGE_LENGTH_MAX.into())),
     ];
-    let entry = |(key, limit): (&str, i32)| {
-        let value = types::JsonNumber { value: f64::from(limit) }.into();
-        types::JsonObjectValue { key: key.to_owned(), value }.into()
-    };
-    let config = types::JsonObject { value: limits.into_iter().map(entry).collect() }.into();
+    if let Some(freeze) = frozen {
+        fields.extend([
+            ("freeze_since_date", number(freeze.since)),
+            ("freeze_until_date", number(freeze.until)),
+            ("freeze_appeal_url", types::JsonString { value: freeze.appeal.clone() }.into()),
+        ]);
+    }
+    let entry =
+        |(key, value): (&str, enums::Jsonvalue)| types::JsonObjectValue { key: key.to_owned(), value }.into();
+    let config = types::JsonObject { value: fields.into_iter().map(entry).collect() }.into();
     types::help::AppConfig { hash: 1, config }.into()
 }
 

@@ -39,6 +39,15 @@ pub fn at_home(context: &mut Context) -> Result<(), RpcError> {
     if context.dc == home { Ok(()) } else { Err(RpcError::new(303, format!("USER_MIGRATE_{home}"))) }
 }
 
+/// Such a key, for what a frozen account may not do.
+pub fn may_write(context: &mut Context) -> Result<(), RpcError> {
+    at_home(context)?;
+    match context.world.login.frozen {
+        Some(_) => Err(RpcError::new(420, "FROZEN_METHOD_INVALID")),
+        None => Ok(()),
+    }
+}
+
 fn invalid_peer() -> RpcError {
     RpcError::bad_request("PEER_ID_INVALID")
 }

@@ -12,8 +12,9 @@ pub fn get_config(context: &mut Context, _: f::help::GetConfig) -> Answer<f::hel
     Ok(tl_build::config(context.dc, addresses, media_addresses))
 }
 
-pub fn get_app_config(_: &mut Context, _: f::help::GetAppConfig) -> Answer<f::help::GetAppConfig> {
-    Ok(tl_build::app_config())
+pub fn get_app_config(context: &mut Context, _: f::help::GetAppConfig) -> Answer<f::help::GetAppConfig> {
+    let frozen = context.world.login.frozen.as_ref();
+    Ok(tl_build::app_config(frozen.filter(|freeze| freeze.in_config)))
 }
 
 pub fn get_nearest_dc(context: &mut Context, _: f::help::GetNearestDc) -> Answer<f::help::GetNearestDc> {

@@ -241,7 +241,6 @@ fn dispatch(context: &mut Context, body: &[u8]) -> Result<Vec<u8>, RpcError> {
     methods! { access::at_home:
         f::auth::ExportAuthorization => auth::export_authorization,
         f::auth::LogOut => auth::log_out,
-        f::account::UpdateStatus => help::update_status,
         f::users::GetUsers => help::get_users,
         f::updates::GetState => updates::get_state,
         f::updates::GetDifference => updates::get_difference,
@@ -250,6 +249,9 @@ fn dispatch(context: &mut Context, body: &[u8]) -> Result<Vec<u8>, RpcError> {
         f::channels::GetMessages => messages::get_channel_messages,
         f::messages::GetDialogs => messages::get_dialogs,
         f::messages::GetHistory => messages::get_history,
+    }
+    methods! { access::may_write:
+        f::account::UpdateStatus => help::update_status,
         f::messages::SetTyping => messages::set_typing,
         f::messages::SendMessage => sending::send_message,
         f::messages::SendMedia => sending::send_media,

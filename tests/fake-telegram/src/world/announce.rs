@@ -9,6 +9,7 @@ use super::mailbox::{Event, EventKind, Mailbox};
 use super::peers::{Chat, OWNER};
 use super::post::Post;
 use crate::connection::Outgoing;
+use crate::protocol::now;
 use crate::settings::{Packing, PeersInUpdates};
 use crate::tl_build;
 
@@ -53,20 +54,31 @@ impl World {
 
     /// Tells every client but that on the connection `except` what happened.
     pub fn push(&mut self, events: &[(Chat, Event)], packing: Packing, except: Option<u64>) {
-        let home = self.login.home;
-        if !self.login.may_ask(home) {
-            return;
-        }
         let bodies = self.bodies(events, packing);
         let packets: Vec<Vec<Vec<u8>>> = match packing {
             Packing::OneContainer => vec![bodies],
             Packing::Separate | Packing::OneUpdates => bodies.into_iter().map(|body| vec![body]).collect(),
         };
+        self.tell(&packets, except);
+    }
+
+    /// Tells every client that the configuration has changed, and is to be asked for.
+    pub fn push_config_changed(&mut self) {
+        let update = enums::Update::Config;
+        let body = types::UpdateShort { update, date: now() };
+        self.tell(&[vec![enums::Updates::UpdateShort(body).to_bytes()]], None);
+    }
+
+    fn tell(&self, packets: &[Vec<Vec<u8>>], except: Option<u64>) {
+        let home = self.login.home;
+        if !self.login.may_ask(home) {
+            return;
+        }
         for (id, link) in &self.links {
             let Some(session) = link.session.filter(|_| link.dc == home && Some(*id) != except) else {
                 continue;
             };
-            for bodies in packets.clone() {
+            for bodies in packets.iter().cloned() {
                 // A link whose connection just ended is about to be removed.
                 let _ = link.outbox.send(Outgoing::Push { session, bodies });
             }

@@ -16,6 +16,25 @@ pub enum Revocation {
     KeyDuplicated,
     /// The account was deleted: 401 USER_DEACTIVATED.
     UserDeactivated,
+    /// The account was banned: 401 USER_DEACTIVATED_BAN.
+    UserBanned,
+}
+
+/// An account that can read, and nothing else (<https://core.telegram.org/api/auth#frozen-accounts>).
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+pub struct Freeze {
+    /// In seconds of Unix time.
+    pub since: i64,
+    /// When it will be deleted.
+    pub until: i64,
+    pub appeal: String,
+    /// Whether help.getAppConfig tells of it; the refused methods always do.
+    #[serde(default = "told")]
+    pub in_config: bool,
+}
+
+fn told() -> bool {
+    true
 }
 
 impl Revocation {
@@ -26,6 +45,7 @@ impl Revocation {
             Self::SessionRevoked => (401, "SESSION_REVOKED"),
             Self::KeyDuplicated => (406, "AUTH_KEY_DUPLICATED"),
             Self::UserDeactivated => (401, "USER_DEACTIVATED"),
+            Self::UserBanned => (401, "USER_DEACTIVATED_BAN"),
         }
     }
 }
@@ -37,6 +57,7 @@ pub struct Login {
     /// Datacentres whose key is tied to the account.
     pub authorised: HashSet<i32>,
     pub revoked: Option<Revocation>,
+    pub frozen: Option<Freeze>,
     /// Datacentres that forgot their key.
     pub forgotten: HashSet<i32>,
     /// The only api_hash that belongs to the application of the owner, where it is looked at.
@@ -59,6 +80,7 @@ impl Login {
             home,
             authorised: HashSet::from([home]),
             revoked: None,
+            frozen: None,
             forgotten: HashSet::new(),
             api_hash: None,
             code: "12345".to_owned(),
