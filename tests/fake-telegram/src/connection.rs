@@ -27,8 +27,7 @@ const FIRST_SALT: i64 = 0x11_2233_4455;
 const SALTS: i32 = 8;
 /// How long each of them is good, in seconds.
 const SALT_LIFETIME: i32 = 3600;
-/// "Incorrect server salt", "incorrect two lower order msg_id bits", "msg_id too low" and "too
-/// high".
+/// "Incorrect server salt", "incorrect two lower order msg_id bits", "msg_id too low" and "too high".
 const BAD_SALT: i32 = 48;
 const BAD_MESSAGE_ID: i32 = 18;
 const TOO_LOW: i32 = 16;
@@ -225,8 +224,7 @@ impl Reader<'_> {
         Ok(true)
     }
 
-    /// The key exchange is not done here; its first answer is there, by which a client learns the
-    /// time.
+    /// The key exchange is not done here; its first answer is there, by which a client learns the time.
     fn before_a_key(&self, body: &[u8]) -> Result<(), Ended> {
         if constructor(body) != Some(functions::ReqPqMulti::CONSTRUCTOR_ID) {
             return Err(MessageError::Malformed.into());

@@ -52,17 +52,17 @@ pub struct Settings {
     pub sent_answer: SentAnswer,
     pub peers_in_updates: PeersInUpdates,
     /// updateChannelTooLong, by which getDifference names channels where something happened, tells
-    /// their `pts`. A client that takes that `pts` for its own has lost what came before it;
-    /// grammers 0.11 does.
+    /// their `pts`. A client that takes that `pts` for its own has lost what came before it; grammers
+    /// 0.11 does.
     pub channel_too_long_has_pts: bool,
-    /// The account's `pts` before anything happened, which is fixed at the start. Clients take 0
-    /// for "unknown", although an account in which nothing happened yet has it.
+    /// The account's `pts` before anything happened, which is fixed at the start. Clients take 0 for
+    /// "unknown", although an account in which nothing happened yet has it.
     pub first_pts: i32,
     /// Events in one slice of a difference, unless the client wants less.
     pub slice: usize,
-    /// How far the server's clock is ahead of this machine's, in seconds: the numbers of its
-    /// messages say so, and it refuses a client's that are over 30 s ahead of it or 300 s behind.
-    /// Messages keep the dates of this machine.
+    /// How far the server's clock is ahead of this machine's, in seconds: the numbers of its messages
+    /// say so, and it refuses a client's that are over 30 s ahead of it or 300 s behind. Messages keep
+    /// the dates of this machine.
     pub clock_ahead: i64,
     /// The account's session ends with AUTH_KEY_DUPLICATED when two connections send requests to
     /// the same datacentre in parallel, except to its address for files
