@@ -832,6 +832,8 @@ async fn a_session_revoked_without_a_cut_connection_ends_the_daemon_within_a_min
     let world = World::new(Backend::Embedded).await;
     let mut daemon = world.home.start();
     daemon.says("Connection established", DEADLINE).await;
+    // The last request of its own that a new daemon makes.
+    daemon.says("walked the list of chats", DEADLINE).await;
     world.telegram.revoke(Revocation::SessionRevoked);
     assert_eq!(daemon.ends(Duration::from_secs(60)).await.code(), Some(3));
     assert!(daemon.log().contains("SESSION_REVOKED"), "{}", daemon.log());

@@ -270,13 +270,12 @@ impl Link {
         request: &R,
     ) -> Result<R::Return, CallError> {
         let result = self.doubting(self.pool.call_within(limit, self.home, request)).await;
-        match &result {
-            Err(CallError::Lost(_)) => self.suspect.notify_one(),
-            Err(error) => {
-                self.note_logout(error);
-                self.note_restriction(error).await;
+        if let Err(error) = &result {
+            match error.meaning() {
+                None => self.suspect.notify_one(),
+                Some(Meaning::LoggedOut | Meaning::Deactivated) => self.note_logout(error),
+                Some(_) => self.note_restriction(error).await,
             }
-            Ok(_) => {}
         }
         result
     }

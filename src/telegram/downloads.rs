@@ -1,5 +1,5 @@
-//! What the downloads of an account share: a wait that Telegram demands, and the bytes of files whose
-//! download is to go on.
+//! What the downloads of an account share: a wait that Telegram demands, and the bytes of files
+//! whose download is to go on.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -96,8 +96,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The bytes of a file that is being downloaded. However the attempt ends, they are kept for the next
-/// one, unless [`FileBytes::finish`] has taken them.
+/// The bytes of a file that is being downloaded. However the attempt ends, they are kept for the
+/// next one, unless [`FileBytes::finish`] has taken them.
 pub(super) struct FileBytes<'a> {
     downloads: &'a Downloads,
     job: JobId,

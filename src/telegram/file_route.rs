@@ -2,9 +2,10 @@
 //!
 //! Telegram ends a session that sends requests to a datacentre over two connections in parallel
 //! (<https://core.telegram.org/api/errors#406-not-acceptable>, AUTH_KEY_DUPLICATED), except to the
-//! addresses that serve files only (`media_only` in help.getConfig). So the files of the home datacentre
-//! come from such an address, where there is one, and over the main connection otherwise. Each other
-//! datacentre has one connection, which is closed before another takes its place.
+//! addresses that serve files only (`media_only` in help.getConfig). So the files of the home
+//! datacentre come from such an address, where there is one, and over the main connection
+//! otherwise. Each other datacentre has one connection, which is closed before another takes its
+//! place.
 
 use std::collections::HashMap;
 use std::net::SocketAddrV4;
@@ -22,13 +23,14 @@ use super::account::AccountSession;
 use super::connection::{CallError, Link, Pool};
 use super::session::SessionError;
 
-/// How long the address for files is left alone after it has failed.
-const MEDIA_PAUSE: Duration = Duration::from_secs(600);
+/// How long the address for files is left alone after it has failed. The main connection does the
+/// same, if more slowly.
+const MEDIA_PAUSE: Duration = Duration::from_secs(3600);
 
 /// Where to ask for the next part of a file.
 pub(super) enum FileRoute<'a> {
-    /// The main connection, over which one part travels at a time, so that a ping or an answer waits
-    /// behind one small part at most. Other parts go there once this value is dropped.
+    /// The main connection, over which one part travels at a time, so that a ping or an answer
+    /// waits behind one small part at most. Other parts go there once this value is dropped.
     Main { _turn: tokio::sync::MutexGuard<'a, ()> },
     /// A connection for files only.
     Own { dc: i32, pool: Arc<Pool> },
@@ -104,7 +106,12 @@ impl FileRoutes {
         self.pools.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn pause_media(&self) {
+    fn pause_media(&self, why: &dyn std::fmt::Display) {
+        info!(
+            reason = %why,
+            "Telegram's address for files cannot be used, they come over the main connection for {} min",
+            MEDIA_PAUSE.as_secs() / 60
+        );
         *self.media_paused.lock().unwrap_or_else(PoisonError::into_inner) =
             Some(Instant::now() + MEDIA_PAUSE);
     }
@@ -129,8 +136,8 @@ impl Link {
         })
     }
 
-    /// Asks for a part of a file, after a login to the datacentre with the home datacentre's word if need
-    /// be.
+    /// Asks for a part of a file, after a login to the datacentre with the home datacentre's word
+    /// if need be.
     pub async fn call_for_file<R: tl::RemoteCall>(
         &self,
         route: &FileRoute<'_>,
@@ -143,9 +150,10 @@ impl Link {
         let asked = Instant::now();
         let result = self.doubting(self.call_over(pool, dc, request)).await;
         match &result {
-            // The main connection can do the same, if more slowly.
-            Err(CallError::Lost(_)) if dc == self.home && asked.elapsed() >= self.options.call_timeout => {
-                self.files.pause_media();
+            Err(error @ CallError::Lost(_))
+                if dc == self.home && asked.elapsed() >= self.options.call_timeout =>
+            {
+                self.files.pause_media(error);
                 self.files.close_pool(dc, pool);
             }
             // It may be this one file that hangs.
@@ -155,7 +163,7 @@ impl Link {
             // The main connection shows whether it is the account that is logged out.
             Err(error) if error.logged_out().is_some() && dc == self.home => {
                 self.note_logout(error);
-                self.files.pause_media();
+                self.files.pause_media(error);
                 self.files.close_pool(dc, pool);
                 return Err(CallError::Lost(format!("{error}, at the datacentre's address for files")));
             }
@@ -173,7 +181,9 @@ impl Link {
         request: &R,
     ) -> Result<R::Return, CallError> {
         match pool.call(dc, request).await {
-            Err(error) if dc != self.home && error.is("AUTH_KEY_UNREGISTERED") => {
+            Err(error)
+                if dc != self.home && error.logged_out().is_some() && !error.is("AUTH_KEY_DUPLICATED") =>
+            {
                 self.copy_authorization(dc, pool).await?;
                 pool.call(dc, request).await
             }
@@ -189,8 +199,8 @@ impl Link {
         pool.call(dc, &import).await.map(|_| ())
     }
 
-    /// A pool at the home datacentre's address for files; none where there is no such address, or it
-    /// does not answer.
+    /// A pool at the home datacentre's address for files; none where there is no such address, or
+    /// it does not answer.
     async fn open_media_pool(&self) -> Result<Option<Arc<Pool>>, CallError> {
         if self.files.media_is_paused() {
             return Ok(None);
@@ -201,8 +211,7 @@ impl Link {
         if self.responds(&pool, self.home, self.options.connect_timeout).await {
             return self.files.add(self.home, pool).map(Some);
         }
-        info!(%address, "No answer at Telegram's address for files, fetching them over the main connection");
-        self.files.pause_media();
+        self.files.pause_media(&format_args!("no answer from {address}"));
         Ok(None)
     }
 
@@ -246,7 +255,8 @@ fn media_address(options: &[tl::enums::DcOption], dc: i32) -> Option<SocketAddrV
     })
 }
 
-/// The account's session for a pool at the home datacentre's address for files. The key is the same.
+/// The account's session for a pool at the home datacentre's address for files. The key is the
+/// same.
 struct MediaSession {
     session: Arc<AccountSession>,
     address: SocketAddrV4,

@@ -16,11 +16,11 @@ use super::incoming::{self, Recording};
 use super::rpc_error::Meaning;
 use crate::domain::{Fault, Job, JobId, PeerKind};
 
-/// A part and what comes with it, a login to another datacentre above all, are some requests with a limit
-/// each. What takes longer is stuck.
+/// A part and what comes with it, a login to another datacentre above all, are some requests with a
+/// limit each. What takes longer is stuck.
 const PART: Duration = Duration::from_secs(300);
-/// The longest wait for Telegram that is sat out with the job claimed. For a longer one the job is put
-/// back, and others are worked on meanwhile.
+/// The longest wait for Telegram that is sat out with the job claimed. For a longer one the job is
+/// put back, and others are worked on meanwhile.
 const WAIT_IN_PLACE: Duration = Duration::from_secs(30);
 /// Troubles inside Telegram in a row after which the file is left for later.
 const SERVER_ERRORS: u32 = 3;
@@ -30,7 +30,8 @@ const SERVER_ERROR_PAUSE: Duration = Duration::from_secs(1);
 const DETOURS: u32 = 3;
 
 impl Account {
-    /// The bytes of a job's recording. What an earlier attempt at the job has fetched is not fetched again.
+    /// The bytes of a job's recording. What an earlier attempt at the job has fetched is not
+    /// fetched again.
     ///
     /// The message is read anew first, because file references expire after some hours.
     pub async fn fetch(&self, job: &Job) -> Result<Vec<u8>, Fault> {
@@ -81,7 +82,8 @@ impl Account {
         Ok(())
     }
 
-    /// Reads the job's message anew. Where the chat's access hash is missing it is known afterwards.
+    /// Reads the job's message anew. Where the chat's access hash is missing it is known
+    /// afterwards.
     pub(super) async fn look_up(&self, link: &Link, job: &Job) -> Result<Recording, Fault> {
         let id = vec![tl::enums::InputMessage::Id(tl::types::InputMessageId { id: job.id.message })];
         let answer = if job.peer.kind == PeerKind::Channel {
@@ -211,8 +213,8 @@ impl Download<'_> {
     }
 }
 
-/// How many bytes are asked for at once: a power of two. It grows while parts come quickly, and shrinks
-/// when they come slowly or not at all.
+/// How many bytes are asked for at once: a power of two. It grows while parts come quickly, and
+/// shrinks when they come slowly or not at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct PartSize {
     of_main: bool,
@@ -222,15 +224,15 @@ struct PartSize {
 }
 
 impl PartSize {
-    /// From 64 KiB, which take 26 s on a line of 20 kbit/s and so come within the 30 s that a call has, to
-    /// the most that `upload.getFile` gives.
+    /// From 64 KiB, which take 26 s on a line of 20 kbit/s and so come within the 30 s that a call
+    /// has, to the most that `upload.getFile` gives.
     fn of_own_connection() -> Self {
         Self { of_main: false, now: 512 << 10, least: 64 << 10, most: 512 << 10 }
     }
 
-    /// From 16 KiB, which take 7 s on a line of 20 kbit/s, half of what a ping behind them has, to 64 KiB.
-    /// Those are asked for on a line only that has just carried half as much within a sixteenth of that
-    /// time, so it may become seven times slower before a ping is late.
+    /// From 16 KiB, which take 7 s on a line of 20 kbit/s, half of what a ping behind them has, to
+    /// 64 KiB. Those are asked for on a line only that has just carried half as much within a
+    /// sixteenth of that time, so it may become seven times slower before a ping is late.
     fn of_main_connection() -> Self {
         Self { of_main: true, now: 16 << 10, least: 16 << 10, most: 64 << 10 }
     }
@@ -243,7 +245,8 @@ impl PartSize {
     }
 
     /// What to ask for at `offset`: a part must not cross a multiple of 1 MiB
-    /// (<https://core.telegram.org/api/files#downloading-files>), so parts lie at multiples of their size.
+    /// (<https://core.telegram.org/api/files#downloading-files>), so parts lie at multiples of
+    /// their size.
     fn at(&self, offset: u64) -> i32 {
         let mut size = self.now;
         // What has come is whole parts, each of 16 KiB at least.

@@ -11,6 +11,7 @@
 //! | left to us | done in |
 //! |---|---|
 //! | no connect or request timeout; a connect that hangs blocks every datacentre | `connection`: a timeout on every call; `file_route`: a pool of its own for each other datacentre |
+//! | addresses for files only are passed over; a second connection to another one costs the session | `file_route`: an address for files, or the main connection |
 //! | reconnects only while its update stream is polled; a first failure is silent for ever | `supervisor`: pings, and builds everything anew under backoff |
 //! | its update stream buffers ahead of the stored state and is not cancel-safe | `updates`: our own loop over its message boxes, one batch at a time |
 //! | updates beyond a channel of 100 are dropped | `connection`: a channel of 65,536 |

@@ -290,7 +290,8 @@ mod kept {
         assert!(file == large());
         let parts = large().len().div_ceil(MAIN_PART) + 2;
         let asked = parts_asked_for(&telegram);
-        // An attempt begins with two parts that are smaller, and one may be on its way when it ends.
+        // An attempt begins with two parts that are smaller, and one may be on its way when it
+        // ends.
         assert!((parts + 1..=parts + 4).contains(&asked), "{asked} for {parts}");
     }
 

@@ -131,7 +131,7 @@ impl Fault {
         }
         if let Some(number) = self.every {
             self.seen += 1;
-            if self.seen % number != 0 {
+            if !self.seen.is_multiple_of(number) {
                 return false;
             }
         }

@@ -81,8 +81,8 @@ pub struct Settings {
     pub salt_lifetime: i32,
     /// How long an answer is under way.
     pub round_trip: Duration,
-    /// The account's session ends with AUTH_KEY_DUPLICATED when two connections send requests to the same
-    /// datacentre in parallel, except to its address for files
+    /// The account's session ends with AUTH_KEY_DUPLICATED when two connections send requests to
+    /// the same datacentre in parallel, except to its address for files
     /// (<https://core.telegram.org/api/errors#406-not-acceptable>).
     pub parallel_use_refused: bool,
     /// help.getConfig names an address of each datacentre that serves files only.

@@ -127,8 +127,8 @@ fn handle_here(world: &mut World, dc: i32, connection: u64, body: &[u8]) -> Outc
     }
 }
 
-/// Ends the account's session because it was used over two connections in parallel. The request that
-/// showed it is told so; to all that follow the key is tied to nobody.
+/// Ends the account's session because it was used over two connections in parallel. The request
+/// that showed it is told so; to all that follow the key is tied to nobody.
 pub fn end_duplicated(world: &mut World) -> Outcome {
     tracing::warn!("parallel use of a datacentre, the session is ended");
     world.login.authorised.clear();

@@ -179,9 +179,10 @@ impl World {
         Missed { events: events.to_vec(), pts, last }
     }
 
-    /// Notes the request `number` over `connection`. Whether it shows that the account is used in parallel:
-    /// another connection that is open to the same datacentre made a request between the last one of
-    /// `connection` and this one. A connection that takes the place of another is no parallel use.
+    /// Notes the request `number` over `connection`. Whether it shows that the account is used in
+    /// parallel: another connection that is open to the same datacentre made a request between the
+    /// last one of `connection` and this one. A connection that takes the place of another is no
+    /// parallel use.
     ///
     /// The numbers hold the client's time, so a request that lay in the network changes nothing.
     pub fn is_parallel_use(&mut self, connection: u64, number: i64) -> bool {
