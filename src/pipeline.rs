@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::domain::reply::compose;
-use crate::domain::{Fault, Job, Part, Progress, Task};
+use crate::domain::{Fault, Job, JobId, Part, Progress, Task};
 use crate::patience::insist;
 use crate::queue::{Claim, Queue, QueueError};
 
@@ -37,6 +37,8 @@ pub trait Stages: Send + Sync {
     async fn sent(&self, job: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, Fault>;
     /// Sends one part; the number of its message where it is known.
     async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, Fault>;
+    /// Drops what is kept for a job between its attempts: it has ended.
+    fn forget(&self, job: JobId);
 }
 
 /// A recording that is being recognised.

@@ -195,7 +195,10 @@ impl Worker {
 
     /// C4, for every way a job can end.
     async fn carry_out(&self, id: JobId, verdict: Verdict) -> Result<(), QueueError> {
-        let Shop { queue, shutdown, .. } = &self.shop;
+        let Shop { queue, stages, shutdown, .. } = &self.shop;
+        if matches!(verdict, Verdict::Done(_) | Verdict::Reject(_) | Verdict::Bury(_)) {
+            stages.forget(id);
+        }
         let stored = match &verdict {
             Verdict::Release => insist("put back a job", shutdown, || queue.release(id)).await,
             Verdict::Done(replies) => insist("finish a job", shutdown, || queue.done(id, replies)).await,

@@ -351,9 +351,18 @@ async fn a_clock_that_is_wrong() {
         let settings = Settings { clock_ahead, ..Settings::default() };
         let telegram = Telegram::builder().settings(settings).start().await.unwrap();
         let home = Home::new(&telegram);
-        let report = Patient { telegram, home }.examine();
+        let patient = Patient { telegram, home };
+        let report = patient.examine();
         let says = format!("s {word} Telegram's: Telegram refuses messages from such a time");
         report.has("clock", "fail", &says, "timedatectl set-ntp true");
+        if clock_ahead < 0 {
+            report.has("login", "warn", "Telegram would not accept this machine's clock", "first the above");
+            // The time, for the clock and before the login, and nothing else.
+            patient.telegram.look(|ledger| assert_eq!(ledger.packets().len(), 2));
+        } else {
+            report.has("login", "ok", "Telegram accepts the session", "");
+        }
+        report.fails_only(&["clock"]);
     }
 }
 

@@ -856,3 +856,94 @@ async fn a_long_outage_is_made_up_for(backend: Backend) {
     }
     assert_eq!(world.replies(other, old), 0);
 }
+
+/// Answered messages of two chats, whose files lie in the account's own datacentre.
+#[tokio::test]
+async fn files_of_the_home_datacentre_do_not_end_the_session() {
+    for media_addresses in [false, true] {
+        let mut world = World::new(Backend::Embedded).await;
+        world.telegram.configure(|settings| settings.media_addresses = media_addresses);
+        let (text, ogg) = world.fresh("en", "en-us", 3);
+        let mut daemon = world.home.start();
+        daemon.says("Connection established", DEADLINE).await;
+        for _ in 0..2 {
+            let chats = [FRIENDS_CHAT, Chat::User(SECOND_FRIEND)];
+            let sent =
+                chats.map(|chat| (chat, world.telegram.send(chat, Draft::voice(ogg.clone(), 2).in_dc(2))));
+            for (chat, message) in sent {
+                assert_eq!(world.reply(chat, message).await.text, text);
+            }
+        }
+        world.telegram.look(|ledger| {
+            let mut parts = ledger.calls().iter().filter(|call| call.method == "upload.getFile");
+            assert!(parts.all(|call| call.media_only == media_addresses && call.dc == 2));
+        });
+        assert_eq!(daemon.log().matches("Connection established").count(), 1);
+        daemon.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_large_file_comes_whole_however_often_telegram_demands_a_wait() {
+    let world = World::new(Backend::Embedded).await;
+    let wait = Action::error(420, "FLOOD_PREMIUM_WAIT_2");
+    world.telegram.fault(Fault::on("upload.getFile", wait).every(21));
+    let mut daemon = world.home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    // Minutes of silence. Over the main connection the two parts at the beginning are smaller.
+    let (large, own) = (15_500_000_u32, 3_000_000_u32);
+    let files = [(4, large, large.div_ceil(512 << 10)), (2, own, own.div_ceil(64 << 10) + 2)];
+    for (dc, length, parts) in files {
+        let before = world.telegram.look(|ledger| ledger.count("upload.getFile"));
+        let said = daemon.log().matches("Nothing was said").count();
+        world.telegram.send(FRIENDS_CHAT, Draft::voice(wav(length), length / 32_000).in_dc(dc));
+        daemon.says_what("silence", DEADLINE, |log| log.matches("Nothing was said").count() > said).await;
+        let asked = world.telegram.look(|ledger| ledger.count("upload.getFile")) - before;
+        let parts = parts as usize;
+        assert!((parts..=parts + parts / 10).contains(&asked), "{asked} requests for {parts} parts");
+    }
+    assert!(daemon.log().contains("Nothing is downloaded for 3 s, as Telegram demands"), "{}", daemon.log());
+    daemon.stop().await;
+}
+
+/// Silence: a file of so many bytes, in 16-bit samples of 16 kHz, mono.
+fn wav(bytes: u32) -> Vec<u8> {
+    let mut file = Vec::with_capacity(bytes as usize);
+    file.extend_from_slice(b"RIFF");
+    file.extend_from_slice(&(bytes - 8).to_le_bytes());
+    file.extend_from_slice(b"WAVEfmt ");
+    for word in [16, 0x0001_0001, 16_000, 32_000, 0x0010_0002_u32] {
+        file.extend_from_slice(&word.to_le_bytes());
+    }
+    file.extend_from_slice(b"data");
+    file.extend_from_slice(&(bytes - 44).to_le_bytes());
+    file.resize(bytes as usize, 0);
+    file
+}
+
+#[tokio::test]
+async fn a_session_revoked_without_a_cut_connection_ends_the_daemon_within_a_minute() {
+    let world = World::new(Backend::Embedded).await;
+    let mut daemon = world.home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    // The last request of its own that a new daemon makes.
+    daemon.says("walked the list of chats", DEADLINE).await;
+    world.telegram.revoke(Revocation::SessionRevoked);
+    assert_eq!(daemon.ends(Duration::from_secs(60)).await.code(), Some(3));
+    assert!(daemon.log().contains("SESSION_REVOKED"), "{}", daemon.log());
+}
+
+#[tokio::test]
+async fn the_first_error_that_ended_the_session_is_the_one_told() {
+    let mut world = World::new(Backend::Embedded).await;
+    let (_, ogg) = world.fresh("en", "en-us", 3);
+    world.telegram.fault(Fault::on("messages.sendMessage", Action::error(406, "AUTH_KEY_DUPLICATED")).once());
+    // The first is asked when connecting, the second because of the error.
+    let unregistered = Action::error(401, "AUTH_KEY_UNREGISTERED");
+    world.telegram.fault(Fault::on("updates.getState", unregistered).after(1));
+    let mut daemon = world.home.start();
+    daemon.says("Connection established", DEADLINE).await;
+    world.telegram.send(FRIENDS_CHAT, Draft::voice(ogg, 2));
+    assert_eq!(daemon.ends(DEADLINE).await.code(), Some(3));
+    assert!(daemon.log().contains("used from two places at once"), "{}", daemon.log());
+}

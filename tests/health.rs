@@ -2,6 +2,8 @@
 
 #[path = "support/account.rs"]
 mod account;
+#[path = "health/clock.rs"]
+mod clock;
 #[path = "support/daemon.rs"]
 mod daemon;
 #[path = "health/daemon.rs"]

@@ -13,7 +13,7 @@ use fake_telegram::{
     Action, Chat, Dedupe, Draft, FRIEND, Fault, SAVED_MESSAGES, SECOND_FRIEND, Telegram, User,
 };
 use stenogram::domain::policy::{Incoming, Policy};
-use stenogram::domain::{Fault as JobFault, Job, Part, Peer, Progress, Segment, Task, Transcript};
+use stenogram::domain::{Fault as JobFault, Job, JobId, Part, Peer, Progress, Segment, Task, Transcript};
 use stenogram::intake::Intake;
 use stenogram::pipeline::{Listening, Stages};
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
@@ -59,6 +59,8 @@ struct Reading {
     gate: watch::Receiver<bool>,
     /// How many came to the gate.
     came: watch::Sender<usize>,
+    /// The messages whose jobs have ended.
+    ended: watch::Sender<Vec<i32>>,
 }
 
 #[async_trait]
@@ -97,6 +99,11 @@ impl Stages for Reading {
     async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, JobFault> {
         self.account.deliver(job, index, part).await
     }
+
+    fn forget(&self, job: JobId) {
+        self.account.forget_file(job);
+        self.ended.send_modify(|ended| ended.push(job.message));
+    }
 }
 
 struct ReadAloud<'a> {
@@ -133,6 +140,7 @@ struct Line {
     recognised: watch::Receiver<usize>,
     gate: watch::Sender<bool>,
     came: watch::Receiver<usize>,
+    ended: watch::Receiver<Vec<i32>>,
     tasks: JoinSet<()>,
 }
 
@@ -151,7 +159,8 @@ impl Line {
         let (recognised, count) = watch::channel(0);
         let (gate, opened) = watch::channel(false);
         let (came, at_the_gate) = watch::channel(0);
-        let reading = Reading { account: Arc::clone(&account), task, recognised, gate: opened, came };
+        let (ended, jobs_ended) = watch::channel(Vec::new());
+        let reading = Reading { account: Arc::clone(&account), task, recognised, gate: opened, came, ended };
         let worker = Worker::new(Arc::clone(&queue), Arc::new(reading), work, shutdown.clone());
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
@@ -159,7 +168,7 @@ impl Line {
             drop(policy);
         });
         tasks.spawn(async move { worker.run().await.expect("the queue works") });
-        Self { queue, recognised: count, gate, came: at_the_gate, tasks }
+        Self { queue, recognised: count, gate, came: at_the_gate, ended: jobs_ended, tasks }
     }
 
     /// Drops everything in the middle of whatever it does, and starts anew.
@@ -394,6 +403,21 @@ async fn what_is_gone_ends_quietly_and_the_next_is_answered() {
     telegram.wait_for_reply(FRIENDS_CHAT, next, DEADLINE).await.unwrap();
     line.finished().await;
     assert!(replies(&telegram, FRIENDS_CHAT, forbidden).is_empty());
+}
+
+#[tokio::test]
+async fn what_is_kept_for_a_job_is_dropped_once_it_has_ended_and_not_before() {
+    let (telegram, _folder, line) = start().await;
+    let send = "messages.sendMessage";
+    telegram.fault(Fault::on(send, Action::flood_wait(1)).after(1).once());
+    telegram.fault(Fault::on(send, Action::error(403, "CHAT_WRITE_FORBIDDEN")).after(1).once());
+    let answered = telegram.send(OTHER_CHAT, saying("answered"));
+    telegram.wait_for_reply(OTHER_CHAT, answered, DEADLINE).await.unwrap();
+    let forbidden = telegram.send(FRIENDS_CHAT, saying("forbidden"));
+    line.left(Counts { delayed: 1, ..Counts::default() }).await;
+    assert_eq!(*line.ended.borrow(), [answered]);
+    line.left(Counts::default()).await;
+    assert_eq!(*line.ended.borrow(), [answered, forbidden]);
 }
 
 #[tokio::test]

@@ -4,13 +4,15 @@
 
 #[path = "support/account.rs"]
 mod account;
+#[path = "telegram/downloads.rs"]
+mod downloads;
 
 use std::time::Duration;
 
 use account::{API_ID, DEADLINE, Listener, Wants, lock, open, options, session};
 use fake_telegram::{
     Action, Chat, Dedupe, Draft, FRIEND, Fault, Packing, PeersInUpdates, Revocation, SAVED_MESSAGES,
-    SUPERGROUP, SentAnswer, Telegram, access_hash,
+    SUPERGROUP, SentAnswer, Settings, Telegram, access_hash,
 };
 use stenogram::domain::{Fault as JobFault, Part, Restriction, Task, random_id};
 use stenogram::telegram::{Account, AccountOptions, Credentials, LoginError, Prompt};
@@ -23,6 +25,11 @@ fn voice() -> Draft {
 
 fn part(text: &str) -> Part {
     Part { text: text.into(), folded: false, task: Task::Transcribe }
+}
+
+/// Looks at the server's state more often than a test takes.
+fn watchful() -> AccountOptions {
+    AccountOptions { ping_every: Duration::from_millis(100), ..options() }
 }
 
 async fn start() -> (Telegram, tempfile::TempDir, Listener) {
@@ -98,6 +105,117 @@ mod losing {
         let mut heard = listener.heard(|heard| heard.len() >= 3).await;
         heard.sort_unstable();
         assert_eq!(heard, [lost, late, early]);
+    }
+
+    #[tokio::test]
+    async fn a_push_lost_before_a_silence_is_made_up_for() {
+        let (telegram, _folder, listener) = start_with(watchful()).await;
+        let pushed = telegram.send(FRIENDS_CHAT, voice());
+        listener.heard(|heard| heard == [pushed]).await;
+        let lost = telegram.send_silently(FRIENDS_CHAT, voice());
+        listener.heard(|heard| heard == [pushed, lost]).await;
+        telegram.look(|ledger| assert_eq!(ledger.clients().len(), 1, "one connection"));
+    }
+
+    #[tokio::test]
+    async fn a_state_that_no_difference_leads_to_is_asked_about_once() {
+        let (telegram, _folder, listener) = start_with(watchful()).await;
+        telegram.fault(Fault::on("updates.getDifference", Action::Hide));
+        telegram.send_silently(FRIENDS_CHAT, voice());
+        let differences = |telegram: &Telegram| telegram.look(|ledger| ledger.count("updates.getDifference"));
+        telegram.wait_until(DEADLINE, |ledger| ledger.count("updates.getDifference") >= 1).await.unwrap();
+        let states = telegram.look(|ledger| ledger.count("updates.getState"));
+        telegram
+            .wait_until(DEADLINE, |ledger| ledger.count("updates.getState") >= states + 10)
+            .await
+            .unwrap();
+        assert_eq!(differences(&telegram), 1);
+        telegram.clear_faults();
+        let next = telegram.send_silently(FRIENDS_CHAT, voice());
+        listener.heard(|heard| heard.contains(&next)).await;
+    }
+
+    #[tokio::test]
+    async fn the_first_message_of_a_new_account_is_heard_after_a_restart() {
+        let settings = Settings { first_pts: 0, ..Settings::default() };
+        let telegram = Telegram::builder().settings(settings).start().await.unwrap();
+        let folder = session(&telegram);
+        let listener = Listener::start(open(&folder, options()).await);
+        // The chats are walked once the position is stored.
+        telegram.wait_until(DEADLINE, |ledger| ledger.count("messages.getDialogs") >= 1).await.unwrap();
+        listener.stop().await;
+        let missed = telegram.send_silently(FRIENDS_CHAT, voice());
+        let listener = Listener::start(open(&folder, options()).await);
+        listener.heard(|heard| heard == [missed]).await;
+    }
+
+    #[tokio::test]
+    async fn a_session_that_the_server_forgot_loses_nothing() {
+        let (telegram, _folder, listener) = start_with(watchful()).await;
+        let first = telegram.send(FRIENDS_CHAT, voice());
+        listener.heard(|heard| heard == [first]).await;
+        telegram.forget_sessions();
+        let unheard = telegram.send(FRIENDS_CHAT, voice());
+        listener.heard(|heard| heard == [first, unheard]).await;
+        let pushed = telegram.send(FRIENDS_CHAT, voice());
+        listener.heard(|heard| heard == [first, unheard, pushed]).await;
+        telegram.look(|ledger| assert_eq!(ledger.clients().len(), 1, "one connection"));
+    }
+
+    #[tokio::test]
+    async fn salts_that_expire_cost_nothing() {
+        let settings = Settings { salt_lifetime: 1, ..Settings::default() };
+        let telegram = Telegram::builder().settings(settings).start().await.unwrap();
+        let folder = session(&telegram);
+        let listener = Listener::start(open(&folder, watchful()).await);
+        listener.connected().await;
+        // The first is that of a client which knows no salt yet.
+        for times in 2..=4 {
+            telegram.wait_until(DEADLINE, |ledger| ledger.count("bad salt") >= times).await.unwrap();
+            let job = listener.job(telegram.send(FRIENDS_CHAT, voice())).await;
+            listener.account.deliver(&job, 0, &part("one")).await.unwrap();
+            telegram.look(|ledger| assert_eq!(ledger.replies(FRIENDS_CHAT, job.id.message).count(), 1));
+        }
+        telegram.look(|ledger| assert_eq!(ledger.clients().len(), 1, "one connection"));
+    }
+
+    #[tokio::test]
+    async fn updates_of_every_form_are_heard() {
+        use Packing::{Combined, Numbered, Short, ShortMessage, TooLong};
+        for packing in [Numbered, Combined, Short, ShortMessage, TooLong, Numbered, Combined] {
+            let (telegram, _folder, listener) = start().await;
+            for round in 1..=2 {
+                let before = listener.heard(|_| true).await;
+                let sent = telegram.send_all((0..5).map(|_| (FRIENDS_CHAT, voice())), packing);
+                let heard = listener.heard(|heard| heard.len() >= round * 5).await;
+                assert_eq!(heard, [before, sent].concat(), "{packing:?}");
+            }
+            let differences = telegram.look(|ledger| ledger.count("updates.getDifference"));
+            assert_eq!(differences > 0, packing == TooLong, "{packing:?}: {differences}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_text_in_short_form_counts() {
+        let (telegram, _folder, listener) = start().await;
+        let text = || (FRIENDS_CHAT, Draft::text("x"));
+        telegram.send_all([text(), (FRIENDS_CHAT, Draft::text("y").own()), text()], Packing::ShortMessage);
+        let after = telegram.send(FRIENDS_CHAT, voice());
+        listener.heard(|heard| heard == [after]).await;
+        assert_eq!(telegram.look(|ledger| ledger.count("updates.getDifference")), 0);
+    }
+
+    #[tokio::test]
+    async fn a_number_left_out_of_the_sequence_is_a_gap() {
+        let (telegram, _folder, listener) = start().await;
+        let first = telegram.send_all([(FRIENDS_CHAT, voice())], Packing::Numbered)[0];
+        listener.heard(|heard| heard == [first]).await;
+        telegram.lose_pushes(true);
+        let lost = telegram.send_all([(FRIENDS_CHAT, voice())], Packing::Numbered)[0];
+        telegram.lose_pushes(false);
+        let second = telegram.send_all([(FRIENDS_CHAT, voice())], Packing::Numbered)[0];
+        listener.heard(|heard| heard == [first, lost, second]).await;
+        assert!(telegram.look(|ledger| ledger.count("updates.getDifference")) > 0);
     }
 
     #[tokio::test]
@@ -462,14 +580,20 @@ mod hanging {
 
     #[tokio::test]
     async fn a_quiet_stream_is_asked_after() {
-        let quick = AccountOptions {
-            quiet_after: Duration::from_millis(200),
-            ping_every: Duration::from_millis(100),
-            ..options()
-        };
-        let (telegram, _folder, _listener) = start_with(quick).await;
+        let (telegram, _folder, _listener) = start_with(watchful()).await;
         let before = telegram.look(|ledger| ledger.count("updates.getState"));
         telegram.wait_until(DEADLINE, |ledger| ledger.count("updates.getState") >= before + 3).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn while_telegram_forbids_to_ask_for_the_state_it_is_pinged() {
+        let (telegram, _folder, _listener) = start_with(watchful()).await;
+        telegram.fault(Fault::on("updates.getState", Action::flood_wait(600)));
+        telegram.wait_until(DEADLINE, |ledger| ledger.count("ping") >= 3).await.unwrap();
+        // The one that connected, and at most a few before the rule was there.
+        let asked = telegram.look(|ledger| ledger.count("updates.getState"));
+        telegram.wait_until(DEADLINE, |ledger| ledger.count("ping") >= 6).await.unwrap();
+        assert_eq!(telegram.look(|ledger| ledger.count("updates.getState")), asked);
     }
 
     #[tokio::test]
@@ -500,9 +624,124 @@ mod hanging {
     }
 }
 
+/// A clock that Telegram does not accept.
+mod clocks {
+    use super::*;
+    use std::time::Instant;
+
+    /// A Telegram whose clock is ahead of ours by so many seconds, over a line as it is.
+    async fn telegram(clock_ahead: i64) -> Telegram {
+        let settings = Settings { clock_ahead, round_trip: Duration::from_millis(50), ..Settings::default() };
+        Telegram::builder().settings(settings).start().await.expect("start the loopback Telegram")
+    }
+
+    fn packets(telegram: &Telegram) -> usize {
+        telegram.look(|ledger| ledger.packets().len())
+    }
+
+    async fn is_refused(listener: &Listener) -> u64 {
+        let mut clock = listener.account.clock();
+        let refused = tokio::time::timeout(DEADLINE, clock.wait_for(Option::is_some)).await;
+        refused.expect("in time").expect("the account lives").expect("some").seconds
+    }
+
+    #[tokio::test]
+    async fn one_that_is_ahead_is_named_and_nothing_but_the_time_is_asked_for() {
+        for ahead in [60, 600, 2 * 86_400] {
+            let telegram = telegram(-ahead).await;
+            let folder = session(&telegram);
+            let listener = Listener::start(open(&folder, options()).await);
+            assert!(is_refused(&listener).await.abs_diff(ahead.unsigned_abs()) <= 1);
+            telegram.wait_until(DEADLINE, |ledger| ledger.count("req_pq_multi") >= 3).await.unwrap();
+            telegram.look(|ledger| assert_eq!(ledger.packets().len(), ledger.count("req_pq_multi")));
+            assert!(!listener.account.is_connected());
+
+            telegram.configure(|settings| settings.clock_ahead = 0);
+            listener.connected().await;
+            let message = telegram.send(FRIENDS_CHAT, voice());
+            listener.heard(|heard| heard == [message]).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_is_behind_does_no_harm() {
+        for behind in [60, 600, 2 * 86_400] {
+            let telegram = telegram(behind).await;
+            let folder = session(&telegram);
+            let listener = Listener::start(open(&folder, options()).await);
+            listener.connected().await;
+            let message = telegram.send(FRIENDS_CHAT, voice());
+            let job = listener.job(message).await;
+            listener.account.deliver(&job, 0, &part("one")).await.unwrap();
+            // The time, the first salt, the right time, the salts, the connection, the state and the first
+            // updates: each once or twice.
+            assert!(packets(&telegram) < 30, "{}", packets(&telegram));
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_comes_to_be_ahead_ends_the_connection_and_is_named() {
+        let telegram = telegram(0).await;
+        let folder = session(&telegram);
+        let listener = Listener::start(open(&folder, options()).await);
+        listener.connected().await;
+        let before = packets(&telegram);
+        let start = Instant::now();
+        telegram.configure(|settings| settings.clock_ahead = -600);
+        assert!(is_refused(&listener).await.abs_diff(600) <= 1);
+        tokio::time::timeout(DEADLINE, listener.account.disconnected()).await.expect("disconnected");
+        // A refused request is repeated with each round trip, for a second. Then only the time is asked for.
+        let most = 40 + 5 * start.elapsed().as_secs() as usize;
+        assert!(packets(&telegram) - before <= most, "{} packets", packets(&telegram) - before);
+        telegram.configure(|settings| settings.clock_ahead = 0);
+        listener.connected().await;
+    }
+
+    #[tokio::test]
+    async fn one_that_comes_to_be_ahead_is_noticed_with_any_request() {
+        let telegram = telegram(0).await;
+        let folder = session(&telegram);
+        let patient =
+            AccountOptions { ping_every: Duration::from_secs(3600), call_timeout: DEADLINE, ..options() };
+        let listener = Listener::start(open(&folder, patient).await);
+        listener.connected().await;
+        let job = listener.job(telegram.send(FRIENDS_CHAT, voice())).await;
+        telegram.configure(|settings| settings.clock_ahead = -60);
+        let delivered = listener.account.deliver(&job, 0, &part("one")).await;
+        assert!(matches!(delivered, Err(JobFault::Unavailable(_))), "{delivered:?}");
+        is_refused(&listener).await;
+    }
+
+    #[tokio::test]
+    async fn one_that_comes_to_be_behind_does_no_harm() {
+        let telegram = telegram(0).await;
+        let folder = session(&telegram);
+        let listener = Listener::start(open(&folder, options()).await);
+        listener.connected().await;
+        let states = telegram.look(|ledger| ledger.count("updates.getState"));
+        telegram.configure(|settings| settings.clock_ahead = 600);
+        telegram.wait_until(DEADLINE, |ledger| ledger.count("updates.getState") >= states + 2).await.unwrap();
+        let message = telegram.send(FRIENDS_CHAT, voice());
+        listener.heard(|heard| heard == [message]).await;
+        telegram.look(|ledger| assert_eq!(ledger.clients().len(), 1, "one connection"));
+    }
+}
+
 /// Nothing loops, and logged out is logged out.
 mod ending {
     use super::*;
+
+    #[tokio::test]
+    async fn a_session_revoked_without_a_cut_connection_is_noticed() {
+        let (telegram, _folder, listener) = start().await;
+        // Nothing more is to be asked for after this one but the state.
+        let message = telegram.send(FRIENDS_CHAT, voice());
+        listener.heard(|heard| heard == [message]).await;
+        telegram.wait_until(DEADLINE, |ledger| ledger.count("messages.getDialogs") >= 1).await.unwrap();
+        telegram.revoke(Revocation::SessionRevoked);
+        let error = listener.logged_out().await.to_string();
+        assert!(error.contains("SESSION_REVOKED"), "{error}");
+    }
 
     #[tokio::test]
     async fn a_revoked_session_ends_the_account_with_what_to_do() {
@@ -547,10 +786,7 @@ mod ending {
 /// Files.
 mod media {
     use super::*;
-
-    fn large() -> Vec<u8> {
-        (0..1_300_000_u32).map(|n| ((n * 31) >> 3) as u8).collect()
-    }
+    use downloads::large;
 
     #[tokio::test]
     async fn files_come_whole_from_either_datacentre() {
@@ -878,6 +1114,16 @@ mod login {
         telegram.go_down().await;
         let result = login(&folder, &[]).await;
         assert!(matches!(result, Err(LoginError::Unreachable(_))), "{result:?}");
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_ahead_is_said_before_anything_is_asked() {
+        let settings = Settings { clock_ahead: -60, ..Settings::default() };
+        let telegram = Telegram::builder().logged_out().settings(settings).start().await.unwrap();
+        let folder = session(&telegram);
+        let error = login(&folder, &[]).await.unwrap_err().to_string();
+        assert!(error.contains("clock is 60 s ahead") || error.contains("clock is 61 s ahead"), "{error}");
+        telegram.look(|ledger| assert_eq!(ledger.packets().len(), 1));
     }
 
     #[tokio::test]

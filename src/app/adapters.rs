@@ -102,6 +102,10 @@ impl Stages for Adapters {
     async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, Fault> {
         self.account.deliver(job, index, part).await
     }
+
+    fn forget(&self, job: JobId) {
+        self.account.forget_file(job);
+    }
 }
 
 #[async_trait]

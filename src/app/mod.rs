@@ -255,6 +255,13 @@ fn watch_over(
     watchers.spawn(follow_account(account.restriction(), Arc::clone(vitals)));
     vitals.watch("update loop", account.pulses().updates.clone());
     vitals.watch("download", account.pulses().files.clone());
+    let (mut clock, facts) = (account.clock(), Arc::clone(vitals));
+    watchers.spawn(async move {
+        while clock.changed().await.is_ok() {
+            let ahead = *clock.borrow_and_update();
+            facts.clock_ahead(ahead.map(|ahead| ahead.seconds));
+        }
+    });
     let (account, vitals) = (Arc::clone(account), Arc::clone(vitals));
     watchers.spawn(async move {
         loop {

@@ -9,17 +9,16 @@ use crate::config::Config;
 use crate::domain::{Restricted, Restriction};
 use crate::health::readiness;
 use crate::home::{self, typed};
-use crate::telegram::{Account, Credentials, ProbeError, SessionError, SessionFile, server_clock};
+use crate::telegram::{
+    Account, ClockVerdict, Credentials, ProbeError, ServerClock, SessionError, SessionFile, server_clock,
+};
 
 /// For the connection and the first answer.
 const ANSWER: Duration = Duration::from_secs(8);
 /// For connecting with the session and one request, at which grammers may ask for the time and a salt first.
 const LOGIN: Duration = Duration::from_secs(10);
 const CREDENTIALS: &str = "credentials";
-/// Telegram refuses messages that seem to come from over 30 s ahead of it or 300 s behind.
-const SKEW_REFUSED: i64 = 30;
-/// Seconds that may be the exchange's own, and disturb nothing.
-const SKEW_HARMLESS: i64 = 5;
+const SET_THE_CLOCK: &str = "set the clock, and keep it right: `timedatectl set-ntp true` or chrony; a container has the clock of its host";
 
 fn log_in() -> String {
     format!("run `{}` at a terminal", typed("login"))
@@ -139,7 +138,7 @@ async fn reach(address: SocketAddr, observer: &mut dyn Observer) -> bool {
         ),
     });
     observer.found(match &answer {
-        Ok(clock) => skew(clock.behind),
+        Ok(clock) => skew(*clock),
         Err(_) => Finding::warn(
             "clock",
             "was not compared: Telegram does not answer",
@@ -149,22 +148,21 @@ async fn reach(address: SocketAddr, observer: &mut dyn Observer) -> bool {
     answer.is_ok()
 }
 
-fn skew(behind: i64) -> Finding {
+fn skew(clock: ServerClock) -> Finding {
     const CHECK: &str = "clock";
-    let seconds = behind.abs();
-    let says = match behind {
+    let seconds = clock.behind.abs();
+    let says = match clock.behind {
         0 => "agrees with Telegram's".to_owned(),
         1.. => format!("is {seconds} s behind Telegram's"),
         _ => format!("is {seconds} s ahead of Telegram's"),
     };
-    let remedy = "set the clock, and keep it right: `timedatectl set-ntp true` or chrony; a container has the \
-                  clock of its host";
-    if seconds <= SKEW_HARMLESS {
-        Finding::ok(CHECK, says)
-    } else if seconds <= SKEW_REFUSED {
-        Finding::warn(CHECK, says, remedy)
-    } else {
-        Finding::fail(CHECK, format!("{says}: Telegram refuses messages from such a time"), remedy)
+    match clock.verdict() {
+        ClockVerdict::Right => Finding::ok(CHECK, says),
+        ClockVerdict::Tolerated => Finding::warn(CHECK, says, SET_THE_CLOCK),
+        ClockVerdict::Refused => {
+            let says = format!("{says}: Telegram refuses messages from such a time");
+            Finding::fail(CHECK, says, SET_THE_CLOCK)
+        }
     }
 }
 
@@ -178,6 +176,7 @@ fn login(answer: Result<Option<Restricted>, ProbeError>) -> Finding {
             format!("is not clear: {why}"),
             "wait as long as Telegram says, then try again",
         ),
+        Err(ProbeError::Clock(_)) => not_tried("Telegram would not accept this machine's clock"),
         Err(ProbeError::Trouble(why)) => Finding::warn(
             CHECK,
             format!("is not clear: Telegram has trouble of its own ({why})"),
@@ -238,16 +237,20 @@ mod tests {
 
     #[test]
     fn a_clock_is_judged_by_what_telegram_takes() {
+        let at = |behind| ServerClock { behind, took: Duration::ZERO };
         for (behind, outcome) in [
             (0, Outcome::Ok),
             (-5, Outcome::Ok),
             (6, Outcome::Warn),
-            (-30, Outcome::Warn),
-            (31, Outcome::Fail),
+            (-29, Outcome::Warn),
+            (-30, Outcome::Fail),
+            (31, Outcome::Warn),
+            (300, Outcome::Warn),
+            (301, Outcome::Fail),
             (-86_400, Outcome::Fail),
         ] {
-            assert_eq!(skew(behind).outcome, outcome, "{behind}");
+            assert_eq!(skew(at(behind)).outcome, outcome, "{behind}");
         }
-        assert!(skew(40).says.contains("behind") && skew(-40).says.contains("ahead"));
+        assert!(skew(at(40)).says.contains("behind") && skew(at(-40)).says.contains("ahead"));
     }
 }

@@ -114,6 +114,9 @@ pub struct Facts {
     pub connected: Option<Instant>,
     /// Since when there is no connection, where there is none.
     pub lost: Instant,
+    /// By how many seconds this machine's clock is ahead of Telegram's, where that prevents a
+    /// connection.
+    pub clock_ahead: Option<u64>,
     pub connections: u64,
     /// Why Telegram does not let the account send.
     pub restricted: Option<Restricted>,
@@ -155,6 +158,7 @@ impl Facts {
             model_missing: false,
             connected: None,
             lost: now,
+            clock_ahead: None,
             connections: 0,
             restricted: None,
             reconnects: Day::new(now),

@@ -273,6 +273,10 @@ impl Stages for ObservedStages {
         let delivered = self.stages.deliver(job, index, part);
         self.observe(job.id, Stage::Deliver, Some(DELIVER), delivered).await
     }
+
+    fn forget(&self, job: JobId) {
+        self.stages.forget(job);
+    }
 }
 
 /// A recording that is being recognised, observed.

@@ -18,6 +18,8 @@ pub(super) enum Trouble {
     QueueOpening,
     QueueAway(Duration),
     NotConnected(Duration),
+    /// This machine's clock is so far ahead of Telegram's that no connection comes about.
+    ClockAhead(Duration),
     /// Telegram does not let the account send.
     Restricted(Restricted),
     Stuck(&'static str, Duration),
@@ -32,7 +34,7 @@ impl Trouble {
         match self {
             Self::ModelLoading | Self::ModelMissing => PARTS[0],
             Self::QueueOpening | Self::QueueAway(_) => PARTS[1],
-            Self::NotConnected(_) | Self::Restricted(_) => PARTS[2],
+            Self::NotConnected(_) | Self::ClockAhead(_) | Self::Restricted(_) => PARTS[2],
             Self::Stuck(..) | Self::Stopping => PARTS[3],
         }
     }
@@ -51,6 +53,10 @@ impl Trouble {
             Self::NotConnected(since) => {
                 format!("not connected for {}; the log has the reason", time(*since))
             }
+            Self::ClockAhead(by) => format!(
+                "not connected: this machine's clock is {} ahead of Telegram's, which refuses it; set the clock",
+                time(*by)
+            ),
             Self::Restricted(restricted) => restriction(restricted),
             Self::Stuck(what, late) => {
                 format!("the {what} is stuck, overdue by {}: restart it and report this", time(*late))
@@ -85,7 +91,10 @@ pub(super) fn troubles(facts: &Facts, stuck: &[(&'static str, Duration)]) -> Vec
         found.push(Trouble::ModelMissing);
     }
     if facts.connected.is_none() {
-        found.push(Trouble::NotConnected(since(facts.lost)));
+        found.push(match facts.clock_ahead {
+            Some(seconds) => Trouble::ClockAhead(Duration::from_secs(seconds)),
+            None => Trouble::NotConnected(since(facts.lost)),
+        });
     }
     found.extend(facts.restricted.clone().map(Trouble::Restricted));
     found
@@ -148,6 +157,9 @@ pub(super) fn status(facts: &Facts, stuck: &[(&'static str, Duration)]) -> Strin
         (Some(Trouble::ModelLoading), _) => "Loading the model".into(),
         (Some(Trouble::ModelMissing), _) => "The model cannot be loaded again".into(),
         (Some(Trouble::NotConnected(_)), _) => "Not connected to Telegram, trying".into(),
+        (Some(Trouble::ClockAhead(_)), _) => {
+            "Not connected: this machine's clock is ahead of Telegram's".into()
+        }
         (Some(Trouble::Restricted(restricted)), _) => match restricted.why {
             Restriction::Frozen => "Sends nothing: Telegram has frozen the account".into(),
             Restriction::SpamLimited => "Sends nothing: Telegram limits the account for spam".into(),

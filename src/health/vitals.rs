@@ -97,6 +97,12 @@ impl Vitals {
         });
     }
 
+    /// By how many seconds this machine's clock is ahead of Telegram's, where that prevents a
+    /// connection.
+    pub fn clock_ahead(&self, seconds: Option<u64>) {
+        self.change(|facts| facts.clock_ahead = seconds);
+    }
+
     /// Whether Telegram lets the account send.
     pub fn account_is(&self, restricted: Option<Restricted>) {
         self.change(|facts| facts.restricted = restricted);

@@ -8,7 +8,9 @@ use grammers_session::types::{DcOption, PeerAuth, PeerId, PeerInfo, UpdateState,
 use grammers_session::{BoxFuture, Session};
 use tokio::sync::watch;
 
-use super::connection::Link;
+use super::clock::{ClockAhead, ClockError, ServerClock, check_clock};
+use super::connection::{FirstLogout, Link};
+use super::downloads::Downloads;
 use super::restrictions::{Known, Restrictions, TrialPauses};
 use super::session::{Contents, RESTRICTION_FILE, SessionError, SessionFile, User};
 use super::state::UpdateStore;
@@ -35,12 +37,10 @@ pub struct AccountOptions {
     pub connect_timeout: Duration,
     /// Between two requests when many chats are read, lest it brings a FLOOD_WAIT.
     pub pace: Duration,
-    /// Pause between two pings; a connection that died silently is noticed after this and
-    /// `ping_timeout`.
+    /// Pause between two requests for the server's state. A connection that died silently, a session
+    /// that was ended and an update that was lost are noticed after this and `ping_timeout`.
     pub ping_every: Duration,
     pub ping_timeout: Duration,
-    /// With no update for this long the server is asked for its state, lest it has forgotten us.
-    pub quiet_after: Duration,
     /// Largest recording fetched, in bytes.
     pub max_file_size: u64,
     /// How often a send is tried while Telegram does not let the account send.
@@ -58,7 +58,6 @@ impl Default for AccountOptions {
             pace: Duration::from_millis(500),
             ping_every: Duration::from_secs(30),
             ping_timeout: Duration::from_secs(15),
-            quiet_after: Duration::from_secs(300),
             max_file_size: 200 << 20,
             trials: TrialPauses::default(),
         }
@@ -83,8 +82,12 @@ pub struct Account {
     pub(super) api_id: i32,
     pub(super) options: AccountOptions,
     pub(super) pulses: Pulses,
+    pub(super) downloads: Downloads,
+    pub(super) logout: FirstLogout,
     /// The connection there is now.
     pub(super) link: watch::Sender<Option<Arc<Link>>>,
+    /// This machine's clock, where it is what keeps the account from connecting.
+    pub(super) clock: watch::Sender<Option<ClockAhead>>,
 }
 
 impl Account {
@@ -95,9 +98,19 @@ impl Account {
         let store = UpdateStore::open(&file.state_path(), user.id).await?;
         let restrictions = Arc::new(Restrictions::open(file.restriction_path(), user.id, options.trials));
         let session = Arc::new(AccountSession::new(file, contents, Some(store.clone())));
-        let link = watch::Sender::new(None);
-        let pulses = Pulses::default();
-        Ok(Self { session, user, store, restrictions, api_id, options, pulses, link })
+        Ok(Self {
+            session,
+            user,
+            store,
+            restrictions,
+            api_id,
+            options,
+            pulses: Pulses::default(),
+            downloads: Downloads::new(options.max_file_size),
+            logout: FirstLogout::default(),
+            link: watch::Sender::new(None),
+            clock: watch::Sender::new(None),
+        })
     }
 
     /// Telegram's number of the logged-in user.
@@ -113,6 +126,11 @@ impl Account {
     /// Whether there is a connection now.
     pub fn is_connected(&self) -> bool {
         self.link.borrow().is_some()
+    }
+
+    /// Whether it is this machine's clock that keeps the account from connecting.
+    pub fn clock(&self) -> watch::Receiver<Option<ClockAhead>> {
+        self.clock.subscribe()
     }
 
     /// Why Telegram does not let the account in `folder` send, as far as the daemon there knows.
@@ -169,6 +187,15 @@ impl AccountSession {
 
     pub fn home_dc(&self) -> i32 {
         self.contents().home_dc
+    }
+
+    /// Whether Telegram would accept this machine's clock. To be asked before a connection is made.
+    pub async fn check_clock(&self, limit: Duration) -> Result<Option<ServerClock>, ClockError> {
+        let address = self.contents().home_address();
+        match address {
+            Some(address) => check_clock(address, limit).await,
+            None => Ok(None),
+        }
     }
 
     /// Who is logged in with this session, as far as it knows.

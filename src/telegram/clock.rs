@@ -8,10 +8,22 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io;
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::sleep;
+use tracing::warn;
+
+/// How far, in seconds, the clock of a client may be ahead of Telegram's and behind it. Telegram
+/// ignores messages that seem to come from other times
+/// (<https://core.telegram.org/mtproto/description#message-identifier-msg-id>).
+const TOLERATED_AHEAD: i64 = 30;
+const TOLERATED_BEHIND: i64 = 300;
+/// Seconds that may be the exchange's own, and disturb nothing.
+const HARMLESS: i64 = 5;
+/// How often a connection looks whether somebody has set the clock.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Length, number and checksum of a packet of the "full" transport, as grammers speaks it too
 /// (<https://core.telegram.org/mtproto/mtproto-transports#full>).
@@ -31,6 +43,119 @@ pub struct ServerClock {
     pub behind: i64,
     /// From the request to the answer, without the connecting.
     pub took: Duration,
+}
+
+/// What Telegram makes of a clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockVerdict {
+    Right,
+    /// Wrong, but not by enough to be refused.
+    Tolerated,
+    /// Telegram ignores messages from such a time.
+    Refused,
+}
+
+impl ServerClock {
+    pub fn verdict(&self) -> ClockVerdict {
+        // Both clocks are read in whole seconds: 30 s may be a little more.
+        if self.behind <= -TOLERATED_AHEAD || self.behind > TOLERATED_BEHIND {
+            ClockVerdict::Refused
+        } else if self.behind.abs() > HARMLESS {
+            ClockVerdict::Tolerated
+        } else {
+            ClockVerdict::Right
+        }
+    }
+
+    /// Warns of a clock that is wrong.
+    pub(super) fn warn(&self) {
+        if self.verdict() != ClockVerdict::Right {
+            let direction = if self.behind > 0 { "behind" } else { "ahead of" };
+            let seconds = self.behind.abs();
+            warn!(
+                "This machine's clock is {seconds} s {direction} Telegram's: set it, and keep it right with NTP"
+            );
+        }
+    }
+
+    /// Whether Telegram would refuse a connection for good. Where the clock is behind, grammers
+    /// corrects it. Where it is ahead, grammers goes on from the number of its last message, so that
+    /// every further one is refused as well.
+    pub fn forbids_connecting(&self) -> Option<ClockAhead> {
+        let is_ahead = self.behind < 0 && self.verdict() == ClockVerdict::Refused;
+        is_ahead.then_some(ClockAhead { seconds: self.behind.unsigned_abs() })
+    }
+}
+
+/// This machine's clock is so far ahead of Telegram's that Telegram refuses what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this machine's clock is {seconds} s ahead of Telegram's, which refuses messages from over {TOLERATED_AHEAD} s \
+     ahead. Set the clock and keep it right: `timedatectl set-ntp true` or chrony; a container has the clock of its host"
+)]
+pub struct ClockAhead {
+    pub seconds: u64,
+}
+
+/// Why it makes no sense to connect now.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ClockError {
+    #[error(transparent)]
+    Ahead(ClockAhead),
+    /// There was no answer.
+    #[error("{0}")]
+    Unreachable(io::Error),
+}
+
+/// Asks the datacentre at `address` for the time. To be done before a connection is made to it.
+/// `None` where it does not tell.
+pub(super) async fn check_clock(
+    address: SocketAddr,
+    limit: Duration,
+) -> Result<Option<ServerClock>, ClockError> {
+    use io::ErrorKind::{ConnectionReset, InvalidData, UnexpectedEof};
+    match server_clock(address, limit).await {
+        Ok(clock) => match clock.forbids_connecting() {
+            Some(ahead) => Err(ClockError::Ahead(ahead)),
+            None => Ok(Some(clock)),
+        },
+        // Somebody answers, if not with the time. Whether that is Telegram the connection will show.
+        Err(error) if matches!(error.kind(), InvalidData | UnexpectedEof | ConnectionReset) => Ok(None),
+        Err(error) => Err(ClockError::Unreachable(error)),
+    }
+}
+
+/// Returns once this machine's clock was put forward by more than a few seconds, with how many. A
+/// connection numbers its messages by the clock, so Telegram would refuse them from then on. A machine
+/// that was asleep counts as well: its connections are dead.
+pub(super) async fn put_forward() -> u64 {
+    let start = Reading::take();
+    loop {
+        sleep(LOOK_EVERY).await;
+        let forward = Reading::take().forward_of(start);
+        if forward > HARMLESS as u64 {
+            return forward;
+        }
+    }
+}
+
+/// The clock, and one that nobody can set.
+#[derive(Clone, Copy)]
+struct Reading {
+    clock: Duration,
+    steady: Instant,
+}
+
+impl Reading {
+    fn take() -> Self {
+        Self { clock: since_epoch(), steady: Instant::now() }
+    }
+
+    /// By how many seconds the clock was put forward between `earlier` and this reading.
+    fn forward_of(self, earlier: Self) -> u64 {
+        let passed = self.steady.saturating_duration_since(earlier.steady);
+        self.clock.saturating_sub(earlier.clock).saturating_sub(passed).as_secs_f64().round() as u64
+    }
 }
 
 /// Asks the datacentre at `address`. [`io::ErrorKind::TimedOut`] where nothing came within `limit`,
@@ -138,5 +263,41 @@ mod tests {
         for length in 0..whole.len() {
             assert_eq!(server_seconds(&whole[..length], nonce), None);
         }
+    }
+
+    #[test]
+    fn a_clock_may_be_ahead_by_half_a_minute_and_behind_by_five() {
+        use ClockVerdict::{Refused, Right, Tolerated};
+        for (behind, verdict) in [
+            (0, Right),
+            (5, Right),
+            (-5, Right),
+            (6, Tolerated),
+            (300, Tolerated),
+            (301, Refused),
+            (86_400, Refused),
+            (-6, Tolerated),
+            (-29, Tolerated),
+            (-30, Refused),
+            (-172_800, Refused),
+        ] {
+            let clock = ServerClock { behind, took: Duration::ZERO };
+            assert_eq!(clock.verdict(), verdict, "{behind}");
+            let ahead = clock.forbids_connecting().map(|ahead| ahead.seconds);
+            assert_eq!(ahead, (behind <= -30).then_some(behind.unsigned_abs()), "{behind}");
+        }
+    }
+
+    #[test]
+    fn only_a_clock_that_was_put_forward_counts() {
+        let start = Reading::take();
+        let later = |clock: u64, steady: u64| Reading {
+            clock: Duration::from_secs(clock),
+            steady: start.steady + Duration::from_secs(steady),
+        };
+        let earlier = later(1000, 0);
+        assert_eq!(later(1060, 60).forward_of(earlier), 0);
+        assert_eq!(later(1060, 10).forward_of(earlier), 50);
+        assert_eq!(later(900, 10).forward_of(earlier), 0);
     }
 }

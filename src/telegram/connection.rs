@@ -1,23 +1,25 @@
-//! Connections that cannot hang: every call has a time limit, every datacentre its own pool.
+//! Connections that cannot hang: every call has a time limit.
 
-use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use grammers_client::InvocationError;
 use grammers_client::sender::{ConnectionParams, NoRetries, SenderPool, SenderPoolFatHandle};
 use grammers_client::tl;
+use grammers_session::Session;
 use grammers_session::updates::UpdatesLike;
-use tokio::sync::{Mutex, Notify, mpsc};
+use tokio::sync::{Notify, mpsc};
 use tokio::task::{AbortHandle, JoinHandle};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 
-use super::account::{Account, AccountSession};
+use super::account::{Account, AccountOptions, AccountSession};
+use super::file_route::FileRoutes;
 use super::restrictions::{Restrictions, freeze_in_config};
 use super::rpc_error::{Meaning, meaning};
+use super::session::SessionError;
 use crate::pulse::Pulse;
 
 /// How many pushes wait while a batch is handed over. grammers drops what does not fit, and takes
@@ -28,8 +30,11 @@ const UPDATES_CAPACITY: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
 /// how long a pause before the next lasts is said when it begins.
 pub(super) const STEP: Duration = Duration::from_secs(300);
 
-/// Longest pause, in seconds, before a request is repeated that the loop over the updates must
-/// have.
+/// An answer that takes longer than this gives reason to compare the clocks: a request that is
+/// refused for its time gets none.
+pub(super) const DOUBT: Duration = Duration::from_secs(1);
+
+/// Longest pause, in seconds, before a request is repeated that the loop over the updates must have.
 const MAX_PAUSE: u64 = 64;
 /// A pause from which on the log says that Telegram has trouble.
 const LONG_PAUSE: u64 = 16;
@@ -112,11 +117,14 @@ pub(super) struct Pool {
 impl Pool {
     /// Nothing is connected before the first call. The task ends only when the pool does or when
     /// something in grammers panicked.
-    pub fn open(
-        session: Arc<AccountSession>,
+    pub fn open<S>(
+        session: Arc<S>,
         api_id: i32,
         call_timeout: Duration,
-    ) -> (Self, JoinHandle<()>, mpsc::Receiver<UpdatesLike>) {
+    ) -> (Self, JoinHandle<()>, mpsc::Receiver<UpdatesLike>)
+    where
+        S: Session<Error = SessionError> + 'static,
+    {
         let parameters = ConnectionParams {
             // Shown to the owner under Settings > Devices; the same from release to release, since
             // Telegram looks askance at sessions that change their face.
@@ -169,10 +177,9 @@ impl Pool {
     pub fn is_finished(&self) -> bool {
         self.runner.is_finished()
     }
-}
 
-impl Drop for Pool {
-    fn drop(&mut self) {
+    /// Ends its connections. Fails what still waits for an answer, and all further calls.
+    pub fn close(&self) {
         self.runner.abort();
     }
 }
@@ -194,21 +201,54 @@ where
     call().await
 }
 
-/// A connection that has proved itself, to the home datacentre, and those for files.
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// The first error by which Telegram said that the session is over. The errors after it, on another
+/// connection say, are its consequences and tell less.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FirstLogout(Arc<Mutex<Option<(Instant, String)>>>);
+
+impl FirstLogout {
+    fn note(&self, name: &str) {
+        self.first().get_or_insert_with(|| (Instant::now(), name.to_owned()));
+    }
+
+    /// The name of the error.
+    pub fn name(&self) -> Option<String> {
+        self.first().as_ref().map(|(_, name)| name.clone())
+    }
+
+    /// Telegram accepted the session when it was asked at `asked`, so what it said before is void.
+    pub fn refute(&self, asked: Instant) {
+        self.first().take_if(|(noted, _)| *noted < asked);
+    }
+
+    fn first(&self) -> MutexGuard<'_, Option<(Instant, String)>> {
+        // Nothing panics while holding it.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection to the home datacentre that has proved itself, and those for files.
 pub(super) struct Link {
     /// No two links have the same.
     pub number: u64,
-    session: Arc<AccountSession>,
+    pub(super) session: Arc<AccountSession>,
     restrictions: Arc<Restrictions>,
-    api_id: i32,
-    call_timeout: Duration,
+    pub(super) api_id: i32,
+    pub(super) options: AccountOptions,
     pub home: i32,
     pub pool: Pool,
-    /// For files, one pool for each datacentre, so that one that hangs holds up nothing else. The home
-    /// datacentre has one too: behind half a megabyte on a slow line a pong comes too late.
-    files: Mutex<HashMap<i32, Arc<Pool>>>,
+    pub(super) files: FileRoutes,
     /// Something said what only the supervisor can act on: ask the server again.
     pub suspect: Notify,
+    /// An answer is late: the supervisor shall compare the clocks.
+    pub late: Notify,
+    logout: FirstLogout,
     /// Of the loop over the updates.
     pulse: Pulse,
 }
@@ -218,26 +258,37 @@ impl Link {
         static LINKS: AtomicU64 = AtomicU64::new(0);
         Self {
             number: LINKS.fetch_add(1, Ordering::Relaxed),
-            home: account.session.home_dc(),
-            call_timeout: pool.call_timeout,
             session: Arc::clone(&account.session),
             restrictions: Arc::clone(&account.restrictions),
             api_id: account.api_id,
+            options: account.options,
+            home: account.session.home_dc(),
             pool,
-            files: Mutex::default(),
+            files: FileRoutes::default(),
             suspect: Notify::new(),
+            late: Notify::new(),
+            logout: account.logout.clone(),
             pulse: account.pulses.updates.clone(),
         }
     }
 
-    /// Fails what still waits for an answer from the home datacentre, and all further calls.
+    /// Fails what still waits for an answer, and all further calls.
     pub fn close(&self) {
-        self.pool.runner.abort();
+        self.pool.close();
+        self.files.close();
+    }
+
+    /// Has the supervisor look whether the account is logged out, as `error` says.
+    pub(super) fn note_logout(&self, error: &CallError) {
+        if let Some(name) = error.logged_out() {
+            self.logout.note(name);
+            self.suspect.notify_one();
+        }
     }
 
     /// Calls the home datacentre.
     pub async fn call<R: tl::RemoteCall>(&self, request: &R) -> Result<R::Return, CallError> {
-        self.call_within(self.call_timeout, request).await
+        self.call_within(self.options.call_timeout, request).await
     }
 
     pub async fn call_within<R: tl::RemoteCall>(
@@ -245,19 +296,33 @@ impl Link {
         limit: Duration,
         request: &R,
     ) -> Result<R::Return, CallError> {
-        let result = self.pool.call_within(limit, self.home, request).await;
+        let result = self.doubting(self.pool.call_within(limit, self.home, request)).await;
         if let Err(error) = &result {
             match error.meaning() {
-                None | Some(Meaning::LoggedOut | Meaning::Deactivated) => self.suspect.notify_one(),
-                _ => self.note_restriction(error).await,
+                None => self.suspect.notify_one(),
+                Some(Meaning::LoggedOut | Meaning::Deactivated) => self.note_logout(error),
+                Some(_) => self.note_restriction(error).await,
             }
         }
         result
     }
 
+    /// Waits for `answer`, and has the supervisor compare the clocks if it is late.
+    pub(super) async fn doubting<T>(&self, answer: impl Future<Output = T>) -> T {
+        let late = async {
+            sleep(DOUBT).await;
+            self.late.notify_one();
+            std::future::pending().await
+        };
+        tokio::select! {
+            answer = answer => answer,
+            answer = late => answer,
+        }
+    }
+
     /// Remembers where an error says that the account is restricted. Telegram is asked first, for
     /// it tells more than the error does, and the log is to say all of it at once.
-    async fn note_restriction(&self, error: &CallError) {
+    pub(super) async fn note_restriction(&self, error: &CallError) {
         if let Some(Meaning::Restricted(why)) = error.meaning() {
             self.ask_whether_frozen().await;
             self.restrictions.refused(why);
@@ -322,54 +387,5 @@ impl Link {
     /// no failed attempt at the job.
     pub async fn call_for_job<R: tl::RemoteCall>(&self, request: &R) -> Result<R::Return, CallError> {
         past_trouble(|| self.call(request)).await
-    }
-
-    /// Calls datacentre `dc` over the connection for files, logging in there with the home datacentre's
-    /// word if need be.
-    pub async fn call_for_file<R: tl::RemoteCall>(
-        &self,
-        dc: i32,
-        request: &R,
-    ) -> Result<R::Return, CallError> {
-        let pool = self.file_pool(dc).await;
-        let mut result = pool.call(dc, request).await;
-        if matches!(&result, Err(error) if error.logged_out().is_some()) {
-            if dc == self.home {
-                // It is the account that is logged out.
-                self.suspect.notify_one();
-            } else {
-                self.copy_authorization(dc, &pool).await?;
-                result = pool.call(dc, request).await;
-            }
-        }
-        if let Err(error) = &result {
-            self.note_restriction(error).await;
-        }
-        if matches!(result, Err(CallError::Lost(_))) {
-            self.files.lock().await.remove(&dc);
-        }
-        result
-    }
-
-    async fn file_pool(&self, dc: i32) -> Arc<Pool> {
-        let mut pools = self.files.lock().await;
-        if let Some(pool) = pools.get(&dc)
-            && !pool.is_finished()
-        {
-            return Arc::clone(pool);
-        }
-        let (pool, _, _) = Pool::open(Arc::clone(&self.session), self.api_id, self.call_timeout);
-        let pool = Arc::new(pool);
-        pools.insert(dc, Arc::clone(&pool));
-        pool
-    }
-
-    /// <https://core.telegram.org/api/datacenter#authorization-transfer>
-    async fn copy_authorization(&self, dc: i32, pool: &Pool) -> Result<(), CallError> {
-        let export = tl::functions::auth::ExportAuthorization { dc_id: dc };
-        let tl::enums::auth::ExportedAuthorization::Authorization(exported) =
-            self.call_for_job(&export).await?;
-        let import = tl::functions::auth::ImportAuthorization { id: exported.id, bytes: exported.bytes };
-        pool.call_patiently(dc, &import).await.map(|_| ())
     }
 }

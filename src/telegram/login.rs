@@ -9,6 +9,7 @@ use grammers_session::updates::MessageBoxes;
 use tokio::task::JoinError;
 
 use super::account::{Account, AccountOptions, AccountSession, Credentials};
+use super::clock::{ClockAhead, ClockError};
 use super::connection::{CallError, Pool};
 use super::dialogs;
 use super::rpc_error::Meaning;
@@ -47,6 +48,8 @@ pub enum LoginError {
     /// There was no answer from Telegram.
     #[error("Telegram cannot be reached: {0}; check the network and try again")]
     Unreachable(String),
+    #[error(transparent)]
+    Clock(ClockAhead),
     /// The person could not be asked.
     #[error("cannot read from the terminal: {}; run `{}` on a terminal", .0, typed("login"))]
     Terminal(#[from] std::io::Error),
@@ -60,6 +63,15 @@ impl From<CallError> for LoginError {
         match &error {
             CallError::Lost(why) => Self::Unreachable(why.clone()),
             CallError::Rpc { .. } => Self::Refused(explain(&error)),
+        }
+    }
+}
+
+impl From<ClockError> for LoginError {
+    fn from(error: ClockError) -> Self {
+        match error {
+            ClockError::Ahead(ahead) => Self::Clock(ahead),
+            ClockError::Unreachable(error) => Self::Unreachable(error.to_string()),
         }
     }
 }
@@ -133,6 +145,7 @@ impl Account {
             Err(error) => return Err(error.into()),
         };
         let session = Arc::new(AccountSession::new(file, contents, None));
+        session.check_clock(options.call_timeout).await?;
         let (pool, _, _) = Pool::open(Arc::clone(&session), credentials.api_id, options.call_timeout);
         // An unreachable Telegram shows here, before anything is asked.
         let home = session.home_dc();
@@ -156,6 +169,7 @@ impl Account {
 
     /// Ends the session at Telegram and deletes what is stored of it. What is queued is kept.
     pub async fn logout(self) -> Result<(), LoginError> {
+        self.session.check_clock(self.options.call_timeout).await?;
         let (pool, _, _) = Pool::open(Arc::clone(&self.session), self.api_id, self.options.call_timeout);
         match pool.call(self.session.home_dc(), &tl::functions::auth::LogOut {}).await {
             Err(error) if error.logged_out().is_none() => return Err(error.into()),
@@ -170,7 +184,7 @@ impl Account {
 /// already stays.
 async fn begin_here(pool: &Pool, home: i32, path: &Path, user: i64) -> Result<(), LoginError> {
     let store = UpdateStore::open(path, user).await?;
-    if !MessageBoxes::load(store.position()).is_empty() {
+    if store.has_position() {
         return Ok(());
     }
     let tl::enums::updates::State::State(state) =

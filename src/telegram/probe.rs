@@ -10,6 +10,7 @@ use std::time::Duration;
 use grammers_client::tl;
 
 use super::account::{Account, AccountSession, Credentials};
+use super::clock::{ClockAhead, ClockError};
 use super::connection::{CallError, Pool};
 use super::restrictions::{Known, freeze_in_config};
 use super::rpc_error::Meaning;
@@ -33,6 +34,8 @@ pub enum ProbeError {
     Trouble(String),
     #[error("no connection to Telegram: {0}")]
     Unreachable(String),
+    #[error(transparent)]
+    Clock(ClockAhead),
     /// API_ID and API_HASH are not accepted; holds the name of the error.
     #[error("Telegram refuses API_ID and API_HASH ({0}): they do not belong together, or are blocked")]
     Credentials(String),
@@ -49,6 +52,15 @@ impl From<CallError> for ProbeError {
             (CallError::Rpc { name, .. }, Some(Meaning::InvalidApplication)) => Self::Credentials(name),
             (error, Some(Meaning::ServerTrouble)) => Self::Trouble(error.to_string()),
             (error, _) => Self::Refused(error.to_string()),
+        }
+    }
+}
+
+impl From<ClockError> for ProbeError {
+    fn from(error: ClockError) -> Self {
+        match error {
+            ClockError::Ahead(ahead) => Self::Clock(ahead),
+            ClockError::Unreachable(error) => Self::Unreachable(error.to_string()),
         }
     }
 }
@@ -74,6 +86,7 @@ impl Account {
         let known = Known::read(&file.restriction_path(), user.id);
         let session = Arc::new(AccountSession::read_only(file, contents));
         let home = session.home_dc();
+        session.check_clock(limit).await?;
         let (pool, _, _) = Pool::open(session, api_id, limit);
         pool.call(home, &tl::functions::updates::GetState {}).await?;
         Ok(known.now(freeze_in_config(&pool, home, 0).await.ok().flatten()))
@@ -90,6 +103,7 @@ impl Account {
         let contents = file.read().unwrap_or_else(|_| Contents::fresh());
         let session = Arc::new(AccountSession::read_only(file, contents));
         let home = session.home_dc();
+        session.check_clock(limit).await?;
         let (pool, _, _) = Pool::open(session, credentials.api_id, limit);
         let request = tl::functions::auth::ExportLoginToken {
             api_id: credentials.api_id,
@@ -119,6 +133,6 @@ impl SessionFile {
     /// begin where there is no session that can be read.
     pub fn home_address(folder: &Path) -> Option<SocketAddr> {
         let contents = Self::contents_in(folder).unwrap_or_else(|_| Contents::fresh());
-        contents.dc(contents.home_dc).map(|dc| SocketAddr::V4(dc.ipv4))
+        contents.home_address()
     }
 }

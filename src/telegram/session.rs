@@ -11,7 +11,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
-use std::net::{SocketAddrV4, SocketAddrV6};
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -227,6 +227,11 @@ impl Contents {
 
     pub fn dc(&self, id: i32) -> Option<DcOption> {
         self.dcs.iter().find(|dc| dc.id == id).and_then(|dc| dc.option().ok())
+    }
+
+    /// Where the home datacentre is reached.
+    pub fn home_address(&self) -> Option<SocketAddr> {
+        self.dc(self.home_dc).map(|dc| SocketAddr::V4(dc.ipv4))
     }
 
     pub fn set(&mut self, option: &DcOption) {

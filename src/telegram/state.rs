@@ -151,6 +151,11 @@ impl UpdateStore {
         self.blocking(|inner| inner.change_position(|stored| stored.dialogs_walked = true)).await
     }
 
+    /// Whether the account was followed before: every position that was told by Telegram has a date.
+    pub fn has_position(&self) -> bool {
+        self.0.position().date != 0
+    }
+
     pub fn position(&self) -> UpdatesState {
         let stored = self.0.position();
         UpdatesState {

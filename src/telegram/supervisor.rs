@@ -6,15 +6,21 @@ use std::time::Duration;
 use backoff::backoff::Backoff as _;
 use backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
 use grammers_client::tl;
-use tokio::time::{Instant, sleep};
+use grammers_client::tl::types::updates::State;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::account::{Account, AccountOptions};
-use super::connection::{CallError, Link, Pool, STEP};
+use super::clock::{self, ClockAhead, ClockError};
+use super::connection::{CallError, DOUBT, Link, Pool, STEP};
 use super::recipient::Recipient;
 use super::updates::{UpdateLoop, UpdatesEnded};
 use crate::home::typed;
+
+/// How long a comparison of the clocks holds. Over a slow line every answer may be late.
+const COMPARED_FOR: Duration = Duration::from_secs(30);
 
 /// Pauses between tries to connect: from `first`, doubling, up to `max`.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +88,8 @@ enum Outcome {
     /// Telegram wants us to stay away for so long.
     Wait(Duration, String),
     LoggedOut(LoggedOut),
+    /// Telegram would refuse everything until somebody sets the clock.
+    Clock(ClockAhead),
 }
 
 impl From<CallError> for Outcome {
@@ -130,15 +138,20 @@ impl Account {
                 () = shutdown.cancelled() => None,
                 outcome = self.connect_and_serve(to, &mut tries) => Some(outcome),
             };
+            self.clock.send_replace(match &outcome {
+                Some(Outcome::Clock(ahead)) => Some(*ahead),
+                _ => None,
+            });
             if let Some(link) = self.link.send_replace(None) {
                 // Whoever still holds it would wait for its timeout.
                 link.close();
             }
             let (at_least, why) = match outcome {
                 None => return Ok(()),
-                Some(Outcome::LoggedOut(error)) => return Err(error),
+                Some(Outcome::LoggedOut(error)) => return Err(self.logout.name().map_or(error, LoggedOut)),
                 Some(Outcome::Wait(wait, why)) => (wait, why),
                 Some(Outcome::Lost(why)) => (Duration::ZERO, why),
+                Some(Outcome::Clock(ahead)) => (Duration::ZERO, ahead.to_string()),
             };
             let delay = tries.failed(&self.options).max(at_least);
             warn!(reason = why, "Connection lost, next try in {:.0} s", delay.as_secs_f32());
@@ -151,10 +164,17 @@ impl Account {
     }
 
     async fn connect_and_serve(&self, to: &impl Recipient, tries: &mut Tries) -> Outcome {
+        match self.session.check_clock(tries.limit).await {
+            Ok(Some(clock)) => clock.warn(),
+            Ok(None) => {}
+            Err(ClockError::Ahead(ahead)) => return Outcome::Clock(ahead),
+            Err(ClockError::Unreachable(error)) => return Outcome::Lost(error.to_string()),
+        }
         let (pool, runner, updates) =
             Pool::open(Arc::clone(&self.session), self.api_id, self.options.call_timeout);
         let link = Arc::new(Link::new(self, pool));
         // Proves the login, and makes the server push updates to this connection.
+        let asked = Instant::now();
         let request = tl::functions::updates::GetState {};
         let state = match link.call_within(tries.limit, &request).await {
             Ok(tl::enums::updates::State::State(state)) => state,
@@ -162,11 +182,12 @@ impl Account {
         };
         let before = tries.clone();
         tries.succeeded(&self.options);
+        self.logout.refute(asked);
         info!("Connection established");
         self.link.send_replace(Some(Arc::clone(&link)));
 
-        let heard = Heard::default();
-        let updates = UpdateLoop::new(self, &link, updates, &heard, state);
+        let states = watch::Sender::new(None);
+        let updates = UpdateLoop::new(self, &link, updates, states.subscribe(), state);
         tokio::select! {
             ended = updates.run(to) => match ended {
                 UpdatesEnded::Call(error) => {
@@ -181,7 +202,10 @@ impl Account {
                 // A full disk, say: nothing is lost, the batch comes again.
                 UpdatesEnded::Session(error) => Outcome::Lost(error.to_string()),
             },
-            error = self.keep_alive(&link, &heard) => error.into(),
+            outcome = self.keep_alive(&link, &states) => outcome,
+            seconds = clock::put_forward() => {
+                Outcome::Lost(format!("this machine's clock was put forward by {seconds} s, or the machine was asleep"))
+            }
             never = async {
                 link.ask_whether_frozen().await;
                 std::future::pending().await
@@ -190,50 +214,76 @@ impl Account {
         }
     }
 
-    /// Returns once the connection has proved dead.
-    async fn keep_alive(&self, link: &Link, heard: &Heard) -> CallError {
+    /// Asks for the server's state again and again, and passes it on to `states`. Returns once the
+    /// connection has proved dead, or the session has ended: the server would answer a ping without
+    /// a login too.
+    async fn keep_alive(&self, link: &Link, states: &watch::Sender<Option<State>>) -> Outcome {
         let options = &self.options;
-        let mut asked = Instant::now();
+        let mut ask_from = Instant::now();
+        let mut compared = None;
+        let mut next = Instant::now() + options.ping_every;
         loop {
-            let quiet = tokio::select! {
-                () = sleep(options.ping_every) => heard.last().max(asked).elapsed() >= options.quiet_after,
-                () = link.suspect.notified() => true,
+            let doubt_after = tokio::select! {
+                () = sleep_until(next) => DOUBT,
+                () = link.suspect.notified() => DOUBT,
+                () = link.late.notified() => Duration::ZERO,
             };
-            let limit = options.ping_timeout;
-            let result = if quiet {
-                asked = Instant::now();
-                let request = tl::functions::updates::GetState {};
-                link.pool.call_within(limit, link.home, &request).await.map(|_| ())
-            } else {
-                let request = tl::functions::Ping { ping_id: 0 };
-                link.pool.call_within(limit, link.home, &request).await.map(|_| ())
+            if doubt_after.is_zero() && is_recent(compared) {
+                continue;
+            }
+            let asked = Instant::now();
+            next = asked + options.ping_every;
+            let answer = tokio::select! {
+                answer = ask(link, options.ping_timeout, asked >= ask_from) => answer,
+                ahead = self.clock_is_refused(doubt_after, &mut compared) => return Outcome::Clock(ahead),
             };
-            match result {
-                Ok(()) => {}
+            match answer {
+                Ok(None) => {}
+                Ok(state) => {
+                    self.logout.refute(asked);
+                    states.send_replace(state);
+                }
                 // Any other answer than "logged out" is a sign of life.
-                Err(error @ CallError::Rpc { .. }) if error.logged_out().is_none() => {}
-                Err(error) => return error,
+                Err(error @ CallError::Rpc { .. }) if error.logged_out().is_none() => {
+                    ask_from = Instant::now() + error.wait().unwrap_or_default();
+                }
+                Err(error) => return error.into(),
             }
         }
     }
-}
 
-/// When the last update came.
-pub(super) struct Heard(std::sync::Mutex<Instant>);
-
-impl Default for Heard {
-    fn default() -> Self {
-        Self(std::sync::Mutex::new(Instant::now()))
+    /// Compares the clocks after `doubt_after`, unless they were `compared` a moment ago. Returns only
+    /// if ours is so far ahead that Telegram refuses it. A clock that is not kept right gains seconds
+    /// every day, and grammers would repeat a refused request with each round trip.
+    async fn clock_is_refused(&self, doubt_after: Duration, compared: &mut Option<Instant>) -> ClockAhead {
+        sleep(doubt_after).await;
+        if !is_recent(*compared) {
+            *compared = Some(Instant::now());
+            let clock = self.session.check_clock(self.options.ping_timeout).await;
+            if let Err(ClockError::Ahead(ahead)) = clock {
+                return ahead;
+            }
+        }
+        std::future::pending().await
     }
 }
 
-impl Heard {
-    pub fn now(&self) {
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Instant::now();
-    }
+/// Whether the clocks were compared so recently that it need not be done again.
+fn is_recent(compared: Option<Instant>) -> bool {
+    compared.is_some_and(|compared| compared.elapsed() < COMPARED_FOR)
+}
 
-    fn last(&self) -> Instant {
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+/// Asks for the server's state, or else for a sign of life.
+async fn ask(link: &Link, limit: Duration, for_state: bool) -> Result<Option<State>, CallError> {
+    if for_state {
+        let request = tl::functions::updates::GetState {};
+        let tl::enums::updates::State::State(state) =
+            link.pool.call_within(limit, link.home, &request).await?;
+        Ok(Some(state))
+    } else {
+        let request = tl::functions::Ping { ping_id: 0 };
+        link.pool.call_within(limit, link.home, &request).await?;
+        Ok(None)
     }
 }
 

@@ -8,10 +8,11 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use grammers_client::tl;
-use grammers_session::types::{PeerId, PeerInfo, PeerKind};
+use grammers_client::tl::types::updates::State;
+use grammers_session::types::{PeerId, PeerInfo, PeerKind, UpdatesState};
 use grammers_session::updates::{MessageBoxes, PrematureEndReason, UpdateAndPeers, UpdatesLike};
-use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, info, warn};
 
 use super::account::Account;
@@ -22,11 +23,12 @@ use super::recipient::Recipient;
 use super::rpc_error::Meaning;
 use super::session::SessionError;
 use super::state::LastMessages;
-use super::supervisor::Heard;
 use crate::domain::policy::Incoming;
 
 /// How often the loop shows that it gets on, where nothing comes.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// A push that the server sent before it told its state has arrived within this time.
+const SETTLE: Duration = Duration::from_millis(200);
 /// How much of a channel's difference is asked for at once; the most that users get.
 const CHANNEL_DIFFERENCE_LIMIT: i32 = 100;
 
@@ -56,7 +58,11 @@ pub(super) struct UpdateLoop<'a> {
     pub(super) account: &'a Account,
     pub(super) link: &'a Link,
     updates: mpsc::Receiver<UpdatesLike>,
-    heard: &'a Heard,
+    /// What the server last told of its state.
+    states: watch::Receiver<Option<State>>,
+    /// The state for which the difference was last asked for: if it did not lead there, asking
+    /// again would not.
+    asked_about: Option<State>,
     boxes: MessageBoxes,
     /// The last messages handed over; stored together with the boxes' state.
     pub(super) last: LastMessages,
@@ -71,15 +77,14 @@ impl<'a> UpdateLoop<'a> {
         account: &'a Account,
         link: &'a Link,
         updates: mpsc::Receiver<UpdatesLike>,
-        heard: &'a Heard,
-        state: tl::types::updates::State,
+        states: watch::Receiver<Option<State>>,
+        state: State,
     ) -> Self {
-        let mut boxes = MessageBoxes::load(account.store.position());
-        let is_first = boxes.is_empty();
-        if is_first {
-            boxes.set_state(state);
-        }
-        Self { account, link, updates, heard, boxes, last: account.store.last_messages(), is_first }
+        let position = account.store.position();
+        let is_first = !account.store.has_position();
+        let boxes = if is_first { boxes_at(state) } else { resume(position) };
+        let last = account.store.last_messages();
+        Self { account, link, updates, states, asked_about: None, boxes, last, is_first }
     }
 
     /// Runs until something fails.
@@ -104,14 +109,40 @@ impl<'a> UpdateLoop<'a> {
                 self.channel_difference(request, to).await?;
             } else {
                 let look = (Instant::now() + LOOK_EVERY).min(deadline.into());
-                match timeout_at(look, self.updates.recv()).await {
-                    Err(_) => continue,
-                    Ok(None) => return Err(UpdatesEnded::Closed),
-                    Ok(Some(updates)) => self.process(updates, to).await?,
+                tokio::select! {
+                    // What was pushed before the state was told comes first.
+                    biased;
+                    updates = self.updates.recv() => match updates {
+                        None => return Err(UpdatesEnded::Closed),
+                        Some(updates) => self.process(updates, to).await?,
+                    },
+                    Ok(()) = self.states.changed() => self.compare(to).await?,
+                    () = sleep_until(look) => {}
                 }
             }
-            self.heard.now();
         }
+    }
+
+    /// Asks for the difference where the server's state is ahead of ours: a push was lost, and none
+    /// after it has shown the gap.
+    async fn compare(&mut self, to: &impl Recipient) -> Result<(), UpdatesEnded> {
+        let Some(state) = self.states.borrow_and_update().clone() else { return Ok(()) };
+        if !self.is_behind(&state) {
+            return Ok(());
+        }
+        sleep(SETTLE).await;
+        self.drain(to).await?;
+        if self.is_behind(&state) && !self.asked_about.as_ref().is_some_and(|asked| is_same(asked, &state)) {
+            debug!("an update was lost; asking for the difference");
+            self.asked_about = Some(state);
+            self.process(UpdatesLike::Updates(tl::enums::Updates::TooLong), to).await?;
+        }
+        Ok(())
+    }
+
+    fn is_behind(&self, state: &State) -> bool {
+        let ours = self.boxes.session_state();
+        state.pts > ours.pts || state.qts > ours.qts || state.seq > ours.seq
     }
 
     /// Handles one push.
@@ -289,8 +320,7 @@ impl<'a> UpdateLoop<'a> {
         let tl::enums::updates::State::State(state) = self.link.insist(&request).await?;
         self.catch_up(to).await?;
         let channels = self.boxes.session_state().channels;
-        self.boxes = MessageBoxes::new();
-        self.boxes.set_state(state);
+        self.boxes = boxes_at(state);
         for channel in channels {
             self.boxes.try_set_channel_state(channel.id, channel.pts);
         }
@@ -397,4 +427,37 @@ impl<'a> UpdateLoop<'a> {
         self.account.store.set_dialogs_walked().await?;
         Ok(())
     }
+}
+
+/// Whether nothing happened between the two.
+fn is_same(one: &State, other: &State) -> bool {
+    (one.pts, one.qts, one.seq) == (other.pts, other.qts, other.seq)
+}
+
+/// The boxes of an account that is followed from `state` on.
+fn boxes_at(state: State) -> MessageBoxes {
+    let mut boxes = MessageBoxes::new();
+    boxes.set_state(state);
+    boxes
+}
+
+/// The boxes at a stored position, which ask for what came since.
+fn resume(position: UpdatesState) -> MessageBoxes {
+    if position.pts != 0 {
+        return MessageBoxes::load(position);
+    }
+    // An account in which nothing has happened yet has a pts of 0, which grammers takes for unknown.
+    let UpdatesState { pts, qts, date, seq, channels } = position;
+    let mut boxes = boxes_at(State { pts, qts, date, seq, unread_count: 0 });
+    let mut updates = Vec::new();
+    for channel in channels {
+        boxes.try_set_channel_state(channel.id, channel.pts);
+        updates.push(tl::types::UpdateChannelTooLong { channel_id: channel.id, pts: None }.into());
+    }
+    let channels = tl::types::Updates { updates, users: Vec::new(), chats: Vec::new(), date: 0, seq: 0 };
+    for updates in [channels.into(), tl::enums::Updates::TooLong] {
+        // The account's is always a gap: that is how its difference is asked for.
+        let _ = boxes.process_updates(UpdatesLike::Updates(updates));
+    }
+    boxes
 }

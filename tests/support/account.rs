@@ -29,7 +29,6 @@ pub fn options() -> AccountOptions {
         pace: Duration::from_millis(1),
         ping_every: Duration::from_millis(500),
         ping_timeout: Duration::from_secs(1),
-        quiet_after: Duration::from_secs(60),
         max_file_size: 4 << 20,
         trials: TrialPauses { first: Duration::from_millis(500), max: Duration::from_secs(6 * 3600) },
     }

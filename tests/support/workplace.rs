@@ -115,6 +115,8 @@ impl Stages for Planned {
         sleep(Duration::from_millis(120)).await;
         Ok(Some(job.id.message + 1))
     }
+
+    fn forget(&self, _: JobId) {}
 }
 
 /// A recording in two stretches.

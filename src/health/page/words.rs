@@ -146,6 +146,18 @@ pub fn trouble(language: Language, trouble: &Trouble) -> String {
             format!("Not connected to Telegram for {}. The log has the reason.", time(*since)),
             format!("Нет связи с Telegram уже {}. Причина — в журнале.", time(*since)),
         ),
+        Trouble::ClockAhead(by) => language.pick(
+            format!(
+                "Not connected: this machine's clock is {} ahead of Telegram's, which refuses it. Set the clock, and keep \
+                 it right with NTP.",
+                time(*by)
+            ),
+            format!(
+                "Нет связи: часы этого компьютера спешат на {}, и Telegram не принимает его сообщения. Установите \
+                 точное время и включите синхронизацию по NTP.",
+                time(*by)
+            ),
+        ),
         Trouble::Restricted(restricted) => restriction(language, restricted),
         Trouble::Stuck(what, late) => language.pick(
             format!("The {what} is stuck, overdue by {}. Restart stenogram and report this.", time(*late)),

@@ -111,16 +111,20 @@ impl Builder {
         world.login.password = self.password.map(|(password, hint)| Srp::new(&password, &hint));
 
         let shared = Arc::new(Shared::new(world));
-        let mut datacentres = Vec::new();
+        let (mut ordinary, mut media) = (Vec::new(), Vec::new());
         for ((id, address), key) in [HOME_DC, FILE_DC].into_iter().zip(self.listen).zip(self.keys) {
             let key = key.unwrap_or_else(random);
-            datacentres.push(Datacentre::start(&shared, id, key, address).await?);
+            ordinary.push(Datacentre::start(&shared, id, key, address, false).await?);
+            let any_port = SocketAddr::new(address.ip(), 0);
+            media.push(Datacentre::start(&shared, id, key, any_port, true).await?);
         }
         let reachable = |dc: &Arc<Datacentre>| {
             let ip = self.advertise.unwrap_or(dc.address.ip());
             (dc.id, SocketAddr::new(ip, dc.address.port()))
         };
-        shared.world().addresses = datacentres.iter().map(reachable).collect();
+        shared.world().addresses = ordinary.iter().map(reachable).collect();
+        shared.world().media_addresses = media.iter().map(reachable).collect();
+        let datacentres: Vec<_> = ordinary.into_iter().chain(media).collect();
         Ok(Telegram { shared, datacentres: datacentres.into() })
     }
 }

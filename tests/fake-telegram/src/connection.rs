@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use grammers_tl_types::{Deserializable, Identifiable, RawVec, Serializable, enums, functions, types};
 use tokio::io::AsyncWriteExt;
@@ -16,17 +16,14 @@ use crate::protocol::message::{
     Envelope, Message, MessageError, constructor, container, flatten, rpc_result, seal, unencrypted,
     write_unencrypted,
 };
+use crate::protocol::random;
 use crate::protocol::transport::{PacketReader, PacketWriter, TransportError};
-use crate::protocol::{now, random};
 use crate::rpc::{self, Outcome};
 use crate::server::{Datacentre, Shared};
+use crate::world::World;
 
-/// The salt that is good now; the ones after it are [`SALTS`] - 1 consecutive numbers.
-const FIRST_SALT: i64 = 0x11_2233_4455;
 /// How many salts get_future_salts tells.
-const SALTS: i32 = 8;
-/// How long each of them is good, in seconds.
-const SALT_LIFETIME: i32 = 3600;
+const SALTS: i64 = 8;
 /// "Incorrect server salt", "incorrect two lower order msg_id bits", "msg_id too low" and "too high".
 const BAD_SALT: i32 = 48;
 const BAD_MESSAGE_ID: i32 = 18;
@@ -34,6 +31,8 @@ const TOO_LOW: i32 = 16;
 const TOO_HIGH: i32 = 17;
 /// How far the time in a client's message number may be from the server's, in seconds.
 const TOLERATED: std::ops::RangeInclusive<i64> = -300..=30;
+/// Bytes written at once to a slow line.
+const SLOW_PIECE: usize = 1024;
 /// The transport's error for a key that the server does not know.
 const UNKNOWN_KEY: i32 = -404;
 
@@ -52,8 +51,12 @@ pub enum Outgoing {
 /// An open connection, as the world knows it.
 pub struct Link {
     pub dc: i32,
+    /// To the datacentre's address for files.
+    pub media_only: bool,
     /// The MTProto session that receives updates; known from the first message on.
     pub session: Option<i64>,
+    /// The number of the client's last request, which holds when the client made it.
+    pub last_request: Option<i64>,
     pub outbox: UnboundedSender<Outgoing>,
     pub task: AbortHandle,
 }
@@ -109,6 +112,10 @@ impl Writer<'_> {
         mut inbox: UnboundedReceiver<Outgoing>,
     ) -> Result<Infallible, Ended> {
         while let Some(outgoing) = inbox.recv().await {
+            let round_trip = self.shared.world().settings.round_trip;
+            if !round_trip.is_zero() {
+                tokio::time::sleep(round_trip).await;
+            }
             self.shared.until_speaking().await;
             let (session, message) = match outgoing {
                 Outgoing::Status(code) => {
@@ -125,11 +132,24 @@ impl Writer<'_> {
                 }
                 Outgoing::Push { session, bodies } => (session, self.pushed(session, bodies)),
             };
-            let plain = seal(FIRST_SALT, session, &message);
+            let salt = self.shared.world().salts().current();
+            let plain = seal(salt, session, &message);
             let packet = self.packets.pack(&self.datacentre.key.encrypt(&plain));
-            stream.write_all(&packet).await?;
+            self.write(&mut stream, &packet).await?;
         }
         Err(Ended::Silent)
+    }
+
+    /// Writes a packet as fast as the line carries it.
+    async fn write(&self, stream: &mut OwnedWriteHalf, packet: &[u8]) -> std::io::Result<()> {
+        let Some(rate) = self.shared.world().settings.bytes_per_second else {
+            return stream.write_all(packet).await;
+        };
+        for piece in packet.chunks(SLOW_PIECE) {
+            stream.write_all(piece).await?;
+            tokio::time::sleep(Duration::from_secs(1) * piece.len() as u32 / rate).await;
+        }
+        Ok(())
     }
 
     fn pushed(&self, session: i64, mut bodies: Vec<Vec<u8>>) -> Message {
@@ -174,6 +194,7 @@ impl Reader<'_> {
 
     /// Handles one packet. False if the client's key is unknown and it has been told so.
     fn packet(&self, packet: &[u8]) -> Result<bool, Ended> {
+        self.shared.change(|world| world.packets.push(Instant::now()));
         if let Some(body) = unencrypted(packet) {
             return self.before_a_key(body).map(|()| true);
         }
@@ -182,18 +203,19 @@ impl Reader<'_> {
             Ok(plain) if !forgotten => plain,
             Ok(_) | Err(DecryptError::UnknownKey) => {
                 // No method, but a test may wait for it in the same books.
-                self.shared.note("unknown key", self.datacentre.id);
+                self.shared.note("unknown key", self.datacentre);
                 self.send(Outgoing::Status(UNKNOWN_KEY))?;
                 return Ok(false);
             }
             Err(error) => return Err(error.into()),
         };
         let Envelope { salt, session, message } = Envelope::parse(&plain)?;
-        let complaint = if !(FIRST_SALT..FIRST_SALT + i64::from(SALTS)).contains(&salt) {
-            Some(bad_salt(&message))
+        let salts = self.shared.world().salts();
+        let complaint = if salts.accepts(salt) {
+            wrong_id(&message, salts.now).map(|code| bad_message(&message, code))
         } else {
-            let ahead = self.shared.world().settings.clock_ahead;
-            wrong_id(&message, i64::from(now()) + ahead).map(|code| bad_message(&message, code))
+            self.shared.note("bad salt", self.datacentre);
+            Some(bad_salt(&message, salts.current()))
         };
         if let Some(complaint) = complaint {
             self.answer(session, complaint.to_bytes(), false)?;
@@ -211,7 +233,7 @@ impl Reader<'_> {
         if constructor(body) != Some(functions::ReqPqMulti::CONSTRUCTOR_ID) {
             return Err(MessageError::Malformed.into());
         }
-        self.shared.note("req_pq_multi", self.datacentre.id);
+        self.shared.note("req_pq_multi", self.datacentre);
         let nonce = body.get(4..20).and_then(|nonce| nonce.try_into().ok()).ok_or(MessageError::Malformed)?;
         let answer = types::ResPq {
             nonce,
@@ -238,7 +260,7 @@ impl Reader<'_> {
             let created = types::NewSessionCreated {
                 first_msg_id: first_message,
                 unique_id: i64::from_le_bytes(random()),
-                server_salt: FIRST_SALT,
+                server_salt: self.shared.world().salts().current(),
             };
             let body = enums::NewSession::Created(created).to_bytes();
             self.send(Outgoing::Push { session, bodies: vec![body] })?;
@@ -254,12 +276,13 @@ impl Reader<'_> {
         match id {
             types::MsgsAck::CONSTRUCTOR_ID => Ok(()),
             functions::Ping::CONSTRUCTOR_ID | functions::PingDelayDisconnect::CONSTRUCTOR_ID => {
-                self.shared.note("ping", self.datacentre.id);
+                self.shared.note("ping", self.datacentre);
                 let pong = types::Pong { msg_id: message.id, ping_id: number() };
                 self.answer(session, enums::Pong::Pong(pong).to_bytes(), false)
             }
             functions::GetFutureSalts::CONSTRUCTOR_ID => {
-                self.answer(session, future_salts(message.id).to_bytes(), false)
+                let salts = self.shared.world().salts();
+                self.answer(session, salts.future(message.id).to_bytes(), false)
             }
             functions::DestroySession::CONSTRUCTOR_ID => {
                 let none = types::DestroySessionNone { session_id: number() };
@@ -274,8 +297,12 @@ impl Reader<'_> {
     }
 
     fn request(&self, session: i64, message: &Message) -> Result<(), Ended> {
-        let outcome =
-            self.shared.change(|world| rpc::handle(world, self.datacentre.id, self.id, &message.body));
+        let outcome = self.shared.change(|world| {
+            if world.is_parallel_use(self.id, message.id) {
+                return rpc::end_duplicated(world);
+            }
+            rpc::handle(world, self.datacentre.id, self.id, &message.body)
+        });
         match outcome {
             Outcome::Answer(body) => self.answer(session, rpc_result(message.id, &body), true),
             Outcome::AnswerAfter(delay, body) => {
@@ -306,12 +333,12 @@ impl Reader<'_> {
     }
 }
 
-fn bad_salt(message: &Message) -> enums::BadMsgNotification {
+fn bad_salt(message: &Message, new_server_salt: i64) -> enums::BadMsgNotification {
     types::BadServerSalt {
         bad_msg_id: message.id,
         bad_msg_seqno: message.sequence,
         error_code: BAD_SALT,
-        new_server_salt: FIRST_SALT,
+        new_server_salt,
     }
     .into()
 }
@@ -332,14 +359,44 @@ fn bad_message(message: &Message, error_code: i32) -> enums::BadMsgNotification 
     types::BadMsgNotification { bad_msg_id: message.id, bad_msg_seqno: message.sequence, error_code }.into()
 }
 
-fn future_salts(request: i64) -> enums::FutureSalts {
-    let now = now();
-    let salt = |number: i32| {
-        let valid_since = now + number * SALT_LIFETIME;
-        // Each overlaps with the next.
-        let valid_until = valid_since + SALT_LIFETIME + SALT_LIFETIME / 2;
-        types::FutureSalt { valid_since, valid_until, salt: FIRST_SALT + i64::from(number) }
-    };
-    let salts = RawVec((0..SALTS).map(salt).collect());
-    types::FutureSalts { req_msg_id: request, now, salts }.into()
+/// The salts at one moment of the server's clock: each is the number of its own span of time
+/// (<https://core.telegram.org/mtproto/description#server-salt>).
+#[derive(Clone, Copy)]
+struct Salts {
+    /// Seconds of Unix time, by the server's clock.
+    now: i64,
+    lifetime: i64,
+}
+
+impl World {
+    fn salts(&self) -> Salts {
+        Salts { now: self.now(), lifetime: i64::from(self.settings.salt_lifetime) }
+    }
+}
+
+impl Salts {
+    /// Zero is what a client says that knows none.
+    fn current(self) -> i64 {
+        self.now / self.lifetime + 1
+    }
+
+    /// From when on `salt` is valid, and until when, which is into the time of the next.
+    fn validity(self, salt: i64) -> std::ops::Range<i64> {
+        let since = (salt - 1) * self.lifetime;
+        since..since + self.lifetime + self.lifetime / 2
+    }
+
+    fn accepts(self, salt: i64) -> bool {
+        // Any other number is random, and too large to reckon with.
+        (self.current() - 1..=self.current()).contains(&salt) && self.validity(salt).contains(&self.now)
+    }
+
+    fn future(self, request: i64) -> enums::FutureSalts {
+        let told = |salt: i64| {
+            let valid = self.validity(salt);
+            types::FutureSalt { valid_since: valid.start as i32, valid_until: valid.end as i32, salt }
+        };
+        let salts = RawVec((self.current()..self.current() + SALTS).map(told).collect());
+        types::FutureSalts { req_msg_id: request, now: self.now as i32, salts }.into()
+    }
 }

@@ -71,6 +71,10 @@ enum Command {
     Outage {
         on: bool,
     },
+    /// Puts the server's clock so many seconds ahead of this machine's; behind it where negative.
+    Clock {
+        ahead: i64,
+    },
     /// Keeps connections open, but neither reads nor writes, or does so again.
     Mute {
         on: bool,
@@ -211,6 +215,7 @@ async fn misbehave(telegram: &Telegram, command: Command) -> io::Result<()> {
         Command::Cut => telegram.cut(),
         Command::Outage { on: true } => telegram.go_down().await,
         Command::Outage { on: false } => telegram.come_back().await?,
+        Command::Clock { ahead } => telegram.configure(|settings| settings.clock_ahead = ahead),
         Command::Mute { on: true } => telegram.mute(),
         Command::Mute { on: false } => telegram.unmute(),
         other => return Err(io::Error::other(format!("{other:?} is no misbehaviour"))),
@@ -270,6 +275,7 @@ mod tests {
              {{\"do\":\"wait_for_reply\",\"chat\":2000,\"message\":1,\"seconds\":0}}\n\
              {{\"do\":\"outage\",\"on\":true}}\n{{\"do\":\"outage\",\"on\":false}}\n\
              {{\"do\":\"fault\",\"fault\":{{\"method\":\"*\",\"action\":\"drop_after\"}}}}\n\
+             {{\"do\":\"clock\",\"ahead\":-60}}\n\
              {{\"do\":\"revoke\",\"reason\":\"session_revoked\"}}\n\
              {{\"do\":\"freeze\",\"freeze\":{{\"since\":1,\"until\":2,\"appeal\":\"https://t.me/x\"}}}}\n\
              {{\"do\":\"thaw\"}}\n\
@@ -280,7 +286,7 @@ mod tests {
         let ok: Vec<_> = replies.iter().map(|reply| reply["ok"].as_bool().unwrap()).collect();
         assert_eq!(
             ok,
-            [true, true, true, false, false, false, false, true, true, true, true, true, true],
+            [true, true, true, false, false, false, false, true, true, true, true, true, true, true],
             "{replies:#?}"
         );
         assert_eq!(replies[0]["message"], 1);

@@ -14,13 +14,22 @@ pub struct Fault {
     /// In this datacentre only.
     #[serde(default)]
     pub dc: Option<i32>,
+    /// At the datacentres' addresses for files only.
+    #[serde(default)]
+    pub media_only: bool,
     /// So many requests are served well first.
     #[serde(default)]
     pub after: u32,
     /// So many requests go wrong; `None`: all.
     #[serde(default)]
     pub times: Option<u32>,
+    /// Only each request of this number goes wrong: with 3 the third, the sixth, and so on.
+    #[serde(default)]
+    pub every: Option<u32>,
     pub action: Action,
+    /// How many requests `every` has counted.
+    #[serde(skip)]
+    seen: u32,
 }
 
 /// How a request goes wrong.
@@ -43,6 +52,8 @@ pub enum Action {
     TruncateFile(usize),
     /// Too much was missed to be told: differenceTooLong or channelDifferenceTooLong.
     TooLong,
+    /// The account's difference is empty, whatever was missed.
+    Hide,
 }
 
 impl Action {
@@ -63,7 +74,16 @@ impl Action {
 impl Fault {
     /// Every request of `method` goes wrong.
     pub fn on(method: &str, action: Action) -> Self {
-        Self { method: method.to_owned(), dc: None, after: 0, times: None, action }
+        Self {
+            method: method.to_owned(),
+            dc: None,
+            media_only: false,
+            after: 0,
+            times: None,
+            every: None,
+            seen: 0,
+            action,
+        }
     }
 
     pub fn once(self) -> Self {
@@ -81,19 +101,39 @@ impl Fault {
         self
     }
 
+    pub fn every(mut self, number: u32) -> Self {
+        self.every = Some(number);
+        self
+    }
+
     pub fn in_dc(mut self, dc: i32) -> Self {
         self.dc = Some(dc);
         self
     }
 
+    /// At addresses for files only.
+    pub fn at_media(mut self) -> Self {
+        self.media_only = true;
+        self
+    }
+
     /// Whether the rule speaks of this request; counts it if so.
-    fn strikes(&mut self, method: &str, dc: i32) -> bool {
-        if (self.method != "*" && self.method != method) || self.dc.is_some_and(|only| only != dc) {
+    fn strikes(&mut self, method: &str, dc: i32, media_only: bool) -> bool {
+        if (self.method != "*" && self.method != method)
+            || self.dc.is_some_and(|only| only != dc)
+            || (self.media_only && !media_only)
+        {
             return false;
         }
         if self.after > 0 {
             self.after -= 1;
             return false;
+        }
+        if let Some(number) = self.every {
+            self.seen += 1;
+            if !self.seen.is_multiple_of(number) {
+                return false;
+            }
         }
         match &mut self.times {
             None => true,
@@ -107,8 +147,9 @@ impl Fault {
 }
 
 /// The action of the first rule that speaks of a request.
-pub(crate) fn strike(faults: &mut [Fault], method: &str, dc: i32) -> Option<Action> {
-    faults.iter_mut().find_map(|fault| fault.strikes(method, dc).then(|| fault.action.clone()))
+pub(crate) fn strike(faults: &mut [Fault], method: &str, dc: i32, media_only: bool) -> Option<Action> {
+    let mut strikes = |fault: &mut Fault| fault.strikes(method, dc, media_only).then(|| fault.action.clone());
+    faults.iter_mut().find_map(&mut strikes)
 }
 
 #[cfg(test)]
@@ -121,12 +162,19 @@ mod tests {
             Fault::on("upload.getFile", Action::Ignore).after(1).times(2).in_dc(4),
             Fault::on("*", Action::DropAfter).once(),
         ];
-        let mut strike = |method, dc| strike(&mut faults, method, dc);
+        let mut strike = |method, dc| strike(&mut faults, method, dc, false);
         assert_eq!(strike("upload.getFile", 4), Some(Action::DropAfter));
         assert_eq!(strike("upload.getFile", 2), None);
         assert_eq!(strike("upload.getFile", 4), Some(Action::Ignore));
         assert_eq!(strike("upload.getFile", 4), Some(Action::Ignore));
         assert_eq!(strike("upload.getFile", 4), None);
+    }
+
+    #[test]
+    fn every_third_request_goes_wrong() {
+        let mut faults = [Fault::on("ping", Action::Ignore).every(3)];
+        let struck: Vec<_> = (0..7).map(|_| strike(&mut faults, "ping", 2, false).is_some()).collect();
+        assert_eq!(struck, [false, false, true, false, false, true, false]);
     }
 
     #[test]

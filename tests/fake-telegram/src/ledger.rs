@@ -16,6 +16,8 @@ pub struct Call {
     pub method: &'static str,
     /// The datacentre that was asked.
     pub dc: i32,
+    /// At the datacentre's address for files.
+    pub media_only: bool,
     pub at: Instant,
 }
 
@@ -66,6 +68,11 @@ impl<'a> Ledger<'a> {
     /// How many times `method` was asked for.
     pub fn count(self, method: &str) -> usize {
         self.calls().iter().filter(|call| call.method == method).count()
+    }
+
+    /// When each packet of a client came, refused ones too.
+    pub fn packets(self) -> &'a [Instant] {
+        &self.0.packets
     }
 
     /// What clients said of themselves, one for each initConnection.

@@ -52,8 +52,9 @@ impl Shared {
     }
 
     /// Notes a request.
-    pub fn note(&self, method: &'static str, dc: i32) {
-        self.change(|world| world.calls.push(Call { method, dc, at: Instant::now() }));
+    pub fn note(&self, method: &'static str, datacentre: &Datacentre) {
+        let Datacentre { id: dc, media_only, .. } = *datacentre;
+        self.change(|world| world.calls.push(Call { method, dc, media_only, at: Instant::now() }));
     }
 
     /// Returns once the server is not mute.
@@ -63,10 +64,12 @@ impl Shared {
     }
 }
 
-/// One datacentre: a key, an address, and a listener that can be stopped and started.
+/// An address of a datacentre: a key, and a listener that can be stopped and started.
 pub struct Datacentre {
     pub id: i32,
     pub key: AuthKey,
+    /// Serves files only, with the same key, and may be used beside the ordinary address.
+    pub media_only: bool,
     /// Where it listens, the port chosen.
     pub address: SocketAddr,
     listener: Mutex<Option<JoinHandle<()>>>,
@@ -79,10 +82,12 @@ impl Datacentre {
         id: i32,
         key: [u8; 256],
         address: SocketAddr,
+        media_only: bool,
     ) -> io::Result<Arc<Self>> {
         let socket = TcpListener::bind(address).await?;
         let address = socket.local_addr()?;
-        let datacentre = Arc::new(Self { id, key: AuthKey::new(key), address, listener: Mutex::new(None) });
+        let listener = Mutex::new(None);
+        let datacentre = Arc::new(Self { id, key: AuthKey::new(key), media_only, address, listener });
         datacentre.listen(shared, socket);
         Ok(datacentre)
     }
@@ -134,7 +139,14 @@ impl Datacentre {
                 connection::serve(state, datacentre, id, stream, sender, inbox).await;
                 drop(remove);
             });
-            let link = Link { dc: self.id, session: None, outbox, task: task.abort_handle() };
+            let link = Link {
+                dc: self.id,
+                media_only: self.media_only,
+                session: None,
+                last_request: None,
+                outbox,
+                task: task.abort_handle(),
+            };
             world.links.insert(id, link);
         });
     }

@@ -61,7 +61,8 @@ impl Telegram {
     pub fn session(&self) -> SessionParams {
         let world = self.shared.world();
         let logged_in = !world.login.authorised.is_empty();
-        let dcs = self.datacentres.iter().filter_map(|datacentre| {
+        let ordinary = self.datacentres.iter().filter(|datacentre| !datacentre.media_only);
+        let dcs = ordinary.filter_map(|datacentre| {
             let (_, address) = world.addresses.iter().find(|(id, _)| *id == datacentre.id)?;
             let SocketAddr::V4(ipv4) = *address else { return None };
             let auth_key = Some(key_to_hex(datacentre.key.bytes()));
@@ -204,6 +205,20 @@ impl Telegram {
                 let _ = link.outbox.send(Outgoing::Push { session: !session, bodies: vec![vec![0; 8]] });
             }
         }
+    }
+
+    /// What is pushed from now on is lost, or no more.
+    pub fn lose_pushes(&self, lost: bool) {
+        self.shared.change(|world| world.pushes_lost = lost);
+    }
+
+    /// Forgets the clients' sessions, as a restarted server does. Nothing is pushed to a client before
+    /// its next request, and then the client is told that its session is new.
+    pub fn forget_sessions(&self) {
+        self.shared.change(|world| {
+            world.sessions.clear();
+            world.links.values_mut().for_each(|link| link.session = None);
+        });
     }
 
     /// Cuts every connection; clients may connect anew.

@@ -18,6 +18,9 @@ pub const CAPTION_LENGTH_MAX: i32 = 1024;
 /// Limit of a text, in UTF-16 code units.
 pub const MESSAGE_LENGTH_MAX: i32 = 4096;
 
+/// The `seq` of updates that are ordered by their pts alone.
+pub const NO_SEQ: i32 = 0;
+
 /// When all groups began: 2020-01-01.
 const FOUNDED: i32 = 1_577_836_800;
 /// Bytes of a voice message's waveform: 100 bars of five bits.
@@ -356,9 +359,11 @@ fn round_video(seconds: u32) -> enums::DocumentAttribute {
     .into()
 }
 
-/// `datacentres`: ids and the addresses at which clients reach them.
-pub fn config(this_dc: i32, datacentres: &[(i32, SocketAddr)]) -> enums::Config {
-    let dc_options = datacentres.iter().map(|(id, address)| dc_option(*id, *address)).collect();
+/// `datacentres`: ids and the addresses at which clients reach them; `media`: those for files only.
+pub fn config(this_dc: i32, datacentres: &[(i32, SocketAddr)], media: &[(i32, SocketAddr)]) -> enums::Config {
+    let ordinary = datacentres.iter().map(|(id, address)| dc_option(*id, *address, false));
+    let media = media.iter().map(|(id, address)| dc_option(*id, *address, true));
+    let dc_options = ordinary.chain(media).collect();
     types::Config {
         default_p2p_contacts: false,
         preload_featured_stickers: false,
@@ -411,10 +416,10 @@ pub fn config(this_dc: i32, datacentres: &[(i32, SocketAddr)]) -> enums::Config 
     .into()
 }
 
-fn dc_option(id: i32, address: SocketAddr) -> enums::DcOption {
+fn dc_option(id: i32, address: SocketAddr, media_only: bool) -> enums::DcOption {
     types::DcOption {
         ipv6: address.is_ipv6(),
-        media_only: false,
+        media_only,
         tcpo_only: false,
         cdn: false,
         r#static: true,
@@ -540,9 +545,46 @@ pub fn updates(
     updates: Vec<enums::Update>,
     users: Vec<enums::User>,
     chats: Vec<enums::Chat>,
+    seq: i32,
 ) -> enums::Updates {
-    // Sequence 0: these updates are ordered by their pts alone.
-    types::Updates { updates, users, chats, date: now(), seq: 0 }.into()
+    types::Updates { updates, users, chats, date: now(), seq }.into()
+}
+
+/// `updates` with numbers of the sequence of updates, the last of which is `seq`.
+pub fn updates_combined(
+    updates: Vec<enums::Update>,
+    users: Vec<enums::User>,
+    chats: Vec<enums::Chat>,
+    seq_start: i32,
+    seq: i32,
+) -> enums::Updates {
+    types::UpdatesCombined { updates, users, chats, date: now(), seq_start, seq }.into()
+}
+
+pub fn update_short(update: enums::Update) -> enums::Updates {
+    types::UpdateShort { update, date: now() }.into()
+}
+
+/// A text in the private chat with `user`.
+pub fn update_short_message(post: &Post, user: i64, pts: i32) -> enums::Updates {
+    types::UpdateShortMessage {
+        out: post.outgoing(),
+        mentioned: false,
+        media_unread: false,
+        silent: post.silent,
+        id: post.id,
+        user_id: user,
+        message: post.text.clone(),
+        pts,
+        pts_count: 1,
+        date: post.date,
+        fwd_from: None,
+        via_bot_id: None,
+        reply_to: reply_header(post),
+        entities: None,
+        ttl_period: None,
+    }
+    .into()
 }
 
 /// What the owner's client is told of its own message when it holds nothing that was not asked for.

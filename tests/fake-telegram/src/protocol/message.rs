@@ -189,7 +189,7 @@ fn write_message(message: &Message, out: &mut Vec<u8>) {
     out.extend_from_slice(&message.body);
 }
 
-/// Numbers the server's messages: ids follow the clock and never repeat.
+/// Numbers the server's messages: ids follow the clock and grow with it.
 #[derive(Default)]
 pub struct MessageIds(AtomicI64);
 
@@ -199,7 +199,9 @@ impl MessageIds {
     pub fn next(&self, answer: bool, ahead: i64) -> i64 {
         let clock = since_epoch();
         let by_clock = ((clock.as_secs() as i64 + ahead) << 32) | (i64::from(clock.subsec_nanos()) << 2);
-        let after = |last: i64| by_clock.max(last + 4) & !3;
+        // A clock that was set back by more than a second counts from there on.
+        let after =
+            |last: i64| if last - by_clock > 1 << 32 { by_clock } else { by_clock.max(last + 4) } & !3;
         let last = self
             .0
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(after(last)))
@@ -250,5 +252,8 @@ mod tests {
         let (first, second) = (ids.next(true, 0), ids.next(false, 0));
         assert!(second > first);
         assert_eq!((first & 3, second & 3), (1, 3));
+        let earlier = ids.next(true, -60);
+        assert!((59..=60).contains(&((second >> 32) - (earlier >> 32))));
+        assert!(ids.next(true, -60) > earlier);
     }
 }

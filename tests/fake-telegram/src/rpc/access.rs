@@ -29,9 +29,12 @@ pub fn authorised(context: &mut Context) -> Result<(), RpcError> {
     }
 }
 
-/// Such a key, in the datacentre of the account.
+/// Such a key, in the datacentre of the account, at the address that serves more than files.
 pub fn at_home(context: &mut Context) -> Result<(), RpcError> {
     authorised(context)?;
+    if context.media_only {
+        return Err(RpcError::bad_request("METHOD_INVALID"));
+    }
     let home = context.world.login.home;
     if context.dc == home { Ok(()) } else { Err(RpcError::new(303, format!("USER_MIGRATE_{home}"))) }
 }

@@ -4,9 +4,12 @@ use grammers_tl_types::{enums, functions as f, types};
 
 use super::{Answer, Context, access};
 use crate::tl_build;
+use crate::world::World;
 
 pub fn get_config(context: &mut Context, _: f::help::GetConfig) -> Answer<f::help::GetConfig> {
-    Ok(tl_build::config(context.dc, &context.world.addresses))
+    let World { addresses, media_addresses, settings, .. } = &*context.world;
+    let media_addresses = if settings.media_addresses { &media_addresses[..] } else { &[] };
+    Ok(tl_build::config(context.dc, addresses, media_addresses))
 }
 
 pub fn get_app_config(

@@ -21,6 +21,7 @@ use crate::faults::{Action, strike};
 use crate::ledger::{Call, ClientInfo};
 use crate::protocol::message::constructor;
 use crate::world::World;
+use crate::world::login::Revocation;
 
 /// What becomes of a request.
 pub enum Outcome {
@@ -61,6 +62,8 @@ pub struct Context<'a> {
     pub world: &'a mut World,
     /// The datacentre that was asked.
     pub dc: i32,
+    /// At its address for files.
+    pub media_only: bool,
     pub connection: u64,
     /// What the fault rules want of this request.
     pub action: Option<Action>,
@@ -103,8 +106,9 @@ fn handle_here(world: &mut World, dc: i32, connection: u64, body: &[u8]) -> Outc
     let body = &body[..];
     let method = constructor(body).map_or("", name_for_id);
     tracing::debug!(dc, connection, method, "request");
-    world.calls.push(Call { method, dc, at: Instant::now() });
-    let action = strike(&mut world.faults, method, dc);
+    let media_only = world.links.get(&connection).is_some_and(|link| link.media_only);
+    world.calls.push(Call { method, dc, media_only, at: Instant::now() });
+    let action = strike(&mut world.faults, method, dc, media_only);
     match &action {
         Some(Action::DropBefore) => return Outcome::Drop,
         Some(Action::Ignore) => return Outcome::Nothing,
@@ -113,7 +117,7 @@ fn handle_here(world: &mut World, dc: i32, connection: u64, body: &[u8]) -> Outc
         }
         _ => {}
     }
-    let mut context = Context { world, dc, connection, action: action.clone() };
+    let mut context = Context { world, dc, media_only, connection, action: action.clone() };
     let answer = dispatch(&mut context, body).unwrap_or_else(error);
     match action {
         Some(Action::DropAfter) => Outcome::Drop,
@@ -121,6 +125,15 @@ fn handle_here(world: &mut World, dc: i32, connection: u64, body: &[u8]) -> Outc
         Some(Action::DelayMs(delay)) => Outcome::AnswerAfter(Duration::from_millis(delay), answer),
         _ => Outcome::Answer(answer),
     }
+}
+
+/// Ends the account's session because it was used over two connections in parallel. The request
+/// that showed it is told so; to all that follow the key is tied to nobody.
+pub fn end_duplicated(world: &mut World) -> Outcome {
+    tracing::warn!("parallel use of a datacentre, the session is ended");
+    world.login.authorised.clear();
+    let (code, text) = Revocation::KeyDuplicated.error();
+    Outcome::Answer(error(RpcError::new(code, text)))
 }
 
 fn error(error: RpcError) -> Vec<u8> {

@@ -169,7 +169,7 @@ fn sent(context: &mut Context, place: usize, event: Event, steps: i32) -> enums:
 fn updates_of(context: &mut Context, chat: Chat, id: i32, updates: Vec<enums::Update>) -> enums::Updates {
     let peers = context.world.mentioned(chat, id);
     let (users, chats) = context.world.describe(&peers, false);
-    tl_build::updates(updates, users, chats)
+    tl_build::updates(updates, users, chats, tl_build::NO_SEQ)
 }
 
 pub fn edit_message(

@@ -11,8 +11,8 @@ use crate::tl_build;
 use crate::world::mailbox::{Event, EventKind};
 use crate::world::peers::{Chat, SAVED_MESSAGES};
 
-fn state(pts: i32) -> types::updates::State {
-    types::updates::State { pts, qts: 0, date: now(), seq: 1, unread_count: 0 }
+fn state(context: &Context, pts: i32) -> types::updates::State {
+    types::updates::State { pts, qts: 0, date: now(), seq: context.world.seq, unread_count: 0 }
 }
 
 /// Events split as differences want them: new messages, and the rest.
@@ -44,7 +44,7 @@ fn sort(context: &mut Context, chat: Chat, events: &[Event]) -> Sorted {
 }
 
 pub fn get_state(context: &mut Context, _: f::updates::GetState) -> Answer<f::updates::GetState> {
-    Ok(state(context.world.account_pts()).into())
+    Ok(state(context, context.world.account_pts()).into())
 }
 
 pub fn get_difference(
@@ -58,14 +58,15 @@ pub fn get_difference(
     // Any chat of the account's mailbox will do to name it.
     let missed = context.world.missed(SAVED_MESSAGES, request.pts, limit);
     let channels = context.world.channels_since(request.date);
-    if missed.events.is_empty() && channels.is_empty() {
-        return Ok(types::updates::DifferenceEmpty { date: now(), seq: 1 }.into());
+    let is_empty = missed.events.is_empty() && channels.is_empty();
+    if is_empty || context.action == Some(Action::Hide) {
+        return Ok(types::updates::DifferenceEmpty { date: now(), seq: context.world.seq }.into());
     }
     let sorted = sort(context, SAVED_MESSAGES, &missed.events);
     let Sorted { messages: new_messages, others: mut other_updates, users, chats } = sorted;
     let new_encrypted_messages = Vec::new();
     if !missed.last {
-        let intermediate_state = state(missed.pts).into();
+        let intermediate_state = state(context, missed.pts).into();
         return Ok(types::updates::DifferenceSlice {
             new_messages,
             new_encrypted_messages,
@@ -77,7 +78,7 @@ pub fn get_difference(
         .into());
     }
     other_updates.extend(channels);
-    let state = state(missed.pts).into();
+    let state = state(context, missed.pts).into();
     Ok(types::updates::Difference {
         new_messages,
         new_encrypted_messages,

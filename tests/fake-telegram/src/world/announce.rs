@@ -8,16 +8,9 @@ use super::World;
 use super::mailbox::{Event, EventKind, Mailbox};
 use super::peers::{Chat, OWNER};
 use super::post::Post;
-use crate::connection::Outgoing;
-use crate::protocol::now;
+use crate::connection::{Link, Outgoing};
 use crate::settings::{Packing, PeersInUpdates};
 use crate::tl_build;
-
-/// Updates, and the peers they speak of.
-struct Bundle {
-    updates: Vec<enums::Update>,
-    peers: BTreeSet<Chat>,
-}
 
 impl World {
     /// `post` as the client is shown it.
@@ -52,61 +45,85 @@ impl World {
         })
     }
 
-    /// Tells every client but that on the connection `except` what happened.
+    /// Tells the client what happened, unless it is the one on the connection `except`.
     pub fn push(&mut self, events: &[(Chat, Event)], packing: Packing, except: Option<u64>) {
         let bodies = self.bodies(events, packing);
         let packets: Vec<Vec<Vec<u8>>> = match packing {
             Packing::OneContainer => vec![bodies],
-            Packing::Separate | Packing::OneUpdates => bodies.into_iter().map(|body| vec![body]).collect(),
+            _ => bodies.into_iter().map(|body| vec![body]).collect(),
         };
-        self.tell(&packets, except);
+        self.tell(packets, except);
     }
 
-    /// Tells every client that the configuration has changed, and is to be asked for.
+    /// Tells the client that the configuration has changed, and is to be asked for.
     pub fn push_config_changed(&mut self) {
-        let update = enums::Update::Config;
-        let body = types::UpdateShort { update, date: now() };
-        self.tell(&[vec![enums::Updates::UpdateShort(body).to_bytes()]], None);
+        let body = tl_build::update_short(enums::Update::Config).to_bytes();
+        self.tell(vec![vec![body]], None);
     }
 
-    fn tell(&self, packets: &[Vec<Vec<u8>>], except: Option<u64>) {
+    /// Tells the session that made the last request, and no other; nobody where that is on the
+    /// connection `except`.
+    fn tell(&self, packets: Vec<Vec<Vec<u8>>>, except: Option<u64>) {
         let home = self.login.home;
-        if !self.login.may_ask(home) {
+        if self.pushes_lost || !self.login.may_ask(home) {
             return;
         }
-        for (id, link) in &self.links {
-            let Some(session) = link.session.filter(|_| link.dc == home && Some(*id) != except) else {
-                continue;
-            };
-            for bodies in packets.iter().cloned() {
-                // A link whose connection just ended is about to be removed.
-                let _ = link.outbox.send(Outgoing::Push { session, bodies });
-            }
+        let serves = |link: &&Link| link.dc == home && !link.media_only && link.last_request.is_some();
+        let links = self.links.iter().filter(|(_, link)| serves(link));
+        let Some((id, link)) = links.max_by_key(|(_, link)| link.last_request) else { return };
+        let Some(session) = link.session.filter(|_| Some(*id) != except) else { return };
+        for bodies in packets {
+            // A link whose connection just ended is about to be removed.
+            let _ = link.outbox.send(Outgoing::Push { session, bodies });
         }
     }
 
-    /// `updates` objects that tell of `events`.
+    /// Objects of the type Updates that tell of `events`.
     fn bodies(&mut self, events: &[(Chat, Event)], packing: Packing) -> Vec<Vec<u8>> {
-        let mut bundles: Vec<Bundle> = Vec::new();
-        for (chat, event) in events {
-            let update = self.update(*chat, *event);
-            let peers = self.mentioned(*chat, event.message);
-            match bundles.last_mut().filter(|_| packing == Packing::OneUpdates) {
-                Some(bundle) => {
-                    bundle.updates.extend(update);
-                    bundle.peers.extend(peers);
-                }
-                None => bundles.push(Bundle {
-                    updates: update.into_iter().collect(),
-                    peers: peers.into_iter().collect(),
-                }),
-            }
+        if packing == Packing::TooLong {
+            return vec![enums::Updates::TooLong.to_bytes()];
         }
-        let body = |Bundle { updates, peers }| {
-            let (users, chats) = self.introduce(&peers);
-            tl_build::updates(updates, users, chats).to_bytes()
-        };
-        bundles.into_iter().map(body).collect()
+        let together = matches!(packing, Packing::OneUpdates | Packing::Combined);
+        let events: Vec<&[(Chat, Event)]> = if together { vec![events] } else { events.chunks(1).collect() };
+        events.into_iter().map(|events| self.body(events, packing).to_bytes()).collect()
+    }
+
+    fn body(&mut self, events: &[(Chat, Event)], packing: Packing) -> enums::Updates {
+        if let (Packing::ShortMessage, [(Chat::User(user), event)]) = (packing, events)
+            && let Some(post) = self.short_text(Chat::User(*user), *event)
+        {
+            return tl_build::update_short_message(post, *user, event.pts);
+        }
+        let (mut updates, mut peers) = (Vec::new(), BTreeSet::new());
+        for (chat, event) in events {
+            updates.extend(self.update(*chat, *event));
+            peers.extend(self.mentioned(*chat, event.message));
+        }
+        if packing == Packing::Short
+            && let Some(update) = updates.pop()
+        {
+            return tl_build::update_short(update);
+        }
+        let (users, chats) = self.introduce(&peers);
+        let before = self.seq;
+        match packing {
+            Packing::Numbered => {
+                self.seq += 1;
+                tl_build::updates(updates, users, chats, self.seq)
+            }
+            Packing::Combined => {
+                self.seq += updates.len() as i32;
+                tl_build::updates_combined(updates, users, chats, before + 1, self.seq)
+            }
+            _ => tl_build::updates(updates, users, chats, tl_build::NO_SEQ),
+        }
+    }
+
+    /// The post that `event` brought, where it is a text without anything that is worth more words.
+    fn short_text(&mut self, chat: Chat, event: Event) -> Option<&Post> {
+        let post = self.post(chat, event.message)?;
+        let is_plain = post.file.is_none() && post.raw_entities.is_empty() && post.forwarded_from.is_none();
+        (event.kind == EventKind::New && is_plain && !post.deleted).then_some(&*post)
     }
 
     /// The peers that the message `id` of `chat` speaks of.

@@ -3,9 +3,6 @@
 
 use std::collections::BTreeMap;
 
-/// The `pts` before anything happened. Not zero, which clients take for "unknown".
-const FIRST_PTS: i32 = 1;
-
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKind {
@@ -26,8 +23,9 @@ pub struct Event {
 }
 
 /// Messages numbered together, and what happened to them.
-#[derive(Default)]
 pub struct Mailbox {
+    /// The `pts` before anything happened.
+    first_pts: i32,
     /// Message number to its place among all posts.
     posts: BTreeMap<i32, usize>,
     events: Vec<Event>,
@@ -42,9 +40,19 @@ pub struct Difference<'a> {
     pub last: bool,
 }
 
+impl Default for Mailbox {
+    fn default() -> Self {
+        Self::new(1)
+    }
+}
+
 impl Mailbox {
+    pub fn new(first_pts: i32) -> Self {
+        Self { first_pts, posts: BTreeMap::new(), events: Vec::new() }
+    }
+
     pub fn pts(&self) -> i32 {
-        self.events.last().map_or(FIRST_PTS, |event| event.pts)
+        self.events.last().map_or(self.first_pts, |event| event.pts)
     }
 
     /// When the last thing happened.

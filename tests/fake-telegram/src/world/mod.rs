@@ -10,6 +10,7 @@ pub mod post;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use crate::connection::Link;
 use crate::faults::Fault;
@@ -35,6 +36,8 @@ pub struct World {
     pub faults: Vec<Fault>,
     /// Where clients find the datacentres.
     pub addresses: Vec<(i32, SocketAddr)>,
+    /// And where they find files only.
+    pub media_addresses: Vec<(i32, SocketAddr)>,
     /// Every message of every chat, in the order of sending.
     pub posts: Vec<Post>,
     /// The first message sent under each random id.
@@ -43,6 +46,12 @@ pub struct World {
     pub suppressed: u32,
     pub calls: Vec<Call>,
     pub clients: Vec<ClientInfo>,
+    /// When each packet of a client came, refused ones too.
+    pub packets: Vec<Instant>,
+    /// The last number of the sequence of updates.
+    pub seq: i32,
+    /// While true, pushes get lost on their way.
+    pub pushes_lost: bool,
     /// Content-related messages sent in each MTProto session.
     pub sessions: HashMap<i64, i32>,
     pub links: BTreeMap<u64, Link>,
@@ -53,22 +62,31 @@ pub struct World {
 impl World {
     pub fn new(settings: Settings, home: i32) -> Self {
         Self {
+            account: Mailbox::new(settings.first_pts),
             settings,
             peers: Peers::default(),
             files: Files::default(),
             login: Login::new(home),
             faults: Vec::new(),
             addresses: Vec::new(),
+            media_addresses: Vec::new(),
             posts: Vec::new(),
             random_ids: HashMap::new(),
             suppressed: 0,
             calls: Vec::new(),
+            packets: Vec::new(),
+            seq: 1,
+            pushes_lost: false,
             clients: Vec::new(),
             sessions: HashMap::new(),
             links: BTreeMap::new(),
-            account: Mailbox::default(),
             channels: HashMap::new(),
         }
+    }
+
+    /// What time it is by the server's clock, in seconds of Unix time.
+    pub fn now(&self) -> i64 {
+        i64::from(now()) + self.settings.clock_ahead
     }
 
     /// Private chats and basic groups share the account's mailbox; each channel has its own.
@@ -159,6 +177,23 @@ impl World {
         let mailbox = self.mailbox(chat);
         let Difference { events, pts, last } = mailbox.since(pts, limit);
         Missed { events: events.to_vec(), pts, last }
+    }
+
+    /// Notes the request `number` over `connection`. Whether it shows that the account is used in
+    /// parallel: another connection that is open to the same datacentre made a request between the
+    /// last one of `connection` and this one. A connection that takes the place of another is no
+    /// parallel use.
+    ///
+    /// The numbers hold the client's time, so a request that lay in the network changes nothing.
+    pub fn is_parallel_use(&mut self, connection: u64, number: i64) -> bool {
+        let Some(link) = self.links.get_mut(&connection) else { return false };
+        let (dc, media_only) = (link.dc, link.media_only);
+        let Some(before) = link.last_request.replace(number) else { return false };
+        let between = |other: &Link| other.last_request.is_some_and(|last| before < last && last < number);
+        self.settings.parallel_use_refused
+            && !media_only
+            && self.login.authorised.contains(&dc)
+            && self.links.values().any(|other| other.dc == dc && !other.media_only && between(other))
     }
 
     /// The next sequence number of the server in `session`.

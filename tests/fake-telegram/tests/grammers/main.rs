@@ -3,6 +3,7 @@
 mod faults;
 mod files;
 mod login;
+mod parallel;
 mod sending;
 mod support;
 mod updates;

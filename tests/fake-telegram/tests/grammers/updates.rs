@@ -82,7 +82,8 @@ async fn several_messages_travel_together() {
     let telegram = Telegram::start().await.unwrap();
     let mut owner = Owner::connect(&telegram).await;
     owner.client.get_me().await.unwrap();
-    for packing in [Packing::OneUpdates, Packing::OneContainer, Packing::Separate] {
+    use Packing::{Combined, Numbered, OneContainer, OneUpdates, Separate, Short, ShortMessage, TooLong};
+    for packing in [OneUpdates, OneContainer, Separate, Numbered, Combined, Short, ShortMessage, TooLong] {
         telegram.send_all(numbered(5), packing);
         assert_eq!(owner.next_texts(5).await, numbers(5), "{packing:?}");
     }

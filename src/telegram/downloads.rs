@@ -1,0 +1,200 @@
+//! What the downloads of an account share: a wait that Telegram demands, and the bytes of files
+//! whose download is to go on.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::warn;
+
+use crate::domain::JobId;
+
+/// How many files are kept that are not whole. More jobs than that rarely wait at the same time.
+const MAX_FILES: usize = 16;
+
+/// The state that all downloads of an account share.
+pub(super) struct Downloads {
+    pause: Mutex<Option<Pause>>,
+    /// The latest one is last.
+    unfinished: Mutex<VecDeque<Unfinished>>,
+    /// How many bytes of files that are not whole are kept.
+    max_bytes: u64,
+}
+
+/// Telegram demands that nothing is downloaded for a while.
+struct Pause {
+    until: Instant,
+    why: String,
+}
+
+/// The beginning of a file.
+struct Unfinished {
+    job: JobId,
+    document: i64,
+    bytes: Vec<u8>,
+}
+
+impl Downloads {
+    pub fn new(max_bytes: u64) -> Self {
+        Self { pause: Mutex::default(), unfinished: Mutex::default(), max_bytes }
+    }
+
+    /// Nothing is downloaded for `time`.
+    pub fn pause_for(&self, time: Duration, why: String) {
+        let until = Instant::now() + time;
+        let mut pause = lock(&self.pause);
+        if pause.as_ref().is_none_or(|pause| pause.until < until) {
+            warn!(reason = why, "Nothing is downloaded for {} s, as Telegram demands", time.as_secs());
+            *pause = Some(Pause { until, why });
+        }
+    }
+
+    /// For how long nothing may be downloaded yet, and why.
+    pub fn paused_for(&self) -> Option<(Duration, String)> {
+        let pause = lock(&self.pause);
+        let Pause { until, why } = pause.as_ref()?;
+        let left = until.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then(|| (left, why.clone()))
+    }
+
+    /// The download of `document` for `job`, which goes on where an earlier attempt ended.
+    pub fn resume(&self, job: JobId, document: i64) -> FileBytes<'_> {
+        let unfinished = self.take(job).filter(|file| file.document == document);
+        let bytes = unfinished.map(|file| file.bytes).unwrap_or_default();
+        FileBytes { downloads: self, job, document, bytes }
+    }
+
+    /// Drops what is kept for a job that has ended.
+    pub fn forget(&self, job: JobId) {
+        self.take(job);
+    }
+
+    fn take(&self, job: JobId) -> Option<Unfinished> {
+        let mut files = lock(&self.unfinished);
+        let place = files.iter().position(|file| file.job == job)?;
+        files.remove(place)
+    }
+
+    /// Keeps a file that is not whole, in place of the oldest ones where there are too many.
+    fn keep(&self, file: Unfinished) {
+        let mut files = lock(&self.unfinished);
+        files.push_back(file);
+        let too_much = |files: &VecDeque<Unfinished>| {
+            let bytes: usize = files.iter().map(|file| file.bytes.len()).sum();
+            files.len() > MAX_FILES || bytes as u64 > self.max_bytes
+        };
+        while too_much(&files) {
+            files.pop_front();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing panics while holding it.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The bytes of a file that is being downloaded. However the attempt ends, they are kept for the
+/// next one, unless [`FileBytes::finish`] has taken them.
+pub(super) struct FileBytes<'a> {
+    downloads: &'a Downloads,
+    job: JobId,
+    document: i64,
+    bytes: Vec<u8>,
+}
+
+impl FileBytes<'_> {
+    pub fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    pub fn add(&mut self, part: &[u8]) {
+        self.bytes.extend_from_slice(part);
+    }
+
+    /// The whole file. Nothing is kept.
+    pub fn finish(mut self) -> Vec<u8> {
+        mem::take(&mut self.bytes)
+    }
+}
+
+impl Drop for FileBytes<'_> {
+    fn drop(&mut self) {
+        if !self.bytes.is_empty() {
+            let bytes = mem::take(&mut self.bytes);
+            self.downloads.keep(Unfinished { job: self.job, document: self.document, bytes });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(message: i32) -> JobId {
+        JobId { account: 1, chat: 2, message }
+    }
+
+    #[test]
+    fn what_is_here_of_a_file_is_kept_until_its_job_ends() {
+        let downloads = Downloads::new(100);
+        let mut file = downloads.resume(job(1), 7);
+        file.add(b"abc");
+        drop(file);
+        assert_eq!(downloads.resume(job(2), 7).len(), 0, "another job");
+        let mut file = downloads.resume(job(1), 7);
+        assert_eq!(file.len(), 3);
+        file.add(b"d");
+        drop(file);
+        downloads.forget(job(1));
+        assert_eq!(downloads.resume(job(1), 7).len(), 0, "ended");
+    }
+
+    #[test]
+    fn a_whole_file_is_not_kept() {
+        let downloads = Downloads::new(100);
+        let mut file = downloads.resume(job(1), 7);
+        file.add(b"abc");
+        assert_eq!(file.finish(), b"abc");
+        assert_eq!(downloads.resume(job(1), 7).len(), 0);
+    }
+
+    #[test]
+    fn another_document_begins_anew() {
+        let downloads = Downloads::new(100);
+        downloads.resume(job(1), 7).add(b"abc");
+        assert_eq!(downloads.resume(job(1), 8).len(), 0);
+    }
+
+    #[test]
+    fn memory_is_bounded_in_bytes_and_in_files() {
+        let downloads = Downloads::new(10);
+        for message in 1..=3 {
+            downloads.resume(job(message), 7).add(b"1234");
+        }
+        assert_eq!(
+            lock(&downloads.unfinished).iter().map(|file| file.job.message).collect::<Vec<_>>(),
+            [2, 3]
+        );
+        let downloads = Downloads::new(1000);
+        for message in 0..40 {
+            downloads.resume(job(message), 7).add(b"1");
+        }
+        assert_eq!(lock(&downloads.unfinished).len(), MAX_FILES);
+        assert_eq!(downloads.resume(job(39), 7).len(), 1, "the latest is kept");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_longest_wait_counts() {
+        let downloads = Downloads::new(10);
+        assert!(downloads.paused_for().is_none());
+        downloads.pause_for(Duration::from_secs(10), "long".into());
+        downloads.pause_for(Duration::from_secs(2), "short".into());
+        tokio::time::advance(Duration::from_secs(4)).await;
+        assert_eq!(downloads.paused_for(), Some((Duration::from_secs(6), "long".into())));
+        tokio::time::advance(Duration::from_secs(6)).await;
+        assert!(downloads.paused_for().is_none());
+    }
+}

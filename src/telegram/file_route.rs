@@ -1,0 +1,345 @@
+//! Over which connection the files of a datacentre come.
+//!
+//! Telegram ends a session that sends requests to a datacentre over two connections in parallel
+//! (<https://core.telegram.org/api/errors#406-not-acceptable>, AUTH_KEY_DUPLICATED), except to the
+//! addresses that serve files only (`media_only` in help.getConfig). So the files of the home
+//! datacentre come from such an address, where there is one, and over the main connection
+//! otherwise. Each other datacentre has one connection, which is closed before another takes its
+//! place.
+
+use std::collections::HashMap;
+use std::net::SocketAddrV4;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use grammers_client::tl;
+use grammers_session::types::{DcOption, PeerId, PeerInfo, UpdateState, UpdatesState};
+use grammers_session::{BoxFuture, Session};
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+use tracing::{debug, info};
+
+use super::account::AccountSession;
+use super::connection::{CallError, Link, Pool};
+use super::session::SessionError;
+
+/// How long the address for files is left alone after it has failed. The main connection does the
+/// same, if more slowly.
+const MEDIA_PAUSE: Duration = Duration::from_secs(3600);
+
+/// Where to ask for the next part of a file.
+pub(super) enum FileRoute<'a> {
+    /// The main connection, over which one part travels at a time, so that a ping or an answer
+    /// waits behind one small part at most. Other parts go there once this value is dropped.
+    Main { _turn: tokio::sync::MutexGuard<'a, ()> },
+    /// A connection for files only.
+    Own { dc: i32, pool: Arc<Pool> },
+}
+
+impl FileRoute<'_> {
+    pub fn is_main(&self) -> bool {
+        matches!(self, Self::Main { .. })
+    }
+}
+
+/// The connections for files beside a main connection.
+#[derive(Default)]
+pub(super) struct FileRoutes {
+    pools: Mutex<Pools>,
+    /// The home datacentre's address for files; asked for once.
+    media_address: OnceCell<Option<SocketAddrV4>>,
+    /// Until when that is not used.
+    media_paused: Mutex<Option<Instant>>,
+    main_turn: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Pools {
+    by_dc: HashMap<i32, Arc<Pool>>,
+    /// The main connection has ended, and no further pool may be opened.
+    closed: bool,
+}
+
+impl Pools {
+    /// The pool of datacentre `dc`, if there is one that works.
+    fn get(&self, dc: i32) -> Result<Option<Arc<Pool>>, CallError> {
+        if self.closed {
+            return Err(CallError::Lost("the connection was closed".into()));
+        }
+        Ok(self.by_dc.get(&dc).filter(|pool| !pool.is_finished()).cloned())
+    }
+}
+
+impl FileRoutes {
+    /// Closes all connections for files, for good.
+    pub fn close(&self) {
+        let mut pools = self.pools();
+        pools.closed = true;
+        pools.by_dc.drain().for_each(|(_, pool)| pool.close());
+    }
+
+    /// Closes one of them. The next request to `dc` opens another.
+    fn close_pool(&self, dc: i32, pool: &Arc<Pool>) {
+        pool.close();
+        let mut pools = self.pools();
+        if pools.by_dc.get(&dc).is_some_and(|known| Arc::ptr_eq(known, pool)) {
+            pools.by_dc.remove(&dc);
+        }
+    }
+
+    fn pool(&self, dc: i32) -> Result<Option<Arc<Pool>>, CallError> {
+        self.pools().get(dc)
+    }
+
+    /// Adds a pool; the answer is the one to use, for another may have been added meanwhile.
+    fn add(&self, dc: i32, pool: Pool) -> Result<Arc<Pool>, CallError> {
+        let mut pools = self.pools();
+        if let Some(known) = pools.get(dc)? {
+            return Ok(known);
+        }
+        let pool = Arc::new(pool);
+        pools.by_dc.insert(dc, Arc::clone(&pool));
+        Ok(pool)
+    }
+
+    fn pools(&self) -> MutexGuard<'_, Pools> {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pause_media(&self, why: &dyn std::fmt::Display) {
+        info!(
+            reason = %why,
+            "Telegram's address for files cannot be used, they come over the main connection for {} min",
+            MEDIA_PAUSE.as_secs() / 60
+        );
+        *self.media_paused.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Instant::now() + MEDIA_PAUSE);
+    }
+
+    fn media_is_paused(&self) -> bool {
+        let until = *self.media_paused.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
+    }
+}
+
+impl Link {
+    /// Where to ask for the next part of a file that lies in datacentre `dc`.
+    pub async fn file_route(&self, dc: i32) -> Result<FileRoute<'_>, CallError> {
+        let pool = match self.files.pool(dc)? {
+            Some(pool) => Some(pool),
+            None if dc == self.home => self.open_media_pool().await?,
+            None => Some(self.files.add(dc, self.pool_for_files(Arc::clone(&self.session)))?),
+        };
+        Ok(match pool {
+            Some(pool) => FileRoute::Own { dc, pool },
+            None => FileRoute::Main { _turn: self.files.main_turn.lock().await },
+        })
+    }
+
+    /// Asks for a part of a file, after a login to the datacentre with the home datacentre's word
+    /// if need be.
+    pub async fn call_for_file<R: tl::RemoteCall>(
+        &self,
+        route: &FileRoute<'_>,
+        request: &R,
+    ) -> Result<R::Return, CallError> {
+        let (dc, pool) = match route {
+            FileRoute::Main { .. } => return self.call(request).await,
+            FileRoute::Own { dc, pool } => (*dc, pool),
+        };
+        let asked = Instant::now();
+        let result = self.doubting(self.call_over(pool, dc, request)).await;
+        match &result {
+            Err(error @ CallError::Lost(_))
+                if dc == self.home && asked.elapsed() >= self.options.call_timeout =>
+            {
+                self.files.pause_media(error);
+                self.files.close_pool(dc, pool);
+            }
+            // It may be this one file that hangs.
+            Err(CallError::Lost(_)) if !self.responds(pool, dc, self.options.ping_timeout).await => {
+                self.files.close_pool(dc, pool);
+            }
+            // The main connection shows whether it is the account that is logged out.
+            Err(error) if error.logged_out().is_some() && dc == self.home => {
+                self.note_logout(error);
+                self.files.pause_media(error);
+                self.files.close_pool(dc, pool);
+                return Err(CallError::Lost(format!("{error}, at the datacentre's address for files")));
+            }
+            Err(error) if error.is("AUTH_KEY_DUPLICATED") => self.note_logout(error),
+            Err(error) => self.note_restriction(error).await,
+            Ok(_) => {}
+        }
+        result
+    }
+
+    async fn call_over<R: tl::RemoteCall>(
+        &self,
+        pool: &Pool,
+        dc: i32,
+        request: &R,
+    ) -> Result<R::Return, CallError> {
+        match pool.call(dc, request).await {
+            Err(error)
+                if dc != self.home && error.logged_out().is_some() && !error.is("AUTH_KEY_DUPLICATED") =>
+            {
+                self.copy_authorization(dc, pool).await?;
+                pool.call(dc, request).await
+            }
+            result => result,
+        }
+    }
+
+    /// <https://core.telegram.org/api/datacenter#authorization-transfer>
+    async fn copy_authorization(&self, dc: i32, pool: &Pool) -> Result<(), CallError> {
+        let export = tl::functions::auth::ExportAuthorization { dc_id: dc };
+        let tl::enums::auth::ExportedAuthorization::Authorization(exported) =
+            self.call_for_job(&export).await?;
+        let import = tl::functions::auth::ImportAuthorization { id: exported.id, bytes: exported.bytes };
+        pool.call_patiently(dc, &import).await.map(|_| ())
+    }
+
+    /// A pool at the home datacentre's address for files; none where there is no such address, or
+    /// it does not answer.
+    async fn open_media_pool(&self) -> Result<Option<Arc<Pool>>, CallError> {
+        if self.files.media_is_paused() {
+            return Ok(None);
+        }
+        let Some(address) = self.media_address().await else { return Ok(None) };
+        let pool =
+            self.pool_for_files(Arc::new(MediaSession { session: Arc::clone(&self.session), address }));
+        if self.responds(&pool, self.home, self.options.connect_timeout).await {
+            return self.files.add(self.home, pool).map(Some);
+        }
+        self.files.pause_media(&format_args!("no answer from {address}"));
+        Ok(None)
+    }
+
+    async fn media_address(&self) -> Option<SocketAddrV4> {
+        let asked = self.files.media_address.get_or_try_init(|| async {
+            let request = tl::functions::help::GetConfig {};
+            let tl::enums::Config::Config(config) = self.call(&request).await?;
+            Ok::<_, CallError>(media_address(&config.dc_options, self.home))
+        });
+        match asked.await {
+            Ok(address) => *address,
+            Err(error) => {
+                debug!(%error, "the datacentre's address for files could not be asked for");
+                None
+            }
+        }
+    }
+
+    fn pool_for_files<S>(&self, session: Arc<S>) -> Pool
+    where
+        S: Session<Error = SessionError> + 'static,
+    {
+        Pool::open(session, self.api_id, self.options.call_timeout).0
+    }
+
+    /// Whether the connection of `pool` works. It is made if need be.
+    async fn responds(&self, pool: &Pool, dc: i32, limit: Duration) -> bool {
+        pool.call_within(limit, dc, &tl::functions::Ping { ping_id: 0 }).await.is_ok()
+    }
+}
+
+/// The address of datacentre `dc` that serves files only. grammers connects over IPv4, without
+/// obfuscation.
+fn media_address(options: &[tl::enums::DcOption], dc: i32) -> Option<SocketAddrV4> {
+    options.iter().find_map(|tl::enums::DcOption::Option(option)| {
+        if option.id != dc || !option.media_only || option.ipv6 || option.tcpo_only || option.cdn {
+            return None;
+        }
+        let ip = option.ip_address.parse().ok()?;
+        Some(SocketAddrV4::new(ip, u16::try_from(option.port).ok()?))
+    })
+}
+
+/// The account's session for a pool at the home datacentre's address for files. The key is the
+/// same.
+struct MediaSession {
+    session: Arc<AccountSession>,
+    address: SocketAddrV4,
+}
+
+impl Session for MediaSession {
+    type Error = SessionError;
+
+    fn home_dc_id(&self) -> Result<i32, SessionError> {
+        self.session.home_dc_id()
+    }
+
+    fn set_home_dc_id(&self, dc_id: i32) -> BoxFuture<'_, Result<(), SessionError>> {
+        self.session.set_home_dc_id(dc_id)
+    }
+
+    fn dc_option(&self, dc_id: i32) -> Result<Option<DcOption>, SessionError> {
+        let option = self.session.dc_option(dc_id)?;
+        Ok(option.map(|option| DcOption { ipv4: self.address, ..option }))
+    }
+
+    /// The account's session learns addresses over the main connection. A new key it refuses.
+    fn set_dc_option(&self, dc_option: &DcOption) -> BoxFuture<'_, Result<(), SessionError>> {
+        let (id, auth_key) = (dc_option.id, dc_option.auth_key);
+        Box::pin(async move {
+            match self.session.dc_option(id)? {
+                Some(known) => self.session.set_dc_option(&DcOption { auth_key, ..known }).await,
+                None => Ok(()),
+            }
+        })
+    }
+
+    fn peer(&self, peer: PeerId) -> BoxFuture<'_, Result<Option<PeerInfo>, SessionError>> {
+        self.session.peer(peer)
+    }
+
+    fn cache_peer(&self, peer: PeerInfo) -> BoxFuture<'_, Result<(), SessionError>> {
+        self.session.cache_peer(peer)
+    }
+
+    fn updates_state(&self) -> BoxFuture<'_, Result<UpdatesState, SessionError>> {
+        self.session.updates_state()
+    }
+
+    fn set_update_state(&self, state: UpdateState) -> BoxFuture<'_, Result<(), SessionError>> {
+        self.session.set_update_state(state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn option(id: i32, port: i32) -> tl::types::DcOption {
+        tl::types::DcOption {
+            ipv6: false,
+            media_only: true,
+            tcpo_only: false,
+            cdn: false,
+            r#static: false,
+            this_port_only: false,
+            id,
+            ip_address: "149.154.167.151".into(),
+            port,
+            secret: None,
+        }
+    }
+
+    #[test]
+    fn only_an_address_that_can_be_used_is_taken() {
+        let options = [
+            tl::types::DcOption { media_only: false, ..option(2, 1) },
+            tl::types::DcOption { ipv6: true, ..option(2, 2) },
+            tl::types::DcOption { tcpo_only: true, ..option(2, 3) },
+            tl::types::DcOption { cdn: true, ..option(2, 4) },
+            option(4, 5),
+            tl::types::DcOption { ip_address: "nonsense".into(), ..option(2, 6) },
+            option(2, 70_000),
+            option(2, 443),
+        ];
+        let options = options.map(tl::enums::DcOption::Option);
+        assert_eq!(media_address(&options, 2), Some("149.154.167.151:443".parse().unwrap()));
+        assert_eq!(media_address(&options, 5), None);
+    }
+}
