@@ -340,6 +340,23 @@ mod waits {
     }
 
     #[tokio::test]
+    async fn jobs_that_wait_for_their_turn_do_not_run_into_it_too() {
+        let (telegram, _folder, listener) = start().await;
+        let job = job(&telegram, &listener, large(), 2).await;
+        telegram.fault(Fault::on(GET_FILE, Action::flood_wait(1)).after(5).once());
+        let fetch = || listener.account.fetch(&job);
+        let files = tokio::join!(fetch(), fetch(), fetch(), fetch());
+        for file in [files.0, files.1, files.2, files.3] {
+            assert!(file.unwrap() == large());
+        }
+        let asked: Vec<_> = telegram.look(|ledger| {
+            let calls = ledger.calls().iter().filter(|call| call.method == GET_FILE);
+            calls.map(|call| call.at).collect()
+        });
+        assert!(asked[6].duration_since(asked[5]) >= Duration::from_secs(1), "the sixth was refused");
+    }
+
+    #[tokio::test]
     async fn a_long_one_puts_the_jobs_back() {
         let (telegram, _folder, listener) = start().await;
         log_in_for_files(&telegram, &listener).await;
