@@ -218,8 +218,8 @@ impl Download<'_> {
     }
 }
 
-/// How many bytes are asked for at once: a power of two. It grows while parts come quickly, and
-/// shrinks when they come slowly or not at all.
+/// How many bytes are asked for at once: a power of two. Over the main connection it grows while parts
+/// come quickly and shrinks while they come slowly; over any, after one that did not come in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct PartSize {
     of_main: bool,
@@ -262,6 +262,9 @@ impl PartSize {
     }
 
     fn came_after(&mut self, time: Duration, ping_timeout: Duration) {
+        if !self.of_main {
+            return;
+        }
         if time < ping_timeout / 16 {
             self.now = (self.now * 2).min(self.most);
         } else if time > ping_timeout / 4 {
@@ -312,6 +315,7 @@ mod tests {
     #[test]
     fn after_a_part_that_did_not_come_in_time_they_stay_small() {
         let mut size = PartSize::of_own_connection();
+        size.came_after(Duration::from_secs(20), PING_TIMEOUT);
         assert_eq!(size.at(0), 512 << 10);
         size.was_lost_after(Duration::from_millis(1), PING_TIMEOUT);
         assert_eq!(size.at(0), 512 << 10);

@@ -193,9 +193,15 @@ mod routes {
 mod kept {
     use super::*;
 
+    /// As patient as the daemon, so that no part is slow, however busy the machine is.
+    async fn start_patiently() -> (Telegram, tempfile::TempDir, Listener) {
+        let AccountOptions { call_timeout, ping_timeout, .. } = AccountOptions::default();
+        start_with(AccountOptions { call_timeout, ping_timeout, ..options() }).await
+    }
+
     #[tokio::test]
     async fn nothing_that_comes_between_costs_more_than_one_request() {
-        let (telegram, _folder, listener) = start().await;
+        let (telegram, _folder, listener) = start_patiently().await;
         log_in_for_files(&telegram, &listener).await;
         let premium_wait = Action::error(420, "FLOOD_PREMIUM_WAIT_1");
         let between = [
@@ -217,7 +223,7 @@ mod kept {
 
     #[tokio::test]
     async fn a_wait_again_and_again_does_not_keep_a_file_from_coming() {
-        let (telegram, _folder, listener) = start().await;
+        let (telegram, _folder, listener) = start_patiently().await;
         log_in_for_files(&telegram, &listener).await;
         for dc in [2, 4] {
             let job = job(&telegram, &listener, noise(4_000_000), dc).await;
@@ -234,7 +240,7 @@ mod kept {
 
     #[tokio::test]
     async fn a_lost_connection_does_not_cost_what_has_come() {
-        let (telegram, _folder, listener) = start().await;
+        let (telegram, _folder, listener) = start_patiently().await;
         log_in_for_files(&telegram, &listener).await;
         let job = job(&telegram, &listener, large(), 4).await;
         for action in [Action::DropBefore, Action::DropAfter] {
@@ -247,7 +253,7 @@ mod kept {
 
     #[tokio::test]
     async fn the_next_attempt_goes_on_where_the_last_one_ended() {
-        let (telegram, _folder, listener) = start().await;
+        let (telegram, _folder, listener) = start_patiently().await;
         log_in_for_files(&telegram, &listener).await;
         for dc in [2, 4] {
             let job = job(&telegram, &listener, large(), dc).await;
@@ -270,7 +276,7 @@ mod kept {
 
     #[tokio::test]
     async fn a_lost_main_connection_does_not_cost_what_has_come() {
-        let (telegram, _folder, listener) = start().await;
+        let (telegram, _folder, listener) = start_patiently().await;
         let job = job(&telegram, &listener, large(), 2).await;
         telegram.fault(Fault::on(GET_FILE, Action::DropBefore).after(15).once());
         let connection = listener.account.connection();
@@ -297,7 +303,7 @@ mod kept {
 
     #[tokio::test]
     async fn what_was_kept_goes_with_the_job() {
-        let (telegram, _folder, listener) = start().await;
+        let (telegram, _folder, listener) = start_patiently().await;
         log_in_for_files(&telegram, &listener).await;
         let job = job(&telegram, &listener, large(), 4).await;
         telegram.fault(Fault::on(GET_FILE, Action::error(500, "INTERNAL")).after(2).times(4));
