@@ -136,19 +136,25 @@ mod routes {
 
     #[tokio::test]
     async fn a_ping_does_not_wait_behind_a_file_on_a_slow_line() {
-        // As a line of 20 kbit/s is to the 15 s that a ping has, so is this one to 1 s.
-        let patient = AccountOptions { ping_every: Duration::from_millis(100), ..options() };
-        let (telegram, _folder, listener) = start_with(patient).await;
-        let job = job(&telegram, &listener, noise(150_000), 2).await;
+        // As a line of 20 kbit/s is to the 15 s that a ping has, so is this one to 3 s.
+        let slow = AccountOptions {
+            call_timeout: Duration::from_secs(6),
+            ping_every: Duration::from_millis(100),
+            ping_timeout: Duration::from_secs(3),
+            ..options()
+        };
+        let (telegram, _folder, listener) = start_with(slow).await;
+        let job = job(&telegram, &listener, noise(60_000), 2).await;
         let connection = listener.account.connection();
-        telegram.configure(|settings| settings.bytes_per_second = Some(37_500));
-        assert!(listener.account.fetch(&job).await.unwrap() == noise(150_000));
+        telegram.configure(|settings| settings.bytes_per_second = Some(12_500));
+        assert!(listener.account.fetch(&job).await.unwrap() == noise(60_000));
         assert_eq!(listener.account.connection(), connection, "it was taken for lost");
     }
 
     #[tokio::test]
     async fn a_part_that_hangs_on_the_main_connection_does_not_end_it() {
-        let (telegram, _folder, listener) = start().await;
+        let (telegram, _folder, listener) =
+            start_with(AccountOptions { call_timeout: Duration::from_secs(5), ..options() }).await;
         let hangs = job(&telegram, &listener, large(), 2).await;
         let other = listener.job(telegram.send(SAVED_MESSAGES, voice().own().in_dc(4))).await;
         let connection = listener.account.connection();
@@ -327,7 +333,7 @@ mod waits {
         let second = job(&telegram, &listener, large(), 2).await;
         let other = listener.job(telegram.send(SAVED_MESSAGES, voice().own())).await;
         let before = parts_asked_for(&telegram);
-        telegram.fault(Fault::on(GET_FILE, Action::error(420, "FLOOD_PREMIUM_WAIT_2")).after(1).once());
+        telegram.fault(Fault::on(GET_FILE, Action::error(420, "FLOOD_PREMIUM_WAIT_4")).after(1).once());
         let account = listener.account.clone();
         let waiting = tokio::spawn(async move { account.fetch(&first).await });
         telegram.wait_until(DEADLINE, |ledger| ledger.count(GET_FILE) == before + 2).await.unwrap();
@@ -342,7 +348,7 @@ mod waits {
         let third = telegram.look(|ledger| {
             ledger.calls().iter().filter(|call| call.method == GET_FILE).nth(before + 2).map(|call| call.at)
         });
-        assert!(third.unwrap().duration_since(refused) >= Duration::from_secs(2));
+        assert!(third.unwrap().duration_since(refused) >= Duration::from_secs(4));
     }
 
     #[tokio::test]
