@@ -107,6 +107,9 @@ impl FileRoutes {
     }
 
     fn pause_media(&self, why: &dyn std::fmt::Display) {
+        if self.media_is_paused() {
+            return;
+        }
         info!(
             reason = %why,
             "Telegram's address for files cannot be used, they come over the main connection for {} min",
@@ -248,7 +251,9 @@ impl Link {
 /// obfuscation.
 fn media_address(options: &[tl::enums::DcOption], dc: i32) -> Option<SocketAddrV4> {
     options.iter().find_map(|tl::enums::DcOption::Option(option)| {
-        if option.id != dc || !option.media_only || option.ipv6 || option.tcpo_only || option.cdn {
+        let is_for_files = option.id == dc && option.media_only && !option.cdn;
+        let is_plain = !option.ipv6 && !option.tcpo_only && option.secret.is_none();
+        if !is_for_files || !is_plain {
             return None;
         }
         let ip = option.ip_address.parse().ok()?;
@@ -333,6 +338,7 @@ mod tests {
             tl::types::DcOption { ipv6: true, ..option(2, 2) },
             tl::types::DcOption { tcpo_only: true, ..option(2, 3) },
             tl::types::DcOption { cdn: true, ..option(2, 4) },
+            tl::types::DcOption { secret: Some(vec![1]), ..option(2, 5) },
             option(4, 5),
             tl::types::DcOption { ip_address: "nonsense".into(), ..option(2, 6) },
             option(2, 70_000),

@@ -138,13 +138,14 @@ impl Download<'_> {
         loop {
             self.account.may_download().await?;
             match self.ask().await {
-                Ok((tl::enums::upload::File::File(part), limit)) => {
+                Ok(None) => {}
+                Ok(Some((tl::enums::upload::File::File(part), limit))) => {
                     self.failures = Failures::default();
                     self.bytes.add(&part.bytes);
                     let is_last = part.bytes.len() < limit as usize;
                     return Ok(is_last || self.bytes.len() >= self.size);
                 }
-                Ok((tl::enums::upload::File::CdnRedirect(_), _)) => {
+                Ok(Some((tl::enums::upload::File::CdnRedirect(_), _))) => {
                     return Err(Fault::retry_in(60, "Telegram offered the file from its CDN, unasked"));
                 }
                 Err(error) => self.recover(error).await?,
@@ -152,9 +153,13 @@ impl Download<'_> {
         }
     }
 
-    /// Asks once for the next part; the answer, and how many bytes were asked for.
-    async fn ask(&mut self) -> Result<(tl::enums::upload::File, i32), CallError> {
+    /// Asks once for the next part; the answer, and how many bytes were asked for. None if Telegram has
+    /// demanded a wait of another download while this one waited for its turn.
+    async fn ask(&mut self) -> Result<Option<(tl::enums::upload::File, i32)>, CallError> {
         let route = self.link.file_route(self.dc).await?;
+        if self.account.downloads.paused_for().is_some() {
+            return Ok(None);
+        }
         self.part_size.fit(&route);
         let offset = self.bytes.len();
         let limit = self.part_size.at(offset);
@@ -174,7 +179,7 @@ impl Download<'_> {
             Err(CallError::Lost(_)) => self.part_size.was_lost_after(took, ping_timeout),
             Err(CallError::Rpc { .. }) => {}
         }
-        Ok((answer?, limit))
+        Ok(Some((answer?, limit)))
     }
 
     /// Prepares another try at the part, if there is to be one now.
@@ -213,8 +218,8 @@ impl Download<'_> {
     }
 }
 
-/// How many bytes are asked for at once: a power of two. It grows while parts come quickly, and
-/// shrinks when they come slowly or not at all.
+/// How many bytes are asked for at once: a power of two. Over the main connection it grows while parts
+/// come quickly and shrinks while they come slowly; over any, after one that did not come in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct PartSize {
     of_main: bool,
@@ -257,6 +262,9 @@ impl PartSize {
     }
 
     fn came_after(&mut self, time: Duration, ping_timeout: Duration) {
+        if !self.of_main {
+            return;
+        }
         if time < ping_timeout / 16 {
             self.now = (self.now * 2).min(self.most);
         } else if time > ping_timeout / 4 {
@@ -307,6 +315,7 @@ mod tests {
     #[test]
     fn after_a_part_that_did_not_come_in_time_they_stay_small() {
         let mut size = PartSize::of_own_connection();
+        size.came_after(Duration::from_secs(20), PING_TIMEOUT);
         assert_eq!(size.at(0), 512 << 10);
         size.was_lost_after(Duration::from_millis(1), PING_TIMEOUT);
         assert_eq!(size.at(0), 512 << 10);
@@ -326,7 +335,7 @@ mod tests {
             }
             let limit = size.at(offset) as u64;
             assert_eq!(offset >> 20, (offset + limit - 1) >> 20, "{limit} at {offset}");
-            assert!((1 << 20) % limit == 0 && limit % 4096 == 0, "{limit}");
+            assert!(limit.is_power_of_two() && (4096..=1 << 20).contains(&limit), "{limit}");
             offset += limit;
         }
     }
