@@ -1,6 +1,6 @@
 //! Voice messages made for a test: espeak-ng speaks, ffmpeg makes it what Telegram sends.
 // Every test file compiles this for itself and takes only what it needs.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
