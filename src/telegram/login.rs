@@ -137,8 +137,8 @@ fn explain(error: &CallError) -> String {
 }
 
 impl Account {
-    /// Logs in by phone number, code and password, if one is set. Stores the session, and the position
-    /// in the stream of updates from which the account is followed.
+    /// Logs in by phone number, code and password, if one is set. Stores the session, and the
+    /// position in the stream of updates from which the account is followed.
     pub async fn login(
         file: SessionFile,
         credentials: &Credentials,
@@ -159,7 +159,8 @@ impl Account {
         match (session.user(), pool.call(home, &tl::functions::updates::GetState {}).await) {
             (Some(user), Ok(_)) => return Err(LoginError::AlreadyLoggedIn(user.id)),
             (Some(_), Err(error)) if error.logged_out().is_some() => {
-                // The position in the stream of updates stays, so that messages since then are answered.
+                // The position in the stream of updates stays, so that messages since then are
+                // answered.
                 session.forget_login(error.is("AUTH_KEY_DUPLICATED"))?;
             }
             (None, Err(CallError::Rpc { .. })) | (None, Ok(_)) => {}
@@ -188,8 +189,8 @@ impl Account {
     }
 }
 
-/// Stores the position at the login, so that messages from before the daemon's first start are answered
-/// too. A position that is stored already stays.
+/// Stores the position at the login, so that messages from before the daemon's first start are
+/// answered too. A position that is stored already stays.
 async fn record_start_position(pool: &Pool, home: i32, path: &Path, user: i64) -> Result<(), LoginError> {
     let store = UpdateStore::open(path, user).await?;
     if store.has_position() {

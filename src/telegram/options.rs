@@ -25,8 +25,9 @@ pub struct AccountOptions {
     pub connect_timeout: Duration,
     /// Pause between two requests when many chats are read, so that they bring no FLOOD_WAIT.
     pub pace: Duration,
-    /// Pause between two requests for the server's state. A connection that died silently, a session
-    /// that was ended and an update that was lost are noticed after this and `ping_timeout`.
+    /// Pause between two requests for the server's state. A connection that died silently, a
+    /// session that was ended and an update that was lost are noticed after this and
+    /// `ping_timeout`.
     pub ping_every: Duration,
     pub ping_timeout: Duration,
     /// Largest recording fetched, in bytes.
@@ -40,8 +41,8 @@ impl Default for AccountOptions {
         Self {
             reconnect: ReconnectDelays::default(),
             call_timeout: Duration::from_secs(30),
-            // TCP repeats a lost first packet after 1 s and 3 s. With a pause of 5 s before the next
-            // attempt, a link that came back is found within 6 s.
+            // TCP repeats a lost first packet after 1 s and 3 s. With a pause of 5 s before the
+            // next attempt, a link that came back is found within 6 s.
             connect_timeout: Duration::from_secs(4),
             pace: Duration::from_millis(500),
             ping_every: Duration::from_secs(30),

@@ -68,9 +68,9 @@ impl From<ClockError> for ProbeError {
 }
 
 impl Account {
-    /// Asks Telegram, within `limit`, whether it accepts the session and lets the account send. Nothing
-    /// of the session is changed. The lock that `file` holds keeps the daemon away meanwhile, because
-    /// Telegram ends a session that is used from two places.
+    /// Asks Telegram, within `limit`, whether it accepts the session and lets the account send.
+    /// Nothing of the session is changed. The lock that `file` holds keeps the daemon away
+    /// meanwhile, because Telegram ends a session that is used from two places.
     pub async fn probe(
         file: SessionFile,
         api_id: i32,
@@ -93,9 +93,9 @@ impl Account {
         Ok(known.updated_by(app_config::fetch(&pool, home, 0).await.ok().flatten()))
     }
 
-    /// Asks Telegram, within `limit`, whether `credentials` belong together, when nobody is logged in.
-    /// Telegram checks API_HASH only at a login. So this takes the first step of a login by QR code,
-    /// which notifies nobody and needs no phone number.
+    /// Asks Telegram, within `limit`, whether `credentials` belong together, when nobody is logged
+    /// in. Telegram checks API_HASH only at a login. So this takes the first step of a login by QR
+    /// code, which notifies nobody and needs no phone number.
     pub async fn probe_credentials(
         file: SessionFile,
         credentials: &Credentials,

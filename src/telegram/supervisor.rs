@@ -1,5 +1,5 @@
-//! Keeps an account connected: connects, proves the connection, serves, and starts over under backoff
-//! when the connection has ended.
+//! Keeps an account connected: connects, proves the connection, serves, and starts over under
+//! backoff when the connection has ended.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,8 +73,8 @@ impl ReconnectState {
 }
 
 impl Account {
-    /// Keeps the account connected until `shutdown`, and hands every recording to `to`. The position in
-    /// the stream of updates is stored as [`Recipient::take`] describes.
+    /// Keeps the account connected until `shutdown`, and hands every recording to `to`. The
+    /// position in the stream of updates is stored as [`Recipient::take`] describes.
     pub async fn run(&self, to: &impl Recipient, shutdown: CancellationToken) -> Result<(), LoggedOut> {
         let options = &self.context.options;
         let mut attempts = ReconnectState::new(options);
@@ -164,8 +164,8 @@ impl Account {
     }
 
     /// Asks for the server's state at intervals, and passes it on to `states`. Returns once the
-    /// connection is dead or the session has ended. A ping would not do: the server answers it without
-    /// a login too.
+    /// connection is dead or the session has ended. A ping would not do: the server answers it
+    /// without a login too.
     async fn keep_alive(&self, link: &Link, states: &watch::Sender<Option<State>>) -> Outcome {
         let options = &self.context.options;
         let mut ask_from = Instant::now();
@@ -201,9 +201,9 @@ impl Account {
         }
     }
 
-    /// Compares the clocks after `compare_after`, unless they were `compared` recently. Returns only if
-    /// ours is so far ahead that Telegram refuses it. A clock without NTP can gain seconds every day,
-    /// and grammers would repeat a refused request with every round trip.
+    /// Compares the clocks after `compare_after`, unless they were `compared` recently. Returns
+    /// only if ours is so far ahead that Telegram refuses it. A clock without NTP can gain seconds
+    /// every day, and grammers would repeat a refused request with every round trip.
     async fn clock_ahead(&self, compare_after: Duration, compared: &mut Option<Instant>) -> ClockAhead {
         sleep(compare_after).await;
         if !is_recent(*compared) {

@@ -1,8 +1,9 @@
 //! Telegram's time, asked for without a login.
 //!
 //! Telegram answers the first message of MTProto's key exchange to anybody, and the number of every
-//! message from the server is its time (<https://core.telegram.org/mtproto/description#message-identifier-msg-id>).
-//! This uses no key, no session and no API_ID, so it does not disturb a running daemon.
+//! message from the server is its time
+//! (<https://core.telegram.org/mtproto/description#message-identifier-msg-id>). This uses no key,
+//! no session and no API_ID, so it does not disturb a running daemon.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
@@ -40,8 +41,8 @@ const NONCE: usize = 16;
 /// What a datacentre answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerClock {
-    /// How many seconds this machine's clock is behind Telegram's; negative if it is ahead. Telegram's
-    /// time is compared with the middle of the exchange, so the error is up to half of
+    /// How many seconds this machine's clock is behind Telegram's; negative if it is ahead.
+    /// Telegram's time is compared with the middle of the exchange, so the error is up to half of
     /// [`took`](Self::took).
     pub behind: i64,
     /// Time from the request to the answer, without connecting.
@@ -81,8 +82,8 @@ impl ServerClock {
         }
     }
 
-    /// Whether Telegram would refuse every message of a connection. grammers corrects a clock that is
-    /// behind. With one that is ahead it counts on from the number of its last message, so that
+    /// Whether Telegram would refuse every message of a connection. grammers corrects a clock that
+    /// is behind. With one that is ahead it counts on from the number of its last message, so that
     /// Telegram refuses every further message as well.
     pub fn forbids_connecting(&self) -> Option<ClockAhead> {
         let is_ahead = self.behind < 0 && self.verdict() == ClockVerdict::Refused;
@@ -130,8 +131,8 @@ pub(crate) async fn check_clock(
 }
 
 /// Waits until this machine's clock is put forward by more than a few seconds, and returns by how
-/// many. A connection numbers its messages by the clock, so Telegram would refuse them from then on.
-/// A machine that was asleep counts as well, because its connections are dead.
+/// many. A connection numbers its messages by the clock, so Telegram would refuse them from then
+/// on. A machine that was asleep counts as well, because its connections are dead.
 pub(crate) async fn wait_for_forward_jump() -> u64 {
     let start = Reading::take();
     loop {
@@ -162,8 +163,9 @@ impl Reading {
     }
 }
 
-/// Asks the datacentre at `address` for the time. The error is [`io::ErrorKind::TimedOut`] if nothing
-/// came within `limit`, and [`io::ErrorKind::InvalidData`] if something other than Telegram answered.
+/// Asks the datacentre at `address` for the time. The error is [`io::ErrorKind::TimedOut`] if
+/// nothing came within `limit`, and [`io::ErrorKind::InvalidData`] if something other than Telegram
+/// answered.
 pub async fn server_clock(address: SocketAddr, limit: Duration) -> io::Result<ServerClock> {
     match tokio::time::timeout(limit, ask(address)).await {
         Ok(answer) => answer,
@@ -215,7 +217,8 @@ async fn read_packet(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     }
     let mut rest = vec![0; length - 4];
     stream.read_exact(&mut rest).await?;
-    // The checksum is not verified: TCP has its own, and nothing secret or stored depends on this one.
+    // The checksum is not verified: TCP has its own, and nothing secret or stored depends on this
+    // one.
     Ok(rest[4..length - 8].to_vec())
 }
 

@@ -23,8 +23,8 @@ impl CallError {
         matches!(self, Self::Rpc { name, .. } if name == error)
     }
 
-    /// What Telegram's error means, by the table in [`rpc_error`](super::rpc_error); `None` where there
-    /// was no answer.
+    /// What Telegram's error means, by the table in [`rpc_error`](super::rpc_error); `None` where
+    /// there was no answer.
     pub fn meaning(&self) -> Option<Meaning> {
         match self {
             Self::Rpc { code, name, value } => Some(meaning(*code, name, *value)),

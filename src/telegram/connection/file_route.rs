@@ -18,8 +18,8 @@ const MEDIA_PAUSE: Duration = Duration::from_secs(3600);
 
 /// Where to ask for the next chunk of a file.
 pub(crate) enum FileRoute<'a> {
-    /// The main connection. It carries one chunk at a time, so that a ping or an answer waits behind
-    /// one small chunk at most. The next chunk may follow once this value is dropped.
+    /// The main connection. It carries one chunk at a time, so that a ping or an answer waits
+    /// behind one small chunk at most. The next chunk may follow once this value is dropped.
     Main { _turn: tokio::sync::MutexGuard<'a, ()> },
     /// A connection for files only.
     Own { dc: i32, pool: Arc<Pool> },

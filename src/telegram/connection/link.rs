@@ -127,8 +127,8 @@ impl Link {
         }
     }
 
-    /// Calls the home datacentre for something that the loop over the updates must have. It waits as
-    /// long as Telegram demands, and repeats the request with growing pauses while Telegram has
+    /// Calls the home datacentre for something that the loop over the updates must have. It waits
+    /// as long as Telegram demands, and repeats the request with growing pauses while Telegram has
     /// trouble of its own, because another connection would not help.
     pub async fn call_until_answered<R: tl::RemoteCall>(&self, request: &R) -> Result<R::Return, CallError> {
         self.call_repeatedly(request, u32::MAX).await
@@ -176,8 +176,8 @@ impl Link {
         }
     }
 
-    /// Calls the home datacentre for a job. It waits out short trouble inside Telegram, which does not
-    /// count as a failed attempt at the job.
+    /// Calls the home datacentre for a job. It waits out short trouble inside Telegram, which does
+    /// not count as a failed attempt at the job.
     pub async fn call_for_job<R: tl::RemoteCall>(&self, request: &R) -> Result<R::Return, CallError> {
         retry_server_trouble(|| self.call(request)).await
     }

@@ -17,8 +17,8 @@ use super::super::session::error::SessionError;
 use super::error::CallError;
 use super::rpc_error::Meaning;
 
-/// How many updates may wait while a batch is handed over. grammers drops what does not fit, and the
-/// channel takes memory only for what is in it.
+/// How many updates may wait while a batch is handed over. grammers drops what does not fit, and
+/// the channel takes memory only for what is in it.
 const UPDATES_CAPACITY: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
 
 /// Pauses, in seconds, before a request for a job is repeated after trouble inside Telegram.
@@ -32,8 +32,8 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// Opens a pool, with its task and its stream of updates. It connects with the first call. The task
-    /// ends only when the pool is closed or when something in grammers has panicked.
+    /// Opens a pool, with its task and its stream of updates. It connects with the first call. The
+    /// task ends only when the pool is closed or when something in grammers has panicked.
     pub fn open<S>(
         session: Arc<S>,
         api_id: i32,
@@ -43,8 +43,8 @@ impl Pool {
         S: Session<Error = SessionError> + 'static,
     {
         let parameters = ConnectionParams {
-            // Telegram shows this under Settings > Devices. It stays the same from release to release,
-            // because Telegram distrusts sessions whose device changes.
+            // Telegram shows this under Settings > Devices. It stays the same from release to
+            // release, because Telegram distrusts sessions whose device changes.
             device_model: "stenogram".into(),
             system_version: "Linux".into(),
             app_version: env!("CARGO_PKG_VERSION_MAJOR").into(),

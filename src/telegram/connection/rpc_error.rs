@@ -3,8 +3,8 @@
 //! An error has a code and a name (<https://core.telegram.org/api/errors>). Where the name is in
 //! the table, it decides: Telegram gives some names with several codes. Otherwise the code decides.
 //!
-//! How to use it: match on [`CallError::meaning`](super::error::CallError::meaning). The caller only
-//! decides what the meaning implies for its own request.
+//! How to use it: match on [`CallError::meaning`](super::error::CallError::meaning). The caller
+//! only decides what the meaning implies for its own request.
 
 use std::time::Duration;
 
@@ -43,7 +43,8 @@ pub(crate) enum Meaning {
     AlreadySent,
     /// API_ID and API_HASH are not accepted.
     InvalidApplication,
-    /// The server has lost what it was told when the connection was made. A new connection is needed.
+    /// The server has lost what it was told when the connection was made. A new connection is
+    /// needed.
     Reconnect,
     /// Telegram refuses the request, and would refuse it again.
     BadRequest,

@@ -18,7 +18,8 @@ const SECOND_TRY: Duration = Duration::from_secs(2);
 /// What an error means for the job during which it occurred.
 pub(super) fn fault(error: &CallError) -> Fault {
     match error.meaning() {
-        // The job waits. After a logout the connection informs the supervisor, which ends the daemon.
+        // The job waits. After a logout the connection informs the supervisor, which ends the
+        // daemon.
         None | Some(Meaning::LoggedOut | Meaning::Deactivated) => Fault::Unavailable(error.to_string()),
         Some(Meaning::Restricted(_)) => Fault::Held { after: RESTRICTED_PAUSE, why: error.to_string() },
         Some(Meaning::Gone) => Fault::Gone(error.to_string()),

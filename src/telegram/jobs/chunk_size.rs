@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 /// How many bytes are asked for at once: a power of two. Over the main connection it grows while
-/// chunks come quickly, and shrinks while they come slowly. Over every connection it shrinks after a
-/// chunk that did not come in time.
+/// chunks come quickly, and shrinks while they come slowly. Over every connection it shrinks after
+/// a chunk that did not come in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ChunkSize {
     of_main: bool,
@@ -14,16 +14,16 @@ pub(super) struct ChunkSize {
 }
 
 impl ChunkSize {
-    /// From 64 KiB, which take 26 s on a line of 20 kbit/s and so arrive within the timeout of 30 s, to
-    /// the most that `upload.getFile` gives.
+    /// From 64 KiB, which take 26 s on a line of 20 kbit/s and so arrive within the timeout of 30
+    /// s, to the most that `upload.getFile` gives.
     pub fn of_own_connection() -> Self {
         Self { of_main: false, now: 512 << 10, least: 64 << 10, most: 512 << 10 }
     }
 
-    /// From 16 KiB to 64 KiB. The smallest chunk takes 7 s on a line of 20 kbit/s, half of the timeout
-    /// of a ping that waits behind it. The largest is asked for only if the line has just carried half
-    /// as much within a sixteenth of that timeout, so the line may become seven times slower before a
-    /// ping is late.
+    /// From 16 KiB to 64 KiB. The smallest chunk takes 7 s on a line of 20 kbit/s, half of the
+    /// timeout of a ping that waits behind it. The largest is asked for only if the line has just
+    /// carried half as much within a sixteenth of that timeout, so the line may become seven times
+    /// slower before a ping is late.
     pub fn of_main_connection() -> Self {
         Self { of_main: true, now: 16 << 10, least: 16 << 10, most: 64 << 10 }
     }

@@ -16,10 +16,10 @@ impl Account {
     /// Returns the number of the message sent, if Telegram tells it. Sending the same part again is
     /// harmless, because Telegram recognises its `random_id`.
     ///
-    /// A FLOOD_WAIT here applies to everything that this account sends, so nothing is sent before it
-    /// is over, not even after a restart. The same goes for a restriction of the account. A request
-    /// that Telegram calls bad is sent a second time, and then the job ends: a later attempt would
-    /// fail as well.
+    /// A FLOOD_WAIT here applies to everything that this account sends, so nothing is sent before
+    /// it is over, not even after a restart. The same goes for a restriction of the account. A
+    /// request that Telegram calls bad is sent a second time, and then the job ends: a later
+    /// attempt would fail as well.
     pub async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, Fault> {
         self.may_send()?;
         let link = self.current_link()?;

@@ -1,5 +1,5 @@
-//! The state that all downloads of an account share: a pause that Telegram demands, and the bytes of
-//! unfinished files.
+//! The state that all downloads of an account share: a pause that Telegram demands, and the bytes
+//! of unfinished files.
 
 use std::collections::VecDeque;
 use std::mem;

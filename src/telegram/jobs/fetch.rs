@@ -126,8 +126,8 @@ impl Download<'_> {
         }
     }
 
-    /// Asks once for the next chunk. Returns the answer and how many bytes were asked for; `None` if
-    /// Telegram has demanded a pause of another download while this one waited for its turn.
+    /// Asks once for the next chunk. Returns the answer and how many bytes were asked for; `None`
+    /// if Telegram has demanded a pause of another download while this one waited for its turn.
     async fn ask(&mut self) -> Result<Option<(tl::enums::upload::File, i32)>, CallError> {
         let route = self.link.file_route(self.dc).await?;
         if self.account.downloads.paused_for().is_some() {

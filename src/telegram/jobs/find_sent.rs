@@ -1,7 +1,7 @@
 //! Finds the replies that an earlier attempt has sent.
 //!
-//! Telegram drops a message that is sent again under its `random_id`, but forgets that number after a
-//! while. So before a job is delivered again, its chat is searched for replies to its message.
+//! Telegram drops a message that is sent again under its `random_id`, but forgets that number after
+//! a while. So before a job is delivered again, its chat is searched for replies to its message.
 
 use grammers_client::tl;
 use tracing::debug;
@@ -73,7 +73,8 @@ fn replied_to(message: &tl::types::Message) -> Option<i32> {
     }
 }
 
-/// Assigns each reply, a number and a text, to at most one part, in the order in which both were sent.
+/// Assigns each reply, a number and a text, to at most one part, in the order in which both were
+/// sent.
 fn assign(parts: &[Part], replies: &[(i32, String)]) -> Vec<Option<i32>> {
     let mut replies: Vec<_> = replies.iter().collect();
     replies.sort_by_key(|(number, _)| *number);

@@ -7,8 +7,8 @@ use super::super::connection::error::CallError;
 use super::super::connection::pool::Pool;
 use crate::domain::{Restricted, Restriction};
 
-/// Where the owner of a frozen account appeals, unless Telegram names another address, and where the
-/// owner of one that is limited for spam can ask how long that lasts.
+/// Where the owner of a frozen account appeals, unless Telegram names another address, and where
+/// the owner of one that is limited for spam can ask how long that lasts.
 pub(crate) const SPAM_BOT: &str = "https://t.me/SpamBot";
 
 /// What Telegram's configuration for the account says about a freeze.

@@ -152,8 +152,8 @@ impl Restrictions {
         let after = known.left().max(trial.unwrap_or_default());
         match after.is_zero() {
             true => Ok(()),
-            // The pause grows with the restriction. So the answers follow soon after a short one, and
-            // during a long one the queue's store is not written all the time.
+            // The pause grows with the restriction. So the answers follow soon after a short one,
+            // and during a long one the queue's store is not written all the time.
             false => {
                 let after = after.min((known.age() / 10).clamp(RECHECK_PAUSE.0, RECHECK_PAUSE.1));
                 Err(Fault::Held { after, why: reason(known.restricted.why).into() })
@@ -161,8 +161,8 @@ impl Restrictions {
         }
     }
 
-    /// Like [`Restrictions::check`], for a send that follows at once. While the account is restricted,
-    /// this admits one send at a time.
+    /// Like [`Restrictions::check`], for a send that follows at once. While the account is
+    /// restricted, this admits one send at a time.
     pub fn check_to_send(&self) -> Result<(), Fault> {
         self.check()?;
         if self.lock().is_some() {
@@ -220,7 +220,8 @@ impl Restrictions {
 pub(crate) struct StoredRestriction(Option<Stored>);
 
 impl StoredRestriction {
-    /// Reads the file. A missing or damaged one counts as no restriction: the next send will show it.
+    /// Reads the file. A missing or damaged one counts as no restriction: the next send will show
+    /// it.
     pub fn read(path: &Path, account: i64) -> Self {
         let text = std::fs::read(path).ok();
         let stored = text.and_then(|text| serde_json::from_slice::<Stored>(&text).ok());

@@ -56,7 +56,8 @@ impl Contents {
         contents
     }
 
-    /// Reads what [`SessionFile`](super::file::SessionFile) has written; the error says what is wrong.
+    /// Reads what [`SessionFile`](super::file::SessionFile) has written; the error says what is
+    /// wrong.
     pub fn parse(text: &[u8]) -> Result<Self, String> {
         let contents: Self = serde_json::from_slice(text).map_err(|error| error.to_string())?;
         if contents.version != 1 {

@@ -1,7 +1,7 @@
 //! The session: one JSON file that holds the account, readable by its owner only.
 //!
-//! It changes at login and when a datacentre moves, so it is small and rewritten whole. What changes
-//! with every update lives beside it in [`store`](super::super::store).
+//! It changes at login and when a datacentre moves, so it is small and rewritten whole. What
+//! changes with every update lives beside it in [`store`](super::super::store).
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
@@ -53,8 +53,8 @@ impl SessionFile {
         }
     }
 
-    /// Locks the session in `folder` for a probe. A lock file that had to be created is given to the
-    /// folder's owner: root may probe the session of a daemon that will run as another user.
+    /// Locks the session in `folder` for a probe. A lock file that had to be created is given to
+    /// the folder's owner: root may probe the session of a daemon that will run as another user.
     pub fn lock_to_look(folder: &Path) -> Result<Self, SessionError> {
         let lock = folder.join(LOCK_FILE);
         let is_new = !lock.exists();

@@ -26,7 +26,8 @@ impl AccountSession {
         Self { file, contents: Mutex::new(contents), store, read_only: false }
     }
 
-    /// For a probe: the file, its contents and its owner stay as they are, whatever grammers learns.
+    /// For a probe: the file, its contents and its owner stay as they are, whatever grammers
+    /// learns.
     pub fn read_only(file: SessionFile, contents: Contents) -> Self {
         Self { read_only: true, ..Self::new(file, contents, None) }
     }
@@ -45,8 +46,8 @@ impl AccountSession {
         self.contents().user
     }
 
-    /// Forgets the user. With `keys_too`, it also forgets the keys, because Telegram accepts a key that
-    /// was used from two places no longer.
+    /// Forgets the user. With `keys_too`, it also forgets the keys, because Telegram accepts a key
+    /// that was used from two places no longer.
     pub fn forget_login(&self, keys_too: bool) -> Result<(), SessionError> {
         self.change(|contents| contents.forget_login(keys_too))
     }
@@ -100,7 +101,8 @@ impl Session for AccountSession {
                 return Ok(());
             }
             // Whoever has the key of the home datacentre has the account, so it is never replaced.
-            // grammers makes a new key on a bare -404, which a proxy or a confused server can send too.
+            // grammers makes a new key on a bare -404, which a proxy or a confused server can send
+            // too.
             let key = known.and_then(|dc| dc.auth_key);
             if logged_in && new.id == home && key.is_some() && new.auth_key != key {
                 return Err(SessionError::KeyRefused(new.id));
@@ -145,8 +147,8 @@ impl Session for AccountSession {
         Box::pin(async move { Ok(self.store.as_ref().map(UpdateStore::position).unwrap_or_default()) })
     }
 
-    /// Does nothing, because our update loop stores positions itself. grammers sets one only during a
-    /// login, and the daemon asks for it again.
+    /// Does nothing, because our update loop stores positions itself. grammers sets one only during
+    /// a login, and the daemon asks for it again.
     fn set_update_state(&self, _: UpdateState) -> BoxFuture<'_, Result<(), SessionError>> {
         Box::pin(async { Ok(()) })
     }

@@ -1,5 +1,5 @@
-//! What changes with every update: the position in the stream of updates and the peers seen. A pause
-//! in sending is kept here as well.
+//! What changes with every update: the position in the stream of updates and the peers seen. A
+//! pause in sending is kept here as well.
 //!
 //! All of it is in a small redb file beside the session. Without that file the account is not lost,
 //! but updates would be followed only from now on.
@@ -130,8 +130,8 @@ impl UpdateStore {
     }
 }
 
-/// Runs `work` on a thread that may block. redb panics over some kinds of damage; such a panic becomes
-/// an error.
+/// Runs `work` on a thread that may block. redb panics over some kinds of damage; such a panic
+/// becomes an error.
 async fn blocking<T: Send + 'static>(
     path: &Path,
     work: impl FnOnce() -> Result<T, redb::Error> + Send + 'static,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use grammers_session::types::{ChannelState, PeerId, PeerKind, UpdatesState};
 use serde::{Deserialize, Serialize};
 
-/// The largest message numbers handed over. A history is read from there when Telegram does not list
-/// what was missed.
+/// The largest message numbers handed over. A history is read from there when Telegram does not
+/// list what was missed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LastMessages {
     /// In private chats and basic groups, which number their messages together; 0 if unknown.

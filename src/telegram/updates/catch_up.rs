@@ -1,10 +1,10 @@
 //! Reads from the chats themselves what Telegram does not list after a long outage.
 //!
-//! After `differenceTooLong` the updates go on from now, and the messages before that are only in the
-//! histories (<https://core.telegram.org/api/updates#recovering-gaps>). Private chats and basic groups
-//! number their messages together, so the last message handed over says which chats have newer ones,
-//! and where to begin in them. None of this changes the stored position: after a crash in between, all
-//! of it is repeated.
+//! After `differenceTooLong` the updates go on from now, and the messages before that are only in
+//! the histories (<https://core.telegram.org/api/updates#recovering-gaps>). Private chats and basic
+//! groups number their messages together, so the last message handed over says which chats have
+//! newer ones, and where to begin in them. None of this changes the stored position: after a crash
+//! in between, all of it is repeated.
 
 use std::collections::HashMap;
 
@@ -48,7 +48,8 @@ struct Page {
 }
 
 impl<R: Recipient> UpdateLoop<'_, R> {
-    /// Hands over the recordings in private chats and basic groups after the last message handed over.
+    /// Hands over the recordings in private chats and basic groups after the last message handed
+    /// over.
     pub(super) async fn catch_up(&mut self) -> Result<(), UpdatesEnded> {
         let known = self.last.account;
         info!("Away for so long that Telegram does not list what was missed: reading the chats");
@@ -68,8 +69,8 @@ impl<R: Recipient> UpdateLoop<'_, R> {
         Ok(())
     }
 
-    /// Hands over the recordings in a channel after the last message handed over. `last` is the last
-    /// message there.
+    /// Hands over the recordings in a channel after the last message handed over. `last` is the
+    /// last message there.
     pub(super) async fn catch_up_channel(&mut self, channel: PeerId, last: i32) -> Result<(), UpdatesEnded> {
         let Some(missed) = self.history(channel, self.last.of(channel)).await? else { return Ok(()) };
         info!(voice_messages = missed.recordings.len(), "Away for long, a channel's history was read");
@@ -79,8 +80,8 @@ impl<R: Recipient> UpdateLoop<'_, R> {
         Ok(())
     }
 
-    /// The chats with messages after `known`, and the last message in all of them when this began. The
-    /// histories are read afterwards, so they contain every message up to that one.
+    /// The chats with messages after `known`, and the last message in all of them when this began.
+    /// The histories are read afterwards, so they contain every message up to that one.
     async fn chats_beyond(&self, known: i32, oldest: i64) -> Result<(Vec<Dialog>, i32), UpdatesEnded> {
         let mut chats: HashMap<PeerId, Dialog> = HashMap::new();
         let (mut floor, mut first_head) = (known, None);
@@ -116,8 +117,8 @@ impl<R: Recipient> UpdateLoop<'_, R> {
         Ok((chats, first_head.unwrap_or(known)))
     }
 
-    /// The recordings in `chat` after the message `known`; `None` if they are not wanted or cannot be
-    /// read.
+    /// The recordings in `chat` after the message `known`; `None` if they are not wanted or cannot
+    /// be read.
     async fn history(&self, chat: PeerId, known: i32) -> Result<Option<Missed>, UpdatesEnded> {
         let Some(peer) = self.covered_peer(chat).await? else { return Ok(None) };
         let oldest = self.oldest_wanted();
@@ -147,10 +148,12 @@ impl<R: Recipient> UpdateLoop<'_, R> {
         Ok(Some(missed))
     }
 
-    /// Where to read `chat`; `None` if recordings there are not wanted, or the chat cannot be reached.
+    /// Where to read `chat`; `None` if recordings there are not wanted, or the chat cannot be
+    /// reached.
     async fn covered_peer(&self, chat: PeerId) -> Result<Option<tl::enums::InputPeer>, UpdatesEnded> {
         let Some(info) = self.link.context.session.peer(chat).await? else {
-            warn!("a chat cannot be read: its access hash is not known");
+            let error = "its access hash is not known";
+            warn!(error, "A chat cannot be read, what was missed there is not answered");
             return Ok(None);
         };
         let bot = matches!(info, PeerInfo::User { bot: Some(true), .. });

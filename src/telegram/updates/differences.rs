@@ -34,7 +34,8 @@ impl<R: Recipient> UpdateLoop<'_, R> {
                 self.catch_up().await?;
                 let batch = self.boxes.apply_difference(difference);
                 self.hand_over(batch, true).await?;
-                // Telegram: "The specified state must be used to refetch updates". grammers does not.
+                // Telegram: "The specified state must be used to refetch updates". grammers does
+                // not.
                 if moved {
                     let again = UpdatesLike::Updates(tl::enums::Updates::TooLong);
                     self.process(again).await?;

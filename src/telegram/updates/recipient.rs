@@ -11,8 +11,8 @@ use crate::domain::policy::Incoming;
 #[async_trait]
 pub trait Recipient: Send + Sync {
     /// Takes recordings in order, and returns true once all of them are stored. Only then is the
-    /// account's position stored. After false, they come again with the next connection. A recording
-    /// may come more than once.
+    /// account's position stored. After false, they come again with the next connection. A
+    /// recording may come more than once.
     async fn take(&self, recordings: Vec<Incoming>) -> bool;
 
     /// Whether recordings of this chat can be wanted at all.

@@ -1,8 +1,8 @@
 //! The loop over grammers' message boxes, which put updates in order and say what is missing.
 //!
-//! It handles one batch at a time: first the batch is handed over as a whole, and only then the state
-//! of the boxes is stored. So the stored state is never ahead of what the recipient has stored, and
-//! dropping the loop at any point loses nothing.
+//! It handles one batch at a time: first the batch is handed over as a whole, and only then the
+//! state of the boxes is stored. So the stored state is never ahead of what the recipient has
+//! stored, and dropping the loop at any point loses nothing.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -38,8 +38,8 @@ pub(crate) struct UpdateLoop<'a, R> {
     updates: mpsc::Receiver<UpdatesLike>,
     /// The server's state as it last told it.
     states: watch::Receiver<Option<State>>,
-    /// The server's state for which the difference was last asked for. If the difference did not lead
-    /// to that state, asking again will not either.
+    /// The server's state for which the difference was last asked for. If the difference did not
+    /// lead to that state, asking again will not either.
     asked_about: Option<State>,
     pub(super) boxes: MessageBoxes,
     /// The last messages handed over, stored together with the state of the boxes.
@@ -105,8 +105,8 @@ impl<'a, R: Recipient> UpdateLoop<'a, R> {
         }
     }
 
-    /// Asks for the difference if the server's state is ahead of ours: then an update was lost, and no
-    /// later one has shown the gap.
+    /// Asks for the difference if the server's state is ahead of ours: then an update was lost, and
+    /// no later one has shown the gap.
     async fn check_for_lost_update(&mut self) -> Result<(), UpdatesEnded> {
         let Some(state) = self.states.borrow_and_update().clone() else { return Ok(()) };
         if !self.is_behind(&state) {
@@ -171,8 +171,8 @@ impl<'a, R: Recipient> UpdateLoop<'a, R> {
         Ok(())
     }
 
-    /// Hands over the recordings in a batch, and stores the position after it. `in_order` says that no
-    /// earlier update is still missing.
+    /// Hands over the recordings in a batch, and stores the position after it. `in_order` says that
+    /// no earlier update is still missing.
     pub(super) async fn hand_over(
         &mut self,
         batch: UpdateAndPeers,
@@ -217,8 +217,8 @@ impl<'a, R: Recipient> UpdateLoop<'a, R> {
         }
     }
 
-    /// Whether the last message of `chat` is remembered: always in private chats and basic groups, and
-    /// in a channel if recordings there may be answered.
+    /// Whether the last message of `chat` is remembered: always in private chats and basic groups,
+    /// and in a channel if recordings there may be answered.
     pub(super) async fn is_followed(&self, chat: PeerId) -> Result<bool, SessionError> {
         if chat.kind() != PeerKind::Channel {
             return Ok(true);
@@ -239,7 +239,8 @@ impl<'a, R: Recipient> UpdateLoop<'a, R> {
         }
         let mut info = self.cached_peer(&recording).await?;
         if info.as_ref().is_none_or(|info| info.auth().is_none()) {
-            // Telegram leaves out users whom it thinks we know. Asked for the message, it includes them.
+            // Telegram leaves out users whom it thinks we know. Asked for the message, it includes
+            // them.
             let request = tl::functions::messages::GetMessages {
                 id: vec![tl::enums::InputMessage::Id(tl::types::InputMessageId { id: recording.message })],
             };
@@ -283,7 +284,8 @@ impl<'a, R: Recipient> UpdateLoop<'a, R> {
                 Err(ended) => return Err(ended),
             };
             chats += page.len();
-            // The positions in this page count the updates that were sent before it, so those come first.
+            // The positions in this page count the updates that were sent before it, so those come
+            // first.
             self.drain().await?;
             for dialog in page.iter().filter(|dialog| dialog.is_of_account()) {
                 last = last.max(dialog.last_message);
@@ -299,7 +301,8 @@ impl<'a, R: Recipient> UpdateLoop<'a, R> {
             // Messages from before the first start are not answered, also not from a history.
             self.last.account = self.last.account.max(last);
         }
-        // The positions are stored first: after a crash in between, the list would not be read again.
+        // The positions are stored first: after a crash in between, the list would not be read
+        // again.
         self.store_position().await?;
         self.store().set_dialogs_walked().await?;
         Ok(())
