@@ -40,9 +40,9 @@ pub(crate) struct Link {
     pub home: i32,
     pub pool: Pool,
     pub files: FileRoutes,
-    /// Asks the supervisor to ask for the server's state: an error may mean the end of the session.
+    /// Wakes the supervisor to ask for the server's state: an error may mean that the session ended.
     pub recheck: Notify,
-    /// Asks the supervisor to compare the clocks: an answer is late.
+    /// Wakes the supervisor to compare the clocks: an answer is late.
     pub late: Notify,
 }
 
@@ -66,7 +66,8 @@ impl Link {
         self.files.close();
     }
 
-    /// Notes an error that says that the account is logged out, and has the supervisor check that.
+    /// Notes an error by which Telegram says that the session is over, and has the supervisor check
+    /// that.
     pub fn note_logout(&self, error: &CallError) {
         if let Some(name) = error.logged_out() {
             self.context.logout.note(name);

@@ -56,7 +56,7 @@ impl Account {
         };
         while !download.next_chunk().await? {}
         let bytes = download.bytes.finish();
-        // grammers reports an interrupted download like a complete one.
+        // A file that Telegram cuts short ends with a short chunk, like a complete one.
         if (bytes.len() as u64) < size {
             return Err(Fault::retry_in(30, format!("the file ended after {} of {size} bytes", bytes.len())));
         }
