@@ -40,7 +40,8 @@ pub(crate) struct Link {
     pub home: i32,
     pub pool: Pool,
     pub files: FileRoutes,
-    /// Wakes the supervisor to ask for the server's state: an error may mean that the session ended.
+    /// Wakes the supervisor to ask for the server's state: an error may mean that the session
+    /// ended.
     pub recheck: Notify,
     /// Wakes the supervisor to compare the clocks: an answer is late.
     pub late: Notify,

@@ -56,7 +56,7 @@ pub(crate) struct Restrictions {
     account: i64,
     pauses: TrialPauses,
     stored: Mutex<Option<Stored>>,
-    /// Until when a trial send may take. No other send is made before that.
+    /// Until when a trial send keeps all others waiting.
     trial: Mutex<Option<Instant>>,
     /// Hash of the configuration that Telegram has sent last. It sends no other with the same hash.
     config_hash: AtomicI32,

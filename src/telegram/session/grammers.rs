@@ -46,8 +46,8 @@ impl AccountSession {
         self.contents().user
     }
 
-    /// Forgets the user. With `keys_too`, it also forgets the keys: Telegram no longer accepts a key
-    /// that was used from two places.
+    /// Forgets the user. With `keys_too`, it also forgets the keys: Telegram no longer accepts a
+    /// key that was used from two places.
     pub fn forget_login(&self, keys_too: bool) -> Result<(), SessionError> {
         self.change(|contents| contents.forget_login(keys_too))
     }

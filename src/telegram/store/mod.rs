@@ -113,7 +113,7 @@ impl UpdateStore {
         Ok(stored.map(|peer| peer.info(id)))
     }
 
-    /// Remembers peers, and keeps what is known of them and not said again.
+    /// Stores peers. Where Telegram leaves something out that is known already, that is kept.
     pub async fn cache_peers(&self, peers: Vec<PeerInfo>) -> Result<(), SessionError> {
         if peers.is_empty() {
             return Ok(());

@@ -13,7 +13,7 @@ pub(super) struct StoredPeer {
 }
 
 impl StoredPeer {
-    /// Keeps what is known already and not said again.
+    /// Fills in what is `known` already and missing here.
     pub fn or(self, known: Option<Self>) -> Self {
         let known = known.unwrap_or(Self { access_hash: None, bot: None, channel: None });
         Self {
