@@ -147,7 +147,7 @@ impl Account {
                     error.into()
                 }
                 UpdatesEnded::Closed => Outcome::Lost("the server closed the connection".into()),
-                UpdatesEnded::NotTaken => Outcome::Lost("the recordings heard could not be queued".into()),
+                UpdatesEnded::NotTaken => Outcome::Lost("new recordings could not be queued".into()),
                 // For example a full disk. Nothing is lost, because the batch comes again.
                 UpdatesEnded::Session(error) => Outcome::Lost(error.to_string()),
             },

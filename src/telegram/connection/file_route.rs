@@ -102,7 +102,7 @@ impl FileRoutes {
         }
         info!(
             reason = %why,
-            "Telegram's address for files cannot be used, they come over the main connection for {} min",
+            "Telegram's address for files cannot be used, files come over the main connection for {} min",
             MEDIA_PAUSE.as_secs() / 60
         );
         *self.media_paused.lock().unwrap_or_else(PoisonError::into_inner) =

@@ -156,7 +156,7 @@ impl Link {
             };
             let pause = match error.meaning() {
                 Some(Meaning::Wait { time, .. }) => {
-                    warn!(reason = %error, "Reading on in {} s, as Telegram demands", time.as_secs());
+                    warn!(reason = %error, "Telegram demands a pause, reading goes on in {} s", time.as_secs());
                     time
                 }
                 // The account cannot read this one chat, and the caller can skip it.
@@ -165,7 +165,7 @@ impl Link {
                     let seconds = MAX_PAUSE.min(2_u64.saturating_pow(failures));
                     failures += 1;
                     if seconds >= LONG_PAUSE {
-                        warn!(reason = %error, "Telegram does not answer this for now, asking again in {seconds} s");
+                        warn!(reason = %error, "Telegram does not answer for now, asking again in {seconds} s");
                     } else {
                         debug!(%error, "asking again in {seconds} s");
                     }

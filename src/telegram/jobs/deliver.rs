@@ -95,7 +95,7 @@ impl Account {
     async fn note_flood_wait(&self, error: &CallError) {
         let Some(Meaning::Wait { scope: WaitScope::Account, time: length }) = error.meaning() else { return };
         if let Err(error) = self.context.store.set_pause(length, error.to_string()).await {
-            warn!(%error, "the wait is forgotten by a restart");
+            warn!(%error, "The pause that Telegram demands could not be stored, a restart will forget it");
         }
     }
 }

@@ -200,7 +200,7 @@ impl Restrictions {
             },
         };
         if let Err(error) = kept {
-            warn!(%error, file = %self.path.display(), "The state of the account is forgotten by a restart");
+            warn!(%error, file = %self.path.display(), "The restriction of the account could not be stored, a restart will forget it");
         }
         self.now.send_replace(changed.as_ref().map(|stored| stored.restricted.clone()));
         *stored = changed;

@@ -52,7 +52,7 @@ impl<R: Recipient> UpdateLoop<'_, R> {
     /// over.
     pub(super) async fn catch_up(&mut self) -> Result<(), UpdatesEnded> {
         let known = self.last.account;
-        info!("Away for so long that Telegram does not list what was missed: reading the chats");
+        info!("The outage was so long that Telegram does not list the missed messages, reading the chats");
         let (chats, last) = self.chats_beyond(known, self.oldest_wanted()).await?;
         let mut total = Missed::default();
         let mut found = 0;
@@ -63,7 +63,7 @@ impl<R: Recipient> UpdateLoop<'_, R> {
             found += missed.recordings.len();
             self.hand_over_recordings(missed.recordings).await?;
         }
-        info!(chats = chats.len(), voice_messages = found, "What was missed is queued");
+        info!(chats = chats.len(), voice_messages = found, "The missed voice messages are queued");
         warn_of_old(&total);
         self.last.account = last.max(known);
         Ok(())
@@ -73,7 +73,10 @@ impl<R: Recipient> UpdateLoop<'_, R> {
     /// last message there.
     pub(super) async fn catch_up_channel(&mut self, channel: PeerId, last: i32) -> Result<(), UpdatesEnded> {
         let Some(missed) = self.history(channel, self.last.of(channel)).await? else { return Ok(()) };
-        info!(voice_messages = missed.recordings.len(), "Away for long, a channel's history was read");
+        info!(
+            voice_messages = missed.recordings.len(),
+            "The outage was long, the history of a channel was read"
+        );
         warn_of_old(&missed);
         self.hand_over_recordings(missed.recordings).await?;
         self.last.advance(channel, last);
@@ -153,7 +156,7 @@ impl<R: Recipient> UpdateLoop<'_, R> {
     async fn covered_peer(&self, chat: PeerId) -> Result<Option<tl::enums::InputPeer>, UpdatesEnded> {
         let Some(info) = self.link.context.session.peer(chat).await? else {
             let error = "its access hash is not known";
-            warn!(error, "A chat cannot be read, what was missed there is not answered");
+            warn!(error, "A chat cannot be read, voice messages missed there are not answered");
             return Ok(None);
         };
         let bot = matches!(info, PeerInfo::User { bot: Some(true), .. });
@@ -170,7 +173,7 @@ impl<R: Recipient> UpdateLoop<'_, R> {
         let answer = match self.link.call_until_answered(request).await {
             Ok(answer) => answer,
             Err(error) if error.is_refusal() => {
-                warn!(%error, "A chat cannot be read, what was missed there is not answered");
+                warn!(%error, "A chat cannot be read, voice messages missed there are not answered");
                 return Ok(None);
             }
             Err(error) => return Err(error.into()),

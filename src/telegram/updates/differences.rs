@@ -1,6 +1,8 @@
 //! Asks for what the stream of updates has missed.
 
 use grammers_client::tl;
+use grammers_client::tl::enums::Dialog;
+use grammers_client::tl::enums::updates::ChannelDifference;
 use grammers_session::Session as _;
 use grammers_session::types::PeerId;
 use grammers_session::updates::{PrematureEndReason, UpdatesLike};
@@ -13,6 +15,8 @@ use super::update_loop::{UpdateLoop, boxes_at};
 
 /// How many updates of a channel are asked for at once. Telegram gives users no more.
 const CHANNEL_DIFFERENCE_LIMIT: i32 = 100;
+const CHANNEL_NOT_READ: &str =
+    "The missed messages of a channel could not be read, they are read when its next message arrives";
 
 impl<R: Recipient> UpdateLoop<'_, R> {
     /// Asks for what the account has missed, and hands it over.
@@ -23,7 +27,7 @@ impl<R: Recipient> UpdateLoop<'_, R> {
         let mut difference = match self.link.call_until_answered(&request).await {
             Ok(difference) => difference,
             Err(error) if error.meaning() == Some(Meaning::InvalidPosition) => {
-                warn!(%error, "The position in the stream of updates is not accepted");
+                warn!(%error, "Telegram does not accept the position in the stream of updates, reading the chats");
                 return self.start_over().await;
             }
             Err(error) => return Err(error.into()),
@@ -34,8 +38,8 @@ impl<R: Recipient> UpdateLoop<'_, R> {
                 self.catch_up().await?;
                 let batch = self.boxes.apply_difference(difference);
                 self.hand_over(batch, true).await?;
-                // Telegram: "The specified state must be used to refetch updates". grammers does
-                // not.
+                // Telegram's documentation says: "The specified state must be used to refetch
+                // updates". grammers does not do that.
                 if moved {
                     let again = UpdatesLike::Updates(tl::enums::Updates::TooLong);
                     self.process(again).await?;
@@ -70,20 +74,47 @@ impl<R: Recipient> UpdateLoop<'_, R> {
     /// Asks for what a channel has missed, and hands it over.
     pub(super) async fn channel_difference(
         &mut self,
-        mut request: tl::functions::updates::GetChannelDifference,
+        request: tl::functions::updates::GetChannelDifference,
     ) -> Result<(), UpdatesEnded> {
+        let (channel, mut difference) = match self.ask_for_channel(request).await? {
+            Ok(answer) => answer,
+            Err(reason) => {
+                self.boxes.end_channel_difference(reason);
+                return Ok(());
+            }
+        };
+        match &mut difference {
+            ChannelDifference::TooLong(too_long) => {
+                // grammers panics on any other kind of dialog.
+                let Dialog::Dialog(tl::types::Dialog { pts: Some(_), top_message, .. }) = too_long.dialog
+                else {
+                    warn!("{CHANNEL_NOT_READ}");
+                    self.boxes.end_channel_difference(PrematureEndReason::TemporaryServerIssues);
+                    return Ok(());
+                };
+                self.catch_up_channel(channel, top_message).await?;
+            }
+            ChannelDifference::Difference(all) => self.keep_channel_positions(&mut all.other_updates),
+            ChannelDifference::Empty(_) => {}
+        }
+        let batch = self.boxes.apply_channel_difference(difference);
+        self.hand_over(batch, true).await
+    }
+
+    /// Asks for the difference of a channel, or says why the boxes shall not wait for it.
+    async fn ask_for_channel(
+        &self,
+        mut request: tl::functions::updates::GetChannelDifference,
+    ) -> Result<Result<(PeerId, ChannelDifference), PrematureEndReason>, UpdatesEnded> {
         let tl::enums::InputChannel::Channel(channel) = &mut request.channel else {
-            self.boxes.end_channel_difference(PrematureEndReason::Banned);
-            return Ok(());
+            return Ok(Err(PrematureEndReason::Banned));
         };
         let Some(chat) = PeerId::channel(channel.channel_id) else {
-            self.boxes.end_channel_difference(PrematureEndReason::Banned);
-            return Ok(());
+            return Ok(Err(PrematureEndReason::Banned));
         };
         let Some(auth) = self.link.context.session.peer(chat).await?.and_then(|info| info.auth()) else {
             debug!("a channel is not followed: its access hash is not known");
-            self.boxes.end_channel_difference(PrematureEndReason::Banned);
-            return Ok(());
+            return Ok(Err(PrematureEndReason::Banned));
         };
         channel.access_hash = auth.hash();
         request.limit = CHANNEL_DIFFERENCE_LIMIT;
@@ -92,40 +123,20 @@ impl<R: Recipient> UpdateLoop<'_, R> {
             // Nothing there is answered, so the other chats do not wait for it.
             false => self.link.call(&request).await,
         };
-        let mut difference = match answer {
-            Ok(difference) => difference,
-            Err(error) => match error.meaning() {
-                None | Some(Meaning::LoggedOut | Meaning::Deactivated) => return Err(error.into()),
-                Some(Meaning::Gone | Meaning::InvalidPeer) => {
-                    info!(%error, "a channel is not followed any more");
-                    self.boxes.end_channel_difference(PrematureEndReason::Banned);
-                    return Ok(());
-                }
-                Some(_) => {
-                    warn!(%error, "a channel's missed messages could not be had, they come with its next one");
-                    self.boxes.end_channel_difference(PrematureEndReason::TemporaryServerIssues);
-                    return Ok(());
-                }
-            },
+        let error = match answer {
+            Ok(difference) => return Ok(Ok((chat, difference))),
+            Err(error) => error,
         };
-        match &mut difference {
-            tl::enums::updates::ChannelDifference::TooLong(too_long) => {
-                // grammers panics on any other kind of dialog.
-                let tl::enums::Dialog::Dialog(tl::types::Dialog { pts: Some(_), top_message, .. }) =
-                    too_long.dialog
-                else {
-                    warn!("a channel's missed messages could not be had, they come with its next one");
-                    self.boxes.end_channel_difference(PrematureEndReason::TemporaryServerIssues);
-                    return Ok(());
-                };
-                self.catch_up_channel(chat, top_message).await?;
+        match error.meaning() {
+            None | Some(Meaning::LoggedOut | Meaning::Deactivated) => Err(error.into()),
+            Some(Meaning::Gone | Meaning::InvalidPeer) => {
+                info!(%error, "A channel cannot be read any more and is no longer followed");
+                Ok(Err(PrematureEndReason::Banned))
             }
-            tl::enums::updates::ChannelDifference::Difference(all) => {
-                self.keep_channel_positions(&mut all.other_updates);
+            Some(_) => {
+                warn!(%error, "{CHANNEL_NOT_READ}");
+                Ok(Err(PrematureEndReason::TemporaryServerIssues))
             }
-            tl::enums::updates::ChannelDifference::Empty(_) => {}
         }
-        let batch = self.boxes.apply_channel_difference(difference);
-        self.hand_over(batch, true).await
     }
 }

@@ -239,7 +239,7 @@ impl<'a, R: Recipient> UpdateLoop<'a, R> {
         }
         let mut info = self.cached_peer(&recording).await?;
         if info.as_ref().is_none_or(|info| info.auth().is_none()) {
-            // Telegram leaves out users whom it thinks we know. Asked for the message, it includes
+            // Telegram leaves out users that it thinks we know. An answer with the message has
             // them.
             let request = tl::functions::messages::GetMessages {
                 id: vec![tl::enums::InputMessage::Id(tl::types::InputMessageId { id: recording.message })],
@@ -278,7 +278,7 @@ impl<'a, R: Recipient> UpdateLoop<'a, R> {
                 Ok(Some(page)) => page,
                 Ok(None) => break,
                 Err(UpdatesEnded::Call(error)) if error.is_refusal() => {
-                    warn!(%error, "the list of chats could not be read, the next start tries again");
+                    warn!(%error, "The list of chats could not be read, the next start will try again");
                     return Ok(());
                 }
                 Err(ended) => return Err(ended),
