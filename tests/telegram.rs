@@ -1,6 +1,6 @@
 //! What grammers leaves to us: nothing is lost, nothing hangs, nothing loops.
 //!
-//! Each line of the table in `src/telegram/mod.rs` has its test here, against the loopback Telegram.
+//! Each item of the list in `src/telegram/mod.rs` has its test here, against the loopback Telegram.
 
 #[path = "support/account.rs"]
 mod account;
