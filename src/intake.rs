@@ -43,8 +43,6 @@ impl Intake {
                     continue;
                 }
             };
-            #[cfg(feature = "chaos")]
-            crate::chaos::pass("before-C1");
             // The same as the worker's, so that all lines of a job carry its id in one way.
             let span = info_span!("job", id = %job.id);
             let added = insist("add a job", &self.shutdown, || self.queue.add(&job));
@@ -58,8 +56,6 @@ impl Intake {
                         }
                         Added::Seen => debug!("heard again"),
                     }
-                    #[cfg(feature = "chaos")]
-                    crate::chaos::pass("C1-C2");
                     // For a known job too: its first `add` may have happened without an answer.
                     self.work.notify_one();
                 }

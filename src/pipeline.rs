@@ -81,8 +81,6 @@ pub async fn answer(
                 Some(parts) => parts,
                 None => transcribe(claim, shop, got_on).await?,
             };
-            #[cfg(feature = "chaos")]
-            crate::chaos::pass("C2-C3");
             stored("store an answer", shutdown, || queue.store_outbox(job.id, &parts)).await?;
             got_on();
             (parts, Vec::new())
@@ -90,8 +88,6 @@ pub async fn answer(
     };
     let mut replies = Vec::new();
     for (index, part) in parts.iter().enumerate() {
-        #[cfg(feature = "chaos")]
-        crate::chaos::pass("C3-send");
         if let Some(Some(message)) = sent.get(index) {
             info!(part = index + 1, "Sent before, found in the chat");
             replies.push(*message);
@@ -99,8 +95,6 @@ pub async fn answer(
             replies.extend(stages.deliver(job, index, part).await?);
         }
     }
-    #[cfg(feature = "chaos")]
-    crate::chaos::pass("send-C4");
     match parts.len() {
         0 => info!("Nothing was said, no reply"),
         parts => info!(parts, "Answered"),

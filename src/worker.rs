@@ -162,8 +162,6 @@ impl Worker {
             }
         };
         self.carry_out(id, verdict).await.map_err(|error| error.to_string())?;
-        #[cfg(feature = "chaos")]
-        crate::chaos::pass("after-C4");
         // Whoever looks for a job now may find the next one of this chat.
         self.work.notify_one();
         fatal.map_or(Ok(()), Err)

@@ -23,15 +23,14 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("audio", &["domain"]),
     ("speech", &["domain", "home", "memory"]),
     ("ops", &["domain"]),
-    ("chaos", &["domain"]),
     // What the watchdog looks at, wherever a loop is.
     ("pulse", &[]),
     ("patience", &["queue"]),
-    ("intake", &["domain", "queue", "patience", "chaos"]),
-    ("worker", &["domain", "queue", "patience", "pipeline", "chaos"]),
-    ("pipeline", &["domain", "queue", "patience", "chaos"]),
+    ("intake", &["domain", "queue", "patience"]),
+    ("worker", &["domain", "queue", "patience", "pipeline"]),
+    ("pipeline", &["domain", "queue", "patience"]),
     ("languages", &["speech"]),
-    ("recording", &["domain", "audio", "speech", "chaos"]),
+    ("recording", &["domain", "audio", "speech"]),
     // It wraps the queue and the stages from outside; nobody who works may name it.
     ("health", &["domain", "queue", "pipeline", "pulse"]),
     ("app", &["*"]),
@@ -39,7 +38,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("doctor", &["*"]),
     ("commands", &["*"]),
     ("cli", &["domain", "config"]),
-    ("main", &["*"]),
+    ("program", &["*"]),
+    ("main", &["app", "program"]),
 ];
 
 /// The backends of the queue: who may name the queue may name its trait, and these only with `*`.
@@ -54,7 +54,7 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("symphonia*", &["audio"]),
     ("rubato", &["audio"]),
     ("whisper_rs*", &["speech"]),
-    ("anyhow", &["main"]),
+    ("anyhow", &["program"]),
     ("hyper*", &["health"]),
     ("sd_notify", &["health"]),
 ];

@@ -2,6 +2,7 @@
 //! order.
 
 mod adapters;
+mod decorator;
 mod options;
 mod signals;
 
@@ -34,7 +35,6 @@ use crate::intake::Intake;
 use crate::languages::ChatLanguages;
 use crate::ops::logging::LogFilter;
 use crate::patience::insist;
-use crate::pipeline::Stages;
 use crate::pulse::Pulse;
 use crate::queue::embedded::Embedded;
 use crate::queue::redis::RedisQueue;
@@ -44,6 +44,7 @@ use crate::speech::{Engine, INVENTIONS, ModelState, SpeechError};
 use crate::telegram::{Account, LoggedOut, SessionError, SessionFile};
 use crate::worker::Worker;
 
+pub use self::decorator::{Decorator, Undecorated};
 pub use self::options::{
     account_options, audio_context, embedded_queue, engine_options, limits, model_path, redis_queue,
 };
@@ -128,7 +129,12 @@ impl RunError {
 }
 
 /// Runs the daemon until SIGTERM or SIGINT, or until it cannot go on.
-pub async fn run(config: &Config, credentials: &Credentials, log: LogFilter) -> Result<(), RunError> {
+pub async fn run(
+    config: &Config,
+    credentials: &Credentials,
+    log: LogFilter,
+    decorator: &dyn Decorator,
+) -> Result<(), RunError> {
     ending::start_deadline_on_signals().map_err(RunError::Signals)?;
     info!(version = env!("CARGO_PKG_VERSION"), "stenogram starting");
     let shutdown = CancellationToken::new();
@@ -148,6 +154,7 @@ pub async fn run(config: &Config, credentials: &Credentials, log: LogFilter) -> 
 
     let Some(queue) = open_queue(config, account.id(), &shutdown).await? else { return Ok(()) };
     let intake_pulse = account.pulses().updates.clone();
+    let queue = decorator.queue(queue);
     let queue: Arc<dyn Queue> = Arc::new(ObservedQueue::new(queue, Arc::clone(&vitals), intake_pulse));
     let recognition = Pulse::default();
     vitals.watch("recognition", recognition.clone());
@@ -173,7 +180,7 @@ pub async fn run(config: &Config, credentials: &Credentials, log: LogFilter) -> 
         vitals: Arc::clone(&vitals),
         recognition: recognition.clone(),
     });
-    let stages = ObservedStages::new(Arc::clone(&adapters) as Arc<dyn Stages>, vitals, recognition);
+    let stages = ObservedStages::new(decorator.stages(adapters.clone()), vitals, recognition);
     let worker = Worker::new(queue, Arc::new(stages), work, shutdown.clone());
     service.ready();
     let (logged_out, broken) = (OnceCell::new(), OnceCell::new());
