@@ -6,6 +6,7 @@
 //! in them to begin. Nothing of this changes the stored position: a crash in between repeats all of it.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use grammers_client::tl;
@@ -123,7 +124,7 @@ impl UpdateLoop<'_> {
         to: &impl Recipient,
     ) -> Result<Option<History>, UpdatesEnded> {
         let Some(info) = self.account.peer(chat).await? else {
-            warn!("a chat cannot be read: its access hash is not known");
+            warn_unreadable("its access hash is not known");
             return Ok(None);
         };
         let bot = matches!(info, PeerInfo::User { bot: Some(true), .. });
@@ -148,7 +149,7 @@ impl UpdateLoop<'_> {
             let answer = match self.link.insist(&request).await {
                 Ok(answer) => answer,
                 Err(error) if error.is_refusal() => {
-                    warn!(%error, "A chat cannot be read, what was missed there is not answered");
+                    warn_unreadable(error);
                     return Ok(None);
                 }
                 Err(error) => return Err(error.into()),
@@ -191,6 +192,10 @@ impl UpdateLoop<'_> {
 fn oldest(to: &impl Recipient) -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(now.saturating_sub(to.max_age()).as_secs()).unwrap_or(i64::MAX)
+}
+
+fn warn_unreadable(reason: impl Display) {
+    warn!(%reason, "A chat cannot be read, what was missed there is not answered");
 }
 
 fn report_old(history: &History) {
