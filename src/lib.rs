@@ -18,6 +18,7 @@ pub mod memory;
 pub mod ops;
 pub mod patience;
 pub mod pipeline;
+pub mod ports;
 pub mod program;
 pub mod pulse;
 pub mod queue;

@@ -2,7 +2,7 @@
 //! exit code.
 //!
 //! It is in the library, so that tests/chaos runs what main.rs runs, with decorators of its own
-//! around the daemon's queue and stages.
+//! around what the daemon works with.
 
 use std::io;
 use std::process::ExitCode;
@@ -21,7 +21,7 @@ use crate::{ending, memory};
 /// Threads for talking; recognition and blocking work have their own.
 const THREADS: usize = 2;
 
-/// Runs the program, with `decorator` around the daemon's queue and stages.
+/// Runs the program, with `decorator` around what the daemon works with.
 pub fn main_with(decorator: &dyn Decorator) -> ExitCode {
     memory::keep_little();
     let cli = Cli::parse();

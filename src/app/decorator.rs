@@ -1,23 +1,27 @@
-//! Where tests/chaos gets between the worker and the adapters: nowhere else can it tell exactly
-//! before or after which call the process dies.
+//! Lets tests/chaos put itself between the worker and the adapters, to end the process right before
+//! or after a call, and to answer in place of the model.
 
 use std::sync::Arc;
 
-use crate::pipeline::Stages;
+use crate::ports::{Messenger, Transcriber};
 use crate::queue::Queue;
 
-/// Wraps what the daemon works with, inside of what observes it for health and metrics.
+/// Wraps what the daemon works with. Health and metrics observe the wrapped parts.
 pub trait Decorator {
     fn queue(&self, queue: Arc<dyn Queue>) -> Arc<dyn Queue> {
         queue
     }
 
-    fn stages(&self, stages: Arc<dyn Stages>) -> Arc<dyn Stages> {
-        stages
+    fn messenger(&self, messenger: Arc<dyn Messenger>) -> Arc<dyn Messenger> {
+        messenger
+    }
+
+    fn transcriber(&self, transcriber: Arc<dyn Transcriber>) -> Arc<dyn Transcriber> {
+        transcriber
     }
 }
 
-/// Leaves everything as it is: the released program's.
+/// Wraps nothing; the released program uses this.
 pub struct Undecorated;
 
 impl Decorator for Undecorated {}

@@ -1,5 +1,6 @@
-//! Crash points: the daemon's queue and stages, decorated so that the process dies at the edge of a
-//! call. They are at both sides of each of the four commit points (C1 to C4, see ARCHITECTURE.md).
+//! Crash points: the daemon's queue and messenger, decorated so that the process dies at the edge
+//! of a call. They are at both sides of each of the four commit points (C1 to C4, see
+//! ARCHITECTURE.md).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,8 +9,8 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use async_trait::async_trait;
 use signal_hook::consts::SIGKILL;
-use stenogram::domain::{Fault, Job, JobId, Part, Progress, Task};
-use stenogram::pipeline::{Listening, Stages};
+use stenogram::domain::{Fault, Job, JobId, Part, Progress};
+use stenogram::ports::Messenger;
 use stenogram::queue::{Added, Claimed, Counts, Entry, Handled, Queue, QueueError, Upkeep};
 
 /// The variable that says where the daemon dies: `C1-C2@17` is the 17th pass of that point.
@@ -74,7 +75,8 @@ pub struct CrashingQueue {
 }
 
 impl CrashingQueue {
-    /// Passes the point after C4, if the queue did what was asked: the job is not this process's any more.
+    /// Passes the point after C4, if the queue did what was asked: the job is not this process's
+    /// any more.
     async fn end(
         &self,
         operation: impl Future<Output = Result<(), QueueError>> + Send,
@@ -168,50 +170,37 @@ impl Upkeep for CrashingQueue {
     }
 }
 
-/// The stages, with the point between C3 and the sending of a part.
-pub struct CrashingStages {
-    pub stages: Arc<dyn Stages>,
+/// The messenger, with the point between C3 and the sending of a part.
+pub struct CrashingMessenger {
+    pub messenger: Arc<dyn Messenger>,
     pub crash: Arc<CrashPoint>,
 }
 
 #[async_trait]
-impl Stages for CrashingStages {
+impl Messenger for CrashingMessenger {
     async fn ready(&self) {
-        self.stages.ready().await;
+        self.messenger.ready().await;
     }
 
     fn connection(&self) -> Option<u64> {
-        self.stages.connection()
-    }
-
-    fn task(&self) -> Task {
-        self.stages.task()
+        self.messenger.connection()
     }
 
     async fn fetch(&self, job: &Job) -> Result<Vec<u8>, Fault> {
-        self.stages.fetch(job).await
+        self.messenger.fetch(job).await
     }
 
-    async fn listen(
-        &self,
-        job: &Job,
-        bytes: Vec<u8>,
-        progress: &Progress,
-    ) -> Result<Box<dyn Listening + '_>, Fault> {
-        self.stages.listen(job, bytes, progress).await
-    }
-
-    async fn sent(&self, job: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, Fault> {
-        self.stages.sent(job, parts).await
+    async fn find_sent(&self, job: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, Fault> {
+        self.messenger.find_sent(job, parts).await
     }
 
     async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, Fault> {
         self.crash.pass(C3_SEND);
-        self.stages.deliver(job, index, part).await
+        self.messenger.deliver(job, index, part).await
     }
 
     fn forget(&self, job: JobId) {
-        self.stages.forget(job);
+        self.messenger.forget(job);
     }
 }
 

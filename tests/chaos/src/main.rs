@@ -1,7 +1,7 @@
 //! Kills the daemon, cuts its wires, lets Telegram and Redis misbehave, and counts the answers.
 //!
 //! One program is both sides: started by the harness with `CHAOS_ROLE=daemon` it is stenogram's own
-//! main program with decorators around the queue and the stages, so that harness and daemon are
+//! main program with decorators around what it works with, so that harness and daemon are
 //! always of one build.
 
 mod check;
@@ -27,10 +27,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Parser, ValueEnum};
 use stenogram::app::Decorator;
-use stenogram::pipeline::Stages;
+use stenogram::ports::{Messenger, Transcriber};
 use stenogram::queue::Queue;
 
-use crate::crash_points::{CrashPoint, CrashingQueue, CrashingStages};
+use crate::crash_points::{CrashPoint, CrashingMessenger, CrashingQueue};
 use crate::daemon::ROLE;
 use crate::stand_in::StandIn;
 
@@ -222,12 +222,15 @@ impl Decorator for Decorators {
         }
     }
 
-    fn stages(&self, stages: Arc<dyn Stages>) -> Arc<dyn Stages> {
-        let stages = Arc::new(StandIn { stages });
+    fn messenger(&self, messenger: Arc<dyn Messenger>) -> Arc<dyn Messenger> {
         match self.crash.clone() {
-            Some(crash) => Arc::new(CrashingStages { stages, crash }),
-            None => stages,
+            Some(crash) => Arc::new(CrashingMessenger { messenger, crash }),
+            None => messenger,
         }
+    }
+
+    fn transcriber(&self, transcriber: Arc<dyn Transcriber>) -> Arc<dyn Transcriber> {
+        Arc::new(StandIn { transcriber })
     }
 }
 

@@ -1,5 +1,5 @@
-//! A stand-in for recognition: the answer to a short recording is a text that only its samples have.
-//! Thousands of messages are then answered in minutes, and each answer shows whose it is.
+//! A stand-in for recognition: the answer to a short recording is a text that only its samples
+//! have. Thousands of messages are then answered in minutes, and each answer shows whose it is.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -7,8 +7,8 @@ use std::sync::atomic::AtomicBool;
 use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
 use stenogram::audio::{self, Limits, Pcm, SAMPLE_RATE};
-use stenogram::domain::{Fault, Job, JobId, Part, Progress, Segment, Task, Transcript};
-use stenogram::pipeline::{Listening, Stages};
+use stenogram::domain::{Fault, Job, Progress, Segment, Task, Transcript};
+use stenogram::ports::{Transcriber, Transcription};
 
 /// Recordings with fewer samples than this are for the stand-in: one second.
 pub const STUBBED_BELOW: usize = SAMPLE_RATE as usize;
@@ -23,36 +23,28 @@ pub fn text_of(samples: &[f32]) -> String {
     vec![word; words].join(" ")
 }
 
-/// The stages, with the stand-in for short recordings. What is longer, or does not decode, is left
-/// to the daemon's own.
+/// The transcriber, with the stand-in for short recordings. What is longer, or does not decode, is
+/// left to the daemon's own.
 pub struct StandIn {
-    pub stages: Arc<dyn Stages>,
+    pub transcriber: Arc<dyn Transcriber>,
 }
 
 #[async_trait]
-impl Stages for StandIn {
-    async fn ready(&self) {
-        self.stages.ready().await;
-    }
-
-    fn connection(&self) -> Option<u64> {
-        self.stages.connection()
-    }
-
+impl Transcriber for StandIn {
     fn task(&self) -> Task {
-        self.stages.task()
+        self.transcriber.task()
     }
 
-    async fn fetch(&self, job: &Job) -> Result<Vec<u8>, Fault> {
-        self.stages.fetch(job).await
+    async fn prepare(&self, job: &Job) -> Result<(), Fault> {
+        self.transcriber.prepare(job).await
     }
 
-    async fn listen(
+    async fn open(
         &self,
         job: &Job,
         bytes: Vec<u8>,
         progress: &Progress,
-    ) -> Result<Box<dyn Listening + '_>, Fault> {
+    ) -> Result<Box<dyn Transcription + '_>, Fault> {
         let (decoded, bytes) = tokio::task::spawn_blocking(move || {
             (audio::decode(&bytes, &Limits::default(), &AtomicBool::new(false)), bytes)
         })
@@ -61,20 +53,8 @@ impl Stages for StandIn {
         .map_err(|_| Fault::Aborted)?;
         match decoded {
             Ok(pcm) if pcm.samples.len() < STUBBED_BELOW => Ok(Box::new(Recognised::from(pcm))),
-            _ => self.stages.listen(job, bytes, progress).await,
+            _ => self.transcriber.open(job, bytes, progress).await,
         }
-    }
-
-    async fn sent(&self, job: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, Fault> {
-        self.stages.sent(job, parts).await
-    }
-
-    async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, Fault> {
-        self.stages.deliver(job, index, part).await
-    }
-
-    fn forget(&self, job: JobId) {
-        self.stages.forget(job);
     }
 }
 
@@ -92,7 +72,7 @@ impl From<Pcm> for Recognised {
 }
 
 #[async_trait]
-impl Listening for Recognised {
+impl Transcription for Recognised {
     fn length(&self) -> u64 {
         self.length_ms
     }
