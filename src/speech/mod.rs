@@ -7,6 +7,7 @@
 //! recogniser  speech to transcript
 //! whisper     the model, and single calls of whisper.cpp
 //! window      how much of its window Whisper is given, and whether less has sufficed
+//! choice      which languages there are to choose from, and which is the likeliest
 //! guess       in which language a recording is: guessed, and checked after it is recognised
 //! vad         how likely somebody speaks, by Silero's model
 //! activity    which parts are speech, what of it Whisper is given, what its times then mean
@@ -26,6 +27,7 @@
 
 mod activity;
 pub mod checksum;
+mod choice;
 pub mod cpu;
 mod detector;
 pub mod device;
