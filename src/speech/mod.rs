@@ -14,6 +14,7 @@
 //! guard       drops what Whisper invents: evidence, known phrases (phrases/), repetition
 //! habit       which languages a chat is known for, and which of them is guessed
 //! header      a model file is looked through before whisper.cpp, which aborts on a bad one, sees it
+//! level       raises quiet speech after loud speech
 //! language    Whisper's language codes
 //! cpu         the instructions that this build of whisper.cpp needs
 //! device      the GPU, where this build can use one and there is one
@@ -38,6 +39,7 @@ mod guess;
 mod habit;
 pub mod header;
 pub mod language;
+mod level;
 mod log;
 pub mod models;
 mod phrases;
