@@ -8,7 +8,7 @@ use tracing::debug;
 
 use super::SpeechError;
 use super::activity::{Activity, longest_pause};
-use super::level::{FOR_VOICE_ACTIVITY, FOR_WHISPER, raise_quiet_speech};
+use super::level::raise_quiet_speech;
 use super::vad::Vad;
 use super::whisper::RATE;
 
@@ -74,7 +74,7 @@ impl Detector {
             return Err(SpeechError::Aborted);
         }
         activity.cut(&mut pcm);
-        raise_quiet_speech(&mut pcm, activity.voices(), FOR_WHISPER);
+        raise_quiet_speech(&mut pcm, activity.voices());
         debug!(
             seconds = seconds(samples),
             kept = seconds(pcm.len()),
@@ -95,7 +95,7 @@ impl Detector {
         let mut vad = self.vad.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
         // The model takes quiet speech after loud speech for silence.
         let mut levelled = pcm.to_vec();
-        raise_quiet_speech(&mut levelled, None, FOR_VOICE_ACTIVITY);
+        raise_quiet_speech(&mut levelled, None);
         vad.probabilities(&levelled, aborted)
     }
 }

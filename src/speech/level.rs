@@ -13,13 +13,11 @@ const FRAME: usize = RATE / 20;
 const AROUND: usize = 10;
 /// Frames beside voice that are raised with it, 0.4 s: voice activity detection leaves out quiet beginnings and ends.
 const BESIDE: usize = 8;
-/// The share of the loudest stretch to which speech is raised for Whisper, 10 dB below it: speech varies by that
-/// much anyhow. Some sentences are lost from 20 dB on.
-pub(super) const FOR_WHISPER: f32 = 0.316;
-/// And for the voice activity model, which knows speech of the usual level best.
-pub(super) const FOR_VOICE_ACTIVITY: f32 = 1.0;
-/// What is further below the loudest is raised no more than what is so far below it, 40 dB.
-const QUIETEST_SPEECH: f32 = 0.01;
+/// Stretches of speech below this share of the loudest, 10 dB below it, are raised to the loudest: nearer ones are
+/// heard, and speech varies by that much anyhow.
+const QUIET: f32 = 0.316;
+/// They are raised so many times at most, by 40 dB.
+const MOST: f32 = 100.0;
 /// Samples in which one gain goes over to the next, 20 ms: a jump would click.
 const RAMP: usize = RATE / 50;
 /// Where voice activity is not known, speech is what is this much above the quietest frames, 10 dB.
@@ -29,9 +27,9 @@ const QUIETEST: f32 = 0.05;
 /// without those below -90 dBFS: digital silence is no noise.
 const NOTHING: f32 = 3e-5;
 
-/// Raises the quiet stretches of speech in `pcm` to this `share` of the loudest. Speech is what is in and beside the
-/// ranges `voiced`, which are in order; where those are not known, what is clearly louder than the noise.
-pub(super) fn raise_quiet_speech(pcm: &mut [f32], voiced: Option<&[Range<usize>]>, share: f32) {
+/// Raises the quiet stretches of speech in `pcm` to the loudest. Speech is what is in and beside the ranges `voiced`,
+/// which are in order; where those are not known, what is clearly louder than the noise.
+pub(super) fn raise_quiet_speech(pcm: &mut [f32], voiced: Option<&[Range<usize>]>) {
     let loudness: Vec<f32> = pcm.chunks(FRAME).map(root_mean_square).collect();
     let levels = loudest_around(&loudness, AROUND);
     let speech = match voiced {
@@ -39,9 +37,9 @@ pub(super) fn raise_quiet_speech(pcm: &mut [f32], voiced: Option<&[Range<usize>]
         None => above_noise(&levels, &loudness),
     };
     let loudest = levels.iter().zip(&speech).filter(|(_, speech)| **speech).map(|(level, _)| *level);
-    let (wanted, most) = (loudest.fold(0.0, f32::max) * share, share / QUIETEST_SPEECH);
+    let loudest = loudest.fold(0.0, f32::max);
     let gain = |(&level, &speech): (&f32, &bool)| {
-        if speech { (wanted / level).min(most).max(1.0) } else { 1.0 }
+        if speech && level < loudest * QUIET { (loudest / level).min(MOST) } else { 1.0 }
     };
     let gains: Vec<f32> = levels.iter().zip(&speech).map(gain).collect();
     amplify(pcm, &gains);
@@ -128,15 +126,15 @@ mod tests {
     }
 
     #[test]
-    fn speech_is_raised_to_10_db_below_the_loudest_and_by_30_db_at_most() {
+    fn speech_10_db_below_the_loudest_is_raised_to_it_by_40_db_at_most() {
         for voice_is_known in [true, false] {
             for (below, expected) in
-                [(0.0, 0.0), (10.0, 0.0), (15.0, 5.0), (25.0, 15.0), (40.0, 30.0), (50.0, 30.0)]
+                [(0.0, 0.0), (8.0, 0.0), (15.0, 15.0), (25.0, 25.0), (40.0, 40.0), (50.0, 40.0)]
             {
                 let (before, [loud, pause, quiet]) = pair(below);
                 let mut after = before.clone();
                 let voiced = [loud.clone(), quiet.clone()];
-                raise_quiet_speech(&mut after, voice_is_known.then_some(&voiced), FOR_WHISPER);
+                raise_quiet_speech(&mut after, voice_is_known.then_some(&voiced));
                 assert!(after[loud.clone()] == before[loud], "{below}");
                 let raised = gain(&before[quiet.clone()], &after[quiet]);
                 assert!((raised - expected).abs() < 0.5, "{below}, {voice_is_known}: {raised}");
@@ -154,7 +152,7 @@ mod tests {
         for before in [noise(5.0, 0.01), knock, vec![0.0; RATE], vec![0.1], vec![]] {
             for voiced in [None, Some(&[][..])] {
                 let mut after = before.clone();
-                raise_quiet_speech(&mut after, voiced, FOR_WHISPER);
+                raise_quiet_speech(&mut after, voiced);
                 assert!(after == before, "of {} samples", before.len());
             }
         }
