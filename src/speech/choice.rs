@@ -6,10 +6,11 @@ use super::whisper::RATE;
 
 /// The probability that all listed languages together have at most where another one is clear.
 const IMPROBABLE: f32 = 0.1;
-/// The probability that a language that is not listed has at least where it is clear. With `base`, Russian and
-/// English of 2 s and more gave 0.36 to another language at most.
+/// The probability that a language that is not listed has at least where it is clear. With `base`,
+/// Russian and English of 2 s and more gave 0.36 to another language at most.
 const CLEAR: f32 = 0.7;
-/// The same in a few words: pieces of Russian of about a second gave up to 0.9 to Polish, Lithuanian or Hindi.
+/// The same in a few words: pieces of Russian of about a second gave up to 0.9 to Polish,
+/// Lithuanian or Hindi.
 const CLEAR_IN_FEW_WORDS: f32 = 0.95;
 /// Samples of speech, 1.5 s: less are few words.
 const FEW_WORDS: usize = RATE * 3 / 2;
@@ -23,8 +24,8 @@ pub(super) struct Choice {
 }
 
 impl Choice {
-    /// Of the `listed` languages, or all where none is. `others` that the model knows, of which there are
-    /// `languages` in all, are chosen where they are clear.
+    /// Of the `listed` languages, or all where none is. `others` that the model knows, of which
+    /// there are `languages` in all, are chosen where they are clear.
     pub fn new(listed: Vec<Language>, others: bool, languages: i32) -> Self {
         let all: Vec<_> = (0..languages).map(Language).collect();
         match listed.is_empty() {
@@ -46,8 +47,9 @@ impl Choice {
         self.listed.contains(&language)
     }
 
-    /// The language of a recording with so many samples of speech, of somebody with that `habit`: the likeliest
-    /// listed one, unless another is clear. `probabilities` are those of all languages, by their numbers.
+    /// The language of a recording with so many samples of speech, of somebody with that `habit`:
+    /// the likeliest listed one, unless another is clear. `probabilities` are those of all
+    /// languages, by their numbers.
     pub fn likeliest(&self, probabilities: &[f32], habit: &Habit, spoken: usize) -> Language {
         let weight = |language: Language| {
             probabilities
@@ -80,7 +82,8 @@ mod tests {
         Language::find(code).unwrap()
     }
 
-    /// What is chosen where languages are so probable, and so many seconds of them were heard in the chat.
+    /// What is chosen where languages are so probable, and so many seconds of them were heard in
+    /// the chat.
     fn chosen(
         choice: &Choice,
         probable: &[(&str, f32)],

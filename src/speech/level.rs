@@ -1,7 +1,9 @@
-//! Raises quiet speech after loud speech: somebody turns away from the phone, or hands it on. Whisper leaves out
-//! what is 30 dB below the rest of its window, though it understands the same words alone.
+//! Raises quiet speech after loud speech: somebody turns away from the phone, or hands it on.
+//! Whisper leaves out what is 30 dB below the rest of its window, though it understands the same
+//! words alone.
 //!
-//! The level is that of stretches of speech, so the melody of a sentence stays. What is no speech keeps its own.
+//! The level is that of stretches of speech, so the melody of a sentence stays. What is no speech
+//! keeps its own.
 
 use std::ops::Range;
 
@@ -9,12 +11,14 @@ use super::whisper::RATE;
 
 /// Samples of a frame, 50 ms.
 const FRAME: usize = RATE / 20;
-/// Frames on either side whose loudest counts, half a second: words and the pauses between them are one stretch.
+/// Frames on either side whose loudest counts, half a second: words and the pauses between them are
+/// one stretch.
 const AROUND: usize = 10;
-/// Frames beside voice that are raised with it, 0.4 s: voice activity detection leaves out quiet beginnings and ends.
+/// Frames beside voice that are raised with it, 0.4 s: voice activity detection leaves out quiet
+/// beginnings and ends.
 const BESIDE: usize = 8;
-/// Stretches of speech below this share of the loudest, 10 dB below it, are raised to the loudest: nearer ones are
-/// heard, and speech varies by that much anyhow.
+/// Stretches of speech below this share of the loudest, 10 dB below it, are raised to the loudest:
+/// nearer ones are heard, and speech varies by that much anyhow.
 const QUIET: f32 = 0.316;
 /// They are raised so many times at most, by 40 dB.
 const MOST: f32 = 100.0;
@@ -27,8 +31,9 @@ const QUIETEST: f32 = 0.05;
 /// without those below -90 dBFS: digital silence is no noise.
 const NOTHING: f32 = 3e-5;
 
-/// Raises the quiet stretches of speech in `pcm` to the loudest. Speech is what is in and beside the ranges `voiced`,
-/// which are in order; where those are not known, what is clearly louder than the noise.
+/// Raises the quiet stretches of speech in `pcm` to the loudest. Speech is what is in and beside
+/// the ranges `voiced`, which are in order; where those are not known, what is clearly louder than
+/// the noise.
 pub(super) fn raise_quiet_speech(pcm: &mut [f32], voiced: Option<&[Range<usize>]>) {
     let loudness: Vec<f32> = pcm.chunks(FRAME).map(root_mean_square).collect();
     let levels = loudest_around(&loudness, AROUND);
@@ -116,7 +121,8 @@ mod tests {
         20.0 * (peak(after) / peak(before)).log10()
     }
 
-    /// Loud speech, a pause, and speech so many decibels below, in noise 70 dB below; and where they are.
+    /// Loud speech, a pause, and speech so many decibels below, in noise 70 dB below; and where
+    /// they are.
     fn pair(below: f32) -> (Vec<f32>, [Range<usize>; 3]) {
         let quiet = 0.3 * 10.0_f32.powf(-below / 20.0);
         let parts = [speech(3.0, 0.3), vec![0.0; 2 * RATE], speech(3.0, quiet)];
