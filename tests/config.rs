@@ -106,7 +106,7 @@ fn nothing_said_gives_the_defaults() {
     let config = ok(&[]);
     assert_eq!((config.data_dir, config.model_dir), ("./data".into(), "./models".into()));
     assert_eq!((config.model, config.model_url), (Model::Name("base".into()), None));
-    assert_eq!(config.languages.iter().map(|code| code.as_str()).collect::<Vec<_>>(), ["ru", "en"]);
+    assert_eq!(config.languages.listed.iter().map(|code| code.as_str()).collect::<Vec<_>>(), ["ru", "en"]);
     assert_eq!((config.threads, config.redis), (None, None));
     assert_eq!(config.reconnect_delay, Duration::from_secs(5));
     assert_eq!(config.max_reconnect_delay, Duration::from_secs(300));
@@ -159,6 +159,7 @@ fn every_variable_with_a_rule_refuses_what_breaks_it_and_says_what_is_allowed() 
         ("MODEL_URL", "ftp://mirror"),
         ("LANGUAGE", "ua"),
         ("LANGUAGES", "ru;en"),
+        ("LANGUAGES", "ru!,en"),
         ("TASK", "english"),
         ("WHISPER_AUDIO_CTX", "768"),
         ("FLASH_ATTENTION", "yes"),
@@ -231,15 +232,17 @@ fn a_language_is_fixed_or_chosen_from_candidates() {
     let languages = |environment: &[(&str, &str)]| {
         let config = ok(environment);
         [config.language, Language::Auto].map(|language| {
-            let codes: Vec<_> = config.spoken(language).iter().map(|code| code.as_str()).collect();
-            codes.join(",")
+            let spoken = config.spoken(language);
+            let codes: Vec<_> = spoken.listed.iter().map(|code| code.as_str()).collect();
+            codes.join(",") + if spoken.only { "!" } else { "" }
         })
     };
-    assert_eq!(languages(&[("LANGUAGE", "de")]), ["de", "ru,en"]);
-    assert_eq!(languages(&[("LANGUAGE", "ru"), ("LANGUAGES", "ru,uk")]), ["ru", "ru,uk"]);
+    assert_eq!(languages(&[("LANGUAGE", "de")]), ["de!", "ru,en"]);
+    assert_eq!(languages(&[("LANGUAGE", "ru"), ("LANGUAGES", "ru,uk")]), ["ru!", "ru,uk"]);
     assert_eq!(languages(&[("LANGUAGE", "auto"), ("LANGUAGES", "uk")]), ["uk", "uk"]);
+    assert_eq!(languages(&[("LANGUAGES", "ru,en!")]), ["ru,en!", "ru,en!"]);
     assert_eq!(languages(&[("LANGUAGES", "")]), ["", ""]);
-    assert_eq!(languages(&[("LANGUAGE", "de"), ("LANGUAGES", "")]), ["de", ""]);
+    assert_eq!(languages(&[("LANGUAGE", "de"), ("LANGUAGES", "")]), ["de!", ""]);
 }
 
 #[test]

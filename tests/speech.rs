@@ -193,6 +193,22 @@ async fn a_chats_language_is_guessed_and_a_wrong_guess_is_noticed() {
     stop(engine).await;
 }
 
+/// Which languages are spoken where is a guess of the owner's: one that is clear counts.
+#[tokio::test]
+async fn a_clear_language_that_is_not_listed_is_recognised_unless_there_are_no_others() {
+    let _alone = ALONE.lock().await;
+    let russian = fixtures("ru").swap_remove(0);
+    let spoken = pcm(russian.text, russian.voice);
+    for (other_languages, language) in [(true, "ru"), (false, "en")] {
+        // German is listed so that there is something to choose from.
+        let options = EngineOptions { other_languages, ..options(&["en", "de"]) };
+        let engine = Engine::start(options).await.unwrap();
+        let transcript = recognise(&engine, spoken.clone()).await.unwrap();
+        assert_eq!(transcript.language.as_deref(), Some(language), "{transcript:?}");
+        stop(engine).await;
+    }
+}
+
 #[tokio::test]
 async fn unknown_languages_are_named_before_anything_is_loaded() {
     let mut wrong = options(&["ru", "xx"]);

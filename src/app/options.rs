@@ -86,9 +86,20 @@ pub fn engine_options(
     {
         return Err(RunError::ModelSize { path: model, found: metadata.len(), expected });
     }
-    let languages = config.spoken(language).iter().map(|code| code.as_str().to_owned()).collect();
+    let spoken = config.spoken(language);
+    let languages = spoken.listed.iter().map(|code| code.as_str().to_owned()).collect();
     let vad = Some(SILERO_VAD.path(&config.model_dir));
     let audio_context = audio_context(config.audio_context);
     let Config { threads, task, flash_attention, idle_unload, .. } = *config;
-    Ok(EngineOptions { model, threads, languages, task, audio_context, flash_attention, vad, idle_unload })
+    Ok(EngineOptions {
+        model,
+        threads,
+        languages,
+        other_languages: !spoken.only,
+        task,
+        audio_context,
+        flash_attention,
+        vad,
+        idle_unload,
+    })
 }

@@ -23,7 +23,7 @@ pub use raw::{Entry, Origin, RawConfig};
 pub use redis_address::Redis;
 pub use secret::Secret;
 pub use values::{
-    AudioContext, HealthAddress, Language, LanguageCode, LogFormat, Model, ParseLanguageError,
+    AudioContext, HealthAddress, Language, LanguageCode, Languages, LogFormat, Model, ParseLanguageError,
     ParseModelError, WHISPER_LANGUAGES,
 };
 pub use variables::{VARIABLES, Variable};
@@ -55,8 +55,8 @@ pub struct Config {
     /// Where models are fetched from in place of the catalogue's own source.
     pub model_url: Option<String>,
     pub language: Language,
-    /// What [`Language::Auto`] chooses from; none: from all that Whisper knows.
-    pub languages: Vec<LanguageCode>,
+    /// What [`Language::Auto`] chooses from.
+    pub languages: Languages,
     pub task: Task,
     pub audio_context: AudioContext,
     /// None: as suits what recognises.
@@ -103,12 +103,11 @@ impl Config {
         }
     }
 
-    /// What may be spoken where `language` is asked for: one, and nothing needs to be detected; none,
-    /// and it is any that Whisper knows.
-    pub fn spoken(&self, language: Language) -> Vec<LanguageCode> {
+    /// What may be spoken where `language` is asked for: one only, and nothing needs to be detected.
+    pub fn spoken(&self, language: Language) -> Languages {
         match language {
             Language::Auto => self.languages.clone(),
-            Language::Fixed(code) => vec![code],
+            Language::Fixed(code) => Languages { listed: vec![code], only: true },
         }
     }
 
@@ -214,22 +213,22 @@ impl Check<'_> {
     }
 
     /// LANGUAGE and LANGUAGES together.
-    fn languages(&mut self) -> Result<(Language, Vec<LanguageCode>), Noted> {
+    fn languages(&mut self) -> Result<(Language, Languages), Noted> {
         let language = self.required("LANGUAGE", |text| text.parse().ok());
-        let candidates = self.required("LANGUAGES", values::language_codes);
-        let (language, candidates) = (language?, candidates?);
+        let languages = self.required("LANGUAGES", values::languages);
+        let (language, languages) = (language?, languages?);
         // The default list binds nobody who fixes the language.
-        let meant = self.raw.get("LANGUAGES").is_set() && !candidates.is_empty();
+        let meant = self.raw.get("LANGUAGES").is_set() && !languages.listed.is_empty();
         if let Language::Fixed(code) = language
             && meant
-            && !candidates.contains(&code)
+            && !languages.listed.contains(&code)
         {
             return Err(self.contradiction(format!(
                 "LANGUAGE={code} is not among {}; add it there, or say LANGUAGE=auto",
                 self.said("LANGUAGES")
             )));
         }
-        Ok((language, candidates))
+        Ok((language, languages))
     }
 
     /// REDIS_URL, or REDIS_HOST and the parts that go with it.

@@ -205,19 +205,29 @@ fn language_code(text: &str) -> Option<LanguageCode> {
     WHISPER_LANGUAGES.iter().find(|code| code.eq_ignore_ascii_case(text)).map(|code| LanguageCode(code))
 }
 
-/// Codes separated by commas, each once; none for an empty text.
-pub(super) fn language_codes(text: &str) -> Option<Vec<LanguageCode>> {
-    let mut codes = Vec::new();
+/// The languages that are spoken here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Languages {
+    /// The likely ones, each once; none: all that Whisper knows.
+    pub listed: Vec<LanguageCode>,
+    /// Whether there are no others.
+    pub only: bool,
+}
+
+/// Codes separated by commas, with `!` after the last where there are no other languages; an empty text for all.
+pub(super) fn languages(text: &str) -> Option<Languages> {
+    let mut listed = Vec::new();
     if text.trim().is_empty() {
-        return Some(codes);
+        return Some(Languages { listed, only: false });
     }
-    for piece in text.split(',') {
+    let (codes, only) = text.trim().strip_suffix('!').map_or((text, false), |codes| (codes, true));
+    for piece in codes.split(',') {
         let code = language_code(piece.trim())?;
-        if !codes.contains(&code) {
-            codes.push(code);
+        if !listed.contains(&code) {
+            listed.push(code);
         }
     }
-    Some(codes)
+    Some(Languages { listed, only })
 }
 
 #[cfg(test)]
@@ -310,10 +320,13 @@ mod tests {
         assert_eq!("auto".parse(), Ok(Language::Auto));
         assert_eq!("RU".parse(), Ok(Language::Fixed(LanguageCode("ru"))));
         assert!("ua".parse::<Language>().is_err(), "Ukrainian is uk");
-        assert_eq!(language_codes("ru, en,ru"), Some(vec![LanguageCode("ru"), LanguageCode("en")]));
-        assert_eq!(language_codes(""), Some(vec![]));
-        for bad in ["ru,", "ru;en", "auto", "ru,xx"] {
-            assert_eq!(language_codes(bad), None, "{bad}");
+        let listed = vec![LanguageCode("ru"), LanguageCode("en")];
+        for (text, only) in [("ru, en,ru", false), ("ru,en!", true), (" ru, en ! ", true)] {
+            assert_eq!(languages(text), Some(Languages { listed: listed.clone(), only }), "{text}");
+        }
+        assert_eq!(languages(""), Some(Languages { listed: vec![], only: false }));
+        for bad in ["ru,", "ru;en", "auto", "ru,xx", "!", "ru!,en", "ru,en!!", "ru,!", "!ru"] {
+            assert_eq!(languages(bad), None, "{bad}");
         }
     }
 }

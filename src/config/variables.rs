@@ -108,8 +108,8 @@ pub const VARIABLES: &[Variable] = &[
     Variable::new(
         "LANGUAGES",
         "ru,en",
-        "The languages that LANGUAGE=auto chooses from",
-        "codes separated by commas; empty for all that Whisper knows",
+        "The likely languages, which LANGUAGE=auto chooses from; a recording that is clearly in another gets its text in that",
+        "codes separated by commas, with ! after the last to allow no others, as in ru,en!; empty for all that Whisper knows",
     )
     .may_be_empty(),
     Variable::new(

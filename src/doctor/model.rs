@@ -81,7 +81,8 @@ fn whole(check: &'static str, path: &Path, observer: &mut dyn Observer) -> Resul
 
 /// Looks through the file as the engine would, languages included.
 fn fit(config: &Config, path: &Path, known: bool) -> Finding {
-    let languages = config.spoken(config.language).iter().map(|code| code.as_str().to_owned()).collect();
+    let spoken = config.spoken(config.language);
+    let languages = spoken.listed.iter().map(|code| code.as_str().to_owned()).collect();
     let (model, task) = (path.to_owned(), config.task);
     let options = EngineOptions { model, languages, task, ..EngineOptions::default() };
     let shown = path.display();

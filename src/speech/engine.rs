@@ -44,10 +44,13 @@ pub struct EngineOptions {
     /// Threads of a recognition; [`default_threads`] when not given, and no more than the process may
     /// run at once: beyond that recognition becomes 10 to 50 times slower.
     pub threads: Option<NonZeroUsize>,
-    /// Languages that are spoken here, by code. One: that one is taken for granted, which saves
-    /// guessing and checking it. Several: the likeliest of them. None: the
-    /// likeliest of all that the model knows.
+    /// Languages that are spoken here, by code: a recording is taken to be in the likeliest of them. One without
+    /// others is taken for granted, which saves guessing and checking it. None: the likeliest of all that the
+    /// model knows.
     pub languages: Vec<String>,
+    /// Whether a recording that is clearly in none of `languages`, but in another one that the model knows, is
+    /// recognised in that.
+    pub other_languages: bool,
     /// Refused where the model was not trained for it.
     pub task: Task,
     /// How much of its window Whisper is given for a short recording.
@@ -160,7 +163,7 @@ impl From<SpeechError> for Fault {
 impl EngineOptions {
     /// Finds what can be wrong before anything is loaded: the languages' codes.
     pub fn check(&self) -> Result<(), SpeechError> {
-        self.candidates().map(drop)
+        self.listed().map(drop)
     }
 
     /// What the model is called: its file's name without what all such names have in common.
@@ -173,7 +176,7 @@ impl EngineOptions {
     pub fn check_model(&self) -> Result<Header, SpeechError> {
         let header = header::check(&self.model)
             .map_err(|source| SpeechError::Model { path: self.model.clone(), source })?;
-        if let Some(unknown) = self.candidates()?.iter().find(|language| language.0 >= header.languages) {
+        if let Some(unknown) = self.listed()?.iter().find(|language| language.0 >= header.languages) {
             return Err(SpeechError::LanguageNotInModel(unknown.code()));
         }
         let path = self.model.clone();
@@ -189,7 +192,7 @@ impl EngineOptions {
         self.flash_attention.unwrap_or_else(|| device::gpu().is_some())
     }
 
-    pub(super) fn candidates(&self) -> Result<Vec<Language>, SpeechError> {
+    pub(super) fn listed(&self) -> Result<Vec<Language>, SpeechError> {
         Ok(self.languages.iter().map(|name| Language::find(name)).collect::<Result<_, _>>()?)
     }
 }

@@ -2,10 +2,11 @@
 
 use std::ffi::c_int;
 
-use tracing::debug;
+use tracing::{debug, info};
 use whisper_rs::WhisperTokenId;
 
 use super::SpeechError;
+use super::choice::Choice;
 use super::habit::Habit;
 use super::language::Language;
 use super::whisper::{Call, Control, POSITION, RATE, WINDOW, Whisper};
@@ -20,13 +21,14 @@ pub(super) struct Heard {
     pub no_speech: Option<f32>,
 }
 
-/// A recording that is recognised in the likeliest of its candidate languages.
+/// A recording that is recognised in its likeliest language.
 pub(super) struct Listening<'a> {
     /// Holds the result afterwards.
     pub whisper: &'a mut Whisper,
     pub pcm: &'a [f32],
-    /// Not empty.
-    pub candidates: &'a [Language],
+    /// Samples of `pcm` with speech.
+    pub spoken: usize,
+    pub choice: &'a Choice,
     /// What is known of the speaker.
     pub habit: &'a Habit,
     /// What was said before.
@@ -43,17 +45,27 @@ impl Listening<'_> {
     /// the language is guessed, and checked after recognising, when the encoder's output is still there: that
     /// costs one token. Only a wrong guess costs another recognition.
     pub fn recognise(&mut self, given: Option<Language>) -> Result<Heard, SpeechError> {
-        let only = if let &[only] = self.candidates { Some(only) } else { None };
-        if let Some(language) = given.or(only) {
+        if let Some(language) = given.or(self.choice.only()) {
             return self.recognise_in(language);
         }
+        let heard = self.recognise_likeliest()?;
+        if !self.choice.is_listed(heard.language) {
+            info!(
+                language = heard.language.code(),
+                "This recording is clearly in a language that LANGUAGES does not list, and is written down in it"
+            );
+        }
+        Ok(heard)
+    }
+
+    fn recognise_likeliest(&mut self) -> Result<Heard, SpeechError> {
         // Of a longer recording the encoder leaves the end.
         if self.pcm.len() > WINDOW {
             self.prepare(WINDOW)?;
             let language = self.detect()?;
             return self.recognise_in(language);
         }
-        let guess = match self.habit.favourite(self.candidates) {
+        let guess = match self.habit.favourite(self.choice.known()) {
             Some(favourite) => favourite,
             None => {
                 self.prepare(GLIMPSE)?;
@@ -62,8 +74,8 @@ impl Listening<'_> {
         };
         let (language, no_speech) = match self.run(guess)? {
             1 => {
-                let opening = self.whisper.opening(self.candidates)?;
-                (self.likeliest_of(&opening.languages), Some(opening.no_speech))
+                let opening = self.whisper.opening()?;
+                (self.likeliest(&opening.languages), Some(opening.no_speech))
             }
             // The last pass was for a remainder. Detecting leaves the text in the state.
             _ => (self.detect()?, None),
@@ -77,39 +89,29 @@ impl Listening<'_> {
 
     fn recognise_in(&mut self, language: Language) -> Result<Heard, SpeechError> {
         let no_speech = match self.run(language)? {
-            1 => Some(self.whisper.opening(&[])?.no_speech),
+            1 => Some(self.whisper.opening()?.no_speech),
             // What the encoder has heard last is a part only.
             _ => None,
         };
         Ok(Heard { language, no_speech })
     }
 
-    /// The likeliest language, by the logits of the candidates.
-    fn likeliest_of(&self, logits: &[f32]) -> Language {
-        let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        self.likeliest(|n| (logits[n] - most).exp())
-    }
-
     /// The likeliest language, by as much of the spectrogram in the state as the encoder takes at once.
     fn detect(&mut self) -> Result<Language, SpeechError> {
         let probabilities = self.whisper.language_probabilities()?;
-        Ok(self.likeliest(|n| probabilities[self.candidates[n].0 as usize]))
+        Ok(self.likeliest(&probabilities))
     }
 
-    /// By the probability of each candidate, and the habit.
-    fn likeliest(&self, probability: impl Fn(usize) -> f32) -> Language {
-        let weight = |&(n, language): &(usize, &Language)| probability(n) * self.habit.prior(*language);
-        let likeliest = self.candidates.iter().enumerate().max_by(|a, b| weight(a).total_cmp(&weight(b)));
-        likeliest.map_or(Language::ENGLISH, |(_, language)| *language)
+    fn likeliest(&self, probabilities: &[f32]) -> Language {
+        self.choice.likeliest(probabilities, self.habit, self.spoken)
     }
 
     /// Puts the spectrogram of so many samples into the state, and has the encoder take no more positions
     /// than that needs.
     fn prepare(&mut self, samples: usize) -> Result<(), SpeechError> {
-        let language = self.candidates.first().copied().unwrap_or(Language::ENGLISH);
         let pcm = &self.pcm[..self.pcm.len().min(samples)];
         let positions = Some(pcm.len().div_ceil(POSITION) as c_int);
-        let call = Call { language, prompt: &[], positions, encode: false };
+        let call = Call { language: Language::ENGLISH, prompt: &[], positions, encode: false };
         self.whisper.full(pcm, call, self.control).map(drop)
     }
 

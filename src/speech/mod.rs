@@ -7,12 +7,14 @@
 //! recogniser  speech to transcript
 //! whisper     the model, and single calls of whisper.cpp
 //! window      how much of its window Whisper is given, and whether less has sufficed
+//! choice      which languages there are to choose from, and which is the likeliest
 //! guess       in which language a recording is: guessed, and checked after it is recognised
 //! vad         how likely somebody speaks, by Silero's model
 //! activity    which parts are speech, what of it Whisper is given, what its times then mean
 //! guard       drops what Whisper invents: evidence, known phrases (phrases/), repetition
 //! habit       which languages a chat is known for, and which of them is guessed
 //! header      a model file is looked through before whisper.cpp, which aborts on a bad one, sees it
+//! level       raises quiet speech after loud speech
 //! language    Whisper's language codes
 //! cpu         the instructions that this build of whisper.cpp needs
 //! device      the GPU, where this build can use one and there is one
@@ -26,6 +28,7 @@
 
 mod activity;
 pub mod checksum;
+mod choice;
 pub mod cpu;
 mod detector;
 pub mod device;
@@ -36,6 +39,7 @@ mod guess;
 mod habit;
 pub mod header;
 pub mod language;
+mod level;
 mod log;
 pub mod models;
 mod phrases;

@@ -8,6 +8,7 @@ use whisper_rs::{WhisperSegment, WhisperTokenId};
 
 use super::SpeechError;
 use super::activity::Activity;
+use super::choice::Choice;
 use super::detector::{LONGEST, Speech, seconds};
 use super::guard::{Candidate, Evidence, guard};
 use super::guess::{Heard, Listening};
@@ -25,8 +26,7 @@ const TIMESTAMP: usize = RATE / 100;
 
 /// What is the same for all recordings.
 pub(super) struct Recogniser {
-    /// Languages to choose from; not empty.
-    candidates: Vec<Language>,
+    choice: Choice,
     audio_context: AudioContext,
 }
 
@@ -41,11 +41,11 @@ struct Attempt {
 }
 
 impl Recogniser {
-    pub(super) fn new(candidates: Vec<Language>, audio_context: AudioContext) -> Self {
-        Self { candidates, audio_context }
+    pub(super) fn new(choice: Choice, audio_context: AudioContext) -> Self {
+        Self { choice, audio_context }
     }
 
-    /// Recognises `speech`, which is not empty, in `language`, or in the likeliest of the candidates for somebody
+    /// Recognises `speech`, which is not empty, in `language`, or in the likeliest of its choice for somebody
     /// of that `habit`, who has just said what was `before`. The model, `whisper`, knows all of them.
     pub(super) fn recognise(
         &self,
@@ -62,13 +62,14 @@ impl Recogniser {
             pcm.resize(SHORTEST, 0.0);
         }
 
+        let spoken = speech.activity.voiced(0..speech.pcm.len()).unwrap_or(speech.pcm.len());
         // Text begins with a space, where it does not go on with a word.
         let prompt = if before.is_empty() { Vec::new() } else { whisper.tokens(&format!(" {before}")) };
         let mut attempt = |positions| {
-            let candidates = &self.candidates;
+            let choice = &self.choice;
             let pcm = &speech.pcm;
             let prompt = &prompt;
-            let mut listening = Listening { whisper, pcm, candidates, habit, prompt, positions, control };
+            let mut listening = Listening { whisper, pcm, spoken, choice, habit, prompt, positions, control };
             let Heard { language, no_speech } = listening.recognise(language)?;
             let candidates = heard(whisper, &speech.activity, no_speech);
             let dropped = RefCell::new(Vec::new());
@@ -97,7 +98,7 @@ impl Recogniser {
         if segments.is_empty() {
             return Ok(Transcript::default());
         }
-        if language.is_none() && self.candidates.len() > 1 {
+        if language.is_none() && self.choice.only().is_none() {
             let speech = segments.iter().map(|segment| segment.end_ms - segment.start_ms).sum();
             (control.spoken)(chosen.code(), Duration::from_millis(speech));
         }

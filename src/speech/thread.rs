@@ -11,6 +11,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tracing::{Span, error, info, warn};
 
+use super::choice::Choice;
 use super::detector::{Detector, Speech};
 use super::device;
 use super::engine::{self, EngineOptions, ModelState, Observer, SpeechError};
@@ -129,11 +130,8 @@ struct Attendant {
 impl Attendant {
     fn new(options: EngineOptions, state: watch::Sender<ModelState>) -> Result<Self, SpeechError> {
         let header = options.check_model()?;
-        let candidates = match options.candidates()? {
-            none if none.is_empty() => (0..header.languages).map(Language).collect(),
-            candidates => candidates,
-        };
-        let recogniser = Recogniser::new(candidates, options.audio_context);
+        let choice = Choice::new(options.listed()?, options.other_languages, header.languages);
+        let recogniser = Recogniser::new(choice, options.audio_context);
         tell_device();
         let model = Some(load(&options)?);
         Ok(Self { options, header, recogniser, model, state, told: None })

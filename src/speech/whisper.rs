@@ -60,7 +60,7 @@ pub(super) struct Call<'a> {
 
 /// What the decoder expects at the beginning of a window, before it is told a language or a task.
 pub(super) struct Opening {
-    /// The logits of the languages that were asked for.
+    /// The probabilities of all languages, by their numbers.
     pub languages: Vec<f32>,
     /// Probability, 0 to 1, that nobody speaks in the window.
     pub no_speech: f32,
@@ -156,13 +156,14 @@ impl Whisper {
     }
 
     /// What the decoder expects by what the encoder has heard last. Costs one token.
-    pub(super) fn opening(&mut self, languages: &[Language]) -> Result<Opening, SpeechError> {
+    pub(super) fn opening(&mut self) -> Result<Opening, SpeechError> {
         let mut state = self.take_state()?;
         state.decode(&[self.context.token_sot()], 0, self.threads.get()).map_err(failed)?;
         let logits = state.get_logits().map_err(failed)?;
-        let logit = |language: &Language| logits[self.context.token_lang(language.0) as usize];
-        let languages = languages.iter().map(logit).collect();
-        let no_speech = probability(logits, self.context.token_nosp() as usize);
+        // The tokens of the languages follow each other in the order of their numbers.
+        let of_languages = [0, whisper_rs::get_lang_max_id()].map(|id| self.context.token_lang(id) as usize);
+        let languages = softmax(&logits[of_languages[0]..=of_languages[1]]);
+        let no_speech = softmax(logits)[self.context.token_nosp() as usize];
         self.state = Some(state);
         Ok(Opening { languages, no_speech })
     }
@@ -210,11 +211,11 @@ impl Whisper {
     }
 }
 
-/// The share of one token among all (softmax).
-fn probability(logits: &[f32], token: usize) -> f32 {
+/// The probabilities that belong to these logits.
+fn softmax(logits: &[f32]) -> Vec<f32> {
     let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum: f32 = logits.iter().map(|logit| (logit - most).exp()).sum();
-    (logits[token] - most).exp() / sum
+    logits.iter().map(|logit| (logit - most).exp() / sum).collect()
 }
 
 fn failed(error: WhisperError) -> SpeechError {
@@ -306,7 +307,7 @@ mod tests {
         let (silence, speech) = (vec![0.0; 2 * RATE], one_two());
         let mut no_speech = |pcm: &[f32]| {
             whisper.full(pcm, call(None), &CONTROL).unwrap();
-            let no_speech = whisper.opening(&[]).unwrap().no_speech;
+            let no_speech = whisper.opening().unwrap().no_speech;
             // A glimpse at something else.
             whisper.full(&silence, call(Some(50)), &CONTROL).unwrap();
             no_speech
