@@ -1,14 +1,10 @@
 //! The documents agree with the repository: variables, commands and links. Their lines fit a terminal.
 
-#[path = "support/pages.rs"]
-#[allow(dead_code, reason = "shared with tests/russian.rs")]
-mod pages;
-
 use std::fs;
 use std::path::Path;
 
+use crate::pages::{self, PROJECT, Page};
 use clap::CommandFactory as _;
-use pages::{PROJECT, Page};
 use stenogram::cli::Cli;
 use stenogram::config::VARIABLES;
 

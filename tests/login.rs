@@ -1,17 +1,12 @@
 //! `stenogram login` and `logout`: the real binary at a terminal, against the loopback Telegram.
 
-#[path = "support/daemon.rs"]
-mod daemon;
-#[path = "support/terminal.rs"]
-mod terminal;
-
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use daemon::Home;
 use fake_telegram::{Action, Builder, Chat, Draft, Fault, SessionParams, Telegram, write_session};
-use terminal::Terminal;
+use support::daemon::Home;
+use support::terminal::Terminal;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 const PHONE: &str = "+4915112345678";
@@ -153,6 +148,19 @@ async fn ctrl_c_ends_it_and_leaves_the_terminal_as_it_was() {
         assert_eq!(terminal.ends().signal(), Some(libc::SIGINT), "{prompt}");
         terminal.wait_for_echo(true);
     }
+}
+
+/// `nohup ./test.sh &` ignores these signals, and programs inherit that.
+#[test]
+fn ctrl_c_ends_it_also_where_the_caller_of_the_tests_ignores_signals() {
+    let output = Command::new("sh")
+        .args(["-c", "trap '' INT QUIT HUP; exec \"$0\" --exact \"$1\""])
+        .arg(std::env::current_exe().unwrap())
+        .arg("login::ctrl_c_ends_it_and_leaves_the_terminal_as_it_was")
+        .output()
+        .unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && shown.contains("1 passed"), "{}: {shown}", output.status);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,14 +1,10 @@
 //! What tests/chaos needs inside the daemon is without effect in the program that is released.
 
-#[path = "support/daemon.rs"]
-mod daemon;
-#[path = "support/speech.rs"]
-mod speech;
-
 use std::time::Duration;
 
-use daemon::Home;
 use fake_telegram::{Chat, Draft, FRIEND, Telegram};
+use support::daemon::Home;
+use support::speech;
 
 const DEADLINE: Duration = Duration::from_secs(90);
 

@@ -3,11 +3,6 @@
 #[path = "mod.rs"]
 #[allow(dead_code, unused_imports, reason = "shared with tests/eval.rs, which runs what is tested in it")]
 mod eval;
-#[path = "../support/noise.rs"]
-#[allow(dead_code, reason = "shared with the tests")]
-mod noise;
-#[path = "../support/speech.rs"]
-mod speech;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -17,8 +12,8 @@ use clap::{Parser, Subcommand};
 use eval::ears::Equipment;
 use eval::score::Tally;
 use eval::trials::{self, Findings};
-use speech::Random;
 use stenogram::speech::{AudioContext, default_threads};
+use support::speech::{self, Random};
 
 /// Word and character error rate, inventions, languages, time.
 #[derive(Parser)]

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use fake_telegram::{Settings, Telegram};
 
-use crate::DEADLINE;
-use crate::daemon::Home;
-use crate::http::{free_address, get, get_until};
+use super::DEADLINE;
+use super::http::{free_address, get, get_until};
+use support::daemon::Home;
 
 /// By when the daemon has to say why it does not connect.
 const SAYS_WITHIN: Duration = Duration::from_secs(15);

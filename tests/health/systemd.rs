@@ -10,8 +10,8 @@ use stenogram::health::Vitals;
 use stenogram::health::service::Service;
 use stenogram::pulse::Pulse;
 
-use crate::DEADLINE;
-use crate::daemon::Home;
+use super::DEADLINE;
+use support::daemon::Home;
 
 /// systemd's end of the socket.
 struct Manager(UnixDatagram);

@@ -12,8 +12,8 @@ use stenogram::queue::{Added, Claimed, Counts, Handled, Queue, QueueError, Upkee
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::backend::{LONG, claim, claim_id, dead, id, is_empty, job, options, parts, until};
-use crate::redis_server::{DURABLE, RedisServer};
+use super::backend::{LONG, claim, claim_id, dead, id, is_empty, job, options, parts, until};
+use support::redis::{DURABLE, RedisServer};
 
 async fn connect(url: String) -> Result<RedisQueue, QueueError> {
     RedisQueue::connect(options(url)).await

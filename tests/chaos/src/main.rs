@@ -12,10 +12,6 @@ mod recordings;
 mod report;
 mod run;
 
-#[path = "../../support/redis.rs"]
-mod redis_server;
-#[path = "../../support/speech.rs"]
-mod speech;
 /// The released program, as it is.
 #[path = "../../../src/main.rs"]
 mod stenogram_program;
@@ -25,6 +21,7 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Parser, ValueEnum};
+use support::{redis as redis_server, speech};
 
 use crate::daemon::ROLE;
 
