@@ -150,19 +150,6 @@ async fn ctrl_c_ends_it_and_leaves_the_terminal_as_it_was() {
     }
 }
 
-/// `nohup ./test.sh &` ignores these signals, and programs inherit that.
-#[test]
-fn ctrl_c_ends_it_also_where_the_caller_of_the_tests_ignores_signals() {
-    let output = Command::new("sh")
-        .args(["-c", "trap '' INT QUIT HUP; exec \"$0\" --exact \"$1\""])
-        .arg(std::env::current_exe().unwrap())
-        .arg("login::ctrl_c_ends_it_and_leaves_the_terminal_as_it_was")
-        .output()
-        .unwrap();
-    let shown = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && shown.contains("1 passed"), "{}: {shown}", output.status);
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_telegram_refuses_is_said_with_a_remedy() {
     let telegram = logged_out().start().await.expect("start Telegram");

@@ -37,6 +37,7 @@ mod released;
 mod russian;
 mod scripts;
 mod secrets;
+mod signals;
 mod speech;
 mod systemd;
 mod telegram;

@@ -1,19 +1,21 @@
 //! `cargo bench --bench eval -- …`: how well recordings are recognised, see README.md beside this file.
 
-#[path = "mod.rs"]
-#[allow(dead_code, unused_imports, reason = "shared with tests/eval.rs, which runs what is tested in it")]
-mod eval;
+mod ears;
+mod folder;
+mod made;
+mod score;
+mod trials;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use eval::ears::Equipment;
-use eval::score::Tally;
-use eval::trials::{self, Findings};
+use ears::Equipment;
+use score::Tally;
 use stenogram::speech::{AudioContext, default_threads};
 use support::speech::{self, Random};
+use trials::{self, Findings};
 
 /// Word and character error rate, inventions, languages, time.
 #[derive(Parser)]
