@@ -37,8 +37,8 @@ status=0
 cargo test --workspace --locked --no-fail-fast "$@" 2>&1 | tee "$log" || status=$?
 
 # A test program that dies prints no result of its own: cargo's status counts it. A test that leaves
-# something out, because this machine lacks it, says `SKIPPED: test: why` and passes (tests/support/skipped.rs).
-# It is counted once, as skipped. Such a line can follow other output that has no end of line yet.
+# something out because this machine lacks it prints `SKIPPED: test: why` and passes, see
+# tests/support/skipped.rs. It is counted once, as skipped. Such a line can follow unfinished output.
 awk -v status=$status '
     { gsub(/\033\[[0-9;]*m/, "") }
     match($0, /SKIPPED: [^ ]+: /) { left_out[substr($0, RSTART + 9, RLENGTH - 11)] }

@@ -1,6 +1,7 @@
-//! Recognitions that are aborted at random moments. whisper.cpp calls back into our memory, which has to live for
-//! as long as it may: tests/valgrind/run.sh runs this under a memory checker,
-//! alone: hence a program of its own.
+//! Recognitions that are aborted at random moments. whisper.cpp calls back into our memory, which has
+//! to live for as long as it may.
+//!
+//! A program of its own, because tests/valgrind/run.sh runs it under a memory checker.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

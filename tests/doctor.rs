@@ -1,7 +1,7 @@
 //! `stenogram doctor`: faults are planted one by one, and each has to be found and its remedy named.
 //!
 //! The real binary, a loopback Telegram, real redis-servers, a real full disk, a user without rights.
-//! Where mounting or changing the user is not permitted, the tests that need it say so and pass.
+//! Where mounting or changing the user is not permitted, the tests that need it are skipped.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,5 +1,5 @@
-//! The model is freed when there is nothing to do, and loaded again when there is: the real whisper.cpp with the
-//! micro model.
+//! The model is freed when there is nothing to do, and loaded again when there is: the real
+//! whisper.cpp with the micro model.
 //!
 //! A program of its own, because the memory of the process is measured.
 

@@ -1,7 +1,7 @@
 //! Every test that needs no process of its own, one module per file.
 //!
-//! A program is linked with whisper.cpp, which takes long: hence one program. A file whose tests need
-//! a process of their own says why at its head and has its own `[[test]]` in Cargo.toml.
+//! Linking a program with whisper.cpp takes long, so there is one for all of them. A file whose tests
+//! need a process of their own says why at its head and has its own `[[test]]` in Cargo.toml.
 
 mod in_process {
     //! Parts of the daemon that run inside the test.
