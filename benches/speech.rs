@@ -10,7 +10,7 @@
 //! which is smaller than any real one, has but that for a busy machine and those for languages.
 
 #[path = "../tests/eval/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "a part of it is used")]
+#[allow(dead_code, unused_imports, reason = "a part of it is used, and not its tests")]
 mod eval;
 
 use std::path::{Path, PathBuf};

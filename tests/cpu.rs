@@ -1,6 +1,7 @@
 //! On a CPU that lacks what whisper.cpp was compiled for, the program says so instead of dying of SIGILL.
 
 use std::process::Command;
+
 use support::skipped;
 
 #[test]

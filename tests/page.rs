@@ -11,12 +11,13 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use crate::in_process::workplace::{Plan, Workplace};
 use serde_json::Value;
 use stenogram::health::{Vitals, server};
 use support::browser::Browser;
 use support::skipped;
 use tokio::sync::oneshot;
+
+use crate::in_process::workplace::{Plan, Workplace};
 
 /// It carries axe 4.12; the rest of it is not needed.
 const AXE: &str = "axe-playwright-python==0.1.8";

@@ -8,32 +8,39 @@ use grammers_client::{Client, InvocationError, SignInError, tl};
 use grammers_session::updates::MessageBoxes;
 use tokio::task::JoinError;
 
-use super::account::{Account, AccountOptions, AccountSession, Credentials};
-use super::clock::{ClockAhead, ClockError};
-use super::connection::{CallError, Pool};
-use super::dialogs;
-use super::rpc_error::Meaning;
-use super::session::{Contents, SessionError, SessionFile};
-use super::state::{LastMessages, UpdateStore};
-use super::supervisor::account_is_gone;
+use super::account::Account;
+use super::connection::clock::{ClockAhead, ClockError, check_clock};
+use super::connection::error::CallError;
+use super::connection::logout::account_is_gone;
+use super::connection::pool::Pool;
+use super::connection::rpc_error::Meaning;
+use super::context::AccountContext;
+use super::options::{AccountOptions, Credentials};
+use super::session::contents::Contents;
+use super::session::error::SessionError;
+use super::session::file::SessionFile;
+use super::session::grammers::AccountSession;
+use super::store::UpdateStore;
+use super::store::position::LastMessages;
+use super::updates::dialogs;
 use crate::home::typed;
 
-/// Wrong codes or passwords after which the dialogue ends; Telegram itself allows few.
-const TRIES: usize = 3;
+/// How many codes or passwords are accepted at most. Telegram itself allows only a few.
+const MAX_ATTEMPTS: usize = 3;
 
 /// The person who logs in.
 pub trait Prompt: Send + Sync {
     /// The phone number in international form.
     fn phone(&self) -> std::io::Result<String>;
-    /// The code that Telegram sent. Not to be echoed.
+    /// The code that Telegram sent. It must not be echoed.
     fn code(&self) -> std::io::Result<String>;
-    /// The password of two-step verification. Not to be echoed.
+    /// The password of two-step verification. It must not be echoed.
     fn password(&self, hint: Option<&str>) -> std::io::Result<String>;
-    /// Something that the person should know.
+    /// Tells the person something.
     fn say(&self, what: &str);
 }
 
-/// Why a login did not come about.
+/// Why a login or logout failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
     /// The session file could not be used.
@@ -42,7 +49,7 @@ pub enum LoginError {
     /// Somebody is logged in with this session.
     #[error("already logged in as user {}; run `{}` first to change the account", .0, typed("logout"))]
     AlreadyLoggedIn(i64),
-    /// Telegram said no.
+    /// Telegram refused.
     #[error("Telegram refuses: {0}")]
     Refused(String),
     /// There was no answer from Telegram.
@@ -82,7 +89,7 @@ impl From<InvocationError> for LoginError {
     }
 }
 
-/// A panic of grammers: it has two for answers that it does not expect.
+/// grammers panics over two kinds of answers that it does not expect.
 impl From<JoinError> for LoginError {
     fn from(_: JoinError) -> Self {
         Self::Refused(
@@ -130,8 +137,8 @@ fn explain(error: &CallError) -> String {
 }
 
 impl Account {
-    /// Logs in by phone number, code and, where set, password, and stores the session, and where in the stream
-    /// of updates the account is to be followed from.
+    /// Logs in by phone number, code and password, if one is set. Stores the session, and the
+    /// position in the stream of updates from which the account is followed.
     pub async fn login(
         file: SessionFile,
         credentials: &Credentials,
@@ -145,21 +152,22 @@ impl Account {
             Err(error) => return Err(error.into()),
         };
         let session = Arc::new(AccountSession::new(file, contents, None));
-        session.check_clock(options.call_timeout).await?;
+        check_clock(session.home_address(), options.call_timeout).await?;
         let (pool, _, _) = Pool::open(Arc::clone(&session), credentials.api_id, options.call_timeout);
-        // An unreachable Telegram shows here, before anything is asked.
+        // If Telegram cannot be reached, this fails before the person is asked anything.
         let home = session.home_dc();
         match (session.user(), pool.call(home, &tl::functions::updates::GetState {}).await) {
             (Some(user), Ok(_)) => return Err(LoginError::AlreadyLoggedIn(user.id)),
             (Some(_), Err(error)) if error.logged_out().is_some() => {
-                // The position in the stream of updates stays: what came meanwhile is answered.
+                // The position in the stream of updates stays, so that messages since then are
+                // answered.
                 session.forget_login(error.is("AUTH_KEY_DUPLICATED"))?;
             }
             (None, Err(CallError::Rpc { .. })) | (None, Ok(_)) => {}
             (_, Err(error)) => return Err(error.into()),
         }
         let user = sign_in(&Client::new(pool.handle()), credentials, prompt).await?;
-        if let Err(error) = begin_here(&pool, session.home_dc(), &state_path, user).await {
+        if let Err(error) = record_start_position(&pool, session.home_dc(), &state_path, user).await {
             prompt.say(&format!(
                 "What is said before the first start will not be answered, for where to begin could not be noted: {error}"
             ));
@@ -167,31 +175,32 @@ impl Account {
         Ok(user)
     }
 
-    /// Ends the session at Telegram and deletes what is stored of it. What is queued is kept.
+    /// Ends the session at Telegram and deletes the stored session. The queue is kept.
     pub async fn logout(self) -> Result<(), LoginError> {
-        self.session.check_clock(self.options.call_timeout).await?;
-        let (pool, _, _) = Pool::open(Arc::clone(&self.session), self.api_id, self.options.call_timeout);
-        match pool.call(self.session.home_dc(), &tl::functions::auth::LogOut {}).await {
+        let AccountContext { session, api_id, options, .. } = &*self.context;
+        check_clock(session.home_address(), options.call_timeout).await?;
+        let (pool, _, _) = Pool::open(Arc::clone(session), *api_id, options.call_timeout);
+        match pool.call(session.home_dc(), &tl::functions::auth::LogOut {}).await {
             Err(error) if error.logged_out().is_none() => return Err(error.into()),
-            // Logged out already is as good.
+            // The session may have been ended already.
             _ => {}
         }
-        Ok(self.session.remove()?)
+        Ok(session.remove()?)
     }
 }
 
-/// What is said between the login and the daemon's first start is answered too. A position that is stored
-/// already stays.
-async fn begin_here(pool: &Pool, home: i32, path: &Path, user: i64) -> Result<(), LoginError> {
+/// Stores the position at the login, so that messages from before the daemon's first start are
+/// answered too. A position that is stored already stays.
+async fn record_start_position(pool: &Pool, home: i32, path: &Path, user: i64) -> Result<(), LoginError> {
     let store = UpdateStore::open(path, user).await?;
     if store.has_position() {
         return Ok(());
     }
     let tl::enums::updates::State::State(state) =
-        pool.call_patiently(home, &tl::functions::updates::GetState {}).await?;
+        pool.call_with_retries(home, &tl::functions::updates::GetState {}).await?;
     let mut boxes = MessageBoxes::new();
     boxes.set_state(state);
-    // What was said before is not answered, also not by way of a history.
+    // Messages from before the login are not answered, also not from a history.
     let last = LastMessages { account: dialogs::last_message(pool, home).await?, ..store.last_messages() };
     Ok(store.set_position(boxes.session_state(), last).await?)
 }
@@ -201,7 +210,7 @@ async fn sign_in(client: &Client, credentials: &Credentials, prompt: &dyn Prompt
     let (client_, hash) = (client.clone(), credentials.api_hash.clone());
     let token = tokio::spawn(async move { client_.request_login_code(phone.trim(), &hash).await }).await??;
     prompt.say("Telegram has sent a code: look into your other Telegram apps first, then for an SMS.");
-    for _ in 0..TRIES {
+    for _ in 0..MAX_ATTEMPTS {
         let code = prompt.code()?;
         match client.sign_in(&token, code.trim()).await {
             Ok(user) => return Ok(user.id().bare_id().unwrap_or_default()),
@@ -225,16 +234,16 @@ async fn check_password(
     prompt: &dyn Prompt,
 ) -> Result<i64, LoginError> {
     let mut token = token;
-    for _ in 0..TRIES {
+    for _ in 0..MAX_ATTEMPTS {
         let password = prompt.password(token.hint())?;
         let client_ = client.clone();
-        // The key derivation takes a second of computing, and panics on parameters it does not like.
+        // The key derivation computes for a second, and panics over parameters that it rejects.
         let result = tokio::spawn(async move { client_.check_password(token, password).await }).await?;
         token = match result {
             Ok(user) => return Ok(user.id().bare_id().unwrap_or_default()),
             Err(SignInError::InvalidPassword(_)) => {
                 prompt.say("That is not the password.");
-                // The parameters are good for one try.
+                // The parameters are valid for one attempt.
                 let request = tl::functions::account::GetPassword {};
                 PasswordToken::new(client.invoke(&request).await?.into())
             }

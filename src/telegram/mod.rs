@@ -1,54 +1,71 @@
-//! The only room that knows grammers.
+//! The only module that uses grammers.
 //!
 //! An [`Account`] is one logged-in Telegram account. [`Account::run`] keeps it connected and hands
-//! every recording it hears to a [`Recipient`]; the account's position in the stream of updates is
-//! stored only after that has taken them, so that what was not handed over safely is heard
-//! again. Meanwhile [`Account::fetch`] and [`Account::deliver`] serve the pipeline over whatever
-//! connection there is.
+//! every recording in the stream of updates to a [`Recipient`]. The account's position in that
+//! stream is stored only after the recipient has stored the recordings, so that Telegram sends
+//! again what was not. Meanwhile [`Account::fetch`] and [`Account::deliver`] serve the pipeline
+//! over the current connection.
+//!
+//! No two files import each other. From the bottom up:
+//!
+//! - `options`, `unix_time`, `message`: settings, the wall clock, Telegram's schema as plain data;
+//! - `session/`: the session file, and the session as grammers uses it;
+//! - `store/`: what changes with every update (the position, the peers), and a pause in sending;
+//! - `connection/`: calls with a time limit, what errors mean, the connections of an account;
+//! - `restrictions/`: what Telegram holds against the account, and when a send is tried again;
+//! - `context`, `account`: what an account shares with its connections, and the account itself;
+//! - `updates/`: the loop over the updates, missed updates, the list of chats, histories;
+//! - `jobs/`: what a job needs: its recording is fetched, and its answer delivered;
+//! - `supervisor`, `login`, `probe`: keeps the account connected, logs in and out, tests a session.
 //!
 //! What grammers 0.11 leaves to its user, and where it is done here:
 //!
-//! | left to us | done in |
-//! |---|---|
-//! | no connect or request timeout; a connect that hangs blocks every datacentre | `connection`: a timeout on every call; `file_route`: a pool of its own for each other datacentre |
-//! | addresses for files only are passed over; a second connection to another one costs the session | `file_route`: an address for files, or the main connection |
-//! | reconnects only while its update stream is polled; a first failure is silent for ever | `supervisor`: pings, and builds everything anew under backoff |
-//! | its update stream buffers ahead of the stored state and is not cancel-safe | `updates`: our own loop over its message boxes, one batch at a time |
-//! | updates beyond a channel of 100 are dropped | `connection`: a channel of 65,536 |
-//! | a -404 replaces the stored key | `session`: a key in use is never overwritten |
-//! | a panic in a sender ends the pool silently | `supervisor`: the pool's task is watched |
-//! | with a clock ahead of Telegram's, repeats a refused request with each round trip for ever | `clock`: asks for the time before connecting; `supervisor`: when an answer is late, and when the clock is put forward |
-//! | takes a stored pts of 0 for none | `updates`: resumes by itself |
-//! | `differenceTooLong` gives nothing, and ends without asking on | `catch_up`: the histories; `updates`: asks on |
-//! | updateChannelTooLong with a position skips what came before it | `updates`: the position is taken out |
-//! | a download that failed looks like one that ended; a 401 loops hot | `media`: our own loop, sizes compared |
+//! - It has no timeout for connecting or for requests, and a connect that hangs blocks every
+//!   datacentre. `connection::pool` limits every call; `connection::file_route` has a separate pool
+//!   for every other datacentre.
+//! - It ignores addresses for files only, and Telegram ends a session that opens a second
+//!   connection to another address. `connection::file_calls` uses an address for files, or else the
+//!   main connection.
+//! - It reconnects only while its update stream is polled, and never reports a first failure.
+//!   `supervisor` asks for the server's state, and builds everything again under backoff.
+//! - Its update stream buffers ahead of the stored state and is not cancel-safe.
+//!   `updates::update_loop` is our own loop over its message boxes, one batch at a time.
+//! - It drops updates beyond a channel of 100. `connection::pool` has a channel of 65,536.
+//! - It replaces the stored key after a -404. `session::grammers` never overwrites a key in use.
+//! - A panic in a sender ends the pool silently. `supervisor` watches the pool's task.
+//! - With a clock ahead of Telegram's, it repeats a refused request with every round trip.
+//!   `connection::clock` asks for the time before connecting; `supervisor` compares the clocks when
+//!   an answer is late, and notices when the clock is put forward.
+//! - It takes a stored pts of 0 for none. `updates::update_loop` resumes by itself.
+//! - After `differenceTooLong` it reports no messages and asks for nothing more.
+//!   `updates::catch_up` reads the histories, and `updates::differences` asks again.
+//! - It skips what came before an updateChannelTooLong with a position. `updates::update_loop`
+//!   removes the position.
+//! - A failed download looks like a complete one, and a 401 is repeated without a pause.
+//!   `jobs::fetch` is our own loop, which compares sizes.
 
 mod account;
-mod catch_up;
-mod clock;
 mod connection;
-mod deliver;
-mod dialogs;
-mod downloads;
-mod file_route;
-mod incoming;
+mod context;
+mod jobs;
 mod login;
-mod media;
+mod message;
+mod options;
 mod probe;
-mod recipient;
-mod redelivery;
 mod restrictions;
-mod rpc_error;
 mod session;
-mod state;
+mod store;
 mod supervisor;
+mod unix_time;
 mod updates;
 
-pub use account::{Account, AccountOptions, Credentials, Pulses};
-pub use clock::{ClockAhead, ClockVerdict, ServerClock, server_clock};
+pub use account::Account;
+pub use connection::clock::{ClockAhead, ClockVerdict, ServerClock, server_clock};
+pub use connection::logout::LoggedOut;
+pub use context::Pulses;
 pub use login::{LoginError, Prompt};
+pub use options::{AccountOptions, Credentials, ReconnectDelays, TrialPauses};
 pub use probe::ProbeError;
-pub use recipient::Recipient;
-pub use restrictions::TrialPauses;
-pub use session::{SessionError, SessionFile};
-pub use supervisor::{LoggedOut, ReconnectDelays};
+pub use session::error::SessionError;
+pub use session::file::SessionFile;
+pub use updates::recipient::Recipient;

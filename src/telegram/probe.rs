@@ -1,22 +1,24 @@
-//! Looking at a session from outside: whether it is accepted, where its datacentre is.
+//! Asks Telegram whether it accepts a session or credentials, and changes nothing of the session.
 
-use std::fs;
-use std::net::SocketAddr;
-use std::os::unix::fs::{MetadataExt as _, chown};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use grammers_client::tl;
 
-use super::account::{Account, AccountSession, Credentials};
-use super::clock::{ClockAhead, ClockError};
-use super::connection::{CallError, Pool};
-use super::restrictions::{Known, freeze_in_config};
-use super::rpc_error::Meaning;
-use super::session::{Contents, SessionError, SessionFile};
-use super::state::UpdateStore;
-use super::supervisor::LoggedOut;
+use super::account::Account;
+use super::connection::clock::{ClockAhead, ClockError, check_clock};
+use super::connection::error::CallError;
+use super::connection::logout::LoggedOut;
+use super::connection::pool::Pool;
+use super::connection::rpc_error::Meaning;
+use super::options::Credentials;
+use super::restrictions::app_config;
+use super::restrictions::state::StoredRestriction;
+use super::session::contents::Contents;
+use super::session::error::SessionError;
+use super::session::file::SessionFile;
+use super::session::grammers::AccountSession;
+use super::store::UpdateStore;
 use crate::domain::Restricted;
 
 /// Why a session cannot be used now.
@@ -26,17 +28,17 @@ pub enum ProbeError {
     Session(#[from] SessionError),
     #[error(transparent)]
     LoggedOut(#[from] LoggedOut),
-    /// Another answer than yes or logged out, such as FLOOD_WAIT.
+    /// Telegram refused for another reason than a logout, for example with FLOOD_WAIT.
     #[error("{0}")]
     Refused(String),
-    /// Telegram could not answer for reasons of its own.
+    /// Telegram has trouble of its own.
     #[error("{0}")]
     Trouble(String),
     #[error("no connection to Telegram: {0}")]
     Unreachable(String),
     #[error(transparent)]
     Clock(ClockAhead),
-    /// API_ID and API_HASH are not accepted; holds the name of the error.
+    /// API_ID and API_HASH are not accepted. It holds the name of Telegram's error.
     #[error("Telegram refuses API_ID and API_HASH ({0}): they do not belong together, or are blocked")]
     Credentials(String),
 }
@@ -66,10 +68,9 @@ impl From<ClockError> for ProbeError {
 }
 
 impl Account {
-    /// Asks Telegram, within `limit`, whether it accepts the session, as the daemon does after
-    /// connecting, and whether it lets the account send; nothing of the session is changed. The
-    /// lock that `file` holds keeps the daemon away meanwhile: Telegram ends a session that is used
-    /// from two places.
+    /// Asks Telegram, within `limit`, whether it accepts the session and lets the account send.
+    /// Nothing of the session is changed. The lock that `file` holds keeps the daemon away
+    /// meanwhile, because Telegram ends a session that is used from two places.
     pub async fn probe(
         file: SessionFile,
         api_id: i32,
@@ -83,18 +84,18 @@ impl Account {
         if state.exists() {
             UpdateStore::open(&state, user.id).await?;
         }
-        let known = Known::read(&file.restriction_path(), user.id);
+        let known = StoredRestriction::read(&file.restriction_path(), user.id);
         let session = Arc::new(AccountSession::read_only(file, contents));
         let home = session.home_dc();
-        session.check_clock(limit).await?;
+        check_clock(session.home_address(), limit).await?;
         let (pool, _, _) = Pool::open(session, api_id, limit);
         pool.call(home, &tl::functions::updates::GetState {}).await?;
-        Ok(known.now(freeze_in_config(&pool, home, 0).await.ok().flatten()))
+        Ok(known.updated_by(app_config::fetch(&pool, home, 0).await.ok().flatten()))
     }
 
-    /// Asks Telegram, within `limit`, whether `credentials` belong together, where nobody is logged in: by the first
-    /// step of a login by QR code, which tells nobody and asks for no phone number. A login is the only time at which
-    /// Telegram looks at API_HASH.
+    /// Asks Telegram, within `limit`, whether `credentials` belong together, when nobody is logged
+    /// in. Telegram checks API_HASH only at a login. So this takes the first step of a login by QR
+    /// code, which notifies nobody and needs no phone number.
     pub async fn probe_credentials(
         file: SessionFile,
         credentials: &Credentials,
@@ -103,7 +104,7 @@ impl Account {
         let contents = file.read().unwrap_or_else(|_| Contents::fresh());
         let session = Arc::new(AccountSession::read_only(file, contents));
         let home = session.home_dc();
-        session.check_clock(limit).await?;
+        check_clock(session.home_address(), limit).await?;
         let (pool, _, _) = Pool::open(session, credentials.api_id, limit);
         let request = tl::functions::auth::ExportLoginToken {
             api_id: credentials.api_id,
@@ -112,27 +113,5 @@ impl Account {
         };
         pool.call(home, &request).await?;
         Ok(())
-    }
-}
-
-impl SessionFile {
-    /// Locks the session in `folder` for a probe. A lock that had to be made is given to whom the folder
-    /// belongs: root may look at the session of a daemon that is to start as somebody else.
-    pub fn lock_to_look(folder: &Path) -> Result<Self, SessionError> {
-        let lock = folder.join("account.lock");
-        let is_new = !lock.exists();
-        let file = Self::lock(folder)?;
-        if is_new && let Ok(owner) = fs::metadata(folder) {
-            // Only root may, and only for root it makes a difference.
-            let _ = chown(&lock, Some(owner.uid()), Some(owner.gid()));
-        }
-        Ok(file)
-    }
-
-    /// The address of the home datacentre of the session in `folder`; the one at which a login would
-    /// begin where there is no session that can be read.
-    pub fn home_address(folder: &Path) -> Option<SocketAddr> {
-        let contents = Self::contents_in(folder).unwrap_or_else(|_| Contents::fresh());
-        contents.home_address()
     }
 }

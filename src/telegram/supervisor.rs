@@ -1,10 +1,11 @@
-//! Keeps an account connected: connect, prove it, serve, and when it ends, again under backoff.
+//! Keeps an account connected: connects, proves the connection, serves, and starts over under
+//! backoff when the connection has ended.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff as _;
-use backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
 use grammers_client::tl;
 use grammers_client::tl::types::updates::State;
 use tokio::sync::watch;
@@ -12,83 +13,28 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::account::{Account, AccountOptions};
-use super::clock::{self, ClockAhead, ClockError};
-use super::connection::{CallError, DOUBT, Link, Pool, STEP};
-use super::recipient::Recipient;
-use super::updates::{UpdateLoop, UpdatesEnded};
-use crate::home::typed;
+use super::account::Account;
+use super::connection::clock::{self, ClockAhead, ClockError, check_clock};
+use super::connection::error::CallError;
+use super::connection::link::{LATE_AFTER, Link, STALL_LIMIT};
+use super::connection::logout::LoggedOut;
+use super::connection::pool::Pool;
+use super::context::AccountContext;
+use super::options::AccountOptions;
+use super::updates::error::UpdatesEnded;
+use super::updates::recipient::Recipient;
+use super::updates::update_loop::UpdateLoop;
 
-/// How long a comparison of the clocks holds. Over a slow line every answer may be late.
-const COMPARED_FOR: Duration = Duration::from_secs(30);
-
-/// Pauses between tries to connect: from `first`, doubling, up to `max`.
-#[derive(Clone, Copy, Debug)]
-pub struct ReconnectDelays {
-    pub first: Duration,
-    pub max: Duration,
-}
-
-impl Default for ReconnectDelays {
-    fn default() -> Self {
-        Self { first: Duration::from_secs(5), max: Duration::from_secs(300) }
-    }
-}
-
-impl ReconnectDelays {
-    /// A tenth of jitter either way, so that many daemons do not come back in one moment.
-    fn backoff(self) -> ExponentialBackoff {
-        ExponentialBackoffBuilder::new()
-            .with_initial_interval(self.first)
-            .with_max_interval(self.max)
-            .with_multiplier(2.0)
-            .with_randomization_factor(0.1)
-            .with_max_elapsed_time(None)
-            .build()
-    }
-}
-
-/// Telegram does not accept the session any more; holds the name of its error.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", logged_out_message(.0))]
-pub struct LoggedOut(pub String);
-
-fn logged_out_message(error: &str) -> String {
-    let what = match error {
-        "USER_DEACTIVATED" | "USER_DEACTIVATED_BAN" | "PHONE_NUMBER_BANNED" => return account_is_gone(error),
-        "AUTH_KEY_DUPLICATED" => {
-            "the session was used from two places at once, and Telegram has ended it. \
-             Make sure that only one copy of it is in use"
-        }
-        "SESSION_PASSWORD_NEEDED" => {
-            "the login was not finished: Telegram still wants the account's password"
-        }
-        "AUTH_KEY_PERM_EMPTY" => "Telegram does not accept the session's key as a permanent one",
-        _ => "the account is logged out: the session was ended under Settings > Devices, or it expired",
-    };
-    format!("{what} ({error}). Then run `{}`; what was queued is kept", typed("login"))
-}
-
-/// What the owner of an account can do that Telegram has deleted or banned.
-pub(super) fn account_is_gone(error: &str) -> String {
-    let what = match error {
-        "USER_DEACTIVATED" => "the account was deleted",
-        _ => "Telegram has banned the account for breaking its rules",
-    };
-    format!(
-        "{what} ({error}). If that is a mistake, write to recover@telegram.org with the phone number; afterwards, or \
-         for another account, run `{}`",
-        typed("login")
-    )
-}
+/// The clocks are not compared again within this time: over a slow line every answer may be late.
+const COMPARE_AGAIN_AFTER: Duration = Duration::from_secs(30);
 
 /// How one connection ended.
 enum Outcome {
     Lost(String),
-    /// Telegram wants us to stay away for so long.
+    /// Telegram demands that nothing is asked for this long.
     Wait(Duration, String),
     LoggedOut(LoggedOut),
-    /// Telegram would refuse everything until somebody sets the clock.
+    /// Telegram would refuse every message until this machine's clock is set.
     Clock(ClockAhead),
 }
 
@@ -102,15 +48,15 @@ impl From<CallError> for Outcome {
     }
 }
 
-/// What is tried differently after a failure.
+/// What changes from one attempt to connect to the next.
 #[derive(Clone)]
-struct Tries {
+struct ReconnectState {
     pauses: ExponentialBackoff,
-    /// How long the first request may take.
+    /// Timeout of the first request.
     limit: Duration,
 }
 
-impl Tries {
+impl ReconnectState {
     fn new(options: &AccountOptions) -> Self {
         Self { pauses: options.reconnect.backoff(), limit: options.connect_timeout }
     }
@@ -127,35 +73,38 @@ impl Tries {
 }
 
 impl Account {
-    /// Keeps the account connected until `shutdown`, and hands every recording to `to`, whose
-    /// documentation says when the position in the stream of updates is stored.
+    /// Keeps the account connected until `shutdown`, and hands every recording to `to`. The
+    /// position in the stream of updates is stored as [`Recipient::take`] describes.
     pub async fn run(&self, to: &impl Recipient, shutdown: CancellationToken) -> Result<(), LoggedOut> {
-        let mut tries = Tries::new(&self.options);
+        let options = &self.context.options;
+        let mut attempts = ReconnectState::new(options);
         loop {
-            self.pulses.updates.beat(STEP);
+            self.context.pulses.updates.beat(STALL_LIMIT);
             let outcome = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => None,
-                outcome = self.connect_and_serve(to, &mut tries) => Some(outcome),
+                outcome = self.connect_and_serve(to, &mut attempts) => Some(outcome),
             };
             self.clock.send_replace(match &outcome {
                 Some(Outcome::Clock(ahead)) => Some(*ahead),
                 _ => None,
             });
             if let Some(link) = self.link.send_replace(None) {
-                // Whoever still holds it would wait for its timeout.
+                // Calls in progress would otherwise wait for their timeouts.
                 link.close();
             }
             let (at_least, why) = match outcome {
                 None => return Ok(()),
-                Some(Outcome::LoggedOut(error)) => return Err(self.logout.name().map_or(error, LoggedOut)),
+                Some(Outcome::LoggedOut(error)) => {
+                    return Err(self.context.logout.name().map_or(error, LoggedOut));
+                }
                 Some(Outcome::Wait(wait, why)) => (wait, why),
                 Some(Outcome::Lost(why)) => (Duration::ZERO, why),
                 Some(Outcome::Clock(ahead)) => (Duration::ZERO, ahead.to_string()),
             };
-            let delay = tries.failed(&self.options).max(at_least);
+            let delay = attempts.failed(options).max(at_least);
             warn!(reason = why, "Connection lost, next try in {:.0} s", delay.as_secs_f32());
-            self.pulses.updates.beat(delay + STEP);
+            self.context.pulses.updates.beat(delay + STALL_LIMIT);
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
                 () = sleep(delay) => {}
@@ -163,47 +112,47 @@ impl Account {
         }
     }
 
-    async fn connect_and_serve(&self, to: &impl Recipient, tries: &mut Tries) -> Outcome {
-        match self.session.check_clock(tries.limit).await {
+    async fn connect_and_serve(&self, to: &impl Recipient, attempts: &mut ReconnectState) -> Outcome {
+        let AccountContext { session, options, api_id, .. } = &*self.context;
+        match check_clock(session.home_address(), attempts.limit).await {
             Ok(Some(clock)) => clock.warn(),
             Ok(None) => {}
             Err(ClockError::Ahead(ahead)) => return Outcome::Clock(ahead),
             Err(ClockError::Unreachable(error)) => return Outcome::Lost(error.to_string()),
         }
-        let (pool, runner, updates) =
-            Pool::open(Arc::clone(&self.session), self.api_id, self.options.call_timeout);
-        let link = Arc::new(Link::new(self, pool));
-        // Proves the login, and makes the server push updates to this connection.
+        let (pool, runner, updates) = Pool::open(Arc::clone(session), *api_id, options.call_timeout);
+        let link = Arc::new(Link::new(Arc::clone(&self.context), pool));
+        // This proves the login, and makes the server push updates to this connection.
         let asked = Instant::now();
         let request = tl::functions::updates::GetState {};
-        let state = match link.call_within(tries.limit, &request).await {
+        let state = match link.call_within(attempts.limit, &request).await {
             Ok(tl::enums::updates::State::State(state)) => state,
             Err(error) => return error.into(),
         };
-        let before = tries.clone();
-        tries.succeeded(&self.options);
-        self.logout.refute(asked);
+        let before = attempts.clone();
+        attempts.succeeded(options);
+        self.context.logout.refute(asked);
         info!("Connection established");
         self.link.send_replace(Some(Arc::clone(&link)));
 
         let states = watch::Sender::new(None);
-        let updates = UpdateLoop::new(self, &link, updates, states.subscribe(), state);
+        let updates = UpdateLoop::new(&link, to, updates, states.subscribe(), state);
         tokio::select! {
-            ended = updates.run(to) => match ended {
+            ended = updates.run() => match ended {
                 UpdatesEnded::Call(error) => {
                     if error.is_refusal() {
-                        // Each new connection would come as far as this one.
-                        *tries = before;
+                        // Every new connection would end in the same way, so the pauses grow.
+                        *attempts = before;
                     }
                     error.into()
                 }
                 UpdatesEnded::Closed => Outcome::Lost("the server closed the connection".into()),
-                UpdatesEnded::NotTaken => Outcome::Lost("the recordings heard could not be queued".into()),
-                // A full disk, say: nothing is lost, the batch comes again.
+                UpdatesEnded::NotTaken => Outcome::Lost("new recordings could not be queued".into()),
+                // For example a full disk. Nothing is lost, because the batch comes again.
                 UpdatesEnded::Session(error) => Outcome::Lost(error.to_string()),
             },
             outcome = self.keep_alive(&link, &states) => outcome,
-            seconds = clock::put_forward() => {
+            seconds = clock::wait_for_forward_jump() => {
                 Outcome::Lost(format!("this machine's clock was put forward by {seconds} s, or the machine was asleep"))
             }
             never = async {
@@ -214,36 +163,36 @@ impl Account {
         }
     }
 
-    /// Asks for the server's state again and again, and passes it on to `states`. Returns once the
-    /// connection has proved dead, or the session has ended: the server would answer a ping without
-    /// a login too.
+    /// Asks for the server's state at intervals, and passes it on to `states`. Returns once the
+    /// connection is dead or the session has ended. A ping would not do: the server answers it
+    /// without a login too.
     async fn keep_alive(&self, link: &Link, states: &watch::Sender<Option<State>>) -> Outcome {
-        let options = &self.options;
+        let options = &self.context.options;
         let mut ask_from = Instant::now();
         let mut compared = None;
         let mut next = Instant::now() + options.ping_every;
         loop {
-            let doubt_after = tokio::select! {
-                () = sleep_until(next) => DOUBT,
-                () = link.suspect.notified() => DOUBT,
+            let compare_after = tokio::select! {
+                () = sleep_until(next) => LATE_AFTER,
+                () = link.recheck.notified() => LATE_AFTER,
                 () = link.late.notified() => Duration::ZERO,
             };
-            if doubt_after.is_zero() && is_recent(compared) {
+            if compare_after.is_zero() && is_recent(compared) {
                 continue;
             }
             let asked = Instant::now();
             next = asked + options.ping_every;
             let answer = tokio::select! {
                 answer = ask(link, options.ping_timeout, asked >= ask_from) => answer,
-                ahead = self.clock_is_refused(doubt_after, &mut compared) => return Outcome::Clock(ahead),
+                ahead = self.clock_ahead(compare_after, &mut compared) => return Outcome::Clock(ahead),
             };
             match answer {
                 Ok(None) => {}
                 Ok(state) => {
-                    self.logout.refute(asked);
+                    self.context.logout.refute(asked);
                     states.send_replace(state);
                 }
-                // Any other answer than "logged out" is a sign of life.
+                // Every answer other than "logged out" shows that the connection works.
                 Err(error @ CallError::Rpc { .. }) if error.logged_out().is_none() => {
                     ask_from = Instant::now() + error.wait().unwrap_or_default();
                 }
@@ -252,14 +201,15 @@ impl Account {
         }
     }
 
-    /// Compares the clocks after `doubt_after`, unless they were `compared` a moment ago. Returns only
-    /// if ours is so far ahead that Telegram refuses it. A clock that is not kept right gains seconds
-    /// every day, and grammers would repeat a refused request with each round trip.
-    async fn clock_is_refused(&self, doubt_after: Duration, compared: &mut Option<Instant>) -> ClockAhead {
-        sleep(doubt_after).await;
+    /// Compares the clocks after `compare_after`, unless they were `compared` recently. Returns
+    /// only if ours is so far ahead that Telegram refuses it. A clock without NTP can gain seconds
+    /// every day, and grammers would repeat a refused request with every round trip.
+    async fn clock_ahead(&self, compare_after: Duration, compared: &mut Option<Instant>) -> ClockAhead {
+        sleep(compare_after).await;
         if !is_recent(*compared) {
             *compared = Some(Instant::now());
-            let clock = self.session.check_clock(self.options.ping_timeout).await;
+            let clock =
+                check_clock(self.context.session.home_address(), self.context.options.ping_timeout).await;
             if let Err(ClockError::Ahead(ahead)) = clock {
                 return ahead;
             }
@@ -268,12 +218,12 @@ impl Account {
     }
 }
 
-/// Whether the clocks were compared so recently that it need not be done again.
+/// Whether the clocks were compared so recently that they are not compared again.
 fn is_recent(compared: Option<Instant>) -> bool {
-    compared.is_some_and(|compared| compared.elapsed() < COMPARED_FOR)
+    compared.is_some_and(|compared| compared.elapsed() < COMPARE_AGAIN_AFTER)
 }
 
-/// Asks for the server's state, or else for a sign of life.
+/// Asks for the server's state, or only pings the server.
 async fn ask(link: &Link, limit: Duration, for_state: bool) -> Result<Option<State>, CallError> {
     if for_state {
         let request = tl::functions::updates::GetState {};
@@ -294,26 +244,14 @@ mod tests {
     #[test]
     fn a_slow_line_gets_more_time_with_every_failure() {
         let options = AccountOptions::default();
-        let mut tries = Tries::new(&options);
+        let mut attempts = ReconnectState::new(&options);
         let mut limits = Vec::new();
         for _ in 0..5 {
-            limits.push(tries.limit.as_secs());
-            tries.failed(&options);
+            limits.push(attempts.limit.as_secs());
+            attempts.failed(&options);
         }
         assert_eq!(limits, [4, 8, 16, 30, 30]);
-        tries.succeeded(&options);
-        assert_eq!(tries.limit, options.connect_timeout);
-    }
-
-    #[test]
-    fn delays_double_from_the_first_to_the_longest_and_start_over() {
-        let mut backoff = ReconnectDelays::default().backoff();
-        let mut next = || backoff.next_backoff().expect("never gives up").as_secs_f64();
-        for expected in [5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0, 300.0] {
-            let delay = next();
-            assert!((expected * 0.9..=expected * 1.1).contains(&delay), "{delay} for {expected}");
-        }
-        backoff.reset();
-        assert!(backoff.next_backoff().expect("never gives up").as_secs_f64() < 6.0);
+        attempts.succeeded(&options);
+        assert_eq!(attempts.limit, options.connect_timeout);
     }
 }

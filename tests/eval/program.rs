@@ -3,6 +3,7 @@
 mod ears;
 mod folder;
 mod made;
+#[allow(unused_imports, reason = "its unit tests run in tests/main.rs and not here")]
 mod score;
 mod trials;
 
@@ -15,7 +16,7 @@ use ears::Equipment;
 use score::Tally;
 use stenogram::speech::{AudioContext, default_threads};
 use support::speech::{self, Random};
-use trials::{self, Findings};
+use trials::Findings;
 
 /// Word and character error rate, inventions, languages, time.
 #[derive(Parser)]

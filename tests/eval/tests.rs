@@ -2,11 +2,11 @@
 
 use std::fs;
 
+use stenogram::speech::{AudioContext, default_threads};
 use support::speech::{ALONE, MODEL, Random, VAD, fixtures, say, silence};
 
 use super::ears::Equipment;
 use super::trials;
-use stenogram::speech::{AudioContext, default_threads};
 
 /// Always the same clips: the model was found to understand them, which it does not do with all there are.
 const SEED: u64 = 1;

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use fake_telegram::{Settings, Telegram};
+use fake_telegram::{Chat, Draft, FRIEND, Settings, Telegram};
+use support::daemon::Home;
+use support::speech;
 
 use super::DEADLINE;
 use super::http::{free_address, get, get_until};
-use support::daemon::Home;
 
 /// By when the daemon has to say why it does not connect.
 const SAYS_WITHIN: Duration = Duration::from_secs(15);
@@ -118,7 +119,10 @@ async fn one_that_somebody_puts_forward_ends_the_connection_before_anything_is_r
     home.set("LD_PRELOAD", &other_clock().to_string_lossy());
     home.set("CLOCK_OFFSET", &offset.to_string_lossy());
     let mut daemon = home.start();
-    daemon.says("Connection established", DEADLINE).await;
+    // After this nothing of the start is on its way any more: a request in flight would be repeated
+    // until the connection ends.
+    telegram.send(Chat::User(FRIEND), Draft::voice(speech::silence(0.5), 1));
+    daemon.says("Nothing was said", DEADLINE).await;
     let file = std::fs::File::options().write(true).open(&offset).expect("open the offset");
     let before = telegram.look(|ledger| ledger.packets().len());
     file.set_len(3600).expect("put the clock forward");

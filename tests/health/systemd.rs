@@ -9,9 +9,9 @@ use fake_telegram::Telegram;
 use stenogram::health::Vitals;
 use stenogram::health::service::Service;
 use stenogram::pulse::Pulse;
+use support::daemon::Home;
 
 use super::DEADLINE;
-use support::daemon::Home;
 
 /// systemd's end of the socket.
 struct Manager(UnixDatagram);

@@ -9,7 +9,6 @@ use stenogram::domain::{
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
 use stenogram::queue::redis::{RedisOptions, RedisQueue};
 use stenogram::queue::{Claim, Claimed, CrashRules, Entry, Queue, QueueError, State};
-
 use support::redis::{DURABLE, Folder, RedisServer};
 
 pub const ACCOUNT: i64 = 1000;

@@ -1,137 +1,35 @@
-//! Over which connection the files of a datacentre come.
+//! Chooses the connection over which a file comes, and asks for its chunks.
 //!
 //! Telegram ends a session that sends requests to a datacentre over two connections in parallel
 //! (<https://core.telegram.org/api/errors#406-not-acceptable>, AUTH_KEY_DUPLICATED), except to the
 //! addresses that serve files only (`media_only` in help.getConfig). So the files of the home
-//! datacentre come from such an address, where there is one, and over the main connection
-//! otherwise. Each other datacentre has one connection, which is closed before another takes its
-//! place.
+//! datacentre come from such an address if there is one, and over the main connection otherwise.
+//! Every other datacentre has one connection, which is closed before another takes its place.
 
-use std::collections::HashMap;
 use std::net::SocketAddrV4;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use grammers_client::tl;
 use grammers_session::types::{DcOption, PeerId, PeerInfo, UpdateState, UpdatesState};
 use grammers_session::{BoxFuture, Session};
-use tokio::sync::OnceCell;
 use tokio::time::Instant;
-use tracing::{debug, info};
+use tracing::debug;
 
-use super::account::AccountSession;
-use super::connection::{CallError, Link, Pool};
-use super::session::SessionError;
-
-/// How long the address for files is left alone after it has failed. The main connection does the
-/// same, if more slowly.
-const MEDIA_PAUSE: Duration = Duration::from_secs(3600);
-
-/// Where to ask for the next part of a file.
-pub(super) enum FileRoute<'a> {
-    /// The main connection, over which one part travels at a time, so that a ping or an answer
-    /// waits behind one small part at most. Other parts go there once this value is dropped.
-    Main { _turn: tokio::sync::MutexGuard<'a, ()> },
-    /// A connection for files only.
-    Own { dc: i32, pool: Arc<Pool> },
-}
-
-impl FileRoute<'_> {
-    pub fn is_main(&self) -> bool {
-        matches!(self, Self::Main { .. })
-    }
-}
-
-/// The connections for files beside a main connection.
-#[derive(Default)]
-pub(super) struct FileRoutes {
-    pools: Mutex<Pools>,
-    /// The home datacentre's address for files; asked for once.
-    media_address: OnceCell<Option<SocketAddrV4>>,
-    /// Until when that is not used.
-    media_paused: Mutex<Option<Instant>>,
-    main_turn: tokio::sync::Mutex<()>,
-}
-
-#[derive(Default)]
-struct Pools {
-    by_dc: HashMap<i32, Arc<Pool>>,
-    /// The main connection has ended, and no further pool may be opened.
-    closed: bool,
-}
-
-impl Pools {
-    /// The pool of datacentre `dc`, if there is one that works.
-    fn get(&self, dc: i32) -> Result<Option<Arc<Pool>>, CallError> {
-        if self.closed {
-            return Err(CallError::Lost("the connection was closed".into()));
-        }
-        Ok(self.by_dc.get(&dc).filter(|pool| !pool.is_finished()).cloned())
-    }
-}
-
-impl FileRoutes {
-    /// Closes all connections for files, for good.
-    pub fn close(&self) {
-        let mut pools = self.pools();
-        pools.closed = true;
-        pools.by_dc.drain().for_each(|(_, pool)| pool.close());
-    }
-
-    /// Closes one of them. The next request to `dc` opens another.
-    fn close_pool(&self, dc: i32, pool: &Arc<Pool>) {
-        pool.close();
-        let mut pools = self.pools();
-        if pools.by_dc.get(&dc).is_some_and(|known| Arc::ptr_eq(known, pool)) {
-            pools.by_dc.remove(&dc);
-        }
-    }
-
-    fn pool(&self, dc: i32) -> Result<Option<Arc<Pool>>, CallError> {
-        self.pools().get(dc)
-    }
-
-    /// Adds a pool; the answer is the one to use, for another may have been added meanwhile.
-    fn add(&self, dc: i32, pool: Pool) -> Result<Arc<Pool>, CallError> {
-        let mut pools = self.pools();
-        if let Some(known) = pools.get(dc)? {
-            return Ok(known);
-        }
-        let pool = Arc::new(pool);
-        pools.by_dc.insert(dc, Arc::clone(&pool));
-        Ok(pool)
-    }
-
-    fn pools(&self) -> MutexGuard<'_, Pools> {
-        self.pools.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn pause_media(&self, why: &dyn std::fmt::Display) {
-        if self.media_is_paused() {
-            return;
-        }
-        info!(
-            reason = %why,
-            "Telegram's address for files cannot be used, they come over the main connection for {} min",
-            MEDIA_PAUSE.as_secs() / 60
-        );
-        *self.media_paused.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Instant::now() + MEDIA_PAUSE);
-    }
-
-    fn media_is_paused(&self) -> bool {
-        let until = *self.media_paused.lock().unwrap_or_else(PoisonError::into_inner);
-        until.is_some_and(|until| Instant::now() < until)
-    }
-}
+use super::super::session::error::SessionError;
+use super::super::session::grammers::AccountSession;
+use super::error::CallError;
+use super::file_route::FileRoute;
+use super::link::Link;
+use super::pool::Pool;
 
 impl Link {
-    /// Where to ask for the next part of a file that lies in datacentre `dc`.
+    /// Where to ask for the next chunk of a file in datacentre `dc`.
     pub async fn file_route(&self, dc: i32) -> Result<FileRoute<'_>, CallError> {
         let pool = match self.files.pool(dc)? {
             Some(pool) => Some(pool),
             None if dc == self.home => self.open_media_pool().await?,
-            None => Some(self.files.add(dc, self.pool_for_files(Arc::clone(&self.session)))?),
+            None => Some(self.files.add(dc, self.pool_for_files(Arc::clone(&self.context.session)))?),
         };
         Ok(match pool {
             Some(pool) => FileRoute::Own { dc, pool },
@@ -139,8 +37,8 @@ impl Link {
         })
     }
 
-    /// Asks for a part of a file, after a login to the datacentre with the home datacentre's word
-    /// if need be.
+    /// Asks for a chunk of a file. Where another datacentre does not know the account yet, the home
+    /// datacentre's authorization is copied there first.
     pub async fn call_for_file<R: tl::RemoteCall>(
         &self,
         route: &FileRoute<'_>,
@@ -151,19 +49,19 @@ impl Link {
             FileRoute::Own { dc, pool } => (*dc, pool),
         };
         let asked = Instant::now();
-        let result = self.doubting(self.call_over(pool, dc, request)).await;
+        let result = self.watch_for_lateness(self.call_over(pool, dc, request)).await;
         match &result {
             Err(error @ CallError::Lost(_))
-                if dc == self.home && asked.elapsed() >= self.options.call_timeout =>
+                if dc == self.home && asked.elapsed() >= self.context.options.call_timeout =>
             {
                 self.files.pause_media(error);
                 self.files.close_pool(dc, pool);
             }
-            // It may be this one file that hangs.
-            Err(CallError::Lost(_)) if !self.responds(pool, dc, self.options.ping_timeout).await => {
+            // Perhaps only this one file hangs, so the connection is tested first.
+            Err(CallError::Lost(_)) if !self.responds(pool, dc, self.context.options.ping_timeout).await => {
                 self.files.close_pool(dc, pool);
             }
-            // The main connection shows whether it is the account that is logged out.
+            // The main connection will show whether the account itself is logged out.
             Err(error) if error.logged_out().is_some() && dc == self.home => {
                 self.note_logout(error);
                 self.files.pause_media(error);
@@ -200,19 +98,19 @@ impl Link {
         let tl::enums::auth::ExportedAuthorization::Authorization(exported) =
             self.call_for_job(&export).await?;
         let import = tl::functions::auth::ImportAuthorization { id: exported.id, bytes: exported.bytes };
-        pool.call_patiently(dc, &import).await.map(|_| ())
+        pool.call_with_retries(dc, &import).await.map(|_| ())
     }
 
-    /// A pool at the home datacentre's address for files; none where there is no such address, or
-    /// it does not answer.
+    /// A pool at the home datacentre's address for files; `None` where there is no such address, or
+    /// where it does not answer.
     async fn open_media_pool(&self) -> Result<Option<Arc<Pool>>, CallError> {
         if self.files.media_is_paused() {
             return Ok(None);
         }
         let Some(address) = self.media_address().await else { return Ok(None) };
-        let pool =
-            self.pool_for_files(Arc::new(MediaSession { session: Arc::clone(&self.session), address }));
-        if self.responds(&pool, self.home, self.options.connect_timeout).await {
+        let pool = self
+            .pool_for_files(Arc::new(MediaSession { session: Arc::clone(&self.context.session), address }));
+        if self.responds(&pool, self.home, self.context.options.connect_timeout).await {
             return self.files.add(self.home, pool).map(Some);
         }
         self.files.pause_media(&format_args!("no answer from {address}"));
@@ -238,10 +136,10 @@ impl Link {
     where
         S: Session<Error = SessionError> + 'static,
     {
-        Pool::open(session, self.api_id, self.options.call_timeout).0
+        Pool::open(session, self.context.api_id, self.context.options.call_timeout).0
     }
 
-    /// Whether the connection of `pool` works. It is made if need be.
+    /// Whether the connection of `pool` works. A missing connection is made first.
     async fn responds(&self, pool: &Pool, dc: i32, limit: Duration) -> bool {
         pool.call_within(limit, dc, &tl::functions::Ping { ping_id: 0 }).await.is_ok()
     }
@@ -261,8 +159,8 @@ fn media_address(options: &[tl::enums::DcOption], dc: i32) -> Option<SocketAddrV
     })
 }
 
-/// The account's session for a pool at the home datacentre's address for files. The key is the
-/// same.
+/// The account's session for a pool at the home datacentre's address for files. Both have the same
+/// key.
 struct MediaSession {
     session: Arc<AccountSession>,
     address: SocketAddrV4,
@@ -284,7 +182,8 @@ impl Session for MediaSession {
         Ok(option.map(|option| DcOption { ipv4: self.address, ..option }))
     }
 
-    /// The account's session learns addresses over the main connection. A new key it refuses.
+    /// Passes on a key but no address: the account's session learns addresses over the main
+    /// connection. It refuses a new key.
     fn set_dc_option(&self, dc_option: &DcOption) -> BoxFuture<'_, Result<(), SessionError>> {
         let (id, auth_key) = (dc_option.id, dc_option.auth_key);
         Box::pin(async move {

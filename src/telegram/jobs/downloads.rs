@@ -1,5 +1,5 @@
-//! What the downloads of an account share: a wait that Telegram demands, and the bytes of files
-//! whose download is to go on.
+//! The state that all downloads of an account share: a pause that Telegram demands, and the bytes
+//! of unfinished files.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -11,15 +11,15 @@ use tracing::warn;
 
 use crate::domain::JobId;
 
-/// How many files are kept that are not whole. More jobs than that rarely wait at the same time.
+/// How many unfinished files are kept. More jobs than that rarely wait at the same time.
 const MAX_FILES: usize = 16;
 
 /// The state that all downloads of an account share.
-pub(super) struct Downloads {
+pub(crate) struct Downloads {
     pause: Mutex<Option<Pause>>,
-    /// The latest one is last.
+    /// Latest last.
     unfinished: Mutex<VecDeque<Unfinished>>,
-    /// How many bytes of files that are not whole are kept.
+    /// How many bytes of unfinished files are kept.
     max_bytes: u64,
 }
 
@@ -29,7 +29,7 @@ struct Pause {
     why: String,
 }
 
-/// The beginning of a file.
+/// The beginning of a file whose download was interrupted.
 struct Unfinished {
     job: JobId,
     document: i64,
@@ -41,7 +41,7 @@ impl Downloads {
         Self { pause: Mutex::default(), unfinished: Mutex::default(), max_bytes }
     }
 
-    /// Nothing is downloaded for `time`.
+    /// Pauses all downloads for `time`.
     pub fn pause_for(&self, time: Duration, why: String) {
         let until = Instant::now() + time;
         let mut pause = lock(&self.pause);
@@ -51,7 +51,7 @@ impl Downloads {
         }
     }
 
-    /// For how long nothing may be downloaded yet, and why.
+    /// How much longer nothing may be downloaded, and why.
     pub fn paused_for(&self) -> Option<(Duration, String)> {
         let pause = lock(&self.pause);
         let Pause { until, why } = pause.as_ref()?;
@@ -59,7 +59,7 @@ impl Downloads {
         (!left.is_zero()).then(|| (left, why.clone()))
     }
 
-    /// The download of `document` for `job`, which goes on where an earlier attempt ended.
+    /// Begins the download of `document` for `job`, or resumes an earlier attempt.
     pub fn resume(&self, job: JobId, document: i64) -> FileBytes<'_> {
         let unfinished = self.take(job).filter(|file| file.document == document);
         let bytes = unfinished.map(|file| file.bytes).unwrap_or_default();
@@ -73,11 +73,11 @@ impl Downloads {
 
     fn take(&self, job: JobId) -> Option<Unfinished> {
         let mut files = lock(&self.unfinished);
-        let place = files.iter().position(|file| file.job == job)?;
-        files.remove(place)
+        let index = files.iter().position(|file| file.job == job)?;
+        files.remove(index)
     }
 
-    /// Keeps a file that is not whole, in place of the oldest ones where there are too many.
+    /// Keeps an unfinished file, and drops the oldest ones if there are too many.
     fn keep(&self, file: Unfinished) {
         let mut files = lock(&self.unfinished);
         files.push_back(file);
@@ -92,13 +92,13 @@ impl Downloads {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing panics while holding it.
+    // No code panics while holding the lock.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The bytes of a file that is being downloaded. However the attempt ends, they are kept for the
-/// next one, unless [`FileBytes::finish`] has taken them.
-pub(super) struct FileBytes<'a> {
+/// The bytes of a file that is being downloaded. When this is dropped, they are kept for the next
+/// attempt, unless [`FileBytes::finish`] has taken them.
+pub(crate) struct FileBytes<'a> {
     downloads: &'a Downloads,
     job: JobId,
     document: i64,
@@ -110,11 +110,11 @@ impl FileBytes<'_> {
         self.bytes.len() as u64
     }
 
-    pub fn add(&mut self, part: &[u8]) {
-        self.bytes.extend_from_slice(part);
+    pub fn add(&mut self, chunk: &[u8]) {
+        self.bytes.extend_from_slice(chunk);
     }
 
-    /// The whole file. Nothing is kept.
+    /// The whole file. Nothing of it is kept.
     pub fn finish(mut self) -> Vec<u8> {
         mem::take(&mut self.bytes)
     }

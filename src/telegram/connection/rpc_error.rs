@@ -1,10 +1,10 @@
-//! What Telegram's errors mean. Every caller asks this table, and none looks at codes by itself.
+//! What Telegram's errors mean. Every caller uses this table, and none looks at codes itself.
 //!
 //! An error has a code and a name (<https://core.telegram.org/api/errors>). Where the name is in
 //! the table, it decides: Telegram gives some names with several codes. Otherwise the code decides.
 //!
-//! How to use it: match on [`CallError::meaning`](super::connection::CallError::meaning). What is
-//! left to the caller is what its own request makes of the meaning.
+//! How to use it: match on [`CallError::meaning`](super::error::CallError::meaning). The caller
+//! only decides what the meaning implies for its own request.
 
 use std::time::Duration;
 
@@ -16,24 +16,24 @@ use crate::domain::Restriction;
 
 /// What an error means for the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Meaning {
-    /// Telegram has trouble of its own: the same request succeeds later.
+pub(crate) enum Meaning {
+    /// Telegram has trouble of its own. The same request will succeed later.
     ServerTrouble,
-    /// Telegram wants a wait before the next request of this kind.
-    Wait { whose: Whose, time: Duration },
-    /// This session is not accepted any more, or not yet: a login is needed.
+    /// Telegram demands a pause before the next request of this kind.
+    Wait { scope: WaitScope, time: Duration },
+    /// Telegram does not accept this session, or not yet. A login is needed.
     LoggedOut,
     /// The account itself is deleted or banned.
     Deactivated,
     /// The account is logged in, but may not do this for an unknown time, in any chat.
     Restricted(Restriction),
-    /// This chat takes messages of accounts with Telegram Premium only.
+    /// This chat accepts messages only from accounts with Telegram Premium.
     PremiumRequired,
     /// The message or the chat is gone, or the account may not write or read there.
     Gone,
     /// There is no such chat, or its access hash is wrong.
     InvalidPeer,
-    /// The reference or the location of the file is out of date: its message has to be read again.
+    /// The file's reference or location is out of date. Its message has to be read again.
     FileReference,
     /// The request has to go to this datacentre; `None` where the error does not say which.
     Migrate(Option<i32>),
@@ -43,15 +43,16 @@ pub(super) enum Meaning {
     AlreadySent,
     /// API_ID and API_HASH are not accepted.
     InvalidApplication,
-    /// The server does not know what it was told when the connection was made: another is needed.
+    /// The server has lost what it was told when the connection was made. A new connection is
+    /// needed.
     Reconnect,
-    /// Telegram refuses the request, and would tomorrow.
+    /// Telegram refuses the request, and would refuse it again.
     BadRequest,
 }
 
-/// Who has to wait.
+/// What a pause that Telegram demands applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Whose {
+pub(crate) enum WaitScope {
     /// All requests of the account with the same method.
     Account,
     /// The account's transfers of files, where it has no Telegram Premium.
@@ -60,8 +61,8 @@ pub(super) enum Whose {
     Chat,
 }
 
-/// For waits of which Telegram does not say how long they are.
-const UNKNOWN_WAIT: u32 = 60;
+/// Seconds to wait where Telegram does not say how long.
+const DEFAULT_WAIT: u32 = 60;
 
 /// Errors whose name says more than their code. Digits are taken out of the names.
 const BY_NAME: &[(Meaning, &[&str])] = &[
@@ -132,25 +133,25 @@ const BY_NAME: &[(Meaning, &[&str])] = &[
     (AlreadySent, &["RANDOM_ID_DUPLICATE"]),
     (InvalidApplication, &["API_ID_INVALID", "CONNECTION_API_ID_INVALID", "API_ID_PUBLISHED_FLOOD"]),
     (Reconnect, &["CONNECTION_NOT_INITED", "CONNECTION_LAYER_INVALID"]),
-    // Told with code 400 too.
+    // Telegram reports these with code 400 as well.
     (ServerTrouble, &["MSG_WAIT_FAILED", "MSG_WAIT_TIMEOUT", "RPC_CALL_FAIL", "RPC_MCGET_FAIL", "TIMEOUT"]),
 ];
 
-/// What the error `name` with this code means. `value` is the number that was in its name.
-pub(super) fn meaning(code: i32, name: &str, value: Option<u32>) -> Meaning {
-    // A second more than it says, for the clocks differ.
-    let wait = |whose| {
-        let seconds = u64::from(value.unwrap_or(UNKNOWN_WAIT)) + 1;
-        Meaning::Wait { whose, time: Duration::from_secs(seconds) }
+/// What the error `name` with this code means. `value` is the number that was in the name.
+pub(crate) fn meaning(code: i32, name: &str, value: Option<u32>) -> Meaning {
+    // One second is added because Telegram's clock and ours differ.
+    let wait = |scope| {
+        let seconds = u64::from(value.unwrap_or(DEFAULT_WAIT)) + 1;
+        Meaning::Wait { scope, time: Duration::from_secs(seconds) }
     };
     if let Some((meaning, _)) = BY_NAME.iter().find(|(_, names)| names.contains(&name)) {
         return *meaning;
     }
     match (code, name) {
-        (_, "FLOOD_WAIT") => wait(Whose::Account),
-        (_, "FLOOD_PREMIUM_WAIT") => wait(Whose::Files),
-        (_, "SLOWMODE_WAIT") => wait(Whose::Chat),
-        (420 | 429, _) => wait(Whose::Account),
+        (_, "FLOOD_WAIT") => wait(WaitScope::Account),
+        (_, "FLOOD_PREMIUM_WAIT") => wait(WaitScope::Files),
+        (_, "SLOWMODE_WAIT") => wait(WaitScope::Chat),
+        (420 | 429, _) => wait(WaitScope::Account),
         (303, _) => Migrate(value.and_then(|dc| i32::try_from(dc).ok())),
         (401, _) => LoggedOut,
         (403, _) => Gone,
@@ -167,9 +168,9 @@ mod tests {
 
     const FROZEN: Meaning = Restricted(Restriction::Frozen);
     const SPAM_LIMITED: Meaning = Restricted(Restriction::SpamLimited);
-    const ACCOUNT_WAIT: Meaning = Meaning::Wait { whose: Whose::Account, time: Duration::from_secs(31) };
-    const FILES_WAIT: Meaning = Meaning::Wait { whose: Whose::Files, time: Duration::from_secs(31) };
-    const CHAT_WAIT: Meaning = Meaning::Wait { whose: Whose::Chat, time: Duration::from_secs(31) };
+    const ACCOUNT_WAIT: Meaning = Meaning::Wait { scope: WaitScope::Account, time: Duration::from_secs(31) };
+    const FILES_WAIT: Meaning = Meaning::Wait { scope: WaitScope::Files, time: Duration::from_secs(31) };
+    const CHAT_WAIT: Meaning = Meaning::Wait { scope: WaitScope::Chat, time: Duration::from_secs(31) };
 
     /// What the documentation lists for any method, and for those that are called here:
     /// upload.getFile, messages.sendMessage, getHistory, getMessages, getDialogs,
@@ -359,7 +360,9 @@ mod tests {
         ] {
             assert_eq!(of(code, "NEVER_SEEN"), expected, "{code}");
         }
-        let Meaning::Wait { whose: Whose::Account, time } = of(420, "NEVER_SEEN") else { panic!("no wait") };
+        let Meaning::Wait { scope: WaitScope::Account, time } = of(420, "NEVER_SEEN") else {
+            panic!("no wait")
+        };
         assert!(time >= Duration::from_secs(60), "{time:?}");
         assert_eq!(of(420, "NEVER_SEEN_30"), ACCOUNT_WAIT);
         assert_eq!(of(429, "NEVER_SEEN_30"), ACCOUNT_WAIT);

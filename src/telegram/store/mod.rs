@@ -1,21 +1,26 @@
-//! What changes with every update: the position in the stream of updates, and the peers seen. And how
-//! long nothing may be sent.
+//! What changes with every update: the position in the stream of updates and the peers seen. A
+//! pause in sending is kept here as well.
 //!
-//! A small redb file beside the session. Losing it loses no account: the stream would start from now.
+//! All of it is in a small redb file beside the session. Without that file the account is not lost,
+//! but updates would be followed only from now on.
 
-use std::collections::{BTreeMap, HashMap};
+mod pause;
+mod peer;
+pub(super) mod position;
+
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use grammers_session::types::{
-    ChannelKind, ChannelState, PeerAuth, PeerId, PeerInfo, PeerKind, UpdatesState,
-};
+use grammers_session::types::{PeerId, PeerInfo, UpdatesState};
 use redb::{ReadableTable, TableDefinition};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
-use super::session::SessionError;
+use self::pause::StoredPause;
+use self::peer::StoredPeer;
+use self::position::{LastMessages, StoredPosition};
+use super::session::error::SessionError;
 use crate::runtime::redb_file::{self, Reopening};
 
 /// Two rows, [`POSITION`] and [`PAUSE`].
@@ -25,70 +30,6 @@ const PEERS: TableDefinition<i64, &[u8]> = TableDefinition::new("peers");
 const POSITION: &str = "position";
 const PAUSE: &str = "pause";
 
-/// The largest message numbers handed over: where a history has to be read from, when Telegram does
-/// not list what was missed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct LastMessages {
-    /// In private chats and basic groups, which number their messages together; 0 where unknown.
-    pub account: i32,
-    /// In the channels that are answered in, by their bare id.
-    pub channels: BTreeMap<i64, i32>,
-}
-
-impl LastMessages {
-    /// The last one known of `chat`; 0 where unknown.
-    pub fn of(&self, chat: PeerId) -> i32 {
-        match (chat.kind(), chat.bare_id()) {
-            (PeerKind::Channel, Some(id)) => self.channels.get(&id).copied().unwrap_or(0),
-            _ => self.account,
-        }
-    }
-
-    pub fn raise(&mut self, chat: PeerId, message: i32) {
-        let last = match (chat.kind(), chat.bare_id()) {
-            (PeerKind::Channel, Some(id)) => self.channels.entry(id).or_default(),
-            _ => &mut self.account,
-        };
-        *last = message.max(*last);
-    }
-}
-
-/// Telegram's demand that this account sends nothing for a while.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct StoredPause {
-    account: i64,
-    /// Milliseconds of Unix time.
-    until: u64,
-    /// Milliseconds. However the clock was turned back, the rest is not longer than this.
-    length: u64,
-    why: String,
-}
-
-/// Position in the stream of updates, and whose.
-#[derive(Clone, Default, Serialize, Deserialize)]
-struct StoredPosition {
-    account: i64,
-    pts: i32,
-    qts: i32,
-    date: i32,
-    seq: i32,
-    /// Channel id and its pts.
-    channels: Vec<(i64, i32)>,
-    /// The dialogs were walked once for their access hashes.
-    #[serde(default)]
-    dialogs_walked: bool,
-    #[serde(default)]
-    last_messages: LastMessages,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct StoredPeer {
-    access_hash: Option<i64>,
-    bot: Option<bool>,
-    /// [`ChannelKind`] as a number.
-    channel: Option<u8>,
-}
-
 /// The store; clones share it.
 #[derive(Clone)]
 pub(super) struct UpdateStore(Arc<Inner>);
@@ -96,37 +37,34 @@ pub(super) struct UpdateStore(Arc<Inner>);
 struct Inner {
     path: PathBuf,
     database: Reopening,
-    /// What is on disk, for peers met in this run, so that it is written once.
+    /// The peers met in this run as they are on disk, so that each is written only if it changes.
     peers: Mutex<HashMap<i64, StoredPeer>>,
     position: Mutex<StoredPosition>,
     pause: Mutex<Option<StoredPause>>,
 }
 
 impl UpdateStore {
-    /// Opens or makes the store of `account` (mode 0600). One left by another account is emptied.
+    /// Opens or creates the store of `account` (mode 0600). A store of another account is emptied.
     pub async fn open(path: &Path, account: i64) -> Result<Self, SessionError> {
         let file = path.to_owned();
         let inner = blocking(path, move || Inner::open(file, account)).await?;
         Ok(Self(Arc::new(inner)))
     }
 
-    /// How much longer nothing may be sent, and why; none if sending is free.
+    /// How much longer nothing may be sent, and why; `None` if sending is allowed.
     pub fn pause(&self) -> Option<(Duration, String)> {
         let pause = self.0.pause.lock().unwrap_or_else(PoisonError::into_inner);
-        let StoredPause { until, length, why, .. } = pause.as_ref()?;
-        let left = until.saturating_sub(unix_millis()).min(*length);
-        (left > 0).then(|| (Duration::from_millis(left), why.clone()))
+        let pause = pause.as_ref()?;
+        Some((pause.left()?, pause.why.clone()))
     }
 
-    /// Remembers across restarts that nothing may be sent for `length`. A shorter demand does not cut
-    /// a longer one short. In force at once, also where it cannot be stored.
+    /// Remembers across restarts that nothing may be sent for `length`. A shorter pause does not
+    /// shorten a longer one. The pause begins at once, even if it cannot be stored.
     pub async fn set_pause(&self, length: Duration, why: String) -> Result<(), SessionError> {
         if self.pause().is_some_and(|(left, _)| left >= length) {
             return Ok(());
         }
-        let length = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
-        let account = self.0.position().account;
-        let pause = StoredPause { account, until: unix_millis().saturating_add(length), length, why };
+        let pause = StoredPause::begin(self.0.position().account, length, why);
         *self.0.pause.lock().unwrap_or_else(PoisonError::into_inner) = Some(pause.clone());
         self.blocking(move |inner| {
             let row = serde_json::to_vec(&pause).map_err(std::io::Error::from)?;
@@ -141,47 +79,32 @@ impl UpdateStore {
         self.0.position().last_messages.clone()
     }
 
-    /// Whether the dialogs have been walked.
+    /// Whether the list of chats has been read once.
     pub fn dialogs_walked(&self) -> bool {
         self.0.position().dialogs_walked
     }
 
-    /// Remembers that the dialogs have been walked.
+    /// Remembers that the list of chats has been read.
     pub async fn set_dialogs_walked(&self) -> Result<(), SessionError> {
         self.blocking(|inner| inner.change_position(|stored| stored.dialogs_walked = true)).await
     }
 
-    /// Whether the account was followed before: every position that was told by Telegram has a date.
+    /// Whether the account was followed before. Every position that Telegram has given has a date.
     pub fn has_position(&self) -> bool {
         self.0.position().date != 0
     }
 
     pub fn position(&self) -> UpdatesState {
-        let stored = self.0.position();
-        UpdatesState {
-            pts: stored.pts,
-            qts: stored.qts,
-            date: stored.date,
-            seq: stored.seq,
-            channels: stored.channels.iter().map(|&(id, pts)| ChannelState { id, pts }).collect(),
-        }
+        self.0.position().state()
     }
 
-    /// C2: stores the position, and with it the last messages. Durable when it returns; nothing is
-    /// written where nothing changed.
+    /// C2: stores the position together with the last messages. They are durable when it returns.
+    /// Nothing is written if nothing has changed.
     pub async fn set_position(&self, state: UpdatesState, last: LastMessages) -> Result<(), SessionError> {
         if self.position() == state && self.0.position().last_messages == last {
             return Ok(());
         }
-        self.blocking(move |inner| {
-            inner.change_position(|stored| {
-                stored.last_messages = last;
-                (stored.pts, stored.qts) = (state.pts, state.qts);
-                (stored.date, stored.seq) = (state.date, state.seq);
-                stored.channels = state.channels.iter().map(|channel| (channel.id, channel.pts)).collect();
-            })
-        })
-        .await
+        self.blocking(move |inner| inner.change_position(|stored| stored.set(&state, last))).await
     }
 
     pub async fn peer(&self, id: PeerId) -> Result<Option<PeerInfo>, SessionError> {
@@ -190,7 +113,7 @@ impl UpdateStore {
         Ok(stored.map(|peer| peer.info(id)))
     }
 
-    /// Remembers peers; what is known already and not told again is kept.
+    /// Stores peers. Where Telegram leaves something out that is known already, that is kept.
     pub async fn cache_peers(&self, peers: Vec<PeerInfo>) -> Result<(), SessionError> {
         if peers.is_empty() {
             return Ok(());
@@ -207,7 +130,8 @@ impl UpdateStore {
     }
 }
 
-/// Runs `work` on a thread that may block. redb panics over some damage, which becomes an error.
+/// Runs `work` on a thread that may block. redb panics over some kinds of damage; such a panic
+/// becomes an error.
 async fn blocking<T: Send + 'static>(
     path: &Path,
     work: impl FnOnce() -> Result<T, redb::Error> + Send + 'static,
@@ -254,11 +178,11 @@ impl Inner {
     }
 
     fn position(&self) -> std::sync::MutexGuard<'_, StoredPosition> {
-        // Plain data: a panic elsewhere cannot have left it half written.
+        // It is replaced as a whole, so a panic elsewhere cannot have left it half written.
         self.position.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Memory changes only after the disk has.
+    /// Changes memory only after the disk.
     fn change_position(&self, change: impl FnOnce(&mut StoredPosition)) -> Result<(), redb::Error> {
         let mut position = self.position();
         let mut changed = position.clone();
@@ -319,64 +243,10 @@ fn row<T: DeserializeOwned>(
     Ok(state.get(key)?.and_then(|row| serde_json::from_slice(row.value()).ok()))
 }
 
-pub(super) fn unix_millis() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-impl StoredPeer {
-    fn or(self, known: Option<Self>) -> Self {
-        let known = known.unwrap_or(Self { access_hash: None, bot: None, channel: None });
-        Self {
-            access_hash: self.access_hash.or(known.access_hash),
-            bot: self.bot.or(known.bot),
-            channel: self.channel.or(known.channel),
-        }
-    }
-
-    fn info(self, id: PeerId) -> PeerInfo {
-        let auth = self.access_hash.map(PeerAuth::from_hash);
-        let bare = id.bare_id().unwrap_or_default();
-        match id.kind() {
-            PeerKind::User => PeerInfo::User { id: bare, auth, bot: self.bot, is_self: None },
-            PeerKind::Chat => PeerInfo::Chat { id: bare },
-            PeerKind::Channel => PeerInfo::Channel {
-                id: bare,
-                auth,
-                kind: self.channel.map(|kind| match kind {
-                    1 => ChannelKind::Broadcast,
-                    2 => ChannelKind::Megagroup,
-                    3 => ChannelKind::Gigagroup,
-                    _ => ChannelKind::Community,
-                }),
-            },
-        }
-    }
-}
-
-impl From<&PeerInfo> for StoredPeer {
-    fn from(info: &PeerInfo) -> Self {
-        match info {
-            PeerInfo::User { auth, bot, .. } => {
-                Self { access_hash: auth.map(PeerAuth::hash), bot: *bot, channel: None }
-            }
-            PeerInfo::Chat { .. } => Self { access_hash: None, bot: None, channel: None },
-            PeerInfo::Channel { auth, kind, .. } => Self {
-                access_hash: auth.map(PeerAuth::hash),
-                bot: None,
-                channel: kind.map(|kind| match kind {
-                    ChannelKind::Broadcast => 1,
-                    ChannelKind::Megagroup => 2,
-                    ChannelKind::Gigagroup => 3,
-                    ChannelKind::Community => 4,
-                }),
-            },
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use grammers_session::types::{ChannelState, PeerAuth};
+
     use super::*;
 
     fn user(id: i64, hash: Option<i64>, bot: Option<bool>) -> PeerInfo {
@@ -468,17 +338,5 @@ mod tests {
         let (left, why) = store.pause().unwrap();
         assert!(left > Duration::from_secs(50) && left <= Duration::from_secs(60), "{left:?}");
         assert_eq!(why, "long");
-    }
-
-    #[tokio::test]
-    async fn a_clock_turned_back_does_not_lengthen_a_pause() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = UpdateStore::open(&folder.path().join("updates.redb"), 1000).await.unwrap();
-        let hour = 3_600_000;
-        let pause = |until, length| StoredPause { account: 1000, until, length, why: String::new() };
-        *store.0.pause.lock().unwrap() = Some(pause(unix_millis() + 24 * hour, hour));
-        assert!(store.pause().unwrap().0 <= Duration::from_secs(3600));
-        *store.0.pause.lock().unwrap() = Some(pause(unix_millis() - 1, hour));
-        assert_eq!(store.pause(), None);
     }
 }

@@ -1,4 +1,4 @@
-//! From Telegram's schema to plain data: what of a message the policy wants to know.
+//! From Telegram's schema to plain data: messages, their recordings, and peers.
 
 use grammers_client::tl;
 use grammers_session::types::{PeerId, PeerInfo};
@@ -6,8 +6,8 @@ use grammers_session::types::{PeerId, PeerInfo};
 use crate::domain::policy::Incoming;
 use crate::domain::{Peer, PeerKind, RecordingKind};
 
-/// A recording in a message, before it is known how to reach its chat.
-pub(super) struct Sighting {
+/// A recording in a message, before the access hash of its chat is known.
+pub(super) struct UnresolvedRecording {
     pub chat: Option<PeerId>,
     pub message: i32,
     peer: (PeerKind, i64),
@@ -25,7 +25,7 @@ pub(super) struct Recording {
     view_once: bool,
 }
 
-impl Sighting {
+impl UnresolvedRecording {
     pub fn incoming(self, account: i64, access_hash: i64, bot: bool) -> Incoming {
         let (kind, id) = self.peer;
         Incoming {
@@ -45,7 +45,7 @@ impl Sighting {
 }
 
 /// The recording in a message, if there is one.
-pub(super) fn sighting(message: &tl::enums::Message) -> Option<Sighting> {
+pub(super) fn unresolved_recording(message: &tl::enums::Message) -> Option<UnresolvedRecording> {
     let tl::enums::Message::Message(message) = message else { return None };
     let recording = recording(message.media.as_ref()?)?;
     let (peer, chat) = match &message.peer_id {
@@ -55,7 +55,7 @@ pub(super) fn sighting(message: &tl::enums::Message) -> Option<Sighting> {
             ((PeerKind::Channel, channel.channel_id), PeerId::channel(channel.channel_id))
         }
     };
-    Some(Sighting {
+    Some(UnresolvedRecording {
         chat,
         message: message.id,
         peer,
@@ -75,7 +75,7 @@ pub(super) fn recording(media: &tl::enums::MessageMedia) -> Option<Recording> {
             Some((RecordingKind::Voice, u32::try_from(audio.duration).unwrap_or(0)))
         }
         tl::enums::DocumentAttribute::Video(video) if video.round_message => {
-            // `as` saturates, and makes nothing of a NaN.
+            // `as` saturates, and turns a NaN into 0.
             Some((RecordingKind::VideoNote, video.duration.ceil() as u32))
         }
         _ => None,
@@ -83,7 +83,7 @@ pub(super) fn recording(media: &tl::enums::MessageMedia) -> Option<Recording> {
     Some(Recording { document: document.clone(), kind, duration, view_once: media.ttl_seconds.is_some() })
 }
 
-/// A peer as plain data; its access hash is 0 where none is known.
+/// A peer as plain data. Its access hash is 0 if it is not known.
 pub(super) fn peer(info: &PeerInfo) -> Peer {
     let access_hash = info.auth().map_or(0, |auth| auth.hash());
     let (kind, id) = match *info {
@@ -112,13 +112,8 @@ pub(super) fn date(message: &tl::enums::Message) -> Option<i64> {
     }
 }
 
-/// The address of a peer in requests.
-pub(super) fn input_peer(info: &PeerInfo) -> tl::enums::InputPeer {
-    address(&peer(info))
-}
-
-/// The same of a peer as plain data.
-pub(super) fn address(peer: &Peer) -> tl::enums::InputPeer {
+/// A peer in the form that requests take.
+pub(super) fn input_peer(peer: &Peer) -> tl::enums::InputPeer {
     let Peer { id, access_hash, .. } = *peer;
     match peer.kind {
         PeerKind::User => tl::types::InputPeerUser { user_id: id, access_hash }.into(),
@@ -138,14 +133,18 @@ pub(super) fn messages_of(answer: tl::enums::messages::Messages) -> Vec<tl::enum
     }
 }
 
-/// The people and chats that an answer mentions.
-pub(super) fn peers_of(answer: &tl::enums::messages::Messages) -> Vec<PeerInfo> {
-    use tl::enums::messages::Messages;
-    let (users, chats) = match answer {
-        Messages::Messages(all) => (&all.users, &all.chats),
-        Messages::Slice(slice) => (&slice.users, &slice.chats),
-        Messages::ChannelMessages(channel) => (&channel.users, &channel.chats),
-        Messages::NotModified(_) => return Vec::new(),
-    };
+/// The peers that an answer mentions.
+pub(super) fn peers(users: &[tl::enums::User], chats: &[tl::enums::Chat]) -> Vec<PeerInfo> {
     users.iter().map(PeerInfo::from).chain(chats.iter().map(PeerInfo::from)).collect()
+}
+
+/// The peers that an answer with messages mentions.
+pub(super) fn peers_of_messages(answer: &tl::enums::messages::Messages) -> Vec<PeerInfo> {
+    use tl::enums::messages::Messages;
+    match answer {
+        Messages::Messages(all) => peers(&all.users, &all.chats),
+        Messages::Slice(slice) => peers(&slice.users, &slice.chats),
+        Messages::ChannelMessages(channel) => peers(&channel.users, &channel.chats),
+        Messages::NotModified(_) => Vec::new(),
+    }
 }

@@ -1,107 +1,74 @@
-//! What Telegram holds against the account, and when a send is tried again.
-//!
-//! A restriction is a state of the account: it holds in every chat and outlives restarts. It lies
-//! in a small JSON file beside the session, which `stenogram doctor` can read while the daemon
-//! runs. Meanwhile nothing is sent. After a pause a single send is tried; where it succeeds, the
-//! restriction is over. Whether an account is frozen Telegram also tells when asked
-//! (<https://core.telegram.org/api/config>).
+//! The restriction of the account, and when a send is tried again.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use grammers_client::tl;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use super::connection::{CallError, Pool};
-use super::session::replace_file;
-use super::state::unix_millis;
+use super::super::options::TrialPauses;
+use super::super::session::file::replace_file;
+use super::super::unix_time;
+use super::app_config::{AppConfig, SPAM_BOT};
 use crate::domain::{Fault, Restricted, Restriction};
 
-/// Where a frozen account appeals, unless Telegram names another address, and where one that is
-/// taken for a sender of spam can ask for how long.
-const SPAM_BOT: &str = "https://t.me/SpamBot";
-/// How often, at the least and the most, a job that is held looks whether it still is.
-const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(1800));
-/// Until then one send is under way, and no other is tried.
+/// Shortest and longest pause before a job that is held is checked again.
+const RECHECK_PAUSE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(1800));
+/// How long a trial send keeps all others waiting.
 const TRIAL: Duration = Duration::from_secs(60);
 
-/// Pauses before a send is tried again.
-#[derive(Clone, Copy, Debug)]
-pub struct TrialPauses {
-    /// The first, for a frozen account; the next ones double.
-    pub first: Duration,
-    /// The longest, and the one for an account that is limited for spam: trying more often makes
-    /// that worse.
-    pub max: Duration,
-}
-
-impl Default for TrialPauses {
-    fn default() -> Self {
-        Self { first: Duration::from_secs(3600), max: Duration::from_secs(6 * 3600) }
-    }
-}
-
-impl TrialPauses {
-    fn after(self, why: Restriction, failures: u32) -> Duration {
-        match why {
-            Restriction::Frozen => self.first.saturating_mul(2_u32.saturating_pow(failures)).min(self.max),
-            Restriction::SpamLimited => self.max,
-        }
-    }
-}
-
-/// What the file says.
+/// The contents of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Stored {
     account: i64,
     #[serde(flatten)]
     restricted: Restricted,
-    /// Telegram's configuration has said so too, and will say when it is over.
+    /// Whether Telegram's configuration has said so too; then it will also say when it is over.
     confirmed: bool,
-    /// Sends that were tried in vain after the first.
+    /// Trial sends that were refused.
     failures: u32,
-    /// When the next one may be tried, in milliseconds of Unix time.
+    /// When the next trial send may be made, in milliseconds of Unix time.
     next_try: u64,
-    /// Milliseconds. However the clock was turned back, the pause is not longer than this.
+    /// Length of the pause in milliseconds. A clock that is turned back cannot make it longer.
     pause: u64,
 }
 
 impl Stored {
     /// For how long the account has been restricted.
     fn age(&self) -> Duration {
-        let now = Duration::from_millis(unix_millis());
+        let now = Duration::from_millis(unix_time::millis());
         now.saturating_sub(Duration::from_secs(u64::try_from(self.restricted.since).unwrap_or_default()))
     }
 
+    /// Time until the next trial send.
     fn left(&self) -> Duration {
-        Duration::from_millis(self.next_try.saturating_sub(unix_millis()).min(self.pause))
+        Duration::from_millis(self.next_try.saturating_sub(unix_time::millis()).min(self.pause))
     }
 }
 
-/// The state of one account.
-pub(super) struct Restrictions {
+/// The restriction of one account.
+pub(crate) struct Restrictions {
     path: PathBuf,
     account: i64,
     pauses: TrialPauses,
     stored: Mutex<Option<Stored>>,
-    /// Until when a send that was let through has time to prove that the restriction is over.
+    /// Until when a trial send keeps all others waiting.
     trial: Mutex<Option<Instant>>,
-    /// Of the last configuration that Telegram has sent; while it is the same it sends none.
+    /// Hash of the configuration that Telegram has sent last. It sends no other with the same hash.
     config_hash: AtomicI32,
-    /// Tells of every change.
+    /// Publishes every change.
     now: watch::Sender<Option<Restricted>>,
 }
 
 impl Restrictions {
     pub fn open(path: PathBuf, account: i64, pauses: TrialPauses) -> Self {
-        let Known(stored) = Known::read(&path, account);
+        let StoredRestriction(stored) = StoredRestriction::read(&path, account);
         if let Some(Stored { restricted, .. }) = &stored {
-            warn!("{}", what_is_known(restricted));
+            warn!("{}", describe(restricted));
         }
         let now = watch::Sender::new(stored.as_ref().map(|stored| stored.restricted.clone()));
         let (stored, trial) = (Mutex::new(stored), Mutex::default());
@@ -116,14 +83,14 @@ impl Restrictions {
         self.now.subscribe()
     }
 
-    /// Telegram has refused something for this reason.
+    /// Telegram has refused a request for this reason.
     pub fn refused(&self, why: Restriction) {
         let mut stored = self.lock();
         *self.trial() = None;
         let changed = match &*stored {
-            // Others were under way when it began.
+            // This request was under way when the restriction began.
             Some(known) if known.restricted.why == why && !known.left().is_zero() => return,
-            // Frozen is more than limited.
+            // A frozen account cannot send at all, so a limit for spam adds nothing.
             Some(known) if known.restricted.why == Restriction::Frozen && why != known.restricted.why => {
                 return;
             }
@@ -134,21 +101,17 @@ impl Restrictions {
                 self.with_pause(Stored { failures, ..known.clone() }, pause)
             }
             _ => {
-                let restricted = Restricted {
-                    why,
-                    since: i64::try_from(unix_millis() / 1000).unwrap_or(i64::MAX),
-                    deletion: None,
-                    appeal: SPAM_BOT.into(),
-                };
-                error!("{}", what_is_known(&restricted));
+                let restricted =
+                    Restricted { why, since: unix_time::seconds(), deletion: None, appeal: SPAM_BOT.into() };
+                error!("{}", describe(&restricted));
                 self.begun(restricted, false)
             }
         };
         self.keep(&mut stored, Some(changed));
     }
 
-    /// Telegram has said whether the account is frozen.
-    pub fn configured(&self, config: Config) {
+    /// Telegram's configuration says whether the account is frozen.
+    pub fn configured(&self, config: AppConfig) {
         self.config_hash.store(config.hash, Ordering::Relaxed);
         let mut stored = self.lock();
         let Some(restricted) = config.freeze else {
@@ -162,11 +125,11 @@ impl Restrictions {
         }
         let changed = match &*stored {
             Some(known) if known.restricted.why == Restriction::Frozen => {
-                info!("Now known: {}", what_is_known(&restricted));
+                info!("Now known: {}", describe(&restricted));
                 Stored { restricted, confirmed: true, ..known.clone() }
             }
             _ => {
-                error!("{}", what_is_known(&restricted));
+                error!("{}", describe(&restricted));
                 self.begun(restricted, true)
             }
         };
@@ -181,7 +144,7 @@ impl Restrictions {
         }
     }
 
-    /// Refuses while nothing may be sent.
+    /// Fails while nothing may be sent.
     pub fn check(&self) -> Result<(), Fault> {
         let stored = self.lock();
         let Some(known) = &*stored else { return Ok(()) };
@@ -189,17 +152,17 @@ impl Restrictions {
         let after = known.left().max(trial.unwrap_or_default());
         match after.is_zero() {
             true => Ok(()),
-            // So that the answers follow soon after the restriction is over, and in a long one the
-            // queue's store is not written for nothing all the time.
+            // The pause grows with the restriction. So the answers follow soon after a short one,
+            // and during a long one the queue's store is not written all the time.
             false => {
-                let after = after.min((known.age() / 10).clamp(LOOK_EVERY.0, LOOK_EVERY.1));
+                let after = after.min((known.age() / 10).clamp(RECHECK_PAUSE.0, RECHECK_PAUSE.1));
                 Err(Fault::Held { after, why: reason(known.restricted.why).into() })
             }
         }
     }
 
-    /// The same for a send that is about to be made: while the account is restricted only one is
-    /// tried.
+    /// Like [`Restrictions::check`], for a send that follows at once. While the account is
+    /// restricted, this admits one send at a time.
     pub fn check_to_send(&self) -> Result<(), Fault> {
         self.check()?;
         if self.lock().is_some() {
@@ -216,7 +179,7 @@ impl Restrictions {
 
     fn with_pause(&self, stored: Stored, pause: Duration) -> Stored {
         let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-        Stored { next_try: unix_millis().saturating_add(pause), pause, ..stored }
+        Stored { next_try: unix_time::millis().saturating_add(pause), pause, ..stored }
     }
 
     fn end(&self, stored: &mut Option<Stored>) {
@@ -225,7 +188,7 @@ impl Restrictions {
         self.keep(stored, None);
     }
 
-    /// In force at once, also where it cannot be stored.
+    /// Changes the state, even if the file cannot be written.
     fn keep(&self, stored: &mut Option<Stored>, changed: Option<Stored>) {
         let kept = match &changed {
             Some(changed) => serde_json::to_vec_pretty(changed)
@@ -237,7 +200,7 @@ impl Restrictions {
             },
         };
         if let Err(error) = kept {
-            warn!(%error, file = %self.path.display(), "The state of the account is forgotten by a restart");
+            warn!(%error, file = %self.path.display(), "The restriction of the account could not be stored, a restart will forget it");
         }
         self.now.send_replace(changed.as_ref().map(|stored| stored.restricted.clone()));
         *stored = changed;
@@ -248,16 +211,17 @@ impl Restrictions {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Stored>> {
-        // Replaced as a whole, so a panic elsewhere cannot have left it half changed.
+        // It is replaced as a whole, so a panic elsewhere cannot have left it half changed.
         self.stored.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What is stored of an account, for a look.
-pub(super) struct Known(Option<Stored>);
+/// The restriction of an account as stored, for readers beside the daemon.
+pub(crate) struct StoredRestriction(Option<Stored>);
 
-impl Known {
-    /// Nothing where there is no file, or one that cannot be understood: the next send finds out.
+impl StoredRestriction {
+    /// Reads the file. A missing or damaged one counts as no restriction: the next send will show
+    /// it.
     pub fn read(path: &Path, account: i64) -> Self {
         let text = std::fs::read(path).ok();
         let stored = text.and_then(|text| serde_json::from_slice::<Stored>(&text).ok());
@@ -268,55 +232,17 @@ impl Known {
         self.0.map(|stored| stored.restricted)
     }
 
-    /// With what Telegram's configuration says now, if it does.
-    pub fn now(self, config: Option<Config>) -> Option<Restricted> {
+    /// The restriction, after what Telegram's configuration says now, if it answered.
+    pub fn updated_by(self, config: Option<AppConfig>) -> Option<Restricted> {
         match config {
-            Some(Config { freeze: Some(frozen), .. }) => Some(frozen),
+            Some(AppConfig { freeze: Some(frozen), .. }) => Some(frozen),
             Some(_) if self.0.as_ref().is_some_and(|stored| stored.confirmed) => None,
             _ => self.restricted(),
         }
     }
 }
 
-/// What Telegram's configuration for the account says of being frozen.
-pub(super) struct Config {
-    pub hash: i32,
-    pub freeze: Option<Restricted>,
-}
-
-/// Asks Telegram whether the account is frozen. Nothing where its configuration is still that of
-/// `hash`.
-pub(super) async fn freeze_in_config(pool: &Pool, home: i32, hash: i32) -> Result<Option<Config>, CallError> {
-    let request = tl::functions::help::GetAppConfig { hash };
-    match pool.call(home, &request).await? {
-        tl::enums::help::AppConfig::Config(answer) => {
-            Ok(Some(Config { hash: answer.hash, freeze: freeze(&answer.config) }))
-        }
-        tl::enums::help::AppConfig::NotModified => Ok(None),
-    }
-}
-
-fn freeze(config: &tl::enums::Jsonvalue) -> Option<Restricted> {
-    let number = |key| match field(config, key) {
-        Some(tl::enums::Jsonvalue::JsonNumber(number)) if number.value > 0.0 => Some(number.value as i64),
-        _ => None,
-    };
-    let appeal = match field(config, "freeze_appeal_url") {
-        Some(tl::enums::Jsonvalue::JsonString(url)) if url.value.starts_with("https://") => url.value.clone(),
-        _ => SPAM_BOT.into(),
-    };
-    let since = number("freeze_since_date")?;
-    let deletion = number("freeze_until_date");
-    Some(Restricted { why: Restriction::Frozen, since, deletion, appeal })
-}
-
-fn field<'a>(config: &'a tl::enums::Jsonvalue, key: &str) -> Option<&'a tl::enums::Jsonvalue> {
-    let tl::enums::Jsonvalue::JsonObject(object) = config else { return None };
-    object.value.iter().find_map(|tl::enums::JsonobjectValue::JsonObjectValue(field)| {
-        (field.key == key).then_some(&field.value)
-    })
-}
-
+/// For the queue: why a job waits.
 fn reason(why: Restriction) -> &'static str {
     match why {
         Restriction::Frozen => "Telegram has frozen the account",
@@ -324,12 +250,12 @@ fn reason(why: Restriction) -> &'static str {
     }
 }
 
-/// For the log: what it is, and what to do.
-fn what_is_known(restricted: &Restricted) -> String {
+/// For the log: what the restriction is, and what to do.
+fn describe(restricted: &Restricted) -> String {
     let appeal = &restricted.appeal;
     match restricted.why {
         Restriction::Frozen => {
-            let now = i64::try_from(unix_millis() / 1000).unwrap_or(i64::MAX);
+            let now = unix_time::seconds();
             let days = restricted.deletion.map(|at| at.saturating_sub(now).max(0) / 86_400);
             let deletion =
                 days.map(|days| format!(", and will be deleted in {days} days")).unwrap_or_default();
@@ -359,10 +285,10 @@ mod tests {
         restrictions.subscribe().borrow().as_ref().map(|restricted| restricted.why)
     }
 
-    fn says_frozen(hash: i32) -> Config {
+    fn says_frozen(hash: i32) -> AppConfig {
         let restricted =
             Restricted { why: Restriction::Frozen, since: 1, deletion: Some(2), appeal: SPAM_BOT.into() };
-        Config { hash, freeze: Some(restricted) }
+        AppConfig { hash, freeze: Some(restricted) }
     }
 
     #[test]
@@ -428,28 +354,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let restrictions = opened(&folder, 1000);
         restrictions.refused(Restriction::Frozen);
-        restrictions.configured(Config { hash: 1, freeze: None });
+        restrictions.configured(AppConfig { hash: 1, freeze: None });
         assert_eq!(why(&restrictions), Some(Restriction::Frozen), "Telegram has refused for that reason");
         restrictions.configured(says_frozen(2));
         assert_eq!(restrictions.config_hash(), 2);
-        restrictions.configured(Config { hash: 3, freeze: None });
+        restrictions.configured(AppConfig { hash: 3, freeze: None });
         assert_eq!(why(&restrictions), None);
         assert_eq!(restrictions.check_to_send(), Ok(()));
-    }
-
-    #[test]
-    fn only_an_address_of_the_web_is_shown_as_the_place_to_appeal() {
-        let text = |key: &str, value: &str| {
-            let value = tl::types::JsonString { value: value.into() }.into();
-            tl::types::JsonObjectValue { key: key.into(), value }.into()
-        };
-        let since = tl::types::JsonNumber { value: 1_764_201_600.0 }.into();
-        let since: tl::enums::JsonobjectValue =
-            tl::types::JsonObjectValue { key: "freeze_since_date".into(), value: since }.into();
-        for (url, shown) in [("https://t.me/SpamBot?x", "https://t.me/SpamBot?x"), ("javascript:x", SPAM_BOT)]
-        {
-            let object = tl::types::JsonObject { value: vec![text("freeze_appeal_url", url), since.clone()] };
-            assert_eq!(freeze(&object.into()).map(|frozen| frozen.appeal).as_deref(), Some(shown));
-        }
     }
 }

@@ -1,12 +1,13 @@
-//! The list of chats, page by page, the latest first.
+//! The list of chats, page by page, latest first.
 
 use grammers_client::tl;
-use grammers_session::types::{PeerId, PeerInfo};
+use grammers_session::types::{PeerId, PeerInfo, PeerKind};
 
-use super::account::Account;
-use super::connection::{CallError, Link, Pool};
-use super::incoming;
-use super::updates::UpdatesEnded;
+use super::super::connection::error::CallError;
+use super::super::connection::link::Link;
+use super::super::connection::pool::Pool;
+use super::super::message;
+use super::error::UpdatesEnded;
 
 /// Chats in one page, the most that Telegram gives.
 const PAGE: i32 = 100;
@@ -14,7 +15,7 @@ const PAGE: i32 = 100;
 const PAGES: usize = 50;
 
 /// A chat in the list.
-pub(super) struct Dialog {
+pub(crate) struct Dialog {
     pub chat: PeerId,
     /// The number of its last message.
     pub last_message: i32,
@@ -25,15 +26,14 @@ pub(super) struct Dialog {
 }
 
 impl Dialog {
-    /// Numbers its messages together with the account's other private chats and basic groups.
+    /// Whether this is a private chat or a basic group. These number their messages together.
     pub fn is_of_account(&self) -> bool {
-        !matches!(self.chat.kind(), grammers_session::types::PeerKind::Channel)
+        !matches!(self.chat.kind(), PeerKind::Channel)
     }
 }
 
 /// Reads the list of chats.
-pub(super) struct Dialogs<'a> {
-    account: &'a Account,
+pub(crate) struct Dialogs<'a> {
     link: &'a Link,
     request: tl::functions::messages::GetDialogs,
     pages: usize,
@@ -41,29 +41,30 @@ pub(super) struct Dialogs<'a> {
 }
 
 impl<'a> Dialogs<'a> {
-    pub fn new(account: &'a Account, link: &'a Link) -> Self {
-        Self { account, link, request: first_page(), pages: 0, more: true }
+    pub fn new(link: &'a Link) -> Self {
+        Self { link, request: first_page(), pages: 0, more: true }
     }
 
-    /// The next page, its peers remembered already; none at the end.
+    /// The next page, after its peers were stored; `None` at the end.
     pub async fn next(&mut self) -> Result<Option<Vec<Dialog>>, UpdatesEnded> {
         if !self.more || self.pages == PAGES {
             return Ok(None);
         }
         if self.pages > 0 {
-            tokio::time::sleep(self.account.options.pace).await;
+            tokio::time::sleep(self.link.context.options.pace).await;
         }
         self.pages += 1;
-        let (page, peers, is_slice) = read(self.link.insist(&self.request).await?);
-        self.account.store.cache_peers(peers).await?;
-        // The chats that stand first for ever are in the first page.
+        let store = &self.link.context.store;
+        let (page, peers, is_slice) = read(self.link.call_until_answered(&self.request).await?);
+        store.cache_peers(peers).await?;
+        // Pinned chats are in the first page.
         self.request.exclude_pinned = true;
         let last = page.iter().rev().find_map(|dialog| Some((dialog.date?, dialog)));
         self.more = is_slice && last.is_some();
         if let Some((date, dialog)) = last {
             (self.request.offset_date, self.request.offset_id) = (date, dialog.last_message);
-            self.request.offset_peer = match self.account.store.peer(dialog.chat).await? {
-                Some(info) => incoming::input_peer(&info),
+            self.request.offset_peer = match store.peer(dialog.chat).await? {
+                Some(info) => message::input_peer(&message::peer(&info)),
                 None => tl::enums::InputPeer::Empty,
             };
         }
@@ -84,14 +85,14 @@ fn first_page() -> tl::functions::messages::GetDialogs {
     }
 }
 
-/// The number of the account's last message, by its latest chats.
-pub(super) async fn last_message(pool: &Pool, home: i32) -> Result<i32, CallError> {
-    let (page, _, _) = read(pool.call_patiently(home, &first_page()).await?);
+/// The number of the account's last message, from its latest chats.
+pub(crate) async fn last_message(pool: &Pool, home: i32) -> Result<i32, CallError> {
+    let (page, _, _) = read(pool.call_with_retries(home, &first_page()).await?);
     let own = page.iter().filter(|dialog| dialog.is_of_account());
     Ok(own.map(|dialog| dialog.last_message).max().unwrap_or_default())
 }
 
-/// The chats of an answer, the peers that it speaks of, and whether it is a part only.
+/// The chats of an answer, the peers that it mentions, and whether more chats follow.
 fn read(answer: tl::enums::messages::Dialogs) -> (Vec<Dialog>, Vec<PeerInfo>, bool) {
     use tl::enums::messages::Dialogs;
     let (dialogs, messages, users, chats, is_slice) = match answer {
@@ -119,6 +120,5 @@ fn read(answer: tl::enums::messages::Dialogs) -> (Vec<Dialog>, Vec<PeerInfo>, bo
         }),
         _ => None,
     });
-    let peers = users.iter().map(PeerInfo::from).chain(chats.iter().map(PeerInfo::from)).collect();
-    (dialogs.collect(), peers, is_slice)
+    (dialogs.collect(), message::peers(&users, &chats), is_slice)
 }

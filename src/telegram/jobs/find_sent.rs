@@ -1,28 +1,29 @@
-//! Finds what an earlier run sent already.
+//! Finds the replies that an earlier attempt has sent.
 //!
-//! Telegram drops a message sent again under its `random_id`, but forgets the number after a while. So a
-//! job that may have been answered in part is looked for in its chat first.
+//! Telegram drops a message that is sent again under its `random_id`, but forgets that number after
+//! a while. So before a job is delivered again, its chat is searched for replies to its message.
 
 use grammers_client::tl;
 use tracing::debug;
 
-use super::account::Account;
-use super::deliver::{call_to_send, sending_fault};
-use super::incoming;
+use super::super::account::Account;
+use super::super::message;
+use super::calls::{call_to_send, sending_fault};
 use crate::domain::{Fault, Job, Part, PeerKind};
 
 /// Messages in one page, the most that Telegram gives.
 const PAGE: i32 = 100;
-/// Pages read at most, the newest first. Behind more than this the `random_id` has to do.
+/// Pages read at most, newest first. For older replies only the `random_id` prevents a second one.
 const PAGES: usize = 20;
 
 impl Account {
-    /// For each part of the answer to `job` the message that is it, where there is one in the chat.
+    /// For each part of the answer to `job`, the number of the message that already carries it, if
+    /// there is one in the chat.
     pub async fn sent(&self, job: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, Fault> {
         self.may_send()?;
         let link = self.current_link()?;
         let mut request = tl::functions::messages::GetHistory {
-            peer: self.address(job).await?,
+            peer: self.input_peer(job).await?,
             offset_id: 0,
             offset_date: 0,
             add_offset: 0,
@@ -32,15 +33,15 @@ impl Account {
             hash: 0,
         };
         // A reply in Saved Messages is not marked as outgoing.
-        let own_chat = job.peer.kind == PeerKind::User && job.peer.id == self.user.id;
+        let own_chat = job.peer.kind == PeerKind::User && job.peer.id == self.context.user.id;
         let mut replies = Vec::new();
         for _ in 0..PAGES {
             let answer = call_to_send(&link, &request).await.map_err(|error| sending_fault(&error))?;
-            let messages = incoming::messages_of(answer);
+            let messages = message::messages_of(answer);
             let last = messages.iter().map(tl::enums::Message::id).min();
             replies.extend(messages.into_iter().filter_map(|message| match message {
                 tl::enums::Message::Message(message)
-                    if (message.out || own_chat) && answers(&message) == Some(job.id.message) =>
+                    if (message.out || own_chat) && replied_to(&message) == Some(job.id.message) =>
                 {
                     Some((message.id, message.message))
                 }
@@ -59,26 +60,27 @@ impl Account {
                 return Ok(found);
             }
         }
-        debug!("so much was said since that not all of it was looked through");
+        debug!("the chat has too many newer messages, not all of them were searched");
         Ok(assign(parts, &replies))
     }
 }
 
 /// The message that `message` replies to.
-fn answers(message: &tl::types::Message) -> Option<i32> {
+fn replied_to(message: &tl::types::Message) -> Option<i32> {
     match message.reply_to.as_ref()? {
         tl::enums::MessageReplyHeader::Header(header) => header.reply_to_msg_id,
         tl::enums::MessageReplyHeader::MessageReplyStoryHeader(_) => None,
     }
 }
 
-/// Gives each reply, a number and a text, to at most one part, in the order in which both were sent.
+/// Assigns each reply, a number and a text, to at most one part, in the order in which both were
+/// sent.
 fn assign(parts: &[Part], replies: &[(i32, String)]) -> Vec<Option<i32>> {
     let mut replies: Vec<_> = replies.iter().collect();
     replies.sort_by_key(|(number, _)| *number);
     let mut found = vec![None; parts.len()];
     for (number, text) in replies {
-        // Telegram trims what it is sent.
+        // Telegram trims the texts of messages.
         let fits = |index: &usize| found[*index].is_none() && parts[*index].text.trim() == text.trim();
         if let Some(index) = (0..parts.len()).find(fits) {
             found[index] = Some(*number);

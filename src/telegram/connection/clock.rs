@@ -1,29 +1,32 @@
-//! What time it is at Telegram, asked without a login.
+//! Telegram's time, asked for without a login.
 //!
-//! The first message of MTProto's key exchange is answered to anybody, and the number of every message
-//! of the server's is its time (<https://core.telegram.org/mtproto/description#message-identifier-msg-id>).
-//! No key, no session and no API_ID is used, so a daemon that runs is not disturbed.
+//! Telegram answers the first message of MTProto's key exchange to anybody, and the number of every
+//! message from the server is its time
+//! (<https://core.telegram.org/mtproto/description#message-identifier-msg-id>). This uses no key,
+//! no session and no API_ID, so it does not disturb a running daemon.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 use tracing::warn;
 
+use super::super::unix_time::since_epoch;
+
 /// How far, in seconds, the clock of a client may be ahead of Telegram's and behind it. Telegram
 /// ignores messages that seem to come from other times
 /// (<https://core.telegram.org/mtproto/description#message-identifier-msg-id>).
 const TOLERATED_AHEAD: i64 = 30;
 const TOLERATED_BEHIND: i64 = 300;
-/// Seconds that may be the exchange's own, and disturb nothing.
+/// A difference of this many seconds may come from the exchange itself, and does no harm.
 const HARMLESS: i64 = 5;
-/// How often a connection looks whether somebody has set the clock.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often a connection checks whether somebody has set the clock.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// Length, number and checksum of a packet of the "full" transport, as grammers speaks it too
 /// (<https://core.telegram.org/mtproto/mtproto-transports#full>).
@@ -38,14 +41,15 @@ const NONCE: usize = 16;
 /// What a datacentre answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerClock {
-    /// How far this machine's clock is behind Telegram's, in seconds; negative: ahead. Telegram's is
-    /// compared with the middle of the exchange, so half of [`took`](Self::took) may be an error.
+    /// How many seconds this machine's clock is behind Telegram's; negative if it is ahead.
+    /// Telegram's time is compared with the middle of the exchange, so the error is up to half of
+    /// [`took`](Self::took).
     pub behind: i64,
-    /// From the request to the answer, without the connecting.
+    /// Time from the request to the answer, without connecting.
     pub took: Duration,
 }
 
-/// What Telegram makes of a clock.
+/// How Telegram treats a clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClockVerdict {
     Right,
@@ -57,7 +61,7 @@ pub enum ClockVerdict {
 
 impl ServerClock {
     pub fn verdict(&self) -> ClockVerdict {
-        // Both clocks are read in whole seconds: 30 s may be a little more.
+        // Both clocks are read in whole seconds, so 30 s may be slightly more.
         if self.behind <= -TOLERATED_AHEAD || self.behind > TOLERATED_BEHIND {
             ClockVerdict::Refused
         } else if self.behind.abs() > HARMLESS {
@@ -67,8 +71,8 @@ impl ServerClock {
         }
     }
 
-    /// Warns of a clock that is wrong.
-    pub(super) fn warn(&self) {
+    /// Logs a warning if the clock is wrong.
+    pub(crate) fn warn(&self) {
         if self.verdict() != ClockVerdict::Right {
             let direction = if self.behind > 0 { "behind" } else { "ahead of" };
             let seconds = self.behind.abs();
@@ -78,16 +82,16 @@ impl ServerClock {
         }
     }
 
-    /// Whether Telegram would refuse a connection for good. Where the clock is behind, grammers
-    /// corrects it. Where it is ahead, grammers goes on from the number of its last message, so that
-    /// every further one is refused as well.
+    /// Whether Telegram would refuse every message of a connection. grammers corrects a clock that
+    /// is behind. With one that is ahead it counts on from the number of its last message, so that
+    /// Telegram refuses every further message as well.
     pub fn forbids_connecting(&self) -> Option<ClockAhead> {
         let is_ahead = self.behind < 0 && self.verdict() == ClockVerdict::Refused;
         is_ahead.then_some(ClockAhead { seconds: self.behind.unsigned_abs() })
     }
 }
 
-/// This machine's clock is so far ahead of Telegram's that Telegram refuses what it says.
+/// This machine's clock is so far ahead of Telegram's that Telegram refuses its messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "this machine's clock is {seconds} s ahead of Telegram's, which refuses messages from over {TOLERATED_AHEAD} s \
@@ -97,9 +101,9 @@ pub struct ClockAhead {
     pub seconds: u64,
 }
 
-/// Why it makes no sense to connect now.
+/// Why connecting now would fail.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ClockError {
+pub(crate) enum ClockError {
     #[error(transparent)]
     Ahead(ClockAhead),
     /// There was no answer.
@@ -107,31 +111,32 @@ pub(super) enum ClockError {
     Unreachable(io::Error),
 }
 
-/// Asks the datacentre at `address` for the time. To be done before a connection is made to it.
-/// `None` where it does not tell.
-pub(super) async fn check_clock(
-    address: SocketAddr,
+/// Asks the datacentre at `address` for the time, before a connection is made to it. The result is
+/// `None` if `address` is, or if the datacentre does not say.
+pub(crate) async fn check_clock(
+    address: Option<SocketAddr>,
     limit: Duration,
 ) -> Result<Option<ServerClock>, ClockError> {
     use io::ErrorKind::{ConnectionReset, InvalidData, UnexpectedEof};
+    let Some(address) = address else { return Ok(None) };
     match server_clock(address, limit).await {
         Ok(clock) => match clock.forbids_connecting() {
             Some(ahead) => Err(ClockError::Ahead(ahead)),
             None => Ok(Some(clock)),
         },
-        // Somebody answers, if not with the time. Whether that is Telegram the connection will show.
+        // Something answers, though not with the time. The connection will show if it is Telegram.
         Err(error) if matches!(error.kind(), InvalidData | UnexpectedEof | ConnectionReset) => Ok(None),
         Err(error) => Err(ClockError::Unreachable(error)),
     }
 }
 
-/// Returns once this machine's clock was put forward by more than a few seconds, with how many. A
-/// connection numbers its messages by the clock, so Telegram would refuse them from then on. A machine
-/// that was asleep counts as well: its connections are dead.
-pub(super) async fn put_forward() -> u64 {
+/// Waits until this machine's clock is put forward by more than a few seconds, and returns by how
+/// many. A connection numbers its messages by the clock, so Telegram would refuse them from then
+/// on. A machine that was asleep counts as well, because its connections are dead.
+pub(crate) async fn wait_for_forward_jump() -> u64 {
     let start = Reading::take();
     loop {
-        sleep(LOOK_EVERY).await;
+        sleep(CHECK_EVERY).await;
         let forward = Reading::take().forward_of(start);
         if forward > HARMLESS as u64 {
             return forward;
@@ -139,7 +144,7 @@ pub(super) async fn put_forward() -> u64 {
     }
 }
 
-/// The clock, and one that nobody can set.
+/// The wall clock, and a clock that nobody can set.
 #[derive(Clone, Copy)]
 struct Reading {
     clock: Duration,
@@ -158,8 +163,9 @@ impl Reading {
     }
 }
 
-/// Asks the datacentre at `address`. [`io::ErrorKind::TimedOut`] where nothing came within `limit`,
-/// [`io::ErrorKind::InvalidData`] where something else than Telegram answered.
+/// Asks the datacentre at `address` for the time. The error is [`io::ErrorKind::TimedOut`] if
+/// nothing came within `limit`, and [`io::ErrorKind::InvalidData`] if something other than Telegram
+/// answered.
 pub async fn server_clock(address: SocketAddr, limit: Duration) -> io::Result<ServerClock> {
     match tokio::time::timeout(limit, ask(address)).await {
         Ok(answer) => answer,
@@ -181,7 +187,7 @@ async fn ask(address: SocketAddr) -> io::Result<ServerClock> {
     let server = server_seconds(&answer, nonce)
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "what answers there is not Telegram"))?;
     let here = (before + after) / 2;
-    // Both in whole seconds, and both between 1970 and 2106.
+    // Both are whole seconds between 1970 and 2106, so neither conversion can overflow.
     Ok(ServerClock { behind: server - here.as_secs() as i64, took: after.saturating_sub(before) })
 }
 
@@ -211,11 +217,12 @@ async fn read_packet(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     }
     let mut rest = vec![0; length - 4];
     stream.read_exact(&mut rest).await?;
-    // TCP has a checksum of its own, and nothing that is secret or stored depends on this one.
+    // The checksum is not verified: TCP has its own, and nothing secret or stored depends on this
+    // one.
     Ok(rest[4..length - 8].to_vec())
 }
 
-/// The server's Unix time, out of an unencrypted `resPQ` to the request with this `nonce`.
+/// The server's Unix time, from an unencrypted `resPQ` to the request with this `nonce`.
 fn server_seconds(message: &[u8], nonce: [u8; NONCE]) -> Option<i64> {
     let (key, rest) = message.split_first_chunk::<8>()?;
     let (number, rest) = rest.split_first_chunk::<8>()?;
@@ -227,17 +234,13 @@ fn server_seconds(message: &[u8], nonce: [u8; NONCE]) -> Option<i64> {
     is_answer.then(|| i64::from_le_bytes(*number) >> 32)
 }
 
-/// Tells this answer from another's; nothing secret hangs on it.
+/// Distinguishes the answer to this request from others. It protects no secret.
 fn nonce() -> [u8; NONCE] {
     let random = || RandomState::new().build_hasher().finish().to_le_bytes();
     let mut nonce = [0; NONCE];
     nonce[..8].copy_from_slice(&random());
     nonce[8..].copy_from_slice(&random());
     nonce
-}
-
-fn since_epoch() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,0 +1,82 @@
+//! Calls for a job, and what their errors mean for it.
+
+use std::time::Duration;
+
+use grammers_client::tl;
+use tokio::time::sleep;
+
+use super::super::connection::error::CallError;
+use super::super::connection::link::Link;
+use super::super::connection::rpc_error::Meaning;
+use crate::domain::Fault;
+
+/// Pause of a job after a restriction of the account was reported by a request other than a send.
+const RESTRICTED_PAUSE: Duration = Duration::from_secs(3600);
+/// Pause before a request is sent again that Telegram has called a bad one.
+const SECOND_TRY: Duration = Duration::from_secs(2);
+
+/// What an error means for the job during which it occurred.
+pub(super) fn fault(error: &CallError) -> Fault {
+    match error.meaning() {
+        // The job waits. After a logout the connection informs the supervisor, which ends the
+        // daemon.
+        None | Some(Meaning::LoggedOut | Meaning::Deactivated) => Fault::Unavailable(error.to_string()),
+        Some(Meaning::Restricted(_)) => Fault::Held { after: RESTRICTED_PAUSE, why: error.to_string() },
+        Some(Meaning::Gone) => Fault::Gone(error.to_string()),
+        Some(Meaning::InvalidPeer) => Fault::Reject(error.to_string()),
+        Some(Meaning::PremiumRequired) => {
+            Fault::Reject(format!("this chat takes messages of accounts with Telegram Premium only: {error}"))
+        }
+        Some(Meaning::ServerTrouble) => Fault::retry_in(10, error),
+        Some(Meaning::Wait { time, .. }) => Fault::wait(time, error),
+        Some(_) => Fault::retry_in(60, error),
+    }
+}
+
+/// Calls the home datacentre on the way to a reply, and a second time after a bad request.
+pub(super) async fn call_to_send<R: tl::RemoteCall>(
+    link: &Link,
+    request: &R,
+) -> Result<R::Return, CallError> {
+    let result = link.call_for_job(request).await;
+    match &result {
+        Err(error) if error.meaning() == Some(Meaning::BadRequest) => {
+            sleep(SECOND_TRY).await;
+            link.call_for_job(request).await
+        }
+        _ => result,
+    }
+}
+
+/// What an error of [`call_to_send`] means for the job: a bad request is final there.
+pub(super) fn sending_fault(error: &CallError) -> Fault {
+    match error.meaning() {
+        Some(Meaning::BadRequest) => Fault::Reject(format!("{error}, twice: the answer cannot be sent")),
+        _ => fault(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rpc(code: i32, name: &str, value: Option<u32>) -> Fault {
+        fault(&CallError::Rpc { code, name: name.into(), value })
+    }
+
+    #[test]
+    fn a_flood_wait_is_waited_out() {
+        let Fault::Wait { after, .. } = rpc(420, "FLOOD_WAIT", Some(77)) else { panic!() };
+        assert_eq!(after.as_secs(), 78);
+    }
+
+    #[test]
+    fn a_lost_right_ends_the_job_and_a_lost_connection_does_not() {
+        assert!(matches!(rpc(403, "CHAT_WRITE_FORBIDDEN", None), Fault::Gone(_)));
+        assert!(matches!(rpc(400, "USER_IS_BLOCKED", None), Fault::Gone(_)));
+        assert!(matches!(rpc(400, "PEER_ID_INVALID", None), Fault::Reject(_)));
+        assert!(matches!(rpc(500, "INTERNAL", None), Fault::Retry { .. }));
+        assert!(matches!(rpc(401, "SESSION_REVOKED", None), Fault::Unavailable(_)));
+        assert!(matches!(fault(&CallError::Lost("x".into())), Fault::Unavailable(_)));
+    }
+}

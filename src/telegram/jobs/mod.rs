@@ -1,0 +1,12 @@
+//! What a job needs of Telegram: its recording is fetched, and its answer delivered.
+//!
+//! [`calls`] says what an error means for the job. [`message_of_job`] finds its message and chat,
+//! for [`fetch`], [`deliver`] and [`find_sent`].
+
+mod calls;
+mod chunk_size;
+mod deliver;
+pub(super) mod downloads;
+mod fetch;
+mod find_sent;
+mod message_of_job;

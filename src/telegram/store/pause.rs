@@ -1,0 +1,45 @@
+//! A pause in sending that Telegram demands and that outlives a restart.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::unix_time;
+
+/// Telegram's demand that this account sends nothing for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StoredPause {
+    pub account: i64,
+    /// Milliseconds of Unix time.
+    pub until: u64,
+    /// Milliseconds. A clock that is turned back cannot make the rest longer than this.
+    pub length: u64,
+    pub why: String,
+}
+
+impl StoredPause {
+    /// A pause that begins now.
+    pub fn begin(account: i64, length: Duration, why: String) -> Self {
+        let length = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+        Self { account, until: unix_time::millis().saturating_add(length), length, why }
+    }
+
+    /// How much longer nothing may be sent; `None` once it is over.
+    pub fn left(&self) -> Option<Duration> {
+        let left = self.until.saturating_sub(unix_time::millis()).min(self.length);
+        (left > 0).then(|| Duration::from_millis(left))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_turned_back_does_not_lengthen_a_pause() {
+        let hour = 3_600_000;
+        let pause = |until, length| StoredPause { account: 1000, until, length, why: String::new() };
+        assert!(pause(unix_time::millis() + 24 * hour, hour).left().unwrap() <= Duration::from_secs(3600));
+        assert_eq!(pause(unix_time::millis() - 1, hour).left(), None);
+    }
+}
