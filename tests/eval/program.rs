@@ -1,6 +1,7 @@
 //! `cargo bench --bench eval -- …`: how well recordings are recognised, see README.md beside this file.
 
 mod ears;
+#[allow(dead_code, reason = "the helpers of its unit tests, which run in tests/main.rs and not here")]
 mod folder;
 mod made;
 #[allow(unused_imports, reason = "its unit tests run in tests/main.rs and not here")]
