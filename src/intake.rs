@@ -1,4 +1,4 @@
-//! From a recording heard to a job in the queue: policy, then C1.
+//! From an incoming recording to a job in the queue: policy, then C1.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,17 +11,17 @@ use crate::domain::policy::{Decision, Incoming, Policy};
 use crate::patience::insist;
 use crate::queue::{Added, Queue};
 
-/// Takes what Telegram tells of; see [`Intake::take`].
+/// Takes the recordings that Telegram reports; see [`Intake::take`].
 pub struct Intake {
     queue: Arc<dyn Queue>,
     policy: watch::Receiver<Policy>,
-    /// Wakes the worker.
+    /// Notified to wake the worker.
     work: Arc<Notify>,
     shutdown: CancellationToken,
 }
 
 impl Intake {
-    /// The policy may change while this runs; `work` is notified of every new job.
+    /// The policy may change at any time; `work` is notified of every job.
     pub fn new(
         queue: Arc<dyn Queue>,
         policy: watch::Receiver<Policy>,
@@ -31,8 +31,9 @@ impl Intake {
         Self { queue, policy, work, shutdown }
     }
 
-    /// Queues what the policy wants answered. True once all of it is safe, however long the store
-    /// takes; false if the daemon shuts down before.
+    /// Queues the recordings that the policy wants answered. Returns true once all of them are
+    /// stored, however long the store takes, and false if the daemon shuts down first or they
+    /// cannot be stored.
     pub async fn take(&self, batch: Vec<Incoming>) -> bool {
         for incoming in batch {
             let decision = self.policy.borrow().decide(&incoming, now());
@@ -43,9 +44,8 @@ impl Intake {
                     continue;
                 }
             };
-            #[cfg(feature = "chaos")]
-            crate::chaos::pass("before-C1");
-            // The same as the worker's, so that all lines of a job carry its id in one way.
+            // The worker's span is the same, so every log line of a job has its id in the same
+            // field.
             let span = info_span!("job", id = %job.id);
             let added = insist("add a job", &self.shutdown, || self.queue.add(&job));
             let added = added.instrument(span.clone()).await;
@@ -58,9 +58,8 @@ impl Intake {
                         }
                         Added::Seen => debug!("heard again"),
                     }
-                    #[cfg(feature = "chaos")]
-                    crate::chaos::pass("C1-C2");
-                    // For a known job too: its first `add` may have happened without an answer.
+                    // Also for a known job: an earlier `add` may have succeeded without our
+                    // knowing.
                     self.work.notify_one();
                 }
                 Some(Err(error)) => {

@@ -4,8 +4,6 @@
 
 pub mod app;
 pub mod audio;
-#[cfg(feature = "chaos")]
-pub mod chaos;
 pub mod cli;
 pub mod commands;
 pub mod config;
@@ -20,6 +18,8 @@ pub mod memory;
 pub mod ops;
 pub mod patience;
 pub mod pipeline;
+pub mod ports;
+pub mod program;
 pub mod pulse;
 pub mod queue;
 pub mod recording;

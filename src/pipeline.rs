@@ -1,106 +1,66 @@
-//! One job, stage after stage: fetch, decode, recognise, compose, (C3) store, deliver. A long recording
-//! is recognised stretch by stretch, and how far it has come is stored after each.
+//! One job, stage after stage: fetch, decode, recognise, compose, (C3) store, deliver. A long
+//! recording is recognised stretch by stretch, and its progress is stored after each stretch.
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::domain::reply::compose;
-use crate::domain::{Fault, Job, JobId, Part, Progress, Task};
+use crate::domain::{Fault, Job, Part, Progress};
 use crate::patience::insist;
+use crate::ports::{Messenger, Transcriber};
 use crate::queue::{Claim, Queue, QueueError};
 
-/// The work that a job needs done by others.
-#[async_trait]
-pub trait Stages: Send + Sync {
-    /// Waits until jobs can be worked on at all.
-    async fn ready(&self);
-    /// The number of the connection over which they can be now.
-    fn connection(&self) -> Option<u64>;
-    /// What is written down of the recordings.
-    fn task(&self) -> Task;
-    /// The bytes of the recording.
-    async fn fetch(&self, job: &Job) -> Result<Vec<u8>, Fault>;
-    /// Decodes the recording, to be recognised from where `progress` ends.
-    async fn listen(
-        &self,
-        job: &Job,
-        bytes: Vec<u8>,
-        progress: &Progress,
-    ) -> Result<Box<dyn Listening + '_>, Fault>;
-    /// For each part the message that is it, where an earlier try has sent it.
-    async fn sent(&self, job: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, Fault>;
-    /// Sends one part; the number of its message where it is known.
-    async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, Fault>;
-    /// Drops what is kept for a job between its attempts: it has ended.
-    fn forget(&self, job: JobId);
-}
+/// How long a job with a long recording is put off when it gets no permit.
+const LONG_JOB_PAUSE: Duration = Duration::from_secs(60);
 
-/// A recording that is being recognised.
-#[async_trait]
-pub trait Listening: Send {
-    /// Milliseconds.
-    fn length(&self) -> u64;
-    /// What was said in the next stretch, none at the end.
-    async fn next(&mut self) -> Result<Option<Progress>, Fault>;
-}
-
-/// What the jobs that are worked on at the same time share.
-pub struct Shop {
+/// What all jobs in work share.
+pub struct PipelineContext {
     pub queue: Arc<dyn Queue>,
-    pub stages: Arc<dyn Stages>,
+    pub messenger: Arc<dyn Messenger>,
+    pub transcriber: Arc<dyn Transcriber>,
     pub shutdown: CancellationToken,
-    /// A permit for each job that may be in the middle of a long recording.
-    pub long: Semaphore,
+    /// One permit for each job that may be in the middle of a long recording.
+    pub long_jobs: Semaphore,
 }
 
-/// How long a long recording that has no permit waits for one.
-const LONG_WAIT: Duration = Duration::from_secs(60);
-
-/// Answers the claimed job and says with which messages. It is not ended yet (C4 is the worker's).
+/// Answers the claimed job and returns the ids of the replies. The worker ends the job afterwards
+/// (C4).
 ///
-/// `got_on` is called whenever something was stored that a process after this one need not do again.
+/// `on_checkpoint` is called whenever something was stored that a later process need not do again.
 pub async fn answer(
     claim: &Claim,
-    shop: &Shop,
-    got_on: &mut (dyn FnMut() + Send),
+    context: &PipelineContext,
+    on_checkpoint: &mut (dyn FnMut() + Send),
 ) -> Result<Vec<i32>, Fault> {
-    let Shop { queue, shutdown, .. } = shop;
-    let stages = &*shop.stages;
+    let PipelineContext { queue, messenger, shutdown, .. } = context;
     let job = &claim.job;
     let (parts, sent) = match &claim.outbox {
         Some(parts) if parts.is_empty() => (Vec::new(), Vec::new()),
-        Some(parts) => (parts.clone(), stages.sent(job, parts).await?),
+        Some(parts) => (parts.clone(), messenger.find_sent(job, parts).await?),
         None => {
-            let parts = match known(job, shop).await? {
+            let parts = match cached_answer(job, context).await? {
                 Some(parts) => parts,
-                None => transcribe(claim, shop, got_on).await?,
+                None => transcribe(claim, context, on_checkpoint).await?,
             };
-            #[cfg(feature = "chaos")]
-            crate::chaos::pass("C2-C3");
             stored("store an answer", shutdown, || queue.store_outbox(job.id, &parts)).await?;
-            got_on();
+            on_checkpoint();
             (parts, Vec::new())
         }
     };
     let mut replies = Vec::new();
     for (index, part) in parts.iter().enumerate() {
-        #[cfg(feature = "chaos")]
-        crate::chaos::pass("C3-send");
         if let Some(Some(message)) = sent.get(index) {
             info!(part = index + 1, "Sent before, found in the chat");
             replies.push(*message);
         } else {
-            replies.extend(stages.deliver(job, index, part).await?);
+            replies.extend(messenger.deliver(job, index, part).await?);
         }
     }
-    #[cfg(feature = "chaos")]
-    crate::chaos::pass("send-C4");
     match parts.len() {
         0 => info!("Nothing was said, no reply"),
         parts => info!(parts, "Answered"),
@@ -108,7 +68,7 @@ pub async fn answer(
     Ok(replies)
 }
 
-/// Repeats a change of the claimed job until the queue has it.
+/// Repeats a change of the claimed job until the queue has stored it.
 async fn stored<F>(what: &str, shutdown: &CancellationToken, change: impl FnMut() -> F) -> Result<(), Fault>
 where
     F: Future<Output = Result<(), QueueError>>,
@@ -120,11 +80,12 @@ where
     }
 }
 
-/// What was answered to another copy of the same recording, if it is of the task that is asked for now.
-async fn known(job: &Job, shop: &Shop) -> Result<Option<Vec<Part>>, Fault> {
-    let Shop { queue, stages, shutdown, .. } = shop;
+/// The stored answer to another message with the same recording, if it was made for the current
+/// task.
+async fn cached_answer(job: &Job, context: &PipelineContext) -> Result<Option<Vec<Part>>, Fault> {
+    let PipelineContext { queue, transcriber, shutdown, .. } = context;
     match insist("look for a transcript", shutdown, || queue.result(job.document)).await {
-        Some(Ok(Some(parts))) if parts.iter().all(|part| part.task == stages.task()) => {
+        Some(Ok(Some(parts))) if parts.iter().all(|part| part.task == transcriber.task()) => {
             info!("Known recording, its transcript is taken from the store");
             Ok(Some(parts))
         }
@@ -133,7 +94,7 @@ async fn known(job: &Job, shop: &Shop) -> Result<Option<Vec<Part>>, Fault> {
             Ok(None)
         }
         Some(Ok(None)) => Ok(None),
-        // It can be had again.
+        // The recording can be recognised again.
         Some(Err(error @ QueueError::Damaged(_))) => {
             warn!(%error, "A stored transcript is of no use");
             Ok(None)
@@ -145,23 +106,23 @@ async fn known(job: &Job, shop: &Shop) -> Result<Option<Vec<Part>>, Fault> {
 
 async fn transcribe(
     claim: &Claim,
-    shop: &Shop,
-    got_on: &mut (dyn FnMut() + Send),
+    context: &PipelineContext,
+    on_checkpoint: &mut (dyn FnMut() + Send),
 ) -> Result<Vec<Part>, Fault> {
-    let Shop { queue, stages, shutdown, long } = shop;
+    let PipelineContext { queue, messenger, transcriber, shutdown, long_jobs } = context;
     let job = &claim.job;
-    // What is left of another TASK cannot be gone on with.
-    let same_task = |progress: &Progress| progress.transcript.task == stages.task();
+    // A transcript that was begun for another TASK cannot be continued.
+    let same_task = |progress: &Progress| progress.transcript.task == transcriber.task();
     let mut progress = claim.progress.clone().filter(same_task).unwrap_or_default();
     let mut permit = match progress.until_ms {
         0 => None,
-        _ => Some(permit_for(long)?),
+        _ => Some(long_job_permit(long_jobs)?),
     };
     let start = Instant::now();
-    let bytes = stages.fetch(job).await?;
+    let (bytes, ()) = tokio::try_join!(messenger.fetch(job), transcriber.prepare(job))?;
     let fetched = start.elapsed();
     stored("begin a job", shutdown, || queue.begin(job.id)).await?;
-    let mut recording = stages.listen(job, bytes, &progress).await?;
+    let mut recording = transcriber.open(job, bytes, &progress).await?;
     let decoded = start.elapsed();
     if progress.until_ms > 0 {
         info!(
@@ -177,10 +138,10 @@ async fn transcribe(
             break;
         }
         stored("store a part of a transcript", shutdown, || queue.store_progress(job.id, &progress)).await?;
-        got_on();
+        on_checkpoint();
         info!(until_s = progress.until_ms / 1000, of_s = recording.length() / 1000, "Recognised so far");
         if permit.is_none() {
-            permit = Some(permit_for(long)?);
+            permit = Some(long_job_permit(long_jobs)?);
         }
     }
     let recognised = start.elapsed();
@@ -201,10 +162,11 @@ async fn transcribe(
     Ok(compose(&transcript))
 }
 
-/// The right to go on with a long recording, or a wait for it that leaves the way to the others.
-fn permit_for(long: &Semaphore) -> Result<SemaphorePermit<'_>, Fault> {
-    long.try_acquire().map_err(|_| Fault::Later {
-        after: LONG_WAIT,
+/// A permit to go on with a long recording. Without one the job is put off, so that its slot is
+/// free for short recordings.
+fn long_job_permit(long_jobs: &Semaphore) -> Result<SemaphorePermit<'_>, Fault> {
+    long_jobs.try_acquire().map_err(|_| Fault::Later {
+        after: LONG_JOB_PAUSE,
         why: "other long recordings are being recognised".to_owned(),
     })
 }

@@ -1,4 +1,4 @@
-//! Claims jobs, a few at a time, and decides what becomes of each.
+//! Claims jobs, works on a few at the same time, and decides what becomes of each.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
@@ -11,7 +11,8 @@ use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
 use crate::domain::{Fault, JobId};
 use crate::patience::insist;
-use crate::pipeline::{Shop, Stages, answer};
+use crate::pipeline::{PipelineContext, answer};
+use crate::ports::{Messenger, Transcriber};
 use crate::queue::{Claim, Claimed, Queue, QueueError};
 
 /// Failed attempts after which a job goes to the dead letters: some hours, as the pauses double
@@ -24,39 +25,41 @@ const MAX_ATTEMPTS: u32 = 10;
 const MAX_ATTEMPTS_TO_SEND: u32 = 40;
 /// Longest pause between two attempts at one job.
 const MAX_PAUSE: Duration = Duration::from_secs(3600);
-/// How often an idle worker looks by itself: `stenogram queue retry` wakes nobody here.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// After the connection failed under a job: time for the supervisor to notice.
-const SETTLE: Duration = Duration::from_secs(1);
-/// First pause for a job that fails as if there were no connection, while there is one.
-const STUBBORN: Duration = Duration::from_secs(5);
-/// How often in a row one job may lose the connection and be put back at once. Then it is to blame, and
-/// others get their turn.
-const MAX_LOSSES: u32 = 3;
+/// How often an idle worker polls the queue: `stenogram queue retry` runs in another process and
+/// cannot wake it.
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
+/// How long the supervisor has to notice a lost connection after a job has met it.
+const RECONNECT_GRACE: Duration = Duration::from_secs(1);
+/// The first pause for a job that fails as if offline while the connection is up.
+const FIRST_RETRY_WHEN_CONNECTED: Duration = Duration::from_secs(5);
+/// How many times in a row a job may lose the connection and be put back at once. After that the
+/// job itself is considered the cause, and its next attempt is delayed.
+const MAX_CONNECTION_LOSSES: u32 = 3;
 
-/// Jobs that are worked on at the same time, each in a chat of its own. Recognition takes their stretches
-/// in turn, so that while one is recognised the next is fetched and decoded.
-const HANDS: usize = 4;
-/// Of those, how many may be in the middle of a long recording: a way is left for the short ones.
-const LONG: usize = HANDS - 1;
+/// Jobs in work at the same time, each of another chat. The transcriber takes their stretches in
+/// turn, so one recording is recognised while the next ones are fetched and decoded.
+const MAX_CONCURRENT_JOBS: usize = 4;
+/// How many of them may be in the middle of a long recording, so that one slot always stays free
+/// for short ones.
+const MAX_LONG_JOBS: usize = MAX_CONCURRENT_JOBS - 1;
 
 /// Works through the queue.
 ///
-/// A job over whose recording a process may have died is worked on alone until it has got past
-/// that: any other would be counted deaths that this one causes.
+/// A job whose recording may have killed an earlier process is worked on alone until it has passed
+/// that point. Otherwise a further crash would be counted against innocent jobs too.
 pub struct Worker {
-    shop: Shop,
-    /// Notified when a job was added, or a chat's next one may be claimed.
+    context: PipelineContext,
+    /// Notified when a job was added, or when the next job of a chat may be claimed.
     work: Arc<Notify>,
-    /// Whose turn it is to claim.
-    turn: Mutex<()>,
-    /// One permit for each job in work; a suspicious one holds them all.
-    hands: Semaphore,
-    /// The jobs that lost the connection the last time, and how often in a row.
-    losses: std::sync::Mutex<HashMap<JobId, u32>>,
+    /// Serialises claims.
+    claim_lock: Mutex<()>,
+    /// One permit for each job in work; a suspicious job holds all of them.
+    job_slots: Semaphore,
+    /// How many times in a row each job has lost the connection.
+    connection_losses: std::sync::Mutex<HashMap<JobId, u32>>,
 }
 
-/// What a job's end needs of the queue.
+/// What the queue is asked to do with a job after an attempt.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     Done(Vec<i32>),
@@ -70,51 +73,58 @@ enum Verdict {
 impl Worker {
     pub fn new(
         queue: Arc<dyn Queue>,
-        stages: Arc<dyn Stages>,
+        messenger: Arc<dyn Messenger>,
+        transcriber: Arc<dyn Transcriber>,
         work: Arc<Notify>,
         shutdown: CancellationToken,
     ) -> Self {
         Self {
-            shop: Shop { queue, stages, shutdown, long: Semaphore::new(LONG) },
+            context: PipelineContext {
+                queue,
+                messenger,
+                transcriber,
+                shutdown,
+                long_jobs: Semaphore::new(MAX_LONG_JOBS),
+            },
             work,
-            turn: Mutex::default(),
-            hands: Semaphore::new(HANDS),
-            losses: std::sync::Mutex::default(),
+            claim_lock: Mutex::default(),
+            job_slots: Semaphore::new(MAX_CONCURRENT_JOBS),
+            connection_losses: std::sync::Mutex::default(),
         }
     }
 
-    /// Works until the shutdown. An error means that no job could ever be answered like this.
+    /// Works until the shutdown. An error means that no job can be answered any more.
     pub async fn run(self) -> Result<(), String> {
-        let hand = async || {
-            let outcome = self.hand().await;
-            // Whichever ends takes the others with it, their jobs put back.
-            self.shop.shutdown.cancel();
+        let claim_loop = async || {
+            let outcome = self.claim_loop().await;
+            // The first loop that ends stops the others, which put their jobs back.
+            self.context.shutdown.cancel();
             outcome
         };
-        join_all((0..HANDS).map(|_| hand())).await.into_iter().collect()
+        join_all((0..MAX_CONCURRENT_JOBS).map(|_| claim_loop())).await.into_iter().collect()
     }
 
-    async fn hand(&self) -> Result<(), String> {
-        let Shop { queue, stages, shutdown, .. } = &self.shop;
+    async fn claim_loop(&self) -> Result<(), String> {
+        let PipelineContext { queue, messenger, shutdown, .. } = &self.context;
         loop {
-            let turn = self.turn.lock().await;
-            // One is free, unless a suspicious job has them all.
+            let claiming = self.claim_lock.lock().await;
+            // There is a free slot, unless a suspicious job holds them all.
             let mut permit = self.permits(1).await;
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return Ok(()),
-                () = stages.ready() => {}
+                () = messenger.ready() => {}
             }
             match insist("claim a job", shutdown, || queue.claim()).await {
                 None => return Ok(()),
                 Some(Err(error)) => return Err(error.to_string()),
-                // The others wait for the turn meanwhile: one looks for all.
-                Some(Ok(Claimed::Empty { next_due })) => self.rest(next_due).await,
+                // The other loops wait for the lock meanwhile, so one loop polls for all.
+                Some(Ok(Claimed::Empty { next_due })) => self.wait_for_work(next_due).await,
                 Some(Ok(Claimed::Job(claim))) => {
                     if claim.deaths > 0 {
-                        permit.merge(self.permits(HANDS - 1).await);
+                        permit.merge(self.permits(MAX_CONCURRENT_JOBS - 1).await);
                     }
-                    drop(turn);
+                    drop(claiming);
                     let span = info_span!("job", id = %claim.job.id);
                     self.work_on(&claim, permit).instrument(span).await?;
                 }
@@ -123,32 +133,32 @@ impl Worker {
     }
 
     async fn permits(&self, count: usize) -> SemaphorePermit<'_> {
-        self.hands.acquire_many(count as u32).await.expect("nobody closes the semaphore")
+        self.job_slots.acquire_many(count as u32).await.expect("nobody closes the semaphore")
     }
 
-    async fn rest(&self, next_due: Option<SystemTime>) {
+    async fn wait_for_work(&self, next_due: Option<SystemTime>) {
         let due = next_due.map(|due| due.duration_since(SystemTime::now()).unwrap_or_default());
         tokio::select! {
-            () = self.shop.shutdown.cancelled() => {}
+            () = self.context.shutdown.cancelled() => {}
             () = self.work.notified() => {}
-            () = tokio::time::sleep(due.map_or(LOOK_EVERY, |due| due.min(LOOK_EVERY))) => {}
+            () = tokio::time::sleep(due.map_or(POLL_INTERVAL, |due| due.min(POLL_INTERVAL))) => {}
         }
     }
 
     async fn work_on(&self, claim: &Claim, mut permit: SemaphorePermit<'_>) -> Result<(), String> {
-        let Shop { stages, shutdown, .. } = &self.shop;
+        let PipelineContext { messenger, shutdown, .. } = &self.context;
         let id = claim.job.id;
         if claim.delivery > 1 {
             let Claim { delivery, deaths, .. } = claim;
             warn!(delivery, deaths, "Taking up a job that an earlier run did not finish");
         }
-        // From then on others may be worked on beside it.
-        let mut got_on = || drop(permit.split(HANDS - 1));
-        let connection = stages.connection();
+        // After the first checkpoint a suspicious job is like any other, and returns the slots.
+        let mut on_checkpoint = || drop(permit.split(MAX_CONCURRENT_JOBS - 1));
+        let connection = messenger.connection();
         let result = tokio::select! {
             biased;
             () = shutdown.cancelled() => Err(Fault::Aborted),
-            result = answer(claim, &self.shop, &mut got_on) => result,
+            result = answer(claim, &self.context, &mut on_checkpoint) => result,
         };
         let fatal = match &result {
             Err(Fault::Fatal(why)) => Some(why.clone()),
@@ -157,47 +167,45 @@ impl Worker {
         let verdict = match result {
             Err(Fault::Unavailable(why)) => self.after_outage(claim, connection, why).await,
             result => {
-                self.losses().remove(&id);
-                judge(claim, result)
+                self.connection_losses().remove(&id);
+                verdict_for(claim, result)
             }
         };
-        self.carry_out(id, verdict).await.map_err(|error| error.to_string())?;
-        #[cfg(feature = "chaos")]
-        crate::chaos::pass("after-C4");
-        // Whoever looks for a job now may find the next one of this chat.
+        self.apply(id, verdict).await.map_err(|error| error.to_string())?;
+        // The next job of this chat may be claimed now.
         self.work.notify_one();
         fatal.map_or(Ok(()), Err)
     }
 
-    /// The job is not to blame for a lost connection, unless it is the only one that loses it: while the
-    /// connection it had is well, or again and again.
+    /// A lost connection is not the job's fault, unless the connection it used is still up, or the
+    /// job loses it several times in a row.
     async fn after_outage(&self, claim: &Claim, connection: Option<u64>, why: String) -> Verdict {
         tokio::select! {
-            () = self.shop.shutdown.cancelled() => return Verdict::Release,
-            () = tokio::time::sleep(SETTLE) => {}
+            () = self.context.shutdown.cancelled() => return Verdict::Release,
+            () = tokio::time::sleep(RECONNECT_GRACE) => {}
         }
-        let is_well = connection.is_some() && self.shop.stages.connection() == connection;
-        let mut all_losses = self.losses();
+        let is_up = connection.is_some() && self.context.messenger.connection() == connection;
+        let mut all_losses = self.connection_losses();
         let losses = all_losses.entry(claim.job.id).or_default();
         *losses += u32::from(connection.is_some());
-        if is_well || *losses > MAX_LOSSES {
+        if is_up || *losses > MAX_CONNECTION_LOSSES {
             all_losses.remove(&claim.job.id);
-            judge(claim, Err(Fault::Retry { after: STUBBORN, why }))
+            verdict_for(claim, Err(Fault::Retry { after: FIRST_RETRY_WHEN_CONNECTED, why }))
         } else {
             info!(reason = why, "Put back until the connection returns");
             Verdict::Release
         }
     }
 
-    fn losses(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, u32>> {
-        self.losses.lock().unwrap_or_else(PoisonError::into_inner)
+    fn connection_losses(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, u32>> {
+        self.connection_losses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// C4, for every way a job can end.
-    async fn carry_out(&self, id: JobId, verdict: Verdict) -> Result<(), QueueError> {
-        let Shop { queue, stages, shutdown, .. } = &self.shop;
+    /// C4: has the queue store how the attempt ended.
+    async fn apply(&self, id: JobId, verdict: Verdict) -> Result<(), QueueError> {
+        let PipelineContext { queue, messenger, shutdown, .. } = &self.context;
         if matches!(verdict, Verdict::Done(_) | Verdict::Reject(_) | Verdict::Bury(_)) {
-            stages.forget(id);
+            messenger.forget(id);
         }
         let stored = match &verdict {
             Verdict::Release => insist("put back a job", shutdown, || queue.release(id)).await,
@@ -211,15 +219,15 @@ impl Worker {
             Verdict::Reject(why) => insist("end a job", shutdown, || queue.reject(id, why)).await,
             Verdict::Bury(why) => insist("bury a job", shutdown, || queue.bury(id, why)).await,
         };
-        // None: the daemon stops, and the job stays claimed until the next start.
+        // `None` when the daemon stops first: the job then stays claimed until the next start.
         stored.unwrap_or(Ok(()))
     }
 }
 
-/// What becomes of a job, by its outcome alone: a refusal ends it, a failed attempt puts it off for
-/// twice as long as the one before until there were too many, and everything else is nobody's
-/// failed attempt.
-fn judge(claim: &Claim, result: Result<Vec<i32>, Fault>) -> Verdict {
+/// Decides what becomes of a job, by the outcome of the attempt alone. A refusal ends the job. A
+/// failed attempt puts it off, each time for twice as long, until there were too many. Anything
+/// else does not count as a failed attempt.
+fn verdict_for(claim: &Claim, result: Result<Vec<i32>, Fault>) -> Verdict {
     match result {
         Ok(replies) => Verdict::Done(replies),
         Err(Fault::Aborted | Fault::Unavailable(_)) => Verdict::Release,
@@ -303,7 +311,7 @@ mod tests {
                 (Err(Fault::Unavailable(why())), Verdict::Release),
                 (Err(Fault::Fatal(why())), Verdict::Release),
             ] {
-                assert_eq!(judge(&claim, result), verdict);
+                assert_eq!(verdict_for(&claim, result), verdict);
             }
         }
     }
@@ -313,7 +321,7 @@ mod tests {
         let mut pauses = Vec::new();
         loop {
             let claim = claim(pauses.len() as u32, is_answered);
-            match judge(&claim, Err(Fault::retry_in(first, why()))) {
+            match verdict_for(&claim, Err(Fault::retry_in(first, why()))) {
                 Verdict::Retry(after, _) => pauses.push(after.as_secs()),
                 verdict => {
                     assert_eq!(verdict, Verdict::Bury(why()));
@@ -339,7 +347,7 @@ mod tests {
         for (attempts, is_answered, is_given_up) in
             [(8, false, false), (9, false, true), (9, true, false), (38, true, false), (39, true, true)]
         {
-            let verdict = judge(&claim(attempts, is_answered), Err(Fault::retry_in(1, why())));
+            let verdict = verdict_for(&claim(attempts, is_answered), Err(Fault::retry_in(1, why())));
             assert_eq!(verdict == Verdict::Bury(why()), is_given_up, "{attempts} {is_answered}: {verdict:?}");
         }
     }

@@ -23,23 +23,25 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("audio", &["domain"]),
     ("speech", &["domain", "home", "memory"]),
     ("ops", &["domain"]),
-    ("chaos", &["domain"]),
     // What the watchdog looks at, wherever a loop is.
     ("pulse", &[]),
     ("patience", &["queue"]),
-    ("intake", &["domain", "queue", "patience", "chaos"]),
-    ("worker", &["domain", "queue", "patience", "pipeline", "chaos"]),
-    ("pipeline", &["domain", "queue", "patience", "chaos"]),
+    ("intake", &["domain", "queue", "patience"]),
+    // What a job needs of the adapters.
+    ("ports", &["domain"]),
+    ("worker", &["domain", "queue", "patience", "ports", "pipeline"]),
+    ("pipeline", &["domain", "queue", "patience", "ports"]),
     ("languages", &["speech"]),
-    ("recording", &["domain", "audio", "speech", "chaos"]),
-    // It wraps the queue and the stages from outside; nobody who works may name it.
-    ("health", &["domain", "queue", "pipeline", "pulse"]),
+    ("recording", &["domain", "audio", "speech"]),
+    // It wraps the queue, the messenger and the transcriber from outside; nobody who works may name it.
+    ("health", &["domain", "queue", "ports", "pulse"]),
     ("app", &["*"]),
     // It looks at every part from outside, the way each is used.
     ("doctor", &["*"]),
     ("commands", &["*"]),
     ("cli", &["domain", "config"]),
-    ("main", &["*"]),
+    ("program", &["*"]),
+    ("main", &["app", "program"]),
 ];
 
 /// The backends of the queue: who may name the queue may name its trait, and these only with `*`.
@@ -54,7 +56,7 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("symphonia*", &["audio"]),
     ("rubato", &["audio"]),
     ("whisper_rs*", &["speech"]),
-    ("anyhow", &["main"]),
+    ("anyhow", &["program"]),
     ("hyper*", &["health"]),
     ("sd_notify", &["health"]),
 ];
@@ -424,7 +426,8 @@ fn what_is_allowed_is_let_through() {
             "use super::mistake::Mistake; mod tests { use super::*; use super::super::Config; }",
         ),
         ("worker.rs", "use crate::queue::{self, Claim, Queue}; use crate::domain::Fault; Vec::<u8>::new();"),
-        ("main.rs", "use stenogram::app; fn main() -> anyhow::Result<()> {}"),
+        ("main.rs", "use stenogram::app; fn main() -> ExitCode { stenogram::program::main_with() }"),
+        ("program.rs", "use crate::app; fn run() -> anyhow::Result<()> {}"),
         ("lib.rs", "pub mod queue;"),
     ] {
         assert_eq!(violations(file, source), [] as [String; 0], "{source}");

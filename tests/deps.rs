@@ -45,6 +45,16 @@ fn of_document(document: &str) -> BTreeSet<String> {
     found
 }
 
+/// A workspace is built with the features that any member asks for. What a test crate asked for
+/// would be in the program that all other tests run, and not in the one that is released.
+#[test]
+fn no_test_crate_asks_for_a_feature_of_the_product() {
+    for (file, manifest) in MANIFESTS {
+        let asks = |line: &&str| line.starts_with("stenogram =") && line.contains("features");
+        assert_eq!(manifest.lines().find(asks), None, "{file}");
+    }
+}
+
 #[test]
 fn every_dependency_has_a_reason_and_every_reason_a_dependency() {
     let manifests = MANIFESTS.iter().flat_map(|(file, manifest)| of_manifest(file, manifest));

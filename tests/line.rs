@@ -11,7 +11,7 @@ use fake_telegram::{
 use stenogram::domain::policy::{Incoming, Policy};
 use stenogram::domain::{Fault as JobFault, Job, JobId, Part, Peer, Progress, Segment, Task, Transcript};
 use stenogram::intake::Intake;
-use stenogram::pipeline::{Listening, Stages};
+use stenogram::ports::{Messenger, Transcriber, Transcription};
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
 use stenogram::queue::{Counts, CrashRules, Queue, QueueError};
 use stenogram::telegram::{Account, Recipient};
@@ -50,48 +50,59 @@ impl Recipient for Ears {
 /// Reads a recording's text from its bytes. A text with `|` in it is a long recording, each part of it a
 /// stretch of a second, and all but the first wait for the gate to open.
 struct Reading {
-    account: Arc<Account>,
     task: Task,
     /// How many stretches were recognised.
     recognised: watch::Sender<usize>,
     gate: watch::Receiver<bool>,
     /// How many came to the gate.
     came: watch::Sender<usize>,
+}
+
+#[async_trait]
+impl Transcriber for Reading {
+    fn task(&self) -> Task {
+        self.task
+    }
+
+    async fn prepare(&self, _: &Job) -> Result<(), JobFault> {
+        Ok(())
+    }
+
+    async fn open(
+        &self,
+        _: &Job,
+        bytes: Vec<u8>,
+        progress: &Progress,
+    ) -> Result<Box<dyn Transcription + '_>, JobFault> {
+        let text = String::from_utf8(bytes).expect("a text");
+        let stretches = text.split('|').map(str::to_owned).collect();
+        Ok(Box::new(ReadAloud { stretches, read: progress.until_ms as usize / 1000, reading: self }))
+    }
+}
+
+/// The account, with a note of each job that has ended.
+struct NotingMessenger {
+    account: Arc<Account>,
     /// The messages whose jobs have ended.
     ended: watch::Sender<Vec<i32>>,
 }
 
 #[async_trait]
-impl Stages for Reading {
+impl Messenger for NotingMessenger {
     async fn ready(&self) {
-        self.account.connected().await;
+        self.account.ready().await;
     }
 
     fn connection(&self) -> Option<u64> {
         self.account.connection()
     }
 
-    fn task(&self) -> Task {
-        self.task
-    }
-
     async fn fetch(&self, job: &Job) -> Result<Vec<u8>, JobFault> {
         self.account.fetch(job).await
     }
 
-    async fn listen(
-        &self,
-        _: &Job,
-        bytes: Vec<u8>,
-        progress: &Progress,
-    ) -> Result<Box<dyn Listening + '_>, JobFault> {
-        let text = String::from_utf8(bytes).expect("a text");
-        let stretches = text.split('|').map(str::to_owned).collect();
-        Ok(Box::new(ReadAloud { stretches, read: progress.until_ms as usize / 1000, reading: self }))
-    }
-
-    async fn sent(&self, job: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, JobFault> {
-        self.account.sent(job, parts).await
+    async fn find_sent(&self, job: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, JobFault> {
+        self.account.find_sent(job, parts).await
     }
 
     async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, JobFault> {
@@ -99,7 +110,7 @@ impl Stages for Reading {
     }
 
     fn forget(&self, job: JobId) {
-        self.account.forget_file(job);
+        self.account.forget(job);
         self.ended.send_modify(|ended| ended.push(job.message));
     }
 }
@@ -111,7 +122,7 @@ struct ReadAloud<'a> {
 }
 
 #[async_trait]
-impl Listening for ReadAloud<'_> {
+impl Transcription for ReadAloud<'_> {
     fn length(&self) -> u64 {
         self.stretches.len() as u64 * 1000
     }
@@ -158,8 +169,9 @@ impl Line {
         let (gate, opened) = watch::channel(false);
         let (came, at_the_gate) = watch::channel(0);
         let (ended, jobs_ended) = watch::channel(Vec::new());
-        let reading = Reading { account: Arc::clone(&account), task, recognised, gate: opened, came, ended };
-        let worker = Worker::new(Arc::clone(&queue), Arc::new(reading), work, shutdown.clone());
+        let messenger = Arc::new(NotingMessenger { account: Arc::clone(&account), ended });
+        let reading = Arc::new(Reading { task, recognised, gate: opened, came });
+        let worker = Worker::new(Arc::clone(&queue), messenger, reading, work, shutdown.clone());
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             account.run(&ears, shutdown).await.expect("not logged out");

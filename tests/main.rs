@@ -33,7 +33,6 @@ mod page;
 mod pages;
 mod queue;
 mod refusals;
-mod released;
 mod russian;
 mod scripts;
 mod secrets;

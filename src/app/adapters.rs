@@ -1,4 +1,4 @@
-//! The adapters, as intake and pipeline want to see them.
+//! The adapters, as intake and pipeline see them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,20 +14,20 @@ use crate::health::Vitals;
 use crate::health::observed::PASS;
 use crate::intake::Intake;
 use crate::languages::ChatLanguages;
-use crate::pipeline::{Listening, Stages};
+use crate::ports::{Messenger, Transcriber, Transcription};
 use crate::pulse::Pulse;
 use crate::recording::{Recording, RecordingOptions};
 use crate::speech::{Engine, Observer};
 use crate::telegram::{Account, Recipient};
 
-/// What the account hears goes to the intake, as far as the policy in force wants it.
-pub struct Ears {
+/// Passes the recordings that the account receives on to the intake.
+pub struct IntakeSink {
     pub intake: Intake,
     pub policy: watch::Receiver<Policy>,
 }
 
 #[async_trait]
-impl Recipient for Ears {
+impl Recipient for IntakeSink {
     async fn take(&self, recordings: Vec<Incoming>) -> bool {
         self.intake.take(recordings).await
     }
@@ -41,47 +41,60 @@ impl Recipient for Ears {
     }
 }
 
-/// The pipeline's stages, done by the adapters.
-pub struct Adapters {
-    pub account: Arc<Account>,
+#[async_trait]
+impl Messenger for Account {
+    async fn ready(&self) {
+        self.connected().await;
+    }
+
+    fn connection(&self) -> Option<u64> {
+        Account::connection(self)
+    }
+
+    async fn fetch(&self, job: &Job) -> Result<Vec<u8>, Fault> {
+        Account::fetch(self, job).await
+    }
+
+    async fn find_sent(&self, job: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, Fault> {
+        self.sent(job, parts).await
+    }
+
+    async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, Fault> {
+        Account::deliver(self, job, index, part).await
+    }
+
+    fn forget(&self, job: JobId) {
+        self.forget_file(job);
+    }
+}
+
+/// Recognises with whisper.cpp in this process.
+pub struct LocalTranscriber {
     pub engine: Engine,
     pub limits: Limits,
     pub languages: Arc<ChatLanguages>,
     pub vitals: Arc<Vitals>,
-    /// Of the recognition, whichever job's it is.
+    /// The pulse of the engine, whichever job it works for.
     pub recognition: Pulse,
 }
 
 #[async_trait]
-impl Stages for Adapters {
-    async fn ready(&self) {
-        self.account.connected().await;
-    }
-
-    fn connection(&self) -> Option<u64> {
-        self.account.connection()
-    }
-
+impl Transcriber for LocalTranscriber {
     fn task(&self) -> Task {
         self.engine.task()
     }
 
-    async fn fetch(&self, job: &Job) -> Result<Vec<u8>, Fault> {
-        // A model that was freed is loaded meanwhile.
-        let wake = async {
-            let _during = self.recognition.during(PASS);
-            Ok(self.engine.wake().await?)
-        };
-        let (bytes, ()) = tokio::try_join!(self.account.fetch(job), wake)?;
-        Ok(bytes)
+    async fn prepare(&self, _: &Job) -> Result<(), Fault> {
+        let _during = self.recognition.during(PASS);
+        Ok(self.engine.wake().await?)
     }
 
-    async fn listen(
+    async fn open(
         &self,
         job: &Job,
         bytes: Vec<u8>,
         progress: &Progress,
-    ) -> Result<Box<dyn Listening + '_>, Fault> {
+    ) -> Result<Box<dyn Transcription + '_>, Fault> {
         let (vitals, pulse) = (Arc::clone(&self.vitals), self.recognition.clone());
         let languages = Arc::clone(&self.languages);
         let habit = languages.habit(job.id.chat);
@@ -94,22 +107,10 @@ impl Stages for Adapters {
         }
         Ok(Box::new(recording))
     }
-
-    async fn sent(&self, job: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, Fault> {
-        self.account.sent(job, parts).await
-    }
-
-    async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, Fault> {
-        self.account.deliver(job, index, part).await
-    }
-
-    fn forget(&self, job: JobId) {
-        self.account.forget_file(job);
-    }
 }
 
 #[async_trait]
-impl Listening for Recording<'_> {
+impl Transcription for Recording<'_> {
     fn length(&self) -> u64 {
         self.length_ms()
     }

@@ -2,6 +2,7 @@
 //! order.
 
 mod adapters;
+mod decorator;
 mod options;
 mod signals;
 
@@ -18,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use self::adapters::{Adapters, Ears};
+use self::adapters::{IntakeSink, LocalTranscriber};
 use self::options::policy;
 use self::signals::obey;
 use crate::cli::Exit;
@@ -26,7 +27,7 @@ use crate::config::{Config, Credentials};
 use crate::domain::Restricted;
 use crate::ending;
 use crate::health::Vitals;
-use crate::health::observed::{ObservedQueue, ObservedStages, PASS};
+use crate::health::observed::{ObservedMessenger, ObservedQueue, ObservedTranscriber, PASS};
 use crate::health::server::{self, ListenError};
 use crate::health::service::Service;
 use crate::home::typed;
@@ -34,7 +35,7 @@ use crate::intake::Intake;
 use crate::languages::ChatLanguages;
 use crate::ops::logging::LogFilter;
 use crate::patience::insist;
-use crate::pipeline::Stages;
+use crate::ports::{Messenger, Transcriber};
 use crate::pulse::Pulse;
 use crate::queue::embedded::Embedded;
 use crate::queue::redis::RedisQueue;
@@ -44,6 +45,7 @@ use crate::speech::{Engine, INVENTIONS, ModelState, SpeechError};
 use crate::telegram::{Account, LoggedOut, SessionError, SessionFile};
 use crate::worker::Worker;
 
+pub use self::decorator::{Decorator, Undecorated};
 pub use self::options::{
     account_options, audio_context, embedded_queue, engine_options, limits, model_path, redis_queue,
 };
@@ -128,7 +130,12 @@ impl RunError {
 }
 
 /// Runs the daemon until SIGTERM or SIGINT, or until it cannot go on.
-pub async fn run(config: &Config, credentials: &Credentials, log: LogFilter) -> Result<(), RunError> {
+pub async fn run(
+    config: &Config,
+    credentials: &Credentials,
+    log: LogFilter,
+    decorator: &dyn Decorator,
+) -> Result<(), RunError> {
     ending::start_deadline_on_signals().map_err(RunError::Signals)?;
     info!(version = env!("CARGO_PKG_VERSION"), "stenogram starting");
     let shutdown = CancellationToken::new();
@@ -148,6 +155,7 @@ pub async fn run(config: &Config, credentials: &Credentials, log: LogFilter) -> 
 
     let Some(queue) = open_queue(config, account.id(), &shutdown).await? else { return Ok(()) };
     let intake_pulse = account.pulses().updates.clone();
+    let queue = decorator.queue(queue);
     let queue: Arc<dyn Queue> = Arc::new(ObservedQueue::new(queue, Arc::clone(&vitals), intake_pulse));
     let recognition = Pulse::default();
     vitals.watch("recognition", recognition.clone());
@@ -164,17 +172,19 @@ pub async fn run(config: &Config, credentials: &Credentials, log: LogFilter) -> 
     let work = Arc::new(Notify::new());
     let intake =
         Intake::new(Arc::clone(&queue), policy_in_force.clone(), Arc::clone(&work), shutdown.clone());
-    let ears = Ears { intake, policy: policy_in_force };
-    let adapters = Arc::new(Adapters {
-        account: Arc::clone(&account),
+    let sink = IntakeSink { intake, policy: policy_in_force };
+    let transcriber = Arc::new(LocalTranscriber {
         engine,
         limits: limits(config),
         languages: Arc::new(ChatLanguages::open(config.data_dir.join(LANGUAGES_FILE))),
         vitals: Arc::clone(&vitals),
         recognition: recognition.clone(),
     });
-    let stages = ObservedStages::new(Arc::clone(&adapters) as Arc<dyn Stages>, vitals, recognition);
-    let worker = Worker::new(queue, Arc::new(stages), work, shutdown.clone());
+    let messenger = decorator.messenger(Arc::clone(&account) as Arc<dyn Messenger>);
+    let messenger = Arc::new(ObservedMessenger::new(messenger, Arc::clone(&vitals)));
+    let observed = decorator.transcriber(Arc::clone(&transcriber) as Arc<dyn Transcriber>);
+    let observed = Arc::new(ObservedTranscriber::new(observed, vitals, recognition));
+    let worker = Worker::new(queue, messenger, observed, work, shutdown.clone());
     service.ready();
     let (logged_out, broken) = (OnceCell::new(), OnceCell::new());
     let stop_after = |outcome: Result<(), RunError>, reason: &OnceCell<RunError>| {
@@ -186,7 +196,7 @@ pub async fn run(config: &Config, credentials: &Credentials, log: LogFilter) -> 
         shutdown.cancel();
     };
     let account_side = async {
-        stop_after(account.run(&ears, shutdown.clone()).await.map_err(RunError::from), &logged_out);
+        stop_after(account.run(&sink, shutdown.clone()).await.map_err(RunError::from), &logged_out);
     };
     let worker_side = async { stop_after(worker.run().await.map_err(RunError::Worker), &broken) };
     let both = async { tokio::join!(account_side, worker_side) };
@@ -199,7 +209,7 @@ pub async fn run(config: &Config, credentials: &Credentials, log: LogFilter) -> 
         ((), ()) = both => true,
         () = too_late => false,
     };
-    let stopped = adapters.engine.shutdown(ENGINE_GRACE).await;
+    let stopped = transcriber.engine.shutdown(ENGINE_GRACE).await;
     if !ended || !stopped {
         warn!("Stopping with work unfinished; it is taken up after the next start");
     }

@@ -1,4 +1,5 @@
-//! The queue and the stages, wrapped: who uses them does not know.
+//! The queue, the messenger and the transcriber, wrapped. Their users do not know that they are
+//! observed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,14 +10,14 @@ use tokio::time::Instant;
 use super::facts::{Outcome, Stage, Work};
 use super::vitals::Vitals;
 use crate::domain::{Fault, Job, JobId, Part, Progress, Task};
-use crate::pipeline::{Listening, Stages};
+use crate::ports::{Messenger, Transcriber, Transcription};
 use crate::pulse::Pulse;
 use crate::queue::{Added, Claimed, Counts, Entry, Handled, Queue, QueueError, Upkeep};
 
 /// An operation of the queue's store. Redis is given 5 s; a sick disk may take long over an fsync.
 const STORE: Duration = Duration::from_secs(300);
-/// What lies between two operations: a pause of 15 s at most, a look around every 5 s, or the position in the
-/// stream of updates on its way to the disk.
+/// What lies between two operations: a pause of 15 s at most, a look around every 5 s, or the
+/// position in the stream of updates on its way to the disk.
 pub(super) const BETWEEN: Duration = Duration::from_secs(180);
 /// Decoding ends by itself after 10 minutes.
 const DECODE: Duration = Duration::from_secs(900);
@@ -175,20 +176,14 @@ impl Queue for ObservedQueue {
     }
 }
 
-/// The stages, observed.
-pub struct ObservedStages {
-    stages: Arc<dyn Stages>,
+/// Writes down how the jobs get on.
+struct JobObserver {
     vitals: Arc<Vitals>,
-    /// Of the recognition, whichever job's it is.
-    recognition: Pulse,
 }
 
-impl ObservedStages {
-    pub fn new(stages: Arc<dyn Stages>, vitals: Arc<Vitals>, recognition: Pulse) -> Self {
-        Self { stages, vitals, recognition }
-    }
-
-    /// Only what succeeded counts in the times of all jobs. Without a limit the stage has a pulse of its own.
+impl JobObserver {
+    /// Only stages that succeeded count in the times of all jobs. A stage without a limit has a
+    /// pulse of its own.
     async fn observe<T>(
         &self,
         id: JobId,
@@ -231,77 +226,122 @@ impl ObservedStages {
     }
 }
 
+/// The messenger, observed.
+pub struct ObservedMessenger {
+    messenger: Arc<dyn Messenger>,
+    observer: JobObserver,
+}
+
+impl ObservedMessenger {
+    pub fn new(messenger: Arc<dyn Messenger>, vitals: Arc<Vitals>) -> Self {
+        Self { messenger, observer: JobObserver { vitals } }
+    }
+}
+
 #[async_trait]
-impl Stages for ObservedStages {
+impl Messenger for ObservedMessenger {
     async fn ready(&self) {
-        self.vitals.looking.rest();
-        self.stages.ready().await;
-        self.vitals.looking.beat(BETWEEN);
+        let looking = &self.observer.vitals.looking;
+        looking.rest();
+        self.messenger.ready().await;
+        looking.beat(BETWEEN);
     }
 
     fn connection(&self) -> Option<u64> {
-        self.stages.connection()
-    }
-
-    fn task(&self) -> Task {
-        self.stages.task()
+        self.messenger.connection()
     }
 
     async fn fetch(&self, job: &Job) -> Result<Vec<u8>, Fault> {
         // However long the whole takes: each part has its own limit, and a pulse of its own.
-        self.observe(job.id, Stage::Fetch, None, self.stages.fetch(job)).await
+        self.observer.observe(job.id, Stage::Fetch, None, self.messenger.fetch(job)).await
     }
 
-    async fn listen(
+    async fn find_sent(&self, job: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, Fault> {
+        self.observer.at_work(job.id, Some(DELIVER), self.messenger.find_sent(job, parts)).await
+    }
+
+    async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, Fault> {
+        let delivered = self.messenger.deliver(job, index, part);
+        self.observer.observe(job.id, Stage::Deliver, Some(DELIVER), delivered).await
+    }
+
+    fn forget(&self, job: JobId) {
+        self.messenger.forget(job);
+    }
+}
+
+/// The transcriber, observed.
+pub struct ObservedTranscriber {
+    transcriber: Arc<dyn Transcriber>,
+    observer: JobObserver,
+    /// The pulse of the recognition, whichever job it works for.
+    recognition: Pulse,
+}
+
+impl ObservedTranscriber {
+    pub fn new(transcriber: Arc<dyn Transcriber>, vitals: Arc<Vitals>, recognition: Pulse) -> Self {
+        Self { transcriber, observer: JobObserver { vitals }, recognition }
+    }
+}
+
+#[async_trait]
+impl Transcriber for ObservedTranscriber {
+    fn task(&self) -> Task {
+        self.transcriber.task()
+    }
+
+    /// The recording is fetched at the same time, and may have arrived long before a model is
+    /// loaded. The job's pulse is kept going until then; the recognition's pulse shows a load that
+    /// hangs.
+    async fn prepare(&self, job: &Job) -> Result<(), Fault> {
+        let pulse = self.observer.vitals.pulse_of(job.id);
+        let mut prepared = self.transcriber.prepare(job);
+        loop {
+            tokio::select! {
+                result = &mut prepared => return result,
+                () = tokio::time::sleep(BETWEEN / 2) => pulse.keep(BETWEEN),
+            }
+        }
+    }
+
+    async fn open(
         &self,
         job: &Job,
         bytes: Vec<u8>,
         progress: &Progress,
-    ) -> Result<Box<dyn Listening + '_>, Fault> {
+    ) -> Result<Box<dyn Transcription + '_>, Fault> {
         let id = job.id;
-        let listening = self.stages.listen(job, bytes, progress);
-        let listening = self.observe(id, Stage::Decode, Some(DECODE), listening).await?;
-        self.vitals.of_job(id, |work| work.audio = Some(listening.length() as f64 / 1000.0));
-        Ok(Box::new(ObservedListening { listening, stages: self, id, until_ms: progress.until_ms }))
-    }
-
-    async fn sent(&self, job: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, Fault> {
-        self.at_work(job.id, Some(DELIVER), self.stages.sent(job, parts)).await
-    }
-
-    async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, Fault> {
-        let delivered = self.stages.deliver(job, index, part);
-        self.observe(job.id, Stage::Deliver, Some(DELIVER), delivered).await
-    }
-
-    fn forget(&self, job: JobId) {
-        self.stages.forget(job);
+        let transcription = self.transcriber.open(job, bytes, progress);
+        let transcription = self.observer.observe(id, Stage::Decode, Some(DECODE), transcription).await?;
+        self.observer.vitals.of_job(id, |work| work.audio = Some(transcription.length() as f64 / 1000.0));
+        let until_ms = progress.until_ms;
+        Ok(Box::new(ObservedTranscription { transcription, transcriber: self, id, until_ms }))
     }
 }
 
 /// A recording that is being recognised, observed.
-struct ObservedListening<'a> {
-    listening: Box<dyn Listening + 'a>,
-    stages: &'a ObservedStages,
+struct ObservedTranscription<'a> {
+    transcription: Box<dyn Transcription + 'a>,
+    transcriber: &'a ObservedTranscriber,
     id: JobId,
     until_ms: u64,
 }
 
 #[async_trait]
-impl Listening for ObservedListening<'_> {
+impl Transcription for ObservedTranscription<'_> {
     fn length(&self) -> u64 {
-        self.listening.length()
+        self.transcription.length()
     }
 
     async fn next(&mut self) -> Result<Option<Progress>, Fault> {
-        let ObservedStages { vitals, recognition, .. } = self.stages;
-        vitals.of_job(self.id, |work| work.stage = Some(Stage::Recognise));
+        let ObservedTranscriber { observer, recognition, .. } = self.transcriber;
+        observer.vitals.of_job(self.id, |work| work.stage = Some(Stage::Recognise));
         // Others may have their turn first. The recognition beats by itself after each pass.
         let _during = recognition.during(PASS);
-        let stretch = self.stages.at_work(self.id, None, self.listening.next()).await?;
+        let stretch = observer.at_work(self.id, None, self.transcription.next()).await?;
         if let Some(stretch) = &stretch {
             let seconds = stretch.until_ms.saturating_sub(self.until_ms) as f64 / 1000.0;
-            vitals.recognised(self.id, seconds);
+            observer.vitals.recognised(self.id, seconds);
             self.until_ms = stretch.until_ms;
         }
         Ok(stretch)

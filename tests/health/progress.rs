@@ -137,6 +137,18 @@ async fn a_recogniser_that_hangs_is_stuck_and_one_that_takes_hours_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_model_that_loads_for_minutes_is_not_stuck_and_one_that_never_does_is() {
+    let (place, _store) = shaky().await;
+    // The recording arrives at once, and the job then has 3 minutes for its next step.
+    place.hear(Plan::Load(800)).await;
+    assert_eq!(stuck_within(&place.vitals, 1).await, None);
+    place.hear(Plan::Load(20_000)).await;
+    assert_eq!(stuck_within(&place.vitals, 1).await, Some(0));
+    let report = Report::liveness(&place.vitals);
+    assert!(report.reasons[0].reason.starts_with("the recognition is stuck"), "{report:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_job_that_hangs_is_stuck_though_others_go_on() {
     let (place, _store) = shaky().await;
     place.hear(Plan::Hang).await;

@@ -1,4 +1,5 @@
-//! The real worker on a real queue, observed as in the daemon, with stages that do as each test plans.
+//! The real worker on a real queue, observed as in the daemon, with a messenger and a transcriber
+//! that do as each test plans.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -9,8 +10,8 @@ use stenogram::domain::{
     Fault, Job, JobId, Part, Peer, PeerKind, Progress, RecordingKind, Segment, Task, Transcript,
 };
 use stenogram::health::Vitals;
-use stenogram::health::observed::{ObservedQueue, ObservedStages};
-use stenogram::pipeline::{Listening, Stages};
+use stenogram::health::observed::{ObservedMessenger, ObservedQueue, ObservedTranscriber};
+use stenogram::ports::{Messenger, Transcriber, Transcription};
 use stenogram::pulse::Pulse;
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
 use stenogram::queue::{CrashRules, Queue};
@@ -34,6 +35,8 @@ pub enum Plan {
     Flood(u64),
     /// The decoder never comes back.
     Hang,
+    /// It takes so many seconds until the transcriber is ready.
+    Load(u64),
     /// The recogniser comes back after so many hours, and beats every ten minutes if `true`.
     Hours(u64, bool),
 }
@@ -56,17 +59,13 @@ impl Planned {
 }
 
 #[async_trait]
-impl Stages for Planned {
+impl Messenger for Planned {
     async fn ready(&self) {
         self.connected.clone().wait_for(|connected| *connected).await.expect("the workplace is there");
     }
 
     fn connection(&self) -> Option<u64> {
         self.connected.borrow().then_some(1)
-    }
-
-    fn task(&self) -> Task {
-        Task::Transcribe
     }
 
     async fn fetch(&self, job: &Job) -> Result<Vec<u8>, Fault> {
@@ -77,12 +76,43 @@ impl Stages for Planned {
         }
     }
 
-    async fn listen(
+    async fn find_sent(&self, _: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, Fault> {
+        Ok(vec![None; parts.len()])
+    }
+
+    async fn deliver(&self, job: &Job, _: usize, _: &Part) -> Result<Option<i32>, Fault> {
+        if let Plan::Flood(seconds) = self.plan(job)
+            && self.flooded.swap(job.id.message, Ordering::Relaxed) != job.id.message
+        {
+            return Err(Fault::wait(Duration::from_secs(seconds), "FLOOD_WAIT"));
+        }
+        sleep(Duration::from_millis(120)).await;
+        Ok(Some(job.id.message + 1))
+    }
+
+    fn forget(&self, _: JobId) {}
+}
+
+#[async_trait]
+impl Transcriber for Planned {
+    fn task(&self) -> Task {
+        Task::Transcribe
+    }
+
+    async fn prepare(&self, job: &Job) -> Result<(), Fault> {
+        let _during = self.recognition.during(stenogram::health::observed::PASS);
+        if let Plan::Load(seconds) = self.plan(job) {
+            sleep(Duration::from_secs(seconds)).await;
+        }
+        Ok(())
+    }
+
+    async fn open(
         &self,
         job: &Job,
         _: Vec<u8>,
         progress: &Progress,
-    ) -> Result<Box<dyn Listening + '_>, Fault> {
+    ) -> Result<Box<dyn Transcription + '_>, Fault> {
         let plan = self.plan(job);
         let seconds = match plan {
             Plan::Noise => return Err(Fault::Reject("not audio".into())),
@@ -100,22 +130,6 @@ impl Stages for Planned {
             until_ms,
         }))
     }
-
-    async fn sent(&self, _: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, Fault> {
-        Ok(vec![None; parts.len()])
-    }
-
-    async fn deliver(&self, job: &Job, _: usize, _: &Part) -> Result<Option<i32>, Fault> {
-        if let Plan::Flood(seconds) = self.plan(job)
-            && self.flooded.swap(job.id.message, Ordering::Relaxed) != job.id.message
-        {
-            return Err(Fault::wait(Duration::from_secs(seconds), "FLOOD_WAIT"));
-        }
-        sleep(Duration::from_millis(120)).await;
-        Ok(Some(job.id.message + 1))
-    }
-
-    fn forget(&self, _: JobId) {}
 }
 
 /// A recording in two stretches.
@@ -128,7 +142,7 @@ struct Heard<'a> {
 }
 
 #[async_trait]
-impl Listening for Heard<'_> {
+impl Transcription for Heard<'_> {
     fn length(&self) -> u64 {
         self.length_ms
     }
@@ -202,19 +216,21 @@ impl Workplace {
         vitals.watch("recognition", recognition.clone());
         let queue: Arc<dyn Queue> =
             Arc::new(ObservedQueue::new(wrap(Arc::new(store)), Arc::clone(&vitals), Pulse::default()));
-        let (plans, planned) = watch::channel(left.to_vec());
+        let (plans, plans_now) = watch::channel(left.to_vec());
         let (connected, connection) = watch::channel(true);
-        let stages = Arc::new(Planned {
-            plans: planned,
+        let planned = Arc::new(Planned {
+            plans: plans_now,
             vitals: Arc::clone(&vitals),
             recognition: recognition.clone(),
             turn: tokio::sync::Mutex::default(),
             connected: connection,
             flooded: AtomicI32::new(0),
         });
-        let stages = Arc::new(ObservedStages::new(stages, Arc::clone(&vitals), recognition));
+        let messenger = Arc::new(ObservedMessenger::new(planned.clone(), Arc::clone(&vitals)));
+        let transcriber = Arc::new(ObservedTranscriber::new(planned, Arc::clone(&vitals), recognition));
         let work = Arc::new(Notify::new());
-        let working = Worker::new(Arc::clone(&queue), stages, Arc::clone(&work), CancellationToken::new());
+        let shutdown = CancellationToken::new();
+        let working = Worker::new(Arc::clone(&queue), messenger, transcriber, Arc::clone(&work), shutdown);
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { working.run().await.expect("the queue works") });
         Self { vitals, queue, connected, plans, work, _folder: folder, _tasks: tasks }

@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use tokio::process::{Child, Command};
 
 use crate::Options;
+use crate::crash_points::CRASH;
 
 /// The variable by which this program knows that it is to be the daemon.
 pub const ROLE: &str = "CHAOS_ROLE";
@@ -27,7 +28,6 @@ impl Home {
     pub fn new(folder: &Path, options: &Options, redis_url: Option<String>) -> Self {
         let mut variables = vec![
             (ROLE, "daemon".to_owned()),
-            ("CHAOS_RECOGNISER", "stub".to_owned()),
             ("API_ID", "12345".to_owned()),
             ("API_HASH", "0123456789abcdef0123456789abcdef".to_owned()),
             ("MODEL", MODEL.to_owned()),
@@ -55,12 +55,12 @@ impl Home {
         self.folder.join("daemon.log")
     }
 
-    /// Starts the daemon; `crash` is an order for [`stenogram::chaos::arm`].
+    /// Starts the daemon; `crash` is what [`CRASH`] asks for.
     pub fn start(&self, crash: Option<String>) -> anyhow::Result<Daemon> {
         let log = File::options().create(true).append(true).open(self.log())?;
         let mut command = Command::new(std::env::current_exe()?);
         command.env_clear().envs(self.variables.iter().map(|(name, value)| (name, value)));
-        command.envs(crash.map(|order| ("CHAOS_CRASH", order)));
+        command.envs(crash.map(|order| (CRASH, order)));
         command.current_dir(&self.folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.try_clone()?);
         let child = command.kill_on_drop(true).spawn().context("start the daemon")?;
         let logged_before = log.metadata()?.len();

@@ -1,9 +1,11 @@
 //! Kills the daemon, cuts its wires, lets Telegram and Redis misbehave, and counts the answers.
 //!
 //! One program is both sides: started by the harness with `CHAOS_ROLE=daemon` it is stenogram's own
-//! main program with its crash points armed, so that harness and daemon are always of one build.
+//! main program with decorators around what it works with, so that harness and daemon are
+//! always of one build.
 
 mod check;
+mod crash_points;
 mod daemon;
 mod plan;
 mod proxy;
@@ -11,19 +13,22 @@ mod random;
 mod recordings;
 mod report;
 mod run;
-
-/// The released program, as it is.
-#[path = "../../../src/main.rs"]
-mod stenogram_program;
+mod stand_in;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Parser, ValueEnum};
+use stenogram::app::Decorator;
+use stenogram::ports::{Messenger, Transcriber};
+use stenogram::queue::Queue;
 use support::{redis as redis_server, speech};
 
+use crate::crash_points::{CrashPoint, CrashingMessenger, CrashingQueue};
 use crate::daemon::ROLE;
+use crate::stand_in::StandIn;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Backend {
@@ -177,17 +182,51 @@ impl Arguments {
 
 fn main() -> ExitCode {
     if std::env::var_os(ROLE).is_some() {
-        stenogram::chaos::arm();
-        return stenogram_program::main();
+        return daemon();
     }
     let arguments = Arguments::parse();
     match harness(&arguments) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("chaos: the harness itself failed: {error:#}");
-            ExitCode::from(2)
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("chaos: the harness itself failed: {error:#}");
+    ExitCode::from(2)
+}
+
+/// The daemon's side of this program.
+fn daemon() -> ExitCode {
+    match CrashPoint::from_environment() {
+        Ok(crash) => stenogram::program::main_with(&Decorators { crash }),
+        Err(error) => failed(&error),
+    }
+}
+
+/// What the daemon has here and the released program has not.
+struct Decorators {
+    crash: Option<Arc<CrashPoint>>,
+}
+
+impl Decorator for Decorators {
+    fn queue(&self, queue: Arc<dyn Queue>) -> Arc<dyn Queue> {
+        match self.crash.clone() {
+            Some(crash) => Arc::new(CrashingQueue { queue, crash }),
+            None => queue,
         }
+    }
+
+    fn messenger(&self, messenger: Arc<dyn Messenger>) -> Arc<dyn Messenger> {
+        match self.crash.clone() {
+            Some(crash) => Arc::new(CrashingMessenger { messenger, crash }),
+            None => messenger,
+        }
+    }
+
+    fn transcriber(&self, transcriber: Arc<dyn Transcriber>) -> Arc<dyn Transcriber> {
+        Arc::new(StandIn { transcriber })
     }
 }
 

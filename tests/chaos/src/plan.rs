@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use fake_telegram::{Action, Fault};
-use stenogram::chaos::POINTS;
 
 use crate::Options;
+use crate::crash_points::POINTS;
 use crate::random::Random;
 use crate::recordings::Kind;
 

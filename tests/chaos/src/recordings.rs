@@ -8,12 +8,12 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context as _, ensure};
 use stenogram::audio::{self, Limits};
-use stenogram::chaos::{STUBBED_BELOW, text_of};
 use stenogram::domain::reply::compose;
 use stenogram::domain::{Segment, Transcript};
 
 use crate::random::Random;
 use crate::speech;
+use crate::stand_in::{STUBBED_BELOW, text_of};
 
 /// Seconds of sound from which packets are drawn.
 const POOL: &str = "40";

@@ -26,17 +26,18 @@ use crate::recordings::Recordings;
 use crate::redis_server::{DURABLE, RedisServer};
 use crate::report::{Left, LifeRecord, Report, STOPPED};
 
-/// A planned crash has no job to come with where the daemon has got on with none for so long: longer than any
-/// FLOOD_WAIT. How many it gets through by then is up to the machine.
+/// A planned crash has no job to come with where the daemon has got on with none for so long:
+/// longer than any FLOOD_WAIT. How many it gets through by then is up to the machine.
 const CRASH_WITHIN: Duration = Duration::from_secs(4);
 /// A daemon that gets on for so long without its crash is past it.
 const CRASH_AT_ALL_WITHIN: Duration = Duration::from_secs(60);
-/// Lives after the planned ones at most, for crashes that still have had no job to come with, and the messages of
-/// each: as many as its crash needs. The short tier has a message left after all of them.
+/// Lives after the planned ones at most, for crashes that still have had no job to come with, and
+/// the messages of each: as many as its crash needs. The short tier has a message left after all of
+/// them.
 const EXTRA_LIVES: usize = 7;
 const EXTRA_MESSAGES: usize = 2;
-/// The end has come when no new answer has for so long: longer than any pause that the daemon makes by
-/// itself. A job is put off for ten minutes at most after processes have died over it.
+/// The end has come when no new answer has for so long: longer than any pause that the daemon makes
+/// by itself. A job is put off for ten minutes at most after processes have died over it.
 const STANDSTILL: Duration = Duration::from_secs(675);
 /// How long a calm is at most: longer than jobs are put off after a burst.
 const CALM: Duration = Duration::from_secs(100);
@@ -46,7 +47,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const CONNECTED_WITHIN: Duration = Duration::from_secs(120);
 const SETTLED: Duration = Duration::from_millis(300);
 const STOP_WITHIN: Duration = Duration::from_secs(10);
-/// Calls come at least this often while there is something to do: the daemon looks every 5 s, come what may.
+/// Requests for jobs come at least this often while there is something to do: the daemon polls its
+/// queue every 5 s.
 const QUIET: Duration = Duration::from_secs(8);
 /// But not while the daemon waits for an answer that was lost: it gives up after 30 s.
 const QUIET_UNANSWERED: Duration = Duration::from_secs(35);
@@ -293,8 +295,8 @@ impl World {
         }
     }
 
-    /// Waits until the client that started then has introduced itself over a connection that still lives, and has
-    /// had time to hear the answer. False if that never happens.
+    /// Waits until the client that started then has introduced itself over a connection that still
+    /// lives, and has had time to hear the answer. False if that never happens.
     async fn is_connected(&self, calls: usize, started: Instant) -> bool {
         while started.elapsed() < CONNECTED_WITHIN {
             if let Some(born) = self.wires[0].newest() {
@@ -311,8 +313,8 @@ impl World {
         false
     }
 
-    /// Waits until a client introduces itself after the first `calls` calls. It does so once for each
-    /// connection to its home datacentre.
+    /// Waits until a client introduces itself after the first `calls` calls. It does so once for
+    /// each connection to its home datacentre.
     async fn introduced(&self, calls: usize, since: Instant) -> Option<Duration> {
         loop {
             let at = self.telegram.look(|ledger| {
@@ -339,8 +341,8 @@ impl World {
         }
     }
 
-    /// Waits until the daemon that started after the first `calls` calls has asked for nothing for a job for
-    /// [`CRASH_WITHIN`], from `begun` on.
+    /// Waits until the daemon that started after the first `calls` calls has asked for nothing for
+    /// a job for [`CRASH_WITHIN`], from `begun` on.
     async fn stands_still(&self, calls: usize, begun: Instant) {
         loop {
             let last = self.telegram.look(|ledger| {
@@ -406,8 +408,8 @@ impl Lives {
     /// A first start, for the daemon to learn where in the stream of updates it begins.
     async fn settle(&mut self) -> anyhow::Result<()> {
         let mut daemon = self.home.start(None)?;
-        // The first thing it does after storing where in the stream of updates it begins. What is sent before
-        // that is older than its first connection ever.
+        // The first thing it does after storing where in the stream of updates it begins. What is
+        // sent before that is older than its first connection ever.
         let begun = self
             .world
             .telegram
@@ -585,14 +587,19 @@ impl Lives {
         Ok(LastLife { status, took, rss_kib: daemon.weights().iter().map(|weight| weight.now).collect() })
     }
 
-    /// Whether corrupt recordings had their turn too: nothing tells but that nothing is asked any more.
+    /// Whether corrupt recordings had their turn too: nothing tells but that nothing is asked for a
+    /// job any more. The daemon's pings, every 30 s, say nothing of that.
     async fn is_quiet(&self, quiet: Duration) -> bool {
-        let before = self.world.calls();
+        let asked = || {
+            self.world.telegram.look(|ledger| ledger.calls().iter().filter(|call| is_for_a_job(call)).count())
+        };
+        let before = asked();
         sleep(quiet).await;
-        self.world.calls() == before
+        asked() == before
     }
 
-    /// When the daemon that started after the first `calls` calls first asked for something for a job.
+    /// When the daemon that started after the first `calls` calls first asked for something for a
+    /// job.
     fn first_request(&self, calls: usize) -> Option<Instant> {
         self.world.telegram.look(|ledger| {
             let own = ledger.calls().get(calls..).unwrap_or_default();
@@ -620,8 +627,9 @@ impl Lives {
     }
 }
 
-/// Lets the troubles happen to a daemon that is connected, and waits until it is again. What is measured is
-/// the first new try: meanwhile Telegram's faults, which cut connections too, are held back.
+/// Lets the troubles happen to a daemon that is connected, and waits until it is again. What is
+/// measured is the first new try: meanwhile Telegram's faults, which cut connections too, are held
+/// back.
 async fn measure(
     world: &World,
     events: &[LinkEvent],

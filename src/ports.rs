@@ -1,0 +1,58 @@
+//! What a job needs of others: a messenger, from which its recording comes and to which its answer
+//! goes, and a transcriber. The daemon's are Telegram and whisper.cpp in this process.
+
+use async_trait::async_trait;
+
+use crate::domain::{Fault, Job, JobId, Part, Progress, Task};
+
+/// Where recordings come from and answers go. It knows accounts and chats.
+#[async_trait]
+pub trait Messenger: Send + Sync {
+    /// Waits until there is a connection.
+    async fn ready(&self);
+
+    /// Identifies the current connection; `None` while offline. It changes with every reconnect.
+    fn connection(&self) -> Option<u64>;
+
+    /// Downloads the recording.
+    async fn fetch(&self, job: &Job) -> Result<Vec<u8>, Fault>;
+
+    /// For each part, the id of the message that already carries it, if an earlier attempt sent
+    /// one.
+    async fn find_sent(&self, job: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, Fault>;
+
+    /// Sends one part; the id of its message, where the messenger tells it.
+    async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, Fault>;
+
+    /// Drops what is kept for a job between its attempts. Called when the job has ended.
+    fn forget(&self, job: JobId);
+}
+
+/// Turns recordings into transcripts. It knows nothing of where they come from.
+#[async_trait]
+pub trait Transcriber: Send + Sync {
+    /// Whether speech is transcribed or translated.
+    fn task(&self) -> Task;
+
+    /// Gets ready for a job whose recording is on its way: a model that was freed is loaded
+    /// meanwhile.
+    async fn prepare(&self, job: &Job) -> Result<(), Fault>;
+
+    /// Decodes the recording, to be recognised from where `progress` ends.
+    async fn open(
+        &self,
+        job: &Job,
+        bytes: Vec<u8>,
+        progress: &Progress,
+    ) -> Result<Box<dyn Transcription + '_>, Fault>;
+}
+
+/// A recording that is being recognised.
+#[async_trait]
+pub trait Transcription: Send {
+    /// The recording's length in milliseconds.
+    fn length(&self) -> u64;
+
+    /// Recognises the next stretch; `None` at the end.
+    async fn next(&mut self) -> Result<Option<Progress>, Fault>;
+}

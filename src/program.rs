@@ -1,0 +1,129 @@
+//! The program: parses, reads the configuration, starts logging, runs, and maps the outcome to an
+//! exit code.
+//!
+//! It is in the library, so that tests/chaos runs what main.rs runs, with decorators of its own
+//! around what the daemon works with.
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tokio::runtime::Runtime;
+
+use crate::app::{self, Decorator};
+use crate::cli::{Cli, Command, Exit};
+use crate::commands::{self, CommandError};
+use crate::config::{Config, LogFormat, Mistakes, RawConfig};
+use crate::ops::{LogFiles, LogFilesError, logging};
+use crate::telegram::{LoginError, SessionError};
+use crate::{ending, memory};
+
+/// Threads for talking; recognition and blocking work have their own.
+const THREADS: usize = 2;
+
+/// Runs the program, with `decorator` around what the daemon works with.
+pub fn main_with(decorator: &dyn Decorator) -> ExitCode {
+    memory::keep_little();
+    let cli = Cli::parse();
+    let runtime =
+        match tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                commands::complain(format_args!("cannot start its threads: {error}"));
+                return Exit::Failed.into();
+            }
+        };
+    let exit = run(cli, &runtime, decorator).unwrap_or_else(|error| {
+        let exit = exit_of(&error);
+        if exit != Exit::Done {
+            // Without the chain: our messages hold what caused them.
+            commands::complain(&error);
+        }
+        exit
+    });
+    ending::exit(runtime, exit as u8)
+}
+
+fn run(cli: Cli, runtime: &Runtime, decorator: &dyn Decorator) -> anyhow::Result<Exit> {
+    let command = cli.command.unwrap_or_default();
+    let raw = RawConfig::load();
+    let out = &mut io::stdout().lock();
+    if command == Command::Config {
+        // It prints the values first, and goes on to be told what is wrong with them.
+        commands::config::run(&raw, out).map_err(CommandError::from)?;
+    }
+    if let Command::Doctor(what) = command {
+        // With a wrong configuration too, and without log lines: it says itself what it finds.
+        let failed = runtime.block_on(commands::doctor::run(&raw, what, out)).map_err(CommandError::from)?;
+        return Ok(exit_after(failed));
+    }
+    let config = Config::check(&raw, command.needs())?;
+    let (files, no_files) = match log_files(&config, &command) {
+        Ok(files) => (files, None),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    let log = logging::start(&config.log_filter, log_format(&config), files)?;
+    for warning in raw.warnings().iter().chain(&no_files) {
+        tracing::warn!("{warning}");
+    }
+    let failed = match command {
+        Command::Config | Command::Doctor(_) => 0,
+        Command::Run => {
+            runtime.block_on(app::run(&config, &config.telegram()?, log, decorator))?;
+            0
+        }
+        Command::Login => {
+            runtime.block_on(commands::account::login(&config, &config.telegram()?, out))?;
+            0
+        }
+        Command::Logout => {
+            runtime.block_on(commands::account::logout(&config, &config.telegram()?, out))?;
+            0
+        }
+        Command::Transcribe(what) => runtime.block_on(commands::transcribe::run(&config, &what, out))?,
+        Command::Bench(what) => runtime.block_on(commands::bench::run(&config, &what, out))?,
+        Command::Queue(what) => runtime.block_on(commands::queue::run(&config, &what, out))?,
+        Command::Health(what) => commands::health::run(&config, &what, out)?,
+        Command::Models(what) => commands::models::run(&config, &what, out)?,
+    };
+    Ok(exit_after(failed))
+}
+
+fn exit_after(failed: usize) -> Exit {
+    if failed == 0 { Exit::Done } else { Exit::Failed }
+}
+
+/// The daemon's lines alone go to files.
+fn log_files(config: &Config, command: &Command) -> Result<Option<LogFiles>, LogFilesError> {
+    let folder = config.log_dir.as_deref().filter(|_| *command == Command::Run);
+    folder.map(|folder| LogFiles::open(folder, config.log_keep_days)).transpose()
+}
+
+fn log_format(config: &Config) -> logging::Format {
+    match config.log_format {
+        LogFormat::Human => logging::Format::human(),
+        LogFormat::Json => logging::Format::Json,
+    }
+}
+
+/// The one place where outcomes become exit codes.
+fn exit_of(error: &anyhow::Error) -> Exit {
+    let no_session_to_end = |error: &LoginError| {
+        matches!(error, LoginError::Session(SessionError::Missing(_) | SessionError::NotLoggedIn(_)))
+    };
+    let run = error.downcast_ref().or_else(|| match error.downcast_ref() {
+        Some(CommandError::Run(error)) => Some(error),
+        _ => None,
+    });
+    if let Some(run) = run {
+        run.exit()
+    } else if error.is::<Mistakes>() || error.downcast_ref().is_some_and(CommandError::is_usage) {
+        Exit::Usage
+    } else if error.downcast_ref().is_some_and(no_session_to_end) {
+        Exit::LoggedOut
+    } else if error.downcast_ref().is_some_and(CommandError::reader_left) {
+        Exit::Done
+    } else {
+        Exit::Failed
+    }
+}

@@ -1,0 +1,224 @@
+//! Crash points: the daemon's queue and messenger, decorated so that the process dies at the edge
+//! of a call. They are at both sides of each of the four commit points (C1 to C4, see
+//! ARCHITECTURE.md).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use async_trait::async_trait;
+use signal_hook::consts::SIGKILL;
+use stenogram::domain::{Fault, Job, JobId, Part, Progress};
+use stenogram::ports::Messenger;
+use stenogram::queue::{Added, Claimed, Counts, Entry, Handled, Queue, QueueError, Upkeep};
+
+/// The variable that says where the daemon dies: `C1-C2@17` is the 17th pass of that point.
+pub const CRASH: &str = "CHAOS_CRASH";
+
+const BEFORE_C1: &str = "before-C1";
+const C1_C2: &str = "C1-C2";
+const C2_C3: &str = "C2-C3";
+const C3_SEND: &str = "C3-send";
+const SEND_C4: &str = "send-C4";
+const AFTER_C4: &str = "after-C4";
+
+/// Where the process may die, in the order in which a job passes them.
+pub const POINTS: [&str; 6] = [BEFORE_C1, C1_C2, C2_C3, C3_SEND, SEND_C4, AFTER_C4];
+
+/// The point at which this process dies, if it is to.
+pub struct CrashPoint {
+    point: String,
+    /// How many passes of it are still survived.
+    survived: AtomicU64,
+}
+
+impl CrashPoint {
+    /// What [`CRASH`] asks for.
+    pub fn from_environment() -> anyhow::Result<Option<Arc<Self>>> {
+        let Ok(order) = std::env::var(CRASH) else { return Ok(None) };
+        let order = order.parse().with_context(|| format!("{CRASH}={order} is not understood"))?;
+        Ok(Some(Arc::new(order)))
+    }
+
+    /// Ends the process if this is the pass of the point that it is to die at.
+    fn pass(&self, point: &str) {
+        if self.is_reached(point) {
+            // As kill -9 does: nothing is flushed, closed or said.
+            let _ = signal_hook::low_level::raise(SIGKILL);
+        }
+    }
+
+    fn is_reached(&self, point: &str) -> bool {
+        let spare = |left: u64| left.checked_sub(1);
+        point == self.point
+            && self.survived.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spare).is_err()
+    }
+}
+
+impl std::str::FromStr for CrashPoint {
+    type Err = anyhow::Error;
+
+    fn from_str(order: &str) -> anyhow::Result<Self> {
+        let (point, pass) = order.split_once('@').context("it is not POINT@PASS")?;
+        ensure!(POINTS.contains(&point), "there is no such point");
+        let pass: u64 = pass.parse()?;
+        ensure!(pass > 0, "the first pass is 1");
+        Ok(Self { point: point.to_owned(), survived: AtomicU64::new(pass - 1) })
+    }
+}
+
+/// The queue, with the points around C1 and C4 and the one before C3.
+pub struct CrashingQueue {
+    pub queue: Arc<dyn Queue>,
+    pub crash: Arc<CrashPoint>,
+}
+
+impl CrashingQueue {
+    /// Passes the point after C4, if the queue did what was asked: the job is not this process's
+    /// any more.
+    async fn end(
+        &self,
+        operation: impl Future<Output = Result<(), QueueError>> + Send,
+    ) -> Result<(), QueueError> {
+        operation.await?;
+        self.crash.pass(AFTER_C4);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Queue for CrashingQueue {
+    async fn add(&self, job: &Job) -> Result<Added, QueueError> {
+        self.crash.pass(BEFORE_C1);
+        let added = self.queue.add(job).await?;
+        self.crash.pass(C1_C2);
+        Ok(added)
+    }
+
+    async fn claim(&self) -> Result<Claimed, QueueError> {
+        self.queue.claim().await
+    }
+
+    async fn begin(&self, id: JobId) -> Result<(), QueueError> {
+        self.queue.begin(id).await
+    }
+
+    async fn store_progress(&self, id: JobId, progress: &Progress) -> Result<(), QueueError> {
+        self.queue.store_progress(id, progress).await
+    }
+
+    async fn store_outbox(&self, id: JobId, parts: &[Part]) -> Result<(), QueueError> {
+        self.crash.pass(C2_C3);
+        self.queue.store_outbox(id, parts).await
+    }
+
+    async fn result(&self, document: i64) -> Result<Option<Vec<Part>>, QueueError> {
+        self.queue.result(document).await
+    }
+
+    async fn done(&self, id: JobId, replies: &[i32]) -> Result<(), QueueError> {
+        self.crash.pass(SEND_C4);
+        self.end(self.queue.done(id, replies)).await
+    }
+
+    async fn reject(&self, id: JobId, reason: &str) -> Result<(), QueueError> {
+        self.end(self.queue.reject(id, reason)).await
+    }
+
+    async fn retry(&self, id: JobId, after: Duration, reason: &str) -> Result<(), QueueError> {
+        self.end(self.queue.retry(id, after, reason)).await
+    }
+
+    async fn wait(&self, id: JobId, after: Duration, reason: &str) -> Result<(), QueueError> {
+        self.end(self.queue.wait(id, after, reason)).await
+    }
+
+    async fn release(&self, id: JobId) -> Result<(), QueueError> {
+        self.end(self.queue.release(id)).await
+    }
+
+    async fn bury(&self, id: JobId, reason: &str) -> Result<(), QueueError> {
+        self.end(self.queue.bury(id, reason)).await
+    }
+
+    async fn counts(&self) -> Result<Counts, QueueError> {
+        self.queue.counts().await
+    }
+
+    async fn oldest(&self) -> Result<Option<i64>, QueueError> {
+        self.queue.oldest().await
+    }
+
+    async fn check(&self) -> Result<(), QueueError> {
+        self.queue.check().await
+    }
+}
+
+#[async_trait]
+impl Upkeep for CrashingQueue {
+    async fn entries(&self) -> Result<Vec<Entry>, QueueError> {
+        self.queue.entries().await
+    }
+
+    async fn requeue(&self, id: JobId) -> Result<Handled, QueueError> {
+        self.queue.requeue(id).await
+    }
+
+    async fn discard(&self, id: JobId) -> Result<Handled, QueueError> {
+        self.queue.discard(id).await
+    }
+}
+
+/// The messenger, with the point between C3 and the sending of a part.
+pub struct CrashingMessenger {
+    pub messenger: Arc<dyn Messenger>,
+    pub crash: Arc<CrashPoint>,
+}
+
+#[async_trait]
+impl Messenger for CrashingMessenger {
+    async fn ready(&self) {
+        self.messenger.ready().await;
+    }
+
+    fn connection(&self) -> Option<u64> {
+        self.messenger.connection()
+    }
+
+    async fn fetch(&self, job: &Job) -> Result<Vec<u8>, Fault> {
+        self.messenger.fetch(job).await
+    }
+
+    async fn find_sent(&self, job: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, Fault> {
+        self.messenger.find_sent(job, parts).await
+    }
+
+    async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, Fault> {
+        self.crash.pass(C3_SEND);
+        self.messenger.deliver(job, index, part).await
+    }
+
+    fn forget(&self, job: JobId) {
+        self.messenger.forget(job);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_process_dies_at_the_pass_that_is_asked_for() {
+        let crash: CrashPoint = "C2-C3@3".parse().unwrap();
+        let passes = [BEFORE_C1, C2_C3, C3_SEND, C2_C3, AFTER_C4, C2_C3];
+        assert_eq!(passes.map(|point| crash.is_reached(point)), [false, false, false, false, false, true]);
+    }
+
+    #[test]
+    fn an_order_that_is_not_understood_is_an_error() {
+        for order in ["", "C2-C3", "C2-C3@", "C2-C3@0", "C2-C3@x", "C5@1"] {
+            assert!(order.parse::<CrashPoint>().is_err(), "{order}");
+        }
+    }
+}
