@@ -5,20 +5,14 @@
 //! the folder is there, those of `../shared/data`. Fails where the longest wait is more than
 //! [`BAR`] above the longest without them.
 
-#[path = "../tests/support/bombs.rs"]
-mod bombs;
-#[path = "../tests/support/daemon.rs"]
-mod daemon;
-#[path = "../tests/support/speech.rs"]
-mod speech;
-
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use daemon::Home;
 use fake_telegram::{Chat, Draft, FRIEND, SAVED_MESSAGES, SECOND_FRIEND, Telegram};
+use support::daemon::Home;
+use support::{bombs, speech};
 
 const BAR: Duration = Duration::from_secs(3);
 /// Messages of the friend, measured one after the other, without the files and beside them.

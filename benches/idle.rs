@@ -2,20 +2,14 @@
 //!
 //! `cargo bench --bench idle`. Fails where the CPU is above [`BAR`].
 
-#[path = "../tests/support/daemon.rs"]
-mod daemon;
-#[path = "../tests/support/redis.rs"]
-mod redis_server;
-#[path = "../tests/support/speech.rs"]
-mod speech;
-
 use std::fs;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use daemon::Home;
 use fake_telegram::{Chat, Draft, FRIEND, Telegram};
-use redis_server::{DURABLE, RedisServer};
+use support::daemon::Home;
+use support::redis::{DURABLE, RedisServer};
+use support::speech;
 
 /// Of one core.
 const BAR: f64 = 0.005;

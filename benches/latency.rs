@@ -4,20 +4,14 @@
 //! `cargo bench --bench latency`. Fails where a median is above [`BAR`]. The daemon, its queue and
 //! Redis keep their files below TMPDIR: on a tmpfs an fsync costs nothing, and the numbers say little.
 
-#[path = "../tests/support/daemon.rs"]
-mod daemon;
-#[path = "../tests/support/redis.rs"]
-mod redis_server;
-#[path = "../tests/support/speech.rs"]
-mod speech;
-
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use daemon::{Daemon, Home};
 use fake_telegram::{Chat, Draft, FRIEND, Packing, SAVED_MESSAGES, SECOND_FRIEND, Telegram};
-use redis_server::{DURABLE, RedisServer};
 use serde_json::Value;
+use support::daemon::{Daemon, Home};
+use support::redis::{DURABLE, RedisServer};
+use support::speech;
 
 const BAR: Duration = Duration::from_millis(50);
 /// Messages measured, one after the other.

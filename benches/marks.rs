@@ -3,19 +3,16 @@
 //! A mark is first made by the queue itself, then copied under other ids the fast way: a million real
 //! jobs would be hours of fsync.
 
-#[path = "../tests/support/redis.rs"]
-mod redis_server;
-
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use redb::{ReadableDatabase, TableDefinition};
-use redis_server::{Folder, RedisServer};
 use stenogram::domain::{Job, JobId, Peer, PeerKind, RecordingKind};
 use stenogram::queue::embedded::{self, Embedded, EmbeddedOptions};
 use stenogram::queue::redis::{RedisOptions, RedisQueue};
 use stenogram::queue::{Added, Claimed, CrashRules, Queue};
+use support::redis::{Folder, RedisServer};
 
 const ACCOUNT: i64 = 1_234_567_890;
 const CHAT: i64 = 2_345_678_901;

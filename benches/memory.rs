@@ -3,19 +3,13 @@
 //! `cargo bench --bench memory`, with `-- MINUTES…` for other lengths. Takes a quarter of an hour. Fails where the longest
 //! recording takes [`BAR`] more than the shortest.
 
-#[path = "../tests/support/daemon.rs"]
-mod daemon;
-#[path = "../tests/support/peak.rs"]
-mod peak;
-#[path = "../tests/support/speech.rs"]
-mod speech;
-
 use std::fs;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use daemon::Home;
-use peak::peak;
+use support::daemon::Home;
+use support::peak::peak;
+use support::speech;
 
 /// Bytes.
 const BAR: u64 = 80_000_000;

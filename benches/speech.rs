@@ -10,15 +10,8 @@
 //! which is smaller than any real one, has but that for a busy machine and those for languages.
 
 #[path = "../tests/eval/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "a part of it is used")]
+#[allow(dead_code, unused_imports, reason = "a part of it is used, and not its tests")]
 mod eval;
-#[path = "../tests/support/noise.rs"]
-#[allow(dead_code, reason = "a part of it is used")]
-mod noise;
-#[path = "../tests/support/speech.rs"]
-mod speech;
-#[path = "../tests/support/weights.rs"]
-mod weights;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -28,6 +21,7 @@ use std::time::Instant;
 use eval::ears::{Bare, Equipment, Stenogram};
 use stenogram::audio::{self, Limits};
 use stenogram::speech::{AudioContext, Habit, RecogniseOptions, cores, default_threads};
+use support::{noise, speech, weights};
 
 /// Seconds of the clip, samples of a second.
 const SECONDS: usize = 10;

@@ -1,5 +1,7 @@
-//! Recognitions that are aborted at random moments. whisper.cpp calls back into our memory, which has to live for
-//! as long as it may: tests/valgrind/run.sh runs this under a memory checker.
+//! Recognitions that are aborted at random moments. whisper.cpp calls back into our memory, which has
+//! to live for as long as it may.
+//!
+//! A program of its own, because tests/valgrind/run.sh runs it under a memory checker.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,10 +10,6 @@ use std::time::{Duration, Instant};
 use stenogram::speech::{Engine, EngineOptions, Observer, RecogniseOptions, SpeechError};
 use support::speech::{MODEL, Random, pcm};
 use tokio::sync::Notify;
-
-mod support {
-    pub mod speech;
-}
 
 const ABORTS: usize = 40;
 const DEADLINE: Duration = Duration::from_secs(300);

@@ -1,14 +1,12 @@
 //! Decoding against ffmpeg: the same length, the same sound.
 
-#[path = "support/ffmpeg.rs"]
-mod ffmpeg;
-
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use ffmpeg::Studio;
 use stenogram::audio::{self, AudioError, Decoder, Limits, Pcm, SAMPLE_RATE};
+use support::ffmpeg::{self, Studio};
+use support::skipped;
 
 static RUN: AtomicBool = AtomicBool::new(false);
 
@@ -29,7 +27,7 @@ fn decode_file(path: &Path) -> Pcm {
 fn shared(folder: &str) -> Vec<PathBuf> {
     let path = format!("{}/../shared/data/{folder}", env!("CARGO_MANIFEST_DIR"));
     let Ok(entries) = std::fs::read_dir(&path) else {
-        eprintln!("skipped: no {path}");
+        skipped(format!("no {path}"));
         return Vec::new();
     };
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -82,7 +80,7 @@ fn video_notes() {
     let encoders = ffmpeg::ffmpeg().args(["-hide_banner", "-encoders"]).output().unwrap().stdout;
     let h264 = String::from_utf8_lossy(&encoders).contains(" libx264 ");
     if !h264 {
-        eprintln!("skipped: ffmpeg without libx264, the picture is MPEG-4");
+        skipped("ffmpeg has no libx264, the picture is MPEG-4");
     }
     let video = if h264 { "-c:v libx264 -preset ultrafast" } else { "-c:v mpeg4" };
     let options = format!(

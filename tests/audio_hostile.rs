@@ -1,10 +1,6 @@
 //! Decoding of files that are broken or mean harm: no panic, no hang, no memory without bound.
-
-#[path = "support/bombs.rs"]
-mod bombs;
-#[allow(dead_code, reason = "comparing with ffmpeg is the other test's part")]
-#[path = "support/ffmpeg.rs"]
-mod ffmpeg;
+//!
+//! A program of its own, because its allocator counts what each decoding takes.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -12,9 +8,10 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use bombs::{OPUS_HEAD, OPUS_TAGS, bombs, ogg_page};
-use ffmpeg::Studio;
 use stenogram::audio::{self, AudioError, Decoder, Limits, Pcm};
+use support::bombs::{OPUS_HEAD, OPUS_TAGS, bombs, ogg_page};
+use support::ffmpeg::Studio;
+use support::skipped;
 
 /// Counts what the running thread has allocated; decoding happens on one thread.
 struct Counting;
@@ -231,7 +228,7 @@ fn broken_mp3_and_flac() {
 fn shared_hostile_files() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/hostile");
     if !Path::new(folder).is_dir() {
-        eprintln!("skipped: no {folder}");
+        skipped(format!("no {folder}"));
         return;
     }
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -281,7 +278,7 @@ fn bombs_cost_no_more_than_other_files() {
 fn shared_bombs() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/bombs");
     let Ok(files) = std::fs::read_dir(folder) else {
-        eprintln!("skipped: no {folder}");
+        skipped(format!("no {folder}"));
         return;
     };
     for file in files {

@@ -1,21 +1,14 @@
 //! `stenogram bench`: the real binary, the real whisper.cpp with the test model. What it measures is this
 //! machine's; held here is that it measures what it says.
 
-#[path = "support/daemon.rs"]
-mod daemon;
-#[path = "support/speech.rs"]
-mod speech;
-#[path = "support/terminal.rs"]
-mod terminal;
-
 use std::fs;
 use std::process::Command;
 use std::thread::available_parallelism;
 
-use daemon::Home;
 use serde_json::Value;
-use speech::{MODEL, fixtures, say, silence};
-use terminal::Terminal;
+use support::daemon::Home;
+use support::speech::{self, MODEL, fixtures, say, silence};
+use support::terminal::Terminal;
 
 fn bench(home: &Home, args: &[&str]) -> Command {
     let mut command = home.command();

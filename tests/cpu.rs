@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use support::skipped;
+
 #[test]
 fn a_cpu_below_the_build_is_told_what_it_lacks() {
     let emulate = |cpu: &str| {
@@ -17,7 +19,7 @@ fn a_cpu_below_the_build_is_told_what_it_lacks() {
     // Of 2008, without AVX.
     let output = match emulate("Nehalem") {
         Ok(output) => output,
-        Err(error) => return println!("skipped: no CPU can be emulated: qemu-x86_64: {error} (qemu-user)"),
+        Err(error) => return skipped(format!("no CPU can be emulated: qemu-x86_64: {error} (qemu-user)")),
     };
     let needed = stenogram::speech::cpu::needed();
     let stderr = String::from_utf8_lossy(&output.stderr);

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 const DEPS: &str = include_str!("../DEPS.md");
-const MANIFESTS: [(&str, &str); 3] = [
+const MANIFESTS: [(&str, &str); 4] = [
     ("Cargo.toml", include_str!("../Cargo.toml")),
     ("tests/fake-telegram/Cargo.toml", include_str!("fake-telegram/Cargo.toml")),
     ("tests/chaos/Cargo.toml", include_str!("chaos/Cargo.toml")),
+    ("tests/support/Cargo.toml", include_str!("support/Cargo.toml")),
 ];
 
 /// The dependencies of a manifest, as `Cargo.toml: dev-dependencies: name`.

@@ -1,18 +1,7 @@
 //! `stenogram doctor`: faults are planted one by one, and each has to be found and its remedy named.
 //!
 //! The real binary, a loopback Telegram, real redis-servers, a real full disk, a user without rights.
-//! Where mounting or changing the user is not permitted, the tests that need it say so and pass.
-
-#[path = "support/daemon.rs"]
-mod daemon;
-#[path = "support/disk.rs"]
-mod disk;
-#[path = "support/redis.rs"]
-mod redis_server;
-#[path = "support/doctor.rs"]
-mod report;
-#[path = "support/terminal.rs"]
-mod terminal;
+//! Where mounting or changing the user is not permitted, the tests that need it are skipped.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -20,14 +9,15 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use daemon::Home;
-use disk::SmallDisk;
 use fake_telegram::{Action, Fault, Revocation, SessionParams, Settings, Telegram, write_session};
-use redis_server::{DURABLE, RedisServer};
-use report::Report;
 use stenogram::queue::CrashRules;
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
-use terminal::Terminal;
+use support::daemon::Home;
+use support::disk::SmallDisk;
+use support::doctor::Report;
+use support::redis::{DURABLE, RedisServer};
+use support::skipped;
+use support::terminal::Terminal;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -396,7 +386,7 @@ async fn a_torn_queue_and_a_torn_position() {
 async fn a_full_disk() {
     let patient = Patient::healthy().await.set("LOG_DIR", "data/log");
     let Some(disk) = SmallDisk::mount(&patient.home.data()) else {
-        println!("skipped: mounting is not permitted here");
+        skipped("mounting is not permitted here");
         return;
     };
     write_session(&patient.session(), &patient.telegram.session()).unwrap();
@@ -430,7 +420,7 @@ async fn folders_and_a_session_that_belong_to_somebody_else() {
             trial.args(arguments).arg("true").output().is_ok_and(|output| output.status.success())
         };
         if !can(&plain) {
-            println!("skipped: the user cannot be changed here");
+            skipped("the user cannot be changed here");
             return;
         }
         let prefix: &[&str] = if can(&other) { &other } else { &plain };
@@ -480,7 +470,7 @@ async fn too_little_memory_for_the_model_and_too_many_threads() {
     let before = ["--mount", "sh", "-c", script, "sh", meminfo];
     let trial = Command::new("unshare").args(before).arg("true").output();
     if !trial.is_ok_and(|output| output.status.success()) {
-        println!("skipped: mounting is not permitted here");
+        skipped("mounting is not permitted here");
         return;
     }
     let report = Report::by(wrapped("unshare", &before, &patient.home.command()));

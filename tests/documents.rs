@@ -1,16 +1,13 @@
 //! The documents agree with the repository: variables, commands and links. Their lines fit a terminal.
 
-#[path = "support/pages.rs"]
-#[allow(dead_code, reason = "shared with tests/russian.rs")]
-mod pages;
-
 use std::fs;
 use std::path::Path;
 
 use clap::CommandFactory as _;
-use pages::{PROJECT, Page};
 use stenogram::cli::Cli;
 use stenogram::config::VARIABLES;
+
+use crate::pages::{self, PROJECT, Page};
 
 fn read(file: &str) -> String {
     fs::read_to_string(Path::new(PROJECT).join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))

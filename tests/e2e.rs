@@ -1,33 +1,31 @@
 //! The whole line: the real binary, the loopback Telegram, real audio, the real whisper.cpp with the
 //! test model, and either queue.
 
-#[path = "support/bombs.rs"]
-mod bombs;
-#[path = "support/daemon.rs"]
-mod daemon;
-#[path = "support/disk.rs"]
-mod disk;
-#[path = "support/redis.rs"]
-mod redis_server;
-#[path = "support/speech.rs"]
-mod speech;
-
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use daemon::Home;
-use disk::SmallDisk;
 use fake_telegram::{
     Action, BOT, Chat, Dedupe, Draft, FRIEND, Fault, GROUP, Packing, Post, Revocation, SAVED_MESSAGES,
     SECOND_FRIEND, SUPERGROUP, Telegram, User, write_session,
 };
-use redis_server::{DURABLE, RedisServer};
-use speech::{Random, say, silence};
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
 use stenogram::queue::redis::{RedisOptions, RedisQueue};
 use stenogram::queue::{Claimed, CrashRules, Queue, State};
+use support::bombs;
+use support::daemon::{Daemon, Home};
+use support::disk::SmallDisk;
+use support::redis::{DURABLE, RedisServer};
+use support::skipped;
+use support::speech::{self, Random, say, silence};
 
 const DEADLINE: Duration = Duration::from_secs(90);
 const FRIENDS_CHAT: Chat = Chat::User(FRIEND);
+/// Of the texts that are spoken.
+const SEED: u64 = 1;
+/// How many of the texts may be recognised with one word wrong. Rounding differs between processors,
+/// and the model is wrong about once in a hundred texts.
+const MISHEARD_TEXTS: usize = 2;
 
 #[derive(Clone, Copy, Debug)]
 enum Backend {
@@ -56,25 +54,21 @@ impl World {
                 Some(server)
             }
         };
-        Self { telegram, home, redis, random: Random::new() }
+        Self { telegram, home, redis, random: Random::seeded(SEED) }
     }
 
-    /// A text never used before and its voice message, such as the model itself gets right: what is
-    /// tested is the line, and the model is wrong once in a hundred clips.
-    fn fresh(&mut self, language: &str, voice: &str, digits: usize) -> (String, Vec<u8>) {
-        for _ in 0..3 {
-            let text = self.random.digits(language, digits);
-            let ogg = say(&text, voice);
-            let path = self.home.path().join("fresh.ogg");
-            std::fs::write(&path, &ogg).expect("write the recording");
-            let output = self.home.command().arg("transcribe").arg(&path).output().expect("transcribe");
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            if String::from_utf8_lossy(&output.stdout).trim() == text {
-                return (text, ogg);
-            }
-            println!("the model does not get {text:?} right, taking another text");
-        }
-        panic!("the model gets nothing right");
+    /// A text of so many digits and its voice message, the same in every run.
+    fn spoken(&mut self, language: &str, voice: &str, digits: usize) -> (String, Vec<u8>) {
+        let text = self.random.digits(language, digits);
+        let ogg = say(&text, voice);
+        (text, ogg)
+    }
+
+    /// Waits for the reply to a message in which `text` is spoken.
+    async fn answers(&self, chat: Chat, message: i32, text: &str) -> Post {
+        let reply = self.reply(chat, message).await;
+        recognised(&reply.text, text);
+        reply
     }
 
     async fn reply(&self, chat: Chat, message: i32) -> Post {
@@ -101,6 +95,50 @@ impl World {
 
     fn replies(&self, chat: Chat, message: i32) -> usize {
         self.telegram.look(|ledger| ledger.replies(chat, message).count())
+    }
+}
+
+/// A reply has the words that were spoken. In at most [`MISHEARD_TEXTS`] of the texts one word may be
+/// another or missing; more in one text is a failure.
+fn recognised(reply: &str, text: &str) {
+    static MISHEARD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    if reply == text {
+        return;
+    }
+    let wrong = wrong_words(reply, text);
+    assert!(wrong <= 1, "{text:?} was recognised as {reply:?}");
+    let mut misheard = MISHEARD.lock().unwrap_or_else(PoisonError::into_inner);
+    misheard.insert(text.to_owned());
+    assert!(misheard.len() <= MISHEARD_TEXTS, "{text:?} was recognised as {reply:?}, after {misheard:?}");
+}
+
+/// How many words of `text` are missing, or other ones, or too many in `reply`, up to two: more than
+/// one is a failure however many they are.
+fn wrong_words(reply: &str, text: &str) -> usize {
+    let (reply, text) = (words(reply), words(text));
+    let alike = |(a, b): &(&&str, &&str)| a == b;
+    let head = reply.iter().zip(&text).take_while(alike).count();
+    let rest = reply.len().min(text.len()) - head;
+    let tail = reply.iter().rev().zip(text.iter().rev()).take(rest).take_while(alike).count();
+    (reply.len().max(text.len()) - head - tail).min(2)
+}
+
+fn words(text: &str) -> Vec<&str> {
+    text.split_whitespace().collect()
+}
+
+#[test]
+fn one_wrong_word_is_told_from_more() {
+    for (reply, wrong) in [
+        ("one two three", 0),
+        ("one ten three", 1),
+        ("one two", 1),
+        ("one two two three", 1),
+        ("two three one", 2),
+        ("one", 2),
+        ("", 2),
+    ] {
+        assert_eq!(wrong_words(reply, "one two three"), wrong, "{reply:?}");
     }
 }
 
@@ -137,9 +175,9 @@ with_either_queue! {
 
 async fn english_and_russian_are_answered_with_their_words(backend: Backend) {
     let mut world = World::new(backend).await;
-    let english = world.fresh("en", "en-us", 5);
-    let russian = world.fresh("ru", "ru", 5);
-    let own = world.fresh("en", "en-gb", 3);
+    let english = world.spoken("en", "en-us", 5);
+    let russian = world.spoken("ru", "ru", 5);
+    let own = world.spoken("en", "en-gb", 3);
     let mut daemon = world.home.start();
     daemon.says("Connection established", DEADLINE).await;
     let messages = [
@@ -154,8 +192,8 @@ async fn english_and_russian_are_answered_with_their_words(backend: Backend) {
     }
     for (chat, message, text) in &expected {
         if let Some(text) = text {
-            let reply = world.reply(*chat, *message).await;
-            assert_eq!((&reply.text, reply.chat, reply.silent), (text, *chat, true));
+            let reply = world.answers(*chat, *message, text).await;
+            assert_eq!((reply.chat, reply.silent), (*chat, true));
         }
     }
     daemon.says("Nothing was said, no reply", DEADLINE).await;
@@ -171,11 +209,11 @@ async fn a_chats_language_is_remembered_over_a_restart(backend: Backend) {
     let mut world = World::new(backend).await;
     let habits = world.home.data().join("languages.json");
     for recordings in 1..=2 {
-        let (text, russian) = world.fresh("ru", "ru", 5);
+        let (text, russian) = world.spoken("ru", "ru", 5);
         let mut daemon = world.home.start();
         daemon.says("Connection established", DEADLINE).await;
         let message = world.telegram.send(FRIENDS_CHAT, Draft::voice(russian, 3));
-        assert_eq!(world.reply(FRIENDS_CHAT, message).await.text, text);
+        world.answers(FRIENDS_CHAT, message, &text).await;
         assert!(daemon.stop().await.0.success());
         let known = std::fs::read(&habits).expect("read the languages");
         let known: serde_json::Value = serde_json::from_slice(&known).expect("JSON");
@@ -189,13 +227,13 @@ async fn a_chats_language_is_remembered_over_a_restart(backend: Backend) {
 
 async fn what_came_while_the_daemon_was_down_is_answered_once(backend: Backend) {
     let mut world = World::new(backend).await;
-    let (text, ogg) = world.fresh("ru", "ru", 4);
+    let (text, ogg) = world.spoken("ru", "ru", 4);
     let mut daemon = world.home.start();
     daemon.says("Connection established", DEADLINE).await;
     daemon.stop().await;
     let message = world.telegram.send_silently(FRIENDS_CHAT, Draft::voice(ogg, 3));
     let mut daemon = world.home.start();
-    assert_eq!(world.reply(FRIENDS_CHAT, message).await.text, text);
+    world.answers(FRIENDS_CHAT, message, &text).await;
     // Told of once more, it is known.
     world.telegram.push(&[(FRIENDS_CHAT, message)], fake_telegram::Packing::Separate);
     daemon.says("Answered", DEADLINE).await;
@@ -204,8 +242,8 @@ async fn what_came_while_the_daemon_was_down_is_answered_once(backend: Backend) 
 }
 
 /// Starts on a long message and returns once it is being recognised.
-async fn in_the_middle(world: &mut World) -> (daemon::Daemon, i32, String) {
-    let (text, ogg) = world.fresh("en", "en-us", 6);
+async fn in_the_middle(world: &mut World) -> (Daemon, i32, String) {
+    let (text, ogg) = world.spoken("en", "en-us", 6);
     let mut daemon = world.home.start();
     daemon.says("Connection established", DEADLINE).await;
     let message = world.telegram.send(FRIENDS_CHAT, Draft::voice(ogg, 5));
@@ -220,7 +258,7 @@ async fn a_stop_in_the_middle_of_a_recognition_costs_nothing(backend: Backend) {
     assert!(status.success() && took < Duration::from_secs(8), "{status} after {took:?}");
     assert_eq!(world.replies(FRIENDS_CHAT, message), 0);
     let mut daemon = world.home.start();
-    assert_eq!(world.reply(FRIENDS_CHAT, message).await.text, text);
+    world.answers(FRIENDS_CHAT, message, &text).await;
     daemon.says("Answered", DEADLINE).await;
     // An orderly stop counts as no delivery.
     assert!(!daemon.log().contains("Taking up a job"), "{}", daemon.log());
@@ -234,7 +272,7 @@ async fn a_kill_in_the_middle_of_a_recognition_costs_nothing(backend: Backend) {
     daemon.kill();
     let mut daemon = world.home.start();
     daemon.says("Taking up a job", DEADLINE).await;
-    assert_eq!(world.reply(FRIENDS_CHAT, message).await.text, text);
+    world.answers(FRIENDS_CHAT, message, &text).await;
     daemon.says("Answered", DEADLINE).await;
     daemon.stop().await;
     assert_eq!(world.replies(FRIENDS_CHAT, message), 1);
@@ -244,13 +282,13 @@ async fn a_kill_in_the_middle_of_a_recognition_costs_nothing(backend: Backend) {
 /// the `random_id`.
 async fn a_kill_between_sending_and_finishing_answers_once(backend: Backend) {
     let mut world = World::new(backend).await;
-    let (text, ogg) = world.fresh("en", "en-us", 4);
+    let (text, ogg) = world.spoken("en", "en-us", 4);
     let mut daemon = world.home.start();
     daemon.says("Connection established", DEADLINE).await;
     world.telegram.configure(|settings| settings.dedupe = Dedupe::Off);
     world.telegram.fault(Fault::on("messages.sendMessage", Action::LoseAnswer).once());
     let message = world.telegram.send(FRIENDS_CHAT, Draft::voice(ogg, 3));
-    assert_eq!(world.reply(FRIENDS_CHAT, message).await.text, text);
+    world.answers(FRIENDS_CHAT, message, &text).await;
     daemon.kill();
     let mut daemon = world.home.start();
     daemon.says("Answered", DEADLINE).await;
@@ -263,8 +301,8 @@ async fn a_kill_between_sending_and_finishing_answers_once(backend: Backend) {
 
 async fn a_job_that_kills_the_process_is_given_up_and_can_be_put_back(backend: Backend) {
     let mut world = World::new(backend).await;
-    let (text, ogg) = world.fresh("en", "en-us", 6);
-    let (other_text, other_ogg) = world.fresh("en", "en-us", 3);
+    let (text, ogg) = world.spoken("en", "en-us", 6);
+    let (other_text, other_ogg) = world.spoken("en", "en-us", 3);
     let mut daemon = world.home.start();
     daemon.says("Connection established", DEADLINE).await;
     let poison = world.telegram.send(FRIENDS_CHAT, Draft::voice(ogg, 5));
@@ -283,7 +321,7 @@ async fn a_job_that_kills_the_process_is_given_up_and_can_be_put_back(backend: B
     // The other chats are answered meanwhile; its own waits.
     let second_chat = Chat::User(SECOND_FRIEND);
     let innocent = world.telegram.send(second_chat, Draft::voice(other_ogg, 3));
-    assert_eq!(world.reply(second_chat, innocent).await.text, other_text);
+    world.answers(second_chat, innocent, &other_text).await;
     assert_eq!(world.replies(FRIENDS_CHAT, behind), 0);
     daemon.says("Answered", DEADLINE).await;
     daemon.stop().await;
@@ -300,7 +338,7 @@ async fn a_job_that_kills_the_process_is_given_up_and_can_be_put_back(backend: B
     drop(world.queue(CrashRules::STRICT).await);
     daemon = world.home.start();
     daemon.says("Given up, moved to the dead letters", DEADLINE).await;
-    assert_eq!(world.reply(FRIENDS_CHAT, behind).await.text, other_text);
+    world.answers(FRIENDS_CHAT, behind, &other_text).await;
     assert_eq!(world.replies(FRIENDS_CHAT, poison), 0);
     daemon.says("Answered", DEADLINE).await;
     // The same recording in another chat is not tried at all.
@@ -333,7 +371,7 @@ async fn a_job_that_kills_the_process_is_given_up_and_can_be_put_back(backend: B
     } else {
         assert_eq!(queue(&["retry", &id]).0, Some(0));
     }
-    assert_eq!(world.reply(FRIENDS_CHAT, poison).await.text, text);
+    world.answers(FRIENDS_CHAT, poison, &text).await;
     daemon.says_what("all answers", DEADLINE, |log| log.matches("Answered").count() >= answers).await;
     daemon.stop().await;
     assert_eq!(queue(&["drop", "--all-dead"]).0, Some(0));
@@ -351,7 +389,7 @@ async fn a_job_that_kills_the_process_is_given_up_and_can_be_put_back(backend: B
 
 async fn kills_while_a_recording_is_fetched_or_sent_do_not_make_it_poison(backend: Backend) {
     let mut world = World::new(backend).await;
-    let (text, ogg) = world.fresh("en", "en-us", 4);
+    let (text, ogg) = world.spoken("en", "en-us", 4);
     let mut daemon = world.home.start();
     daemon.says("Connection established", DEADLINE).await;
     let mut message = None;
@@ -371,7 +409,7 @@ async fn kills_while_a_recording_is_fetched_or_sent_do_not_make_it_poison(backen
         world.telegram.clear_faults();
     }
     let message = message.expect("it was sent");
-    assert_eq!(world.reply(FRIENDS_CHAT, message).await.text, text);
+    world.answers(FRIENDS_CHAT, message, &text).await;
     daemon.says("Answered", DEADLINE).await;
     assert!(!world.home.log().contains("moved to the dead letters"), "{}", world.home.log());
     daemon.stop().await;
@@ -391,31 +429,29 @@ async fn a_long_recording_goes_on_where_a_kill_interrupted_it(backend: Backend) 
     let mut daemon = world.home.start();
     daemon.says("Going on with a recording", DEADLINE).await;
     let said: Vec<_> = texts.iter().map(|(text, _)| *text).collect();
-    let parts = world.reply(FRIENDS_CHAT, long).await.text;
-    assert_eq!(parts, said.join(" "));
+    world.answers(FRIENDS_CHAT, long, &said.join(" ")).await;
     daemon.stop().await;
     assert_eq!(world.replies(FRIENDS_CHAT, long), 1);
 }
 
 async fn a_recording_forwarded_is_answered_without_being_recognised_again(backend: Backend) {
     let mut world = World::new(backend).await;
-    let (text, ogg) = world.fresh("ru", "ru", 4);
+    let (text, ogg) = world.spoken("ru", "ru", 4);
     let mut daemon = world.home.start();
     daemon.says("Connection established", DEADLINE).await;
     let first = world.telegram.send(FRIENDS_CHAT, Draft::voice(ogg, 3));
-    assert_eq!(world.reply(FRIENDS_CHAT, first).await.text, text);
+    world.answers(FRIENDS_CHAT, first, &text).await;
     let post = world.telegram.look(|ledger| ledger.post(FRIENDS_CHAT, first).cloned()).expect("it was sent");
     let forward = || Draft::forward(&post);
     let second_chat = Chat::User(SECOND_FRIEND);
     let second = world.telegram.send(second_chat, forward());
-    let reply = world.reply(second_chat, second).await;
-    assert_eq!((&reply.text, reply.chat), (&text, second_chat));
+    assert_eq!(world.answers(second_chat, second, &text).await.chat, second_chat);
     daemon.stop().await;
     // A new process knows it too.
     let mut daemon = world.home.start();
     daemon.says("Connection established", DEADLINE).await;
     let third = world.telegram.send(FRIENDS_CHAT, forward());
-    assert_eq!(world.reply(FRIENDS_CHAT, third).await.text, text);
+    world.answers(FRIENDS_CHAT, third, &text).await;
     daemon.stop().await;
     let count = |what: &str| world.home.log().matches(what).count();
     assert_eq!((count("Recognised"), count("Known recording")), (1, 2));
@@ -426,7 +462,7 @@ async fn a_recording_forwarded_is_answered_without_being_recognised_again(backen
     daemon.says("Connection established", DEADLINE).await;
     for _ in 0..2 {
         let again = world.telegram.send(FRIENDS_CHAT, forward());
-        assert_eq!(world.reply(FRIENDS_CHAT, again).await.text, text);
+        world.answers(FRIENDS_CHAT, again, &text).await;
     }
     daemon.stop().await;
     assert_eq!(world.home.log().matches("Recognised").count(), 3);
@@ -444,15 +480,15 @@ async fn a_full_disk_is_waited_out(backend: Backend) {
     let mut world = World::new(backend).await;
     let data = world.home.data();
     let Some(disk) = SmallDisk::mount(&data) else {
-        println!("SKIPPED: a_full_disk_is_waited_out: mounting is not permitted here");
+        skipped("mounting is not permitted here");
         return;
     };
     write_session(&data.join("account.session"), &world.telegram.session()).expect("write the session");
-    let (text, ogg) = world.fresh("en", "en-us", 3);
+    let (text, ogg) = world.spoken("en", "en-us", 3);
     let mut daemon = world.home.start();
     daemon.says("Connection established", DEADLINE).await;
     let mut messages = vec![world.telegram.send(FRIENDS_CHAT, Draft::voice(ogg, 2))];
-    assert_eq!(world.reply(FRIENDS_CHAT, messages[0]).await.text, text);
+    world.answers(FRIENDS_CHAT, messages[0], &text).await;
     daemon.says("Answered", DEADLINE).await;
     let post = world.telegram.look(|ledger| ledger.post(FRIENDS_CHAT, messages[0]).cloned()).expect("sent");
 
@@ -478,7 +514,7 @@ async fn a_full_disk_is_waited_out(backend: Backend) {
     disk.free();
     // The same process goes on by itself.
     for message in &messages {
-        assert_eq!(world.reply(FRIENDS_CHAT, *message).await.text, text);
+        world.answers(FRIENDS_CHAT, *message, &text).await;
     }
     daemon.stop().await;
     for message in messages {
@@ -489,7 +525,7 @@ async fn a_full_disk_is_waited_out(backend: Backend) {
 /// Breaks Redis, sends, waits until the daemon has noticed, and mends it: everything is answered once.
 async fn survives(hurt: impl FnOnce(&RedisServer), complaint: &str, mend: impl FnOnce(&RedisServer)) {
     let mut world = World::new(Backend::Redis).await;
-    let (text, ogg) = world.fresh("en", "en-us", 3);
+    let (text, ogg) = world.spoken("en", "en-us", 3);
     let mut daemon = world.home.start();
     daemon.says("Connection established", DEADLINE).await;
     let redis = world.redis.take().expect("there is one");
@@ -503,7 +539,7 @@ async fn survives(hurt: impl FnOnce(&RedisServer), complaint: &str, mend: impl F
     let mut daemon = world.home.start();
     daemon.says(complaint, DEADLINE).await;
     mend(&redis);
-    assert_eq!(world.reply(FRIENDS_CHAT, message).await.text, text);
+    world.answers(FRIENDS_CHAT, message, &text).await;
     daemon.says("Queue available again", DEADLINE).await;
     daemon.stop().await;
     assert_eq!(world.replies(FRIENDS_CHAT, message), 1);
@@ -550,7 +586,7 @@ async fn a_wrong_redis_password_ends_with_the_status_of_a_wrong_configuration() 
 #[tokio::test]
 async fn groups_bots_and_vanishing_messages_are_left_alone() {
     let mut world = World::new(Backend::Embedded).await;
-    let (text, ogg) = world.fresh("en", "en-us", 3);
+    let (text, ogg) = world.spoken("en", "en-us", 3);
     let mut daemon = world.home.start();
     daemon.says("Connection established", DEADLINE).await;
     let voice = || Draft::voice(ogg.clone(), 2);
@@ -566,7 +602,7 @@ async fn groups_bots_and_vanishing_messages_are_left_alone() {
         world.telegram.send(chat, draft);
     }
     let answered = world.telegram.send(FRIENDS_CHAT, voice());
-    assert_eq!(world.reply(FRIENDS_CHAT, answered).await.text, text);
+    world.answers(FRIENDS_CHAT, answered, &text).await;
     daemon.stop().await;
     assert_eq!(world.telegram.look(|ledger| ledger.sent().count()), 1);
 }
@@ -574,13 +610,13 @@ async fn groups_bots_and_vanishing_messages_are_left_alone() {
 #[tokio::test]
 async fn a_round_video_is_answered_and_a_broken_file_is_not() {
     let mut world = World::new(Backend::Embedded).await;
-    let (text, ogg) = world.fresh("ru", "ru", 4);
+    let (text, ogg) = world.spoken("ru", "ru", 4);
     let video = round_video(&world.home, &ogg);
     let mut daemon = world.home.start();
     daemon.says("Connection established", DEADLINE).await;
     let broken = world.telegram.send(FRIENDS_CHAT, Draft::voice(b"this is no recording".to_vec(), 3));
     let round = world.telegram.send(FRIENDS_CHAT, Draft::round(video, 3));
-    assert_eq!(world.reply(FRIENDS_CHAT, round).await.text, text);
+    world.answers(FRIENDS_CHAT, round, &text).await;
     daemon.says("Will not be answered", DEADLINE).await;
     daemon.stop().await;
     assert_eq!(world.replies(FRIENDS_CHAT, broken), 0);
@@ -649,7 +685,7 @@ async fn a_lost_connection_is_told_with_the_time_of_the_next_try() {
 #[tokio::test]
 async fn redis_is_awaited_at_the_start_and_after_it_vanished() {
     let mut world = World::new(Backend::Redis).await;
-    let (text, ogg) = world.fresh("en", "en-us", 3);
+    let (text, ogg) = world.spoken("en", "en-us", 3);
     let redis = world.redis.as_mut().expect("there is one");
     redis.kill();
     let mut daemon = world.home.start();
@@ -660,7 +696,7 @@ async fn redis_is_awaited_at_the_start_and_after_it_vanished() {
     let message = world.telegram.send(FRIENDS_CHAT, Draft::voice(ogg, 2));
     daemon.says("cannot add a job", DEADLINE).await;
     redis.restart();
-    assert_eq!(world.reply(FRIENDS_CHAT, message).await.text, text);
+    world.answers(FRIENDS_CHAT, message, &text).await;
     daemon.stop().await;
     assert_eq!(world.replies(FRIENDS_CHAT, message), 1);
 }
@@ -680,13 +716,13 @@ async fn a_redis_that_may_forget_is_warned_about() {
 #[tokio::test]
 async fn a_flood_wait_is_waited_out() {
     let mut world = World::new(Backend::Embedded).await;
-    let (text, ogg) = world.fresh("en", "en-us", 3);
+    let (text, ogg) = world.spoken("en", "en-us", 3);
     world.telegram.fault(Fault::on("messages.sendMessage", Action::flood_wait(2)).once());
     let mut daemon = world.home.start();
     daemon.says("Connection established", DEADLINE).await;
     let message = world.telegram.send(FRIENDS_CHAT, Draft::voice(ogg, 2));
     daemon.says("Waiting 3 s as Telegram demands", DEADLINE).await;
-    assert_eq!(world.reply(FRIENDS_CHAT, message).await.text, text);
+    world.answers(FRIENDS_CHAT, message, &text).await;
     daemon.stop().await;
 }
 
@@ -752,14 +788,14 @@ async fn bombs_hold_up_neither_a_friend_nor_the_end() {
         "ogg: streams",
     ];
     let mut world = World::new(Backend::Embedded).await;
-    let (text, ogg) = world.fresh("en", "en-us", 4);
+    let (text, ogg) = world.spoken("en", "en-us", 4);
     let mut daemon = world.home.start();
     daemon.says("Connection established", DEADLINE).await;
     for (_, bytes) in bombs::bombs().into_iter().filter(|(name, _)| BOMBS.contains(&name.as_str())) {
         world.telegram.send(Chat::User(SECOND_FRIEND), Draft::voice(bytes, 3));
     }
     let message = world.telegram.send(FRIENDS_CHAT, Draft::voice(ogg, 3));
-    assert_eq!(world.reply(FRIENDS_CHAT, message).await.text, text);
+    world.answers(FRIENDS_CHAT, message, &text).await;
     let refused = |log: &str| log.matches("Will not be answered").count() == BOMBS.len();
     daemon.says_what("a refusal of each bomb", DEADLINE, refused).await;
     let (status, _) = daemon.stop().await;
@@ -770,32 +806,32 @@ async fn bombs_hold_up_neither_a_friend_nor_the_end() {
 #[tokio::test]
 async fn nothing_private_is_logged_at_the_most_talkative_level() {
     let mut world = World::new(Backend::Embedded).await;
-    let (text, ogg) = world.fresh("en", "en-us", 6);
+    let (text, ogg) = world.spoken("en", "en-us", 6);
     world.home.set("LOG_LEVEL", "trace,grammers=trace,whisper=trace,redb=trace");
     let mut daemon = world.home.start();
     daemon.says("Connection established", DEADLINE).await;
     let caption = "the caption under it";
     let message = world.telegram.send(FRIENDS_CHAT, Draft::voice(ogg, 4).caption(caption));
-    assert_eq!(world.reply(FRIENDS_CHAT, message).await.text, text);
+    let reply = world.answers(FRIENDS_CHAT, message, &text).await.text;
     daemon.says("Answered", DEADLINE).await;
     let log = daemon.log();
     daemon.stop().await;
     let session = std::fs::read_to_string(world.home.data().join("account.session")).expect("the session");
     let key = session.split('"').find(|word| word.len() == 512).expect("a key in it");
-    for secret in [text.as_str(), caption, "0123456789abcdef0123456789abcdef", key, &key[..32]] {
+    for secret in [reply.as_str(), caption, "0123456789abcdef0123456789abcdef", key, &key[..32]] {
         assert!(!log.contains(secret), "{secret:?} was logged");
     }
 }
 
 async fn a_connection_cut_after_sending_answers_once(backend: Backend) {
     let mut world = World::new(backend).await;
-    let (text, ogg) = world.fresh("en", "en-us", 3);
+    let (text, ogg) = world.spoken("en", "en-us", 3);
     world.telegram.configure(|settings| settings.dedupe = Dedupe::Off);
     world.telegram.fault(Fault::on("messages.sendMessage", Action::DropAfter).once());
     let mut daemon = world.home.start();
     daemon.says("Connection established", DEADLINE).await;
     let message = world.telegram.send(FRIENDS_CHAT, Draft::voice(ogg, 2));
-    assert_eq!(world.reply(FRIENDS_CHAT, message).await.text, text);
+    world.answers(FRIENDS_CHAT, message, &text).await;
     daemon.says("Answered", DEADLINE).await;
     daemon.stop().await;
     assert_eq!(world.replies(FRIENDS_CHAT, message), 1);
@@ -803,7 +839,7 @@ async fn a_connection_cut_after_sending_answers_once(backend: Backend) {
 
 async fn a_flood_wait_outlives_a_kill(backend: Backend) {
     let mut world = World::new(backend).await;
-    let (text, ogg) = world.fresh("en", "en-us", 3);
+    let (text, ogg) = world.spoken("en", "en-us", 3);
     let wait = Duration::from_secs(8);
     world.telegram.fault(Fault::on("messages.sendMessage", Action::flood_wait(8)).once());
     let mut daemon = world.home.start();
@@ -819,7 +855,7 @@ async fn a_flood_wait_outlives_a_kill(backend: Backend) {
     let second = world.telegram.send(other, Draft::voice(ogg, 2));
     daemon.says("Recognised", DEADLINE).await;
     for (chat, message) in [(FRIENDS_CHAT, first), (other, second)] {
-        assert_eq!(world.reply(chat, message).await.text, text);
+        world.answers(chat, message, &text).await;
         assert!(refused.elapsed() >= wait, "sent after {:?}", refused.elapsed());
     }
     daemon.stop().await;
@@ -828,7 +864,7 @@ async fn a_flood_wait_outlives_a_kill(backend: Backend) {
 
 async fn a_long_outage_is_made_up_for(backend: Backend) {
     let mut world = World::new(backend).await;
-    let (text, ogg) = world.fresh("en", "en-us", 3);
+    let (text, ogg) = world.spoken("en", "en-us", 3);
     let mut daemon = world.home.start();
     daemon.says("Connection established", DEADLINE).await;
     let seen = world.telegram.send(FRIENDS_CHAT, Draft::voice(ogg.clone(), 2));
@@ -847,7 +883,7 @@ async fn a_long_outage_is_made_up_for(backend: Backend) {
     daemon.kill();
     let mut daemon = world.home.start();
     for (chat, message) in missed {
-        assert_eq!(world.reply(chat, message).await.text, text);
+        world.answers(chat, message, &text).await;
     }
     daemon.says("Older than CATCH_UP_MAX_AGE", DEADLINE).await;
     daemon.stop().await;
@@ -863,7 +899,7 @@ async fn files_of_the_home_datacentre_do_not_end_the_session() {
     for media_addresses in [false, true] {
         let mut world = World::new(Backend::Embedded).await;
         world.telegram.configure(|settings| settings.media_addresses = media_addresses);
-        let (text, ogg) = world.fresh("en", "en-us", 3);
+        let (text, ogg) = world.spoken("en", "en-us", 3);
         let mut daemon = world.home.start();
         daemon.says("Connection established", DEADLINE).await;
         for _ in 0..2 {
@@ -871,7 +907,7 @@ async fn files_of_the_home_datacentre_do_not_end_the_session() {
             let sent =
                 chats.map(|chat| (chat, world.telegram.send(chat, Draft::voice(ogg.clone(), 2).in_dc(2))));
             for (chat, message) in sent {
-                assert_eq!(world.reply(chat, message).await.text, text);
+                world.answers(chat, message, &text).await;
             }
         }
         world.telegram.look(|ledger| {
@@ -936,7 +972,7 @@ async fn a_session_revoked_without_a_cut_connection_ends_the_daemon_within_a_min
 #[tokio::test]
 async fn the_first_error_that_ended_the_session_is_the_one_told() {
     let mut world = World::new(Backend::Embedded).await;
-    let (_, ogg) = world.fresh("en", "en-us", 3);
+    let (_, ogg) = world.spoken("en", "en-us", 3);
     world.telegram.fault(Fault::on("messages.sendMessage", Action::error(406, "AUTH_KEY_DUPLICATED")).once());
     // The first is asked when connecting, the second because of the error.
     let unregistered = Action::error(401, "AUTH_KEY_UNREGISTERED");

@@ -1,25 +1,18 @@
 //! Nothing invented and nothing lost: no text where nobody speaks, and every word where somebody does.
 
-#[path = "support/noise.rs"]
-mod noise;
-#[path = "support/speech.rs"]
-mod speech;
-
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use noise::{KINDS, hiss, mixed, noise};
-use speech::{Fixture, MODEL, Random, VAD, decode, fixtures, pcm};
 use stenogram::domain::Transcript;
 use stenogram::speech::{Engine, EngineOptions, RecogniseOptions};
+use support::noise::{KINDS, hiss, mixed, noise};
+use support::skipped;
+use support::speech::{ALONE, Fixture, MODEL, Random, VAD, decode, fixtures, pcm};
 
 /// How long anything here may take on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(120);
 const RATE: usize = 16_000;
-
-/// One engine per process, as in the daemon: two would fight for the cores.
-static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 async fn start(vad: bool) -> Engine {
     let languages = vec!["ru".to_owned(), "en".to_owned()];
@@ -56,7 +49,7 @@ async fn noise_has_no_text() {
 async fn recordings_without_speech_have_no_text() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/no-speech");
     let Ok(files) = fs::read_dir(&folder) else {
-        println!("skipped: no {}", folder.display());
+        skipped(format!("no {}", folder.display()));
         return;
     };
     let _alone = ALONE.lock().await;

@@ -1,5 +1,7 @@
-//! The model is freed when there is nothing to do, and loaded again when there is: the real whisper.cpp with the
-//! micro model.
+//! The model is freed when there is nothing to do, and loaded again when there is: the real
+//! whisper.cpp with the micro model.
+//!
+//! A program of its own, because the memory of the process is measured.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,10 +10,6 @@ use std::time::Duration;
 use stenogram::domain::Fault;
 use stenogram::speech::{Engine, EngineOptions, ModelState, RecogniseOptions, SpeechError};
 use support::speech::{MODEL, VAD, fixtures, pcm};
-
-mod support {
-    pub mod speech;
-}
 
 /// How long anything here may take on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(120);

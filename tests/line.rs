@@ -1,13 +1,9 @@
 //! The line from Telegram to the reply inside one process: the real account, intake, queue and worker
 //! against the loopback Telegram, without audio and whisper. A recording's bytes are its text.
 
-#[path = "support/account.rs"]
-mod account;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use account::{DEADLINE, open, options, session};
 use async_trait::async_trait;
 use fake_telegram::{
     Action, Chat, Dedupe, Draft, FRIEND, Fault, SAVED_MESSAGES, SECOND_FRIEND, Telegram, User,
@@ -24,6 +20,8 @@ use tempfile::TempDir;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+use crate::in_process::account::{DEADLINE, open, options, session};
 
 const FRIENDS_CHAT: Chat = Chat::User(FRIEND);
 const OTHER_CHAT: Chat = Chat::User(SECOND_FRIEND);

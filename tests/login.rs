@@ -1,17 +1,12 @@
 //! `stenogram login` and `logout`: the real binary at a terminal, against the loopback Telegram.
 
-#[path = "support/daemon.rs"]
-mod daemon;
-#[path = "support/terminal.rs"]
-mod terminal;
-
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use daemon::Home;
 use fake_telegram::{Action, Builder, Chat, Draft, Fault, SessionParams, Telegram, write_session};
-use terminal::Terminal;
+use support::daemon::Home;
+use support::terminal::Terminal;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 const PHONE: &str = "+4915112345678";

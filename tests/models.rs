@@ -11,10 +11,7 @@ use stenogram::speech::checksum::{Verdict, verify, verify_as};
 use stenogram::speech::download::{PullError, PullOptions, pull};
 use stenogram::speech::models::{Model, ModelSpec, SILERO_VAD, SPEECH_MODELS, catalogue};
 use support::http::{Reply, Request, Server};
-
-mod support {
-    pub mod http;
-}
+use support::skipped;
 
 const ETAG: &str = "\"one\"";
 
@@ -327,7 +324,7 @@ fn the_catalogue_knows_the_shared_vad_model() {
     let path =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/models/for-tests-silero-v5.1.2-ggml.bin");
     if !path.exists() {
-        println!("skipped: no {}", path.display());
+        skipped(format!("no {}", path.display()));
         return;
     }
     assert_eq!(verify_as(&SILERO_VAD, &path, &mut go_on).unwrap(), Verdict::Ok);

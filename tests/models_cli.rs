@@ -1,23 +1,17 @@
 //! `stenogram models`: the real binary, and a mirror on loopback that gives what each test wants.
 
-#[path = "support/daemon.rs"]
-mod daemon;
-#[path = "support/http.rs"]
-mod http;
-#[path = "support/terminal.rs"]
-mod terminal;
-
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use daemon::Home;
 use fake_telegram::Telegram;
-use http::{Reply, Request, Server};
 use stenogram::speech::models::{SILERO_VAD, SPEECH_MODELS, catalogue};
-use terminal::Terminal;
+use support::daemon::Home;
+use support::http::{Reply, Request, Server};
+use support::skipped;
+use support::terminal::Terminal;
 
 /// A speech model that is not in the catalogue.
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/micro/ggml-micro-q8_0.bin");
@@ -79,7 +73,7 @@ fn real_bytes() -> Option<Vec<u8>> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/models/for-tests-silero-v5.1.2-ggml.bin");
     let bytes = fs::read(path).ok();
     if bytes.is_none() {
-        println!("skipped: no {path}");
+        skipped(format!("no {path}"));
     }
     bytes
 }

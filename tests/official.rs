@@ -9,24 +9,18 @@ use std::time::Duration;
 use stenogram::domain::Transcript;
 use stenogram::speech::checksum::{Verdict, verify};
 use stenogram::speech::{Engine, EngineOptions, RecogniseOptions};
-use support::speech::{VAD, decode};
-
-mod support {
-    pub mod speech;
-}
+use support::skipped;
+use support::speech::{ALONE, VAD, decode};
 
 /// How long anything here may take on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(300);
-
-/// One engine per process, as in the daemon: two would fight for the cores.
-static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// A file that this machine may lack.
 fn found(path: PathBuf) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    println!("skipped: no {}", path.display());
+    skipped(format!("no {}", path.display()));
     None
 }
 

@@ -3,12 +3,6 @@
 //! The pictures are in target/tmp/page for whoever wants to look. Where there is no Chromium, or axe, the
 //! accessibility checker (<https://github.com/dequelabs/axe-core>), cannot be had, that is said.
 
-#[path = "support/browser.rs"]
-mod browser;
-#[path = "support/workplace.rs"]
-mod workplace;
-
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,20 +11,16 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use browser::Browser;
 use serde_json::Value;
 use stenogram::health::{Vitals, server};
+use support::browser::Browser;
+use support::skipped;
 use tokio::sync::oneshot;
-use workplace::{Plan, Workplace};
+
+use crate::in_process::workplace::{Plan, Workplace};
 
 /// It carries axe 4.12; the rest of it is not needed.
 const AXE: &str = "axe-playwright-python==0.1.8";
-
-/// Straight to the stream, so that the test harness does not swallow it.
-fn skipped(what: &str) {
-    let mut stderr = std::io::stderr();
-    writeln!(stderr, "SKIPPED: {what}").unwrap();
-}
 
 /// axe, fetched once.
 fn axe() -> &'static Result<String, String> {
@@ -139,7 +129,7 @@ fn it_is_legible_for_all_and_needs_nobody_else() {
     };
     let axe = axe();
     if let Err(why) = axe {
-        skipped(&format!("the check of its accessibility, as axe cannot be had: {why}"));
+        skipped(format!("the check of its accessibility, as axe cannot be had: {why}"));
     }
     let (at, _vitals, _stop) = serve();
     let pictures = pictures();

@@ -1,26 +1,18 @@
 //! What becomes of the daemon's work when Telegram answers with an error: trouble inside Telegram,
 //! bad requests, and an account that may not send.
 
-#[path = "support/account.rs"]
-mod account;
-#[path = "support/daemon.rs"]
-mod daemon;
-#[allow(dead_code, reason = "only a part of it is used here")]
-#[path = "health/http.rs"]
-mod http;
-#[path = "support/doctor.rs"]
-mod report;
-
 use std::time::{Duration, Instant, SystemTime};
 
-use account::{DEADLINE, Listener, open, options, session};
-use daemon::{Daemon, Home};
 use fake_telegram::{
     Action, Chat, Draft, FRIEND, Fault, Freeze, Ledger, Revocation, SAVED_MESSAGES, SECOND_FRIEND, Telegram,
 };
-use report::Report;
 use stenogram::domain::{Fault as JobFault, Part, Restricted, Restriction, Task};
 use stenogram::telegram::ReconnectDelays;
+use support::daemon::{Daemon, Home};
+use support::doctor::Report;
+
+use crate::health::http;
+use crate::in_process::account::{DEADLINE, Listener, open, options, session};
 
 const FRIENDS_CHAT: Chat = Chat::User(FRIEND);
 const OTHER_CHAT: Chat = Chat::User(SECOND_FRIEND);

@@ -1,12 +1,8 @@
 //! Each section of a Russian page has the commands, code, links and numbers of its English twin.
 
-#[path = "support/pages.rs"]
-#[allow(dead_code, reason = "shared with tests/documents.rs")]
-mod pages;
-
 use std::fs;
 
-use pages::{PROJECT, Page, Section};
+use crate::pages::{PROJECT, Page, Section};
 
 /// The pages that exist in both languages, without `.md` and `.ru.md`.
 const TWINS: [&str; 5] = ["README", "TROUBLESHOOTING", "docs/INSTALL", "docs/OPERATING", "docs/QUICKSTART"];

@@ -10,6 +10,9 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use support::signals::with_default_signals;
+use support::skipped;
+
 const PROJECT: &str = env!("CARGO_MANIFEST_DIR");
 const HASH: &str = "0123456789abcdef0123456789abcdef";
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -108,7 +111,7 @@ esac
     /// A program in the project's folder, with nothing of this process's surroundings.
     fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        command
+        with_default_signals(&mut command)
             .current_dir(&self.root)
             .env_clear()
             .env("PATH", self.root.join("bin"))
@@ -516,7 +519,7 @@ fn the_total_of_the_tests_is_that_of_all_programs() {
                  echo \"cargo $*\" >>\"$CALLS\"\n{lines}\n"
             ),
         );
-        project.run("test.sh", &["--yes", "--test", "queue"])
+        project.run("test.sh", &["--yes", "queue::"])
     };
     let total = |outcome: &Outcome| outcome.stdout.lines().last().unwrap_or_default().to_owned();
     let result = |numbers: &str| format!("echo 'test result: {numbers}; 0 measured; 3 filtered out'");
@@ -526,17 +529,27 @@ fn the_total_of_the_tests_is_that_of_all_programs() {
             .join("\n"),
     );
     assert_eq!((outcome.status, total(&outcome).as_str()), (Some(0), "5 passed, 0 failed, 1 skipped"));
-    assert!(
-        project.calls().contains("--workspace --locked --no-fail-fast --test queue"),
-        "{}",
-        project.calls()
-    );
+    assert!(project.calls().contains("--workspace --locked --no-fail-fast queue::"), "{}", project.calls());
 
     let outcome = cargo_test(&(result("FAILED. 2 passed; 1 failed; 0 ignored") + "\nexit 101"));
     assert_eq!((outcome.status, total(&outcome).as_str()), (Some(101), "2 passed, 1 failed, 0 skipped"));
 
     let outcome = cargo_test(&(result("ok. 2 passed; 0 failed; 0 ignored") + "\nexit 101"));
     assert_eq!((outcome.status, total(&outcome).as_str()), (Some(101), "2 passed, 1 failed, 0 skipped"));
+
+    // What is left out counts once for each test, also behind an unfinished line, and not for a test
+    // that failed.
+    let left_out = [
+        "echo 'SKIPPED: speech::long: no ../shared/data/long.ogg'",
+        "echo 'SKIPPED: speech::long: no ../shared/data/longer.ogg'",
+        "echo 'test page::looks ... SKIPPED: page::looks: there is no Chromium'",
+        "echo 'SKIPPED: doctor::disk: mounting is not permitted'",
+        "echo 'test doctor::disk ... FAILED'",
+    ];
+    let outcome = cargo_test(
+        &[&left_out.join("\n"), &result("FAILED. 5 passed; 1 failed; 0 ignored"), "exit 101"].join("\n"),
+    );
+    assert_eq!((outcome.status, total(&outcome).as_str()), (Some(101), "3 passed, 1 failed, 2 skipped"));
 
     let outcome = cargo_test("exit 101");
     assert_eq!(outcome.status, Some(101));
@@ -657,7 +670,7 @@ fn the_health_check_looks_at_the_containers_and_asks_the_doctor_within() {
 #[test]
 fn the_health_check_knows_a_small_host_and_an_lxc_without_nesting() {
     if Path::new("/dev/.lxc/proc").exists() {
-        println!("skipped: this is an LXC with nesting");
+        skipped("this is an LXC with nesting");
         return;
     }
     let project = Project::new("host");
@@ -806,7 +819,7 @@ fn in_a_container_a_stop_reaches_the_daemon_and_ends_the_waiting() {
 #[test]
 fn shellcheck_has_nothing_to_say() {
     let Some(shellcheck) = find("shellcheck") else {
-        println!("skipped: shellcheck is not installed");
+        skipped("shellcheck is not installed");
         return;
     };
     let scripts = [

@@ -1,25 +1,18 @@
 //! Nothing secret and nothing private is in any output, however much is logged: a whole life of the real
 //! binary at the most verbose level, then every output is searched for what was planted.
 
-#[path = "support/daemon.rs"]
-mod daemon;
-#[path = "support/redis.rs"]
-mod redis_server;
-#[path = "support/terminal.rs"]
-mod terminal;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use daemon::Home;
 use fake_telegram::{
     Action, Chat, Draft, FRIEND, Fault, Group, GroupKind, OWNER, Packing, SAVED_MESSAGES, SECOND_FRIEND,
     SessionParams, Telegram, User, key_from_hex, phone_number, write_session,
 };
-use redis_server::{DURABLE, RedisServer};
-use terminal::Terminal;
+use support::daemon::Home;
+use support::redis::{DURABLE, RedisServer};
+use support::terminal::Terminal;
 
 const DEADLINE: Duration = Duration::from_secs(90);
 const API_HASH: &str = "c0ffee11c0ffee22c0ffee33c0ffee44";

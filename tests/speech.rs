@@ -13,19 +13,12 @@ use stenogram::domain::Transcript;
 use stenogram::speech::header::{self, HeaderError};
 use stenogram::speech::{Engine, EngineOptions, Habit, Observer, RecogniseOptions, SpeechError};
 use support::model_file::ModelFile;
-use support::speech::{MODEL, Random, decode, fixtures, pcm, silence};
+use support::skipped;
+use support::speech::{ALONE, MODEL, Random, decode, fixtures, pcm, silence};
 use tokio::sync::watch;
-
-mod support {
-    pub mod model_file;
-    pub mod speech;
-}
 
 /// How long anything here may take on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(120);
-
-/// One engine per process, as in the daemon: two would fight for the cores.
-static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 fn options(languages: &[&str]) -> EngineOptions {
     EngineOptions {
@@ -439,7 +432,7 @@ async fn callers_are_served_in_their_order() {
 fn shared(name: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(name);
     if !path.exists() {
-        println!("skipped: no {}", path.display());
+        skipped(format!("no {}", path.display()));
         return None;
     }
     Some(path)
@@ -618,7 +611,7 @@ fn other_numbers_of_heads_run() {
 fn runs(model: &Path, what: &str) {
     let _alone = ALONE.blocking_lock();
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "the_model_given_by_another_test_runs", "--nocapture"])
+        .args(["--exact", "speech::the_model_given_by_another_test_runs", "--nocapture"])
         .env("STENOGRAM_TEST_MODEL", model)
         .output()
         .unwrap();

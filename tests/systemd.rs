@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use support::skipped;
 use tempfile::TempDir;
 
 const PROJECT: &str = env!("CARGO_MANIFEST_DIR");
@@ -87,7 +88,7 @@ fn analyze(args: &[&str]) -> Option<Output> {
     let version = Command::new("systemd-analyze").arg("--version").output().ok().map(|output| text(&output));
     let version = version.and_then(|text| text.split_whitespace().nth(1)?.parse::<u32>().ok());
     if version.is_none_or(|version| version < 250) {
-        println!("SKIPPED: systemd-analyze of systemd 250 or newer is not here");
+        skipped("systemd-analyze of systemd 250 or newer is not here");
         return None;
     }
     Some(Command::new("systemd-analyze").arg("--no-pager").args(args).output().expect("run systemd-analyze"))

@@ -2,20 +2,18 @@
 //!
 //! Each item of the list in `src/telegram/mod.rs` has its test here, against the loopback Telegram.
 
-#[path = "support/account.rs"]
-mod account;
-#[path = "telegram/downloads.rs"]
 mod downloads;
 
 use std::time::Duration;
 
-use account::{API_ID, DEADLINE, Listener, Wants, lock, open, options, session};
 use fake_telegram::{
     Action, Chat, Dedupe, Draft, FRIEND, Fault, Packing, PeersInUpdates, Revocation, SAVED_MESSAGES,
     SUPERGROUP, SentAnswer, Settings, Telegram, access_hash,
 };
 use stenogram::domain::{Fault as JobFault, Part, Restriction, Task, random_id};
 use stenogram::telegram::{Account, AccountOptions, Credentials, LoginError, Prompt};
+
+use crate::in_process::account::{API_ID, DEADLINE, Listener, Wants, lock, open, options, session};
 
 const FRIENDS_CHAT: Chat = Chat::User(FRIEND);
 

@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
+use support::skipped;
+
 struct Feature {
     name: &'static str,
     /// What whisper-rs-sys tells cmake.
@@ -73,7 +75,7 @@ fn install(path: &Path, text: &str) {
 fn a_missing_toolkit_is_named_and_one_that_is_there_is_found() {
     for Feature { name, definitions, files, elsewhere } in FEATURES {
         if elsewhere.iter().any(|folder| Path::new(folder).exists()) {
-            println!("skipped: {name} has a toolkit here");
+            skipped(format!("{name} has a toolkit here"));
             continue;
         }
         let toolkit = tempfile::tempdir().expect("a folder");

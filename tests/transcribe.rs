@@ -1,27 +1,15 @@
 //! `stenogram transcribe`: the real binary, real recordings, the real whisper.cpp.
 
-#[path = "support/bombs.rs"]
-mod bombs;
-#[path = "support/daemon.rs"]
-mod daemon;
-#[path = "support/model_file.rs"]
-mod model_file;
-#[path = "support/peak.rs"]
-mod peak;
-#[path = "support/speech.rs"]
-mod speech;
-#[path = "support/terminal.rs"]
-mod terminal;
-
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
 
-use daemon::Home;
-use model_file::ModelFile;
-use peak::{peak, peak_and_status};
-use speech::{Fixture, MODEL, fixtures, say, silence};
-use terminal::Terminal;
+use support::bombs;
+use support::daemon::Home;
+use support::model_file::ModelFile;
+use support::peak::{peak, peak_and_status};
+use support::speech::{self, Fixture, MODEL, fixtures, say, silence};
+use support::terminal::Terminal;
 
 /// A home with `a.ogg`, English, and `b.ogg`, Russian, and what is said in them.
 fn recordings() -> (Home, Fixture, Fixture) {

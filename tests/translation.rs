@@ -9,11 +9,6 @@ use stenogram::speech::{Engine, EngineOptions, RecogniseOptions};
 use support::model_file::ModelFile;
 use support::speech::{MODEL, fixtures, pcm};
 
-mod support {
-    pub mod model_file;
-    pub mod speech;
-}
-
 /// How long anything here may take on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(120);
 

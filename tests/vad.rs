@@ -1,27 +1,19 @@
 //! Voice activity before recognition, with Silero's real weights and the real whisper.cpp.
 
-#[path = "support/daemon.rs"]
-mod daemon;
-#[path = "support/speech.rs"]
-mod speech;
-
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use daemon::Home;
-use speech::{MODEL, Random, VAD, fixtures, pcm, silence};
 use stenogram::domain::Transcript;
 use stenogram::speech::{Engine, EngineOptions, RecogniseOptions};
+use support::daemon::Home;
+use support::speech::{self, ALONE, MODEL, Random, VAD, fixtures, pcm, silence};
 use tokio::sync::watch;
 
 /// How long anything here may take on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(120);
 /// Samples per second.
 const RATE: usize = 16_000;
-
-/// One engine per process, as in the daemon: two would fight for the cores.
-static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 async fn start(vad: PathBuf) -> Engine {
     let languages = vec!["ru".to_owned(), "en".to_owned()];

@@ -6,17 +6,10 @@ use std::time::Duration;
 
 use stenogram::domain::Transcript;
 use stenogram::speech::{AudioContext, Engine, EngineOptions, Habit, Observer, RecogniseOptions};
-use support::speech::{MODEL, Random, fixtures, pcm};
-
-mod support {
-    pub mod speech;
-}
+use support::speech::{ALONE, MODEL, Random, fixtures, pcm};
 
 /// How long anything here may take on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(120);
-
-/// One engine at a time, as in the daemon: two would fight for the cores.
-static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 async fn start(audio_context: AudioContext) -> Engine {
     let languages = vec!["ru".to_owned(), "en".to_owned()];

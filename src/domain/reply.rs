@@ -77,6 +77,8 @@ fn byte_offset(text: &str, limit: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use support::speech::Random;
+
     use super::*;
     use crate::domain::Segment;
 
@@ -124,5 +126,45 @@ mod tests {
     fn words_stay_whole() {
         assert_eq!(split("aaa bbb ccc", 7), ["aaa bbb", "ccc"]);
         assert_eq!(split("aaa bbbb ccc", 7), ["aaa", "bbbb", "ccc"]);
+    }
+
+    /// Random text of characters that matter here: of one to four bytes and one or two UTF-16 units,
+    /// ends of sentences, spaces, line breaks.
+    fn random_text(random: &mut Random) -> String {
+        const CHARACTERS: [char; 16] =
+            ['a', 'b', 'ж', 'щ', '語', '🎙', '👍', '.', '!', '?', '…', ' ', ' ', ' ', '\n', '\u{a0}'];
+        let kinds = 1 + random.below(CHARACTERS.len());
+        let first = random.below(CHARACTERS.len());
+        let length = random.below(120);
+        (0..length).map(|_| CHARACTERS[(first + random.below(kinds)) % CHARACTERS.len()]).collect()
+    }
+
+    fn visible(text: &str) -> String {
+        text.chars().filter(|c| !c.is_whitespace()).collect()
+    }
+
+    #[test]
+    fn no_character_is_lost_and_no_piece_is_too_long() {
+        let mut random = Random::new();
+        for _ in 0..20_000 {
+            let text = random_text(&mut random);
+            // Shorter than two, the limit would have no room for some characters.
+            let limit = 2 + random.below(40);
+            let pieces = split(&text, limit);
+            let what = format!("{text:?} cut at {limit}: {pieces:?}");
+            assert_eq!(visible(&pieces.concat()), visible(&text), "{what}");
+            let mut rest = text.as_str();
+            for (number, piece) in pieces.iter().enumerate() {
+                assert!(utf16_len(piece) <= limit, "{what}");
+                assert!(!piece.is_empty() && piece.trim() == piece, "{what}");
+                rest = rest.trim_start().strip_prefix(piece.as_str()).unwrap_or_else(|| panic!("{what}"));
+                // A word is cut only where it is longer than a piece.
+                let cuts_a_word = number + 1 < pieces.len()
+                    && !rest.starts_with(char::is_whitespace)
+                    && piece.contains(' ');
+                assert!(!cuts_a_word, "{what}");
+            }
+            assert_eq!(rest.trim(), "", "{what}");
+        }
     }
 }

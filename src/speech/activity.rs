@@ -211,6 +211,8 @@ fn phrases(voices: Vec<Voice>) -> Vec<Vec<Voice>> {
 
 #[cfg(test)]
 mod tests {
+    use support::speech::Random;
+
     use super::*;
 
     /// Windows in so many milliseconds, which are a multiple of 32.
@@ -374,6 +376,50 @@ mod tests {
                 let (first, second) =
                     (activity.in_recording(start..middle), activity.in_recording(middle..length));
                 assert!(first.start <= first.end && first.end <= second.start, "{first:?} {second:?}");
+            }
+        }
+    }
+
+    /// Silences and voices of random lengths and probabilities, and how many samples they are.
+    fn random_recording(random: &mut Random) -> (Vec<f32>, usize) {
+        let mut probabilities = Vec::new();
+        for _ in 0..random.below(12) {
+            // Thresholds are between these, and long silences between these lengths.
+            let likely = [0.1, 0.4, 0.6, 0.9, 0.99][random.below(5)];
+            let longest = [4, 20, 150][random.below(3)];
+            let length = random.below(longest);
+            probabilities.resize(probabilities.len() + length, likely);
+        }
+        // The last window may be incomplete.
+        let samples = (probabilities.len() * WINDOW).saturating_sub(random.below(WINDOW));
+        (probabilities, samples)
+    }
+
+    #[test]
+    fn any_recording_is_kept_in_order_and_its_times_keep_theirs() {
+        let mut random = Random::new();
+        for _ in 0..2_000 {
+            let (probabilities, samples) = random_recording(&mut random);
+            let activity = Activity::of(&probabilities, samples);
+            let what = format!("{activity:?} of {samples} samples with {probabilities:?}");
+            assert!(activity.kept.iter().all(|part| part.start < part.end && part.end <= samples), "{what}");
+            assert!(activity.kept.windows(2).all(|two| two[0].end < two[1].start), "{what}");
+            let length: usize = activity.kept.iter().map(Range::len).sum();
+            let voiced = activity.voiced.as_ref().expect("it is known");
+            assert!(voiced.iter().all(|voice| voice.start < voice.end && voice.end <= length), "{what}");
+            assert!(voiced.windows(2).all(|two| two[0].end < two[1].start), "{what}");
+            let mut pcm = vec![0.5; samples];
+            activity.cut(&mut pcm);
+            assert_eq!(pcm.len(), length, "{what}");
+            // Segments one after the other, as Whisper tells them; the last may reach beyond the end.
+            let mut times: Vec<usize> = (0..12).map(|_| random.below(length + 2 * LONG_SILENCE)).collect();
+            times.sort_unstable();
+            let segments = times.windows(2).map(|two| activity.in_recording(two[0]..two[1]));
+            let mut told = 0;
+            for segment in segments {
+                assert!(told <= segment.start && segment.start <= segment.end, "{times:?} in {what}");
+                assert!(segment.end <= samples, "{times:?} in {what}");
+                told = segment.end;
             }
         }
     }

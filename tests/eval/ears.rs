@@ -109,7 +109,6 @@ fn heard(transcript: Transcript, seconds: f64, took: f64) -> Heard {
 
 /// whisper.cpp through its bindings, with its own defaults and nothing around it.
 pub struct Bare {
-    context: WhisperContext,
     state: WhisperState,
     threads: NonZeroUsize,
 }
@@ -135,7 +134,7 @@ impl Bare {
         let load = || {
             let context = WhisperContext::new_with_params(model, parameters)?;
             let state = context.create_state()?;
-            Ok(Self { context, state, threads })
+            Ok(Self { state, threads })
         };
         load().map_err(|error: whisper_rs::WhisperError| format!("{}: {error}", model.display()))
     }

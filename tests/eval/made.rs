@@ -1,7 +1,7 @@
 //! Clips made afresh: digits spoken by espeak-ng, also through what spoils a voice message, and noises.
 
-use crate::noise::{KINDS, Kind, mixed, noise};
-use crate::speech::{Random, decode, ogg, speak_as};
+use support::noise::{KINDS, Kind, mixed, noise};
+use support::speech::{Random, decode, ogg, speak_as};
 
 use super::score::Said;
 

@@ -5,3 +5,6 @@ pub mod folder;
 pub mod made;
 pub mod score;
 pub mod trials;
+
+#[cfg(test)]
+mod tests;

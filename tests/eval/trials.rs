@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use support::speech::Random;
+
 use super::ears::{Bare, Equipment, Stenogram};
 use super::folder;
 use super::made::{CONDITIONS, Condition, message, no_speech};
 use super::score::{HEAD, Heard, Said, Tally, line, percent};
-use crate::speech::Random;
 
 /// Points of exact matches that may be lost to bare whisper.cpp on clean input.
 const MAY_LOSE: f64 = 2.0;

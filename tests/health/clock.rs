@@ -5,11 +5,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use fake_telegram::{Chat, Draft, FRIEND, Settings, Telegram};
+use support::daemon::Home;
+use support::speech;
 
-use crate::DEADLINE;
-use crate::daemon::Home;
-use crate::http::{free_address, get, get_until};
-use crate::speech;
+use super::DEADLINE;
+use super::http::{free_address, get, get_until};
 
 /// By when the daemon has to say why it does not connect.
 const SAYS_WITHIN: Duration = Duration::from_secs(15);

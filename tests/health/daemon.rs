@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::process::Output;
 
 use fake_telegram::{Chat, Draft, FRIEND, Telegram};
+use support::daemon::Home;
+use support::redis::{DURABLE, RedisServer};
+use support::speech::{say, silence};
 
-use crate::DEADLINE;
-use crate::daemon::Home;
-use crate::exposition::{parse, promtool};
-use crate::http::{free_address, get, get_until};
-use crate::redis_server::{DURABLE, RedisServer};
-use crate::speech::{say, silence};
+use super::DEADLINE;
+use super::exposition::{parse, promtool};
+use super::http::{free_address, get, get_until};
 
 fn home(telegram: &Telegram) -> (Home, SocketAddr) {
     let (mut home, at) = (Home::new(telegram), free_address());

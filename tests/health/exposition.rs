@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use support::skipped;
+
 /// Samples by family.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -82,10 +84,7 @@ fn sample(line: &str, family: &str, metrics: &mut Metrics) {
 pub fn promtool(arguments: &[&str], input: &str) {
     let tool = Command::new("promtool").args(arguments).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let Ok(mut tool) = tool else {
-        // Straight to the stream, so that the test harness does not swallow it.
-        let (what, mut stderr) = (arguments.join(" "), std::io::stderr());
-        writeln!(stderr, "SKIPPED: promtool {what}, as promtool is not installed").unwrap();
-        return;
+        return skipped(format!("promtool {}: promtool is not installed", arguments.join(" ")));
     };
     tool.stdin.take().expect("piped").write_all(input.as_bytes()).expect("it reads");
     let output = tool.wait_with_output().expect("it ends");

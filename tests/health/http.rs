@@ -6,7 +6,7 @@ use std::time::Instant;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::DEADLINE;
+use super::DEADLINE;
 
 /// An answer; header names in lower case.
 #[derive(Debug)]

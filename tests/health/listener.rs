@@ -7,7 +7,7 @@ use stenogram::health::{Vitals, server};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::http::{free_address, get, get_with, send};
+use super::http::{free_address, get, get_with, send};
 
 async fn listen() -> SocketAddr {
     let at = free_address();

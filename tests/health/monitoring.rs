@@ -7,9 +7,9 @@ use std::sync::Arc;
 use serde_json::Value;
 use stenogram::health::server;
 
-use crate::exposition::{Metrics, parse, promtool};
-use crate::http::{free_address, get};
-use crate::workplace::{Plan, Workplace};
+use super::exposition::{Metrics, parse, promtool};
+use super::http::{free_address, get};
+use crate::in_process::workplace::{Plan, Workplace};
 
 const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy");
 

@@ -12,9 +12,9 @@ use stenogram::queue::{Added, Claimed, Counts, Entry, Handled, Queue, QueueError
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::DEADLINE;
-use crate::account::{self, Listener};
-use crate::workplace::{Plan, Workplace};
+use super::DEADLINE;
+use crate::in_process::account::{self, Listener};
+use crate::in_process::workplace::{Plan, Workplace};
 
 /// How the store behind a queue is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

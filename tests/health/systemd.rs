@@ -9,9 +9,9 @@ use fake_telegram::Telegram;
 use stenogram::health::Vitals;
 use stenogram::health::service::Service;
 use stenogram::pulse::Pulse;
+use support::daemon::Home;
 
-use crate::DEADLINE;
-use crate::daemon::Home;
+use super::DEADLINE;
 
 /// systemd's end of the socket.
 struct Manager(UnixDatagram);

@@ -9,8 +9,7 @@ use stenogram::domain::{
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
 use stenogram::queue::redis::{RedisOptions, RedisQueue};
 use stenogram::queue::{Claim, Claimed, CrashRules, Entry, Queue, QueueError, State};
-
-use crate::redis_server::{DURABLE, Folder, RedisServer};
+use support::redis::{DURABLE, Folder, RedisServer};
 
 pub const ACCOUNT: i64 = 1000;
 pub const LONG: Duration = Duration::from_secs(3600);

@@ -11,7 +11,7 @@ use stenogram::queue::{
     QueueError, State,
 };
 
-use crate::backend::{
+use super::backend::{
     Backend, InRedis, LONG, OnFile, claim, claim_id, dead, id, is_empty, job, parts, parts_of, progress,
     until,
 };
@@ -98,7 +98,7 @@ async fn a_known_job_is_not_added_again(backend: impl Backend) {
     queue.done(job.id, &[7]).await.unwrap();
     seen().await;
 
-    let buried = crate::backend::job(1, 2);
+    let buried = super::backend::job(1, 2);
     queue.add(&buried).await.unwrap();
     claim(&*queue).await;
     queue.bury(buried.id, "").await.unwrap();
@@ -153,24 +153,24 @@ async fn a_crash_loses_nothing_at_any_point(backend: impl Backend) {
     assert!(is_empty(&*queue).await);
     assert_eq!(queue.counts().await.unwrap().delayed, 1);
 
-    queue.add(&crate::backend::job(2, 1)).await.unwrap();
+    queue.add(&super::backend::job(2, 1)).await.unwrap();
     claim(&*queue).await;
     queue.done(id(2, 1), &[5]).await.unwrap();
     queue = backend.reopen(queue).await;
-    assert_eq!(queue.add(&crate::backend::job(2, 1)).await.unwrap(), Added::Seen);
+    assert_eq!(queue.add(&super::backend::job(2, 1)).await.unwrap(), Added::Seen);
 
-    queue.add(&crate::backend::job(2, 2)).await.unwrap();
+    queue.add(&super::backend::job(2, 2)).await.unwrap();
     claim(&*queue).await;
     queue.reject(id(2, 2), "too long").await.unwrap();
     queue = backend.reopen(queue).await;
-    assert_eq!(queue.add(&crate::backend::job(2, 2)).await.unwrap(), Added::Seen);
+    assert_eq!(queue.add(&super::backend::job(2, 2)).await.unwrap(), Added::Seen);
 
-    queue.add(&crate::backend::job(2, 3)).await.unwrap();
+    queue.add(&super::backend::job(2, 3)).await.unwrap();
     claim(&*queue).await;
     queue.bury(id(2, 3), "hopeless").await.unwrap();
     queue = backend.reopen(queue).await;
     let [buried] = &dead(&*queue).await[..] else { panic!("there is one dead letter") };
-    assert_eq!((&buried.job, buried.reason.as_deref()), (&crate::backend::job(2, 3), Some("hopeless")));
+    assert_eq!((&buried.job, buried.reason.as_deref()), (&super::backend::job(2, 3), Some("hopeless")));
     assert!(is_empty(&*queue).await);
     assert_eq!(queue.counts().await.unwrap(), Counts { delayed: 1, dead: 1, ..Counts::default() });
 }

@@ -12,7 +12,7 @@ use stenogram::domain::Job;
 use stenogram::queue::embedded::{self, Embedded};
 use stenogram::queue::{Added, Counts, MAX_DEATHS, Queue, QueueError, State};
 
-use crate::backend::{
+use super::backend::{
     Backend, LONG, OnFile, claim, claim_id, dead, embedded_options, id, is_empty, job, parts,
 };
 
@@ -330,7 +330,7 @@ async fn a_file_of_an_older_version_is_opened() {
 /// The test binary started again to run one of its tests on the file.
 fn child(test: &str, path: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", &format!("embedded::{test}"), "--nocapture"]).env(CHILD, path);
+    command.args(["--exact", &format!("queue::embedded::{test}"), "--nocapture"]).env(CHILD, path);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     command
 }

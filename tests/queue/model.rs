@@ -11,7 +11,7 @@ use stenogram::queue::{
     MAX_DELIVERIES_AT_ONCE, Queue, QueueError,
 };
 
-use crate::backend::{Backend, InRedis, LONG, OnFile, dead, id, job, parts_of, progress};
+use super::backend::{Backend, InRedis, LONG, OnFile, dead, id, job, parts_of, progress};
 
 const STEPS: u32 = 1200;
 const CHATS: u64 = 4;

@@ -9,11 +9,11 @@ use std::time::Duration;
 use stenogram::domain::JobId;
 use stenogram::queue::redis::{RedisOptions, RedisQueue};
 use stenogram::queue::{Added, Claimed, Counts, Handled, Queue, QueueError, Upkeep};
+use support::redis::{DURABLE, RedisServer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::backend::{LONG, claim, claim_id, dead, id, is_empty, job, options, parts, until};
-use crate::redis_server::{DURABLE, RedisServer};
+use super::backend::{LONG, claim, claim_id, dead, id, is_empty, job, options, parts, until};
 
 async fn connect(url: String) -> Result<RedisQueue, QueueError> {
     RedisQueue::connect(options(url)).await

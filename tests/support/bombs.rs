@@ -1,6 +1,5 @@
 //! Small files that would cost a decoder that believes them hours, or gigabytes. Each is made anew
 //! from a few lines: a bomb that names the thing which it claims too much of.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 /// A second of 16-bit sound at 16 kHz.
 fn sound() -> Vec<u8> {

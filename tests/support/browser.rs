@@ -1,6 +1,5 @@
 //! A real browser without a window, spoken to by the DevTools protocol
 //! (<https://chromedevtools.github.io/devtools-protocol/>) over two pipes.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::collections::VecDeque;
 use std::fs::File;

@@ -1,5 +1,4 @@
 //! The real binary as a child, in a folder of its own.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -8,6 +7,9 @@ use std::time::{Duration, Instant};
 
 use fake_telegram::{Telegram, write_session};
 use tempfile::TempDir;
+
+use crate::signals::with_default_signals;
+use crate::speech::{MODEL, VAD};
 
 /// A home of the daemon: session, queue, log.
 pub struct Home {
@@ -29,19 +31,17 @@ impl Home {
         let home = Self::empty();
         let models = home.path().join("models");
         fs::create_dir(&models).expect("make the models folder");
-        let weights = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/vad/ggml-silero-v5.1.2.bin");
-        fs::copy(weights, models.join("ggml-silero-v5.1.2.bin")).expect("copy the weights");
+        fs::copy(VAD, models.join("ggml-silero-v5.1.2.bin")).expect("copy the weights");
         home
     }
 
     /// With the test model only.
     pub fn empty() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/micro/ggml-micro-q8_0.bin");
         let variables = [
             ("API_ID", "12345"),
             ("API_HASH", "0123456789abcdef0123456789abcdef"),
-            ("MODEL", model),
+            ("MODEL", MODEL),
             ("RECONNECT_DELAY", "1"),
             ("LOG_LEVEL", "debug"),
             ("OMP_WAIT_POLICY", "passive"),
@@ -70,8 +70,8 @@ impl Home {
 
     /// A command of the binary in this home, with nothing of the surroundings.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_stenogram"));
-        command.env_clear().current_dir(self.path()).stdin(Stdio::null());
+        let mut command = Command::new(crate::stenogram());
+        with_default_signals(&mut command).env_clear().current_dir(self.path()).stdin(Stdio::null());
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }

@@ -1,5 +1,4 @@
 //! A disk that a test can fill.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::fs::File;
 use std::io::Write as _;

@@ -1,5 +1,4 @@
 //! `stenogram doctor` of the real binary, and what it found.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::process::{Command, Output};
 

@@ -10,6 +10,7 @@ pub struct Studio {
 }
 
 impl Studio {
+    #[expect(clippy::new_without_default, reason = "it makes a folder")]
     pub fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("stenogram-audio-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));

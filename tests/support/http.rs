@@ -1,6 +1,4 @@
 //! An HTTP server on loopback that does as each test tells it, the wrong things above all.
-// Every test file compiles this for itself and takes only what it needs.
-#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

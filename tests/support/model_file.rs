@@ -1,6 +1,4 @@
 //! The micro model's file taken apart, changed, and put together again.
-// Every test file compiles this for itself and takes only what it needs.
-#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -6,7 +6,6 @@ use std::thread;
 use std::time::Duration;
 
 /// Peak resident memory of a call that succeeds, in KiB.
-#[allow(dead_code, reason = "each test binary uses a part of it")]
 pub fn peak(command: &mut Command) -> u64 {
     let (peak, status) = peak_and_status(command);
     assert!(status.success(), "{command:?}: {status}");
@@ -14,7 +13,6 @@ pub fn peak(command: &mut Command) -> u64 {
 }
 
 /// Peak resident memory of a call in KiB, looked at until it ends, and how it ended.
-#[allow(dead_code, reason = "each test binary uses a part of it")]
 pub fn peak_and_status(command: &mut Command) -> (u64, ExitStatus) {
     let mut child = command.stdout(Stdio::null()).spawn().expect("run stenogram");
     let status_file = format!("/proc/{}/status", child.id());

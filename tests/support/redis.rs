@@ -1,5 +1,4 @@
 //! A real redis-server as a child of the test, on a free port, with a folder of its own.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::fs;
 use std::net::TcpListener;

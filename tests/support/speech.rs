@@ -1,16 +1,17 @@
 //! Voice messages made for a test: espeak-ng speaks, ffmpeg makes it what Telegram sends.
-// Every test file compiles this for itself and takes only what it needs.
-#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A small Whisper that knows digits and a few words, see its MANIFEST.md.
-pub const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/micro/ggml-micro-q8_0.bin");
+pub const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/micro/ggml-micro-q8_0.bin");
 
 /// Silero's voice activity model, see its README.md.
-pub const VAD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/vad/ggml-silero-v5.1.2.bin");
+pub const VAD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/vad/ggml-silero-v5.1.2.bin");
+
+/// Held by a test while it recognises in its own process: two engines would fight for the cores.
+pub static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// A text that the model is known to recognise when this voice speaks it.
 pub struct Fixture {
@@ -106,6 +107,7 @@ pub struct Random(u64);
 
 impl Random {
     /// Seeded by the clock, or by `STENOGRAM_TEST_SEED`.
+    #[expect(clippy::new_without_default, reason = "each one has another seed")]
     pub fn new() -> Self {
         let clock = || SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos() as u64;
         let given = std::env::var("STENOGRAM_TEST_SEED").ok();

@@ -1,5 +1,4 @@
 //! The real binary at a terminal: a pseudo-terminal with somebody who reads and types.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -8,6 +7,8 @@ use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::signals::with_default_signals;
 
 /// Only a hang takes so long. Not less: on a machine whose cores belonged to others (load 25, `nice -n 19`) a minute went by
 /// before the program had said its first word.
@@ -35,7 +36,7 @@ impl Terminal {
         // `setsid` makes its standard input the controlling terminal, which /dev/tty then means.
         let mut leader = Command::new("setsid");
         leader.arg("--ctty").arg(command.get_program()).args(command.get_args());
-        leader.env_clear().env("TERM", "xterm");
+        with_default_signals(&mut leader).env_clear().env("TERM", "xterm");
         leader.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         leader.current_dir(command.get_current_dir().expect("the command has a folder"));
         let copy = || line.try_clone().expect("duplicate the terminal");

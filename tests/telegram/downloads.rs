@@ -6,8 +6,8 @@ use fake_telegram::{Action, Draft, Fault, Revocation, SAVED_MESSAGES, Telegram};
 use stenogram::domain::{Fault as JobFault, Job};
 use stenogram::telegram::AccountOptions;
 
-use crate::account::{DEADLINE, Listener, options};
-use crate::{FRIENDS_CHAT, part, start, start_with, voice};
+use super::{FRIENDS_CHAT, part, start, start_with, voice};
+use crate::in_process::account::{DEADLINE, Listener, options};
 
 const GET_FILE: &str = "upload.getFile";
 /// Bytes of a part over a connection for files, and the most over the main connection.

@@ -15,11 +15,6 @@ mod report;
 mod run;
 mod stand_in;
 
-#[path = "../../support/redis.rs"]
-mod redis_server;
-#[path = "../../support/speech.rs"]
-mod speech;
-
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -29,6 +24,7 @@ use clap::{Parser, ValueEnum};
 use stenogram::app::Decorator;
 use stenogram::ports::{Messenger, Transcriber};
 use stenogram::queue::Queue;
+use support::{redis as redis_server, speech};
 
 use crate::crash_points::{CrashPoint, CrashingMessenger, CrashingQueue};
 use crate::daemon::ROLE;

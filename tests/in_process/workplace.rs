@@ -1,6 +1,5 @@
 //! The real worker on a real queue, observed as in the daemon, with a messenger and a transcriber
 //! that do as each test plans.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};

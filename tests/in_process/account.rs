@@ -1,5 +1,4 @@
 //! An [`Account`] of the library against the loopback Telegram.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::sync::Arc;
 use std::time::Duration;

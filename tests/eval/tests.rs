@@ -1,27 +1,15 @@
 //! The short tier of tests/eval: what the long one measures, on a few clips.
 
-#[path = "eval/mod.rs"]
-#[allow(dead_code, reason = "shared with the program")]
-mod eval;
-#[path = "support/noise.rs"]
-#[allow(dead_code, reason = "shared with other tests")]
-mod noise;
-#[path = "support/speech.rs"]
-mod speech;
-
 use std::fs;
-use std::sync::{Mutex, PoisonError};
 
-use eval::ears::Equipment;
-use eval::trials;
-use speech::{MODEL, Random, VAD, fixtures, say, silence};
 use stenogram::speech::{AudioContext, default_threads};
+use support::speech::{ALONE, MODEL, Random, VAD, fixtures, say, silence};
+
+use super::ears::Equipment;
+use super::trials;
 
 /// Always the same clips: the model was found to understand them, which it does not do with all there are.
 const SEED: u64 = 1;
-
-/// Two recognitions at once would fight for the cores.
-static ALONE: Mutex<()> = Mutex::new(());
 
 fn equipment() -> Equipment {
     Equipment {
@@ -35,7 +23,7 @@ fn equipment() -> Equipment {
 
 #[test]
 fn digits_are_heard_as_well_as_by_whisper_alone_also_through_what_spoils_them() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = ALONE.blocking_lock();
     let findings = trials::digits(&equipment(), 3, true, &mut Random::seeded(SEED)).unwrap();
     assert_eq!(findings.tallies.len(), 8, "two listeners, four conditions");
     for pair in findings.tallies.chunks(2) {
@@ -50,7 +38,7 @@ fn digits_are_heard_as_well_as_by_whisper_alone_also_through_what_spoils_them() 
 
 #[test]
 fn nothing_is_heard_in_noises_and_recordings_of_nothing() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = ALONE.blocking_lock();
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("silence.ogg"), silence(2.0)).unwrap();
     let findings = trials::noises(&equipment(), 8, Some(folder.path()), &mut Random::seeded(SEED)).unwrap();
@@ -61,7 +49,7 @@ fn nothing_is_heard_in_noises_and_recordings_of_nothing() {
 
 #[test]
 fn the_language_of_a_few_words_is_heard() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = ALONE.blocking_lock();
     let findings = trials::languages(&equipment(), 4, &mut Random::seeded(SEED)).unwrap();
     let (_, ours) = &findings.tallies[1];
     assert!(ours.languages == 4 && ours.languages_right >= 3, "{}", findings.text());
@@ -69,7 +57,7 @@ fn the_language_of_a_few_words_is_heard() {
 
 #[test]
 fn a_folder_is_scored() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = ALONE.blocking_lock();
     let folder = tempfile::tempdir().unwrap();
     let write = |file: &str, bytes: &[u8]| {
         let path = folder.path().join(file);
