@@ -15,15 +15,15 @@ use crate::cli::{Cli, Command, Exit};
 use crate::commands::{self, CommandError};
 use crate::config::{Config, LogFormat, Mistakes, RawConfig};
 use crate::ops::{LogFiles, LogFilesError, logging};
+use crate::runtime::{allocator, ending};
 use crate::telegram::{LoginError, SessionError};
-use crate::{ending, memory};
 
 /// Threads for talking; recognition and blocking work have their own.
 const THREADS: usize = 2;
 
 /// Runs the program, with `decorator` around what the daemon works with.
 pub fn main_with(decorator: &dyn Decorator) -> ExitCode {
-    memory::keep_little();
+    allocator::keep_little();
     let cli = Cli::parse();
     let runtime =
         match tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build() {

@@ -9,32 +9,19 @@ use std::path::{Path, PathBuf};
 /// Which rooms a room may name besides itself. A room that is missing here may name none.
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("domain", &[]),
-    // The words for what a person types where this runs.
-    ("home", &[]),
-    // The allocator's settings.
-    ("memory", &[]),
-    // The end of the process.
-    ("ending", &[]),
-    ("config", &["domain", "home"]),
     // What any long-running process needs.
     ("runtime", &[]),
+    ("config", &["domain", "runtime"]),
     ("queue", &["domain", "runtime"]),
-    ("telegram", &["domain", "pulse", "home", "runtime"]),
+    ("telegram", &["domain", "runtime"]),
     ("audio", &["domain"]),
-    ("speech", &["domain", "home", "memory"]),
+    ("speech", &["domain", "runtime"]),
     ("ops", &["domain"]),
-    // What the watchdog looks at, wherever a loop is.
-    ("pulse", &[]),
-    ("patience", &["queue"]),
-    ("intake", &["domain", "queue", "patience"]),
-    // What a job needs of the adapters.
-    ("ports", &["domain"]),
-    ("worker", &["domain", "queue", "patience", "ports", "pipeline"]),
-    ("pipeline", &["domain", "queue", "patience", "ports"]),
-    ("languages", &["speech"]),
-    ("recording", &["domain", "audio", "speech"]),
-    // It wraps the queue, the messenger and the transcriber from outside; nobody who works may name it.
-    ("health", &["domain", "queue", "ports", "pulse"]),
+    ("transcribe", &["domain", "audio", "speech"]),
+    ("jobs", &["domain", "queue"]),
+    // It wraps the queue, the messenger and the transcriber from outside; nobody who works may name
+    // it.
+    ("health", &["domain", "queue", "jobs", "runtime"]),
     ("app", &["*"]),
     // It looks at every part from outside, the way each is used.
     ("doctor", &["*"]),
@@ -365,9 +352,9 @@ fn planted_violations_are_found_with_file_and_line() {
             &["src/audio/decode.rs:2: audio names speech::X"],
         ),
         (
-            "worker.rs",
+            "jobs/worker.rs",
             "use crate::queue::{Queue, embedded::Embedded};",
-            &["src/worker.rs:1: worker names queue::embedded::Embedded"],
+            &["src/jobs/worker.rs:1: jobs names queue::embedded::Embedded"],
         ),
         ("ops/mod.rs", "use crate::*;", &["src/ops/mod.rs:1: ops names *"]),
         ("cli.rs", "use crate::app;", &["src/cli.rs:1: cli names app"]),
@@ -391,14 +378,14 @@ fn planted_violations_are_found_with_file_and_line() {
             &["src/speech/mod.rs:1: speech names rubato::Fft"],
         ),
         (
-            "pipeline.rs",
+            "jobs/pipeline.rs",
             "/* a */ let s = \"\n\"; symphonia::core::x();",
-            &["src/pipeline.rs:2: pipeline names symphonia::core::x"],
+            &["src/jobs/pipeline.rs:2: jobs names symphonia::core::x"],
         ),
         (
-            "worker.rs",
+            "jobs/worker.rs",
             "fn f<'a>(x: &'a str) -> anyhow::Result<()> {}",
-            &["src/worker.rs:1: worker names anyhow::Result"],
+            &["src/jobs/worker.rs:1: jobs names anyhow::Result"],
         ),
     ] {
         assert_eq!(violations(file, source), wanted, "{source}");
@@ -425,7 +412,10 @@ fn what_is_allowed_is_let_through() {
             "config/raw.rs",
             "use super::mistake::Mistake; mod tests { use super::*; use super::super::Config; }",
         ),
-        ("worker.rs", "use crate::queue::{self, Claim, Queue}; use crate::domain::Fault; Vec::<u8>::new();"),
+        (
+            "jobs/worker.rs",
+            "use crate::queue::{self, Claim, Queue}; use crate::domain::Fault; Vec::<u8>::new();",
+        ),
         ("main.rs", "use stenogram::app; fn main() -> ExitCode { stenogram::program::main_with() }"),
         ("program.rs", "use crate::app; fn run() -> anyhow::Result<()> {}"),
         ("lib.rs", "pub mod queue;"),

@@ -10,12 +10,12 @@ use fake_telegram::{
 };
 use stenogram::domain::policy::{Incoming, Policy};
 use stenogram::domain::{Fault as JobFault, Job, JobId, Part, Peer, Progress, Segment, Task, Transcript};
-use stenogram::intake::Intake;
-use stenogram::ports::{Messenger, Transcriber, Transcription};
+use stenogram::jobs::intake::Intake;
+use stenogram::jobs::ports::{Messenger, Transcriber, Transcription};
+use stenogram::jobs::worker::Worker;
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
 use stenogram::queue::{Counts, CrashRules, Queue, QueueError};
 use stenogram::telegram::{Account, Recipient};
-use stenogram::worker::Worker;
 use tempfile::TempDir;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;

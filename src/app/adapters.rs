@@ -12,13 +12,13 @@ use crate::domain::policy::{Incoming, Policy};
 use crate::domain::{Fault, Job, JobId, Part, Peer, Progress, Task};
 use crate::health::Vitals;
 use crate::health::observed::PASS;
-use crate::intake::Intake;
-use crate::languages::ChatLanguages;
-use crate::ports::{Messenger, Transcriber, Transcription};
-use crate::pulse::Pulse;
-use crate::recording::{Recording, RecordingOptions};
+use crate::jobs::intake::Intake;
+use crate::jobs::ports::{Messenger, Transcriber, Transcription};
+use crate::runtime::pulse::Pulse;
 use crate::speech::{Engine, Observer};
 use crate::telegram::{Account, Recipient};
+use crate::transcribe::chat_languages::ChatLanguages;
+use crate::transcribe::recording::{Recording, RecordingOptions};
 
 /// Passes the recordings that the account receives on to the intake.
 pub struct IntakeSink {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::ports::{Messenger, Transcriber};
+use crate::jobs::ports::{Messenger, Transcriber};
 use crate::queue::Queue;
 
 /// Wraps what the daemon works with. Health and metrics observe the wrapped parts.

@@ -24,7 +24,7 @@ use super::{CommandError, complain, progress, transcribe};
 use crate::app;
 use crate::cli::Bench;
 use crate::config::{AudioContext, Config, Language};
-use crate::home::typed;
+use crate::runtime::deployment::typed;
 use crate::speech::models::{ModelSpec, SILERO_VAD};
 use crate::speech::{Engine, EngineOptions, RecogniseOptions, SpeechError, cores};
 

@@ -15,7 +15,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use crate::app::RunError;
-use crate::home::typed;
+use crate::runtime::deployment::typed;
 use crate::speech::models::UnknownModel;
 
 /// Why a command could not even go through what it was given. What single files and models suffer

@@ -9,7 +9,7 @@ use indicatif::{DecimalBytes, ProgressBar};
 use super::{CommandError, complain, progress};
 use crate::cli::Models;
 use crate::config::{Config, Model};
-use crate::home::typed;
+use crate::runtime::deployment::typed;
 use crate::speech::checksum::{self, Verdict};
 use crate::speech::download::{PullOptions, pull};
 use crate::speech::models::{self, ModelSpec, SILERO_VAD, UnknownModel, catalogue};

@@ -14,8 +14,8 @@ use crate::audio::AudioError;
 use crate::cli::{Format, Input, Transcribe};
 use crate::config::Config;
 use crate::domain::{Progress, Transcript};
-use crate::recording::{Recording, RecordingError, RecordingOptions};
 use crate::speech::{Engine, EngineOptions, SpeechError};
+use crate::transcribe::recording::{Recording, RecordingError, RecordingOptions};
 
 /// How long the engine may take to end.
 const ENGINE_GRACE: Duration = Duration::from_secs(10);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::Finding;
 use crate::config::{Config, Mistake, Needs, RawConfig};
-use crate::home::{self, Home, typed};
+use crate::runtime::deployment::{self, Home, typed};
 
 const CHECK: &str = "configuration";
 const ENV_FILE: &str = ".env";
@@ -37,7 +37,7 @@ fn mistake(mistake: &Mistake) -> Finding {
 }
 
 fn missing(name: &str) -> String {
-    let home = home::here();
+    let home = deployment::here();
     match home {
         Home::Compose | Home::Systemd => format!("set {name} in {}", home.configuration()),
         Home::StartSh | Home::Other => format!(

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{Finding, Observer};
 use crate::app;
 use crate::config::Config;
-use crate::home::typed;
+use crate::runtime::deployment::typed;
 use crate::speech::checksum::{self, Verdict};
 use crate::speech::models::{ModelSpec, SILERO_VAD};
 use crate::speech::{EngineOptions, SpeechError};

@@ -3,10 +3,10 @@
 use super::{Finding, Observer};
 use crate::app;
 use crate::config::{Config, Redis};
-use crate::home::typed;
 use crate::queue::embedded;
 use crate::queue::redis::{Endangered, RedisQueue};
 use crate::queue::{Entry, QueueError, State};
+use crate::runtime::deployment::typed;
 use crate::telegram::SessionFile;
 
 const CHECK: &str = "queue";

@@ -8,7 +8,7 @@ use super::{Finding, Observer};
 use crate::config::Config;
 use crate::domain::{Restricted, Restriction};
 use crate::health::readiness;
-use crate::home::{self, typed};
+use crate::runtime::deployment::{self, typed};
 use crate::telegram::{
     Account, ClockVerdict, Credentials, ProbeError, ServerClock, SessionError, SessionFile, server_clock,
 };
@@ -119,7 +119,7 @@ fn daemon(lock: &Option<Result<SessionFile, SessionError>>) -> Finding {
         Some(Ok(_)) | None => Finding::warn(
             CHECK,
             "is not running",
-            format!("start it: {}; if it was started, its log says why it ended", home::here().start()),
+            format!("start it: {}; if it was started, its log says why it ended", deployment::here().start()),
         ),
     }
 }
@@ -218,7 +218,7 @@ async fn credentials(file: SessionFile, config: &Config) -> Option<Finding> {
 }
 
 fn refused(error: &ProbeError) -> Finding {
-    let file = home::here().configuration();
+    let file = deployment::here().configuration();
     Finding::fail(
         CREDENTIALS,
         error.to_string(),

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use super::day::Day;
 use super::metrics::Histogram;
 use crate::domain::{JobId, Restricted};
-use crate::pulse::Pulse;
 use crate::queue::{Claim, Counts};
+use crate::runtime::pulse::Pulse;
 
 /// How the work on a job ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,9 +10,9 @@ use tokio::time::Instant;
 use super::facts::{Outcome, Stage, Work};
 use super::vitals::Vitals;
 use crate::domain::{Fault, Job, JobId, Part, Progress, Task};
-use crate::ports::{Messenger, Transcriber, Transcription};
-use crate::pulse::Pulse;
+use crate::jobs::ports::{Messenger, Transcriber, Transcription};
 use crate::queue::{Added, Claimed, Counts, Entry, Handled, Queue, QueueError, Upkeep};
+use crate::runtime::pulse::Pulse;
 
 /// An operation of the queue's store. Redis is given 5 s; a sick disk may take long over an fsync.
 const STORE: Duration = Duration::from_secs(300);

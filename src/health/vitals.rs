@@ -9,8 +9,8 @@ use tokio::time::{Instant, timeout};
 use super::facts::{Facts, Outcome, Stage, Work};
 use super::observed::BETWEEN;
 use crate::domain::{JobId, Restricted};
-use crate::pulse::Pulse;
 use crate::queue::{Claim, Counts, Queue, QueueError};
+use crate::runtime::pulse::Pulse;
 
 /// How many of the last jobs are remembered.
 const LAST_JOBS: usize = 20;

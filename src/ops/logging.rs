@@ -152,7 +152,7 @@ mod tests {
         assert!(filter.would_enable("symphonia_core::formats::probe", &Level::INFO));
         assert!(filter.would_enable("redis", &Level::DEBUG));
         assert!(filter.would_enable("stenogram::queue", &Level::TRACE));
-        assert!(!filter.would_enable("stenogram::worker", &Level::INFO));
+        assert!(!filter.would_enable("stenogram::jobs::worker", &Level::INFO));
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::models::ModelSpec;
 use super::thread::{self, Message, Request};
 use super::window::AudioContext;
 use crate::domain::{Fault, Task, Transcript};
-use crate::home::typed;
+use crate::runtime::deployment::typed;
 
 /// What to do about a model file that cannot be used: only those of the catalogue can be fetched.
 fn remedy(path: &Path) -> String {

@@ -23,8 +23,8 @@ use super::recogniser::Recogniser;
 use super::vad::Vad;
 use super::whisper::{Control, Whisper};
 use crate::domain::Transcript;
-use crate::home::typed;
-use crate::memory;
+use crate::runtime::allocator;
+use crate::runtime::deployment::typed;
 
 /// What the thread is asked for.
 pub(super) enum Message {
@@ -173,7 +173,7 @@ impl Attendant {
 
     fn free(&mut self) {
         self.model = None;
-        memory::give_back();
+        allocator::give_back();
         self.state.send_replace(ModelState::Freed);
         info!("Nothing to do for long, model freed");
     }

@@ -8,7 +8,7 @@ use super::restrictions::state::Restrictions;
 use super::session::contents::User;
 use super::session::grammers::AccountSession;
 use super::store::UpdateStore;
-use crate::pulse::Pulse;
+use crate::runtime::pulse::Pulse;
 
 /// Heartbeats of an account's loops, for a watchdog.
 #[derive(Clone, Debug, Default)]

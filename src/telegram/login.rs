@@ -23,7 +23,7 @@ use super::session::grammers::AccountSession;
 use super::store::UpdateStore;
 use super::store::position::LastMessages;
 use super::updates::dialogs;
-use crate::home::typed;
+use crate::runtime::deployment::typed;
 
 /// How many codes or passwords are accepted at most. Telegram itself allows only a few.
 const MAX_ATTEMPTS: usize = 3;

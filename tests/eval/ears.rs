@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use stenogram::audio::{self, Limits, SAMPLE_RATE};
 use stenogram::domain::{Progress, Transcript};
-use stenogram::recording::{Recording, RecordingOptions};
 use stenogram::speech::{AudioContext, Engine, EngineOptions, RecogniseOptions, Speech};
+use stenogram::transcribe::recording::{Recording, RecordingOptions};
 use tokio::runtime::Runtime;
 use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperState};
 
@@ -87,7 +87,7 @@ impl Stenogram {
                 while let Some(stretch) = recording.next().await? {
                     so_far.add(stretch);
                 }
-                Ok::<_, stenogram::recording::RecordingError>((so_far.transcript, seconds))
+                Ok::<_, stenogram::transcribe::recording::RecordingError>((so_far.transcript, seconds))
             })
             .map_err(|error| error.to_string())?;
         Ok(heard(transcript, seconds, started.elapsed().as_secs_f64()))

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use fake_telegram::Telegram;
 use stenogram::health::Vitals;
 use stenogram::health::service::Service;
-use stenogram::pulse::Pulse;
+use stenogram::runtime::pulse::Pulse;
 use support::daemon::Home;
 
 use super::DEADLINE;

@@ -11,11 +11,11 @@ use stenogram::domain::{
 };
 use stenogram::health::Vitals;
 use stenogram::health::observed::{ObservedMessenger, ObservedQueue, ObservedTranscriber};
-use stenogram::ports::{Messenger, Transcriber, Transcription};
-use stenogram::pulse::Pulse;
+use stenogram::jobs::ports::{Messenger, Transcriber, Transcription};
+use stenogram::jobs::worker::Worker;
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
 use stenogram::queue::{CrashRules, Queue};
-use stenogram::worker::Worker;
+use stenogram::runtime::pulse::Pulse;
 use tempfile::TempDir;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-use crate::home::typed;
+use crate::runtime::deployment::typed;
 
 /// Telegram does not accept the session any more. It holds the name of Telegram's error.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::home::typed;
+use crate::runtime::deployment::typed;
 
 /// Why the session cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -10,7 +10,7 @@ use anyhow::{Context as _, ensure};
 use async_trait::async_trait;
 use signal_hook::consts::SIGKILL;
 use stenogram::domain::{Fault, Job, JobId, Part, Progress};
-use stenogram::ports::Messenger;
+use stenogram::jobs::ports::Messenger;
 use stenogram::queue::{Added, Claimed, Counts, Entry, Handled, Queue, QueueError, Upkeep};
 
 /// The variable that says where the daemon dies: `C1-C2@17` is the 17th pass of that point.

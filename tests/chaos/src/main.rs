@@ -22,7 +22,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Parser, ValueEnum};
 use stenogram::app::Decorator;
-use stenogram::ports::{Messenger, Transcriber};
+use stenogram::jobs::ports::{Messenger, Transcriber};
 use stenogram::queue::Queue;
 use support::{redis as redis_server, speech};
 

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
 use stenogram::audio::{self, Limits, Pcm, SAMPLE_RATE};
 use stenogram::domain::{Fault, Job, Progress, Segment, Task, Transcript};
-use stenogram::ports::{Transcriber, Transcription};
+use stenogram::jobs::ports::{Transcriber, Transcription};
 
 /// Recordings with fewer samples than this are for the stand-in: one second.
 pub const STUBBED_BELOW: usize = SAMPLE_RATE as usize;

@@ -11,8 +11,8 @@ use tracing::{debug, info, warn};
 
 use crate::domain::reply::compose;
 use crate::domain::{Fault, Job, Part, Progress};
-use crate::patience::insist;
-use crate::ports::{Messenger, Transcriber};
+use crate::jobs::ports::{Messenger, Transcriber};
+use crate::jobs::retry::insist;
 use crate::queue::{Claim, Queue, QueueError};
 
 /// How long a job with a long recording is put off when it gets no permit.

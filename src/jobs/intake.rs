@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, error, info, info_span};
 
 use crate::domain::policy::{Decision, Incoming, Policy};
-use crate::patience::insist;
+use crate::jobs::retry::insist;
 use crate::queue::{Added, Queue};
 
 /// Takes the recordings that Telegram reports; see [`Intake::take`].

@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
 use crate::domain::{Fault, JobId};
-use crate::patience::insist;
-use crate::pipeline::{PipelineContext, answer};
-use crate::ports::{Messenger, Transcriber};
+use crate::jobs::pipeline::{PipelineContext, answer};
+use crate::jobs::ports::{Messenger, Transcriber};
+use crate::jobs::retry::insist;
 use crate::queue::{Claim, Claimed, Queue, QueueError};
 
 /// Failed attempts after which a job goes to the dead letters: some hours, as the pauses double
