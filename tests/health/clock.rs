@@ -119,6 +119,7 @@ async fn one_that_somebody_puts_forward_ends_the_connection_before_anything_is_r
     home.set("LD_PRELOAD", &other_clock().to_string_lossy());
     home.set("CLOCK_OFFSET", &offset.to_string_lossy());
     let mut daemon = home.start();
+    daemon.says("Connection established", DEADLINE).await;
     // After this nothing of the start is on its way any more: a request in flight would be repeated
     // until the connection ends.
     telegram.send(Chat::User(FRIEND), Draft::voice(speech::silence(0.5), 1));
