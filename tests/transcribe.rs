@@ -183,8 +183,9 @@ fn the_language_is_what_the_command_line_and_then_the_configuration_say() {
     assert_eq!(language(&home, &["--language", "en"], &[]), "en");
     assert_eq!(language(&home, &["--language", "ru"], &[("LANGUAGE", "en"), ("LANGUAGES", "en")]), "ru");
     assert_eq!(language(&home, &auto, &[("LANGUAGE", "en")]), "ru");
-    // Chosen from the candidates, not from all: there are no others than these.
-    assert_eq!(language(&home, &auto, &[("LANGUAGE", "en"), ("LANGUAGES", "en")]), "en");
+    // What is listed is likely, and another language is taken where it is clear, unless it is ruled out.
+    assert_eq!(language(&home, &auto, &[("LANGUAGE", "en"), ("LANGUAGES", "en")]), "ru");
+    assert_eq!(language(&home, &auto, &[("LANGUAGE", "en"), ("LANGUAGES", "en!")]), "en");
 }
 
 #[test]
