@@ -85,14 +85,14 @@ pub enum Command {
     Logout,
     /// Print the transcript of recordings, without Telegram
     ///
-    /// Each of several transcripts stands below a line `==> FILE <==`, except in JSON. A recording that
-    /// cannot be transcribed is named on the standard error, and the others are gone on with; the exit
-    /// code is then 1.
+    /// Each of several transcripts stands below a line `==> FILE <==`, except in JSON. A recording
+    /// that cannot be transcribed is named on the standard error, and the others are gone on with;
+    /// the exit code is then 1.
     Transcribe(Transcribe),
     /// Measure recognition on this machine, and say which model and how many threads suit it
     ///
-    /// Shows, for each model and number of threads, the seconds of work that a second of audio takes, in
-    /// clips of several lengths, and the memory of the whole program.
+    /// Shows, for each model and number of threads, the seconds of work that a second of audio
+    /// takes, in clips of several lengths, and the memory of the whole program.
     Bench(Bench),
     /// List, fetch and check the models
     #[command(subcommand)]
@@ -105,9 +105,9 @@ pub enum Command {
     Config,
     /// Look for what is wrong, and say what to do about it
     ///
-    /// Checks the configuration, the session, Telegram, the queue, the models, memory, CPU, disk and clock,
-    /// and changes nothing. A daemon that runs is not disturbed. The exit code is 1 if something failed,
-    /// else 0, warnings included.
+    /// Checks the configuration, the session, Telegram, the queue, the models, memory, CPU, disk
+    /// and clock, and changes nothing. A daemon that runs is not disturbed. The exit code is 1 if
+    /// something failed, else 0, warnings included.
     Doctor(Doctor),
 }
 
@@ -136,7 +136,8 @@ pub struct Transcribe {
     /// The language spoken, such as en or ru, or auto to choose from LANGUAGES [default: LANGUAGE]
     #[arg(long, value_name = "LANGUAGE")]
     pub language: Option<Language>,
-    /// What is written down: transcribe, what was said, or translate, that in English [default: TASK]
+    /// What is written down: transcribe, what was said, or translate, that in English [default:
+    /// TASK]
     #[arg(long, value_name = "TASK")]
     pub task: Option<Task>,
     /// How the transcript is written
@@ -175,12 +176,12 @@ Examples:
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 #[command(after_help = AFTER_BENCH_HELP)]
 pub struct Bench {
-    /// Recordings that clips are cut from, one after the other; `-` is the standard input [default: a
-    /// message that is built in]
+    /// Recordings that clips are cut from, one after the other; `-` is the standard input [default:
+    /// a message that is built in]
     #[arg(value_name = "FILE")]
     pub inputs: Vec<Input>,
-    /// A model: a name or the path of a .bin file; may be given several times [default: all in MODEL_DIR,
-    /// and MODEL]
+    /// A model: a name or the path of a .bin file; may be given several times [default: all in
+    /// MODEL_DIR, and MODEL]
     #[arg(long = "model", value_name = "NAME|PATH")]
     pub models: Vec<Model>,
     /// The language spoken, such as en or ru, or auto to choose from LANGUAGES [default: LANGUAGE]
@@ -196,8 +197,8 @@ pub struct Bench {
     #[arg(long = "context", value_name = "CONTEXTS", value_delimiter = ',', default_value = "full,auto")]
     #[arg(value_parser = audio_context())]
     pub contexts: Vec<AudioContext>,
-    /// Flash attention: on, off, or both, separated by commas [default: both where a GPU recognises, else as
-    /// FLASH_ATTENTION has it]
+    /// Flash attention: on, off, or both, separated by commas [default: both where a GPU
+    /// recognises, else as FLASH_ATTENTION has it]
     #[arg(long = "flash-attention", value_name = "ON,OFF", value_delimiter = ',')]
     #[arg(value_parser = on_or_off())]
     pub flash_attention: Vec<bool>,
@@ -229,7 +230,8 @@ fn seconds() -> impl TypedValueParser<Value = u32> {
 /// `stenogram doctor`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
 pub struct Doctor {
-    /// One JSON object, for programs: {"outcome", "findings": [{"check", "outcome", "says", "remedy"}]}
+    /// One JSON object, for programs: {"outcome", "findings": [{"check", "outcome", "says",
+    /// "remedy"}]}
     #[arg(long)]
     pub json: bool,
 }
@@ -270,7 +272,8 @@ pub enum Models {
         /// Names of the list [default: MODEL, and silero-v5.1.2 for voice activity]
         #[arg(value_name = "NAME")]
         names: Vec<String>,
-        /// Nothing where MODEL is there in its full size, or is a file of your own: for scripts, before a start
+        /// Nothing where MODEL is there in its full size, or is a file of your own: for scripts,
+        /// before a start
         #[arg(long, conflicts_with = "names")]
         missing: bool,
     },

@@ -1,9 +1,9 @@
 //! Mono PCM of any rate to 16 kHz, in chunks of bounded size.
 //!
-//! The filter is chosen to be the one of ffmpeg's `swresample` with its defaults (a sinc of 32 lobes
-//! at 0.97 of the lower Nyquist frequency under a Kaiser window, beta 9), so that a model hears here
-//! what it would hear through `ffmpeg -ac 1 -ar 16000`. Delay, reflected edges and total length are
-//! swresample's too.
+//! The filter is chosen to be the one of ffmpeg's `swresample` with its defaults (a sinc of 32
+//! lobes at 0.97 of the lower Nyquist frequency under a Kaiser window, beta 9), so that a model
+//! hears here what it would hear through `ffmpeg -ac 1 -ar 16000`. Delay, reflected edges and total
+//! length are swresample's too.
 
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{
@@ -12,15 +12,15 @@ use rubato::{
 
 use super::{AudioError, SAMPLE_RATE};
 
-/// Sample rates in Hz that are taken. Speech below 4 kHz is none; above 384 kHz nothing records, and
-/// the filter grows with the rate.
+/// Sample rates in Hz that are taken. Speech below 4 kHz is none; above 384 kHz nothing records,
+/// and the filter grows with the rate.
 const RATES: std::ops::RangeInclusive<u32> = 4_000..=384_000;
 
 /// Input samples given to rubato at a time.
 const CHUNK: usize = 1024;
 
-/// Most filters that are computed between two input samples. More would cost time at the start of every
-/// recording (10 ms per thousand), for a jitter that is 60 dB below speech already.
+/// Most filters that are computed between two input samples. More would cost time at the start of
+/// every recording (10 ms per thousand), for a jitter that is 60 dB below speech already.
 const MAX_PHASES: usize = 1024;
 
 /// Turns a stream of mono samples at one rate into mono samples at 16 kHz.
@@ -69,7 +69,8 @@ struct Filter {
     rate: u64,
     /// Samples that are reflected at either end, where the filter reaches beyond the stream.
     edge: usize,
-    /// Silence before the reflected start, so that an output sample falls on the first input sample.
+    /// Silence before the reflected start, so that an output sample falls on the first input
+    /// sample.
     lead: usize,
     /// Until the start can be reflected, the first samples; none from then on.
     head: Option<Vec<f32>>,
@@ -86,12 +87,14 @@ struct Filter {
 
 impl Filter {
     fn new(rate: u32) -> Result<Self, AudioError> {
-        // swresample's numbers: the filter's cutoff relative to the input's Nyquist frequency, 32 lobes.
+        // swresample's numbers: the filter's cutoff relative to the input's Nyquist frequency, 32
+        // lobes.
         let cutoff = (0.97 * f64::from(SAMPLE_RATE) / f64::from(rate)).min(1.0);
         let taps = ((32.0 / cutoff).ceil() as usize).next_multiple_of(2);
-        // rubato has no Kaiser window. Blackman's comes closest to that of beta 9 when it is 0.975 times as
-        // long (found by search); rubato's lengths are multiples of 8. What differs is 55 dB below white
-        // noise, the hardest case, from 48 kHz, and 44 dB from 22.05 kHz, where the length fits worst.
+        // rubato has no Kaiser window. Blackman's comes closest to that of beta 9 when it is 0.975
+        // times as long (found by search); rubato's lengths are multiples of 8. What differs is 55
+        // dB below white noise, the hardest case, from 48 kHz, and 44 dB from 22.05 kHz, where the
+        // length fits worst.
         let length = (0.975 * taps as f64 / 8.0).round() as usize * 8;
         let phases = SAMPLE_RATE / gcd(rate, SAMPLE_RATE);
         let parameters = SincInterpolationParameters::new(length, WindowFunction::Blackman)
@@ -103,14 +106,14 @@ impl Filter {
         let inner = Async::new_sinc(ratio, 1.0, &parameters, CHUNK, 1, FixedAsync::Input)
             .map_err(|error| AudioError::Unsupported(format!("resampling from {rate} Hz ({error})")))?;
 
-        // rubato's output k belongs to the input time (k + 1) * rate / 16000 - length / 2, which is whole
-        // where k + 1 is a multiple of `phases`. So much silence goes before the first sample that one
-        // of those falls on it, with room for the reflection.
+        // rubato's output k belongs to the input time (k + 1) * rate / 16000 - length / 2, which is
+        // whole where k + 1 is a multiple of `phases`. So much silence goes before the first sample
+        // that one of those falls on it, with room for the reflection.
         let period = rate / (SAMPLE_RATE / phases);
         let periods = (length as u32).div_ceil(period);
         let edge = length / 2;
-        // rubato is late by one step of its grid of filters. With one filter that is a whole sample;
-        // with very many it is nothing.
+        // rubato is late by one step of its grid of filters. With one filter that is a whole
+        // sample; with very many it is nothing.
         let grid_offset = usize::from(phases == 1);
         Ok(Self {
             scratch: vec![0.0; inner.output_frames_max()],

@@ -1,8 +1,8 @@
 //! libopus's soft clipping, which it applies to 16-bit output alone.
 //!
-//! Opus can decode to twice full scale. Players and ffmpeg ask libopus for 16 bits and get a bounded
-//! signal; symphonia asks for floats and does not. This is the method of `opus_pcm_soft_clip`
-//! (<https://opus-codec.org/docs/opus_api-1.5/group__opus__decoder.html>).
+//! Opus can decode to twice full scale. Players and ffmpeg ask libopus for 16 bits and get a
+//! bounded signal; symphonia asks for floats and does not. This is the method of
+//! `opus_pcm_soft_clip` (<https://opus-codec.org/docs/opus_api-1.5/group__opus__decoder.html>).
 
 /// The bend of one channel that is carried into its next packet.
 #[derive(Clone, Copy, Debug, Default)]

@@ -4,8 +4,8 @@ use std::mem;
 
 use super::{AudioError, SAMPLE_RATE};
 
-/// Samples in the longest stretch, 4 MB: two of Whisper's windows of 30 s, each of which ends with a sentence and
-/// so leaves a few seconds. A little more would cost a third, as long as the others.
+/// Samples in the longest stretch, 4 MB: two of Whisper's windows of 30 s, each of which ends with
+/// a sentence and so leaves a few seconds. A little more would cost a third, as long as the others.
 pub const LONGEST_STRETCH: usize = 56 * SAMPLE_RATE as usize;
 /// A stretch that has to be cut is at least so long.
 const SHORTEST: usize = 42 * SAMPLE_RATE as usize;
@@ -23,8 +23,8 @@ pub struct Stretch {
     pub samples: Vec<f32>,
 }
 
-/// Joins chunks of PCM, and cuts them again within the last quarter whenever a [`LONGEST_STRETCH`] has come
-/// together. Where the cuts fall depends on the samples alone, not on the chunks.
+/// Joins chunks of PCM, and cuts them again within the last quarter whenever a [`LONGEST_STRETCH`]
+/// has come together. Where the cuts fall depends on the samples alone, not on the chunks.
 pub struct Stretches<I, P> {
     chunks: I,
     pause: P,
@@ -38,8 +38,8 @@ pub struct Stretches<I, P> {
 impl<I, P: FnMut(&[f32]) -> Option<usize>> Stretches<I, P> {
     /// Begins with the sample `from`: with the end of a stretch, those after it are the same again.
     ///
-    /// `pause` finds a place to cut the samples that it is given, a multiple of 16; where it does not, that is
-    /// done at the quietest half second.
+    /// `pause` finds a place to cut the samples that it is given, a multiple of 16; where it does
+    /// not, that is done at the quietest half second.
     pub fn new(chunks: I, from: u64, pause: P) -> Self {
         Self { chunks, pause, held: Vec::new(), start: from, skip: from }
     }

@@ -12,8 +12,8 @@ use symphonia::core::units::{Duration, TimeBase};
 use super::soft_clip::SoftClip;
 use super::{AudioError, MAX_TRACKS, mp4, vorbis};
 
-/// Frames in a packet of the longest kind there is, FLAC's. The decoder of PCM takes memory for as many
-/// as a header claims.
+/// Frames in a packet of the longest kind there is, FLAC's. The decoder of PCM takes memory for as
+/// many as a header claims.
 const MAX_FRAMES: u64 = 1 << 16;
 
 /// Decoded samples beyond this are damage. Real ones exceed 1.0 a little, and what is finite here

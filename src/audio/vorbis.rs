@@ -1,14 +1,14 @@
 //! How much memory a Vorbis header asks for, before symphonia grants it.
 
-/// Most memory in bytes that the codebooks of one stream may take. Encoders' own take well below one
-/// megabyte; a header of a few kilobytes can ask for four gigabytes.
+/// Most memory in bytes that the codebooks of one stream may take. Encoders' own take well below
+/// one megabyte; a header of a few kilobytes can ask for four gigabytes.
 const MAX_CODEBOOKS: u64 = 32 << 20;
 
 /// Whether the codebooks in the setup header stay within bounds.
 ///
-/// Every codebook begins, at any bit, with a pattern of 24 bits, its dimensions in 16 and its entries
-/// in 24 (<https://xiph.org/vorbis/doc/Vorbis_I_spec.html#x1-530003.2.1>); symphonia allocates
-/// dimensions times entries floats, and tables of the entries.
+/// Every codebook begins, at any bit, with a pattern of 24 bits, its dimensions in 16 and its
+/// entries in 24 (<https://xiph.org/vorbis/doc/Vorbis_I_spec.html#x1-530003.2.1>); symphonia
+/// allocates dimensions times entries floats, and tables of the entries.
 pub(super) fn codebooks_are_sane(header: &[u8]) -> bool {
     const PATTERN: u64 = 0x56_4342;
     let mut total = 0u64;

@@ -1,7 +1,8 @@
-//! `stenogram bench`: what recognition costs on this machine, model by model and setting by setting.
+//! `stenogram bench`: what recognition costs on this machine, model by model and setting by
+//! setting.
 //!
-//! Measured is what the engine does with samples in memory, without voice activity: a clip costs what it
-//! does where somebody speaks all the time.
+//! Measured is what the engine does with samples in memory, without voice activity: a clip costs
+//! what it does where somebody speaks all the time.
 
 mod advice;
 mod clips;
@@ -115,7 +116,8 @@ fn audio(config: &Config, what: &Bench) -> (Vec<f32>, usize) {
     (audio, failed)
 }
 
-/// The models that are asked for, or all that are here, from small to large; and how many cannot be used.
+/// The models that are asked for, or all that are here, from small to large; and how many cannot be
+/// used.
 fn models(
     config: &Config,
     what: &Bench,
@@ -151,14 +153,16 @@ fn installed(config: &Config) -> Vec<PathBuf> {
         let is = |part: Option<&OsStr>, name: &str| part.is_some_and(|part| part == name);
         is(path.extension(), "bin") && !is(path.file_name(), SILERO_VAD.file)
     });
-    // A name that the catalogue has not is said by every other command; here there are others to measure.
+    // A name that the catalogue has not is said by every other command; here there are others to
+    // measure.
     let configured = app::model_path(config, &config.model).ok();
     paths.extend(configured.filter(|path| path.exists() && !paths.contains(path)));
     paths.sort_by_cached_key(|path| (path.metadata().map_or(0, |metadata| metadata.len()), path.clone()));
     paths
 }
 
-/// What is asked for; else both on a GPU, where they have to be measured, and on a CPU as it is configured.
+/// What is asked for; else both on a GPU, where they have to be measured, and on a CPU as it is
+/// configured.
 fn flash_attention(config: &Config, asked: &[bool], on_gpu: bool) -> Vec<bool> {
     match (asked, config.flash_attention) {
         ([], _) if on_gpu => vec![false, true],
@@ -167,8 +171,9 @@ fn flash_attention(config: &Config, asked: &[bool], on_gpu: bool) -> Vec<bool> {
     }
 }
 
-/// What is set side by side: the numbers of threads that are asked for, or 1, 2, 4 and so on up to the
-/// cores that there are for us, each with every audio context, and with and without flash attention.
+/// What is set side by side: the numbers of threads that are asked for, or 1, 2, 4 and so on up to
+/// the cores that there are for us, each with every audio context, and with and without flash
+/// attention.
 fn settings(
     asked: &[NonZeroUsize],
     contexts: &[AudioContext],

@@ -57,7 +57,8 @@ fn ask(at: SocketAddr, path: &str) -> Result<Report, String> {
     serde_json::from_str(&text).map_err(|_| "something else than stenogram answers there".to_owned())
 }
 
-/// Where a daemon that listens at `at` is found from here: one that listens everywhere, on loopback.
+/// Where a daemon that listens at `at` is found from here: one that listens everywhere, on
+/// loopback.
 fn reachable(at: SocketAddr) -> Vec<SocketAddr> {
     let (v4, v6) = (IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST));
     let hosts = match at.ip() {

@@ -62,7 +62,8 @@ fn list(config: &Config, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "\n{configured}. Models are kept in {}.", config.model_dir.display())
 }
 
-/// Whether nothing of the configured model is to be fetched, by its size: a look through it takes seconds.
+/// Whether nothing of the configured model is to be fetched, by its size: a look through it takes
+/// seconds.
 fn is_there(config: &Config) -> Result<bool, CommandError> {
     Ok(match &config.model {
         Model::Name(name) => {

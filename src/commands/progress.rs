@@ -1,4 +1,5 @@
-//! Progress bars. They are on the standard error, and where that is no terminal indicatif shows nothing.
+//! Progress bars. They are on the standard error, and where that is no terminal indicatif shows
+//! nothing.
 
 use std::time::Duration;
 

@@ -103,7 +103,8 @@ impl Config {
         }
     }
 
-    /// What may be spoken where `language` is asked for: one only, and nothing needs to be detected.
+    /// What may be spoken where `language` is asked for: one only, and nothing needs to be
+    /// detected.
     pub fn spoken(&self, language: Language) -> Languages {
         match language {
             Language::Auto => self.languages.clone(),
@@ -170,7 +171,8 @@ impl Check<'_> {
         let dedupe_ttl = self.time("DEDUPE_TTL", 1..=3650 * DAY);
         let result_ttl = self.time("RESULT_TTL", 0..=365 * DAY);
         let catch_up_max_age = self.time("CATCH_UP_MAX_AGE", 1..=365 * DAY);
-        // A message still young enough to be answered must not have been forgotten: it would be twice.
+        // A message still young enough to be answered must not have been forgotten: it would be
+        // twice.
         self.not_less("DEDUPE_TTL", &dedupe_ttl, "CATCH_UP_MAX_AGE", &catch_up_max_age);
         let max_file_size =
             self.required("MAX_FILE_SIZE", |text| within(1 << 10..=4 << 30, values::bytes(text)));

@@ -258,7 +258,8 @@ fn read_value(path: &Path) -> Result<String, String> {
     Ok(value.to_owned())
 }
 
-/// The number, from 1, of the line of `text` that `content`, one or more whole lines of it, begins with.
+/// The number, from 1, of the line of `text` that `content`, one or more whole lines of it, begins
+/// with.
 fn line_number(text: &str, content: &str) -> usize {
     let first = content.lines().next().unwrap_or_default();
     text.lines().position(|line| line == first).unwrap_or_default() + 1

@@ -214,7 +214,8 @@ pub struct Languages {
     pub only: bool,
 }
 
-/// Codes separated by commas, with `!` after the last where there are no other languages; an empty text for all.
+/// Codes separated by commas, with `!` after the last where there are no other languages; an empty
+/// text for all.
 pub(super) fn languages(text: &str) -> Option<Languages> {
     let mut listed = Vec::new();
     if text.trim().is_empty() {

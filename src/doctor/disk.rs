@@ -13,8 +13,8 @@ use crate::speech::models::{self, ModelSpec};
 const TOO_LITTLE: u64 = 16 << 20;
 /// With less than this it is time to make room.
 const LITTLE: u64 = 200 << 20;
-/// What is written to see whether it can be, in bytes: a few pages, since a file of one may still fit
-/// where a change of the queue does not.
+/// What is written to see whether it can be, in bytes: a few pages, since a file of one may still
+/// fit where a change of the queue does not.
 const TRIAL: usize = 64 << 10;
 
 pub(super) fn check(config: &Config, observer: &mut dyn Observer) {

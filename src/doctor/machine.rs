@@ -92,7 +92,8 @@ fn memory_of(config: &Config, model: Option<&Path>) -> Option<u64> {
         return Some(u64::from(spec.memory_mib) * MIB);
     }
     let file = model?.metadata().ok()?.len();
-    // What the catalogue's models take comes to this within a tenth: weights and a third of them, and the rest.
+    // What the catalogue's models take comes to this within a tenth: weights and a third of them,
+    // and the rest.
     Some(file / 3 * 4 + 200 * MIB)
 }
 

@@ -72,7 +72,8 @@ impl Group {
 
 /// The control groups of this process, from its own up to the root, of either version.
 ///
-/// In a container the path may be the host's while the files are its own: then those at the top count.
+/// In a container the path may be the host's while the files are its own: then those at the top
+/// count.
 fn groups(root: &Path) -> Vec<Group> {
     let memberships = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
     let mut found = Vec::new();

@@ -1,8 +1,8 @@
 //! Looks at everything that the daemon depends on, and says of each what is wrong and what to do.
 //!
-//! It changes nothing and disturbs no daemon: the session is used only while its lock can be had, the
-//! embedded queue is read from a copy, Redis is not opened as a consumer. What it writes, to see whether
-//! that can be done, is gone at once. Every check goes on where an earlier one failed.
+//! It changes nothing and disturbs no daemon: the session is used only while its lock can be had,
+//! the embedded queue is read from a copy, Redis is not opened as a consumer. What it writes, to
+//! see whether that can be done, is gone at once. Every check goes on where an earlier one failed.
 
 mod configuration;
 mod disk;

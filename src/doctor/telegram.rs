@@ -15,7 +15,8 @@ use crate::telegram::{
 
 /// For the connection and the first answer.
 const ANSWER: Duration = Duration::from_secs(8);
-/// For connecting with the session and one request, at which grammers may ask for the time and a salt first.
+/// For connecting with the session and one request, at which grammers may ask for the time and a
+/// salt first.
 const LOGIN: Duration = Duration::from_secs(10);
 const CREDENTIALS: &str = "credentials";
 const SET_THE_CLOCK: &str = "set the clock, and keep it right: `timedatectl set-ntp true` or chrony; a container has the clock of its host";
@@ -205,7 +206,8 @@ fn restriction(restricted: &Restricted) -> Finding {
     Finding::fail("account", readiness::restriction(restricted), remedy)
 }
 
-/// Whether API_ID and API_HASH are good for a login. None where they are not there, or Telegram does not say.
+/// Whether API_ID and API_HASH are good for a login. None where they are not there, or Telegram
+/// does not say.
 async fn credentials(file: SessionFile, config: &Config) -> Option<Finding> {
     let telegram = config.telegram().ok()?;
     let credentials =

@@ -26,8 +26,8 @@ pub enum Fault {
     /// This job can never be answered, though it should be; the next one can.
     #[error("rejected: {0}")]
     Reject(String),
-    /// There is nothing to answer any more, or we may not write there: the message was deleted, say.
-    /// Nothing is wrong.
+    /// There is nothing to answer any more, or we may not write there: the message was deleted,
+    /// say. Nothing is wrong.
     #[error("gone: {0}")]
     Gone(String),
     /// The daemon is shutting down; the job stays as it is and is claimed again after the start.

@@ -128,8 +128,8 @@ mod tests {
         assert_eq!(split("aaa bbbb ccc", 7), ["aaa", "bbbb", "ccc"]);
     }
 
-    /// Random text of characters that matter here: of one to four bytes and one or two UTF-16 units,
-    /// ends of sentences, spaces, line breaks.
+    /// Random text of characters that matter here: of one to four bytes and one or two UTF-16
+    /// units, ends of sentences, spaces, line breaks.
     fn random_text(random: &mut Random) -> String {
         const CHARACTERS: [char; 16] =
             ['a', 'b', 'ж', 'щ', '語', '🎙', '👍', '.', '!', '?', '…', ' ', ' ', ' ', '\n', '\u{a0}'];

@@ -64,7 +64,8 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Adds what was said from [`until_ms`](Self::until_ms) on; the language is the first one found.
+    /// Adds what was said from [`until_ms`](Self::until_ms) on; the language is the first one
+    /// found.
     pub fn add(&mut self, stretch: Self) {
         self.until_ms = stretch.until_ms;
         let Transcript { task, language, segments } = stretch.transcript;

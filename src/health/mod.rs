@@ -1,7 +1,8 @@
 //! How the daemon is: for its owner's browser, for Prometheus, for Docker, systemd and scripts.
 //!
 //! Nobody who works knows of this room. It wraps the queue, the messenger and the transcriber
-//! ([`observed`]) and writes down what passes through; `app` adds what only it can see, the connection and the model.
+//! ([`observed`]) and writes down what passes through; `app` adds what only it can see, the
+//! connection and the model.
 //!
 //! ```text
 //! facts      what is known

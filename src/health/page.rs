@@ -1,5 +1,5 @@
-//! The status page: one file without anything from elsewhere, in the colours and the language that the
-//! browser prefers. It shows no text, no name and no number of a chat.
+//! The status page: one file without anything from elsewhere, in the colours and the language that
+//! the browser prefers. It shows no text, no name and no number of a chat.
 
 pub mod words;
 

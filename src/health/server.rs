@@ -1,9 +1,9 @@
 //! The listener: `/livez`, `/readyz`, `/metrics` and the page at `/`.
 //!
-//! On loopback unless its owner says otherwise; but every program of the host can reach that, and every
-//! web page that a browser on it shows can try to. So what a connection may cost is limited, only
-//! reading is possible, and a request under a public name, which a web page could have
-//! pointed here (DNS rebinding), is refused.
+//! On loopback unless its owner says otherwise; but every program of the host can reach that, and
+//! every web page that a browser on it shows can try to. So what a connection may cost is limited,
+//! only reading is possible, and a request under a public name, which a web page could have pointed
+//! here (DNS rebinding), is refused.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};

@@ -1,8 +1,9 @@
 //! systemd is told when the daemon is ready, what it does, and that it gets on: sd_notify(3).
 //!
-//! Ready means that the queue is open, the model loaded, and the connection to Telegram being made. Before
-//! that a Redis that is away may be waited for as long as it takes, so systemd is asked for more time. The watchdog
-//! is told nothing while a loop is stuck, and systemd then ends and restarts the daemon.
+//! Ready means that the queue is open, the model loaded, and the connection to Telegram being made.
+//! Before that a Redis that is away may be waited for as long as it takes, so systemd is asked for
+//! more time. The watchdog is told nothing while a loop is stuck, and systemd then ends and
+//! restarts the daemon.
 
 use std::ffi::OsStr;
 use std::io;
@@ -57,7 +58,8 @@ impl Service {
         self.tell(&[NotifyState::Ready]);
     }
 
-    /// The configuration is read again by `reload`. Before it was ever ready that is nobody's business.
+    /// The configuration is read again by `reload`. Before it was ever ready that is nobody's
+    /// business.
     pub fn reloading(&self, reload: impl FnOnce()) {
         let was_ready = self.ready.load(Ordering::Relaxed);
         if was_ready && let Ok(now) = NotifyState::monotonic_usec_now() {

@@ -73,8 +73,8 @@ impl Vitals {
         });
     }
 
-    /// Whether the model is in memory; freed for want of work, it is loaded again when it is needed, unless
-    /// it `is_missing` then.
+    /// Whether the model is in memory; freed for want of work, it is loaded again when it is
+    /// needed, unless it `is_missing` then.
     pub fn model_is(&self, in_memory: bool, is_missing: bool) {
         self.change(|facts| (facts.model_in_memory, facts.model_missing) = (in_memory, is_missing));
     }
@@ -196,8 +196,8 @@ impl Vitals {
         });
     }
 
-    /// Telegram wants nothing sent for so long from now on. Told of the same wait by several jobs, it
-    /// counts once.
+    /// Telegram wants nothing sent for so long from now on. Told of the same wait by several jobs,
+    /// it counts once.
     pub(super) fn flood(&self, wait: Duration) {
         self.change(|facts| {
             let now = Instant::now();

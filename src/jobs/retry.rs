@@ -33,7 +33,8 @@ where
         .build();
     let mut failed = false;
     loop {
-        // Not cut short by the shutdown: an operation has its own time limit and is better finished.
+        // Not cut short by the shutdown: an operation has its own time limit and is better
+        // finished.
         match operation().await {
             Err(QueueError::Unavailable(why)) => {
                 let pause = pauses.next_backoff().unwrap_or(PAUSES.1);

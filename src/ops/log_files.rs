@@ -1,7 +1,7 @@
 //! Log lines in files: one a day, the last ones kept.
 //!
-//! What cannot be written to a file is still on the standard error, so a full disk stops nothing: it is
-//! told once, and the lines are tried on.
+//! What cannot be written to a file is still on the standard error, so a full disk stops nothing:
+//! it is told once, and the lines are tried on.
 
 use std::fs::DirBuilder;
 use std::io;
@@ -36,8 +36,8 @@ pub struct LogFiles {
 }
 
 impl LogFiles {
-    /// Opens today's file in `folder`, which is made (mode 0700) if need be, and removes all but the
-    /// `keep_days` youngest of those of earlier days, as is done with each new one.
+    /// Opens today's file in `folder`, which is made (mode 0700) if need be, and removes all but
+    /// the `keep_days` youngest of those of earlier days, as is done with each new one.
     pub fn open(folder: &Path, keep_days: usize) -> Result<Self, LogFilesError> {
         let failed = |why: String| LogFilesError { folder: folder.to_owned(), why };
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|e| failed(e.to_string()))?;

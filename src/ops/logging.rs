@@ -1,8 +1,8 @@
 //! Log lines: where they go, how they look, and who may say how much.
 //!
-//! They go to stderr, and to files where a folder for them is named; stdout is for results. LOG_LEVEL is for stenogram itself. Other crates are
-//! held at warnings unless it names them, and grammers, whose deeper levels print messages and phone
-//! numbers, never says more than info.
+//! They go to stderr, and to files where a folder for them is named; stdout is for results.
+//! LOG_LEVEL is for stenogram itself. Other crates are held at warnings unless it names them, and
+//! grammers, whose deeper levels print messages and phone numbers, never says more than info.
 
 use std::io;
 
@@ -79,8 +79,8 @@ where
         Format::Human { .. } => Format::Human { colours: false },
         Format::Json => Format::Json,
     };
-    // The files come first: a span's fields are written out once, for the first who wants them, and with
-    // colours they would be of no use in a file.
+    // The files come first: a span's fields are written out once, for the first who wants them, and
+    // with colours they would be of no use in a file.
     let to_files = files.map(|files| lines(plain, files));
     let subscriber = tracing_subscriber::registry().with(filter).with(to_files).with(lines(format, out));
     (subscriber, LogFilter(handle))

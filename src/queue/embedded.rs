@@ -1,8 +1,8 @@
 //! The queue in a file of its own, for one process: redb, with an fsync for every change.
 //!
 //! `file` is the file with its tables, `store` what each operation does, `line` the index in memory
-//! that tells whose turn it is. Here the blocking work is kept off the async threads, and a file that
-//! failed is opened anew: after an I/O error redb refuses everything until it is reopened, and
+//! that tells whose turn it is. Here the blocking work is kept off the async threads, and a file
+//! that failed is opened anew: after an I/O error redb refuses everything until it is reopened, and
 //! whether the last commit is in the file can only be read from there.
 
 mod file;
@@ -59,9 +59,8 @@ impl Embedded {
     /// Opens the queue at `path` (mode 0600), or makes it, with its folder (mode 0700). What the
     /// predecessor had claimed is handed out first.
     ///
-    /// [`QueueError::InUse`] where another process has it open, [`QueueError::Configuration`] where the
-    /// path cannot be used,
-    /// [`QueueError::Damaged`] where the file is no queue.
+    /// [`QueueError::InUse`] where another process has it open, [`QueueError::Configuration`] where
+    /// the path cannot be used, [`QueueError::Damaged`] where the file is no queue.
     pub async fn open(path: impl Into<PathBuf>, options: EmbeddedOptions) -> Result<Self, QueueError> {
         let path = path.into();
         let shared =
@@ -106,8 +105,8 @@ impl Embedded {
     }
 }
 
-/// The entries of the queue at `path`, as [`Upkeep::entries`] gives them, also while another process
-/// has it open; none where there is no file. Nothing is changed.
+/// The entries of the queue at `path`, as [`Upkeep::entries`] gives them, also while another
+/// process has it open; none where there is no file. Nothing is changed.
 pub async fn entries(path: impl Into<PathBuf>) -> Result<Vec<Entry>, QueueError> {
     let path = path.into();
     for _ in 1..SNAPSHOTS {

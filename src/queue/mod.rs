@@ -10,7 +10,7 @@
 //!            ▲                │ │ │ └──bury───▶ dead
 //!            ├────release─────┘ │ └──reject──▶ mark
 //!            │                  └──retry──▶ delayed ──when due──▶ waiting
-//!            │        (`requeue` makes a delayed or dead job a waiting one, `discard` leaves a mark)
+//!            │        (`requeue` makes a delayed or dead job wait, `discard` leaves a mark)
 //!            └── the process died: claimed again by the next one, which is another delivery,
 //!                at once or after a pause, see below
 //! ```
@@ -23,18 +23,18 @@
 //!  - After the first death the job is handed out again at once. The worker works on it alone, so
 //!    that no other job is counted a death that this one caused.
 //!  - Deaths less than a minute after one that was counted are not counted again: kills in quick
-//!    succession are one event. The job is then put off until the queue has been open for a
-//!    minute, so that it is not in hand when the next kill of a series comes.
-//!  - After the second counted death it is put off for ten minutes, and after the third it goes
-//!    to the dead letters. A recording that really kills the process causes four deaths in eleven
+//!    succession are one event. The job is then put off until the queue has been open for a minute,
+//!    so that it is not in hand when the next kill of a series comes.
+//!  - After the second counted death it is put off for ten minutes, and after the third it goes to
+//!    the dead letters. A recording that really kills the process causes four deaths in eleven
 //!    minutes; between them all other chats are served.
 //!  - A job that a process had in hand without having begun it (fetching, sending) is handed out
 //!    again at once five times, then a minute apart, and given up after [`MAX_DELIVERIES`].
 //!  - Each time the queue is opened, jobs put off in this way wait for a minute at least. However
 //!    many recordings are poisonous, they kill the process about once a minute.
-//!  - While a recording is under suspicion, other messages with the same document wait for it.
-//!    Once it is in the dead letters they go there at once, without being worked on, for the
-//!    dedupe time or until the owner puts one of them back.
+//!  - While a recording is under suspicion, other messages with the same document wait for it. Once
+//!    it is in the dead letters they go there at once, without being worked on, for the dedupe time
+//!    or until the owner puts one of them back.
 //!
 //! A job that is put off is delayed with its reason, and the later messages of its chat wait for
 //! it, as always. `stenogram queue` shows it, and `stenogram queue retry` makes it due at once.
@@ -52,21 +52,21 @@
 //!    finished or dead the chat's next one joins the line's end. A chat that left a hundred
 //!    messages does not keep the others waiting. A delayed job joins the end when it is due; a
 //!    released or recovered one goes before the whole line.
-//!  - What was stored as a recording's answer is kept for the result time from then on, however often
-//!    it is asked for, and not longer; the last 10,000 at most. There is one for a recording: a translation
-//!    takes the place of a transcript, and the other way round.
-//!  - Every operation either happened and says so, or fails with an error. The job is the same
-//!    then as before or after, never in between.
+//!  - What was stored as a recording's answer is kept for the result time from then on, however
+//!    often it is asked for, and not longer; the last 10,000 at most. There is one for a recording:
+//!    a translation takes the place of a transcript, and the other way round.
+//!  - Every operation either happened and says so, or fails with an error. The job is the same then
+//!    as before or after, never in between.
 //!  - Repeating an operation is harmless, also where the first try did happen and only its answer
-//!    was lost: `done` and `reject` of a job that has its mark, `bury` of a dead one, `release` of a
-//!    waiting one and `retry` or `wait` of one put back by either say yes and change nothing. `add` says
-//!    [`Added::Seen`] then. A `claim` that failed, or whose future was dropped, is answered with the
-//!    same job the next time, without counting another delivery.
+//!    was lost: `done` and `reject` of a job that has its mark, `bury` of a dead one, `release` of
+//!    a waiting one and `retry` or `wait` of one put back by either say yes and change nothing.
+//!    `add` says [`Added::Seen`] then. A `claim` that failed, or whose future was dropped, is
+//!    answered with the same job the next time, without counting another delivery.
 //!
 //! The queue wakes nobody: intake and worker live in one process and share a
-//! [`tokio::sync::Notify`]. Whoever adds calls `notify_one` after every successful `add`, New or Seen
-//! (a repeated one may say Seen of a job that no one was woken for). The worker claims until it
-//! hears [`Claimed::Empty`], then waits for `notified` or for `next_due`. `notify_one` keeps its
+//! [`tokio::sync::Notify`]. Whoever adds calls `notify_one` after every successful `add`, New or
+//! Seen (a repeated one may say Seen of a job that no one was woken for). The worker claims until
+//! it hears [`Claimed::Empty`], then waits for `notified` or for `next_due`. `notify_one` keeps its
 //! permit while nobody waits, so no wake-up falls between the two.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -79,8 +79,8 @@ use crate::domain::{Job, JobId, Part, Progress, Task};
 pub mod embedded;
 pub mod redis;
 
-/// A job over whose recording this many processes died is dead: after its [`Queue::begin`], before what
-/// came of it was stored. Deaths in quick succession count as one, see [`CrashRules`].
+/// A job over whose recording this many processes died is dead: after its [`Queue::begin`], before
+/// what came of it was stored. Deaths in quick succession count as one, see [`CrashRules`].
 pub const MAX_DEATHS: u32 = 3;
 
 /// A job handed out this many times by processes that died, whatever they did then, is dead.
@@ -250,12 +250,13 @@ pub trait Queue: Upkeep {
     async fn begin(&self, id: JobId) -> Result<(), QueueError>;
 
     /// Stores with the claimed job how far its recording is recognised, in place of what was stored
-    /// before. Forgets the deliveries and deaths before this one: the job got past what they died over.
+    /// before. Forgets the deliveries and deaths before this one: the job got past what they died
+    /// over.
     async fn store_progress(&self, id: JobId, progress: &Progress) -> Result<(), QueueError>;
 
-    /// C3: stores the composed answer with the claimed job, in place of its progress, and, in the same
-    /// step, as the result of its recording, unless there is one of the same task. Forgets the deliveries
-    /// before this one, and the deaths.
+    /// C3: stores the composed answer with the claimed job, in place of its progress, and, in the
+    /// same step, as the result of its recording, unless there is one of the same task. Forgets the
+    /// deliveries before this one, and the deaths.
     async fn store_outbox(&self, id: JobId, parts: &[Part]) -> Result<(), QueueError>;
 
     /// The answer that was stored for this recording within the result time, for whichever message

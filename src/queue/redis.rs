@@ -1,37 +1,51 @@
-//! The queue in Redis (tested with 7.0): Streams with a consumer group, and one Lua script for every
-//! operation, which is what makes each of them atomic.
+//! The queue in Redis (tested with 7.0): Streams with a consumer group, and one Lua script for
+//! every operation, which is what makes each of them atomic.
 //!
 //! The oldest unfinished job of each chat has an entry in a stream, the line. Claiming reads the
 //! next entry through a consumer group, so that it is pending in Redis until the job is finished;
 //! only then does the chat's next job get an entry. That is the order within a chat. There is one
-//! consumer: whoever opens the queue (attaching to it is not enough) takes over what is pending, puts it before the line, and is the
-//! only one who may claim from then on.
+//! consumer: whoever opens the queue (attaching to it is not enough) takes over what is pending,
+//! puts it before the line, and is the only one who may claim from then on.
 //!
 //! All keys of an account begin with `{stenogram:<account>}`, one hash tag, so that a cluster keeps
 //! them on one node. That node is spoken to directly: [`QueueError::Configuration`] says which one
 //! it is. `<id>` is a job id, `account:chat:message`.
 //!
-//! | key after `{stenogram:…}` | type   | what                                                          |
-//! |---------------------------|--------|---------------------------------------------------------------|
-//! |                           | hash   | `format`: of all this, a number; `owner`: who may claim; `turn` and `claimed`: number and job of the last claim; `places`: the last place in the line; `unfinished`: how many jobs wait, run or are delayed |
-//! | `:job:<id>`               | hash   | a job that is not finished. `job`: it, as JSON; `document`: its recording's; `state`: `waiting`, `claimed`, `delayed` or `dead`; `entry`: its stream entry, once it had one; `deliveries`; `deaths`: how many are held against its recording, and one more while it is begun; `died`: when one of them was counted last, in milliseconds of Unix time; `begun`: 1 where it is; `attempts`; `progress`: how far its recording is recognised, as JSON; `outbox`: the answer's parts as JSON; `reason`: why it was put back or is dead |
-//! | `:chat:<chat>`            | list   | ids of the chat's unfinished jobs in the order they were added |
-//! | `:ready`                  | stream | the line, of the jobs that are first in their chat; field `id`, entry `<place>-0`. Group `stenogram`, consumer `worker`. Entries are deleted when the job leaves the line |
-//! | `:first`                  | zset   | ids of pending entries that nobody works on, by place: released, or claimed by a predecessor |
-//! | `:delayed`                | zset   | ids by when they are due, in milliseconds of Unix time        |
-//! | `:dead`                   | list   | ids of the dead letters, oldest first                         |
-//! | `:dates`                  | zset   | ids of the unfinished jobs by the date of their message, in seconds of Unix time |
-//! | `:suspect:<document>`     | string | the job by which a recording under suspicion is tried; expires after the dedupe time |
-//! | `:poison:<document>`      | string | the job that has shown the recording to be poisonous; expires after the dedupe time |
-//! | `:mark:<id>`              | string | how a finished job ended, as JSON; expires after the dedupe time |
-//! | `:result:<document>`      | string | a recording's answer, its parts as JSON; expires after the result time |
-//! | `:results`                | zset   | documents that have a result, by when it ends, in milliseconds of Unix time |
-//! | `:check`                  | string | written to prove that writing works; expires                  |
+//! Its keys, after `{stenogram:…}`:
+//!
+//! - the prefix alone (hash): `format`: of all this, a number; `owner`: who may claim; `turn` and
+//!   `claimed`: number and job of the last claim; `places`: the last place in the line;
+//!   `unfinished`: how many jobs wait, run or are delayed
+//! - `:job:<id>` (hash): a job that is not finished. `job`: it, as JSON; `document`: its
+//!   recording's; `state`: `waiting`, `claimed`, `delayed` or `dead`; `entry`: its stream entry,
+//!   once it had one; `deliveries`; `deaths`: how many are held against its recording, and one more
+//!   while it is begun; `died`: when one of them was counted last, in milliseconds of Unix time;
+//!   `begun`: 1 where it is; `attempts`; `progress`: how far its recording is recognised, as JSON;
+//!   `outbox`: the answer's parts as JSON; `reason`: why it was put back or is dead
+//! - `:chat:<chat>` (list): ids of the chat's unfinished jobs in the order they were added
+//! - `:ready` (stream): the line, of the jobs that are first in their chat; field `id`, entry
+//!   `<place>-0`. Group `stenogram`, consumer `worker`. Entries are deleted when the job leaves the
+//!   line
+//! - `:first` (zset): ids of pending entries that nobody works on, by place: released, or claimed
+//!   by a predecessor
+//! - `:delayed` (zset): ids by when they are due, in milliseconds of Unix time
+//! - `:dead` (list): ids of the dead letters, oldest first
+//! - `:dates` (zset): ids of the unfinished jobs by the date of their message, in seconds of Unix
+//!   time
+//! - `:suspect:<document>` (string): the job by which a recording under suspicion is tried; expires
+//!   after the dedupe time
+//! - `:poison:<document>` (string): the job that has shown the recording to be poisonous; expires
+//!   after the dedupe time
+//! - `:mark:<id>` (string): how a finished job ended, as JSON; expires after the dedupe time
+//! - `:result:<document>` (string): a recording's answer, its parts as JSON; expires after the
+//!   result time
+//! - `:results` (zset): documents that have a result, by when it ends, in milliseconds of Unix time
+//! - `:check` (string): written to prove that writing works; expires
 //!
 //! An operation whose answer was lost (a connection that broke, a time-out) is an error, although
-//! the script may have run; repeating it is harmless, see the promises of [`super`]. For `claim` that
-//! takes a number: a turn counts as taken only when its answer has arrived, and the script answers
-//! the same turn with the same job.
+//! the script may have run; repeating it is harmless, see the promises of [`super`]. For `claim`
+//! that takes a number: a turn counts as taken only when its answer has arrived, and the script
+//! answers the same turn with the same job.
 
 mod connection;
 
@@ -114,8 +128,8 @@ pub struct RedisQueue {
 }
 
 impl RedisQueue {
-    /// Connects and opens the account's queue. What the predecessor had claimed is handed out first;
-    /// a predecessor that still lives can claim no more.
+    /// Connects and opens the account's queue. What the predecessor had claimed is handed out
+    /// first; a predecessor that still lives can claim no more.
     ///
     /// [`QueueError::Unavailable`] where trying again later makes sense: nobody listens, the server
     /// is loading, read-only, or out of memory. [`QueueError::Configuration`] where it does not.
@@ -149,16 +163,16 @@ impl RedisQueue {
         })
     }
 
-    /// Whether the server is there, lets us in, and takes a write; and how its settings endanger the
-    /// queue. The queue is not opened: whoever works on it is not disturbed.
+    /// Whether the server is there, lets us in, and takes a write; and how its settings endanger
+    /// the queue. The queue is not opened: whoever works on it is not disturbed.
     pub async fn examine(options: RedisOptions) -> Result<Vec<Endangered>, QueueError> {
         let queue = Self::reach(options).await?;
         queue.connection.check(&format!("{}:check", queue.root)).await?;
         Ok(queue.durability_warnings().await)
     }
 
-    /// How the server's settings endanger what the queue has promised to keep, each with the setting and
-    /// the value it should have. Empty where all is well.
+    /// How the server's settings endanger what the queue has promised to keep, each with the
+    /// setting and the value it should have. Empty where all is well.
     pub async fn durability_warnings(&self) -> Vec<Endangered> {
         self.connection.durability_warnings().await
     }

@@ -1,5 +1,6 @@
-//! What the allocator keeps of what is freed, which for glibc is nearly all: good for programs that do the same again and
-//! again, and not for one that is idle most of the time and now and then hears an hour of speech.
+//! What the allocator keeps of what is freed, which for glibc is nearly all: good for programs that
+//! do the same again and again, and not for one that is idle most of the time and now and then
+//! hears an hour of speech.
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod glibc {
@@ -15,12 +16,12 @@ mod glibc {
     }
 }
 
-/// Has what is large returned as soon as it is freed, and the threads share what is kept; for the whole process, best
-/// before anything else.
+/// Has what is large returned as soon as it is freed, and the threads share what is kept; for the
+/// whole process, best before anything else.
 ///
-/// glibc maps large pieces on their own too, but with the first that is freed it raises the limit to its size, up to 32 MB:
-/// samples and spectra, of another size in each stretch of a long recording, then stay. docs/BENCHMARKS.md has what that
-/// cost.
+/// glibc maps large pieces on their own too, but with the first that is freed it raises the limit
+/// to its size, up to 32 MB: samples and spectra, of another size in each stretch of a long
+/// recording, then stay. docs/BENCHMARKS.md has what that cost.
 pub fn keep_little() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {

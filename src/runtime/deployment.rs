@@ -1,7 +1,7 @@
 //! Who runs this process, so that what a person is told to type works where they type it.
 //!
-//! `docker-compose.yml`, the systemd unit and `start.sh` each say it in an environment variable. It is not a setting:
-//! nothing depends on it but the words of messages.
+//! `docker-compose.yml`, the systemd unit and `start.sh` each say it in an environment variable. It
+//! is not a setting: nothing depends on it but the words of messages.
 
 use std::env;
 use std::sync::LazyLock;

@@ -1,7 +1,7 @@
 //! Whether a loop gets on: with each beat it says by when it will beat again.
 //!
-//! Every room may name it, as it is what the watchdog looks at, wherever the loops are. What keeps a loop
-//! waiting from outside (a FLOOD_WAIT, a network or a store that is away) is no reason to be
+//! Every room may name it, as it is what the watchdog looks at, wherever the loops are. What keeps
+//! a loop waiting from outside (a FLOOD_WAIT, a network or a store that is away) is no reason to be
 //! overdue: the loop says how long it waits, or that nobody knows.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The pulse of one loop, or of several that do the same; clones share it. Before the first beat nothing
-/// is due.
+/// The pulse of one loop, or of several that do the same; clones share it. Before the first beat
+/// nothing is due.
 #[derive(Clone, Debug, Default)]
 pub struct Pulse(Arc<Mutex<State>>);
 

@@ -1,4 +1,5 @@
-//! Which parts of a recording are speech, what of it Whisper is given, and what its times then mean.
+//! Which parts of a recording are speech, what of it Whisper is given, and what its times then
+//! mean.
 //!
 //! ```text
 //! recording   ....speech......................speech speech......
@@ -28,14 +29,15 @@ const LONG_SILENCE: usize = 2000 * MS;
 /// What is kept of a long silence on either side of speech.
 const PADDING: usize = 400 * MS;
 /// Between long silences less voice than this is a word only if a window of it is certain: plucked
-/// notes, which are held for voice with 0.5 to 0.93, are not. Lone words ("да", "ok", "stop") reach 0.97 at
-/// any common speed.
+/// notes, which are held for voice with 0.5 to 0.93, are not. Lone words ("да", "ok", "stop") reach
+/// 0.97 at any common speed.
 const WORD: usize = 500 * MS;
 const CERTAIN: f32 = 0.95;
 /// A click.
 const CLICK: usize = WINDOW;
 
-/// Windows of the shortest pause that a recording is cut in, 0.3 s: more than the closure of any consonant.
+/// Windows of the shortest pause that a recording is cut in, 0.3 s: more than the closure of any
+/// consonant.
 const PAUSE: usize = 10;
 
 /// How far off a time of Whisper's may be.
@@ -46,7 +48,8 @@ const BESIDE: usize = 500 * MS;
 pub(super) struct Activity {
     /// Parts of the recording that are worth recognising, in order, apart from each other.
     kept: Vec<Range<usize>>,
-    /// Where there is voice, in order, in the time of the kept parts joined; none where that is not known.
+    /// Where there is voice, in order, in the time of the kept parts joined; none where that is not
+    /// known.
     voiced: Option<Vec<Range<usize>>>,
 }
 
@@ -96,9 +99,9 @@ impl Activity {
         pcm.truncate(length);
     }
 
-    /// Where in the recording a stretch of what was heard lies. Whisper is generous with silence: an
-    /// end that only reaches into the padding beyond a cut, or a beginning in the padding before one,
-    /// stays on its own side.
+    /// Where in the recording a stretch of what was heard lies. Whisper is generous with silence:
+    /// an end that only reaches into the padding beyond a cut, or a beginning in the padding before
+    /// one, stays on its own side.
     pub(super) fn in_recording(&self, heard: Range<usize>) -> Range<usize> {
         let Range { mut start, mut end } = heard;
         let mut joint = 0;
@@ -117,8 +120,8 @@ impl Activity {
         start..end.max(start)
     }
 
-    /// How much voice there is in a stretch of what was heard and just beside it, for Whisper's times are
-    /// rounded. None where that is not known.
+    /// How much voice there is in a stretch of what was heard and just beside it, for Whisper's
+    /// times are rounded. None where that is not known.
     pub(super) fn voiced(&self, heard: Range<usize>) -> Option<usize> {
         let (start, end) = (heard.start.saturating_sub(BESIDE), heard.end + BESIDE);
         let within = |voice: &Range<usize>| voice.end.min(end).saturating_sub(voice.start.max(start));
@@ -144,8 +147,8 @@ impl Activity {
     }
 }
 
-/// The middle of the longest pause between words, in samples; none where nobody pauses. A whole number of
-/// [`WINDOW`]s.
+/// The middle of the longest pause between words, in samples; none where nobody pauses. A whole
+/// number of [`WINDOW`]s.
 pub(super) fn longest_pause(probabilities: &[f32]) -> Option<usize> {
     let mut at = 0;
     let pauses = probabilities.chunk_by(|a, b| (*a < SILENCE) == (*b < SILENCE)).filter_map(|run| {
@@ -220,7 +223,8 @@ mod tests {
         ms * MS / WINDOW
     }
 
-    /// Silences and voices in turn, in milliseconds; the recording ends 100 samples into its last window.
+    /// Silences and voices in turn, in milliseconds; the recording ends 100 samples into its last
+    /// window.
     fn activity(turns: &[usize]) -> (Activity, usize) {
         let probabilities: Vec<f32> = turns
             .iter()
@@ -300,7 +304,8 @@ mod tests {
 
     #[test]
     fn times_are_those_of_the_recording() {
-        // Heard: silence to 400, voice to 1040, silence to 1440 | 1840, voice to 2160, silence to 2560.
+        // Heard: silence to 400, voice to 1040, silence to 1440 | 1840, voice to 2160, silence to
+        // 2560.
         let (activity, _) = activity(&[9600, 640, 20000, 320, 3200]);
         let told = |heard: Range<usize>| ms(activity.in_recording(heard.start * MS..heard.end * MS));
         assert_eq!(told(400..1040), 9600..10240);
@@ -411,7 +416,8 @@ mod tests {
             let mut pcm = vec![0.5; samples];
             activity.cut(&mut pcm);
             assert_eq!(pcm.len(), length, "{what}");
-            // Segments one after the other, as Whisper tells them; the last may reach beyond the end.
+            // Segments one after the other, as Whisper tells them; the last may reach beyond the
+            // end.
             let mut times: Vec<usize> = (0..12).map(|_| random.below(length + 2 * LONG_SILENCE)).collect();
             times.sort_unstable();
             let segments = times.windows(2).map(|two| activity.in_recording(two[0]..two[1]));

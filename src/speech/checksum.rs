@@ -26,7 +26,8 @@ pub enum Verdict {
     WrongHash {
         found: String,
     },
-    /// The catalogue has no file of this name to compare with, but the engine takes it. Its SHA-256.
+    /// The catalogue has no file of this name to compare with, but the engine takes it. Its
+    /// SHA-256.
     Unknown {
         found: String,
     },
@@ -36,8 +37,8 @@ pub enum Verdict {
     },
 }
 
-/// Compares the file with its catalogue entry, found by the file's name, and looks through a speech model
-/// as the engine does before it loads one.
+/// Compares the file with its catalogue entry, found by the file's name, and looks through a speech
+/// model as the engine does before it loads one.
 ///
 /// Fails with [`io::ErrorKind::Interrupted`] when `progress` breaks it off.
 pub fn verify(path: &Path, progress: &mut Progress) -> io::Result<Verdict> {

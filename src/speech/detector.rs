@@ -1,5 +1,5 @@
-//! Listens before Whisper does, on the thread of whoever has the samples: the next recording is listened to
-//! while this one is recognised.
+//! Listens before Whisper does, on the thread of whoever has the samples: the next recording is
+//! listened to while this one is recognised.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -48,9 +48,9 @@ impl Detector {
         Self { vad: vad.map(|vad| Arc::new(Mutex::new(vad))) }
     }
 
-    /// Leaves of `pcm`, 16 kHz mono, full scale ±1, what is worth recognising: nothing where no sample is above
-    /// -60 dBFS or nobody speaks, else all but the middle of long silences. Without a model for voice activity,
-    /// all. Speech that is much quieter than the rest is raised.
+    /// Leaves of `pcm`, 16 kHz mono, full scale ±1, what is worth recognising: nothing where no
+    /// sample is above -60 dBFS or nobody speaks, else all but the middle of long silences. Without
+    /// a model for voice activity, all. Speech that is much quieter than the rest is raised.
     ///
     /// Blocking: less than a second of work for 96 s, between which `aborted` is asked.
     pub fn listen(&self, mut pcm: Vec<f32>, aborted: &dyn Fn() -> bool) -> Result<Speech, SpeechError> {
@@ -84,8 +84,9 @@ impl Detector {
         Ok(Speech { pcm, activity, samples })
     }
 
-    /// Where in `pcm` to cut between two words: a sample in the middle of the longest pause. None where nobody
-    /// pauses, without a model for voice activity, and when `aborted`. Blocking, as [`Detector::listen`].
+    /// Where in `pcm` to cut between two words: a sample in the middle of the longest pause. None
+    /// where nobody pauses, without a model for voice activity, and when `aborted`. Blocking, as
+    /// [`Detector::listen`].
     pub fn pause(&self, pcm: &[f32], aborted: &dyn Fn() -> bool) -> Option<usize> {
         longest_pause(&self.probabilities(pcm, aborted)?)
     }

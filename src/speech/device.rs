@@ -18,10 +18,12 @@ pub const BUILT_FOR: &[&str] = &[
     "vulkan",
 ];
 
-/// The GPU that whisper.cpp takes, the first there is, as its backend calls it. None: the CPU recognises.
+/// The GPU that whisper.cpp takes, the first there is, as its backend calls it. None: the CPU
+/// recognises.
 pub fn gpu() -> Option<String> {
     log::install();
-    // SAFETY: the devices are counted once, when the first is asked for, and live as long as the process.
+    // SAFETY: the devices are counted once, when the first is asked for, and live as long as the
+    // process.
     unsafe {
         let devices = (0..ggml::ggml_backend_dev_count()).map(|n| ggml::ggml_backend_dev_get(n));
         let mut gpus = devices.filter(|&device| {

@@ -195,7 +195,8 @@ fn lock(path: &Path) -> Result<File, PullError> {
             Err(TryLockError::WouldBlock) => return Err(PullError::Busy(path.to_owned())),
             Err(TryLockError::Error(error)) => return Err(disk(error)),
         }
-        // Another process may have finished, and renamed the file, between our opening and locking it.
+        // Another process may have finished, and renamed the file, between our opening and locking
+        // it.
         let opened = file.metadata().map_err(disk)?;
         if fs::metadata(path).is_ok_and(|named| (named.dev(), named.ino()) == (opened.dev(), opened.ino())) {
             return Ok(file);

@@ -41,28 +41,29 @@ const UNTIL_LOADED: Duration = Duration::from_secs(60);
 pub struct EngineOptions {
     /// A ggml Whisper model.
     pub model: PathBuf,
-    /// Threads of a recognition; [`default_threads`] when not given, and no more than the process may
-    /// run at once: beyond that recognition becomes 10 to 50 times slower.
+    /// Threads of a recognition; [`default_threads`] when not given, and no more than the process
+    /// may run at once: beyond that recognition becomes 10 to 50 times slower.
     pub threads: Option<NonZeroUsize>,
-    /// Languages that are spoken here, by code: a recording is taken to be in the likeliest of them. One without
-    /// others is taken for granted, which saves guessing and checking it. None: the likeliest of all that the
-    /// model knows.
+    /// Languages that are spoken here, by code: a recording is taken to be in the likeliest of
+    /// them. One without others is taken for granted, which saves guessing and checking it. None:
+    /// the likeliest of all that the model knows.
     pub languages: Vec<String>,
-    /// Whether a recording that is clearly in none of `languages`, but in another one that the model knows, is
-    /// recognised in that.
+    /// Whether a recording that is clearly in none of `languages`, but in another one that the
+    /// model knows, is recognised in that.
     pub other_languages: bool,
     /// Refused where the model was not trained for it.
     pub task: Task,
     /// How much of its window Whisper is given for a short recording.
     pub audio_context: AudioContext,
-    /// Whether attention is computed in one go, block by block. None: on a GPU, where that is quicker; on CPUs it
-    /// is slower.
+    /// Whether attention is computed in one go, block by block. None: on a GPU, where that is
+    /// quicker; on CPUs it is slower.
     pub flash_attention: Option<bool>,
-    /// Silero's voice activity model, as the catalogue has it. Where it is not there, or another file,
-    /// a warning says so, and recordings are recognised as without it: whole, silence and all.
+    /// Silero's voice activity model, as the catalogue has it. Where it is not there, or another
+    /// file, a warning says so, and recordings are recognised as without it: whole, silence and
+    /// all.
     pub vad: Option<PathBuf>,
-    /// After so long without a recording the model's memory is given back, and the model loaded again with
-    /// the next one. None: it stays.
+    /// After so long without a recording the model's memory is given back, and the model loaded
+    /// again with the next one. None: it stays.
     pub idle_unload: Option<Duration>,
 }
 
@@ -74,7 +75,8 @@ pub trait Observer: Send + Sync {
     fn took(&self, time: Duration);
     /// A piece of text was dropped, for one of the reasons in [`INVENTIONS`](super::INVENTIONS).
     fn dropped(&self, why: &'static str);
-    /// So much was said in the language with this code. Not told where there was none to choose from.
+    /// So much was said in the language with this code. Not told where there was none to choose
+    /// from.
     fn spoken(&self, language: &'static str, speech: Duration);
     /// Text of a shortened window was doubtful, and is recognised again with all of it.
     fn repeated(&self);
@@ -85,11 +87,11 @@ pub trait Observer: Send + Sync {
 pub struct RecogniseOptions {
     /// The language spoken, by code, in place of [`EngineOptions::languages`].
     pub language: Option<String>,
-    /// What was heard of the speaker before, where the language is not given: it makes detecting quicker, and
-    /// surer.
+    /// What was heard of the speaker before, where the language is not given: it makes detecting
+    /// quicker, and surer.
     pub habit: Habit,
-    /// The end of what was said just before, some sentences at most: Whisper goes on from it, in sense and in
-    /// spelling.
+    /// The end of what was said just before, some sentences at most: Whisper goes on from it, in
+    /// sense and in spelling.
     pub before: String,
     /// Told the share that is done, in percent. whisper.cpp reports once per 30 s of the recording.
     pub progress: Option<watch::Sender<u8>>,
@@ -197,8 +199,8 @@ impl EngineOptions {
     }
 }
 
-/// The threads that this process may run at once, at most four: whisper.cpp's own default. Beyond it
-/// recognition gains little, and other programs need the cores too.
+/// The threads that this process may run at once, at most four: whisper.cpp's own default. Beyond
+/// it recognition gains little, and other programs need the cores too.
 pub fn default_threads() -> NonZeroUsize {
     const MOST: NonZeroUsize = NonZeroUsize::new(4).unwrap();
     cores().min(MOST)
@@ -225,7 +227,8 @@ pub enum ModelState {
     Loaded,
     /// Freed for want of work; the next recording has it loaded.
     Freed,
-    /// Freed, and it cannot be loaded again: the log has the reason. The next recording tries again.
+    /// Freed, and it cannot be loaded again: the log has the reason. The next recording tries
+    /// again.
     Missing,
 }
 
@@ -271,8 +274,8 @@ impl Engine {
         self.model.clone()
     }
 
-    /// Has the model loaded, where it was freed: while the recording it is needed for is on its way.
-    /// [`Engine::recognise`] would do it too.
+    /// Has the model loaded, where it was freed: while the recording it is needed for is on its
+    /// way. [`Engine::recognise`] would do it too.
     pub async fn wake(&self) -> Result<(), SpeechError> {
         if *self.model.borrow() == ModelState::Loaded {
             return Ok(());
@@ -295,9 +298,9 @@ impl Engine {
 
     /// Recognises `pcm`, 16 kHz mono, full scale ±1.
     ///
-    /// Listens to it first, on a thread for what blocks: where nobody speaks, the transcript is empty and
-    /// Whisper is not asked. Long silences are cut before recognition; times are those of `pcm` all the same.
-    /// [`Detector::listen`] has the rest.
+    /// Listens to it first, on a thread for what blocks: where nobody speaks, the transcript is
+    /// empty and Whisper is not asked. Long silences are cut before recognition; times are those of
+    /// `pcm` all the same. [`Detector::listen`] has the rest.
     pub async fn recognise(
         &self,
         pcm: Vec<f32>,
@@ -321,9 +324,9 @@ impl Engine {
     /// Waits its turn. Dropping the future takes the recording out of the queue, or aborts its
     /// recognition after the current pass of the encoder or decoder.
     ///
-    /// Text is dropped that nobody can have said, or that Whisper is known to invent where the evidence is
-    /// weak. whisper.cpp's own rule for windows without speech is off, for its probability is not that of
-    /// the window.
+    /// Text is dropped that nobody can have said, or that Whisper is known to invent where the
+    /// evidence is weak. whisper.cpp's own rule for windows without speech is off, for its
+    /// probability is not that of the window.
     pub async fn recognise_speech(
         &self,
         speech: Speech,
@@ -345,8 +348,8 @@ impl Engine {
         Ok(Transcript { task: self.task, ..transcript })
     }
 
-    /// Aborts the running recognition, refuses the waiting ones ([`SpeechError::Aborted`]) and joins
-    /// the thread.
+    /// Aborts the running recognition, refuses the waiting ones ([`SpeechError::Aborted`]) and
+    /// joins the thread.
     ///
     /// False when it has not come back within `limit`: a pass of a large model's encoder on a slow
     /// machine takes many seconds and cannot be stopped within. The thread then still runs inside

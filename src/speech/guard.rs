@@ -1,9 +1,9 @@
-//! Drops what Whisper writes though nobody said it: on noise, music and silence it falls back on what its
-//! training data, subtitles from the web, had there.
+//! Drops what Whisper writes though nobody said it: on noise, music and silence it falls back on
+//! what its training data, subtitles from the web, had there.
 //!
-//! Alone, a layer drops only what cannot have been said: `[Music]`, and text without voice under it.
-//! Known phrases and repetitions go only together with weak evidence, for people do say "thank you" and
-//! "no, no, no".
+//! Alone, a layer drops only what cannot have been said: `[Music]`, and text without voice under
+//! it. Known phrases and repetitions go only together with weak evidence, for people do say "thank
+//! you" and "no, no, no".
 
 use tracing::debug;
 
@@ -21,8 +21,8 @@ const MS_PER_LETTER: usize = 30;
 /// What speaks for a segment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Evidence {
-    /// Probability, 0 to 1, that there is no speech in the window that the segment is from; none where it
-    /// is not known.
+    /// Probability, 0 to 1, that there is no speech in the window that the segment is from; none
+    /// where it is not known.
     pub no_speech: Option<f32>,
     /// Natural logarithm of its tokens' probabilities, averaged.
     pub logprob: f32,
@@ -81,8 +81,8 @@ pub const INVENTIONS: [&str; 5] = [
     Invention::RepeatedWords.name(),
 ];
 
-/// The segments that hold, in order. Each that is dropped, or shortened to what it repeats, is explained
-/// at debug level, without the text, and `dropped` is told the reason's name.
+/// The segments that hold, in order. Each that is dropped, or shortened to what it repeats, is
+/// explained at debug level, without the text, and `dropped` is told the reason's name.
 pub(super) fn guard(candidates: &[Candidate], dropped: &dyn Fn(&'static str)) -> Vec<Segment> {
     let mut held = Vec::with_capacity(candidates.len());
     let same = |a: &Candidate, b: &Candidate| words(&a.segment.text) == words(&b.segment.text);
@@ -102,7 +102,8 @@ pub(super) fn guard(candidates: &[Candidate], dropped: &dyn Fn(&'static str)) ->
     held
 }
 
-/// Why some or all of the text is invented, and what is left of it. The text has come so many times in a row.
+/// Why some or all of the text is invented, and what is left of it. The text has come so many times
+/// in a row.
 fn judge(text: &str, evidence: &Evidence, times: usize) -> (Option<Invention>, Option<String>) {
     let words = words(text);
     let weak = evidence.is_weak(&words);
@@ -123,8 +124,8 @@ fn judge(text: &str, evidence: &Evidence, times: usize) -> (Option<Invention>, O
     (Some(invention), None)
 }
 
-/// Nothing but what stands in brackets or between asterisks, and signs. Between notes stand the words of a
-/// song, which may have been sung.
+/// Nothing but what stands in brackets or between asterisks, and signs. Between notes stand the
+/// words of a song, which may have been sung.
 fn is_annotation(text: &str) -> bool {
     const PAIRS: [(char, char); 6] =
         [('[', ']'), ('(', ')'), ('{', '}'), ('【', '】'), ('（', '）'), ('*', '*')];
@@ -157,8 +158,8 @@ mod tests {
         Evidence { voiced_ms: Some(ms), ..STRONG }
     }
 
-    /// For one test at a time: a line that another thread meets first, without a subscriber, is off for all
-    /// (tracing asks the one subscriber there is by way of the thread).
+    /// For one test at a time: a line that another thread meets first, without a subscriber, is off
+    /// for all (tracing asks the one subscriber there is by way of the thread).
     static ALONE: Mutex<()> = Mutex::new(());
 
     fn candidates(texts: &[(&str, Evidence)]) -> Vec<Candidate> {

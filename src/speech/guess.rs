@@ -41,9 +41,9 @@ pub(super) struct Listening<'a> {
 impl Listening<'_> {
     /// Recognises in the language that is `given`, or in the likeliest one.
     ///
-    /// Detecting a language first takes a pass of the encoder, as long as recognising a short clip does. So
-    /// the language is guessed, and checked after recognising, when the encoder's output is still there: that
-    /// costs one token. Only a wrong guess costs another recognition.
+    /// Detecting a language first takes a pass of the encoder, as long as recognising a short clip
+    /// does. So the language is guessed, and checked after recognising, when the encoder's output
+    /// is still there: that costs one token. Only a wrong guess costs another recognition.
     pub fn recognise(&mut self, given: Option<Language>) -> Result<Heard, SpeechError> {
         if let Some(language) = given.or(self.choice.only()) {
             return self.recognise_in(language);
@@ -96,7 +96,8 @@ impl Listening<'_> {
         Ok(Heard { language, no_speech })
     }
 
-    /// The likeliest language, by as much of the spectrogram in the state as the encoder takes at once.
+    /// The likeliest language, by as much of the spectrogram in the state as the encoder takes at
+    /// once.
     fn detect(&mut self) -> Result<Language, SpeechError> {
         let probabilities = self.whisper.language_probabilities()?;
         Ok(self.likeliest(&probabilities))
@@ -106,8 +107,8 @@ impl Listening<'_> {
         self.choice.likeliest(probabilities, self.habit, self.spoken)
     }
 
-    /// Puts the spectrogram of so many samples into the state, and has the encoder take no more positions
-    /// than that needs.
+    /// Puts the spectrogram of so many samples into the state, and has the encoder take no more
+    /// positions than that needs.
     fn prepare(&mut self, samples: usize) -> Result<(), SpeechError> {
         let pcm = &self.pcm[..self.pcm.len().min(samples)];
         let positions = Some(pcm.len().div_ceil(POSITION) as c_int);

@@ -1,4 +1,5 @@
-//! Which languages are spoken in a chat, as far as it is known, and what follows for its next recording.
+//! Which languages are spoken in a chat, as far as it is known, and what follows for its next
+//! recording.
 
 use super::language::Language;
 

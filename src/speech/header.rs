@@ -1,8 +1,8 @@
 //! Looks through a ggml Whisper model before whisper.cpp loads it.
 //!
 //! whisper.cpp trusts the file: a wrong magic is an error, but a Silero model, a broken header or a
-//! vocabulary without `" "` ends in `abort()`, in a C++ exception that nobody can catch here, or in a
-//! request for all memory. So everything it relies on is checked first, the weights themselves
+//! vocabulary without `" "` ends in `abort()`, in a C++ exception that nobody can catch here, or in
+//! a request for all memory. So everything it relies on is checked first, the weights themselves
 //! skipped: `whisper_model_load` in whisper.cpp 1.8.3 is what this follows, field by field.
 
 use std::collections::HashMap;
@@ -39,9 +39,9 @@ pub struct Header {
     /// Languages it was trained for, by whisper.cpp's numbers: all those below this one.
     /// One, English, for an English-only model.
     pub languages: i32,
-    /// Whether its decoder is one that was cut down. Those of large-v3-turbo and the distilled models,
-    /// 4 and 2 layers behind an encoder of 32, were trained anew afterwards, to transcribe only. Every
-    /// other model has as many layers in its decoder as in its encoder.
+    /// Whether its decoder is one that was cut down. Those of large-v3-turbo and the distilled
+    /// models, 4 and 2 layers behind an encoder of 32, were trained anew afterwards, to transcribe
+    /// only. Every other model has as many layers in its decoder as in its encoder.
     pub is_pruned: bool,
 }
 
@@ -244,12 +244,12 @@ impl Type {
     /// From a header's `ftype`, which is a `ggml_ftype` plus a thousand times the version of the
     /// quantisation that wrote the file.
     ///
-    /// whisper.cpp does not look at the version, and neither does this. The catalogue's files of May
-    /// 2023 say 1 (tiny-q5_1, base-q5_1, small-q5_1, medium-q5_0), the later ones 2. Version 2 made the
-    /// blocks of q4_0, q4_1 and q8_0 smaller, so older files of these types fail by their tensors' sizes;
-    /// q5_0 and q5_1 stayed as they were. Of those from before version 1, made in two weeks of 2023,
-    /// whisper.cpp takes the bits in another order and writes nonsense; they cannot be told from files of
-    /// programs that write no version.
+    /// whisper.cpp does not look at the version, and neither does this. The catalogue's files of
+    /// May 2023 say 1 (tiny-q5_1, base-q5_1, small-q5_1, medium-q5_0), the later ones 2. Version 2
+    /// made the blocks of q4_0, q4_1 and q8_0 smaller, so older files of these types fail by their
+    /// tensors' sizes; q5_0 and q5_1 stayed as they were. Of those from before version 1, made in
+    /// two weeks of 2023, whisper.cpp takes the bits in another order and writes nonsense; they
+    /// cannot be told from files of programs that write no version.
     fn of_ftype(ftype: i32) -> Option<Self> {
         TYPES.iter().find(|(known, _)| *known == ftype % 1000).map(|(_, kind)| *kind)
     }
@@ -389,7 +389,8 @@ mod tests {
         fn ggml_type_size(kind: c_int) -> usize;
     }
 
-    /// What the header of the published file says. Those that were quantised in May 2023 say version 1.
+    /// What the header of the published file says. Those that were quantised in May 2023 say
+    /// version 1.
     fn official_ftype(name: &str) -> i32 {
         match name {
             "tiny-q5_1" | "base-q5_1" | "small-q5_1" => 1009,
@@ -402,8 +403,8 @@ mod tests {
     #[test]
     fn types_are_those_of_ggml() {
         for (ftype, expected) in TYPES {
-            // SAFETY: plain functions of a number. They abort on a type that ggml does not know, which would
-            // fail this test too.
+            // SAFETY: plain functions of a number. They abort on a type that ggml does not know,
+            // which would fail this test too.
             let found = unsafe {
                 let id = ggml_ftype_to_ggml_type(ftype);
                 let (block, bytes) = (ggml_blck_size(id), ggml_type_size(id));
@@ -420,14 +421,15 @@ mod tests {
                 assert_eq!(Type::of_ftype(version * 1000 + ftype), Some(kind));
             }
         }
-        // ggml aborts on these: q4_1_some_f16, two that were removed, one past the last, and below zero.
+        // ggml aborts on these: q4_1_some_f16, two that were removed, one past the last, and below
+        // zero.
         for ftype in [4, 5, 6, 26, 999, 1004, 2006, 2026, -1, -1001, i32::MIN, i32::MAX] {
             assert_eq!(Type::of_ftype(ftype), None, "{ftype}");
         }
     }
 
-    /// The published files have exactly the size that follows from what this module expects in them:
-    /// its list of tensors, their types and their heads are those of the real models.
+    /// The published files have exactly the size that follows from what this module expects in
+    /// them: its list of tensors, their types and their heads are those of the real models.
     #[test]
     fn the_catalogue_has_the_sizes_of_these_layouts() {
         for spec in &SPEECH_MODELS {
@@ -457,7 +459,8 @@ mod tests {
             let tensors: u64 = tensors(&shape)
                 .into_iter()
                 .map(|(name, layout)| {
-                    // Written with as many dimensions as torch has, biases of convolutions with two.
+                    // Written with as many dimensions as torch has, biases of convolutions with
+                    // two.
                     let dimensions = match layout.0 {
                         [_, 1, 1] => 1,
                         [_, _, 1] => 2,

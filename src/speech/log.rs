@@ -1,8 +1,9 @@
 //! whisper.cpp's and ggml's log, through tracing under the target `whisper`.
 //!
 //! Not `whisper_rs::install_logging_hooks`: its tracing backend gives some thirty lines at `info`
-//! for every model loaded, and errors for every recognition that we abort ourselves. Neither library
-//! logs recognised text in the way we call them (`print_realtime` off, `WHISPER_DEBUG` not compiled).
+//! for every model loaded, and errors for every recognition that we abort ourselves. Neither
+//! library logs recognised text in the way we call them (`print_realtime` off, `WHISPER_DEBUG` not
+//! compiled).
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_void};
@@ -24,7 +25,8 @@ thread_local! {
 pub(super) fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // SAFETY: `forward` reads only the text, lets no panic out and lives as long as the process.
+        // SAFETY: `forward` reads only the text, lets no panic out and lives as long as the
+        // process.
         unsafe { whisper_rs::set_log_callback(Some(forward), std::ptr::null_mut()) };
     });
 }

@@ -10,12 +10,13 @@ pub struct ModelSpec {
     pub file: &'static str,
     pub bytes: u64,
     pub sha256: [u8; 32],
-    /// Memory in MiB while a recognition runs, roughly: whisper.cpp's own table for the f16 files, less
-    /// what quantised weights save.
+    /// Memory in MiB while a recognition runs, roughly: whisper.cpp's own table for the f16 files,
+    /// less what quantised weights save.
     pub memory_mib: u32,
-    /// How long a recognition of 10 s takes on a CPU, in percent of the time of `base`. Measured up to `small-q5_1` by
-    /// `cargo bench --bench speech -- beside-base`; larger ones follow from that of `small` and the multiplications that
-    /// they take, quantised or not. None for what recognises nothing.
+    /// How long a recognition of 10 s takes on a CPU, in percent of the time of `base`. Measured up
+    /// to `small-q5_1` by `cargo bench --bench speech -- beside-base`; larger ones follow from that
+    /// of `small` and the multiplications that they take, quantised or not. None for what
+    /// recognises nothing.
     pub relative_time: Option<u32>,
     pub note: &'static str,
     /// The folder it is fetched from when no mirror is given, with the slash at its end.

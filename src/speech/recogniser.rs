@@ -45,8 +45,9 @@ impl Recogniser {
         Self { choice, audio_context }
     }
 
-    /// Recognises `speech`, which is not empty, in `language`, or in the likeliest of its choice for somebody
-    /// of that `habit`, who has just said what was `before`. The model, `whisper`, knows all of them.
+    /// Recognises `speech`, which is not empty, in `language`, or in the likeliest of its choice
+    /// for somebody of that `habit`, who has just said what was `before`. The model, `whisper`,
+    /// knows all of them.
     pub(super) fn recognise(
         &self,
         whisper: &mut Whisper,
@@ -107,8 +108,9 @@ impl Recogniser {
     }
 }
 
-/// What `whisper` has heard, trimmed, without empty segments, in order and within the recording, of which
-/// whisper.cpp heard what `activity` keeps; nobody speaks in it with the probability `no_speech`.
+/// What `whisper` has heard, trimmed, without empty segments, in order and within the recording, of
+/// which whisper.cpp heard what `activity` keeps; nobody speaks in it with the probability
+/// `no_speech`.
 fn heard(whisper: &Whisper, activity: &Activity, no_speech: Option<f32>) -> Vec<Candidate> {
     let place = |timestamp: i64| timestamp.clamp(0, (LONGEST / TIMESTAMP) as i64) as usize * TIMESTAMP;
     let ms = |samples: usize| (samples * 1000 / RATE) as u64;

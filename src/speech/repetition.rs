@@ -14,8 +14,8 @@ pub(super) fn is_too_much(times: usize, weak: bool) -> bool {
     times >= TOO_MUCH || (weak && times >= REPEATED)
 }
 
-/// `text` with what it repeats said once, where that is too much. None where it repeats nothing, or may:
-/// `is_weak` judges the repeated words, all times together.
+/// `text` with what it repeats said once, where that is too much. None where it repeats nothing, or
+/// may: `is_weak` judges the repeated words, all times together.
 pub(super) fn collapse(text: &str, is_weak: impl Fn(&[String]) -> bool) -> Option<String> {
     let spelt: Vec<&str> = text.split_whitespace().collect();
     let plain: Vec<String> = spelt.iter().map(|spelt| word(spelt)).collect();
@@ -35,8 +35,8 @@ pub(super) fn collapse(text: &str, is_weak: impl Fn(&[String]) -> bool) -> Optio
     (kept.len() < spelt.len()).then(|| kept.join(" "))
 }
 
-/// The phrase at the beginning of `words` that takes most of them by repetition: its length, and how
-/// many times in a row it is there.
+/// The phrase at the beginning of `words` that takes most of them by repetition: its length, and
+/// how many times in a row it is there.
 fn repeated(words: &[String]) -> (usize, usize) {
     let times = |length: usize| {
         let phrase = &words[..length];

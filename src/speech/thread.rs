@@ -1,4 +1,5 @@
-//! The engine's thread: it takes one request after another, and frees the model when none comes for long.
+//! The engine's thread: it takes one request after another, and frees the model when none comes for
+//! long.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -56,7 +57,8 @@ pub(super) fn run(
     state: watch::Sender<ModelState>,
     ready: oneshot::Sender<Result<(Header, Detector), SpeechError>>,
 ) {
-    // Declared before what holds the model, so dropped after it: a closed queue means a freed model.
+    // Declared before what holds the model, so dropped after it: a closed queue means a freed
+    // model.
     let mut inbox = match Inbox::new(messages, options.idle_unload) {
         Ok(inbox) => inbox,
         Err(error) => {
@@ -104,7 +106,8 @@ impl Inbox {
         Ok(Self { messages, clock })
     }
 
-    /// The next message, none when there will be no more; late, where there is a limit and it is `limited`.
+    /// The next message, none when there will be no more; late, where there is a limit and it is
+    /// `limited`.
     fn next(&mut self, limited: bool) -> Result<Option<Message>, Elapsed> {
         match &self.clock {
             Some((clock, limit)) if limited => {

@@ -15,8 +15,9 @@ use super::models::SILERO_VAD;
 pub(super) const WINDOW: usize = 512;
 /// Windows heard at once, 96 s: less than a second of work, which nothing can break off.
 const STRETCH: usize = 3000;
-/// Windows heard once more before a part, 2 s: whisper.cpp empties the model's memory at its beginning. With more
-/// there are no fewer windows that are taken for speech in the one case and not in the other (docs/BENCHMARKS.md).
+/// Windows heard once more before a part, 2 s: whisper.cpp empties the model's memory at its
+/// beginning. With more there are no fewer windows that are taken for speech in the one case and
+/// not in the other (docs/BENCHMARKS.md).
 const WARM_UP: usize = 62;
 
 /// How loud speech is that the model knows well, as the root mean square of its loudest [`BLOCK`].
@@ -67,9 +68,9 @@ impl Vad {
         Ok(Self { contexts: [context()?, context()?] })
     }
 
-    /// The probability of speech, 0 to 1, in each [`WINDOW`] of `pcm`, the last one filled up with silence. What is quiet is
-    /// amplified for this: the model takes a whisper into a far microphone for silence. None when `aborted`, or when
-    /// whisper.cpp fails, which it logs.
+    /// The probability of speech, 0 to 1, in each [`WINDOW`] of `pcm`, the last one filled up with
+    /// silence. What is quiet is amplified for this: the model takes a whisper into a far
+    /// microphone for silence. None when `aborted`, or when whisper.cpp fails, which it logs.
     pub(super) fn probabilities(&mut self, pcm: &[f32], aborted: &dyn Fn() -> bool) -> Option<Vec<f32>> {
         let windows = pcm.len().div_ceil(WINDOW);
         let mut probabilities = Vec::with_capacity(windows);
@@ -84,7 +85,8 @@ impl Vad {
         Some(probabilities)
     }
 
-    /// The probabilities of `windows` of `pcm`, both halves at the same time. They are the same ones on a single core.
+    /// The probabilities of `windows` of `pcm`, both halves at the same time. They are the same
+    /// ones on a single core.
     fn stretch(&mut self, pcm: &[f32], windows: Range<usize>, gain: f32) -> Option<Vec<f32>> {
         let [first, second] = &mut self.contexts;
         let Some(half) = half(&windows) else { return hear(first, pcm, windows, gain) };
@@ -103,8 +105,8 @@ impl Vad {
     }
 }
 
-/// Where to part `windows` so that both parts take as long, warming up included. None where that gains too little to be
-/// worth it.
+/// Where to part `windows` so that both parts take as long, warming up included. None where that
+/// gains too little to be worth it.
 fn half(windows: &Range<usize>) -> Option<usize> {
     let warming_up = WARM_UP - windows.start.min(WARM_UP);
     (windows.len() >= 2 * WARM_UP).then(|| windows.start + (windows.len() + warming_up) / 2)

@@ -23,12 +23,13 @@ pub(super) const RATE: usize = 16_000;
 pub(super) const WINDOW: usize = 30 * RATE;
 /// Samples for a position of the encoder.
 pub(super) const POSITION: usize = RATE / 50;
-/// What whisper_full does when decoding at temperature 0 has failed: tries so many at each higher one.
+/// What whisper_full does when decoding at temperature 0 has failed: tries so many at each higher
+/// one.
 const BEST_OF: c_int = 5;
-/// A probability that is never reached. whisper.cpp 1.8.3 takes the one for no speech from logits that it
-/// has not computed in this call (whisper.cpp#3945, #4068): after a glimpse at the language they are those of
-/// the glimpse. Above its default of 0.6 it does not decode again at a higher temperature and drops the
-/// window, and with it what somebody said.
+/// A probability that is never reached. whisper.cpp 1.8.3 takes the one for no speech from logits
+/// that it has not computed in this call (whisper.cpp#3945, #4068): after a glimpse at the language
+/// they are those of the glimpse. Above its default of 0.6 it does not decode again at a higher
+/// temperature and drops the window, and with it what somebody said.
 const NEVER: f32 = 2.0;
 
 /// How a running recognition hears from, and tells, the outside.
@@ -51,8 +52,8 @@ pub(super) struct Call<'a> {
     pub language: Language,
     /// What was said before.
     pub prompt: &'a [WhisperTokenId],
-    /// Positions that the encoder takes at once, in place of its 1500. Text is then decoded once, at
-    /// temperature 0: it is a try.
+    /// Positions that the encoder takes at once, in place of its 1500. Text is then decoded once,
+    /// at temperature 0: it is a try.
     pub positions: Option<c_int>,
     /// Whether to go on after the spectrogram.
     pub encode: bool,
@@ -77,8 +78,8 @@ struct Run<'a> {
 /// The model.
 pub(super) struct Whisper {
     context: WhisperContext,
-    /// Buffers of tens to hundreds of MB, with what the last call left in them. None after a failure: the next
-    /// call gets fresh ones.
+    /// Buffers of tens to hundreds of MB, with what the last call left in them. None after a
+    /// failure: the next call gets fresh ones.
     state: Option<WhisperState>,
     threads: NonZeroUsize,
     task: Task,
@@ -104,8 +105,8 @@ impl Whisper {
         Ok(Self { context, state, threads, task, params: HashMap::new() })
     }
 
-    /// Recognises `pcm`; the result is in [`segments`](Self::segments). Says how many passes of the encoder
-    /// it took.
+    /// Recognises `pcm`; the result is in [`segments`](Self::segments). Says how many passes of the
+    /// encoder it took.
     pub(super) fn full(
         &mut self,
         pcm: &[f32],
@@ -119,9 +120,9 @@ impl Whisper {
         let mut params = self.params(call);
         let run = Run { control, encode: call.encode, passes: Cell::default() };
         let user_data = std::ptr::from_ref(&run).cast_mut().cast::<c_void>();
-        // SAFETY: the callbacks take the pointer for a shared `Run`, which it is and which outlives the
-        // call of `full` below, the only one that uses these parameters; whisper.cpp calls them on
-        // this thread. (`set_abort_callback_safe` of whisper-rs 0.16 calls the closure through a
+        // SAFETY: the callbacks take the pointer for a shared `Run`, which it is and which outlives
+        // the call of `full` below, the only one that uses these parameters; whisper.cpp calls them
+        // on this thread. (`set_abort_callback_safe` of whisper-rs 0.16 calls the closure through a
         // pointer of another type.)
         unsafe {
             params.set_abort_callback(Some(on_abort));
@@ -139,15 +140,15 @@ impl Whisper {
                 self.state = Some(state);
                 Ok(run.passes.get())
             }
-            // Encoding (-6) or decoding (-8, -9) was given up, and we had asked for that. The state is as
-            // good as before.
+            // Encoding (-6) or decoding (-8, -9) was given up, and we had asked for that. The state
+            // is as good as before.
             Err(WhisperError::GenericError(-6 | -8 | -9)) if (control.aborted)() => {
                 self.state = Some(state);
                 Err(SpeechError::Aborted)
             }
             Err(error @ WhisperError::GenericError(-7)) => {
-                // Its key-value cache found no memory, and whisper_full_with_state has freed the state.
-                // Dropping it would free it again.
+                // Its key-value cache found no memory, and whisper_full_with_state has freed the
+                // state. Dropping it would free it again.
                 std::mem::forget(state);
                 Err(failed(error))
             }
@@ -168,8 +169,8 @@ impl Whisper {
         Ok(Opening { languages, no_speech })
     }
 
-    /// The probabilities of all languages, by their numbers, in as much of the last recording as the encoder
-    /// takes at once.
+    /// The probabilities of all languages, by their numbers, in as much of the last recording as
+    /// the encoder takes at once.
     pub(super) fn language_probabilities(&mut self) -> Result<Vec<f32>, SpeechError> {
         let state = self.take_state()?;
         let (_, probabilities) = state.lang_detect(0, self.threads.get()).map_err(failed)?;
@@ -184,7 +185,8 @@ impl Whisper {
 
     /// The tokens of a text; none where it has no such thing, as with a NUL in it.
     pub(super) fn tokens(&self, text: &str) -> Vec<WhisperTokenId> {
-        // A token is a byte at least. With fewer than needed whisper-rs 0.16 believes in billions of them.
+        // A token is a byte at least. With fewer than needed whisper-rs 0.16 believes in billions
+        // of them.
         self.context.tokenize(text, text.len() + 1).unwrap_or_default()
     }
 
@@ -258,8 +260,8 @@ unsafe extern "C" fn on_progress(
 }
 
 /// whisper_full's defaults for greedy decoding: temperature 0, then by 0.2 up to 1 while a window's
-/// entropy is below 2.4 or its average log probability below -1; but nothing is decided by the probability
-/// of no speech.
+/// entropy is below 2.4 or its average log probability below -1; but nothing is decided by the
+/// probability of no speech.
 fn params(language: Language, threads: NonZeroUsize, task: Task) -> FullParams<'static, 'static> {
     let mut params = FullParams::new(SamplingStrategy::Greedy { best_of: BEST_OF });
     params.set_n_threads(threads.get() as c_int);

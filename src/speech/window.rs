@@ -1,10 +1,11 @@
-//! How much of its window Whisper is given for a short recording, and whether what came of less can be
-//! trusted.
+//! How much of its window Whisper is given for a short recording, and whether what came of less can
+//! be trusted.
 //!
-//! The encoder takes 30 s, of which a short recording is filled up with silence: most of the time that it takes
-//! goes into that. It can be given less, and is about as many times quicker. The models never met that in their
-//! training: some then repeat themselves, or do not find an end (voxtype#124). So what comes is looked at, and where
-//! anything speaks against it the recording is recognised again with the whole window.
+//! The encoder takes 30 s, of which a short recording is filled up with silence: most of the time
+//! that it takes goes into that. It can be given less, and is about as many times quicker. The
+//! models never met that in their training: some then repeat themselves, or do not find an end
+//! (voxtype#124). So what comes is looked at, and where anything speaks against it the recording is
+//! recognised again with the whole window.
 
 use std::collections::HashMap;
 use std::ffi::c_int;
@@ -25,15 +26,17 @@ pub enum AudioContext {
     Auto,
 }
 
-/// Positions for the silence that Whisper expects after speech, 2.6 s (whisper.cpp#1855), give or take half a step.
+/// Positions for the silence that Whisper expects after speech, 2.6 s (whisper.cpp#1855), give or
+/// take half a step.
 const MARGIN: usize = 128;
-/// ggml multiplies so many numbers of a row at once (with AVX2; twice as many with AVX-512), and one by one what is left
-/// over. Rows of the attention are as long as the window.
+/// ggml multiplies so many numbers of a row at once (with AVX2; twice as many with AVX-512), and
+/// one by one what is left over. Rows of the attention are as long as the window.
 const STEP: usize = 32;
 
 /// Whisper's own limit: text below it was guessed.
 const LOGPROB: f32 = -1.0;
-/// Whisper's own limit, for the last 32 tokens of more: text below it says the same again and again.
+/// Whisper's own limit, for the last 32 tokens of more: text below it says the same again and
+/// again.
 const ENTROPY: f32 = 2.4;
 const MEASURED: usize = 32;
 
@@ -48,8 +51,9 @@ impl AudioContext {
 /// A token, be it text, a time or the end, and the natural logarithm of its probability.
 type Token = (WhisperTokenId, f32);
 
-/// What speaks against a result with a shortened window: what `whisper` has heard, and what the guard left of
-/// it, `held`, where it dropped nothing unless it `invented`. Nothing does where it is as with the whole window.
+/// What speaks against a result with a shortened window: what `whisper` has heard, and what the
+/// guard left of it, `held`, where it dropped nothing unless it `invented`. Nothing does where it
+/// is as with the whole window.
 pub(super) fn doubt(whisper: &Whisper, held: &[Segment], invented: bool) -> Option<&'static str> {
     let tokens = |segment: whisper_rs::WhisperSegment| -> Vec<Token> {
         let tokens = (0..segment.n_tokens()).filter_map(|n| segment.get_token(n));

@@ -1,8 +1,9 @@
-//! Which language is spoken in which chat, remembered over restarts: so that "да" in a Russian chat is no
-//! Korean, and that the right language is guessed, which is quicker than to detect it.
+//! Which language is spoken in which chat, remembered over restarts: so that "да" in a Russian chat
+//! is no Korean, and that the right language is guessed, which is quicker than to detect it.
 //!
-//! A small JSON file, rewritten whole. It holds nothing that cannot be learned again: where it cannot be
-//! read, the daemon begins anew, and where it cannot be written, it forgets at the next start.
+//! A small JSON file, rewritten whole. It holds nothing that cannot be learned again: where it
+//! cannot be read, the daemon begins anew, and where it cannot be written, it forgets at the next
+//! start.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -21,7 +22,8 @@ use crate::speech::Habit;
 const HALF_LIFE_DAYS: f64 = 14.0;
 /// And so much less with each recording after it.
 const KEPT: f32 = 0.8;
-/// A recording counts for so many seconds: a "yes" is something, a speech of an hour is not everything.
+/// A recording counts for so many seconds: a "yes" is something, a speech of an hour is not
+/// everything.
 const COUNTS: (f32, f32) = (1.0, 20.0);
 /// Those longest unheard are forgotten beyond that.
 const CHATS: usize = 2000;
@@ -107,7 +109,8 @@ impl Chat {
         self.at = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     }
 
-    /// What a second is worth that was heard at the time `at`. A clock put back makes nothing worth more.
+    /// What a second is worth that was heard at the time `at`. A clock put back makes nothing worth
+    /// more.
     fn faded(&self, now: SystemTime) -> f32 {
         let then = UNIX_EPOCH + Duration::from_secs(self.at);
         let days = now.duration_since(then).unwrap_or_default().as_secs_f64() / 86_400.0;

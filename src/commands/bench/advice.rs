@@ -9,7 +9,8 @@ use crate::config::AudioContext;
 
 /// What most voice messages are near to, in seconds.
 const USUAL: u32 = 10;
-/// A recognition that takes at most this share of a recording's length keeps up with a chat, and with a few.
+/// A recognition that takes at most this share of a recording's length keeps up with a chat, and
+/// with a few.
 const KEEPS_UP: f64 = 0.5;
 /// More threads are worth it where they save at least this share of the time.
 const WORTH: f64 = 0.05;
@@ -50,8 +51,8 @@ pub fn advise(models: &[Measured], on_gpu: bool) -> Option<Advice> {
     capable.or_else(|| best.iter().max_by(fastest)).cloned()
 }
 
-/// The fewest threads that are about as fast as any, with the full audio context unless only the other was
-/// measured: whether its texts are as good is for the owner to see.
+/// The fewest threads that are about as fast as any, with the full audio context unless only the
+/// other was measured: whether its texts are as good is for the owner to see.
 fn best_of(model: &Measured, chosen: bool, on_gpu: bool) -> Option<Advice> {
     let with = |context| {
         let rows = model.settings.iter().filter(move |row| row.setting.audio_context == context);
@@ -86,7 +87,8 @@ fn usual(row: &Row) -> Option<&Clip> {
     row.clips.iter().min_by_key(|clip| clip.seconds.abs_diff(USUAL))
 }
 
-/// None below all for a model that is not of the catalogue. A quantised one is a little less than its original.
+/// None below all for a model that is not of the catalogue. A quantised one is a little less than
+/// its original.
 fn rank(model: &str) -> Option<(usize, bool)> {
     let (family, quantised) = model.split_once("-q").map_or((model, false), |(family, _)| (family, true));
     FAMILIES.iter().position(|known| *known == family).map(|at| (at, !quantised))

@@ -4,8 +4,8 @@ use std::sync::atomic::AtomicBool;
 
 use crate::audio::{self, AudioError, Limits, SAMPLE_RATE};
 
-/// What is measured with where no recording is given: [`VOICE_TEXT`], spoken by espeak-ng's en-us, as a voice
-/// message of 14 s (libopus, 48 kHz, mono, 16 kbit/s).
+/// What is measured with where no recording is given: [`VOICE_TEXT`], spoken by espeak-ng's en-us,
+/// as a voice message of 14 s (libopus, 48 kHz, mono, 16 kbit/s).
 const VOICE: &[u8] = include_bytes!("voice.ogg");
 #[cfg(test)]
 const VOICE_TEXT: &str = "Hi, it's me. I am still on the train, and it looks as if we will be about twenty \

@@ -11,8 +11,8 @@ enum Word<'a> {
     Right(&'a str),
 }
 
-/// The differences as `git diff --word-diff` marks them, `one [-two-] {+too+} three`, with a few words around
-/// each. None where there are none.
+/// The differences as `git diff --word-diff` marks them, `one [-two-] {+too+} three`, with a few
+/// words around each. None where there are none.
 pub fn differences(left: &str, right: &str) -> Option<String> {
     let words = align(left, right);
     let differs = |word: &Word| !matches!(word, Word::Both(_));

@@ -37,8 +37,8 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// The peak is from now on what is resident now. Where the kernel does not take that, a peak may be that
-    /// of a model measured before.
+    /// The peak is from now on what is resident now. Where the kernel does not take that, a peak
+    /// may be that of a model measured before.
     pub fn forget_peak() {
         // The kernel's proc(5): 5 resets the peak of the resident set.
         let _ = fs::write("/proc/self/clear_refs", "5");

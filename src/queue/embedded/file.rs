@@ -46,8 +46,8 @@ const RESULT_EXPIRY: TableDefinition<(u64, i64), ()> = TableDefinition::new("res
 const POISON: TableDefinition<i64, (u64, &[u8])> = TableDefinition::new("poison");
 const POISON_EXPIRY: TableDefinition<(u64, i64), ()> = TableDefinition::new("poison_expiry");
 
-/// Ended marks or results removed with each new one: more than one, so that they cannot pile up, and few, so
-/// that no job pays for a whole day's.
+/// Ended marks or results removed with each new one: more than one, so that they cannot pile up,
+/// and few, so that no job pays for a whole day's.
 const PURGED_AT_ONCE: usize = 8;
 
 /// The open file. After an error other than [`QueueError::NotClaimed`] it has to be opened anew.

@@ -23,8 +23,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the file as a new process, or makes it, and takes back what the predecessor had claimed.
-    /// Results that have ended by `now` go, or all of them where none are kept.
+    /// Opens the file as a new process, or makes it, and takes back what the predecessor had
+    /// claimed. Results that have ended by `now` go, or all of them where none are kept.
     pub fn create(path: &Path, now: u64, options: &EmbeddedOptions) -> Result<Self, QueueError> {
         File::make(path)?;
         let mut store = Self::reopen(path)?;
@@ -393,7 +393,8 @@ impl Store {
     }
 }
 
-/// The jobs of the file at `path`, which another process may have open; none where there is no file.
+/// The jobs of the file at `path`, which another process may have open; none where there is no
+/// file.
 pub fn entries_of_copy(path: &Path) -> Result<Vec<Entry>, QueueError> {
     File::open_copy(path)?.map_or(Ok(Vec::new()), |file| entries(&file))
 }

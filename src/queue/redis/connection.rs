@@ -8,8 +8,8 @@ use tokio::sync::Mutex;
 
 use crate::queue::QueueError;
 
-/// One connection, made when it is needed and given up when anything fails on it: the next operation
-/// makes a new one, so that neither a restart nor a move of the server is the end.
+/// One connection, made when it is needed and given up when anything fails on it: the next
+/// operation makes a new one, so that neither a restart nor a move of the server is the end.
 pub struct Connection {
     client: Client,
     config: AsyncConnectionConfig,
