@@ -24,23 +24,24 @@ const QUIET: f32 = 0.316;
 const MOST: f32 = 100.0;
 /// Samples in which one gain goes over to the next, 20 ms: a jump would click.
 const RAMP: usize = RATE / 50;
-/// Where voice activity is not known, speech is what is this much above the quietest frames, 10 dB.
+/// Speech is this much above the quietest frames, 10 dB: voice activity alone would take in the
+/// noise between words and beside them, and raised noise is heard as words.
 const ABOVE_NOISE: f32 = 3.16;
 /// The share of the frames that are the quietest,
 const QUIETEST: f32 = 0.05;
 /// without those below -90 dBFS: digital silence is no noise.
 const NOTHING: f32 = 3e-5;
 
-/// Raises the quiet stretches of speech in `pcm` to the loudest. Speech is what is in and beside
-/// the ranges `voiced`, which are in order; where those are not known, what is clearly louder than
-/// the noise.
+/// Raises the quiet stretches of speech in `pcm` to the loudest. Speech is what is clearly louder
+/// than the noise and, where that is known, in or beside the ranges `voiced`, which are in order.
 pub(super) fn raise_quiet_speech(pcm: &mut [f32], voiced: Option<&[Range<usize>]>) {
     let loudness: Vec<f32> = pcm.chunks(FRAME).map(root_mean_square).collect();
     let levels = loudest_around(&loudness, AROUND);
-    let speech = match voiced {
-        Some(voiced) => beside_voice(voiced, levels.len()),
-        None => above_noise(&levels, &loudness),
-    };
+    let mut speech = above_noise(&levels, &loudness);
+    if let Some(voiced) = voiced {
+        let voiced = beside_voice(voiced, levels.len());
+        speech.iter_mut().zip(voiced).for_each(|(speech, voiced)| *speech &= voiced);
+    }
     let loudest = levels.iter().zip(&speech).filter(|(_, speech)| **speech).map(|(level, _)| *level);
     let loudest = loudest.fold(0.0, f32::max);
     let gain = |(&level, &speech): (&f32, &bool)| {
@@ -161,6 +162,20 @@ mod tests {
                 raise_quiet_speech(&mut after, voiced);
                 assert!(after == before, "of {} samples", before.len());
             }
+        }
+    }
+
+    /// Voice activity's ranges hold pauses, too, and their ends.
+    #[test]
+    fn noise_between_and_beside_words_is_not_raised() {
+        let words = [speech(2.0, 0.3), vec![0.0; 2 * RATE], speech(2.0, 0.3), vec![0.0; RATE]].concat();
+        // 15 dB below the words.
+        let before: Vec<f32> =
+            words.iter().zip(noise(7.0, 0.05)).map(|(sample, noise)| sample + noise).collect();
+        for voiced in [None, Some(&[0..7 * RATE][..])] {
+            let mut after = before.clone();
+            raise_quiet_speech(&mut after, voiced);
+            assert!(after == before);
         }
     }
 
