@@ -160,30 +160,3 @@ async fn short_pieces_of_russian_stay_russian_or_english() {
     }
     stop(engine).await;
 }
-
-/// Somebody turns away from the phone.
-#[tokio::test]
-async fn quiet_speech_after_loud_speech_is_heard() {
-    let _alone = ALONE.lock().await;
-    let Some(model) = model("ggml-base.bin") else { return };
-    for vad in [true, false] {
-        let engine = start(&model, &["ru", "en"], vad).await;
-        for (loud, quiet, words) in [
-            ("eval/sb_spk1_snt1.wav", "eval/sb_spk2_snt4.wav", "the coat before you go out"),
-            ("eval/LJ001-0011.wav", "eval/sb_spk1_snt5.wav", "sunday is the best part of the week"),
-        ] {
-            let (Some(loud), Some(quiet)) = (shared(loud), shared(quiet)) else { continue };
-            let [loud, quiet] = [loud, quiet].map(|path| decode(&fs::read(path).unwrap()));
-            // By the loudest half second: the clips have pauses.
-            let power = |block: &[f32]| block.iter().map(|sample| sample * sample).sum::<f32>();
-            let level = |pcm: &[f32]| pcm.chunks(8000).map(power).fold(0.0, f32::max).sqrt();
-            let factor = 0.01 * level(&loud) / level(&quiet);
-            let mut recording = loud;
-            recording.resize(recording.len() + 10_000, 0.0);
-            recording.extend(quiet.iter().map(|sample| sample * factor));
-            let heard = hear(&engine, recording).await.text().to_lowercase();
-            assert!(heard.contains(words), "40 dB below, voice activity: {vad}: {heard}");
-        }
-        stop(engine).await;
-    }
-}

@@ -90,26 +90,6 @@ async fn speech_from_far_away_is_speech() {
     assert!(engine.shutdown(DEADLINE).await);
 }
 
-/// Whisper leaves out what is 30 dB below the rest of its window. Without a model for voice activity, too.
-#[tokio::test]
-async fn quiet_speech_after_loud_speech_is_heard() {
-    let _alone = ALONE.lock().await;
-    for vad in [VAD, "no such model"] {
-        let engine = start(vad.into()).await;
-        for text in fixtures("en").iter().chain(&fixtures("ru")).step_by(12) {
-            let clip = pcm(text.text, text.voice);
-            for decibels in [0.0, 30.0, 40.0] {
-                let factor = 10.0_f32.powf(-decibels / 20.0);
-                let mut recording = clip.clone();
-                recording.extend(clip.iter().map(|sample| sample * factor));
-                let heard = recognise(&engine, recording).await.text().replace('\n', " ");
-                assert_eq!(heard, format!("{0} {0}", text.text), "{decibels} dB, {vad}");
-            }
-        }
-        assert!(engine.shutdown(DEADLINE).await);
-    }
-}
-
 #[tokio::test]
 async fn a_pause_is_found_where_it_is_loud() {
     let _alone = ALONE.lock().await;

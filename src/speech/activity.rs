@@ -80,11 +80,6 @@ impl Activity {
         Self { kept, voiced: Some(voiced) }
     }
 
-    /// Where there is voice, in the time of the kept parts joined; none where that is not known.
-    pub(super) fn voices(&self) -> Option<&[Range<usize>]> {
-        self.voiced.as_deref()
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.kept.is_empty()
     }

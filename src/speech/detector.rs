@@ -8,7 +8,6 @@ use tracing::debug;
 
 use super::SpeechError;
 use super::activity::{Activity, longest_pause};
-use super::level::raise_quiet_speech;
 use super::vad::Vad;
 use super::whisper::RATE;
 
@@ -50,7 +49,7 @@ impl Detector {
 
     /// Leaves of `pcm`, 16 kHz mono, full scale ±1, what is worth recognising: nothing where no
     /// sample is above -60 dBFS or nobody speaks, else all but the middle of long silences. Without
-    /// a model for voice activity, all. Speech that is much quieter than the rest is raised.
+    /// a model for voice activity, all.
     ///
     /// Blocking: less than a second of work for 96 s, between which `aborted` is asked.
     pub fn listen(&self, mut pcm: Vec<f32>, aborted: &dyn Fn() -> bool) -> Result<Speech, SpeechError> {
@@ -74,7 +73,6 @@ impl Detector {
             return Err(SpeechError::Aborted);
         }
         activity.cut(&mut pcm);
-        raise_quiet_speech(&mut pcm, activity.voices());
         debug!(
             seconds = seconds(samples),
             kept = seconds(pcm.len()),
@@ -94,10 +92,7 @@ impl Detector {
     /// None without a model, after a failure of it (whisper.cpp logs those), and when aborted.
     fn probabilities(&self, pcm: &[f32], aborted: &dyn Fn() -> bool) -> Option<Vec<f32>> {
         let mut vad = self.vad.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
-        // The model takes quiet speech after loud speech for silence.
-        let mut levelled = pcm.to_vec();
-        raise_quiet_speech(&mut levelled, None);
-        vad.probabilities(&levelled, aborted)
+        vad.probabilities(pcm, aborted)
     }
 }
 

@@ -1,21 +1,24 @@
 //! Recognition: whisper.cpp on a thread of its own, and the models it needs.
 //!
 //! ```text
-//! engine      the handle: async in front, one thread behind, a queue of one between them thread
-//! what that thread does: one request after another; it frees the model when none comes detector
-//! leaves of a recording what is worth recognising, on the thread of whoever has it recogniser
-//! speech to transcript whisper     the model, and single calls of whisper.cpp window      how much
-//! of its window Whisper is given, and whether less has sufficed choice      which languages there
-//! are to choose from, and which is the likeliest guess       in which language a recording is:
-//! guessed, and checked after it is recognised vad         how likely somebody speaks, by Silero's
-//! model activity    which parts are speech, what of it Whisper is given, what its times then mean
-//! guard       drops what Whisper invents: evidence, known phrases (phrases/), repetition habit
-//! which languages a chat is known for, and which of them is guessed header      a model file is
-//! looked through before whisper.cpp, which aborts on a bad one, sees it level       raises quiet
-//! speech after loud speech language    Whisper's language codes cpu         the instructions that
-//! this build of whisper.cpp needs device      the GPU, where this build can use one and there is
-//! one log         whisper.cpp's log lines, through tracing models      the catalogue
-//! download  fetching one        checksum  is it what it claims?
+//! engine      the handle: async in front, one thread behind, a queue of one between them
+//! thread      what that thread does: one request after another; it frees the idle model
+//! detector    leaves of a recording what is worth recognising, on the thread of whoever has it
+//! recogniser  speech to transcript
+//! whisper     the model, and single calls of whisper.cpp
+//! window      how much of its window Whisper is given, and whether less has sufficed
+//! choice      which languages there are to choose from, and which is the likeliest
+//! guess       in which language a recording is: guessed, and checked after it is recognised
+//! vad         how likely somebody speaks, by Silero's model
+//! activity    which parts are speech, what of it Whisper is given, what its times then mean
+//! guard       drops what Whisper invents: evidence, known phrases (phrases/), repetition
+//! habit       which languages a chat is known for, and which of them is guessed
+//! header      checks a model file before whisper.cpp, which aborts on a bad one, sees it
+//! language    Whisper's language codes
+//! cpu         the instructions that this build of whisper.cpp needs
+//! device      the GPU, where this build can use one and there is one
+//! log         whisper.cpp's log lines, through tracing
+//! models      the catalogue        download  fetching one        checksum  is it what it claims?
 //! ```
 //!
 //! ggml's threads spin at a barrier, which costs 10 to 50 times the time on a busy host unless
@@ -35,7 +38,6 @@ mod guess;
 mod habit;
 pub mod header;
 pub mod language;
-mod level;
 mod log;
 pub mod models;
 mod phrases;
