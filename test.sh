@@ -10,6 +10,7 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 # shellcheck source=scripts/setup.sh
 . scripts/setup.sh
 
+case ${1:-} in -h | --help) sed -n '2,/^set /s/^# \{0,1\}//p' "$0" && exit 0 ;; esac
 if [ "${1:-}" = --yes ] || [ "${1:-}" = -y ]; then ASSUME_YES=1 && shift; fi
 
 say "This builds stenogram for tests and runs all of them against the real parts: a redis-server of

@@ -1,5 +1,5 @@
-//! Listens before Whisper does, on the thread of whoever has the samples: the next recording is
-//! listened to while this one is recognised.
+//! Voice activity, detected on the caller's thread, so that it overlaps with the recognition of
+//! another recording.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -21,7 +21,7 @@ pub(super) const LONGEST: usize = 24 * 3600 * RATE;
 /// Finds where somebody speaks. Clones share one model, and take turns with it.
 #[derive(Clone)]
 pub struct Detector {
-    /// None: nobody can tell.
+    /// `None` when no model for voice activity is installed.
     vad: Option<Arc<Mutex<Vad>>>,
 }
 
