@@ -30,7 +30,7 @@ pub const PASS: Duration = Duration::from_secs(900);
 pub struct ObservedQueue {
     queue: Arc<dyn Queue>,
     vitals: Arc<Vitals>,
-    /// Of whoever adds jobs.
+    /// The pulse of the update loop, which adds jobs.
     intake: Pulse,
 }
 
@@ -52,7 +52,7 @@ impl ObservedQueue {
         result
     }
 
-    /// The same for whoever works on this job.
+    /// The same with the pulse of the job.
     async fn observe_job<T>(
         &self,
         id: JobId,

@@ -39,15 +39,15 @@
 //!    it is in the dead letters they go there at once, without being worked on, for the dedupe time
 //!    or until the owner puts one of them back.
 //!
-//! A job that is put off is delayed with its reason, and the later messages of its chat wait for
-//! it, as always. `stenogram queue` shows it, and `stenogram queue retry` makes it due at once.
+//! A job that is put off is delayed with its reason, and the later messages of its chat wait for it
+//! as they always do. `stenogram queue` shows it, and `stenogram queue retry` makes it due at once.
 //!
 //! Promises:
 //!  - A job whose `add` succeeded survives a SIGKILL of everything.
 //!  - One message is one job: `add` of a job that waits, runs, is delayed, dead, or was finished
-//!    within the dedupe time changes nothing and says [`Added::Seen`].
+//!    within the dedupe time changes nothing and returns [`Added::Seen`].
 //!  - A claimed job is never lost: a queue opened anew hands out what its predecessor had claimed
-//!    before anything else, or later where it has to be put off. There is no rescue by time: one
+//!    before anything else, or later if it has to be put off. There is no rescue by time: one
 //!    daemon per account, held by a lock.
 //!  - Within a chat jobs are claimed in the order they were added: while a job of a chat is
 //!    unfinished (claimed or delayed), the later ones of that chat wait. Other chats go on.
@@ -60,18 +60,18 @@
 //!    a translation takes the place of a transcript, and the other way round.
 //!  - Accounts share nothing: neither a chat's order, nor answers, nor suspicion of a recording,
 //!    although both may name the same chat or document.
-//!  - Every operation either happened and says so, or fails with an error. The job is the same then
-//!    as before or after, never in between.
-//!  - Repeating an operation is harmless, also where the first try did happen and only its answer
-//!    was lost: `done` and `reject` of a job that has its mark, `bury` of a dead one, `release` of
-//!    a waiting one and `retry` or `wait` of one put back by either say yes and change nothing.
-//!    `add` says [`Added::Seen`] then. A `claim` that failed, or whose future was dropped, is
-//!    answered with the same job the next time, without counting another delivery.
+//!  - An operation either succeeds or returns an error. After an error the job is as before the
+//!    operation or as after it, never in between.
+//!  - Repeating an operation is harmless, also if the first try succeeded and only its reply was
+//!    lost: `done` and `reject` of a job that has its mark, `bury` of a dead one, `release` of a
+//!    waiting one, and `retry` or `wait` of one that either has put back succeed and change nothing.
+//!    `add` returns [`Added::Seen`]. If a `claim` failed or its future was dropped, the next one
+//!    returns the same job, without counting another delivery.
 //!
-//! The queue wakes nobody: intake and worker live in one process and share a
-//! [`tokio::sync::Notify`]. Whoever adds calls `notify_one` after every successful `add`, New or
-//! Seen (a repeated one may say Seen of a job that no one was woken for). The worker claims until
-//! it hears [`Claimed::Empty`], then waits for `notified` or for `next_due`. `notify_one` keeps its
+//! The queue does not wake the worker: intake and worker live in one process and share a
+//! [`tokio::sync::Notify`]. The intake calls `notify_one` after every successful `add`, New or Seen
+//! (a repeated one may be Seen although nobody was woken for the job). The worker claims until it
+//! gets [`Claimed::Empty`], then waits for `notified` or for `next_due`. `notify_one` keeps its
 //! permit while nobody waits, so no wake-up falls between the two.
 
 mod crash_rules;

@@ -25,8 +25,8 @@ impl Store {
             State::Dead => {
                 beside = SideRecord::NotPoison { job: &job };
                 let first_of_chat = !self.schedule.is_busy(id);
-                let (seq, place) =
-                    (self.schedule.next_number(), first_of_chat.then(|| self.schedule.next_number()));
+                let seq = self.schedule.next_number();
+                let place = first_of_chat.then(|| self.schedule.next_number());
                 Change::update(before, |record| {
                     (record.seq, record.place) = (seq, place);
                     (record.deliveries, record.deaths) = (0, 0);

@@ -207,7 +207,7 @@ const REFUSALS: &[Refusal] = &[
         codes: &["NOPERM"],
         error: QueueError::Configuration,
         message: "the Redis user at {address} may not do what the queue needs: grant it the keys {stenogram:*}* \
-               and scripts and streams ({text})",
+                  and scripts and streams ({text})",
     },
     Refusal {
         codes: &["LOADING"],
@@ -233,7 +233,7 @@ const REFUSALS: &[Refusal] = &[
         codes: &["MOVED", "CROSSSLOT"],
         error: QueueError::Configuration,
         message: "Redis at {address} is a node of a cluster that does not hold this queue: point REDIS_URL at the \
-               one that does ({text})",
+                  one that does ({text})",
     },
     // The next two are errors of our own scripts.
     Refusal {
@@ -245,7 +245,7 @@ const REFUSALS: &[Refusal] = &[
         codes: &["FORMAT"],
         error: QueueError::Configuration,
         message: "the queue in Redis at {address} was written by another version of stenogram ({text}): use that \
-               version, or another database",
+                  version, or another database",
     },
     Refusal {
         codes: &["WRONGTYPE"],
