@@ -3,8 +3,8 @@
 //! `file` is the file with its tables, `store` what each operation does, with `claim` and `admin`,
 //! and `schedule` the index in memory that tells which job comes next. One file may serve several
 //! accounts: each key has the account. Here the blocking work is kept off the async threads, and a
-//! file that failed is opened anew: after an I/O error redb refuses everything until it is reopened,
-//! and whether the last commit is in the file can only be read from there.
+//! file that failed is opened anew: after an I/O error redb refuses everything until it is
+//! reopened, and whether the last commit is in the file can only be read from there.
 
 mod admin;
 mod claim;
@@ -56,8 +56,8 @@ struct Shared {
     options: EmbeddedOptions,
     /// `None` after a failure: the next operation opens the file anew.
     store: Mutex<Option<Store>>,
-    /// Claimed, but unconfirmed: the caller's future was dropped, or the commit failed in a way that
-    /// leaves open whether it happened. The next claim hands it out.
+    /// Claimed, but unconfirmed: the caller's future was dropped, or the commit failed in a way
+    /// that leaves open whether it happened. The next claim hands it out.
     unconfirmed_claim: Mutex<Option<JobId>>,
 }
 

@@ -10,10 +10,10 @@
 //! `keys` has all keys of an account's queue. A cluster keeps them on one node, which is spoken to
 //! directly: [`QueueError::Configuration`] says which one it is.
 //!
-//! An operation whose reply was lost (a connection that broke, a time-out) is an error, although the
-//! script may have run; repeating it is harmless, see the promises of [`super`]. For that, claims
-//! are numbered: the number rises only when the reply has arrived, and the script replies to the
-//! same number with the same job.
+//! An operation whose reply was lost (a connection that broke, a time-out) is an error, although
+//! the script may have run; repeating it is harmless, see the promises of [`super`]. For that,
+//! claims are numbered: the number rises only when the reply has arrived, and the script replies to
+//! the same number with the same job.
 
 mod connection;
 mod keys;

@@ -27,7 +27,7 @@ elseif known ~= owner then
   return redis.error_reply('TAKEN over')
 end
 
--- If the reply to this very turn was lost, it is given again. Nobody waits for one to an older turn.
+-- If the reply to this very turn was lost, it is given again. Nobody waits for an older one.
 local last = tonumber(redis.call('HGET', root, 'turn') or 0)
 if turn < last then return nothing_until(false) end
 local claimed = redis.call('HGET', root, 'claimed')

@@ -18,8 +18,8 @@ pub struct Connection {
     open: Mutex<Option<MultiplexedConnection>>,
 }
 
-/// A setting of the server that endangers what the queue has promised to keep, and the value that it
-/// should have.
+/// A setting of the server that endangers what the queue has promised to keep, and the value that
+/// it should have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}; {}", self.danger(), self.remedy())]
 pub struct DurabilityWarning {

@@ -8,8 +8,8 @@
 //! - `places`: the last place in the line
 //! - `unfinished`: how many jobs wait, run or are delayed
 //!
-//! Each constant here is what follows the root. Where it ends in a colon, an id follows: `<id>` is a
-//! job id, `account:chat:message`. The scripts know the constants by the same names.
+//! Each constant here is what follows the root. Where it ends in a colon, an id follows: `<id>` is
+//! a job id, `account:chat:message`. The scripts know the constants by the same names.
 
 macro_rules! keys {
     ($($(#[$doc:meta])* $name:ident = $key:literal;)*) => {
@@ -23,7 +23,8 @@ keys! {
     /// `:job:<id>`, a hash: a job that is not finished.
     ///
     /// - `job`: it, as JSON; `document`: its recording's
-    /// - `state`: `waiting`, `claimed`, `delayed` or `dead`; `reason`: why it was put back or is dead
+    /// - `state`: `waiting`, `claimed`, `delayed` or `dead`
+    /// - `reason`: why it was put back or is dead
     /// - `entry`: its entry in [`READY`], once it had one
     /// - `deliveries`, `attempts`
     /// - `deaths`: the processes that died over its recording, plus one while `begun` is 1; `died`:
@@ -43,18 +44,19 @@ keys! {
     DELAYED = ":delayed";
     /// A list: the ids of the dead letters, oldest first.
     DEAD = ":dead";
-    /// A sorted set: the ids of the unfinished jobs by the date of their message, in seconds of Unix
-    /// time.
+    /// A sorted set: the ids of the unfinished jobs by the date of their message, in seconds of
+    /// Unix time.
     DATES = ":dates";
     /// `:suspect:<document>`, a string: the job by which a recording under suspicion is tried.
     /// Expires after the dedupe time.
     SUSPECT = ":suspect:";
-    /// `:poison:<document>`, a string: the job that has shown the recording to be poisonous. Expires
-    /// after the dedupe time.
+    /// `:poison:<document>`, a string: the job that has shown the recording to be poisonous.
+    /// Expires after the dedupe time.
     POISON = ":poison:";
     /// `:mark:<id>`, a string: how a finished job ended, as JSON. Expires after the dedupe time.
     MARK = ":mark:";
-    /// `:result:<document>`, a string: a recording's answer, as JSON. Expires after the result time.
+    /// `:result:<document>`, a string: a recording's answer, as JSON. Expires after the result
+    /// time.
     RESULT = ":result:";
     /// A sorted set: the documents that have a result, by when it ends, in milliseconds of Unix
     /// time.

@@ -99,7 +99,7 @@ local function bury(id, reason)
   redis.call('RPUSH', dead, id)
 end
 
--- Makes `owner` the one who may claim, and calls `recover` for every entry that another had claimed.
+-- Makes `owner` the one who may claim, and calls `recover` for each entry that another had claimed.
 local function open(owner, recover)
   allow_when_out_of_memory()
   redis.call('HDEL', root, 'turn', 'claimed')

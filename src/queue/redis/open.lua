@@ -43,8 +43,8 @@ local function recover(id, entry)
   log(id, reason, pause)
 end
 
--- Jobs put off because processes died wait again, now that another one has opened the queue; not for
--- ever, if the clock was set back meanwhile. A retry has forgotten both counts.
+-- Jobs put off because processes died wait again, now that another one has opened the queue; not
+-- for ever, if the clock was set back meanwhile. A retry has forgotten both counts.
 local late = redis.call('ZRANGE', delayed, 0, -1, 'WITHSCORES')
 open(ARGV[1], recover)
 for n = 1, #late, 2 do
