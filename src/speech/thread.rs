@@ -146,7 +146,7 @@ impl Attendant {
             let started = Instant::now();
             match self.options.check_model().and_then(|header| self.load_again(header)) {
                 Ok(model) => {
-                    info!(took = ?started.elapsed(), "Model loaded again");
+                    info!(event = "model_loaded", took = ?started.elapsed(), "Model loaded again");
                     self.model = Some(model);
                     self.told = None;
                     self.state.send_replace(ModelState::Loaded);
@@ -178,7 +178,7 @@ impl Attendant {
         self.model = None;
         allocator::give_back();
         self.state.send_replace(ModelState::Freed);
-        info!("Nothing to do for long, model freed");
+        info!(event = "model_freed", "Nothing to do for long, model freed");
     }
 
     fn serve(&mut self, request: Request, stop: &AtomicBool) {
