@@ -33,6 +33,9 @@ fn logged(folder: &Path) -> BTreeSet<String> {
             found.extend(logged(&path));
             continue;
         }
+        if path.extension().is_none_or(|extension| extension != "rs") {
+            continue;
+        }
         let text = fs::read_to_string(&path).expect("read a source");
         let names = text.split("event = \"").skip(1).filter_map(|rest| rest.split_once('"'));
         found.extend(names.map(|(event, _)| event.to_owned()));
