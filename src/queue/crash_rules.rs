@@ -72,13 +72,17 @@ pub mod reason {
 pub fn log_dead_letter(job: impl Display, reason: &str) {
     // Under the job's span, as all its lines are.
     tracing::info_span!("job", id = %job)
-        .in_scope(|| tracing::error!(reason, "Given up, moved to the dead letters"));
+        .in_scope(|| tracing::error!(event = "dead_letter", reason, "Given up, moved to the dead letters"));
 }
 
 /// Logs that the queue itself put a job off because of the processes that died.
 pub fn log_put_off(job: impl Display, reason: &str, pause: Duration) {
     tracing::info_span!("job", id = %job).in_scope(|| {
         let seconds = pause.as_secs();
-        tracing::warn!(reason, "Put off for {seconds} s; later messages of this chat wait for it");
+        tracing::warn!(
+            event = "delayed",
+            reason,
+            "Put off for {seconds} s; later messages of this chat wait for it"
+        );
     });
 }
