@@ -84,7 +84,7 @@ async fn speech_from_far_away_is_speech() {
         let far = pcm(text.text, text.voice).iter().map(|sample| sample * 0.01).collect::<Vec<_>>();
         let ground = room(&mut random, far.len() as f32 / RATE as f32);
         let recording = far.iter().zip(&ground).map(|(far, ground)| far + ground * 0.25).collect();
-        let speech = engine.detector().listen(recording, &|| false).unwrap();
+        let speech = engine.detector().detect(recording, &|| false).unwrap();
         assert!(!speech.is_empty(), "{}", text.text);
     }
     assert!(engine.shutdown(DEADLINE).await);
