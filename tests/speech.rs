@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use stenogram::domain::Transcript;
-use stenogram::speech::models::file_check::{self, HeaderError};
+use stenogram::speech::models::file_check::{self, ModelFileError};
 use stenogram::speech::{Engine, EngineOptions, LanguagePrior, Observer, RecogniseOptions, SpeechError};
 use support::model_file::ModelFile;
 use support::skipped;
@@ -440,7 +440,7 @@ fn file(name: &str, bytes: &[u8]) -> PathBuf {
     path
 }
 
-fn header_error(path: &Path) -> HeaderError {
+fn header_error(path: &Path) -> ModelFileError {
     file_check::check(path).expect_err("it is broken")
 }
 
@@ -478,8 +478,8 @@ fn what_is_no_model_is_refused_by_name() {
         let message = header_error(&file("no-model.bin", bytes)).to_string();
         assert!(message.contains(expected), "{message}");
     }
-    assert!(matches!(header_error(Path::new("/nowhere.bin")), HeaderError::Io(_)));
-    assert!(matches!(header_error(Path::new("/")), HeaderError::Io(_)));
+    assert!(matches!(header_error(Path::new("/nowhere.bin")), ModelFileError::Io(_)));
+    assert!(matches!(header_error(Path::new("/")), ModelFileError::Io(_)));
     for (name, expected) in [
         ("models/for-tests-silero-v5.1.2-ggml.bin", "Silero"),
         ("models/for-tests-silero-v6.2.0-ggml.bin", "Silero"),
@@ -508,8 +508,8 @@ fn every_truncation_is_refused() {
     let near = [1, 4, 12, 47, 48, 52, 56, 64_380, model.len() - 1, model.len() - 13];
     for length in near.into_iter().chain((0..60).map(|_| random.below(model.len()))) {
         let error = header_error(&file("truncated.bin", &model[..length]));
-        let whole_tensors = matches!(error, HeaderError::MissingTensors { .. });
-        assert!(whole_tensors || matches!(error, HeaderError::Truncated(_)), "{length}: {error}");
+        let whole_tensors = matches!(error, ModelFileError::MissingTensors { .. });
+        assert!(whole_tensors || matches!(error, ModelFileError::Truncated(_)), "{length}: {error}");
     }
 }
 

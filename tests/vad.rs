@@ -101,10 +101,10 @@ async fn a_pause_is_found_where_it_is_loud() {
     let noise = room(&mut random, 1.0).iter().map(|sample| sample * 10.0).collect::<Vec<_>>();
     let said = &clip[RATE / 2..clip.len() - RATE / 2];
     let recording = [said, &noise[..], said].concat();
-    let pause = engine.detector().pause(&recording, &|| false).expect("a pause");
+    let pause = engine.detector().longest_pause(&recording, &|| false).expect("a pause");
     assert!((said.len()..said.len() + RATE).contains(&pause), "{pause} after {}", said.len());
     assert_eq!(pause % 16, 0, "whole milliseconds");
-    assert_eq!(engine.detector().pause(&recording, &|| true), None, "aborted");
+    assert_eq!(engine.detector().longest_pause(&recording, &|| true), None, "aborted");
     assert!(engine.shutdown(DEADLINE).await);
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::language::UnknownLanguage;
 use super::models::ModelSpec;
-use super::models::file_check::HeaderError;
+use super::models::file_check::ModelFileError;
 use crate::domain::Fault;
 use crate::runtime::deployment::typed;
 
@@ -16,7 +16,7 @@ const RELOAD_RETRY: Duration = Duration::from_secs(60);
 #[derive(Debug, thiserror::Error)]
 pub enum SpeechError {
     #[error("the model {} {source}; {}", path.display(), remedy(path))]
-    Model { path: PathBuf, source: HeaderError },
+    Model { path: PathBuf, source: ModelFileError },
     #[error(
         "this CPU lacks {0}, which this build needs: build stenogram on this machine, or take the portable image; \
          in a Proxmox VM choose the CPU type host"

@@ -11,7 +11,7 @@ use tracing::warn;
 use super::error::SpeechError;
 use super::language::Language;
 use super::language::prior::LanguagePrior;
-use super::models::file_check::{self, Header};
+use super::models::file_check::{self, ModelInfo};
 use super::observer::Observer;
 use super::whisper::audio_context::AudioContext;
 use super::whisper::device;
@@ -60,17 +60,17 @@ impl EngineOptions {
     }
 
     /// Checks the model's file, and that the model was trained for the languages and the task.
-    pub fn check_model(&self) -> Result<Header, SpeechError> {
-        let header = file_check::check(&self.model)
+    pub fn check_model(&self) -> Result<ModelInfo, SpeechError> {
+        let info = file_check::check(&self.model)
             .map_err(|source| SpeechError::Model { path: self.model.clone(), source })?;
-        if let Some(unknown) = self.listed()?.iter().find(|language| language.0 >= header.languages) {
+        if let Some(unknown) = self.listed()?.iter().find(|language| language.0 >= info.languages) {
             return Err(SpeechError::LanguageNotInModel(unknown.code()));
         }
         let path = self.model.clone();
         match self.task {
-            Task::Translate if header.languages == 1 => Err(SpeechError::EnglishOnly { path }),
-            Task::Translate if header.is_pruned => Err(SpeechError::TranscribesOnly { path }),
-            Task::Translate | Task::Transcribe => Ok(header),
+            Task::Translate if info.languages == 1 => Err(SpeechError::EnglishOnly { path }),
+            Task::Translate if info.is_pruned => Err(SpeechError::TranscribesOnly { path }),
+            Task::Translate | Task::Transcribe => Ok(info),
         }
     }
 

@@ -16,7 +16,7 @@ use self::recogniser::Input;
 use self::thread::{Message, Request};
 use super::error::SpeechError;
 use super::language::Language;
-use super::models::file_check::Header;
+use super::models::file_check::ModelInfo;
 use super::observer::ModelState;
 use super::options::{EngineOptions, RecogniseOptions};
 use super::vad::detector::{Detector, Speech};
@@ -31,7 +31,7 @@ pub struct Engine {
     model: watch::Receiver<ModelState>,
     stop: Arc<AtomicBool>,
     detector: Detector,
-    header: Header,
+    info: ModelInfo,
     task: Task,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -56,8 +56,8 @@ impl Engine {
                 move || thread::run(options, inbox, &stop, state, ready)
             })
             .map_err(|error| SpeechError::Failed(format!("no thread for it: {error}")))?;
-        let (header, detector) = started.await.map_err(|_| SpeechError::Died)??;
-        Ok(Self { messages, model, stop, detector, header, task, thread: Mutex::new(Some(thread)) })
+        let (info, detector) = started.await.map_err(|_| SpeechError::Died)??;
+        Ok(Self { messages, model, stop, detector, info, task, thread: Mutex::new(Some(thread)) })
     }
 
     /// Where the model is, now and later.
@@ -124,7 +124,7 @@ impl Engine {
         options: RecogniseOptions,
     ) -> Result<Transcript, SpeechError> {
         let language = options.language.as_deref().map(Language::find).transpose()?;
-        if let Some(language) = language.filter(|language| language.0 >= self.header.languages) {
+        if let Some(language) = language.filter(|language| language.0 >= self.info.languages) {
             return Err(SpeechError::LanguageNotInModel(language.code()));
         }
         if speech.is_empty() {

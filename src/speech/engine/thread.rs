@@ -18,7 +18,7 @@ use crate::runtime::deployment::typed;
 use crate::speech::error::SpeechError;
 use crate::speech::language::choice::Choice;
 use crate::speech::models::SILERO_VAD;
-use crate::speech::models::file_check::Header;
+use crate::speech::models::file_check::ModelInfo;
 use crate::speech::observer::{ModelState, Observer};
 use crate::speech::options::{EngineOptions, threads};
 use crate::speech::vad::detector::Detector;
@@ -50,7 +50,7 @@ pub(super) fn run(
     messages: mpsc::Receiver<Message>,
     stop: &AtomicBool,
     state: watch::Sender<ModelState>,
-    ready: oneshot::Sender<Result<(Header, Detector), SpeechError>>,
+    ready: oneshot::Sender<Result<(ModelInfo, Detector), SpeechError>>,
 ) {
     // Declared before the host of the model, and so dropped after it: when the queue is closed, the
     // model has been freed.
@@ -69,7 +69,7 @@ pub(super) fn run(
         }
     };
     let detector = Detector::new(host.options.vad.as_deref().and_then(load_vad));
-    if ready.send(Ok((host.header, detector))).is_err() {
+    if ready.send(Ok((host.info, detector))).is_err() {
         return; // The caller no longer waits for the engine.
     }
     loop {
@@ -116,7 +116,7 @@ impl Inbox {
 /// Holds the model, loads and frees it, and serves requests with it.
 struct ModelHost {
     options: EngineOptions,
-    header: Header,
+    info: ModelInfo,
     recogniser: Recogniser,
     /// None while the model is freed.
     model: Option<Whisper>,
@@ -127,19 +127,19 @@ struct ModelHost {
 
 impl ModelHost {
     fn new(options: EngineOptions, state: watch::Sender<ModelState>) -> Result<Self, SpeechError> {
-        let header = options.check_model()?;
-        let choice = Choice::new(options.listed()?, options.other_languages, header.languages);
+        let info = options.check_model()?;
+        let choice = Choice::new(options.listed()?, options.other_languages, info.languages);
         let recogniser = Recogniser::new(choice, options.audio_context);
         log_device();
         let model = Some(load(&options)?);
-        Ok(Self { options, header, recogniser, model, state, last_reported_error: None })
+        Ok(Self { options, info, recogniser, model, state, last_reported_error: None })
     }
 
     /// The model, which is loaded again if it was freed.
     fn model(&mut self) -> Result<&mut Whisper, SpeechError> {
         if self.model.is_none() {
             let started = Instant::now();
-            match self.options.check_model().and_then(|header| self.load_again(header)) {
+            match self.options.check_model().and_then(|info| self.load_again(info)) {
                 Ok(model) => {
                     info!(took = ?started.elapsed(), "Model loaded again");
                     self.model = Some(model);
@@ -162,8 +162,8 @@ impl ModelHost {
         self.model.as_mut().ok_or(SpeechError::Died)
     }
 
-    fn load_again(&self, header: Header) -> Result<Whisper, SpeechError> {
-        if header != self.header {
+    fn load_again(&self, info: ModelInfo) -> Result<Whisper, SpeechError> {
+        if info != self.info {
             return Err(SpeechError::Replaced { path: self.options.model.clone() });
         }
         load(&self.options)
