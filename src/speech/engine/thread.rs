@@ -1,4 +1,5 @@
-//! The engine's thread: it serves one request after another, and frees the model after an idle time.
+//! The engine's thread: it serves one request after another, and frees the model after an idle
+//! time.
 
 use std::path::Path;
 use std::sync::Arc;
