@@ -40,7 +40,13 @@ impl Intake {
             let job = match decision {
                 Decision::Answer(job) => job,
                 Decision::Ignore(reason) => {
-                    debug!(chat = incoming.peer.chat(), message = incoming.message, reason, "left alone");
+                    debug!(
+                        event = "ignored",
+                        chat = incoming.peer.chat(),
+                        message = incoming.message,
+                        reason,
+                        "left alone"
+                    );
                     continue;
                 }
             };
@@ -54,7 +60,12 @@ impl Intake {
                 Some(Ok(added)) => {
                     match added {
                         Added::New => {
-                            info!(seconds = job.duration, outgoing = job.outgoing, "Voice message heard");
+                            info!(
+                                event = "heard",
+                                seconds = job.duration,
+                                outgoing = job.outgoing,
+                                "Voice message heard"
+                            );
                         }
                         Added::Seen => debug!("heard again"),
                     }

@@ -76,6 +76,7 @@ impl Detector {
         }
         activity.cut(&mut pcm);
         debug!(
+            event = "voice_activity",
             seconds = seconds(samples),
             kept = seconds(pcm.len()),
             took = ?started.elapsed(),
