@@ -53,17 +53,9 @@ pub(super) fn run(
     state: watch::Sender<ModelState>,
     ready: oneshot::Sender<Result<(ModelInfo, Detector), SpeechError>>,
 ) {
-    // Declared before the host of the model, and so dropped after it: when the queue is closed, the
-    // model has been freed.
-    let mut inbox = match Inbox::new(messages, options.idle_unload) {
-        Ok(inbox) => inbox,
-        Err(error) => {
-            let _ = ready.send(Err(SpeechError::Failed(format!("no clock for the engine: {error}"))));
-            return;
-        }
-    };
-    let mut host = match ModelHost::new(options, state) {
-        Ok(host) => host,
+    // Dropped in reverse order: when the queue is closed, the model has been freed.
+    let (mut inbox, mut host) = match start(messages, options, state) {
+        Ok(started) => started,
         Err(error) => {
             let _ = ready.send(Err(error));
             return;
@@ -85,6 +77,16 @@ pub(super) fn run(
             Ok(Some(Message::Recognise(request))) => host.serve(request, stop),
         }
     }
+}
+
+fn start(
+    messages: mpsc::Receiver<Message>,
+    options: EngineOptions,
+    state: watch::Sender<ModelState>,
+) -> Result<(Inbox, ModelHost), SpeechError> {
+    let inbox = Inbox::new(messages, options.idle_unload)
+        .map_err(|error| SpeechError::Failed(format!("no clock for the engine: {error}")))?;
+    Ok((inbox, ModelHost::new(options, state)?))
 }
 
 /// The queue of messages, and a clock to wait for them with, if the model is freed when idle.
