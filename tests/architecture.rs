@@ -16,8 +16,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("telegram", &["domain", "runtime"]),
     ("audio", &["domain"]),
     ("speech", &["domain", "runtime"]),
-    ("ops", &["domain"]),
-    ("transcribe", &["domain", "audio", "speech"]),
+    ("ops", &["domain", "runtime"]),
+    ("transcribe", &["domain", "runtime", "audio", "speech"]),
     ("jobs", &["domain", "queue"]),
     // It wraps the queue, the messenger and the transcriber from outside; nobody who works may name
     // it.

@@ -39,7 +39,7 @@ where
             Err(QueueError::Unavailable(why)) => {
                 let pause = pauses.next_backoff().unwrap_or(PAUSES.1);
                 warn!(
-                    reason = why,
+                    reason = %why,
                     "Queue not available, cannot {what}; next try in {:.1} s",
                     pause.as_secs_f32()
                 );

@@ -74,9 +74,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use serde::Serialize;
 
+use self::problems::JOB_GIVEN_UP;
 use crate::domain::{Job, JobId, Part, Progress, Task};
+use crate::runtime::problem::Diagnosis;
 
 pub mod embedded;
+pub mod problems;
 pub mod redis;
 
 /// A job over whose recording this many processes died is dead: after its [`Queue::begin`], before
@@ -202,19 +205,29 @@ pub enum QueueError {
     /// The store is away or refuses to write; the same operation may succeed later. Where an
     /// answer was lost it may also have happened, which repeating it finds out.
     #[error("the queue is not available: {0}")]
-    Unavailable(String),
+    Unavailable(Diagnosis),
     /// The store holds something that this program does not understand.
     #[error("the queue's data is damaged: {0}")]
-    Damaged(String),
+    Damaged(Diagnosis),
     /// The queue has no such claimed job: a mistake in this program.
     #[error("job {0} is not claimed")]
     NotClaimed(JobId),
     /// Another process has the queue open, and only one can.
     #[error("{0}")]
-    InUse(String),
+    InUse(Diagnosis),
     /// The queue cannot be used as configured; the owner has to change something first.
     #[error("{0}")]
-    Configuration(String),
+    Configuration(Diagnosis),
+}
+
+impl QueueError {
+    /// What went wrong and what to do; none for a mistake in this program.
+    pub fn diagnosis(&self) -> Option<&Diagnosis> {
+        match self {
+            Self::Unavailable(it) | Self::Damaged(it) | Self::InUse(it) | Self::Configuration(it) => Some(it),
+            Self::NotClaimed(_) => None,
+        }
+    }
 }
 
 /// Looking after the queue by hand. It needs not be its one consumer, and disturbs none; repeating
@@ -331,11 +344,14 @@ mod reason {
     }
 }
 
+/// The log line of a job that is moved to the dead letters.
+pub const GIVEN_UP: &str = "Given up, moved to the dead letters";
+
 /// Tells the owner of a job that a claim moved to the dead letters.
 fn tell_of_burial(job: impl std::fmt::Display, reason: &str) {
     // Under the job's span, as all its lines are.
     tracing::info_span!("job", id = %job)
-        .in_scope(|| tracing::error!(reason, "Given up, moved to the dead letters"));
+        .in_scope(|| tracing::error!(reason, "{}", JOB_GIVEN_UP.tag(GIVEN_UP)));
 }
 
 /// Tells the owner of a job that the queue put off because of the processes that died.

@@ -60,6 +60,7 @@ use tokio::sync::Mutex;
 
 use self::connection::Connection;
 pub use self::connection::Endangered;
+use super::problems::QUEUE_DAMAGED;
 use super::{
     Added, Claim, Claimed, Counts, CrashRules, DROPPED, Entry, Handled, MAX_DEATHS, MAX_DELIVERIES,
     MAX_DELIVERIES_AT_ONCE, MAX_RESULTS, Mark, Queue, QueueError, State, Upkeep, millis, now, reason,
@@ -247,7 +248,7 @@ fn tell(told: &str) -> Result<(), QueueError> {
 }
 
 fn damaged(error: impl std::fmt::Display) -> QueueError {
-    QueueError::Damaged(format!("an entry in Redis cannot be read: {error}"))
+    QueueError::Damaged(QUEUE_DAMAGED.with(format_args!("an entry in Redis cannot be read: {error}")))
 }
 
 fn parse<T: DeserializeOwned>(json: &str) -> Result<T, QueueError> {

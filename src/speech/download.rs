@@ -14,6 +14,8 @@ use ureq::{Agent, Body};
 
 use super::checksum::{self, Progress, Verdict, hex};
 use super::models::ModelSpec;
+use super::problems::{DOWNLOAD_BUSY, DOWNLOAD_FAILED, DOWNLOAD_WRONG};
+use crate::runtime::problem;
 
 /// Where a model comes from and how hard to try.
 #[derive(Clone, Debug)]
@@ -37,21 +39,19 @@ impl Default for PullOptions {
 /// Why a model was not fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum PullError {
-    #[error("{url}: {why}")]
+    #[error("{}", DOWNLOAD_WRONG.with(format_args!("{url}: {why}")))]
     Refused { url: String, why: String },
-    #[error("{url}: given up after {attempts} attempts without progress, the last one failed: {why}")]
+    #[error("{}", DOWNLOAD_FAILED.with(format_args!(
+        "{url}: given up after {attempts} attempts without progress, the last one failed: {why}"
+    )))]
     GivenUp { url: String, attempts: u32, why: String },
-    #[error(
-        "what {url} gives has the SHA-256 {found} and not {expected}; \
-         the mirror has another file under this name, or something on the way changed it"
-    )]
+    #[error("{}", DOWNLOAD_WRONG.with(format_args!(
+        "what {url} gives has the SHA-256 {found} and not {expected}"
+    )))]
     Hash { url: String, found: String, expected: String },
-    #[error("{} is being fetched by another process", .0.display())]
+    #[error("{}", DOWNLOAD_BUSY.with(format_args!("{} is being fetched by another process", .0.display())))]
     Busy(PathBuf),
-    #[error(
-        "cannot write {}: {source}; MODEL_DIR must name a folder that stenogram may write to, with room for the model",
-        path.display()
-    )]
+    #[error("{}", problem::of_file("cannot write", path, source))]
     Disk { path: PathBuf, source: io::Error },
     #[error("broken off; what is there already will be used by the next attempt")]
     Cancelled,
@@ -283,7 +283,7 @@ impl Fetcher {
                 return Err(Broken::Transient("the server's file is no longer than our part of it".into()));
             }
             StatusCode::NOT_FOUND => {
-                return Err(self.refused("there is no such file (404); check MODEL_URL".into()));
+                return Err(self.refused("there is no such file (404)".into()));
             }
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
                 return Err(Broken::Transient(format!("the server answered {status}")));
@@ -298,7 +298,7 @@ impl Fetcher {
             }
         }
         if text(headers, CONTENT_TYPE).is_some_and(|kind| kind.starts_with("text/html")) {
-            let why = "a web page came instead of a model; is a login page in between, or MODEL_URL wrong?";
+            let why = "a web page came instead of a model";
             return Err(self.refused(why.into()));
         }
         // All of it, though a part was asked for, means: no resuming here, or a newer file.

@@ -1,13 +1,22 @@
 //! Whisper's languages: codes, names and the numbers whisper.cpp knows them by.
 
+use super::problems::LANGUAGE_UNKNOWN;
+use crate::runtime::problem::Diagnosis;
+
 /// whisper.cpp's number of a language, valid for [`whisper_rs::get_lang_str`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Language(pub(super) i32);
 
 /// A language Whisper was never taught.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("Whisper knows no language {0:?}; give an ISO 639-1 code such as \"en\" or \"ru\"")]
+#[error("{}", self.diagnosis())]
 pub struct UnknownLanguage(String);
+
+impl UnknownLanguage {
+    pub(super) fn diagnosis(&self) -> Diagnosis {
+        LANGUAGE_UNKNOWN.with(format_args!("Whisper knows no language {:?}", self.0))
+    }
+}
 
 /// The code (`"ru"`) of a language given by its code or English name, in any case.
 ///

@@ -18,6 +18,7 @@
 //! cpu         the instructions that this build of whisper.cpp needs
 //! device      the GPU, where this build can use one and there is one
 //! log         whisper.cpp's log lines, through tracing
+//! problems    what can be wrong with all this, and what to do
 //! models      the catalogue        download  fetching one        checksum  is it what it claims?
 //! ```
 //!
@@ -41,6 +42,7 @@ pub mod language;
 mod log;
 pub mod models;
 mod phrases;
+pub mod problems;
 mod recogniser;
 mod repetition;
 mod thread;

@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::problems::{MODEL_UNKNOWN, unusable_model};
+use crate::runtime::problem::Diagnosis;
+
 /// One file that can be fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelSpec {
@@ -33,11 +36,27 @@ pub enum Model {
 
 /// A name that is neither in the catalogue nor a path.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no model {0:?}: give the path of a .bin file or one of {names}", names = names())]
+#[error("{}", self.diagnosis())]
 pub struct UnknownModel(String);
 
-fn names() -> String {
-    SPEECH_MODELS.each_ref().map(|spec| spec.name).join(", ")
+impl UnknownModel {
+    /// What is wrong, and what to do.
+    pub fn diagnosis(&self) -> Diagnosis {
+        let names = SPEECH_MODELS.each_ref().map(|spec| spec.name).join(", ");
+        MODEL_UNKNOWN.with(format_args!(
+            "there is no model {:?}: give the path of a .bin file or one of {names}",
+            self.0
+        ))
+    }
+}
+
+/// A file of the catalogue's, or one with the name of such a file, that has another size.
+pub fn wrong_size(path: &Path, found: u64, expected: u64) -> Diagnosis {
+    let shown = path.display();
+    unusable_model(
+        path,
+        format_args!("the model {shown} has {found} bytes and should have {expected}: it is not whole"),
+    )
 }
 
 impl ModelSpec {

@@ -19,13 +19,12 @@ use super::engine::{self, EngineOptions, ModelState, Observer, SpeechError};
 use super::habit::Habit;
 use super::header::Header;
 use super::language::Language;
-use super::models::SILERO_VAD;
+use super::problems::{GPU_MISSING, VAD_UNUSABLE};
 use super::recogniser::Recogniser;
 use super::vad::Vad;
 use super::whisper::{Control, Whisper};
 use crate::domain::Transcript;
 use crate::runtime::allocator;
-use crate::runtime::deployment::typed;
 
 /// What the thread is asked for.
 pub(super) enum Message {
@@ -224,10 +223,10 @@ fn tell_device() {
     match device::gpu() {
         Some(gpu) => info!("Recognition on {gpu}"),
         None if features.is_empty() => {}
-        None => warn!(
-            "this is a build for GPUs ({features}), and none is found: the CPU recognises, which is slower; is its \
-             driver here, and is the GPU handed to the container?"
-        ),
+        None => {
+            let what = format!("this is a build for GPUs ({features}), and none is found: the CPU recognises");
+            warn!("{}", GPU_MISSING.with(what));
+        }
     }
 }
 
@@ -237,11 +236,11 @@ fn load_vad(path: &Path) -> Option<Vad> {
     let path = path.display();
     loaded
         .inspect_err(|error| {
-            warn!(
-                "the voice activity model {path} {error}; going on without it, so silence costs time and may \
-                 be given words; `{}` fetches it",
-                typed(&format!("models pull {}", SILERO_VAD.name))
+            let what = format!(
+                "the voice activity model {path} {error}: going on without it, so silence costs time and may be \
+                 given words"
             );
+            warn!("{}", VAD_UNUSABLE.with(what));
         })
         .ok()
 }

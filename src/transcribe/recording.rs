@@ -15,6 +15,7 @@ use tracing::{Span, error};
 
 use crate::audio::{AudioError, Decoder, LONGEST_STRETCH, Limits, SAMPLE_RATE, Stretch, Stretches};
 use crate::domain::{Fault, Progress, Transcript};
+use crate::runtime::problem::Problem;
 use crate::speech::{Detector, Engine, Habit, Observer, RecogniseOptions, Speech, SpeechError};
 
 const SAMPLES_PER_MS: u64 = SAMPLE_RATE as u64 / 1000;
@@ -30,6 +31,16 @@ const MAX_GIVEN_UP: usize = 2;
 /// The threads that were given up and have not ended since.
 static GIVEN_UP: Threads = Threads(Mutex::new(Vec::new()));
 
+pub static PROBLEMS: &[&Problem] = &[&DECODER_STUCK];
+
+static DECODER_STUCK: Problem = Problem {
+    code: "decoder-stuck",
+    title: "Earlier recordings are still being decoded and cannot be stopped",
+    why: "Two broken recordings keep a decoder busy for ever. The daemon ends, so that it is started again without \
+          them.",
+    remedy: "restart stenogram; if it happens again, report it with the recording, if you may share that",
+};
+
 /// Why a recording has no transcript.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
@@ -38,7 +49,9 @@ pub enum RecordingError {
     #[error(transparent)]
     Speech(#[from] SpeechError),
     /// The recording itself is not to blame.
-    #[error("{0} earlier recordings are still being decoded and cannot be stopped; only a restart ends that")]
+    #[error("{}", DECODER_STUCK.with(format_args!(
+        "{} earlier recordings are still being decoded and cannot be stopped", .0
+    )))]
     Stuck(usize),
 }
 

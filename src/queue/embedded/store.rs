@@ -9,6 +9,7 @@ use super::file::{File, Kept};
 use super::line::Line;
 use super::record::{Change, Record, State};
 use crate::domain::{Job, JobId, Part, Progress, Task};
+use crate::queue::problems::QUEUE_DAMAGED;
 use crate::queue::{
     Added, Claimed, Counts, CrashRules, Entry, Handled, MAX_DEATHS, MAX_DELIVERIES, Mark, QueueError, millis,
     reason, task_of, tell_of_burial, tell_of_pause,
@@ -371,7 +372,7 @@ impl Store {
 
     /// A job that the index names.
     fn known(&self, id: JobId) -> Result<Record, QueueError> {
-        self.file.read(id)?.ok_or_else(|| QueueError::Damaged(format!("job {id} is gone from its file")))
+        self.file.read(id)?.ok_or_else(|| QueueError::Damaged(QUEUE_DAMAGED.with(format_args!("job {id} is gone from its file"))))
     }
 
     fn commit(&mut self, changes: Vec<Change>, kept: Kept) -> Result<(), QueueError> {

@@ -6,7 +6,8 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, RedisError, ScriptInvocation};
 use tokio::sync::Mutex;
 
-use crate::queue::QueueError;
+use crate::queue::{QueueError, problems};
+use crate::runtime::problem::{Diagnosis, Problem};
 
 /// One connection, made when it is needed and given up when anything fails on it: the next
 /// operation makes a new one, so that neither a restart nor a move of the server is the end.
@@ -19,8 +20,7 @@ pub struct Connection {
 }
 
 /// A setting of the server's that endangers what the queue has promised to keep.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}; {}", self.danger(), self.remedy())]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endangered {
     address: String,
     pub setting: &'static str,
@@ -31,24 +31,17 @@ pub struct Endangered {
 }
 
 impl Endangered {
-    /// What it is, and what follows from it.
-    pub fn danger(&self) -> String {
-        let Self { address, setting, danger, .. } = self;
-        match &self.found {
+    /// What it is and what follows from it, and what to do.
+    pub fn diagnosis(&self) -> Diagnosis {
+        let Self { address, setting, wanted, danger, found } = self;
+        let what = match found {
             Some(found) => format!("Redis at {address} has {setting} {found}: {danger}"),
-            None => format!("could not check {setting} of Redis at {address} (is CONFIG GET allowed there?)"),
-        }
-    }
-
-    /// What the owner can do about it.
-    pub fn remedy(&self) -> String {
-        let Self { setting, wanted, danger, .. } = self;
-        match self.found {
-            Some(_) => {
-                format!("set {setting} {wanted} in redis.conf, and now by CONFIG SET {setting} {wanted}")
-            }
-            None => format!("see to it that it is {wanted}: otherwise {danger}"),
-        }
+            None => format!(
+                "could not check {setting} of Redis at {address} (is CONFIG GET allowed there?): unless it is \
+                 {wanted}, {danger}"
+            ),
+        };
+        problems::REDIS_UNSAFE.with(what).fill("setting", setting).fill("wanted", wanted)
     }
 }
 
@@ -56,9 +49,8 @@ impl Connection {
     /// Checks the URL; connects to nothing yet.
     pub fn new(url: &str, timeout: Duration) -> Result<Self, QueueError> {
         let client = Client::open(url).map_err(|error| {
-            QueueError::Configuration(format!(
-                "the address of Redis is wrong: {error}; it looks like redis://:password@host:6379/0"
-            ))
+            let what = format!("the address of Redis is wrong: {error}");
+            QueueError::Configuration(problems::REDIS_ADDRESS.with(what))
         })?;
         let address = client.get_connection_info().addr().to_string();
         let config = AsyncConnectionConfig::new()
@@ -69,10 +61,10 @@ impl Connection {
 
     pub async fn ping(&self) -> Result<(), QueueError> {
         match self.send(&redis::cmd("PING")).await {
-            Err(QueueError::Damaged(why)) => Err(QueueError::Configuration(format!(
-                "what listens at {} is no Redis: check REDIS_URL ({why})",
-                self.address
-            ))),
+            Err(QueueError::Damaged(why)) => {
+                let what = format!("what listens at {} is not Redis ({})", self.address, why.what);
+                Err(QueueError::Configuration(problems::REDIS_ADDRESS.with(what)))
+            }
             answer => answer,
         }
     }
@@ -144,71 +136,124 @@ impl Connection {
 
     /// What an error means and what the owner can do about it.
     fn explain(&self, error: &RedisError) -> QueueError {
-        use QueueError::{Configuration, Damaged, Unavailable};
         let address = &self.address;
         let text = error.to_string();
         match error.kind() {
             // The crate does not pass on what the server said to the password.
             ErrorKind::AuthenticationFailed => return wrong_password(address, &text),
             ErrorKind::Parse | ErrorKind::UnexpectedReturnType => {
-                return Damaged(format!("Redis at {address} gave an answer that makes no sense: {text}"));
+                let what = format!("Redis at {address} gave an answer that makes no sense: {text}");
+                return QueueError::Damaged(problems::QUEUE_DAMAGED.with(what));
             }
             ErrorKind::Io if error.is_connection_refusal() => {
-                return Unavailable(format!("nobody listens at {address}: is Redis running there?"));
+                return away(format!("nobody listens at {address}"));
             }
             ErrorKind::Io if error.is_timeout() => {
-                return Unavailable(format!("Redis at {address} did not answer in time"));
+                return away(format!("Redis at {address} did not answer in time"));
             }
             _ => {}
         }
         // Redis before 7 puts the error of a command in a script into the text of another.
-        let said = |code: &str| error.code() == Some(code) || text.contains(&format!("{code} "));
-        let first = |codes: &[&str]| codes.iter().any(|code| said(code));
-        if first(&["NOAUTH"]) {
-            Configuration(format!(
-                "Redis at {address} wants a password: set it in REDIS_URL (redis://:password@host:port/0)"
-            ))
-        } else if first(&["WRONGPASS"]) {
-            wrong_password(address, &text)
-        } else if first(&["NOPERM"]) {
-            Configuration(format!(
-                "the Redis user at {address} may not do what the queue needs: grant it the keys \
-                 {{stenogram:*}}* and scripts and streams ({text})"
-            ))
-        } else if first(&["LOADING"]) {
-            Unavailable(format!("Redis at {address} is still loading its data"))
-        } else if first(&["READONLY"]) {
-            Unavailable(format!("Redis at {address} is a read-only replica: point REDIS_URL at the master"))
-        } else if first(&["OOM"]) {
-            Unavailable(format!("Redis at {address} is out of memory: raise its maxmemory"))
-        } else if first(&["MISCONF"]) {
-            Unavailable(format!("Redis at {address} cannot write to its disk and takes no more: {text}"))
-        } else if first(&["MOVED", "CROSSSLOT"]) {
-            Configuration(format!(
-                "Redis at {address} is a node of a cluster that does not hold this queue: point REDIS_URL \
-                 at the one that does ({text})"
-            ))
-        } else if first(&["TAKEN"]) {
-            Configuration(format!(
-                "another stenogram has opened this account's queue in Redis at {address}: run only one"
-            ))
-        } else if first(&["FORMAT"]) {
-            Configuration(format!(
-                "the queue in Redis at {address} was written by another version of stenogram ({text}): use \
-                 that version, or another database"
-            ))
-        } else if first(&["WRONGTYPE"]) {
-            Damaged(format!("a key of the queue in Redis at {address} holds something else: {text}"))
-        } else if text.contains("refused to switch database") {
-            Configuration(format!("Redis at {address} has no such database: {text}"))
-        } else {
-            Unavailable(format!("Redis at {address}: {text}"))
+        let said = |code: &&str| error.code() == Some(code) || text.contains(&format!("{code} "));
+        let met = ANSWERS.iter().find(|answer| answer.codes.iter().any(|code| said(code)));
+        if let Some(Answer { says, means, problem, .. }) = met {
+            return means(problem.with(format!("Redis at {address} {says} ({text})")));
         }
+        if text.contains("refused to switch database") {
+            let what = format!("Redis at {address} has no such database: {text}");
+            return QueueError::Configuration(problems::REDIS_ADDRESS.with(what));
+        }
+        away(format!("Redis at {address}: {text}"))
     }
 }
 
+/// What Redis, or one of our scripts, answers instead of doing what it was asked to do.
+struct Answer {
+    /// What the answer begins with.
+    codes: &'static [&'static str],
+    /// Follows "Redis at ADDRESS".
+    says: &'static str,
+    means: fn(Diagnosis) -> QueueError,
+    problem: &'static Problem,
+}
+
+/// The first one that fits counts.
+static ANSWERS: &[Answer] = &[
+    Answer {
+        codes: &["NOAUTH"],
+        says: "wants a password",
+        means: QueueError::Configuration,
+        problem: &problems::REDIS_PASSWORD,
+    },
+    Answer {
+        codes: &["WRONGPASS"],
+        says: REFUSED,
+        means: QueueError::Configuration,
+        problem: &problems::REDIS_PASSWORD,
+    },
+    Answer {
+        codes: &["NOPERM"],
+        says: "does not allow this user what the queue needs",
+        means: QueueError::Configuration,
+        problem: &problems::REDIS_RIGHTS,
+    },
+    Answer {
+        codes: &["LOADING"],
+        says: "is still loading its data",
+        means: QueueError::Unavailable,
+        problem: &problems::REDIS_UNREACHABLE,
+    },
+    Answer {
+        codes: &["READONLY"],
+        says: "is a read-only replica",
+        means: QueueError::Unavailable,
+        problem: &problems::REDIS_READ_ONLY,
+    },
+    Answer {
+        codes: &["OOM"],
+        says: "is out of memory",
+        means: QueueError::Unavailable,
+        problem: &problems::REDIS_MEMORY,
+    },
+    Answer {
+        codes: &["MISCONF"],
+        says: "cannot write to its disk and takes no more",
+        means: QueueError::Unavailable,
+        problem: &problems::REDIS_DISK,
+    },
+    Answer {
+        codes: &["MOVED", "CROSSSLOT"],
+        says: "is a node of a cluster that does not hold this queue",
+        means: QueueError::Configuration,
+        problem: &problems::REDIS_CLUSTER,
+    },
+    Answer {
+        codes: &["TAKEN"],
+        says: "holds a queue that another stenogram has opened for this account since",
+        means: QueueError::Configuration,
+        problem: &problems::QUEUE_IN_USE,
+    },
+    Answer {
+        codes: &["FORMAT"],
+        says: "holds a queue that was written by another version of stenogram",
+        means: QueueError::Configuration,
+        problem: &problems::QUEUE_FORMAT,
+    },
+    Answer {
+        codes: &["WRONGTYPE"],
+        says: "holds something else under a key of the queue",
+        means: QueueError::Damaged,
+        problem: &problems::QUEUE_DAMAGED,
+    },
+];
+
+const REFUSED: &str = "refused the user or the password of REDIS_URL";
+
+fn away(what: String) -> QueueError {
+    QueueError::Unavailable(problems::REDIS_UNREACHABLE.with(what))
+}
+
 fn wrong_password(address: &str, text: &str) -> QueueError {
-    QueueError::Configuration(format!(
-        "Redis at {address} refused the user or the password of REDIS_URL ({text})"
-    ))
+    let what = format!("Redis at {address} {REFUSED} ({text})");
+    QueueError::Configuration(problems::REDIS_PASSWORD.with(what))
 }
