@@ -423,3 +423,15 @@ fn what_is_allowed_is_let_through() {
         assert_eq!(violations(file, source), [] as [String; 0], "{source}");
     }
 }
+
+/// A workspace is built with the features that any member asks for. What a test crate asked for
+/// would be in the program that all other tests run, and not in the one that is released.
+#[test]
+fn no_test_crate_asks_for_a_feature_of_the_product() {
+    for member in ["fake-telegram", "chaos", "support"] {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(member).join("Cargo.toml");
+        let manifest = fs::read_to_string(manifest).unwrap();
+        let asks = |line: &&str| line.starts_with("stenogram =") && line.contains("features");
+        assert_eq!(manifest.lines().find(asks), None, "{member}");
+    }
+}

@@ -313,7 +313,7 @@ async fn open_queue(
         Some(queue) => {
             let queue = queue?;
             for warning in queue.durability_warnings().await {
-                warn!("{}", warning.diagnosis());
+                warn!("{warning}");
             }
             Ok(Some(Arc::new(queue)))
         }

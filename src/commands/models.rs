@@ -139,7 +139,9 @@ fn verify(path: &Path, out: &mut impl Write) -> io::Result<bool> {
         }
         Ok(Verdict::Refused { why }) => unusable(why),
         Err(error) if error.kind() == io::ErrorKind::NotFound => unusable("is not there".to_owned()),
-        Err(error) => problem::of_error(&error).within("cannot be read").fill("path", path.display()).to_string(),
+        Err(error) => {
+            problem::of_error(&error).within("cannot be read").fill("path", path.display()).to_string()
+        }
     };
     writeln!(out, "{}: {what}", path.display())?;
     Ok(good)

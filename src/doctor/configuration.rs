@@ -20,7 +20,9 @@ pub(super) fn check(raw: &RawConfig) -> (Vec<Finding>, Option<Config>) {
             let set = raw.entries().iter().filter(|entry| entry.is_set()).count();
             findings.push(Finding::ok(CHECK, format!("{set} variables set, the others have their defaults")));
         }
-        Err(mistakes) => findings.extend(mistakes.mistakes.iter().map(|mistake| Finding::fail(CHECK, mistake.diagnosis()))),
+        Err(mistakes) => {
+            findings.extend(mistakes.mistakes.iter().map(|mistake| Finding::fail(CHECK, mistake.diagnosis())))
+        }
     }
     let odd = |warning: &String| Finding::warn(CHECK, VARIABLE_UNKNOWN.with(warning));
     findings.extend(raw.warnings().iter().map(odd));

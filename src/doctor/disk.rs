@@ -53,17 +53,15 @@ fn needed(name: &'static str, folder: &Path, more: u64) -> Finding {
     let shown = folder.display();
     let place = existing(folder);
     if let Err(error) = write_in(&place) {
-        return Finding::fail(name, problem::of_file(format_args!("{name} cannot be written:"), &place, &error));
+        return Finding::fail(name, problem::of_file("cannot write to", &place, &error));
     }
-    let full = |free, how| {
-        DISK_FULL.with(format_args!("{how} {} free in {shown}", megabytes(free)))
-    };
+    let full = |free, how| DISK_FULL.with(format_args!("only {} free in {shown}{how}", megabytes(free)));
     match free(&place) {
         Err(error) => {
             Finding::warn(name, problem::of_file("cannot tell how much room is in", &place, &error))
         }
-        Ok(free) if free < TOO_LITTLE.saturating_add(more) => Finding::fail(name, full(free, "too little: only")),
-        Ok(free) if free < LITTLE.saturating_add(more) => Finding::warn(name, full(free, "only")),
+        Ok(free) if free < TOO_LITTLE.saturating_add(more) => Finding::fail(name, full(free, ", too little")),
+        Ok(free) if free < LITTLE.saturating_add(more) => Finding::warn(name, full(free, "")),
         Ok(free) if place == folder => {
             Finding::ok(name, format!("{shown} can be written to, {} free", megabytes(free)))
         }

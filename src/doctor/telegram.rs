@@ -9,7 +9,8 @@ use super::{Finding, Observer};
 use crate::config::Config;
 use crate::domain::Restricted;
 use crate::telegram::{
-    self, Account, ClockVerdict, Credentials, ProbeError, ServerClock, SessionError, SessionFile, server_clock,
+    self, Account, ClockVerdict, Credentials, ProbeError, ServerClock, SessionError, SessionFile,
+    server_clock,
 };
 
 /// For the connection and the first answer.

@@ -79,7 +79,10 @@ pub async fn serve(listener: TcpListener, vitals: Arc<Vitals>) {
                 });
             }
             Err(error) => {
-                warn!("{}", PROCESS_LIMIT.with(format_args!("cannot accept a connection for health: {error}")));
+                warn!(
+                    "{}",
+                    PROCESS_LIMIT.with(format_args!("cannot accept a connection for health: {error}"))
+                );
                 sleep(ACCEPT_PAUSE).await;
             }
         }

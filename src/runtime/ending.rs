@@ -56,7 +56,8 @@ pub fn start_deadline() {
             low_level::exit(STATUS.load(Ordering::Relaxed).into());
         };
         if let Err(error) = thread::Builder::new().name("deadline".into()).spawn(end) {
-            let what = format!("cannot start a thread, so the process may take longer than 8 s to end: {error}");
+            let what =
+                format!("cannot start a thread, so the process may take longer than 8 s to end: {error}");
             warn!("{}", PROCESS_LIMIT.with(what));
         }
     });

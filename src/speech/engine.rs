@@ -20,7 +20,8 @@ use super::habit::Habit;
 use super::header::{self, Header, HeaderError};
 use super::language::{Language, UnknownLanguage};
 use super::problems::{
-    self, CPU_TOO_OLD, LANGUAGE_NOT_IN_MODEL, MODEL_REPLACED, OUT_OF_MEMORY, RECOGNITION_FAILED, TRANSLATION_IMPOSSIBLE,
+    self, CPU_TOO_OLD, LANGUAGE_NOT_IN_MODEL, MODEL_REPLACED, OUT_OF_MEMORY, RECOGNITION_FAILED,
+    TRANSLATION_IMPOSSIBLE,
 };
 use super::thread::{self, Message, Request};
 use super::window::AudioContext;
@@ -148,10 +149,8 @@ impl SpeechError {
             Self::UnknownLanguage(unknown) => unknown.diagnosis(),
             Self::LanguageNotInModel(code) => LANGUAGE_NOT_IN_MODEL
                 .with(format_args!("the model was not trained for the language {code:?}")),
-            Self::EnglishOnly { path } => TRANSLATION_IMPOSSIBLE.with(format_args!(
-                "the model {} cannot translate, it knows English only",
-                path.display()
-            )),
+            Self::EnglishOnly { path } => TRANSLATION_IMPOSSIBLE
+                .with(format_args!("the model {} cannot translate, it knows English only", path.display())),
             Self::TranscribesOnly { path } => TRANSLATION_IMPOSSIBLE.with(format_args!(
                 "the model {} cannot translate: its decoder was cut down and trained to transcribe only",
                 path.display()
@@ -167,9 +166,9 @@ impl fmt::Display for SpeechError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self, self.diagnosis()) {
             (_, Some(diagnosis)) => diagnosis.fmt(f),
-            (Self::Samples, None) => {
-                f.write_str("the recording has samples that are no sound: not a number, or over 40 dB too loud")
-            }
+            (Self::Samples, None) => f.write_str(
+                "the recording has samples that are no sound: not a number, or over 40 dB too loud",
+            ),
             (Self::TooLong, None) => f.write_str("the recording is longer than 24 hours"),
             (_, None) => f.write_str("the recognition was aborted"),
         }

@@ -96,7 +96,7 @@ pub static TRANSLATION_IMPOSSIBLE: Problem = Problem {
 };
 
 pub static VAD_UNUSABLE: Problem = Problem {
-    code: "voice-activity-model-unusable",
+    code: "vad-unusable",
     title: "The voice activity model is missing or damaged",
     why: "Without it recordings are recognised whole: silence costs time and may be given words.",
     remedy: "`stenogram models pull silero-v5.1.2` fetches it",

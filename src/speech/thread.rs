@@ -224,7 +224,8 @@ fn tell_device() {
         Some(gpu) => info!("Recognition on {gpu}"),
         None if features.is_empty() => {}
         None => {
-            let what = format!("this is a build for GPUs ({features}), and none is found: the CPU recognises");
+            let what =
+                format!("this is a build for GPUs ({features}), and none is found: the CPU recognises");
             warn!("{}", GPU_MISSING.with(what));
         }
     }

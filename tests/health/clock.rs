@@ -73,7 +73,7 @@ async fn one_that_is_behind_connects_and_is_warned_of() {
         let telegram = telegram(behind).await;
         let home = Home::new(&telegram);
         let mut daemon = home.start();
-        daemon.says(" s behind Telegram's: set it, and keep it right with NTP", SAYS_WITHIN).await;
+        daemon.says(" s behind Telegram's; set the clock and keep it right", SAYS_WITHIN).await;
         daemon.says("Connection established", SAYS_WITHIN).await;
         daemon.stop().await;
     }

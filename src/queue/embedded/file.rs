@@ -305,9 +305,8 @@ fn encode(value: &impl Serialize) -> Result<Vec<u8>, QueueError> {
 }
 
 fn decode((account, chat, message): Key, value: &[u8]) -> Result<Record, QueueError> {
-    serde_json::from_slice(value).map_err(|error| {
-        damaged(format_args!("job {account}:{chat}:{message} cannot be read: {error}"))
-    })
+    serde_json::from_slice(value)
+        .map_err(|error| damaged(format_args!("job {account}:{chat}:{message} cannot be read: {error}")))
 }
 
 fn make(path: &Path) -> Result<(), redb::Error> {
@@ -361,10 +360,9 @@ fn at_open(path: &Path, error: redb::Error) -> QueueError {
             QueueError::Configuration(problem::of_file("cannot open the queue", path, &error))
         }
         error => match failed(error) {
-            QueueError::Damaged(it) => damaged(format_args!(
-                "{shown} is no queue of stenogram or was cut short ({})",
-                it.what
-            )),
+            QueueError::Damaged(it) => {
+                damaged(format_args!("{shown} is no queue of stenogram or was cut short ({})", it.what))
+            }
             QueueError::Unavailable(it) => QueueError::Unavailable(it.within(&shown).fill("path", &shown)),
             other => other,
         },

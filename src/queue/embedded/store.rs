@@ -372,7 +372,9 @@ impl Store {
 
     /// A job that the index names.
     fn known(&self, id: JobId) -> Result<Record, QueueError> {
-        self.file.read(id)?.ok_or_else(|| QueueError::Damaged(QUEUE_DAMAGED.with(format_args!("job {id} is gone from its file"))))
+        self.file.read(id)?.ok_or_else(|| {
+            QueueError::Damaged(QUEUE_DAMAGED.with(format_args!("job {id} is gone from its file")))
+        })
     }
 
     fn commit(&mut self, changes: Vec<Change>, kept: Kept) -> Result<(), QueueError> {

@@ -20,7 +20,8 @@ pub struct Connection {
 }
 
 /// A setting of the server's that endangers what the queue has promised to keep.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.diagnosis())]
 pub struct Endangered {
     address: String,
     pub setting: &'static str,

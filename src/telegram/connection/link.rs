@@ -157,7 +157,11 @@ impl Link {
             };
             let pause = match error.meaning() {
                 Some(Meaning::Wait { time, .. }) => {
-                    warn!(reason = FLOOD_WAIT.tag(&error), "Telegram demands a pause, reading goes on in {} s", time.as_secs());
+                    warn!(
+                        reason = FLOOD_WAIT.tag(&error),
+                        "Telegram demands a pause, reading goes on in {} s",
+                        time.as_secs()
+                    );
                     time
                 }
                 // The account cannot read this one chat, and the caller can skip it.
@@ -166,7 +170,10 @@ impl Link {
                     let seconds = MAX_PAUSE.min(2_u64.saturating_pow(failures));
                     failures += 1;
                     if seconds >= LONG_PAUSE {
-                        warn!(reason = TELEGRAM_TROUBLE.tag(&error), "Telegram does not answer for now, asking again in {seconds} s");
+                        warn!(
+                            reason = TELEGRAM_TROUBLE.tag(&error),
+                            "Telegram does not answer for now, asking again in {seconds} s"
+                        );
                     } else {
                         debug!(%error, "asking again in {seconds} s");
                     }

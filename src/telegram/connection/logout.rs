@@ -25,10 +25,9 @@ impl LoggedOut {
                 &SESSION_USED_TWICE,
                 "the session was used from two places at once, and Telegram has ended it",
             ),
-            "SESSION_PASSWORD_NEEDED" => (
-                &LOGGED_OUT,
-                "the login was not finished: Telegram still wants the account's password",
-            ),
+            "SESSION_PASSWORD_NEEDED" => {
+                (&LOGGED_OUT, "the login was not finished: Telegram still wants the account's password")
+            }
             "AUTH_KEY_PERM_EMPTY" => {
                 (&LOGGED_OUT, "Telegram does not accept the session's key as a permanent one")
             }

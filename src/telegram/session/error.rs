@@ -34,18 +34,16 @@ impl SessionError {
             Self::Missing(path) => {
                 problems::NOT_LOGGED_IN.with(format_args!("there is no session at {}", path.display()))
             }
-            Self::NotLoggedIn(path) => {
-                problems::NOT_LOGGED_IN.with(format_args!("the session at {} is not logged in", path.display()))
-            }
+            Self::NotLoggedIn(path) => problems::NOT_LOGGED_IN
+                .with(format_args!("the session at {} is not logged in", path.display())),
             Self::ReadableByOthers { path, mode } => problems::SESSION_READABLE
                 .with(format_args!(
                     "the session {} can be read by other users (mode {mode:03o})",
                     path.display()
                 ))
                 .fill("path", path.display()),
-            Self::Damaged { path, why } => {
-                problems::SESSION_DAMAGED.with(format_args!("the session {} is damaged ({why})", path.display()))
-            }
+            Self::Damaged { path, why } => problems::SESSION_DAMAGED
+                .with(format_args!("the session {} is damaged ({why})", path.display())),
             Self::InUse(path) => problems::SESSION_IN_USE
                 .with(format_args!("another stenogram is using this account ({} is locked)", path.display())),
             Self::Io { path, source } => problem::of_file("cannot use", path, source),
