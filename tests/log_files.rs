@@ -51,9 +51,8 @@ async fn without_a_folder_for_them_the_daemon_says_so_and_runs() {
     let (_telegram, home) = home().await;
     fs::write(home.path().join("log"), "a file").unwrap();
     let mut daemon = home.start();
-    // Two threads log these lines, in either order.
-    daemon.says("Connection established", DEADLINE).await;
     daemon.says("cannot write log files to log: ", DEADLINE).await;
+    daemon.says("Connection established", DEADLINE).await;
     let ended = daemon.stop().await.0;
     assert_eq!(home.log().matches("cannot write log files to log: ").count(), 1);
     assert!(ended.success(), "{ended}");

@@ -25,6 +25,7 @@ mod explain;
 mod guard;
 mod health;
 mod line;
+mod log_events;
 mod log_files;
 mod login;
 mod models;

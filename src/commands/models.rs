@@ -11,8 +11,8 @@ use crate::cli::Models;
 use crate::config::{Config, Model};
 use crate::runtime::deployment::typed;
 use crate::runtime::problem;
-use crate::speech::checksum::{self, Verdict};
-use crate::speech::download::{PullOptions, pull};
+use crate::speech::models::checksum::{self, Verdict};
+use crate::speech::models::download::{PullOptions, pull};
 use crate::speech::models::{self, ModelSpec, SILERO_VAD, UnknownModel, catalogue};
 use crate::speech::problems::{self, MODEL_UNUSABLE};
 

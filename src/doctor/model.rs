@@ -9,7 +9,7 @@ use crate::app;
 use crate::config::Config;
 use crate::runtime::problem;
 use crate::speech::EngineOptions;
-use crate::speech::checksum::{self, Verdict};
+use crate::speech::models::checksum::{self, Verdict};
 use crate::speech::models::{self, SILERO_VAD};
 use crate::speech::problems::{RECOGNITION_FAILED, VAD_UNUSABLE, unusable_model};
 

@@ -87,9 +87,16 @@ impl Home {
 
     /// Starts the daemon.
     pub fn start(&self) -> Daemon {
+        self.start_as(&mut self.command())
+    }
+
+    /// Starts `command` as the daemon.
+    pub fn start_as(&self, command: &mut Command) -> Daemon {
         let log = File::options().create(true).append(true).open(self.log_path()).expect("open the log");
-        let child = self.command().stdout(Stdio::null()).stderr(log).spawn().expect("start the daemon");
-        Daemon { child, log: self.log_path(), seen: fs::metadata(self.log_path()).map_or(0, |m| m.len()) }
+        // Before the start: a quick daemon has written lines before this thread runs again.
+        let seen = log.metadata().expect("the length of the log").len();
+        let child = command.stdout(Stdio::null()).stderr(log).spawn().expect("start the daemon");
+        Daemon { child, log: self.log_path(), seen }
     }
 }
 

@@ -12,10 +12,11 @@ use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, Head
 use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body};
 
-use super::checksum::{self, Progress, Verdict, hex};
-use super::models::ModelSpec;
-use super::problems::{DOWNLOAD_BUSY, DOWNLOAD_FAILED, DOWNLOAD_WRONG};
+use super::catalogue::ModelSpec;
+use super::checksum::{self, Progress, Verdict};
+use super::hex::hex;
 use crate::runtime::problem;
+use crate::speech::problems::{DOWNLOAD_BUSY, DOWNLOAD_FAILED, DOWNLOAD_WRONG};
 
 /// Where a model comes from and how hard to try.
 #[derive(Clone, Debug)]

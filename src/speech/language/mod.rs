@@ -1,11 +1,15 @@
 //! Whisper's languages: codes, names and the numbers whisper.cpp knows them by.
 
+pub(super) mod choice;
+pub(super) mod detect;
+pub mod prior;
+
 use super::problems::LANGUAGE_UNKNOWN;
 use crate::runtime::problem::Diagnosis;
 
 /// whisper.cpp's number of a language, valid for [`whisper_rs::get_lang_str`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Language(pub(super) i32);
+pub(crate) struct Language(pub(crate) i32);
 
 /// A language Whisper was never taught.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,17 +22,12 @@ impl UnknownLanguage {
     }
 }
 
-/// The code (`"ru"`) of a language given by its code or English name, in any case.
-///
-/// whisper.cpp itself accepts anything here and then prompts the model with a wrong token.
-pub fn code(name: &str) -> Result<&'static str, UnknownLanguage> {
-    Language::find(name).map(Language::code)
-}
-
 impl Language {
-    pub(super) const ENGLISH: Self = Self(0);
+    pub(crate) const ENGLISH: Self = Self(0);
 
-    pub(super) fn find(name: &str) -> Result<Self, UnknownLanguage> {
+    /// By code or English name, in any case. whisper.cpp itself accepts anything here and then
+    /// prompts the model with a wrong token.
+    pub(crate) fn find(name: &str) -> Result<Self, UnknownLanguage> {
         let name = name.trim();
         // Not `get_lang_id`: it panics on a NUL byte and logs an error of its own.
         (0..=whisper_rs::get_lang_max_id())
@@ -42,7 +41,7 @@ impl Language {
             .ok_or_else(|| UnknownLanguage(name.to_owned()))
     }
 
-    pub(super) fn code(self) -> &'static str {
+    pub(crate) fn code(self) -> &'static str {
         // Made from whisper.cpp's own numbers only.
         whisper_rs::get_lang_str(self.0).unwrap_or("en")
     }
@@ -51,6 +50,10 @@ impl Language {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn code(name: &str) -> Result<&'static str, UnknownLanguage> {
+        Language::find(name).map(Language::code)
+    }
 
     #[test]
     fn codes_and_names_are_found_and_others_are_not() {

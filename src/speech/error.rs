@@ -1,0 +1,130 @@
+//! Why nothing was recognised, and what that means for the job.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::time::Duration;
+use std::{error, fmt};
+
+use super::language::UnknownLanguage;
+use super::models::file_check::HeaderError;
+use super::problems::{
+    self, CPU_TOO_OLD, LANGUAGE_NOT_IN_MODEL, MODEL_REPLACED, OUT_OF_MEMORY, RECOGNITION_FAILED,
+    TRANSLATION_IMPOSSIBLE,
+};
+use crate::domain::Fault;
+use crate::runtime::problem::{self, Diagnosis};
+
+/// How long a job waits for a model that cannot be loaded again.
+const UNTIL_LOADED: Duration = Duration::from_secs(60);
+
+/// Why nothing was recognised.
+#[derive(Debug)]
+pub enum SpeechError {
+    Model {
+        path: PathBuf,
+        source: HeaderError,
+    },
+    /// The instructions that are missing.
+    Cpu(String),
+    Load {
+        path: PathBuf,
+        why: String,
+    },
+    NotLoadedAgain(Box<SpeechError>),
+    Replaced {
+        path: PathBuf,
+    },
+    UnknownLanguage(UnknownLanguage),
+    LanguageNotInModel(&'static str),
+    EnglishOnly {
+        path: PathBuf,
+    },
+    TranscribesOnly {
+        path: PathBuf,
+    },
+    /// Not numbers, or over 40 dB too loud.
+    Samples,
+    TooLong,
+    Failed(String),
+    Aborted,
+    Died,
+}
+
+impl SpeechError {
+    /// What went wrong and what to do, unless the recording is to blame or the program is stopping.
+    pub fn diagnosis(&self) -> Option<Diagnosis> {
+        Some(match self {
+            Self::Model { path, source: HeaderError::Io(error) } if error.kind() != ErrorKind::NotFound => {
+                problem::of_file("cannot read the model", path, error)
+            }
+            Self::Model { path, source } => {
+                problems::unusable_model(path, format_args!("the model {} {source}", path.display()))
+            }
+            Self::Cpu(missing) => {
+                CPU_TOO_OLD.with(format_args!("this CPU lacks {missing}, which this build needs"))
+            }
+            Self::Load { path, why } => OUT_OF_MEMORY
+                .with(format_args!("whisper.cpp cannot load the model {}: {why}", path.display())),
+            Self::NotLoadedAgain(error) => {
+                error.diagnosis()?.within("the model was freed for want of work and cannot be loaded again")
+            }
+            Self::Replaced { path } => MODEL_REPLACED
+                .with(format_args!("the model {} is another one than at the start", path.display())),
+            Self::UnknownLanguage(unknown) => unknown.diagnosis(),
+            Self::LanguageNotInModel(code) => LANGUAGE_NOT_IN_MODEL
+                .with(format_args!("the model was not trained for the language {code:?}")),
+            Self::EnglishOnly { path } => TRANSLATION_IMPOSSIBLE
+                .with(format_args!("the model {} cannot translate, it knows English only", path.display())),
+            Self::TranscribesOnly { path } => TRANSLATION_IMPOSSIBLE.with(format_args!(
+                "the model {} cannot translate: its decoder was cut down and trained to transcribe only",
+                path.display()
+            )),
+            Self::Failed(why) => RECOGNITION_FAILED.with(format_args!("whisper.cpp failed: {why}")),
+            Self::Died => RECOGNITION_FAILED.with("the recognition thread is gone"),
+            Self::Samples | Self::TooLong | Self::Aborted => return None,
+        })
+    }
+}
+
+impl fmt::Display for SpeechError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self, self.diagnosis()) {
+            (_, Some(diagnosis)) => diagnosis.fmt(f),
+            (Self::Samples, None) => f.write_str(
+                "the recording has samples that are no sound: not a number, or over 40 dB too loud",
+            ),
+            (Self::TooLong, None) => f.write_str("the recording is longer than 24 hours"),
+            (_, None) => f.write_str("the recognition was aborted"),
+        }
+    }
+}
+
+impl error::Error for SpeechError {}
+
+impl From<UnknownLanguage> for SpeechError {
+    fn from(error: UnknownLanguage) -> Self {
+        Self::UnknownLanguage(error)
+    }
+}
+
+impl From<SpeechError> for Fault {
+    fn from(error: SpeechError) -> Self {
+        match error {
+            SpeechError::Aborted => Self::Aborted,
+            SpeechError::Failed(_) => Self::retry_in(30, error),
+            // Nobody's failed attempt: the owner puts the file back, or there is memory again.
+            SpeechError::NotLoadedAgain(_) => Self::Later { after: UNTIL_LOADED, why: error.to_string() },
+            SpeechError::Samples
+            | SpeechError::TooLong
+            | SpeechError::UnknownLanguage(_)
+            | SpeechError::LanguageNotInModel(_) => Self::Reject(error.to_string()),
+            SpeechError::EnglishOnly { .. }
+            | SpeechError::TranscribesOnly { .. }
+            | SpeechError::Cpu(_)
+            | SpeechError::Model { .. }
+            | SpeechError::Load { .. }
+            | SpeechError::Replaced { .. }
+            | SpeechError::Died => Self::Fatal(error.to_string()),
+        }
+    }
+}
