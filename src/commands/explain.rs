@@ -21,8 +21,8 @@ fn subjects() -> [(&'static str, Vec<&'static Problem>); 5] {
 
 /// At most so many problems are shown for a search.
 const MATCHES: usize = 3;
-/// A problem is shown only if it fits at least this share, in percent, of what the best one does.
-const CLOSE: u32 = 60;
+/// A problem is shown only if its score is at least this share of the best one's.
+const CLOSE: f64 = 0.6;
 
 /// Lists all problems, or shows those that fit `words` best.
 pub fn run(words: &[String], out: &mut impl Write) -> Result<(), CommandError> {
@@ -69,16 +69,17 @@ fn search(text: &str) -> Vec<&'static Problem> {
     }
     let asked = words_of(text);
     let pages: Vec<_> = all.iter().map(|problem| Page::of(problem)).collect();
-    let score = |page: &Page| -> u32 {
-        let known = asked.iter().filter(|word| page.has(word));
-        // A word that few problems have says more than one that many have.
-        let weight = |word: &str| 1000 / pages.iter().filter(|page| page.has(word)).count().max(1) as u32;
-        known.map(|word| weight(word) * if page.head.contains(word) { 3 } else { 1 }).sum()
+    // The inverse document frequency: a word that few problems have says more than a common one.
+    let weight = |word: &String| {
+        let having = pages.iter().filter(|page| page.worth(word) > 0.0).count();
+        (pages.len() as f64 / having.max(1) as f64).ln()
     };
+    let asked: Vec<_> = asked.iter().map(|word| (word, weight(word))).collect();
+    let score = |page: &Page| asked.iter().map(|(word, weight)| weight * page.worth(word)).sum::<f64>();
     let mut scored: Vec<_> = pages.iter().map(|page| (score(page), page.problem)).collect();
-    scored.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
-    let best = scored.first().map_or(0, |(score, _)| *score);
-    let fits = |(score, _): &(u32, _)| *score > 0 && score * 100 >= best * CLOSE;
+    scored.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+    let best = scored.first().map_or(0.0, |(score, _)| *score);
+    let fits = |(score, _): &(f64, _)| *score > 0.0 && *score >= best * CLOSE;
     scored.into_iter().filter(fits).map(|(_, problem)| problem).take(MATCHES).collect()
 }
 
@@ -97,8 +98,12 @@ impl Page {
         Self { problem, head, rest }
     }
 
-    fn has(&self, word: &str) -> bool {
-        self.head.contains(word) || self.rest.contains(word)
+    fn worth(&self, word: &str) -> f64 {
+        match (self.head.contains(word), self.rest.contains(word)) {
+            (true, _) => 2.0,
+            (false, true) => 1.0,
+            (false, false) => 0.0,
+        }
     }
 }
 
@@ -126,6 +131,7 @@ const EMPTY_WORDS: &[&str] = &[
     "folder",
     "for",
     "from",
+    "ggml",
     "has",
     "have",
     "info",

@@ -27,7 +27,7 @@ static CONFIGURATION_WRONG: Problem = Problem {
 
 pub static VARIABLE_UNKNOWN: Problem = Problem {
     code: "variable-unknown",
-    title: "There is no variable of that name: probably a misspelt one, or it has no effect there",
+    title: ".env: there is no variable of that name, probably a misspelt one, or it has no effect there",
     why: "The file of the configuration sets a name that stenogram does not read, so what was meant keeps its \
           default.",
     remedy: "correct it, or take it out; `stenogram config` lists all variables",

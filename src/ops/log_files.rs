@@ -32,7 +32,7 @@ pub static PROBLEMS: &[&Problem] = &[&LOG_FILES_UNWRITABLE];
 
 static LOG_FILES_UNWRITABLE: Problem = Problem {
     code: "log-files-unwritable",
-    title: "Log files cannot be written to LOG_DIR",
+    title: "Cannot write log files to LOG_DIR: no room, read-only, or a file stands there",
     why: "The folder belongs to another user, its disk is full, or a file stands in its place. The daemon goes on \
           without files, and the log is still on the standard error.",
     remedy: "make room in LOG_DIR and give it to the user that stenogram runs as, or name another folder",

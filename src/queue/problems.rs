@@ -20,7 +20,7 @@ pub static PROBLEMS: &[&Problem] = &[
 
 pub static QUEUE_IN_USE: Problem = Problem {
     code: "queue-in-use",
-    title: "The queue is in use by another stenogram",
+    title: "The queue is in use by another process, or opened by another stenogram since",
     why: "One process at a time works on a queue. The embedded queue is open to its daemon alone; in Redis a second \
           daemon for the same account has taken the queue over.",
     remedy: "run only one daemon for an account; to change jobs of the embedded queue, stop the other stenogram, run \

@@ -29,7 +29,7 @@ pub static PROBLEMS: &[&Problem] = &[
 
 pub static NOT_LOGGED_IN: Problem = Problem {
     code: "not-logged-in",
-    title: "Not logged in: there is no session, or nobody is logged in with it",
+    title: "Not logged in: there is no session account.session, or nobody is logged in with it",
     why: "stenogram answers from your own account, so it has to be logged in once. The session is the file \
           account.session in DATA_DIR; another DATA_DIR has another session or none.",
     remedy: "run `stenogram login` at a terminal",
@@ -133,7 +133,7 @@ pub static ALREADY_LOGGED_IN: Problem = Problem {
 
 pub static TERMINAL_MISSING: Problem = Problem {
     code: "terminal-missing",
-    title: "Login: cannot read from the terminal",
+    title: "Login: cannot read from the terminal (No such device or address)",
     why: "The login asks for phone number, code and password, and hides what is typed; a pipe or a service has no \
           terminal for that.",
     remedy: "run `stenogram login` at a terminal; over SSH use `ssh -t`",

@@ -6,6 +6,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, RedisError, ScriptInvocation};
 use tokio::sync::Mutex;
 
+use crate::queue::QueueError::{Configuration, Damaged, Unavailable};
 use crate::queue::{QueueError, problems};
 use crate::runtime::problem::{Diagnosis, Problem};
 
@@ -51,7 +52,7 @@ impl Connection {
     pub fn new(url: &str, timeout: Duration) -> Result<Self, QueueError> {
         let client = Client::open(url).map_err(|error| {
             let what = format!("the address of Redis is wrong: {error}");
-            QueueError::Configuration(problems::REDIS_ADDRESS.with(what))
+            Configuration(problems::REDIS_ADDRESS.with(what))
         })?;
         let address = client.get_connection_info().addr().to_string();
         let config = AsyncConnectionConfig::new()
@@ -62,9 +63,9 @@ impl Connection {
 
     pub async fn ping(&self) -> Result<(), QueueError> {
         match self.send(&redis::cmd("PING")).await {
-            Err(QueueError::Damaged(why)) => {
+            Err(Damaged(why)) => {
                 let what = format!("what listens at {} is not Redis ({})", self.address, why.what);
-                Err(QueueError::Configuration(problems::REDIS_ADDRESS.with(what)))
+                Err(Configuration(problems::REDIS_ADDRESS.with(what)))
             }
             answer => answer,
         }
@@ -144,7 +145,7 @@ impl Connection {
             ErrorKind::AuthenticationFailed => return wrong_password(address, &text),
             ErrorKind::Parse | ErrorKind::UnexpectedReturnType => {
                 let what = format!("Redis at {address} gave an answer that makes no sense: {text}");
-                return QueueError::Damaged(problems::QUEUE_DAMAGED.with(what));
+                return Damaged(problems::QUEUE_DAMAGED.with(what));
             }
             ErrorKind::Io if error.is_connection_refusal() => {
                 return away(format!("nobody listens at {address}"));
@@ -156,105 +157,57 @@ impl Connection {
         }
         // Redis before 7 puts the error of a command in a script into the text of another.
         let said = |code: &&str| error.code() == Some(code) || text.contains(&format!("{code} "));
-        let met = ANSWERS.iter().find(|answer| answer.codes.iter().any(|code| said(code)));
-        if let Some(Answer { says, means, problem, .. }) = met {
+        let met = ANSWERS.iter().find(|(codes, ..)| codes.iter().any(said));
+        if let Some((_, says, means, problem)) = met {
             return means(problem.with(format!("Redis at {address} {says} ({text})")));
         }
         if text.contains("refused to switch database") {
             let what = format!("Redis at {address} has no such database: {text}");
-            return QueueError::Configuration(problems::REDIS_ADDRESS.with(what));
+            return Configuration(problems::REDIS_ADDRESS.with(what));
         }
         away(format!("Redis at {address}: {text}"))
     }
 }
 
-/// What Redis, or one of our scripts, answers instead of doing what it was asked to do.
-struct Answer {
-    /// What the answer begins with.
-    codes: &'static [&'static str],
-    /// Follows "Redis at ADDRESS".
-    says: &'static str,
-    means: fn(Diagnosis) -> QueueError,
-    problem: &'static Problem,
-}
-
-/// The first one that fits counts.
+/// What an answer of Redis, or of one of our scripts, begins with; what it says, after "Redis at
+/// ADDRESS"; what that means; and the problem. The first one that fits counts.
+type Answer = (&'static [&'static str], &'static str, fn(Diagnosis) -> QueueError, &'static Problem);
 static ANSWERS: &[Answer] = &[
-    Answer {
-        codes: &["NOAUTH"],
-        says: "wants a password",
-        means: QueueError::Configuration,
-        problem: &problems::REDIS_PASSWORD,
-    },
-    Answer {
-        codes: &["WRONGPASS"],
-        says: REFUSED,
-        means: QueueError::Configuration,
-        problem: &problems::REDIS_PASSWORD,
-    },
-    Answer {
-        codes: &["NOPERM"],
-        says: "does not allow this user what the queue needs",
-        means: QueueError::Configuration,
-        problem: &problems::REDIS_RIGHTS,
-    },
-    Answer {
-        codes: &["LOADING"],
-        says: "is still loading its data",
-        means: QueueError::Unavailable,
-        problem: &problems::REDIS_UNREACHABLE,
-    },
-    Answer {
-        codes: &["READONLY"],
-        says: "is a read-only replica",
-        means: QueueError::Unavailable,
-        problem: &problems::REDIS_READ_ONLY,
-    },
-    Answer {
-        codes: &["OOM"],
-        says: "is out of memory",
-        means: QueueError::Unavailable,
-        problem: &problems::REDIS_MEMORY,
-    },
-    Answer {
-        codes: &["MISCONF"],
-        says: "cannot write to its disk and takes no more",
-        means: QueueError::Unavailable,
-        problem: &problems::REDIS_DISK,
-    },
-    Answer {
-        codes: &["MOVED", "CROSSSLOT"],
-        says: "is a node of a cluster that does not hold this queue",
-        means: QueueError::Configuration,
-        problem: &problems::REDIS_CLUSTER,
-    },
-    Answer {
-        codes: &["TAKEN"],
-        says: "holds a queue that another stenogram has opened for this account since",
-        means: QueueError::Configuration,
-        problem: &problems::QUEUE_IN_USE,
-    },
-    Answer {
-        codes: &["FORMAT"],
-        says: "holds a queue that was written by another version of stenogram",
-        means: QueueError::Configuration,
-        problem: &problems::QUEUE_FORMAT,
-    },
-    Answer {
-        codes: &["WRONGTYPE"],
-        says: "holds something else under a key of the queue",
-        means: QueueError::Damaged,
-        problem: &problems::QUEUE_DAMAGED,
-    },
+    (&["NOAUTH"], "wants a password", Configuration, &problems::REDIS_PASSWORD),
+    (&["WRONGPASS"], REFUSED, Configuration, &problems::REDIS_PASSWORD),
+    (&["NOPERM"], "does not allow this user what the queue needs", Configuration, &problems::REDIS_RIGHTS),
+    (&["LOADING"], "is still loading its data", Unavailable, &problems::REDIS_UNREACHABLE),
+    (&["READONLY"], "is a read-only replica", Unavailable, &problems::REDIS_READ_ONLY),
+    (&["OOM"], "is out of memory", Unavailable, &problems::REDIS_MEMORY),
+    (&["MISCONF"], "cannot write to its disk and takes no more", Unavailable, &problems::REDIS_DISK),
+    (
+        &["MOVED", "CROSSSLOT"],
+        "is a node of a cluster that does not hold this queue",
+        Configuration,
+        &problems::REDIS_CLUSTER,
+    ),
+    (
+        &["TAKEN"],
+        "holds a queue that another stenogram has opened for this account since",
+        Configuration,
+        &problems::QUEUE_IN_USE,
+    ),
+    (
+        &["FORMAT"],
+        "holds a queue that was written by another version of stenogram",
+        Configuration,
+        &problems::QUEUE_FORMAT,
+    ),
+    (&["WRONGTYPE"], "holds something else under a key of the queue", Damaged, &problems::QUEUE_DAMAGED),
 ];
 
 const REFUSED: &str = "refused the user or the password of REDIS_URL";
 
 fn away(what: String) -> QueueError {
-    QueueError::Unavailable(problems::REDIS_UNREACHABLE.with(what))
+    Unavailable(problems::REDIS_UNREACHABLE.with(what))
 }
 
 fn wrong_password(address: &str, text: &str) -> QueueError {
     let what = format!("Redis at {address} {REFUSED} ({text})");
-    QueueError::Configuration(problems::REDIS_PASSWORD.with(what))
+    Configuration(problems::REDIS_PASSWORD.with(what))
 }
