@@ -74,7 +74,7 @@ fn run(cli: Cli, runtime: &Runtime, decorator: &dyn Decorator) -> anyhow::Result
         tracing::warn!("{}", VARIABLE_UNKNOWN.with(warning));
     }
     if let Some(error) = no_files {
-        tracing::warn!("{error}");
+        tracing::warn!(event = "log_files_failed", "{error}");
     }
     let failed = match command {
         Command::Config | Command::Doctor(_) | Command::Explain(_) => 0,

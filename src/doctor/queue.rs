@@ -5,7 +5,7 @@ use crate::app;
 use crate::config::{Config, Redis};
 use crate::queue::embedded;
 use crate::queue::problems::{JOB_GIVEN_UP, QUEUE_DAMAGED};
-use crate::queue::redis::{Endangered, RedisQueue};
+use crate::queue::redis::{DurabilityWarning, RedisQueue};
 use crate::queue::{Entry, QueueError, State};
 use crate::telegram::SessionFile;
 
@@ -22,12 +22,12 @@ pub(super) async fn check(config: &Config, observer: &mut dyn Observer) {
 async fn in_redis(config: &Config, redis: &Redis, observer: &mut dyn Observer) {
     // Without a session no account is known; the key that is written for a trial may be any one's.
     let account = SessionFile::user_in(&config.data_dir).unwrap_or_default();
-    match RedisQueue::examine(app::redis_queue(config, redis, account)).await {
+    match RedisQueue::probe(app::redis_queue(config, redis, account)).await {
         Err(error) => observer.found(failed(&error)),
-        Ok(endangered) => {
+        Ok(warnings) => {
             observer.found(Finding::ok(CHECK, format!("Redis at {} answers and takes writes", redis.place)));
-            endangered.iter().for_each(|setting| observer.found(durability(setting)));
-            if endangered.is_empty() {
+            warnings.iter().for_each(|setting| observer.found(durability(setting)));
+            if warnings.is_empty() {
                 observer.found(Finding::ok(CHECK, "it writes through, and evicts nothing"));
             }
         }
@@ -39,7 +39,7 @@ fn failed(error: &QueueError) -> Finding {
     Finding::fail(CHECK, diagnosis.unwrap_or_else(|| QUEUE_DAMAGED.with(error)))
 }
 
-fn durability(setting: &Endangered) -> Finding {
+fn durability(setting: &DurabilityWarning) -> Finding {
     let outcome = match setting.found.as_deref() {
         // A second's worth at the most, and only in a power cut.
         Some("everysec") | None => Outcome::Warn,

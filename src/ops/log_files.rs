@@ -69,10 +69,12 @@ impl LogFiles {
         match result {
             Err(error) if !self.failing.swap(true, Ordering::Relaxed) => {
                 let why = error.to_string();
-                tell(move || warn!("{}", LogFilesError { folder, why }));
+                tell(move || warn!(event = "log_files_failed", "{}", LogFilesError { folder, why }));
             }
             Ok(()) if self.failing.swap(false, Ordering::Relaxed) => {
-                tell(move || info!("Log files are written to {} again", folder.display()));
+                tell(move || {
+                    info!(event = "log_files_restored", "Log files are written to {} again", folder.display())
+                });
             }
             _ => {}
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use std::{error, fmt};
 
 use super::language::UnknownLanguage;
-use super::models::file_check::HeaderError;
+use super::models::file_check::ModelFileError;
 use super::problems::{
     self, CPU_TOO_OLD, LANGUAGE_NOT_IN_MODEL, MODEL_REPLACED, OUT_OF_MEMORY, RECOGNITION_FAILED,
     TRANSLATION_IMPOSSIBLE,
@@ -14,15 +14,15 @@ use super::problems::{
 use crate::domain::Fault;
 use crate::runtime::problem::{self, Diagnosis};
 
-/// How long a job waits for a model that cannot be loaded again.
-const UNTIL_LOADED: Duration = Duration::from_secs(60);
+/// How long a job is put off if the model cannot be loaded again.
+const RELOAD_RETRY: Duration = Duration::from_secs(60);
 
 /// Why nothing was recognised.
 #[derive(Debug)]
 pub enum SpeechError {
     Model {
         path: PathBuf,
-        source: HeaderError,
+        source: ModelFileError,
     },
     /// The instructions that are missing.
     Cpu(String),
@@ -54,7 +54,9 @@ impl SpeechError {
     /// What went wrong and what to do, unless the recording is to blame or the program is stopping.
     pub fn diagnosis(&self) -> Option<Diagnosis> {
         Some(match self {
-            Self::Model { path, source: HeaderError::Io(error) } if error.kind() != ErrorKind::NotFound => {
+            Self::Model { path, source: ModelFileError::Io(error) }
+                if error.kind() != ErrorKind::NotFound =>
+            {
                 problem::of_file("cannot read the model", path, error)
             }
             Self::Model { path, source } => {
@@ -112,8 +114,9 @@ impl From<SpeechError> for Fault {
         match error {
             SpeechError::Aborted => Self::Aborted,
             SpeechError::Failed(_) => Self::retry_in(30, error),
-            // Nobody's failed attempt: the owner puts the file back, or there is memory again.
-            SpeechError::NotLoadedAgain(_) => Self::Later { after: UNTIL_LOADED, why: error.to_string() },
+            // Not counted as a failed attempt: the owner may put the file back, or memory may
+            // become free again.
+            SpeechError::NotLoadedAgain(_) => Self::Later { after: RELOAD_RETRY, why: error.to_string() },
             SpeechError::Samples
             | SpeechError::TooLong
             | SpeechError::UnknownLanguage(_)

@@ -20,19 +20,20 @@ pub struct Connection {
     open: Mutex<Option<MultiplexedConnection>>,
 }
 
-/// A setting of the server's that endangers what the queue has promised to keep.
+/// A setting of the server that endangers what the queue has promised to keep, and the value that
+/// it should have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.diagnosis())]
-pub struct Endangered {
+pub struct DurabilityWarning {
     address: String,
     pub setting: &'static str,
     wanted: &'static str,
     danger: &'static str,
-    /// None where the server does not say.
+    /// `None` if the server does not tell.
     pub found: Option<String>,
 }
 
-impl Endangered {
+impl DurabilityWarning {
     /// What it is and what follows from it, and what to do.
     pub fn diagnosis(&self) -> Diagnosis {
         let Self { address, setting, wanted, danger, found } = self;
@@ -76,7 +77,7 @@ impl Connection {
         self.send(redis::cmd("GET").arg(key)).await
     }
 
-    /// Writes something that goes away by itself.
+    /// Writes something that expires.
     pub async fn check(&self, key: &str) -> Result<(), QueueError> {
         self.send(redis::cmd("SET").arg(key).arg(1).arg("EX").arg(60)).await
     }
@@ -88,7 +89,7 @@ impl Connection {
     }
 
     /// See [`super::RedisQueue::durability_warnings`].
-    pub async fn durability_warnings(&self) -> Vec<Endangered> {
+    pub async fn durability_warnings(&self) -> Vec<DurabilityWarning> {
         let wanted = [
             ("appendonly", "yes", "what it was given is lost when it stops"),
             ("appendfsync", "always", "what it was given in the last moments is lost in a power cut"),
@@ -103,7 +104,13 @@ impl Connection {
                 Ok([_, found]) => Some(found.clone()),
                 Ok(_) | Err(_) => None,
             };
-            warnings.push(Endangered { address: self.address.clone(), setting, wanted, danger, found });
+            warnings.push(DurabilityWarning {
+                address: self.address.clone(),
+                setting,
+                wanted,
+                danger,
+                found,
+            });
         }
         warnings
     }
@@ -142,7 +149,10 @@ impl Connection {
         let text = error.to_string();
         match error.kind() {
             // The crate does not pass on what the server said to the password.
-            ErrorKind::AuthenticationFailed => return wrong_password(address, &text),
+            ErrorKind::AuthenticationFailed => {
+                let what = format!("Redis at {address} {REFUSED} ({text})");
+                return Configuration(problems::REDIS_PASSWORD.with(what));
+            }
             ErrorKind::Parse | ErrorKind::UnexpectedReturnType => {
                 let what = format!("Redis at {address} gave an answer that makes no sense: {text}");
                 return Damaged(problems::QUEUE_DAMAGED.with(what));
@@ -205,9 +215,4 @@ const REFUSED: &str = "refused the user or the password of REDIS_URL";
 
 fn away(what: String) -> QueueError {
     Unavailable(problems::REDIS_UNREACHABLE.with(what))
-}
-
-fn wrong_password(address: &str, text: &str) -> QueueError {
-    let what = format!("Redis at {address} {REFUSED} ({text})");
-    Configuration(problems::REDIS_PASSWORD.with(what))
 }

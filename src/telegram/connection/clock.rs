@@ -79,7 +79,7 @@ impl ServerClock {
             let direction = if self.behind > 0 { "behind" } else { "ahead of" };
             let seconds = self.behind.abs();
             let clock = format!("This machine's clock is {seconds} s {direction} Telegram's");
-            warn!("{}", CLOCK_WRONG.with(clock));
+            warn!(event = "clock_wrong", "{}", CLOCK_WRONG.with(clock));
         }
     }
 
