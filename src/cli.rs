@@ -59,6 +59,7 @@ Examples:
   stenogram queue                           what waits, is delayed or given up
   stenogram health                          is the running daemon well?
   stenogram doctor                          what is wrong, and what to do
+  stenogram explain redis-unreachable       what a code in a message means
   stenogram bench                           how fast the models are on this machine
   stenogram transcribe --format srt a.ogg   one recording, without Telegram
   cat a.ogg | stenogram transcribe -        the same from a pipe";
@@ -109,6 +110,12 @@ pub enum Command {
     /// and clock, and changes nothing. A daemon that runs is not disturbed. The exit code is 1 if
     /// something failed, else 0, warnings included.
     Doctor(Doctor),
+    /// Say why a problem arises and what to do about it
+    ///
+    /// Messages about the surroundings end in a code in brackets, such as [redis-unreachable].
+    /// Takes such a code, words to search for, or a whole line of the log; without any it lists
+    /// what is known. It needs no configuration.
+    Explain(Explain),
 }
 
 impl Command {
@@ -122,6 +129,7 @@ impl Command {
             | Self::Queue(_)
             | Self::Health(_)
             | Self::Doctor(_)
+            | Self::Explain(_)
             | Self::Config => Needs::Nothing,
         }
     }
@@ -231,9 +239,17 @@ fn seconds() -> impl TypedValueParser<Value = u32> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
 pub struct Doctor {
     /// One JSON object, for programs: {"outcome", "findings": [{"check", "outcome", "says",
-    /// "remedy"}]}
+    /// "remedy", "code"}]}
     #[arg(long)]
     pub json: bool,
+}
+
+/// `stenogram explain`.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct Explain {
+    /// A code, words, or a message as it was printed [default: list everything]
+    #[arg(value_name = "CODE|WORDS", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub words: Vec<String>,
 }
 
 /// Where a recording comes from.
@@ -429,6 +445,7 @@ mod tests {
             "queue",
             "health",
             "doctor",
+            "explain",
             "config",
         ] {
             assert_eq!(command(&format!("stenogram {line}")).map(|c| c.needs()), Some(Needs::Nothing));

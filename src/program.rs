@@ -13,8 +13,9 @@ use tokio::runtime::Runtime;
 use crate::app::{self, Decorator};
 use crate::cli::{Cli, Command, Exit};
 use crate::commands::{self, CommandError};
-use crate::config::{Config, LogFormat, Mistakes, RawConfig};
+use crate::config::{Config, LogFormat, Mistakes, RawConfig, VARIABLE_UNKNOWN};
 use crate::ops::{LogFiles, LogFilesError, logging};
+use crate::runtime::problem::PROCESS_LIMIT;
 use crate::runtime::{allocator, ending};
 use crate::telegram::{LoginError, SessionError};
 
@@ -29,7 +30,8 @@ pub fn main_with(decorator: &dyn Decorator) -> ExitCode {
         match tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {
-                commands::complain(format_args!("cannot start its threads: {error}"));
+                let why = format!("cannot start its threads: {error}");
+                commands::complain(PROCESS_LIMIT.with(why));
                 return Exit::Failed.into();
             }
         };
@@ -46,8 +48,13 @@ pub fn main_with(decorator: &dyn Decorator) -> ExitCode {
 
 fn run(cli: Cli, runtime: &Runtime, decorator: &dyn Decorator) -> anyhow::Result<Exit> {
     let command = cli.command.unwrap_or_default();
-    let raw = RawConfig::load();
     let out = &mut io::stdout().lock();
+    if let Command::Explain(what) = command {
+        // It needs no configuration, so that it helps with one that is wrong.
+        commands::explain::run(&what.words, out)?;
+        return Ok(Exit::Done);
+    }
+    let raw = RawConfig::load();
     if command == Command::Config {
         // It prints the values first, and goes on to be told what is wrong with them.
         commands::config::run(&raw, out).map_err(CommandError::from)?;
@@ -64,13 +71,13 @@ fn run(cli: Cli, runtime: &Runtime, decorator: &dyn Decorator) -> anyhow::Result
     };
     let log = logging::start(&config.log_filter, log_format(&config), files)?;
     for warning in raw.warnings() {
-        tracing::warn!("{warning}");
+        tracing::warn!("{}", VARIABLE_UNKNOWN.with(warning));
     }
     if let Some(error) = no_files {
         tracing::warn!(event = "log_files_failed", "{error}");
     }
     let failed = match command {
-        Command::Config | Command::Doctor(_) => 0,
+        Command::Config | Command::Doctor(_) | Command::Explain(_) => 0,
         Command::Run => {
             runtime.block_on(app::run(&config, &config.telegram()?, log, decorator))?;
             0

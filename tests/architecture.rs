@@ -16,8 +16,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("telegram", &["domain", "runtime"]),
     ("audio", &["domain"]),
     ("speech", &["domain", "runtime"]),
-    ("ops", &["domain"]),
-    ("transcribe", &["domain", "audio", "speech"]),
+    ("ops", &["domain", "runtime"]),
+    ("transcribe", &["domain", "runtime", "audio", "speech"]),
     ("jobs", &["domain", "queue"]),
     // It wraps the queue, the messenger and the transcriber from outside; nobody who works may name
     // it.
@@ -421,5 +421,17 @@ fn what_is_allowed_is_let_through() {
         ("lib.rs", "pub mod queue;"),
     ] {
         assert_eq!(violations(file, source), [] as [String; 0], "{source}");
+    }
+}
+
+/// A workspace is built with the features that any member asks for. What a test crate asked for
+/// would be in the program that all other tests run, and not in the one that is released.
+#[test]
+fn no_test_crate_asks_for_a_feature_of_the_product() {
+    for member in ["fake-telegram", "chaos", "support"] {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(member).join("Cargo.toml");
+        let manifest = fs::read_to_string(manifest).unwrap();
+        let asks = |line: &&str| line.starts_with("stenogram =") && line.contains("features");
+        assert_eq!(manifest.lines().find(asks), None, "{member}");
     }
 }

@@ -175,7 +175,10 @@ fn what_cannot_be_measured_is_said() {
     home.set("MODEL", "base");
     let (code, stdout, stderr) = outcome(&home, &[]);
     assert_eq!((code, stdout.as_str()), (Some(1), ""));
-    assert_eq!(stderr, "stenogram: no model is in ./models; `stenogram models pull` fetches one\n");
+    assert_eq!(
+        stderr,
+        "stenogram: no model is in ./models; `stenogram models pull base` fetches a good one [model-unusable]\n"
+    );
 }
 
 #[test]

@@ -7,7 +7,6 @@ mod options;
 mod signals;
 
 use std::cell::OnceCell;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,8 +36,8 @@ use crate::ops::logging::LogFilter;
 use crate::queue::embedded::Embedded;
 use crate::queue::redis::RedisQueue;
 use crate::queue::{Queue, QueueError};
-use crate::runtime::deployment::typed;
 use crate::runtime::ending;
+use crate::runtime::problem::{Diagnosis, PROCESS_LIMIT};
 use crate::runtime::pulse::Pulse;
 use crate::speech::models::UnknownModel;
 use crate::speech::{DROP_REASONS, Engine, ModelState, SpeechError};
@@ -66,20 +65,13 @@ pub enum RunError {
     LoggedOut(#[from] LoggedOut),
     #[error(transparent)]
     Queue(#[from] QueueError),
-    #[error(
-        "the daemon has the embedded queue open: stop it, run this again, and start it; nothing was changed"
-    )]
-    QueueInUse,
     #[error(transparent)]
     Model(#[from] UnknownModel),
-    #[error(
-        "the model {} has {found} bytes and should have {expected}: it is not whole; run `{}`",
-        path.display(), typed("models pull")
-    )]
-    ModelSize { path: PathBuf, found: u64, expected: u64 },
+    #[error("{0}")]
+    ModelSize(Diagnosis),
     #[error(transparent)]
     Speech(#[from] SpeechError),
-    #[error("cannot listen for signals: {0}")]
+    #[error("{}", PROCESS_LIMIT.with(format_args!("cannot listen for signals: {}", .0)))]
     Signals(std::io::Error),
     #[error(transparent)]
     Listen(#[from] ListenError),

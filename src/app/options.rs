@@ -84,7 +84,7 @@ pub fn engine_options(
     if let (Some(expected), Ok(metadata)) = (expected, model.metadata())
         && metadata.len() != expected
     {
-        return Err(RunError::ModelSize { path: model, found: metadata.len(), expected });
+        return Err(RunError::ModelSize(models::wrong_size(&model, metadata.len(), expected)));
     }
     let spoken = config.spoken(language);
     let languages = spoken.listed.iter().map(|code| code.as_str().to_owned()).collect();

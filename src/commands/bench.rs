@@ -25,8 +25,8 @@ use super::{CommandError, complain, progress, transcribe};
 use crate::app;
 use crate::cli::Bench;
 use crate::config::{AudioContext, Config, Language};
-use crate::runtime::deployment::typed;
 use crate::speech::models::{ModelSpec, SILERO_VAD};
+use crate::speech::problems::MODEL_UNUSABLE;
 use crate::speech::{Engine, EngineOptions, RecogniseOptions, SpeechError, cores};
 
 /// A clip is not recognised once more when all its runs have taken so long.
@@ -129,7 +129,7 @@ fn models(
     };
     if paths.is_empty() {
         let folder = config.model_dir.display();
-        complain(format_args!("no model is in {folder}; `{}` fetches one", typed("models pull")));
+        complain(MODEL_UNUSABLE.with(format_args!("no model is in {folder}")).fill("name", "base"));
     }
     let (mut models, mut failed) = (Vec::new(), 0);
     for path in paths {

@@ -100,7 +100,8 @@ fn line(finding: &Finding, colours: bool) -> String {
     let one_line = |text: &str| text.replace(char::is_control, " ");
     let mut text = format!("{word}  {:WIDTH$}  {}\n", finding.check, one_line(&finding.says));
     if let Some(remedy) = &finding.remedy {
-        text.push_str(&format!("      {:WIDTH$}  -> {}\n", "", one_line(remedy)));
+        let code = finding.code.map(|code| format!(" [{code}]")).unwrap_or_default();
+        text.push_str(&format!("      {:WIDTH$}  -> {}{code}\n", "", one_line(remedy)));
     }
     text
 }
@@ -129,11 +130,13 @@ mod tests {
             outcome: Outcome::Fail,
             says: "is\nnot there".to_owned(),
             remedy: Some("log in".to_owned()),
+            code: Some("not-logged-in"),
         };
-        let expected = "FAIL  session         is not there\n                      -> log in\n";
+        let expected =
+            "FAIL  session         is not there\n                      -> log in [not-logged-in]\n";
         assert_eq!(line(&finding, false), expected);
         assert!(line(&finding, true).starts_with("\u{1b}[31mFAIL\u{1b}[0m  session"));
-        let well = Finding { outcome: Outcome::Ok, remedy: None, ..finding };
+        let well = Finding { outcome: Outcome::Ok, remedy: None, code: None, ..finding };
         assert_eq!(line(&well, false), "ok    session         is not there\n");
     }
 

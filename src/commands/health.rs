@@ -9,6 +9,7 @@ use ureq::Agent;
 use super::{CommandError, complain};
 use crate::cli::Health;
 use crate::config::Config;
+use crate::doctor::problems::DAEMON_STOPPED;
 use crate::health::readiness::Report;
 
 /// The daemon gives its queue four seconds to answer.
@@ -17,14 +18,15 @@ const TIMEOUT: Duration = Duration::from_secs(8);
 /// Writes what is wrong, or that nothing is; the number of things that are wrong.
 pub fn run(config: &Config, what: &Health, out: &mut impl Write) -> Result<usize, CommandError> {
     let Some(health) = &config.health else {
-        complain("HEALTH_ADDRESS is off, so the daemon cannot be asked");
+        complain("HEALTH_ADDRESS is off, so the daemon cannot be asked; set an address and restart it");
         return Ok(1);
     };
     let path = if what.live { "livez" } else { "readyz" };
     let report = match ask(health.at, path) {
         Ok(report) => report,
         Err(why) => {
-            complain(format!("the daemon does not answer at {} ({why}): does it run?", health.at));
+            let what = format!("the daemon does not answer at {} ({why})", health.at);
+            complain(DAEMON_STOPPED.with(what));
             return Ok(1);
         }
     };

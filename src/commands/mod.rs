@@ -4,6 +4,7 @@ pub mod account;
 pub mod bench;
 pub mod config;
 pub mod doctor;
+pub mod explain;
 pub mod health;
 pub mod models;
 mod progress;
@@ -35,12 +36,15 @@ pub enum CommandError {
         .0.display(), typed("models list")
     )]
     NoDownload(PathBuf),
+    /// `stenogram explain` was asked for what it does not know.
+    #[error("nothing is known about {0:?}; `{list}` lists what is", list = typed("explain"))]
+    NotKnown(String),
 }
 
 impl CommandError {
     /// What was asked for, or configured, cannot be: trying again does not help.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Model(_) | Self::NoDownload(_))
+        matches!(self, Self::Model(_) | Self::NoDownload(_) | Self::NotKnown(_))
     }
 
     /// Whoever read the output has seen enough and closed it, as in `stenogram config | head -1`.

@@ -10,9 +10,11 @@ use super::{CommandError, complain, progress};
 use crate::cli::Models;
 use crate::config::{Config, Model};
 use crate::runtime::deployment::typed;
+use crate::runtime::problem;
 use crate::speech::models::checksum::{self, Verdict};
 use crate::speech::models::download::{PullOptions, pull};
 use crate::speech::models::{self, ModelSpec, SILERO_VAD, UnknownModel, catalogue};
+use crate::speech::problems::{self, MODEL_UNUSABLE};
 
 /// Runs the command; how many models failed.
 pub fn run(config: &Config, what: &Models, out: &mut impl Write) -> Result<usize, CommandError> {
@@ -108,10 +110,8 @@ fn verify_all(config: &Config, names: &[String], out: &mut impl Write) -> Result
     if paths.is_empty() {
         // Nothing was found to be right.
         let folder = config.model_dir.display();
-        complain(format_args!(
-            "no model of the catalogue is in {folder}; `{}` fetches one",
-            typed("models pull")
-        ));
+        let what = format_args!("no model of the catalogue is in {folder}");
+        complain(MODEL_UNUSABLE.with(what).fill("name", "base"));
         return Ok(1);
     }
     let mut failed = 0;
@@ -126,22 +126,22 @@ fn verify(path: &Path, out: &mut impl Write) -> io::Result<bool> {
     let bar = progress::of_bytes(&path.display().to_string());
     let verdict = checksum::verify(path, &mut |done, total| show(&bar, done, total));
     bar.finish_and_clear();
-    let remedy = ModelSpec::of_file(path).map_or_else(String::new, |spec| {
-        format!("; `{}` fetches it", typed(&format!("models pull {}", spec.name)))
-    });
+    let unusable = |what: String| problems::unusable_model(path, what).to_string();
     let good = matches!(verdict, Ok(Verdict::Ok | Verdict::Unknown { .. }));
     let what = match verdict {
         Ok(Verdict::Ok) => "ok".to_owned(),
         Ok(Verdict::WrongSize { found, expected }) => {
-            format!("has {found} bytes and should have {expected}{remedy}")
+            unusable(format!("has {found} bytes and should have {expected}"))
         }
-        Ok(Verdict::WrongHash { found }) => format!("has the wrong SHA-256 {found}{remedy}"),
+        Ok(Verdict::WrongHash { found }) => unusable(format!("has the wrong SHA-256 {found}")),
         Ok(Verdict::Unknown { found }) => {
             format!("is whole, by its structure; the catalogue does not have it, and its SHA-256 is {found}")
         }
-        Ok(Verdict::Refused { why }) => why,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => format!("is not there{remedy}"),
-        Err(error) => format!("cannot be read: {error}"),
+        Ok(Verdict::Refused { why }) => unusable(why),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => unusable("is not there".to_owned()),
+        Err(error) => {
+            problem::of_error(&error).within("cannot be read").fill("path", path.display()).to_string()
+        }
     };
     writeln!(out, "{}: {what}", path.display())?;
     Ok(good)

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::domain::JobId;
 use crate::queue::embedded::{self, Embedded};
 use crate::queue::redis::RedisQueue;
-use crate::queue::{AdminOutcome, Entry, QueueAdmin, QueueError, State};
+use crate::queue::{AdminOutcome, Entry, QueueAdmin, State};
 use crate::telegram::SessionFile;
 
 /// Runs the command; how many of the jobs named could not be changed.
@@ -58,10 +58,7 @@ pub async fn run(config: &Config, what: &Queue, out: &mut impl Write) -> Result<
 /// The embedded queue, which nobody else may have open.
 async fn open(config: &Config) -> Result<Embedded, RunError> {
     let (path, options) = app::embedded_queue(config);
-    Embedded::open(path, options).await.map_err(|error| match error {
-        QueueError::InUse(_) => RunError::QueueInUse,
-        error => error.into(),
-    })
+    Ok(Embedded::open(path, options).await?)
 }
 
 /// The jobs meant that are there, and those that are not.

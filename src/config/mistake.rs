@@ -5,6 +5,33 @@ use std::path::PathBuf;
 
 use super::raw::Origin;
 use super::variables::Variable;
+use crate::runtime::problem::{Diagnosis, Problem};
+
+pub static PROBLEMS: &[&Problem] = &[&CREDENTIALS_MISSING, &CONFIGURATION_WRONG, &VARIABLE_UNKNOWN];
+
+static CREDENTIALS_MISSING: Problem = Problem {
+    code: "credentials-missing",
+    title: "API_ID / API_HASH not found",
+    why: "Every Telegram program has to identify itself. These two identify yours; they are made once, at \
+          https://my.telegram.org under API development tools.",
+    remedy: "set it in <configuration>; `./start.sh` at a terminal asks for what is missing",
+};
+
+static CONFIGURATION_WRONG: Problem = Problem {
+    code: "configuration-wrong",
+    title: "The configuration has a mistake: a variable must be something else",
+    why: "A value is not one that its variable takes, two settings contradict each other, or a file that should \
+          hold a value cannot be read. stenogram does not guess what was meant.",
+    remedy: "correct it where it is set; `stenogram config` shows where each value comes from",
+};
+
+pub static VARIABLE_UNKNOWN: Problem = Problem {
+    code: "variable-unknown",
+    title: ".env: there is no variable of that name, probably a misspelt one, or it has no effect there",
+    why: "The file of the configuration sets a name that stenogram does not read, so what was meant keeps its \
+          default.",
+    remedy: "correct it, or take it out; `stenogram config` lists all variables",
+};
 
 /// One thing to put right. No text of it holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +65,16 @@ pub enum Mistake {
     Contradiction(String),
 }
 
+impl Mistake {
+    /// What is wrong, and what to do.
+    pub fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Missing(_) => CREDENTIALS_MISSING.with(self),
+            _ => CONFIGURATION_WRONG.with(self),
+        }
+    }
+}
+
 /// Everything that is wrong, at once: never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistakes {
@@ -52,13 +89,16 @@ impl fmt::Display for Mistakes {
             1 => write!(f, "the configuration has a mistake:")?,
             n => write!(f, "the configuration has {n} mistakes:")?,
         }
-        for mistake in &self.mistakes {
-            write!(f, "\n  - {mistake}")?;
+        let mut remedies = Vec::new();
+        for Diagnosis { problem, what, remedy } in self.mistakes.iter().map(Mistake::diagnosis) {
+            write!(f, "\n  - {what}")?;
+            remedies.push(problem.tag(remedy));
         }
         for warning in &self.warnings {
             write!(f, "\n  (warning: {warning})")?;
         }
-        Ok(())
+        remedies.dedup();
+        write!(f, "\nWhat to do: {}", remedies.join("; "))
     }
 }
 

@@ -18,7 +18,7 @@ use tracing_subscriber::filter::Targets;
 
 use crate::domain::Task;
 
-pub use mistake::{Mistake, Mistakes};
+pub use mistake::{Mistake, Mistakes, PROBLEMS, VARIABLE_UNKNOWN};
 pub use raw::{Entry, Origin, RawConfig};
 pub use redis_address::Redis;
 pub use secret::Secret;

@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::Finding;
-use crate::config::{Config, Mistake, Needs, RawConfig};
-use crate::runtime::deployment::{self, Home, typed};
+use super::problems::ENV_FILE_READABLE;
+use crate::config::{Config, Needs, RawConfig, VARIABLE_UNKNOWN};
 
 const CHECK: &str = "configuration";
 const ENV_FILE: &str = ".env";
@@ -20,30 +20,14 @@ pub(super) fn check(raw: &RawConfig) -> (Vec<Finding>, Option<Config>) {
             let set = raw.entries().iter().filter(|entry| entry.is_set()).count();
             findings.push(Finding::ok(CHECK, format!("{set} variables set, the others have their defaults")));
         }
-        Err(mistakes) => findings.extend(mistakes.mistakes.iter().map(mistake)),
+        Err(mistakes) => {
+            findings.extend(mistakes.mistakes.iter().map(|mistake| Finding::fail(CHECK, mistake.diagnosis())))
+        }
     }
-    let odd = |warning: &String| Finding::warn(CHECK, warning, "correct it, or take it out");
+    let odd = |warning: &String| Finding::warn(CHECK, VARIABLE_UNKNOWN.with(warning));
     findings.extend(raw.warnings().iter().map(odd));
     findings.extend(env_file(&raw.env_file()));
     (findings, Config::check(raw, Needs::Nothing).ok())
-}
-
-fn mistake(mistake: &Mistake) -> Finding {
-    let remedy = match mistake {
-        Mistake::Missing(variable) => missing(variable.name),
-        _ => format!("correct it where it is set; `{}` shows where each value comes from", typed("config")),
-    };
-    Finding::fail(CHECK, mistake.to_string(), remedy)
-}
-
-fn missing(name: &str) -> String {
-    let home = deployment::here();
-    match home {
-        Home::Compose | Home::Systemd => format!("set {name} in {}", home.configuration()),
-        Home::StartSh | Home::Other => format!(
-            "set {name} in .env or in the environment; `./start.sh` at a terminal asks for what is missing"
-        ),
-    }
 }
 
 /// None where there is no such file: it is not needed.
@@ -53,12 +37,7 @@ fn env_file(path: &Path) -> Option<Finding> {
     Some(if mode & 0o077 == 0 {
         Finding::ok(ENV_FILE, format!("{shown} is readable by its owner alone"))
     } else {
-        Finding::warn(
-            ENV_FILE,
-            format!(
-                "{shown} can be read by other users (mode {mode:03o}); it may hold API_HASH and passwords"
-            ),
-            format!("chmod 600 {shown}"),
-        )
+        let what = format_args!("{shown} can be read by other users (mode {mode:03o})");
+        Finding::warn(ENV_FILE, ENV_FILE_READABLE.with(what).fill("path", &shown))
     })
 }

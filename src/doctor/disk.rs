@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Finding, Observer};
 use crate::config::{Config, Model};
+use crate::runtime::problem::{self, DISK_FULL};
 use crate::speech::models::{self, ModelSpec};
 
 /// With less than this the queue's next pages may not fit.
@@ -52,52 +53,20 @@ fn needed(name: &'static str, folder: &Path, more: u64) -> Finding {
     let shown = folder.display();
     let place = existing(folder);
     if let Err(error) = write_in(&place) {
-        return match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Finding::fail(name, format!("the disk of {shown} is full: {error}"), make_room(name))
-            }
-            io::ErrorKind::NotADirectory => Finding::fail(
-                name,
-                format!("{} is a file, not a folder", place.display()),
-                format!("move it away, or name another folder in {name}"),
-            ),
-            _ => Finding::fail(
-                name,
-                format!("cannot write to {}: {error}", place.display()),
-                format!(
-                    "give it to the user that stenogram runs as ({}), or name another folder in {name}",
-                    chown(&place)
-                ),
-            ),
-        };
+        return Finding::fail(name, problem::of_file("cannot write to", &place, &error));
     }
+    let full = |free, how| DISK_FULL.with(format_args!("only {} free in {shown}{how}", megabytes(free)));
     match free(&place) {
-        Err(error) => Finding::warn(
-            name,
-            format!("cannot tell how much room {shown} has: {error}"),
-            format!("look with `df {}`", place.display()),
-        ),
-        Ok(free) if free < TOO_LITTLE.saturating_add(more) => {
-            Finding::fail(name, format!("{} free in {shown}, too little", megabytes(free)), make_room(name))
+        Err(error) => {
+            Finding::warn(name, problem::of_file("cannot tell how much room is in", &place, &error))
         }
-        Ok(free) if free < LITTLE.saturating_add(more) => {
-            Finding::warn(name, format!("only {} free in {shown}", megabytes(free)), make_room(name))
-        }
+        Ok(free) if free < TOO_LITTLE.saturating_add(more) => Finding::fail(name, full(free, ", too little")),
+        Ok(free) if free < LITTLE.saturating_add(more) => Finding::warn(name, full(free, "")),
         Ok(free) if place == folder => {
             Finding::ok(name, format!("{shown} can be written to, {} free", megabytes(free)))
         }
         Ok(free) => Finding::ok(name, format!("{shown} can be made, {} free", megabytes(free))),
     }
-}
-
-fn make_room(name: &str) -> String {
-    let why = if name == "DATA_DIR" { "; with a full disk nothing is accepted into the queue" } else { "" };
-    format!("make room, or name a folder on another disk in {name}{why}")
-}
-
-fn chown(folder: &Path) -> String {
-    let user = rustix::process::geteuid().as_raw();
-    format!("chown -R {user} {}", folder.display())
 }
 
 /// The folder itself, or the nearest one above it that is there.

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::runtime::problem::Diagnosis;
+
 /// How well it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -21,18 +23,31 @@ pub struct Finding {
     pub says: String,
     /// What to do; none only where all is well.
     pub remedy: Option<String>,
+    /// For `stenogram explain`, where it knows more.
+    pub code: Option<&'static str>,
 }
 
 impl Finding {
     pub(super) fn ok(check: &'static str, says: impl Into<String>) -> Self {
-        Self { check, outcome: Outcome::Ok, says: says.into(), remedy: None }
+        Self { check, outcome: Outcome::Ok, says: says.into(), remedy: None, code: None }
     }
 
-    pub(super) fn warn(check: &'static str, says: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { check, outcome: Outcome::Warn, says: says.into(), remedy: Some(remedy.into()) }
+    pub(super) fn warn(check: &'static str, diagnosis: Diagnosis) -> Self {
+        Self::of(check, Outcome::Warn, diagnosis)
     }
 
-    pub(super) fn fail(check: &'static str, says: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { check, outcome: Outcome::Fail, says: says.into(), remedy: Some(remedy.into()) }
+    pub(super) fn fail(check: &'static str, diagnosis: Diagnosis) -> Self {
+        Self::of(check, Outcome::Fail, diagnosis)
+    }
+
+    pub(super) fn of(check: &'static str, outcome: Outcome, diagnosis: Diagnosis) -> Self {
+        let Diagnosis { problem, what, remedy } = diagnosis;
+        Self { check, outcome, says: what, remedy: Some(remedy), code: Some(problem.code) }
+    }
+
+    /// Something that another finding, or a person, has to clear up first.
+    pub(super) fn unclear(check: &'static str, says: impl Into<String>, first: &str) -> Self {
+        let remedy = Some(first.to_owned());
+        Self { check, outcome: Outcome::Warn, says: says.into(), remedy, code: None }
     }
 }

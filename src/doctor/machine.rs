@@ -7,6 +7,7 @@ use super::{Finding, Observer};
 use crate::config::Config;
 use crate::speech::cpu::{self, Instructions};
 use crate::speech::models::ModelSpec;
+use crate::speech::problems::{CPU_TOO_OLD, OUT_OF_MEMORY, too_many_threads};
 use crate::speech::{cores, default_threads};
 
 const MIB: u64 = 1 << 20;
@@ -20,11 +21,8 @@ pub(super) fn cpu(observer: &mut dyn Observer) {
 fn judge_cpu(needed: &[Instructions]) -> Finding {
     const CHECK: &str = "CPU";
     if let Some(missing) = cpu::missing(needed) {
-        return Finding::fail(
-            CHECK,
-            format!("lacks {missing}, which this build needs: recognition would end in SIGILL"),
-            "build stenogram on this machine, or take the portable image; in a Proxmox VM choose the CPU type host",
-        );
+        let what = "which this build needs: recognition would end in SIGILL";
+        return Finding::fail(CHECK, CPU_TOO_OLD.with(format_args!("lacks {missing}, {what}")));
     }
     let names: Vec<_> = needed.iter().map(|instructions| instructions.name).collect();
     if names.is_empty() {
@@ -37,13 +35,7 @@ pub(super) fn threads(config: &Config, observer: &mut dyn Observer) {
     const CHECK: &str = "threads";
     let cores = cores();
     observer.found(match config.threads {
-        Some(asked) if asked > cores => Finding::warn(
-            CHECK,
-            format!(
-                "THREADS={asked} is more than the {cores} cores there are for stenogram; it uses {cores}"
-            ),
-            format!("set THREADS={cores} or less, or leave it out; or give the container more cores"),
-        ),
+        Some(asked) if asked > cores => Finding::warn(CHECK, too_many_threads(asked, cores)),
         Some(asked) => Finding::ok(CHECK, format!("{asked} for recognition, of {cores} cores")),
         None => Finding::ok(CHECK, format!("{} for recognition, of {cores} cores", default_threads())),
     });
@@ -54,7 +46,7 @@ pub(super) fn memory(config: &Config, model: Option<&Path>, daemon_runs: bool, o
     const CHECK: &str = "memory";
     observer.begins(CHECK);
     let Some(needed) = memory_of(config, model) else {
-        observer.found(Finding::warn(
+        observer.found(Finding::unclear(
             CHECK,
             "was not compared: the model's size is not known",
             "first the model, then run this again",
@@ -63,7 +55,7 @@ pub(super) fn memory(config: &Config, model: Option<&Path>, daemon_runs: bool, o
     };
     let needed = needed + REST;
     let Some(room) = memory::room(Path::new("/"), daemon_runs) else {
-        observer.found(Finding::warn(
+        observer.found(Finding::unclear(
             CHECK,
             "cannot be looked at: /proc/meminfo is not readable",
             "look with `free -m`; README's table has the sizes of the models",
@@ -73,12 +65,7 @@ pub(super) fn memory(config: &Config, model: Option<&Path>, daemon_runs: bool, o
     let (free, needed, of) = (room.bytes / MIB, needed / MIB, room.of);
     let says = format!("{free} MiB {of}, and the model needs about {needed} MiB");
     observer.found(if free < needed {
-        Finding::fail(
-            CHECK,
-            format!("{says}: too little"),
-            "take a smaller or a quantised model (README's table), or give it more memory: USERBOT_MEMORY in .env \
-             with docker-compose, the container's in Proxmox, MemoryMax of the unit; the smallest counts",
-        )
+        Finding::fail(CHECK, OUT_OF_MEMORY.with(format_args!("{says}: too little")))
     } else {
         Finding::ok(CHECK, says)
     });

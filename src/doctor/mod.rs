@@ -10,6 +10,7 @@ mod finding;
 mod machine;
 mod memory;
 mod model;
+pub mod problems;
 mod queue;
 mod telegram;
 
@@ -33,10 +34,10 @@ pub async fn examine(raw: &RawConfig, observer: &mut dyn Observer) {
     findings.into_iter().for_each(|finding| observer.found(finding));
     machine::cpu(observer);
     let Some(config) = config else {
-        observer.found(Finding::warn(
+        observer.found(Finding::unclear(
             "the rest",
             "was not looked at: it depends on the configuration",
-            "mend the configuration, then run this again",
+            "correct the configuration, then run this again",
         ));
         return;
     };

@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use super::problems::DAEMON_STOPPED;
 use super::{Finding, Observer};
 use crate::config::Config;
-use crate::domain::{Restricted, Restriction};
-use crate::health::readiness;
-use crate::runtime::deployment::{self, typed};
+use crate::domain::Restricted;
 use crate::telegram::{
-    Account, ClockVerdict, Credentials, ProbeError, ServerClock, SessionError, SessionFile, server_clock,
+    self, Account, ClockVerdict, Credentials, ProbeError, ServerClock, SessionError, SessionFile,
+    server_clock,
 };
 
 /// For the connection and the first answer.
@@ -19,11 +19,6 @@ const ANSWER: Duration = Duration::from_secs(8);
 /// salt first.
 const LOGIN: Duration = Duration::from_secs(10);
 const CREDENTIALS: &str = "credentials";
-const SET_THE_CLOCK: &str = "set the clock, and keep it right: `timedatectl set-ntp true` or chrony; a container has the clock of its host";
-
-fn log_in() -> String {
-    format!("run `{}` at a terminal", typed("login"))
-}
 
 /// Whether a daemon runs here.
 pub(super) async fn check(config: &Config, observer: &mut dyn Observer) -> bool {
@@ -68,7 +63,7 @@ pub(super) async fn check(config: &Config, observer: &mut dyn Observer) -> bool 
     };
     observer.found(login);
     if let Some(restricted) = restricted {
-        observer.found(restriction(&restricted));
+        observer.found(Finding::fail("account", telegram::restriction(&restricted)));
     }
     runs
 }
@@ -93,35 +88,15 @@ fn session(folder: &Path) -> (Finding, Usable) {
     };
     let nobody_yet = matches!(error, SessionError::Missing(_) | SessionError::NotLoggedIn(_));
     let usable = if nobody_yet { Usable::NobodyYet } else { Usable::No };
-    let remedy = match &error {
-        SessionError::Missing(_) | SessionError::NotLoggedIn(_) => log_in(),
-        SessionError::ReadableByOthers { path, .. } => format!("chmod 600 {}", path.display()),
-        SessionError::Io { path, .. } => {
-            let user = rustix::process::geteuid().as_raw();
-            format!(
-                "it has to be readable by the user that stenogram runs as: chown {user} {}",
-                path.display()
-            )
-        }
-        _ => format!("restore the file from a backup, or delete it and run `{}`", typed("login")),
-    };
-    (Finding::fail(CHECK, error.to_string(), remedy), usable)
+    (Finding::fail(CHECK, error.diagnosis()), usable)
 }
 
 fn daemon(lock: &Option<Result<SessionFile, SessionError>>) -> Finding {
     const CHECK: &str = "daemon";
     match lock {
         Some(Err(SessionError::InUse(_))) => Finding::ok(CHECK, "is running"),
-        Some(Err(error)) => Finding::fail(
-            CHECK,
-            error.to_string(),
-            "the folder and its account.lock have to belong to the user that stenogram runs as",
-        ),
-        Some(Ok(_)) | None => Finding::warn(
-            CHECK,
-            "is not running",
-            format!("start it: {}; if it was started, its log says why it ended", deployment::here().start()),
-        ),
+        Some(Err(error)) => Finding::fail(CHECK, error.diagnosis()),
+        Some(Ok(_)) | None => Finding::warn(CHECK, DAEMON_STOPPED.with("is not running")),
     }
 }
 
@@ -131,16 +106,14 @@ async fn reach(address: SocketAddr, observer: &mut dyn Observer) -> bool {
     let answer = server_clock(address, ANSWER).await;
     observer.found(match &answer {
         Ok(clock) => Finding::ok(CHECK, format!("{address} answers in {} ms", clock.took.as_millis())),
-        Err(error) => Finding::fail(
-            CHECK,
-            format!("{address} cannot be reached: {error}"),
-            "look at the network: is there a route, a firewall, a provider that blocks Telegram? From the host, \
-             `curl -v --connect-timeout 5 telnet://149.154.167.50:443` must connect",
-        ),
+        Err(error) => {
+            let what = format_args!("{address} cannot be reached: {error}");
+            Finding::fail(CHECK, telegram::problems::TELEGRAM_UNREACHABLE.with(what))
+        }
     });
     observer.found(match &answer {
         Ok(clock) => skew(*clock),
-        Err(_) => Finding::warn(
+        Err(_) => Finding::unclear(
             "clock",
             "was not compared: Telegram does not answer",
             "first the network, then run this again",
@@ -159,10 +132,10 @@ fn skew(clock: ServerClock) -> Finding {
     };
     match clock.verdict() {
         ClockVerdict::Right => Finding::ok(CHECK, says),
-        ClockVerdict::Tolerated => Finding::warn(CHECK, says, SET_THE_CLOCK),
+        ClockVerdict::Tolerated => Finding::warn(CHECK, telegram::problems::CLOCK_WRONG.with(says)),
         ClockVerdict::Refused => {
             let says = format!("{says}: Telegram refuses messages from such a time");
-            Finding::fail(CHECK, says, SET_THE_CLOCK)
+            Finding::fail(CHECK, telegram::problems::CLOCK_WRONG.with(says))
         }
     }
 }
@@ -171,39 +144,13 @@ fn login(answer: Result<Option<Restricted>, ProbeError>) -> Finding {
     const CHECK: &str = "login";
     match answer {
         Ok(_) => Finding::ok(CHECK, "Telegram accepts the session"),
-        Err(ProbeError::LoggedOut(error)) => Finding::fail(CHECK, error.to_string(), log_in()),
-        Err(ProbeError::Refused(why)) => Finding::warn(
-            CHECK,
-            format!("is not clear: {why}"),
-            "wait as long as Telegram says, then try again",
-        ),
+        Err(ProbeError::LoggedOut(error)) => Finding::fail(CHECK, error.diagnosis()),
+        Err(ProbeError::Unclear(diagnosis)) => Finding::warn(CHECK, diagnosis.within("is not clear")),
         Err(ProbeError::Clock(_)) => not_tried("Telegram would not accept this machine's clock"),
-        Err(ProbeError::Trouble(why)) => Finding::warn(
-            CHECK,
-            format!("is not clear: Telegram has trouble of its own ({why})"),
-            "run this again in a few minutes",
-        ),
-        Err(error @ ProbeError::Unreachable(_)) => {
-            Finding::fail(CHECK, error.to_string(), "look at the network, and try again")
-        }
-        Err(error @ ProbeError::Credentials(_)) => refused(&error),
-        Err(ProbeError::Session(error)) => Finding::fail(
-            CHECK,
-            error.to_string(),
-            "restore the named file from a backup; without updates.redb what came meanwhile is not answered, \
-             without the session a login is needed",
-        ),
+        Err(ProbeError::Unreachable(diagnosis)) => Finding::fail(CHECK, diagnosis),
+        Err(ProbeError::Credentials(diagnosis)) => Finding::fail(CREDENTIALS, diagnosis),
+        Err(ProbeError::Session(error)) => Finding::fail(CHECK, error.diagnosis()),
     }
-}
-
-/// What Telegram holds against the account.
-fn restriction(restricted: &Restricted) -> Finding {
-    let appeal = &restricted.appeal;
-    let remedy = match restricted.why {
-        Restriction::Frozen => format!("appeal in the Telegram app or at {appeal}"),
-        Restriction::SpamLimited => format!("ask {appeal} how long it lasts, and wait"),
-    };
-    Finding::fail("account", readiness::restriction(restricted), remedy)
 }
 
 /// Whether API_ID and API_HASH are good for a login. None where they are not there, or Telegram
@@ -214,22 +161,13 @@ async fn credentials(file: SessionFile, config: &Config) -> Option<Finding> {
         Credentials { api_id: telegram.api_id, api_hash: telegram.api_hash.expose().to_owned() };
     match Account::probe_credentials(file, &credentials, LOGIN).await {
         Ok(()) => Some(Finding::ok(CREDENTIALS, "Telegram accepts API_ID and API_HASH")),
-        Err(error @ ProbeError::Credentials(_)) => Some(refused(&error)),
+        Err(ProbeError::Credentials(diagnosis)) => Some(Finding::fail(CREDENTIALS, diagnosis)),
         Err(_) => None,
     }
 }
 
-fn refused(error: &ProbeError) -> Finding {
-    let file = deployment::here().configuration();
-    Finding::fail(
-        CREDENTIALS,
-        error.to_string(),
-        format!("copy both anew from https://my.telegram.org into {file}"),
-    )
-}
-
 fn not_tried(why: &str) -> Finding {
-    Finding::warn("login", format!("was not tried: {why}"), "first the above, then run this again")
+    Finding::unclear("login", format!("was not tried: {why}"), "first the above, then run this again")
 }
 
 #[cfg(test)]

@@ -57,18 +57,13 @@ impl Trouble {
                 "not connected: this machine's clock is {} ahead of Telegram's, which refuses it; set the clock",
                 time(*by)
             ),
-            Self::Restricted(restricted) => restriction(restricted),
+            Self::Restricted(restricted) => words::restriction(Language::English, restricted),
             Self::Stuck(what, late) => {
                 format!("the {what} is stuck, overdue by {}: restart it and report this", time(*late))
             }
             Self::Stopping => "the daemon is stopping".into(),
         }
     }
-}
-
-/// Why Telegram does not let the account send, and what the owner can do.
-pub fn restriction(restricted: &Restricted) -> String {
-    words::restriction(Language::English, restricted)
 }
 
 /// What is wrong now; nothing where all is well.

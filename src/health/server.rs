@@ -24,6 +24,7 @@ use tracing::{debug, warn};
 use super::page::{self, words::Language};
 use super::readiness::Report;
 use super::{Vitals, metrics};
+use crate::runtime::problem::{PROCESS_LIMIT, Problem};
 
 /// Connections served at once; more wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 32;
@@ -38,12 +39,19 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 /// Endings of names that the public DNS does not have, so no web page can come under one of them.
 const LOCAL_NAMES: [&str; 6] = [".localhost", ".local", ".lan", ".home", ".internal", ".home.arpa"];
 
+pub static PROBLEMS: &[&Problem] = &[&PORT_TAKEN];
+
+static PORT_TAKEN: Problem = Problem {
+    code: "port-taken",
+    title: "Port already in use: cannot listen for health and metrics (Address already in use)",
+    why: "Another program, perhaps another stenogram, listens at HEALTH_ADDRESS, or this machine has no such \
+          address.",
+    remedy: "set HEALTH_ADDRESS to another port, such as 127.0.0.1:9465, or to off; `ss -ltnp` shows who has a port",
+};
+
 /// The listener's address cannot be had.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "cannot listen at {at} for health and metrics: {why}; \
-     set HEALTH_ADDRESS to another port, such as 127.0.0.1:9465, or to off"
-)]
+#[error("{}", PORT_TAKEN.with(format_args!("cannot listen at {at} for health and metrics: {why}")))]
 pub struct ListenError {
     at: SocketAddr,
     why: std::io::Error,
@@ -71,7 +79,10 @@ pub async fn serve(listener: TcpListener, vitals: Arc<Vitals>) {
                 });
             }
             Err(error) => {
-                warn!(%error, "No connection for health can be accepted for now");
+                warn!(
+                    "{}",
+                    PROCESS_LIMIT.with(format_args!("cannot accept a connection for health: {error}"))
+                );
                 sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -10,6 +10,7 @@ use super::facts::{Facts, Outcome, Stage, Work};
 use super::observed::BETWEEN;
 use crate::domain::{JobId, Restricted};
 use crate::queue::{Claim, Counts, JobQueue, QueueError};
+use crate::runtime::problem;
 use crate::runtime::pulse::Pulse;
 
 /// How many of the last jobs are remembered.
@@ -209,7 +210,7 @@ impl Vitals {
         }
         let found = match timeout(PROBE_LIMIT, ask(&*queue)).await {
             Ok(found) => found,
-            Err(_) => Err(QueueError::Unavailable("it does not answer".into())),
+            Err(_) => Err(QueueError::Unavailable(problem::FILE_UNUSABLE.with("it does not answer"))),
         };
         self.store_answered(found.as_ref().err());
         if let Ok((counts, oldest)) = found {

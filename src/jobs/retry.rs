@@ -40,7 +40,7 @@ where
                 let pause = pauses.next_backoff().unwrap_or(PAUSES.1);
                 warn!(
                     event = "queue_unavailable",
-                    reason = why,
+                    reason = %why,
                     "Queue not available, cannot {what}; next try in {:.1} s",
                     pause.as_secs_f32()
                 );

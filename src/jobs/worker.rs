@@ -13,7 +13,8 @@ use crate::domain::{Fault, JobId};
 use crate::jobs::pipeline::{PipelineContext, answer};
 use crate::jobs::ports::{Messenger, Transcriber};
 use crate::jobs::retry::insist;
-use crate::queue::{Claim, Claimed, JobQueue, Queue, QueueError};
+use crate::queue::problems::JOB_GIVEN_UP;
+use crate::queue::{Claim, Claimed, GIVEN_UP, JobQueue, Queue, QueueError};
 
 /// Failed attempts after which a job goes to the dead letters: some hours, as the pauses double
 /// from each fault's own up to [`MAX_PAUSE`]. Only [`Fault::Retry`] is one; waits, outages and
@@ -262,12 +263,8 @@ fn verdict_for(claim: &Claim, result: Result<Vec<i32>, Fault>) -> Verdict {
             Verdict::Reject(why)
         }
         Err(Fault::Retry { why, .. }) if claim.attempts + 1 >= max_attempts(claim) => {
-            error!(
-                event = "dead_letter",
-                reason = why,
-                attempts = claim.attempts + 1,
-                "Given up, moved to the dead letters"
-            );
+            let attempts = claim.attempts + 1;
+            error!(event = "dead_letter", reason = why, attempts, "{}", JOB_GIVEN_UP.tag(GIVEN_UP));
             Verdict::Bury(why)
         }
         Err(Fault::Retry { after, why }) => {

@@ -14,17 +14,29 @@ use tracing::{info, warn};
 use tracing_appender::rolling::{InitError, RollingFileAppender, RollingWriter, Rotation};
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::runtime::problem::Problem;
+
 /// `stenogram.2026-11-24.log`, the day being UTC's.
 const PREFIX: &str = "stenogram";
 const SUFFIX: &str = "log";
 
 /// Why there are no files.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write log files to {}, going on without them: {why}", folder.display())]
+#[error("{}", LOG_FILES_UNWRITABLE.with(format_args!("cannot write log files to {}: {why}", folder.display())))]
 pub struct LogFilesError {
     folder: PathBuf,
     why: String,
 }
+
+pub static PROBLEMS: &[&Problem] = &[&LOG_FILES_UNWRITABLE];
+
+static LOG_FILES_UNWRITABLE: Problem = Problem {
+    code: "log-files-unwritable",
+    title: "Cannot write log files to LOG_DIR: no room, read-only, or a file stands there",
+    why: "The folder belongs to another user, its disk is full, or a file stands in its place. The daemon goes on \
+          without files, and the log is still on the standard error.",
+    remedy: "make room in LOG_DIR and give it to the user that stenogram runs as, or name another folder",
+};
 
 /// The files of a folder, the current one open.
 #[derive(Debug)]
@@ -57,14 +69,7 @@ impl LogFiles {
         match result {
             Err(error) if !self.failing.swap(true, Ordering::Relaxed) => {
                 let why = error.to_string();
-                tell(move || {
-                    warn!(
-                        event = "log_files_failed",
-                        reason = why,
-                        "cannot write log files to {}",
-                        folder.display()
-                    )
-                });
+                tell(move || warn!(event = "log_files_failed", "{}", LogFilesError { folder, why }));
             }
             Ok(()) if self.failing.swap(false, Ordering::Relaxed) => {
                 tell(move || {

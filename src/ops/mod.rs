@@ -5,7 +5,7 @@ pub mod logging;
 
 use std::io::IsTerminal;
 
-pub use log_files::{LogFiles, LogFilesError};
+pub use log_files::{LogFiles, LogFilesError, PROBLEMS};
 
 /// Whether to write in colours there: it is a terminal, and NO_COLOR (<https://no-color.org>) is
 /// not set.

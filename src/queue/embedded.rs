@@ -22,11 +22,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use self::store::Store;
+use super::problems::QUEUE_DAMAGED;
 use super::{
     Added, AdminOutcome, Checkpoints, Claimed, Counts, CrashRules, DROPPED, Entry, JobQueue, Mark,
     QueueAdmin, QueueError, ResultCache, millis, now,
 };
 use crate::domain::{Answer, Job, JobId, Progress};
+use crate::runtime::problem::FILE_UNUSABLE;
 
 /// How the embedded queue behaves.
 #[derive(Clone, Debug)]
@@ -132,11 +134,10 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, QueueError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
-        Err(stopped) if stopped.is_panic() => Err(QueueError::Damaged(format!(
-            "reading it failed ({stopped}): restore it from a backup, or move it away to start with an \
-             empty queue"
-        ))),
-        Err(_) => Err(QueueError::Unavailable("the program is stopping".into())),
+        Err(stopped) if stopped.is_panic() => {
+            Err(QueueError::Damaged(QUEUE_DAMAGED.with(format_args!("reading it failed ({stopped})"))))
+        }
+        Err(_) => Err(QueueError::Unavailable(FILE_UNUSABLE.with("the program is stopping"))),
     }
 }
 

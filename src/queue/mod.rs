@@ -76,6 +76,7 @@
 
 mod crash_rules;
 pub mod embedded;
+pub mod problems;
 pub mod redis;
 mod traits;
 
@@ -83,7 +84,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
-pub use self::crash_rules::{CrashRules, MAX_DEATHS, MAX_DELIVERIES, MAX_DELIVERIES_AT_ONCE};
+pub use self::crash_rules::{CrashRules, GIVEN_UP, MAX_DEATHS, MAX_DELIVERIES, MAX_DELIVERIES_AT_ONCE};
 use self::crash_rules::{log_dead_letter, log_put_off, reason};
 pub use self::traits::{
     Added, AdminOutcome, Checkpoints, Claim, Claimed, Counts, Entry, JobQueue, Queue, QueueAdmin, QueueError,

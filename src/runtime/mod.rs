@@ -3,5 +3,6 @@
 pub mod allocator;
 pub mod deployment;
 pub mod ending;
+pub mod problem;
 pub mod pulse;
 pub mod redb_file;

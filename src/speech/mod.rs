@@ -4,6 +4,7 @@
 //! options          how the engine is set up, and how one recording is recognised
 //! observer         what the engine reports
 //! error            why nothing was recognised
+//! problems         what can be wrong with all this, and what to do
 //! engine           the handle for async code
 //!   thread           serves one request after another; frees the idle model
 //!   recogniser       from speech to transcript
@@ -43,6 +44,7 @@ mod language;
 pub mod models;
 mod observer;
 mod options;
+pub mod problems;
 mod vad;
 mod whisper;
 

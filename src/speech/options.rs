@@ -13,6 +13,7 @@ use super::language::Language;
 use super::language::prior::LanguagePrior;
 use super::models::file_check::{self, ModelInfo};
 use super::observer::Observer;
+use super::problems::too_many_threads;
 use super::whisper::audio_context::AudioContext;
 use super::whisper::device;
 use crate::domain::Task;
@@ -102,7 +103,7 @@ pub(crate) fn threads(asked: Option<NonZeroUsize>) -> NonZeroUsize {
     let Some(asked) = asked else { return default_threads() };
     let cores = cores();
     if asked > cores {
-        warn!("{asked} threads are more than the {cores} cores there are for us; using {cores}");
+        warn!("{}", too_many_threads(asked, cores));
     }
     asked.min(cores)
 }

@@ -19,8 +19,10 @@ use super::connection::error::CallError;
 use super::connection::link::{LATE_AFTER, Link, STALL_LIMIT};
 use super::connection::logout::LoggedOut;
 use super::connection::pool::Pool;
+use super::connection::rpc_error::Meaning;
 use super::context::AccountContext;
 use super::options::AccountOptions;
+use super::problems::{FLOOD_WAIT, TELEGRAM_TROUBLE, TELEGRAM_UNREACHABLE};
 use super::updates::error::UpdatesEnded;
 use super::updates::recipient::Recipient;
 use super::updates::update_loop::UpdateLoop;
@@ -40,10 +42,11 @@ enum Outcome {
 
 impl From<CallError> for Outcome {
     fn from(error: CallError) -> Self {
-        match (error.logged_out(), error.wait()) {
+        match (error.logged_out(), error.meaning()) {
             (Some(name), _) => Self::LoggedOut(LoggedOut(name.to_owned())),
-            (None, Some(wait)) => Self::Wait(wait, error.to_string()),
-            (None, None) => Self::Lost(error.to_string()),
+            (None, Some(Meaning::Wait { time, .. })) => Self::Wait(time, FLOOD_WAIT.tag(error)),
+            (None, Some(_)) => Self::Lost(TELEGRAM_TROUBLE.tag(error)),
+            (None, None) => Self::Lost(TELEGRAM_UNREACHABLE.tag(error)),
         }
     }
 }
@@ -123,7 +126,7 @@ impl Account {
             Ok(Some(clock)) => clock.warn(),
             Ok(None) => {}
             Err(ClockError::Ahead(ahead)) => return Outcome::Clock(ahead),
-            Err(ClockError::Unreachable(error)) => return Outcome::Lost(error.to_string()),
+            Err(ClockError::Unreachable(error)) => return Outcome::Lost(TELEGRAM_UNREACHABLE.tag(error)),
         }
         let (pool, runner, updates) = Pool::open(Arc::clone(session), *api_id, options.call_timeout);
         let link = Arc::new(Link::new(Arc::clone(&self.context), pool));

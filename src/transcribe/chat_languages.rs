@@ -17,6 +17,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
+use crate::runtime::problem;
 use crate::speech::LanguagePrior;
 
 /// Recorded seconds count half after this many days.
@@ -53,7 +54,8 @@ impl ChatLanguages {
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => {
-                warn!("Cannot read {}, the languages of the chats are learned anew: {error}", file.display());
+                let what = "The languages of the chats are learned anew, cannot read";
+                warn!("{}", problem::of_file(what, &file, &error));
                 BTreeMap::new()
             }
         };
@@ -75,10 +77,8 @@ impl ChatLanguages {
             oldest.map(|id| chats.remove(&id));
         }
         if let Err(error) = self.write(&chats) {
-            warn!(
-                "Cannot write {}, the languages of the chats are forgotten at the next start: {error}",
-                self.file.display()
-            );
+            let what = "The next start forgets the languages of the chats, cannot write";
+            warn!("{}", problem::of_file(what, &self.file, &error));
         }
     }
 

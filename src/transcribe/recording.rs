@@ -16,6 +16,7 @@ use tracing::{Span, error};
 use super::stretches::{LONGEST_STRETCH, Stretch, Stretches};
 use crate::audio::{AudioError, Decoder, Limits, SAMPLE_RATE};
 use crate::domain::{Fault, Progress, Transcript};
+use crate::runtime::problem::Problem;
 use crate::speech::{Detector, Engine, LanguagePrior, Observer, RecogniseOptions, Speech, SpeechError};
 
 const SAMPLES_PER_MS: u64 = SAMPLE_RATE as u64 / 1000;
@@ -31,6 +32,16 @@ const MAX_ABANDONED: usize = 2;
 /// The abandoned threads that have not ended yet.
 static ABANDONED: Threads = Threads(Mutex::new(Vec::new()));
 
+pub static PROBLEMS: &[&Problem] = &[&DECODER_STUCK];
+
+static DECODER_STUCK: Problem = Problem {
+    code: "decoder-stuck",
+    title: "Earlier recordings are still being decoded and cannot be stopped",
+    why: "Two broken recordings keep a decoder busy for ever. The daemon ends, so that it is started again without \
+          them.",
+    remedy: "restart stenogram; if it happens again, report it with the recording, if you may share that",
+};
+
 /// Why a recording has no transcript.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
@@ -39,7 +50,9 @@ pub enum RecordingError {
     #[error(transparent)]
     Speech(#[from] SpeechError),
     /// Other recordings have caused this.
-    #[error("{0} earlier recordings are still being decoded and cannot be stopped; only a restart ends that")]
+    #[error("{}", DECODER_STUCK.with(format_args!(
+        "{} earlier recordings are still being decoded and cannot be stopped", .0
+    )))]
     Stuck(usize),
 }
 

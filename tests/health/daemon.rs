@@ -75,7 +75,7 @@ async fn a_daemon_at_work_says_what_it_did_and_nothing_of_whom() {
     let (status, _) = daemon.stop().await;
     assert!(status.success(), "{status}");
     let (code, said, complaint) = health(&home, &[]);
-    assert!(code == Some(1) && said.is_empty() && complaint.contains("does it run?"), "{complaint}");
+    assert!(code == Some(1) && said.is_empty() && complaint.contains("start it: "), "{complaint}");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use fake_telegram::{Chat, Draft, FRIEND, Telegram};
 use stenogram::domain::{Answer, Job, JobId, Progress};
 use stenogram::health::Vitals;
 use stenogram::health::readiness::Report;
+use stenogram::queue::problems::REDIS_UNREACHABLE;
 use stenogram::queue::{Added, Checkpoints, Claimed, Counts, JobQueue, Queue, QueueError, ResultCache};
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -36,7 +37,7 @@ impl Shaky {
         let store = *self.store.borrow();
         match store {
             Store::Well => Ok(()),
-            Store::Away => Err(QueueError::Unavailable("away".into())),
+            Store::Away => Err(QueueError::Unavailable(REDIS_UNREACHABLE.with("away"))),
             Store::Hangs => std::future::pending().await,
         }
     }

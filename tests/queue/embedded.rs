@@ -46,7 +46,7 @@ async fn a_second_process_is_refused() {
     let queue = place.open().await;
     queue.add(&job(1, 1)).await.unwrap();
     match error(&place.path()).await {
-        QueueError::InUse(why) => assert!(why.contains("stop the other"), "{why}"),
+        QueueError::InUse(why) => assert!(why.remedy.contains("stop the other"), "{why}"),
         other => panic!("{other:?}"),
     }
     // From another process too.
@@ -71,8 +71,8 @@ async fn what_is_no_queue_is_named_as_such() {
         fs::write(place.path(), content).unwrap();
         match error(&place.path()).await {
             QueueError::Damaged(why) => {
-                assert!(why.contains(&place.path().display().to_string()), "{why}");
-                assert!(why.contains("move it away"), "{why}");
+                assert!(why.what.contains(&place.path().display().to_string()), "{why}");
+                assert!(why.remedy.contains("move the file away"), "{why}");
             }
             other => panic!("{other:?}"),
         }

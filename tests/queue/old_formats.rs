@@ -157,7 +157,7 @@ async fn a_file_of_a_later_format_is_refused() {
     drop(database);
     let refused = embedded::Embedded::open(place.path(), embedded_options()).await;
     assert!(
-        matches!(&refused, Err(QueueError::Configuration(why)) if why.contains("format 3")),
+        matches!(&refused, Err(QueueError::Configuration(why)) if why.what.contains("format 3")),
         "{refused:?}"
     );
 }

@@ -8,6 +8,7 @@ use super::file::{File, SideRecord};
 use super::record::{Change, Record, State};
 use super::schedule::Schedule;
 use crate::domain::{Answer, Job, JobId, Progress, Task};
+use crate::queue::problems::QUEUE_DAMAGED;
 use crate::queue::{Added, Counts, CrashRules, Mark, QueueError, log_put_off};
 
 /// The open file and its index. After any error but [`QueueError::NotClaimed`] it has to be dropped
@@ -225,7 +226,9 @@ impl Store {
 
     /// A job that the schedule names, so that the file must have it.
     pub(super) fn must_read(&self, id: JobId) -> Result<Record, QueueError> {
-        self.file.read(id)?.ok_or_else(|| QueueError::Damaged(format!("job {id} is gone from its file")))
+        self.file.read(id)?.ok_or_else(|| {
+            QueueError::Damaged(QUEUE_DAMAGED.with(format_args!("job {id} is gone from its file")))
+        })
     }
 
     pub(super) fn commit(&mut self, changes: Vec<Change>, beside: SideRecord) -> Result<(), QueueError> {

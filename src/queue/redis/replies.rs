@@ -6,10 +6,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::queue::problems::QUEUE_DAMAGED;
 use crate::queue::{Claim, Claimed, Entry, QueueError, State, log_dead_letter, log_put_off};
 
 pub fn damaged(error: impl std::fmt::Display) -> QueueError {
-    QueueError::Damaged(format!("an entry in Redis cannot be read: {error}"))
+    QueueError::Damaged(QUEUE_DAMAGED.with(format_args!("an entry in Redis cannot be read: {error}")))
 }
 
 pub fn parse<T: DeserializeOwned>(json: &str) -> Result<T, QueueError> {

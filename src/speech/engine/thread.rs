@@ -15,13 +15,12 @@ use tracing::{Span, error, info, warn};
 use super::recogniser::{Input, Recogniser};
 use crate::domain::Transcript;
 use crate::runtime::allocator;
-use crate::runtime::deployment::typed;
 use crate::speech::error::SpeechError;
 use crate::speech::language::choice::Choice;
-use crate::speech::models::SILERO_VAD;
 use crate::speech::models::file_check::ModelInfo;
 use crate::speech::observer::{ModelState, Observer};
 use crate::speech::options::{EngineOptions, threads};
+use crate::speech::problems::{GPU_MISSING, VAD_UNUSABLE};
 use crate::speech::vad::detector::Detector;
 use crate::speech::vad::silero::Vad;
 use crate::speech::whisper::{Control, Whisper, device};
@@ -209,10 +208,11 @@ fn log_device() {
     match device::gpu() {
         Some(gpu) => info!("Recognition on {gpu}"),
         None if features.is_empty() => {}
-        None => warn!(
-            "this is a build for GPUs ({features}), and none is found: the CPU recognises, which is slower; is its \
-             driver here, and is the GPU handed to the container?"
-        ),
+        None => {
+            let what =
+                format!("this is a build for GPUs ({features}), and none is found: the CPU recognises");
+            warn!("{}", GPU_MISSING.with(what));
+        }
     }
 }
 
@@ -222,11 +222,11 @@ fn load_vad(path: &Path) -> Option<Vad> {
     let path = path.display();
     loaded
         .inspect_err(|error| {
-            warn!(
-                "the voice activity model {path} {error}; going on without it, so silence costs time and may \
-                 be given words; `{}` fetches it",
-                typed(&format!("models pull {}", SILERO_VAD.name))
+            let what = format!(
+                "the voice activity model {path} {error}: going on without it, so silence costs time and may be \
+                 given words"
             );
+            warn!("{}", VAD_UNUSABLE.with(what));
         })
         .ok()
 }

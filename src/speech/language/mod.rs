@@ -4,14 +4,23 @@ pub(super) mod choice;
 pub(super) mod detect;
 pub mod prior;
 
+use super::problems::LANGUAGE_UNKNOWN;
+use crate::runtime::problem::Diagnosis;
+
 /// whisper.cpp's number of a language, valid for [`whisper_rs::get_lang_str`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Language(pub(crate) i32);
 
 /// Whisper does not know the language.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("Whisper knows no language {0:?}; give an ISO 639-1 code such as \"en\" or \"ru\"")]
+#[error("{}", self.diagnosis())]
 pub struct UnknownLanguage(String);
+
+impl UnknownLanguage {
+    pub(super) fn diagnosis(&self) -> Diagnosis {
+        LANGUAGE_UNKNOWN.with(format_args!("Whisper knows no language {:?}", self.0))
+    }
+}
 
 impl Language {
     pub(crate) const ENGLISH: Self = Self(0);
@@ -42,6 +51,10 @@ impl Language {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn code(name: &str) -> Result<&'static str, UnknownLanguage> {
+        Language::find(name).map(Language::code)
+    }
 
     #[test]
     fn codes_and_names_are_found_and_others_are_not() {

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::hex::{hex, unhex};
+use crate::runtime::problem::Diagnosis;
+use crate::speech::problems::{MODEL_UNKNOWN, unusable_model};
 
 /// A model that can be downloaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,11 +37,27 @@ pub enum Model {
 
 /// The name is not in the catalogue, and is not a path.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no model {0:?}: give the path of a .bin file or one of {names}", names = names())]
+#[error("{}", self.diagnosis())]
 pub struct UnknownModel(String);
 
-fn names() -> String {
-    SPEECH_MODELS.each_ref().map(|spec| spec.name).join(", ")
+impl UnknownModel {
+    /// What is wrong, and what to do.
+    pub fn diagnosis(&self) -> Diagnosis {
+        let names = SPEECH_MODELS.each_ref().map(|spec| spec.name).join(", ");
+        MODEL_UNKNOWN.with(format_args!(
+            "there is no model {:?}: give the path of a .bin file or one of {names}",
+            self.0
+        ))
+    }
+}
+
+/// A file of the catalogue's, or one with the name of such a file, that has another size.
+pub fn wrong_size(path: &Path, found: u64, expected: u64) -> Diagnosis {
+    let shown = path.display();
+    unusable_model(
+        path,
+        format_args!("the model {shown} has {found} bytes and should have {expected}: it is not whole"),
+    )
 }
 
 impl ModelSpec {

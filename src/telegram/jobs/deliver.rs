@@ -6,6 +6,7 @@ use tracing::warn;
 use super::super::account::Account;
 use super::super::connection::error::CallError;
 use super::super::connection::rpc_error::{Meaning, WaitScope};
+use super::super::problems::FLOOD_WAIT;
 use super::calls::{call_to_send, sending_fault};
 use crate::domain::reply::utf16_len;
 use crate::domain::{Answer, Fault, Form, Job, random_id};
@@ -88,7 +89,7 @@ impl Account {
     pub(super) fn may_send(&self) -> Result<(), Fault> {
         self.context.restrictions.check()?;
         match self.context.store.pause() {
-            Some((left, why)) => Err(Fault::wait(left, why)),
+            Some((left, why)) => Err(Fault::wait(left, FLOOD_WAIT.tag(why))),
             None => Ok(()),
         }
     }

@@ -11,10 +11,12 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::super::options::TrialPauses;
+use super::super::problems::{ACCOUNT_FROZEN, ACCOUNT_LIMITED};
 use super::super::session::file::replace_file;
 use super::super::unix_time;
 use super::app_config::{AppConfig, SPAM_BOT};
 use crate::domain::{Fault, Restricted, Restriction};
+use crate::runtime::problem::{self, Diagnosis};
 
 /// Shortest and longest pause before a job that is held is checked again.
 const RECHECK_PAUSE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(1800));
@@ -203,7 +205,8 @@ impl Restrictions {
             },
         };
         if let Err(error) = kept {
-            warn!(%error, file = %self.path.display(), "The restriction of the account could not be stored, a restart will forget it");
+            let what = "A restart will forget the restriction of the account, it cannot be stored in";
+            warn!("{}", problem::of_file(what, &self.path, &error));
         }
         self.now.send_replace(changed.as_ref().map(|stored| stored.restricted.clone()));
         *stored = changed;
@@ -253,25 +256,25 @@ fn reason(why: Restriction) -> &'static str {
     }
 }
 
-/// For the log: what the restriction is, and what to do.
-fn describe(restricted: &Restricted) -> String {
-    let appeal = &restricted.appeal;
-    match restricted.why {
+/// What the restriction is, and what to do.
+pub fn describe(restricted: &Restricted) -> Diagnosis {
+    let diagnosis = match restricted.why {
         Restriction::Frozen => {
             let now = unix_time::seconds();
             let days = restricted.deletion.map(|at| at.saturating_sub(now).max(0) / 86_400);
             let deletion =
                 days.map(|days| format!(", and will be deleted in {days} days")).unwrap_or_default();
-            format!(
-                "Telegram has frozen this account: it can read, but not send{deletion}. Appeal in the Telegram app or \
-                 at {appeal}; until then voice messages are recognised, and their answers kept"
-            )
+            ACCOUNT_FROZEN.with(format_args!(
+                "Telegram has frozen this account: it can read, but not send{deletion}. Until it is released, the \
+                 answers are kept"
+            ))
         }
-        Restriction::SpamLimited => format!(
-            "Telegram limits this account for spam (PEER_FLOOD): nothing is sent for some hours. Ask {appeal} for \
-             how long; the answers are kept"
+        Restriction::SpamLimited => ACCOUNT_LIMITED.with(
+            "Telegram limits this account for spam (PEER_FLOOD): nothing is sent for some hours, and the answers \
+             are kept",
         ),
-    }
+    };
+    diagnosis.fill("appeal", &restricted.appeal)
 }
 
 #[cfg(test)]
