@@ -1,4 +1,5 @@
-//! A shortened window, WHISPER_AUDIO_CTX=auto, on the real whisper.cpp with the micro model.
+//! A quick pass with a shortened window, and a careful one for what is then doubtful, on the real
+//! whisper.cpp with the micro model.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -32,7 +33,7 @@ impl Observer for Repeated {
     }
 }
 
-/// The transcript, and how often its recognition was repeated with the whole window.
+/// The transcript, and how often its recognition was repeated with care.
 async fn recognise(engine: &Engine, pcm: Vec<f32>, habit: Habit) -> (Transcript, u32) {
     let repeated = Arc::new(Repeated::default());
     let observer = Some(Arc::clone(&repeated) as Arc<dyn Observer>);
@@ -58,13 +59,13 @@ async fn short_recordings_are_right_with_a_shortened_window() {
             repeated += times;
         }
     }
-    println!("{repeated} of {count} were repeated with the whole window");
+    println!("{repeated} of {count} were repeated with care");
     assert!(2 * repeated < count, "{repeated} of {count} were repeated: nothing is won");
     assert!(engine.shutdown(DEADLINE).await);
 }
 
 #[tokio::test]
-async fn a_doubtful_text_is_recognised_again_with_the_whole_window() {
+async fn a_doubtful_text_is_recognised_again_with_care() {
     let _alone = ALONE.lock().await;
     // A word three times in a row may be said, and is what a shortened window is known to make.
     let clips = [pcm("seven seven seven", "en-us"), pcm("пять пять пять", "ru")];

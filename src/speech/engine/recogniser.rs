@@ -15,7 +15,8 @@ use crate::speech::language::detect::{Heard, Listening};
 use crate::speech::language::prior::Habit;
 use crate::speech::vad::activity::Activity;
 use crate::speech::vad::detector::{LONGEST, Speech, seconds};
-use crate::speech::whisper::audio_context::{AudioContext, doubt};
+use crate::speech::whisper::audio_context::{AudioContext, careful, doubt};
+use crate::speech::whisper::decoding::{Decoding, Pass};
 use crate::speech::whisper::{Control, RATE, Whisper};
 
 /// Shorter recordings are padded with silence. whisper.cpp gives nothing for less than 0.1 s and
@@ -36,7 +37,7 @@ struct Attempt {
     segments: Vec<Segment>,
     /// Why each piece that is not in them was dropped.
     dropped: Vec<&'static str>,
-    /// Why the whole window should be recognised, where that was not done.
+    /// Why it should be recognised again with more care, where that was not done.
     doubt: Option<&'static str>,
 }
 
@@ -66,25 +67,27 @@ impl Recogniser {
         let spoken = speech.activity.voiced(0..speech.pcm.len()).unwrap_or(speech.pcm.len());
         // Text begins with a space, where it does not go on with a word.
         let prompt = if before.is_empty() { Vec::new() } else { whisper.tokens(&format!(" {before}")) };
-        let mut attempt = |positions| {
+        let mut attempt = |pass: Pass, guess| {
             let choice = &self.choice;
             let pcm = &speech.pcm;
             let prompt = &prompt;
-            let mut listening = Listening { whisper, pcm, spoken, choice, habit, prompt, positions, control };
+            let mut listening =
+                Listening { whisper, pcm, spoken, choice, habit, guess, prompt, pass, control };
             let Heard { language, no_speech } = listening.recognise(language)?;
             let candidates = heard(whisper, &speech.activity, no_speech);
             let dropped = RefCell::new(Vec::new());
             let segments = guard(&candidates, &|why| dropped.borrow_mut().push(why));
             let dropped = dropped.into_inner();
-            let doubt =
-                if positions.is_some() { doubt(whisper, &segments, !dropped.is_empty()) } else { None };
+            let is_quick = pass.decoding == Decoding::Quick;
+            let doubt = if is_quick { doubt(whisper, &segments, !dropped.is_empty()) } else { None };
             Ok(Attempt { language, segments, dropped, doubt })
         };
-        let mut outcome: Result<_, SpeechError> = attempt(self.audio_context.positions(speech.pcm.len()));
-        if let Ok(Attempt { doubt: Some(why), .. }) = outcome {
-            debug!(why, "doubtful with a shortened window, recognising again");
+        let samples = speech.pcm.len();
+        let mut outcome: Result<_, SpeechError> = attempt(self.audio_context.first_pass(samples), None);
+        if let Ok(Attempt { doubt: Some(why), language, .. }) = outcome {
+            debug!(why, "doubtful after the quick pass, recognising again with care");
             (control.repeated)();
-            outcome = attempt(None);
+            outcome = attempt(careful(samples), Some(language));
         }
         let Attempt { language: chosen, segments, dropped, .. } = outcome?;
         debug!(

@@ -9,6 +9,7 @@ use super::Language;
 use super::choice::Choice;
 use super::prior::Habit;
 use crate::speech::error::SpeechError;
+use crate::speech::whisper::decoding::Pass;
 use crate::speech::whisper::{Call, Control, POSITION, RATE, WINDOW, Whisper};
 
 /// Samples that are listened to for a first guess at the language, which is checked later.
@@ -31,10 +32,12 @@ pub(crate) struct Listening<'a> {
     pub choice: &'a Choice,
     /// What is known of the speaker.
     pub habit: &'a Habit,
+    /// What an earlier pass took it for.
+    pub guess: Option<Language>,
     /// What was said before.
     pub prompt: &'a [WhisperTokenId],
-    /// Those that the encoder is given for the text; none: all.
-    pub positions: Option<c_int>,
+    /// How the text is looked for.
+    pub pass: Pass,
     pub control: &'a Control<'a>,
 }
 
@@ -65,8 +68,8 @@ impl Listening<'_> {
             let language = self.detect()?;
             return self.recognise_in(language);
         }
-        let guess = match self.habit.favourite(self.choice.known()) {
-            Some(favourite) => favourite,
+        let guess = match self.guess.or_else(|| self.habit.favourite(self.choice.known())) {
+            Some(guess) => guess,
             None => {
                 self.prepare(GLIMPSE)?;
                 self.detect()?
@@ -112,14 +115,15 @@ impl Listening<'_> {
     fn prepare(&mut self, samples: usize) -> Result<(), SpeechError> {
         let pcm = &self.pcm[..self.pcm.len().min(samples)];
         let positions = Some(pcm.len().div_ceil(POSITION) as c_int);
-        let call = Call { language: Language::ENGLISH, prompt: &[], positions, encode: false };
+        let call = Call { language: Language::ENGLISH, prompt: &[], positions, decoding: None };
         self.whisper.full(pcm, call, self.control).map(drop)
     }
 
     /// Says how many passes of the encoder it took.
     fn run(&mut self, language: Language) -> Result<u32, SpeechError> {
-        let Self { prompt, positions, .. } = *self;
-        let call = Call { language, prompt, positions, encode: true };
+        let Self { prompt, pass, .. } = *self;
+        let Pass { positions, decoding } = pass;
+        let call = Call { language, prompt, positions, decoding: Some(decoding) };
         self.whisper.full(self.pcm, call, self.control)
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod audio_context;
 pub mod cpu;
+pub(super) mod decoding;
 pub mod device;
 pub(super) mod log;
 
@@ -13,10 +14,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use whisper_rs::{
-    FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperError, WhisperSegment,
-    WhisperState, WhisperSysContext, WhisperSysState, WhisperTokenId,
+    FullParams, WhisperContext, WhisperContextParameters, WhisperError, WhisperSegment, WhisperState,
+    WhisperSysContext, WhisperSysState, WhisperTokenId,
 };
 
+use self::decoding::Decoding;
 use super::error::SpeechError;
 use super::language::Language;
 use crate::domain::Task;
@@ -27,14 +29,6 @@ pub(crate) const RATE: usize = 16_000;
 pub(crate) const WINDOW: usize = 30 * RATE;
 /// Samples for a position of the encoder.
 pub(crate) const POSITION: usize = RATE / 50;
-/// What whisper_full does when decoding at temperature 0 has failed: tries so many at each higher
-/// one.
-const BEST_OF: c_int = 5;
-/// A probability that is never reached. whisper.cpp 1.8.3 takes the one for no speech from logits
-/// that it has not computed in this call (whisper.cpp#3945, #4068): after a glimpse at the language
-/// they are those of the glimpse. Above its default of 0.6 it does not decode again at a higher
-/// temperature and drops the window, and with it what somebody said.
-const NEVER: f32 = 2.0;
 
 /// How a running recognition hears from, and tells, the outside.
 pub(crate) struct Control<'a> {
@@ -56,11 +50,10 @@ pub(crate) struct Call<'a> {
     pub language: Language,
     /// What was said before.
     pub prompt: &'a [WhisperTokenId],
-    /// Positions that the encoder takes at once, in place of its 1500. Text is then decoded once,
-    /// at temperature 0: it is a try.
+    /// Positions that the encoder takes at once, in place of its 1500.
     pub positions: Option<c_int>,
-    /// Whether to go on after the spectrogram.
-    pub encode: bool,
+    /// None: only the spectrogram is computed.
+    pub decoding: Option<Decoding>,
 }
 
 /// What the decoder expects at the beginning of a window, before it is told a language or a task.
@@ -74,6 +67,7 @@ pub(crate) struct Opening {
 /// A call that runs, for its callbacks.
 struct Run<'a> {
     control: &'a Control<'a>,
+    /// Whether to go on after the spectrogram.
     encode: bool,
     /// Passes of the encoder that were begun.
     passes: Cell<u32>,
@@ -87,8 +81,8 @@ pub(crate) struct Whisper {
     state: Option<WhisperState>,
     threads: NonZeroUsize,
     task: Task,
-    /// By language. Kept, because `set_language` leaks the string it is given.
-    params: HashMap<Language, FullParams<'static, 'static>>,
+    /// Kept, because `set_language` leaks the string it is given.
+    params: HashMap<(Language, Decoding), FullParams<'static, 'static>>,
 }
 
 impl Whisper {
@@ -122,7 +116,7 @@ impl Whisper {
             return Err(SpeechError::Aborted);
         }
         let mut params = self.params(call);
-        let run = Run { control, encode: call.encode, passes: Cell::default() };
+        let run = Run { control, encode: call.decoding.is_some(), passes: Cell::default() };
         let user_data = std::ptr::from_ref(&run).cast_mut().cast::<c_void>();
         // SAFETY: the callbacks take the pointer for a shared `Run`, which it is and which outlives
         // the call of `full` below, the only one that uses these parameters; whisper.cpp calls them
@@ -206,13 +200,12 @@ impl Whisper {
 
     fn params<'a>(&mut self, call: Call<'a>) -> FullParams<'static, 'a> {
         let (threads, task) = (self.threads, self.task);
-        let params = self.params.entry(call.language).or_insert_with(|| params(call.language, threads, task));
+        let decoding = call.decoding.unwrap_or(Decoding::Quick);
+        let params = self.params.entry((call.language, decoding));
+        let params = params.or_insert_with(|| decoding.params(call.language, threads, task));
         let mut params: FullParams<'static, 'a> = params.clone();
         params.set_tokens(call.prompt);
-        if let Some(positions) = call.positions {
-            params.set_audio_ctx(positions);
-            params.set_temperature_inc(0.0);
-        }
+        params.set_audio_ctx(call.positions.unwrap_or(0));
         params
     }
 }
@@ -263,22 +256,6 @@ unsafe extern "C" fn on_progress(
     (run.control.progress)(percent.clamp(0, 100) as u8);
 }
 
-/// whisper_full's defaults for greedy decoding: temperature 0, then by 0.2 up to 1 while a window's
-/// entropy is below 2.4 or its average log probability below -1; but nothing is decided by the
-/// probability of no speech.
-fn params(language: Language, threads: NonZeroUsize, task: Task) -> FullParams<'static, 'static> {
-    let mut params = FullParams::new(SamplingStrategy::Greedy { best_of: BEST_OF });
-    params.set_n_threads(threads.get() as c_int);
-    params.set_language(Some(language.code()));
-    params.set_translate(task == Task::Translate);
-    // The state is reused: no recording may be prompted with the text of the one before.
-    params.set_no_context(true);
-    params.set_no_speech_thold(NEVER);
-    params.set_print_progress(false);
-    params.set_print_timestamps(false);
-    params
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -304,7 +281,7 @@ mod tests {
     }
 
     fn call(positions: Option<c_int>) -> Call<'static> {
-        Call { language: Language::ENGLISH, prompt: &[], positions, encode: true }
+        Call { language: Language::ENGLISH, prompt: &[], positions, decoding: Some(Decoding::Greedy) }
     }
 
     #[test]
@@ -321,6 +298,32 @@ mod tests {
         let (first, quiet, again) = (no_speech(&speech), no_speech(&silence), no_speech(&speech));
         assert!(first < 0.1 && quiet > 0.6, "{first} {quiet}");
         assert_eq!(first, again);
+    }
+
+    #[test]
+    fn a_careful_pass_finds_text_that_is_likelier() {
+        let mut whisper = load();
+        let mut random = support::speech::Random::seeded(1);
+        let mut logprob = |pcm: &[f32], decoding| {
+            let call = Call { decoding: Some(decoding), ..call(Some(1_472)) };
+            whisper.full(pcm, call, &CONTROL).unwrap();
+            let mut plogs = Vec::new();
+            for segment in whisper.segments() {
+                let tokens = (0..segment.n_tokens()).filter_map(|n| segment.get_token(n));
+                plogs.extend(tokens.map(|token| token.token_data().plog));
+            }
+            plogs.iter().sum::<f32>() / plogs.len().max(1) as f32
+        };
+        let mut likelier = 0;
+        for level in [0.02, 0.05, 0.1, 0.15, 0.2, 0.3] {
+            // Under a hiss the likeliest first token need not begin the likeliest text.
+            let mut hiss = || level * (random.below(2001) as f32 / 1000.0 - 1.0);
+            let pcm: Vec<f32> = one_two().into_iter().map(|sample| sample + hiss()).collect();
+            let (quick, careful) = (logprob(&pcm, Decoding::Quick), logprob(&pcm, Decoding::Careful));
+            println!("{level}: {quick}, {careful}");
+            likelier += usize::from(careful > quick + 0.001);
+        }
+        assert!(likelier > 0);
     }
 
     #[test]
