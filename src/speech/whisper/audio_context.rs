@@ -1,11 +1,10 @@
-//! How much of its window Whisper is given for a short recording, and whether what came of less can
-//! be trusted.
+//! A shortened audio context for short recordings, and whether its result can be trusted.
 //!
-//! The encoder takes 30 s, of which a short recording is filled up with silence: most of the time
-//! that it takes goes into that. It can be given less, and is about as many times quicker. The
-//! models never met that in their training: some then repeat themselves, or do not find an end
-//! (voxtype#124). So what comes is looked at, and where anything speaks against it the recording is
-//! recognised again with the whole window and with more care.
+//! The encoder computes a window of 30 s, however short the recording is, and spends most of its
+//! time on the silence that fills the window up. It can compute less, and is then faster in about
+//! the same ratio. But the models were not trained for this: some repeat themselves, or do not find
+//! an end (voxtype#124). So the result is checked, and if there is any sign of trouble, the
+//! recording is recognised again with the whole window, and more carefully.
 
 use std::collections::HashMap;
 use std::ffi::c_int;
@@ -17,36 +16,36 @@ use super::{POSITION, WINDOW, Whisper};
 use crate::domain::Segment;
 use crate::speech::hallucination::repetition;
 
-/// What the encoder is given of its window.
+/// How much of its window the encoder computes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AudioContext {
-    /// What a short recording needs, and all of it, with care, where that gives a doubtful text.
+    /// What a short recording needs; all of it, and more carefully, if that result is rejected.
     #[default]
     Auto,
-    /// All of it at once, as whisper.cpp does by itself.
+    /// All of it, as in training.
     Full,
 }
 
-/// Positions for the silence that Whisper expects after speech, 2.6 s (whisper.cpp#1855), give or
-/// take half a step.
+/// Positions for the silence that Whisper expects after speech, 2.6 s (whisper.cpp#1855), rounded
+/// to a whole [`STEP`] in total.
 const MARGIN: usize = 128;
-/// ggml multiplies so many numbers of a row at once (with AVX2; twice as many with AVX-512), and
-/// one by one what is left over. Rows of the attention are as long as the window.
+/// ggml multiplies this many numbers of a row at once with AVX2 (twice as many with AVX-512), and
+/// the rest one by one. The rows of the attention are as long as the audio context.
 const STEP: usize = 32;
-/// The whole steps that there are in the window, 29.4 s. The encoder takes a fifth less time for
-/// them than for all of its 1500 positions.
+/// The whole steps in the window of 1500 positions, 29.4 s. They take a fifth less time than all.
 const WHOLE: usize = WINDOW / POSITION / STEP * STEP;
 
-/// Text below it was guessed. Whisper's own limit is -1; measured with `base`, what is below this
-/// has every third word wrong, and it is a sixth of all recordings (docs/BENCHMARKS.md).
+/// Text with a lower average log probability was guessed: almost every second word of it is wrong
+/// (docs/BENCHMARKS.md). Whisper's own limit is -1.
 const LOGPROB: f32 = -0.6;
-/// Whisper's own limit, for the last 32 tokens of more: text below it says the same again and
-/// again.
+
+/// Whisper's own limit: text with a lower entropy repeats itself.
 const ENTROPY: f32 = 2.4;
-const MEASURED: usize = 32;
+/// The entropy is that of the last tokens, and is not checked if there are no more than this.
+const ENTROPY_TOKENS: usize = 32;
 
 impl AudioContext {
-    /// How so many samples are recognised at first.
+    /// The first pass over this many samples. Its result may be rejected if it is a quick one.
     pub(crate) fn first_pass(self, samples: usize) -> Pass {
         let needed = (samples.div_ceil(POSITION) + MARGIN - STEP / 2).next_multiple_of(STEP);
         if self == Self::Auto && needed <= WHOLE {
@@ -56,23 +55,26 @@ impl AudioContext {
     }
 }
 
-/// The pass that gives the best text of so many samples.
-pub(crate) fn careful(samples: usize) -> Pass {
+/// The pass over this many samples after a result was rejected.
+pub(crate) fn careful_pass(samples: usize) -> Pass {
     Pass { decoding: Decoding::Careful, positions: whole_window(samples) }
 }
 
-/// The positions that the encoder takes where so many samples are given the whole window; none: all
-/// that it has. Those of whole steps, where all samples are in them.
+/// The whole window, in whole steps if the samples fit into them.
 fn whole_window(samples: usize) -> Option<c_int> {
     (samples.div_ceil(POSITION) <= WHOLE).then_some(WHOLE as c_int)
 }
 
-/// A token, be it text, a time or the end, and the natural logarithm of its probability.
+/// A token, which is text, a time or the end, and its log probability.
 type Token = (WhisperTokenId, f32);
 
-/// What speaks against the result of a quick pass: what `whisper` has heard, and what the guard left
-/// of it, `held`, where it dropped nothing unless it `invented`.
-pub(crate) fn doubt(whisper: &Whisper, held: &[Segment], invented: bool) -> Option<&'static str> {
+/// Why the result of the last call of `whisper`, a quick pass, cannot be trusted.
+/// `kept` are its segments without hallucinations, and `hallucinated` says whether there were any.
+pub(crate) fn rejection_reason(
+    whisper: &Whisper,
+    kept: &[Segment],
+    hallucinated: bool,
+) -> Option<&'static str> {
     let tokens = |segment: whisper_rs::WhisperSegment| -> Vec<Token> {
         let tokens = (0..segment.n_tokens()).filter_map(|n| segment.get_token(n));
         tokens.map(|token| token.token_data()).map(|data| (data.id, data.plog)).collect()
@@ -80,16 +82,16 @@ pub(crate) fn doubt(whisper: &Whisper, held: &[Segment], invented: bool) -> Opti
     if whisper.segments().any(|segment| segment.end_timestamp() < segment.start_timestamp()) {
         return Some("its times go back");
     }
-    if invented {
+    if hallucinated {
         return Some("some of it was dropped");
     }
-    let text = held.iter().map(|segment| segment.text.as_str()).collect::<Vec<_>>().join(" ");
-    doubt_of(&whisper.segments().flat_map(tokens).collect::<Vec<_>>(), whisper.eot(), &text)
+    let text = kept.iter().map(|segment| segment.text.as_str()).collect::<Vec<_>>().join(" ");
+    reason_in_text(&whisper.segments().flat_map(tokens).collect::<Vec<_>>(), whisper.eot(), &text)
 }
 
-fn doubt_of(tokens: &[Token], eot: WhisperTokenId, text: &str) -> Option<&'static str> {
+fn reason_in_text(tokens: &[Token], eot: WhisperTokenId, text: &str) -> Option<&'static str> {
     let Some(&(last, _)) = tokens.last() else { return Some("it has no text") };
-    // A window ends with a time or the token for it, unless the decoder was stopped.
+    // The text ends with a time or the end token, unless the decoder reached its limit.
     if last < eot {
         return Some("it does not end");
     }
@@ -97,7 +99,7 @@ fn doubt_of(tokens: &[Token], eot: WhisperTokenId, text: &str) -> Option<&'stati
     if logprob < LOGPROB {
         return Some("it was guessed");
     }
-    if tokens.len() > MEASURED && entropy(&tokens[tokens.len() - MEASURED..]) < ENTROPY {
+    if tokens.len() > ENTROPY_TOKENS && entropy(&tokens[tokens.len() - ENTROPY_TOKENS..]) < ENTROPY {
         return Some("it says the same again and again");
     }
     if repetition::collapse(text, |_| true).is_some() {
@@ -106,7 +108,7 @@ fn doubt_of(tokens: &[Token], eot: WhisperTokenId, text: &str) -> Option<&'stati
     None
 }
 
-/// Of the tokens, each with its share, in nats.
+/// The entropy of the distribution of tokens, in nats.
 fn entropy(tokens: &[Token]) -> f32 {
     let mut counts: HashMap<WhisperTokenId, f32> = HashMap::new();
     tokens.iter().for_each(|(id, _)| *counts.entry(*id).or_default() += 1.0);
@@ -121,7 +123,7 @@ mod tests {
     const TIME: WhisperTokenId = 50_400;
 
     #[test]
-    fn a_short_recording_needs_few_positions_and_a_long_one_all() {
+    fn a_short_recording_needs_few_positions_and_a_long_one_the_whole_window() {
         let pass = |seconds: f32| AudioContext::Auto.first_pass((seconds * 16_000.0) as usize);
         let quick = |positions| Pass { decoding: Decoding::Quick, positions: Some(positions) };
         let greedy = |positions| Pass { decoding: Decoding::Greedy, positions };
@@ -146,22 +148,22 @@ mod tests {
         }
     }
 
-    /// So many tokens of text, all different, and a time at the end.
+    /// `count` different tokens of text, and a time at the end.
     fn tokens(count: i32, logprob: f32) -> Vec<Token> {
         (0..count).chain([TIME]).map(|id| (id, logprob)).collect()
     }
 
     #[test]
-    fn a_good_text_is_not_doubted() {
+    fn a_good_text_is_not_rejected() {
         for count in [1, 5, 31, 32, 100] {
-            assert_eq!(doubt_of(&tokens(count, -0.55), EOT, "eight eight nine"), None, "{count}");
+            assert_eq!(reason_in_text(&tokens(count, -0.55), EOT, "eight eight nine"), None, "{count}");
         }
         let ended: Vec<_> = [(1, -0.1), (EOT, -0.1)].into();
-        assert_eq!(doubt_of(&ended, EOT, "one"), None);
+        assert_eq!(reason_in_text(&ended, EOT, "one"), None);
     }
 
     #[test]
-    fn each_reason_for_doubt_is_seen() {
+    fn each_reason_for_rejection_is_found() {
         let mut endless = tokens(5, -0.2);
         endless.pop();
         let same: Vec<_> = (0..40).map(|n| (n % 8, -0.2)).chain([(TIME, -0.2)]).collect();
@@ -172,7 +174,7 @@ mod tests {
             (same, "one", "it says the same again and again"),
             (tokens(5, -0.2), "well no no no", "it repeats itself"),
         ] {
-            assert_eq!(doubt_of(&tokens, EOT, text), Some(reason));
+            assert_eq!(reason_in_text(&tokens, EOT, text), Some(reason));
         }
     }
 }

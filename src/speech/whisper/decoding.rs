@@ -1,4 +1,4 @@
-//! How much is done for a text.
+//! How carefully whisper.cpp looks for the text.
 
 use std::ffi::c_int;
 use std::num::NonZeroUsize;
@@ -8,16 +8,16 @@ use whisper_rs::{FullParams, SamplingStrategy};
 use crate::domain::Task;
 use crate::speech::language::Language;
 
-/// How whisper.cpp looks for the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Decoding {
-    /// Takes the likeliest token each time, once: a try, whose text may be doubtful.
+    /// Takes the likeliest token each time, at temperature 0 only, because the text may be rejected.
     Quick,
-    /// The same, and tries again at higher temperatures where Whisper's own limits say that it
-    /// failed.
+    /// whisper.cpp's default: takes the likeliest token each time, and samples at higher
+    /// temperatures if that fails.
     Greedy,
-    /// Follows several texts side by side (beam search) and takes the likeliest, once. With a
-    /// shortened window it repeats itself, so it is given the whole one.
+    /// A beam search at temperature 0 only. It needs the whole window: with a shortened audio
+    /// context it repeats itself. At higher temperatures it would not help: a single candidate is
+    /// sampled there, and its log probabilities are too high to be evidence for the guard.
     Careful,
 }
 
@@ -25,25 +25,25 @@ pub(crate) enum Decoding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pass {
     pub decoding: Decoding,
-    /// Positions that the encoder takes at once; none: all that it has.
+    /// The audio context. None: all positions of the encoder.
     pub positions: Option<c_int>,
 }
 
-/// Texts that are followed side by side, as OpenAI's and faster-whisper's programs do.
+/// The width of the beam, which is that of OpenAI's program. Three hardly correct anything.
 const BEAM: c_int = 5;
-/// What whisper_full does when decoding at temperature 0 has failed: tries so many at each higher
-/// one.
+/// The number of candidates that are sampled at each higher temperature, if decoding at
+/// temperature 0 has failed.
 const BEST_OF: c_int = 5;
-/// A probability that is never reached. whisper.cpp 1.8.3 takes the one for no speech from logits
-/// that it has not computed in this call (whisper.cpp#3945, #4068): after a glimpse at the language
-/// they are those of the glimpse. Above its default of 0.6 it does not decode again at a higher
-/// temperature and drops the window, and with it what somebody said.
-const NEVER: f32 = 2.0;
+/// Switches off whisper.cpp's own check for windows without speech: no probability reaches this
+/// threshold. whisper.cpp 1.8.3 reads the probability from logits that this call did not compute
+/// (whisper.cpp#3945, #4068), for instance those of an earlier language detection. If it is above
+/// the threshold, whisper.cpp drops the window, with the words that were spoken in it.
+const NO_SPEECH_THRESHOLD_OFF: f32 = 2.0;
 
 impl Decoding {
-    /// whisper_full's defaults: temperature 0, then by 0.2 up to 1 while a window's entropy is
-    /// below 2.4 or its average log probability below -1; but nothing is decided by the probability
-    /// of no speech.
+    /// whisper_full's defaults, without the check for windows without speech. `Greedy` decodes at
+    /// temperature 0, then at temperatures up to 1 in steps of 0.2, while a window's entropy is
+    /// below 2.4 or its average log probability is below -1.
     pub(super) fn params(
         self,
         language: Language,
@@ -60,9 +60,9 @@ impl Decoding {
         params.set_n_threads(threads.get() as c_int);
         params.set_language(Some(language.code()));
         params.set_translate(task == Task::Translate);
-        // The state is reused: no recording may be prompted with the text of the one before.
+        // The state is reused, and the text of one recording must not prompt the next.
         params.set_no_context(true);
-        params.set_no_speech_thold(NEVER);
+        params.set_no_speech_thold(NO_SPEECH_THRESHOLD_OFF);
         params.set_print_progress(false);
         params.set_print_timestamps(false);
         params
