@@ -384,7 +384,7 @@ mod tests {
         assert_eq!((bench.seconds, threads, bench.runs), (vec![3, 10], vec![1, 2], 3));
         let Some(Command::Bench(bench)) = command("stenogram bench") else { panic!() };
         assert_eq!((bench.seconds, bench.inputs), (vec![3, 10, 30, 120], vec![]));
-        assert_eq!(bench.contexts, [AudioContext::Full, AudioContext::Auto]);
+        assert_eq!(bench.contexts, [AudioContext::Auto]);
         let Some(Command::Bench(bench)) = command("stenogram bench --context auto") else { panic!() };
         assert_eq!((bench.contexts, bench.flash_attention), (vec![AudioContext::Auto], vec![]));
         let Some(Command::Bench(bench)) = command("stenogram bench --flash-attention off,on") else {

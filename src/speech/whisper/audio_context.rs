@@ -35,7 +35,7 @@ const STEP: usize = 32;
 /// The whole steps in the window of 1500 positions, 29.4 s. They take a fifth less time than all.
 const WHOLE: usize = WINDOW / POSITION / STEP * STEP;
 
-/// Text with a lower average log probability was guessed: almost every second word of it is wrong
+/// Text with a lower average log probability was guessed: more than half of its words are wrong
 /// (docs/BENCHMARKS.md). Whisper's own limit is -1.
 const LOGPROB: f32 = -0.6;
 
