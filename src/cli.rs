@@ -158,11 +158,11 @@ pub struct Transcribe {
 
 const AFTER_BENCH_HELP: &str = "\
 Columns:
-  CONTEXT   WHISPER_AUDIO_CTX: full, or auto, which spares clips below 27 s a part of the work
+  CONTEXT   WHISPER_AUDIO_CTX: auto, which spares clips below 27 s a part of the work, or full
   FLASH     FLASH_ATTENTION: whether attention is computed in one go, block by block
   LOAD      from the model's file to the first clip; a model's first row may read it from disk
   3 s, …    seconds of work for a second of audio, in clips of that length: at 0.25 it is four
-            times as fast as the audio. Short clips cost more, for Whisper always hears 30 s.
+            times as fast as the audio. With full, short clips cost more: Whisper hears 30 s.
   MEMORY    of the whole program when the last clip was recognised; a little of it may be
             what an earlier row left
   PEAK      the most it was
@@ -202,7 +202,7 @@ pub struct Bench {
     #[arg(long, value_delimiter = ',')]
     pub threads: Vec<NonZeroUsize>,
     /// Audio contexts as in WHISPER_AUDIO_CTX, separated by commas
-    #[arg(long = "context", value_name = "CONTEXTS", value_delimiter = ',', default_value = "full,auto")]
+    #[arg(long = "context", value_name = "CONTEXTS", value_delimiter = ',', default_value = "auto")]
     #[arg(value_parser = audio_context())]
     pub contexts: Vec<AudioContext>,
     /// Flash attention: on, off, or both, separated by commas [default: both where a GPU
@@ -400,7 +400,7 @@ mod tests {
         assert_eq!((bench.seconds, threads, bench.runs), (vec![3, 10], vec![1, 2], 3));
         let Some(Command::Bench(bench)) = command("stenogram bench") else { panic!() };
         assert_eq!((bench.seconds, bench.inputs), (vec![3, 10, 30, 120], vec![]));
-        assert_eq!(bench.contexts, [AudioContext::Full, AudioContext::Auto]);
+        assert_eq!(bench.contexts, [AudioContext::Auto]);
         let Some(Command::Bench(bench)) = command("stenogram bench --context auto") else { panic!() };
         assert_eq!((bench.contexts, bench.flash_attention), (vec![AudioContext::Auto], vec![]));
         let Some(Command::Bench(bench)) = command("stenogram bench --flash-attention off,on") else {

@@ -94,6 +94,19 @@ async fn noise_has_no_text() {
     }
 }
 
+/// A quick pass hears "What is the authority?", and its log probability says that this was guessed.
+#[tokio::test]
+async fn a_doubtful_recording_is_heard_with_care() {
+    let _alone = ALONE.lock().await;
+    let Some(recording) = shared("eval/stp_en_what_is_the_Outdoor_Humidity.wav") else { return };
+    for file in ["ggml-base.bin", "ggml-base-q8_0.bin"] {
+        let Some(model) = model(file) else { continue };
+        let engine = start(&model, &["en"], true).await;
+        assert_eq!(text(&engine, &recording).await, "What is the outdoor humidity?", "{file}");
+        stop(engine).await;
+    }
+}
+
 /// Of so short a clip Whisper is not sure, and its glimpse at the language often says that nobody speaks.
 #[tokio::test]
 async fn a_single_word_gets_an_answer_in_any_language() {

@@ -1,4 +1,5 @@
-//! A shortened window, WHISPER_AUDIO_CTX=auto, on the real whisper.cpp with the micro model.
+//! A quick pass with a shortened audio context, and a careful one if its text is rejected, on the
+//! real whisper.cpp with the micro model.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -27,7 +28,7 @@ impl Observer for Repeated {
     }
 }
 
-/// The transcript, and how often its recognition was repeated with the whole window.
+/// The transcript, and how often it was recognised again with care.
 async fn recognise(engine: &Engine, pcm: Vec<f32>, prior: LanguagePrior) -> (Transcript, u32) {
     let repeated = Arc::new(Repeated::default());
     let observer = Some(Arc::clone(&repeated) as Arc<dyn Observer>);

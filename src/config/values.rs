@@ -101,9 +101,10 @@ pub(super) fn log_format(text: &str) -> Option<LogFormat> {
 /// How much of its window Whisper is given for a short recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AudioContext {
-    Full,
-    /// What it needs, and all of it where that does not suffice.
+    /// What it needs, and all of it, with care, where that does not suffice.
     Auto,
+    /// All of it at once.
+    Full,
 }
 
 pub(super) fn audio_context(text: &str) -> Option<AudioContext> {

@@ -120,9 +120,9 @@ pub const VARIABLES: &[Variable] = &[
     ),
     Variable::new(
         "WHISPER_AUDIO_CTX",
-        "full",
+        "auto",
         "How much of its window of 30 s Whisper computes for a shorter recording",
-        "full, or auto for only as much as the recording needs, which is faster; all of it if the text is then doubtful",
+        "auto (as much as it needs; all of it, and with care, if the text is then doubtful), or full (all of it at once, which is slower)",
     ),
     Variable::new(
         "FLASH_ATTENTION",

@@ -15,6 +15,7 @@
 //!   activity         the parts that are kept for Whisper; maps times back to the recording
 //! whisper          a loaded model, and single calls of whisper.cpp
 //!   audio_context    a shortened window for short recordings, and whether its result is good
+//!   decoding         how carefully the text is looked for
 //!   cpu, device      the CPU instructions that this build needs; the GPU that it uses
 //!   log              whisper.cpp's log lines, through tracing
 //! language         Whisper's languages

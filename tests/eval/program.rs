@@ -36,9 +36,9 @@ struct Arguments {
     languages: Vec<String>,
     #[arg(long, global = true)]
     threads: Option<NonZeroUsize>,
-    /// stenogram with WHISPER_AUDIO_CTX=auto
+    /// stenogram with WHISPER_AUDIO_CTX=full
     #[arg(long, global = true)]
-    auto_context: bool,
+    full_context: bool,
     /// Makes the same clips again
     #[arg(long, global = true)]
     seed: Option<u64>,
@@ -101,13 +101,13 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments, what: &What) -> Result<Findings, String> {
-    let Arguments { model, vad, languages, threads, seed, auto_context, .. } = arguments;
+    let Arguments { model, vad, languages, threads, seed, full_context, .. } = arguments;
     let equipment = Equipment {
         model: model.clone(),
         vad: (vad.as_os_str() != "none").then(|| vad.clone()),
         languages: languages.clone(),
         threads: threads.unwrap_or_else(default_threads),
-        audio_context: if *auto_context { AudioContext::Auto } else { AudioContext::Full },
+        audio_context: if *full_context { AudioContext::Full } else { AudioContext::Auto },
     };
     let mut random = seed.map_or_else(Random::new, Random::seeded);
     match what {

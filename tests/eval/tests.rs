@@ -17,7 +17,7 @@ fn equipment() -> Equipment {
         vad: Some(VAD.into()),
         languages: vec!["ru".to_owned(), "en".to_owned()],
         threads: default_threads(),
-        audio_context: AudioContext::Full,
+        audio_context: AudioContext::default(),
     }
 }
 

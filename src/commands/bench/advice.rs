@@ -30,8 +30,6 @@ pub struct Advice {
     /// Work for a second of audio, and the length of the clip this was measured with, in seconds.
     pub ratio: f64,
     pub seconds: u32,
-    /// The share of that which it takes with the automatic audio context, where both were measured.
-    pub auto_of_full: Option<f64>,
     /// Whether there were others to choose from.
     #[serde(skip)]
     chosen: bool,
@@ -51,29 +49,24 @@ pub fn advise(models: &[Measured], on_gpu: bool) -> Option<Advice> {
     capable.or_else(|| best.iter().max_by(fastest)).cloned()
 }
 
-/// The fewest threads that are about as fast as any, with the full audio context unless only the
-/// other was measured: whether its texts are as good is for the owner to see.
+/// The fewest threads that are about as fast as any, with the automatic audio context unless only
+/// the other was measured.
 fn best_of(model: &Measured, chosen: bool, on_gpu: bool) -> Option<Advice> {
     let with = |context| {
         let rows = model.settings.iter().filter(move |row| row.setting.audio_context == context);
         rows.filter_map(|row| Some((row, usual(row)?))).collect::<Vec<(&Row, &Clip)>>()
     };
     let (full, auto) = (with(AudioContext::Full), with(AudioContext::Auto));
-    let rows = if full.is_empty() { &auto } else { &full };
+    let rows = if auto.is_empty() { full } else { auto };
     let least = rows.iter().map(|(_, clip)| clip.took).min_by(f64::total_cmp)?;
     let good = rows.iter().filter(|(_, clip)| clip.took * (1.0 - WORTH) <= least);
     let (row, clip) = good.min_by(|(a, with_a), (b, with_b)| {
         a.setting.threads.cmp(&b.setting.threads).then(with_a.took.total_cmp(&with_b.took))
     })?;
-    let same = |it: &Row| Setting { audio_context: row.setting.audio_context, ..it.setting } == row.setting;
     Some(Advice {
         model: model.model.clone(),
         value: model.value.clone(),
         setting: row.setting,
-        auto_of_full: auto
-            .iter()
-            .find(|(it, _)| same(it) && !full.is_empty())
-            .map(|(_, it)| it.took / clip.took),
         keeps_up: clip.ratio <= KEEPS_UP,
         ratio: clip.ratio,
         seconds: clip.seconds,
@@ -106,8 +99,8 @@ impl fmt::Display for Advice {
             (false, false) => "slow: a smaller one would suit this machine",
         };
         write!(f, "For this machine: MODEL={value}, THREADS={threads}")?;
-        if *audio_context == AudioContext::Auto {
-            write!(f, ", WHISPER_AUDIO_CTX=auto")?;
+        if *audio_context == AudioContext::Full {
+            write!(f, ", WHISPER_AUDIO_CTX=full")?;
         }
         if self.flash_is_special {
             write!(f, ", FLASH_ATTENTION={}", if *flash_attention { "on" } else { "off" })?;
@@ -117,14 +110,6 @@ impl fmt::Display for Advice {
         match threads.get() {
             1 => write!(f, "\n  one thread: more gain less than 5 %"),
             threads => write!(f, "\n  {threads} threads: fewer are slower, more gain less than 5 %"),
-        }?;
-        match self.auto_of_full {
-            Some(share) if share < 1.0 - WORTH => write!(
-                f,
-                "\n  WHISPER_AUDIO_CTX=auto would take {share:.2} of that; see with --compare what it makes of your \
-                 recordings"
-            ),
-            _ => Ok(()),
         }
     }
 }
@@ -143,7 +128,7 @@ mod tests {
             Row {
                 setting: Setting {
                     threads: NonZeroUsize::new(1 << n).unwrap(),
-                    audio_context: AudioContext::Full,
+                    audio_context: AudioContext::Auto,
                     flash_attention: false,
                 },
                 load: 1.0,
@@ -182,22 +167,19 @@ mod tests {
     }
 
     #[test]
-    fn the_other_audio_context_is_told_of_and_taken_only_where_it_alone_was_measured() {
-        let full = model("base", &[4.0, 2.0]);
-        let mut both = model("base", &[1.5, 0.5]);
-        both.settings.iter_mut().for_each(|row| row.setting.audio_context = AudioContext::Auto);
-        let auto = both.clone();
-        both.settings.extend(full.settings);
-        let advice = advise(&[both], false).unwrap();
-        assert_eq!((advice.setting.audio_context, advice.auto_of_full), (AudioContext::Full, Some(0.25)));
-        assert!(advice.to_string().contains("WHISPER_AUDIO_CTX=auto would take 0.25 of that"), "{advice}");
-        let advice = advise(&[auto], false).unwrap();
-        assert_eq!((advice.setting.audio_context, advice.auto_of_full), (AudioContext::Auto, None));
-        let text = advice.to_string();
-        assert_eq!(
-            text.lines().next(),
-            Some("For this machine: MODEL=base, THREADS=2, WHISPER_AUDIO_CTX=auto")
-        );
+    fn the_full_audio_context_is_advised_only_where_it_alone_was_measured() {
+        let auto = model("base", &[1.5, 0.5]);
+        let mut full = model("base", &[0.9, 0.4]);
+        full.settings.iter_mut().for_each(|row| row.setting.audio_context = AudioContext::Full);
+        let mut both = full.clone();
+        both.settings.extend(auto.settings);
+        for (measured, line) in [
+            (both, "For this machine: MODEL=base, THREADS=2"),
+            (full, "For this machine: MODEL=base, THREADS=2, WHISPER_AUDIO_CTX=full"),
+        ] {
+            let text = advise(&[measured], false).unwrap().to_string();
+            assert_eq!(text.lines().next(), Some(line));
+        }
     }
 
     #[test]

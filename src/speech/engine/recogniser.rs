@@ -1,6 +1,5 @@
 //! From speech to transcript: one recording after another through whisper.cpp, on its thread.
 
-use std::ffi::c_int;
 use std::time::{Duration, Instant};
 
 use tracing::debug;
@@ -15,7 +14,8 @@ use crate::speech::language::detect::{Detected, LanguageDetection};
 use crate::speech::language::prior::LanguagePrior;
 use crate::speech::vad::activity::Activity;
 use crate::speech::vad::detector::{LONGEST, Speech, seconds};
-use crate::speech::whisper::audio_context::{AudioContext, rejection_reason};
+use crate::speech::whisper::audio_context::{AudioContext, careful_pass, rejection_reason};
+use crate::speech::whisper::decoding::{Decoding, Pass};
 use crate::speech::whisper::{Control, RATE, Whisper};
 
 /// Shorter recordings are padded with silence. whisper.cpp returns no text for less than 0.1 s, and
@@ -47,7 +47,7 @@ struct Attempt {
     segments: Vec<Segment>,
     /// The reason for each piece of text that was dropped.
     dropped: Vec<&'static str>,
-    /// Why the recording must be recognised again with the whole window.
+    /// Why the recording must be recognised again more carefully.
     rejection: Option<&'static str>,
 }
 
@@ -67,12 +67,14 @@ impl Recogniser {
         let pcm = &mut input.speech.pcm;
         pcm.resize(pcm.len().max(SHORTEST), 0.0);
 
-        let positions = self.audio_context.positions(pcm.len());
-        let mut attempt = self.attempt(whisper, &input, positions, control)?;
+        let samples = pcm.len();
+        let pass = self.audio_context.first_pass(samples);
+        let mut attempt = self.attempt(whisper, &input, pass, None, control)?;
         if let Some(why) = attempt.rejection {
-            debug!(why, "rejected with a shortened audio context, recognising again");
+            debug!(why, "rejected after a quick pass, recognising again more carefully");
             control.observer.on_retry();
-            attempt = self.attempt(whisper, &input, None, control)?;
+            let guess = Some(attempt.language);
+            attempt = self.attempt(whisper, &input, careful_pass(samples), guess, control)?;
         }
         debug!(
             seconds = seconds(input.speech.samples),
@@ -88,13 +90,13 @@ impl Recogniser {
         Ok(Transcript { language, segments, ..Transcript::default() })
     }
 
-    /// Recognises the recording once, with an audio context of so many `positions`, or with the
-    /// whole window.
+    /// Recognises the recording once. `guess` is the language of an earlier pass.
     fn attempt(
         &self,
         whisper: &mut Whisper,
         input: &Input,
-        positions: Option<c_int>,
+        pass: Pass,
+        guess: Option<Language>,
         control: &Control,
     ) -> Result<Attempt, SpeechError> {
         let Speech { pcm, activity, .. } = &input.speech;
@@ -102,13 +104,13 @@ impl Recogniser {
         let (choice, prior) = (&self.choice, &input.prior);
         let spoken = activity.voiced(0..pcm.len()).unwrap_or(pcm.len());
         let mut detection =
-            LanguageDetection { whisper, pcm, spoken, choice, prior, prompt, positions, control };
+            LanguageDetection { whisper, pcm, spoken, choice, prior, guess, prompt, pass, control };
         let Detected { language, no_speech } = detection.recognise(input.language)?;
 
         let Guarded { kept: segments, dropped } = guard(&candidates(whisper, activity, no_speech));
-        let rejection = match positions {
-            Some(_) => rejection_reason(whisper, &segments, !dropped.is_empty()),
-            None => None,
+        let rejection = match pass.decoding {
+            Decoding::Quick => rejection_reason(whisper, &segments, !dropped.is_empty()),
+            Decoding::Greedy | Decoding::Careful => None,
         };
         Ok(Attempt { language, segments, dropped, rejection })
     }

@@ -10,6 +10,7 @@ use super::Language;
 use super::choice::Choice;
 use super::prior::LanguagePrior;
 use crate::speech::error::SpeechError;
+use crate::speech::whisper::decoding::Pass;
 use crate::speech::whisper::{Call, Control, POSITION, RATE, WINDOW, Whisper};
 
 /// Samples from which the language is guessed. The guess is checked afterwards.
@@ -31,10 +32,11 @@ pub(crate) struct LanguageDetection<'a> {
     pub spoken: usize,
     pub choice: &'a Choice,
     pub prior: &'a LanguagePrior,
+    /// The language of an earlier pass.
+    pub guess: Option<Language>,
     /// The text before the recording.
     pub prompt: &'a [WhisperTokenId],
-    /// The audio context for the text. None: the whole window.
-    pub positions: Option<c_int>,
+    pub pass: Pass,
     pub control: &'a Control<'a>,
 }
 
@@ -67,8 +69,8 @@ impl LanguageDetection<'_> {
             let language = self.detect()?;
             return self.recognise_in(language);
         }
-        let guess = match self.prior.dominant(self.choice.candidates()) {
-            Some(dominant) => dominant,
+        let guess = match self.guess.or_else(|| self.prior.dominant(self.choice.candidates())) {
+            Some(guess) => guess,
             None => {
                 self.prepare(FIRST_GUESS_SAMPLES)?;
                 self.detect()?
@@ -115,14 +117,14 @@ impl LanguageDetection<'_> {
     fn prepare(&mut self, samples: usize) -> Result<(), SpeechError> {
         let pcm = &self.pcm[..self.pcm.len().min(samples)];
         let positions = Some(pcm.len().div_ceil(POSITION) as c_int);
-        let call = Call { language: Language::ENGLISH, prompt: &[], positions, encode: false };
+        let call = Call { language: Language::ENGLISH, prompt: &[], positions, decoding: None };
         self.whisper.full(pcm, call, self.control).map(drop)
     }
 
     /// Recognises the recording, and returns how many passes of the encoder that took.
     fn run(&mut self, language: Language) -> Result<u32, SpeechError> {
-        let Self { prompt, positions, .. } = *self;
-        let call = Call { language, prompt, positions, encode: true };
+        let Self { prompt, pass: Pass { decoding, positions }, .. } = *self;
+        let call = Call { language, prompt, positions, decoding: Some(decoding) };
         self.whisper.full(self.pcm, call, self.control)
     }
 }
