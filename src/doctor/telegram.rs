@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Finding, Observer};
 use crate::config::Config;
 use crate::domain::{Restricted, Restriction};
-use crate::health::readiness;
+use crate::health;
 use crate::runtime::deployment::{self, typed};
 use crate::telegram::{
     Account, ClockVerdict, Credentials, ProbeError, ServerClock, SessionError, SessionFile, server_clock,
@@ -203,7 +203,7 @@ fn restriction(restricted: &Restricted) -> Finding {
         Restriction::Frozen => format!("appeal in the Telegram app or at {appeal}"),
         Restriction::SpamLimited => format!("ask {appeal} how long it lasts, and wait"),
     };
-    Finding::fail("account", readiness::restriction(restricted), remedy)
+    Finding::fail("account", health::restriction(restricted), remedy)
 }
 
 /// Whether API_ID and API_HASH are good for a login. None where they are not there, or Telegram
