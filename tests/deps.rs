@@ -7,6 +7,7 @@ const MANIFESTS: [(&str, &str); 4] = [
     ("Cargo.toml", include_str!("../Cargo.toml")),
     ("tests/fake-telegram/Cargo.toml", include_str!("fake-telegram/Cargo.toml")),
     ("tests/chaos/Cargo.toml", include_str!("chaos/Cargo.toml")),
+    ("tests/eval/Cargo.toml", include_str!("eval/Cargo.toml")),
     ("tests/support/Cargo.toml", include_str!("support/Cargo.toml")),
 ];
 

@@ -20,7 +20,7 @@ mod deps;
 mod doctor;
 mod documents;
 mod e2e;
-mod eval;
+mod evaluation;
 mod guard;
 mod health;
 mod line;

@@ -153,7 +153,8 @@ pub struct Facts {
     pub stages: [Histogram; Stage::ALL.len()],
     /// Seconds of audio that were recognised.
     pub audio: f64,
-    /// The time for which Telegram has demanded waiting so far (FLOOD_WAIT), and until when it does.
+    /// The time for which Telegram has demanded waiting so far (FLOOD_WAIT), and until when it
+    /// does.
     pub flood_waited: Duration,
     pub flood_until: Instant,
     /// How many texts were dropped for each reason.

@@ -38,7 +38,8 @@ impl HalfHourCounts {
     /// Begins a new half hour if one has passed, or several.
     fn roll(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.begun).as_secs() / HALF_HOUR.as_secs();
-        // After more than a day without a call every count is zero, and no further step changes that.
+        // After more than a day without a call every count is zero, and no further step changes
+        // that.
         for _ in 0..passed.min(HALF_HOURS as u64) {
             self.counts.pop_front();
             self.counts.push_back(0);

@@ -1,4 +1,5 @@
-//! The daemon's health: for its owner's browser, for Prometheus, and for Docker, systemd and scripts.
+//! The daemon's health: for its owner's browser, for Prometheus, and for Docker, systemd and
+//! scripts.
 //!
 //! The code that does the work knows nothing of this room, which wraps the queue, the messenger and
 //! the transcriber ([`observed`]) and records what passes through. `app` adds what only it can see:

@@ -1,5 +1,5 @@
-//! The status page: one self-contained file, in the colours and the language that the browser prefers.
-//! It shows no text, no name and no number of a chat.
+//! The status page: one self-contained file, in the colours and the language that the browser
+//! prefers. It shows no text, no name and no number of a chat.
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -123,12 +123,7 @@ fn state_text(locale: Locale, facts: &Facts, troubles: &[Trouble]) -> String {
 }
 
 fn running(locale: Locale, job: &RunningJob) -> String {
-    let activity = match job.stage {
-        Some(Stage::Fetch) => locale.pick("Fetching a recording", "Скачивается запись"),
-        Some(Stage::Recognise) => locale.pick("Recognising a recording", "Распознаётся запись"),
-        Some(Stage::Deliver) => locale.pick("Sending an answer", "Отправляется ответ"),
-        Some(Stage::Decode) | None => locale.pick("Working on a recording", "Обрабатывается запись"),
-    };
+    let activity = words::activity(locale, job.stage);
     let length = job.audio.map(|seconds| {
         let length = words::duration(locale, Duration::from_secs_f64(seconds));
         locale.pick(format!(" of {length}"), format!(" длиной {length}"))

@@ -1,11 +1,12 @@
-//! Whether voice messages can be answered now, and if not, why: for `/readyz`, `/livez` and systemd.
+//! Whether voice messages can be answered now, and if not, why: for `/readyz`, `/livez` and
+//! systemd.
 
 use serde::{Deserialize, Serialize};
 
 use super::facts::{Facts, Stage};
 use super::state::HealthState;
 use super::trouble::{Trouble, troubles};
-use super::words::Locale;
+use super::words::{Locale, activity};
 
 /// The response of `/readyz` and `/livez`.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,12 +64,9 @@ fn work(facts: &Facts) -> String {
     if running.next().is_some() {
         return format!("Working on {} recordings", facts.running.len());
     }
-    match (job.stage, job.audio) {
-        (Some(Stage::Fetch), _) => "Fetching a recording".into(),
-        (Some(Stage::Decode), _) => "Decoding a recording".into(),
-        (Some(Stage::Recognise), Some(seconds)) => format!("Recognising a recording of {seconds:.0} s"),
-        (Some(Stage::Recognise), None) => "Recognising a recording".into(),
-        (Some(Stage::Deliver), _) => "Sending an answer".into(),
-        (None, _) => "Working on a recording".into(),
+    let activity = activity(Locale::English, job.stage);
+    match job.audio.filter(|_| job.stage == Some(Stage::Recognise)) {
+        Some(seconds) => format!("{activity} of {seconds:.0} s"),
+        None => activity.into(),
     }
 }

@@ -1,9 +1,9 @@
 //! The HTTP listener: `/livez`, `/readyz`, `/metrics` and the page at `/`.
 //!
 //! It is on loopback by default, but any program of the host can reach that, and any web page in a
-//! browser on the host can try to. So the cost of a connection is limited, requests can only read, and
-//! requests under public host names are refused, because a web page could have pointed such a name
-//! here (DNS rebinding).
+//! browser on the host can try to. So the cost of a connection is limited, requests can only read,
+//! and requests under public host names are refused, because a web page could have pointed such a
+//! name here (DNS rebinding).
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::header::{self, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -34,7 +34,8 @@ const MAX_HEAD: usize = 16 << 10;
 /// How long receiving the head may take, and how long the whole connection.
 const HEAD_LIMIT: Duration = Duration::from_secs(5);
 const CONNECTION_LIMIT: Duration = Duration::from_secs(20);
-/// How long to wait after a connection could not be accepted, for example for lack of file descriptors.
+/// How long to wait after a connection could not be accepted, for example for lack of file
+/// descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Suffixes that the public DNS does not have, so that no web page can have such a name.
@@ -98,7 +99,7 @@ async fn serve_connection(stream: TcpStream, health: Arc<HealthState>) {
 }
 
 async fn answer<B>(request: &Request<B>, health: &HealthState) -> Response<String> {
-    if !is_local(host(request.headers())) {
+    if !is_local(request.headers().get(header::HOST).map(HeaderValue::as_bytes)) {
         let text =
             "stenogram is not served under this name: use its IP address, or a name of the local network\n";
         return plain(StatusCode::MISDIRECTED_REQUEST, text.into());
@@ -109,8 +110,8 @@ async fn answer<B>(request: &Request<B>, health: &HealthState) -> Response<Strin
         return response;
     }
     match request.uri().path() {
-        "/livez" => report(&Report::liveness(health)),
-        "/readyz" => report(&Report::readiness(health).await),
+        "/livez" => json(&Report::liveness(health)),
+        "/readyz" => json(&Report::readiness(health).await),
         "/metrics" => {
             health.probe_queue().await;
             response(StatusCode::OK, metrics::CONTENT_TYPE, metrics::render(health))
@@ -131,7 +132,7 @@ async fn answer<B>(request: &Request<B>, health: &HealthState) -> Response<Strin
     }
 }
 
-fn report(report: &Report) -> Response<String> {
+fn json(report: &Report) -> Response<String> {
     let status = if report.ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     // Strings and booleans can always be serialised.
     let text = serde_json::to_string(report).unwrap_or_default() + "\n";
@@ -161,13 +162,8 @@ fn response(status: StatusCode, kind: &'static str, body: String) -> Response<St
     response
 }
 
-/// The host that the request names. Every browser names one.
-fn host(headers: &HeaderMap) -> Option<&[u8]> {
-    headers.get(header::HOST).map(HeaderValue::as_bytes)
-}
-
-/// Whether a request for this host may be answered: it must be an IP address, or a name that nobody on
-/// the internet can have.
+/// Whether a request for this host may be answered: it must be an IP address, or a name that nobody
+/// on the internet can have. Every browser names a host.
 fn is_local(host: Option<&[u8]>) -> bool {
     let Some(host) = host else { return true };
     let Ok(host) = std::str::from_utf8(host) else { return false };

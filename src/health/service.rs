@@ -2,9 +2,9 @@
 //! sd_notify(3).
 //!
 //! Ready means that the queue is open, the model is loaded, and the connection to Telegram is being
-//! made. Until then systemd is asked for more time, because the daemon waits for a Redis that is away,
-//! however long that takes. While a loop is stuck the watchdog is not fed, and systemd restarts the
-//! daemon.
+//! made. Until then systemd is asked for more time, because the daemon waits for a Redis that is
+//! away, however long that takes. While a loop is stuck the watchdog is not fed, and systemd
+//! restarts the daemon.
 
 use std::ffi::OsStr;
 use std::io;
@@ -24,8 +24,8 @@ use super::state::HealthState;
 /// How often the loops are checked, unless the watchdog wants to be fed more often.
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The connection to systemd. Without one, which is when systemd did not start the daemon, nothing is
-/// sent.
+/// The connection to systemd. Without one, which is when systemd did not start the daemon, nothing
+/// is sent.
 #[derive(Debug)]
 pub struct Service {
     socket: Option<UnixDatagram>,
@@ -60,8 +60,8 @@ impl Service {
         self.notify(&[NotifyState::Ready]);
     }
 
-    /// Runs `reload`, which reads the configuration again, and notifies systemd before and after. That
-    /// makes sense only once the daemon was ready.
+    /// Runs `reload`, which reads the configuration again, and notifies systemd before and after.
+    /// That makes sense only once the daemon was ready.
     pub fn reloading(&self, reload: impl FnOnce()) {
         let was_ready = self.ready.load(Ordering::Relaxed);
         if was_ready && let Ok(now) = NotifyState::monotonic_usec_now() {

@@ -189,8 +189,8 @@ impl HealthState {
         self.change(|facts| facts.audio += seconds);
     }
 
-    /// The work on a job has ended. A job that was put back without a failure has no outcome, and is
-    /// not counted.
+    /// The work on a job has ended. A job that was put back without a failure has no outcome, and
+    /// is not counted.
     pub(super) fn job_ended(&self, id: JobId, outcome: Option<Outcome>) {
         self.change(|facts| {
             let Some(job) = facts.running.remove(&id) else { return };

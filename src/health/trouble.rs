@@ -34,10 +34,6 @@ struct Wording {
     russian: String,
 }
 
-fn wording(status: &str, english: impl Into<String>, russian: impl Into<String>) -> Wording {
-    Wording { status: status.into(), english: english.into(), russian: russian.into() }
-}
-
 impl Trouble {
     pub fn part(&self) -> &'static str {
         match self {
@@ -60,121 +56,106 @@ impl Trouble {
     }
 
     fn wording(&self) -> Wording {
-        let in_english = |time: &Duration| duration(Locale::English, *time);
-        let in_russian = |time: &Duration| duration(Locale::Russian, *time);
-        match self {
-            Self::ModelLoading => {
-                wording("Loading the model", "The model is not loaded yet.", "Модель ещё не загружена.")
-            }
-            Self::ModelMissing => wording(
-                "The model cannot be loaded again",
+        let time = match self {
+            Self::QueueAway(time)
+            | Self::NotConnected(time)
+            | Self::ClockAhead(time)
+            | Self::Stuck(_, time) => *time,
+            Self::Restricted(restricted) => unix_time().saturating_sub(from_epoch(restricted.since)),
+            _ => Duration::ZERO,
+        };
+        let (en, ru) = (duration(Locale::English, time), duration(Locale::Russian, time));
+        let (status, english, russian) = match self {
+            Self::ModelLoading => (
+                "Loading the model".into(),
+                "The model is not loaded yet.".into(),
+                "Модель ещё не загружена.".into(),
+            ),
+            Self::ModelMissing => (
+                "The model cannot be loaded again".into(),
                 "The model was freed while it was not used, and cannot be loaded again. The log has the \
-                 reason.",
-                "Модель выгружена за ненадобностью и не загружается снова. Причина — в журнале.",
+                 reason."
+                    .into(),
+                "Модель выгружена за ненадобностью и не загружается снова. Причина — в журнале.".into(),
             ),
-            Self::QueueOpening => wording(
-                "Opening the queue",
-                "The queue is not open yet; its Redis may be away. The log has the reason.",
-                "Очередь ещё не открыта; возможно, Redis недоступен. Причина — в журнале.",
+            Self::QueueOpening => (
+                "Opening the queue".into(),
+                "The queue is not open yet; its Redis may be away. The log has the reason.".into(),
+                "Очередь ещё не открыта; возможно, Redis недоступен. Причина — в журнале.".into(),
             ),
-            Self::QueueAway(time) => wording(
-                "Waiting for the queue, which takes no writes",
-                format!("The queue has taken no writes for {}. The log has the reason.", in_english(time)),
-                format!("Очередь не принимает записи уже {}. Причина — в журнале.", in_russian(time)),
+            Self::QueueAway(_) => (
+                "Waiting for the queue, which takes no writes".into(),
+                format!("The queue has taken no writes for {en}. The log has the reason."),
+                format!("Очередь не принимает записи уже {ru}. Причина — в журнале."),
             ),
-            Self::NotConnected(time) => wording(
-                "Not connected to Telegram, trying",
-                format!("Not connected to Telegram for {}. The log has the reason.", in_english(time)),
-                format!("Нет связи с Telegram уже {}. Причина — в журнале.", in_russian(time)),
+            Self::NotConnected(_) => (
+                "Not connected to Telegram, trying".into(),
+                format!("Not connected to Telegram for {en}. The log has the reason."),
+                format!("Нет связи с Telegram уже {ru}. Причина — в журнале."),
             ),
-            Self::ClockAhead(time) => wording(
-                "Not connected: this machine's clock is ahead of Telegram's",
+            Self::ClockAhead(_) => (
+                "Not connected: this machine's clock is ahead of Telegram's".into(),
                 format!(
-                    "Not connected: this machine's clock is {} ahead of Telegram's, so Telegram refuses \
-                     its messages. Set the clock, and keep it right with NTP.",
-                    in_english(time)
+                    "Not connected: this machine's clock is {en} ahead of Telegram's, so Telegram refuses \
+                     its messages. Set the clock, and keep it right with NTP."
                 ),
                 format!(
-                    "Нет связи: часы этого компьютера спешат на {}, и Telegram не принимает его \
-                     сообщения. Установите точное время и включите синхронизацию по NTP.",
-                    in_russian(time)
+                    "Нет связи: часы этого компьютера спешат на {ru}, и Telegram не принимает его \
+                     сообщения. Установите точное время и включите синхронизацию по NTP."
                 ),
             ),
-            Self::Restricted(restricted) => match restricted.why {
-                Restriction::Frozen => frozen(restricted),
-                Restriction::SpamLimited => spam_limited(restricted),
-            },
-            Self::Stuck(name, time) => wording(
-                &format!("The {name} is stuck"),
+            Self::Restricted(Restricted { why: Restriction::Frozen, deletion, appeal, .. }) => {
+                let left = deletion.map(|at| from_epoch(at).saturating_sub(unix_time()));
+                let [deletion_en, deletion_ru] = left.map_or_else(Default::default, |left| {
+                    [
+                        format!(" It will be deleted in {}.", duration(Locale::English, left)),
+                        format!(" Он будет удалён через {}.", duration(Locale::Russian, left)),
+                    ]
+                });
+                (
+                    "Sends nothing: Telegram has frozen the account".into(),
+                    format!(
+                        "Telegram froze the account {en} ago: it can read, but not send.{deletion_en} \
+                         Appeal in the Telegram app or at {appeal}. Until then the answers are kept."
+                    ),
+                    format!(
+                        "Telegram заморозил аккаунт {ru} назад: он может читать, но не отправлять.\
+                         {deletion_ru} Подайте апелляцию в приложении Telegram или через {appeal}. До тех \
+                         пор ответы хранятся."
+                    ),
+                )
+            }
+            Self::Restricted(Restricted { why: Restriction::SpamLimited, appeal, .. }) => (
+                "Sends nothing: Telegram limits the account for spam".into(),
                 format!(
-                    "The {name} is stuck, overdue by {}. Restart stenogram and report this.",
-                    in_english(time)
+                    "Telegram limited the account for spam {en} ago: nothing is sent, and one answer is \
+                     tried every few hours. Ask {appeal} how long the limit lasts. Until then the answers \
+                     are kept."
                 ),
                 format!(
-                    "Зависло: {}, опоздание {}. Перезапустите stenogram и сообщите об этом.",
-                    loop_in_russian(name),
-                    in_russian(time)
+                    "Telegram ограничил аккаунт за спам {ru} назад: ничего не отправляется, попытки — раз в \
+                     несколько часов. Надолго ли, скажет {appeal}. До тех пор ответы хранятся."
                 ),
             ),
-            Self::Stopping => wording("Stopping", "The daemon is stopping.", "Программа останавливается."),
-        }
+            Self::Stuck(name, _) => (
+                format!("The {name} is stuck"),
+                format!("The {name} is stuck, overdue by {en}. Restart stenogram and report this."),
+                format!(
+                    "Зависло: {}, опоздание {ru}. Перезапустите stenogram и сообщите об этом.",
+                    loop_in_russian(name)
+                ),
+            ),
+            Self::Stopping => {
+                ("Stopping".into(), "The daemon is stopping.".into(), "Программа останавливается.".into())
+            }
+        };
+        Wording { status, english, russian }
     }
 }
 
 /// Why Telegram does not let the account send, and what the owner can do about it.
 pub fn restriction(restricted: &Restricted) -> String {
     Trouble::Restricted(restricted.clone()).text(Locale::English)
-}
-
-fn frozen(restricted: &Restricted) -> Wording {
-    let ago = |locale| duration(locale, since(restricted.since));
-    let left = restricted.deletion.map(until);
-    let deletion_in_english = left
-        .map_or(String::new(), |left| format!(" It will be deleted in {}.", duration(Locale::English, left)));
-    let deletion_in_russian = left
-        .map_or(String::new(), |left| format!(" Он будет удалён через {}.", duration(Locale::Russian, left)));
-    let appeal = &restricted.appeal;
-    wording(
-        "Sends nothing: Telegram has frozen the account",
-        format!(
-            "Telegram froze the account {} ago: it can read, but not send.{deletion_in_english} Appeal in \
-             the Telegram app or at {appeal}. Until then the answers are kept.",
-            ago(Locale::English)
-        ),
-        format!(
-            "Telegram заморозил аккаунт {} назад: он может читать, но не отправлять.{deletion_in_russian} \
-             Подайте апелляцию в приложении Telegram или через {appeal}. До тех пор ответы хранятся.",
-            ago(Locale::Russian)
-        ),
-    )
-}
-
-fn spam_limited(restricted: &Restricted) -> Wording {
-    let ago = |locale| duration(locale, since(restricted.since));
-    let appeal = &restricted.appeal;
-    wording(
-        "Sends nothing: Telegram limits the account for spam",
-        format!(
-            "Telegram limited the account for spam {} ago: nothing is sent, and one answer is tried every \
-             few hours. Ask {appeal} how long the limit lasts. Until then the answers are kept.",
-            ago(Locale::English)
-        ),
-        format!(
-            "Telegram ограничил аккаунт за спам {} назад: ничего не отправляется, попытки — раз в несколько \
-             часов. Надолго ли, скажет {appeal}. До тех пор ответы хранятся.",
-            ago(Locale::Russian)
-        ),
-    )
-}
-
-/// The time that has passed since a moment of Unix time.
-fn since(moment: i64) -> Duration {
-    unix_time().saturating_sub(from_epoch(moment))
-}
-
-/// The time until a moment of Unix time.
-fn until(moment: i64) -> Duration {
-    from_epoch(moment).saturating_sub(unix_time())
 }
 
 fn from_epoch(moment: i64) -> Duration {

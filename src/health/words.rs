@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::facts::Outcome;
+use super::facts::{Outcome, Stage};
 
 /// A language of the page, with its way to write numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +105,17 @@ pub fn length(locale: Locale, time: Duration) -> String {
         return duration(locale, time);
     }
     format!("{}\u{a0}{}", number(locale, value, 1), locale.pick("s", "с"))
+}
+
+/// What the worker is doing with a job.
+pub fn activity(locale: Locale, stage: Option<Stage>) -> &'static str {
+    match stage {
+        Some(Stage::Fetch) => locale.pick("Fetching a recording", "Скачивается запись"),
+        Some(Stage::Decode) => locale.pick("Decoding a recording", "Декодируется запись"),
+        Some(Stage::Recognise) => locale.pick("Recognising a recording", "Распознаётся запись"),
+        Some(Stage::Deliver) => locale.pick("Sending an answer", "Отправляется ответ"),
+        None => locale.pick("Working on a recording", "Обрабатывается запись"),
+    }
 }
 
 pub fn outcome(locale: Locale, outcome: Outcome) -> &'static str {
