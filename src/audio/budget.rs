@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use super::AudioError;
+use super::error::AudioError;
 
 /// How many times a file's size may be read before we assume that its reader goes in circles. The
 /// reader reads a kilobyte or more after every seek, and seeks several times for each link of a

@@ -15,10 +15,12 @@ use symphonia::default::formats::{
 };
 
 use super::budget::DecodeBudget;
+use super::error::AudioError;
+use super::limits::MAX_TRACKS;
 use super::source::Source;
 use super::track::Track;
 use super::view::View;
-use super::{AudioError, MAX_TRACKS, flac, matroska, mp4, ogg, wav};
+use super::{flac, matroska, mp4, ogg, wav};
 
 /// Containers that begin with a magic number.
 static CONTAINERS: LazyLock<Probe> = LazyLock::new(|| {

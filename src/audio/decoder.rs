@@ -9,9 +9,11 @@ use symphonia::core::errors::Error;
 
 use super::budget::DecodeBudget;
 use super::container::{Container, describe};
+use super::error::AudioError;
+use super::limits::Limits;
 use super::resample::Resampler;
 use super::track::Track;
-use super::{AudioError, Limits, SAMPLE_RATE, crash, sniff};
+use super::{SAMPLE_RATE, crash, sniff};
 
 /// Samples in a block: one second.
 const BLOCK: usize = SAMPLE_RATE as usize;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// Why a recording could not be decoded. The message completes "cannot hear it: …".
+/// Why a recording could not be decoded. The message completes "the recording cannot be decoded:
+/// …".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AudioError {
     /// There are no bytes at all.

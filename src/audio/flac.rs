@@ -1,7 +1,7 @@
 //! The parts of a FLAC file that symphonia is given: the description of the stream, and the frames.
 //! Comments, pictures and seek tables would cost up to 30 times their size in memory.
 
-use super::AudioError;
+use super::error::AudioError;
 use super::view::View;
 
 const MARKER: &[u8] = b"fLaC";

@@ -4,8 +4,9 @@
 
 use std::ops::Range;
 
+use super::error::AudioError;
+use super::limits::MAX_TRACKS;
 use super::view::View;
-use super::{AudioError, MAX_TRACKS};
 
 // https://www.rfc-editor.org/rfc/rfc9559#section-27.1, including the bits that mark their lengths.
 const EBML: u32 = 0x1A45_DFA3;

@@ -16,6 +16,7 @@ mod crash;
 mod decoder;
 mod error;
 mod flac;
+mod limits;
 mod matroska;
 mod mp4;
 mod ogg;
@@ -30,43 +31,14 @@ mod vorbis;
 mod wav;
 
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 pub use decoder::Decoder;
 pub use error::AudioError;
+pub use limits::Limits;
 pub use stretches::{LONGEST_STRETCH, Stretch, Stretches};
 
 /// The rate in Hz of all PCM that leaves this module: Whisper's.
 pub const SAMPLE_RATE: u32 = 16_000;
-
-/// The most tracks that one file may have.
-const MAX_TRACKS: usize = 32;
-
-/// What decoding a recording may cost. Exceeding a limit is an error that names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Size of the file in bytes.
-    pub bytes: u64,
-    /// Packets of compressed audio.
-    pub packets: u64,
-    /// Length of the decoded audio.
-    pub length: Duration,
-    /// Time spent on decoding. What the caller does between two blocks does not count.
-    pub time: Duration,
-}
-
-impl Default for Limits {
-    /// Four hours of audio, which take a minute or less to decode.
-    fn default() -> Self {
-        Self {
-            bytes: 512 << 20,
-            // Four hours in packets of 2.5 ms, the shortest there are.
-            packets: 6_000_000,
-            length: Duration::from_secs(4 * 3600),
-            time: Duration::from_secs(600),
-        }
-    }
-}
 
 /// A decoded recording.
 #[derive(Clone, Debug, Default, PartialEq)]

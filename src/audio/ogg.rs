@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use super::AudioError;
+use super::error::AudioError;
 use super::view::View;
 
 /// The most streams in one file. Each costs symphonia memory and, where streams are chained, a

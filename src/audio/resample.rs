@@ -10,7 +10,8 @@ use rubato::{
     Async, FixedAsync, Resampler as _, SincInterpolationParameters, SincInterpolationType, WindowFunction,
 };
 
-use super::{AudioError, SAMPLE_RATE};
+use super::SAMPLE_RATE;
+use super::error::AudioError;
 
 /// Sample rates in Hz that are accepted. Below 4 kHz speech is unintelligible; nothing records
 /// above 384 kHz, and the filter grows with the rate.

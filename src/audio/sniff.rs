@@ -1,6 +1,6 @@
 //! Names files by their magic numbers where symphonia would only say that it does not know them.
 
-use super::AudioError;
+use super::error::AudioError;
 
 enum Kind {
     /// Audio for which there is no decoder.

@@ -58,8 +58,8 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
     use std::time::Duration;
 
-    use super::super::AudioError;
     use super::super::budget::{BASE_BUDGET, MAX_REREADS, MIN_COST};
+    use super::super::error::AudioError;
     use super::*;
 
     #[test]

@@ -9,8 +9,10 @@ use symphonia::core::formats::{FormatReader, Track as TrackInfo, TrackType};
 use symphonia::core::packet::Packet;
 use symphonia::core::units::{Duration, TimeBase};
 
+use super::error::AudioError;
+use super::limits::MAX_TRACKS;
 use super::soft_clip::SoftClip;
-use super::{AudioError, MAX_TRACKS, mp4, vorbis};
+use super::{mp4, vorbis};
 
 /// The most frames in a packet: FLAC's are the longest. The PCM decoder allocates memory for as
 /// many as a header claims.
