@@ -115,7 +115,7 @@ impl Trouble {
                 (
                     "Sends nothing: Telegram has frozen the account".into(),
                     format!(
-                        "Telegram froze the account {en} ago: it can read, but not send.{deletion_en} \
+                        "Telegram has frozen the account ({en} ago): it can read, but not send.{deletion_en} \
                          Appeal in the Telegram app or at {appeal}. Until then the answers are kept."
                     ),
                     format!(
@@ -128,7 +128,7 @@ impl Trouble {
             Self::Restricted(Restricted { why: Restriction::SpamLimited, appeal, .. }) => (
                 "Sends nothing: Telegram limits the account for spam".into(),
                 format!(
-                    "Telegram limited the account for spam {en} ago: nothing is sent, and one answer is \
+                    "Telegram has limited the account for spam ({en} ago): nothing is sent, and one answer is \
                      tried every few hours. Ask {appeal} how long the limit lasts. Until then the answers \
                      are kept."
                 ),
