@@ -24,6 +24,7 @@ mod evaluation;
 mod guard;
 mod health;
 mod line;
+mod log_events;
 mod log_files;
 mod login;
 mod models;

@@ -9,7 +9,7 @@ use tracing::warn;
 
 use crate::audio::Limits;
 use crate::domain::policy::{Incoming, Policy};
-use crate::domain::{Fault, Job, JobId, Part, Peer, Progress, Task};
+use crate::domain::{Answer, Fault, Job, JobId, Peer, Progress, Task};
 use crate::health::HealthState;
 use crate::health::limits::ENCODER_PASS_LIMIT;
 use crate::jobs::intake::Intake;
@@ -55,12 +55,12 @@ impl Messenger for Account {
         Account::fetch(self, job).await
     }
 
-    async fn find_sent(&self, job: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, Fault> {
-        self.sent(job, parts).await
+    async fn find_sent(&self, job: &Job, answer: &Answer) -> Result<Vec<Option<i32>>, Fault> {
+        self.sent(job, answer).await
     }
 
-    async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, Fault> {
-        Account::deliver(self, job, index, part).await
+    async fn deliver(&self, job: &Job, answer: &Answer, index: usize) -> Result<Option<i32>, Fault> {
+        Account::deliver(self, job, answer, index).await
     }
 
     fn forget(&self, job: JobId) {
@@ -97,10 +97,10 @@ impl Transcriber for LocalTranscriber {
     ) -> Result<Box<dyn Transcription + '_>, Fault> {
         let (health, pulse) = (Arc::clone(&self.health), self.recognition.clone());
         let languages = Arc::clone(&self.languages);
-        let habit = languages.habit(job.id.chat);
+        let prior = languages.prior(job.id.chat);
         let observer = Arc::new(Recognition { health, pulse, languages, job: job.id });
         let from = progress.clone();
-        let options = RecordingOptions { from, habit, progress: None, observer: Some(observer) };
+        let options = RecordingOptions { from, prior, progress: None, observer: Some(observer) };
         let recording = Recording::open(&self.engine, bytes, self.limits.clone(), options).await?;
         if let Some(what) = recording.damaged() {
             warn!(what, "The recording is damaged, going on with the rest");
@@ -129,23 +129,23 @@ struct Recognition {
 }
 
 impl Observer for Recognition {
-    fn passed(&self) {
+    fn on_pass(&self) {
         self.pulse.keep(ENCODER_PASS_LIMIT);
     }
 
-    fn took(&self, time: Duration) {
+    fn on_finished(&self, time: Duration) {
         self.health.recognition_took(self.job, time);
     }
 
-    fn dropped(&self, why: &'static str) {
-        self.health.text_dropped(why);
+    fn on_dropped(&self, reason: &'static str) {
+        self.health.text_dropped(reason);
     }
 
-    fn spoken(&self, language: &'static str, speech: Duration) {
-        self.languages.heard(self.job.chat, language, speech);
+    fn on_language(&self, code: &'static str, speech: Duration) {
+        self.languages.record(self.job.chat, code, speech);
     }
 
-    fn repeated(&self) {
+    fn on_retry(&self) {
         self.health.recognition_repeated();
     }
 }

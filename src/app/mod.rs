@@ -42,7 +42,7 @@ use crate::runtime::deployment::typed;
 use crate::runtime::ending;
 use crate::runtime::pulse::Pulse;
 use crate::speech::models::UnknownModel;
-use crate::speech::{Engine, INVENTIONS, ModelState, SpeechError};
+use crate::speech::{DROP_REASONS, Engine, ModelState, SpeechError};
 use crate::telegram::{Account, LoggedOut, SessionError, SessionFile};
 use crate::transcribe::chat_languages::ChatLanguages;
 
@@ -138,10 +138,10 @@ pub async fn run(
     decorator: &dyn Decorator,
 ) -> Result<(), RunError> {
     ending::start_deadline_on_signals().map_err(RunError::Signals)?;
-    info!(version = env!("CARGO_PKG_VERSION"), "stenogram starting");
+    info!(event = "starting", version = env!("CARGO_PKG_VERSION"), "stenogram starting");
     let shutdown = CancellationToken::new();
     let (policy, policy_in_force) = watch::channel(policy(config));
-    let health = Arc::new(HealthState::new(&INVENTIONS));
+    let health = Arc::new(HealthState::new(&DROP_REASONS));
     let service = Arc::new(Service::from_environment());
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(RunError::Signals)?;
     tokio::spawn(obey(signals, shutdown.clone(), policy, log, Arc::clone(&service)));
@@ -166,13 +166,12 @@ pub async fn run(
         () = shutdown.cancelled() => return Ok(()),
     };
     drop(loading);
-    info!(model = %engine_options.model.display(), "Model loaded");
+    info!(event = "model_loaded", model = %engine_options.model.display(), "Model loaded");
     health.model_loaded(engine_options.name());
     watchers.spawn(follow_model(engine.model(), Arc::clone(&health)));
 
     let work = Arc::new(Notify::new());
-    let intake =
-        Intake::new(Arc::clone(&queue), policy_in_force.clone(), Arc::clone(&work), shutdown.clone());
+    let intake = Intake::new(queue.clone(), policy_in_force.clone(), Arc::clone(&work), shutdown.clone());
     let sink = IntakeSink { intake, policy: policy_in_force };
     let transcriber = Arc::new(LocalTranscriber {
         engine,
@@ -218,7 +217,7 @@ pub async fn run(
     match logged_out.into_inner().or(broken.into_inner()) {
         Some(error) => Err(error),
         None => {
-            info!("Stopped");
+            info!(event = "stopped", "Stopped");
             Ok(())
         }
     }
@@ -229,12 +228,12 @@ async fn listen(config: &Config) -> Result<Option<TcpListener>, ListenError> {
     let Some(health) = &config.health else { return Ok(None) };
     match server::bind(health.at).await {
         Ok(listener) => {
-            info!("Health and metrics at http://{}/", health.at);
+            info!(event = "health_listening", "Health and metrics at http://{}/", health.at);
             Ok(Some(listener))
         }
         Err(error) if health.chosen => Err(error),
         Err(error) => {
-            warn!("Going on without health and metrics: {error}");
+            warn!(event = "health_unavailable", "Going on without health and metrics: {error}");
             Ok(None)
         }
     }
@@ -326,7 +325,7 @@ async fn open_queue(
         Some(queue) => {
             let queue = queue?;
             for warning in queue.durability_warnings().await {
-                warn!("{warning}");
+                warn!(event = "queue_not_durable", "{warning}");
             }
             Ok(Some(Arc::new(queue)))
         }

@@ -24,7 +24,6 @@ mod resample;
 mod sniff;
 mod soft_clip;
 mod source;
-mod stretches;
 mod track;
 mod view;
 mod vorbis;
@@ -35,7 +34,6 @@ use std::sync::atomic::AtomicBool;
 pub use decoder::Decoder;
 pub use error::AudioError;
 pub use limits::Limits;
-pub use stretches::{LONGEST_STRETCH, Stretch, Stretches};
 
 /// The rate in Hz of all PCM that leaves this module: Whisper's.
 pub const SAMPLE_RATE: u32 = 16_000;

@@ -1,5 +1,6 @@
 //! Plain data and pure functions: no I/O, no tokio, nothing of any adapter.
 
+pub mod answer;
 pub mod fault;
 pub mod job;
 pub mod policy;
@@ -7,8 +8,8 @@ pub mod reply;
 pub mod restriction;
 pub mod transcript;
 
+pub use answer::{Answer, Form, Part};
 pub use fault::Fault;
 pub use job::{Job, JobId, Peer, PeerKind, RecordingKind, random_id};
-pub use reply::Part;
 pub use restriction::{Restricted, Restriction};
 pub use transcript::{Progress, Segment, Task, Transcript};

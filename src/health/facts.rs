@@ -72,8 +72,6 @@ pub struct RunningJob {
     pub since: Instant,
     /// The pulse of the loop that works on it.
     pub pulse: Pulse,
-    /// The id of its recording's file.
-    pub document: i64,
     /// The stage it is in; `None` between two stages.
     pub stage: Option<Stage>,
     /// The time spent in each stage, with all its parts and repetitions.
@@ -93,12 +91,11 @@ impl RunningJob {
         Self {
             since: Instant::now(),
             pulse: Pulse::default(),
-            document: claim.job.document,
             stage: None,
             times: Default::default(),
             audio: None,
             recognised: 0.0,
-            silent: claim.outbox.as_ref().is_some_and(Vec::is_empty),
+            silent: claim.outbox.as_ref().is_some_and(|answer| answer.parts.is_empty()),
             gone: false,
         }
     }

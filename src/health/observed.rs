@@ -12,33 +12,33 @@ use super::limits::{
     BETWEEN_OPERATIONS_LIMIT, DECODE_LIMIT, DELIVERY_LIMIT, ENCODER_PASS_LIMIT, STORE_LIMIT,
 };
 use super::state::HealthState;
-use crate::domain::{Fault, Job, JobId, Part, Progress, Task};
+use crate::domain::{Answer, Fault, Job, JobId, Progress, Task};
 use crate::jobs::ports::{Messenger, Transcriber, Transcription};
-use crate::queue::{Added, Claimed, Counts, Entry, Handled, Queue, QueueError, Upkeep};
+use crate::queue::{Added, Checkpoints, Claimed, Counts, JobQueue, Queue, QueueError, ResultCache};
 use crate::runtime::pulse::Pulse;
 
 /// The queue, observed.
 pub struct ObservedQueue {
     queue: Arc<dyn Queue>,
     health: Arc<HealthState>,
-    /// The pulse of the loop that adds jobs.
+    /// The pulse of the update loop, which adds jobs.
     intake: Pulse,
 }
 
 impl ObservedQueue {
     pub fn new(queue: Arc<dyn Queue>, health: Arc<HealthState>, intake: Pulse) -> Self {
-        health.queue_opened(&queue);
+        health.queue_opened(queue.clone());
         Self { queue, health, intake }
     }
 
     async fn observe<T>(
         &self,
-        pulses: &[Pulse],
+        pulse: &Pulse,
         operation: impl Future<Output = Result<T, QueueError>> + Send,
     ) -> Result<T, QueueError> {
-        pulses.iter().for_each(|pulse| pulse.beat(STORE_LIMIT));
+        pulse.beat(STORE_LIMIT);
         let result = operation.await;
-        pulses.iter().for_each(|pulse| pulse.beat(BETWEEN_OPERATIONS_LIMIT));
+        pulse.beat(BETWEEN_OPERATIONS_LIMIT);
         self.health.store_answered(result.as_ref().err());
         result
     }
@@ -49,7 +49,7 @@ impl ObservedQueue {
         id: JobId,
         operation: impl Future<Output = Result<T, QueueError>> + Send,
     ) -> Result<T, QueueError> {
-        self.observe(&[self.health.pulse_of(id)], operation).await
+        self.observe(&self.health.pulse_of(id), operation).await
     }
 
     /// Observes the operation that ends the work on a job.
@@ -71,24 +71,9 @@ impl ObservedQueue {
 }
 
 #[async_trait]
-impl Upkeep for ObservedQueue {
-    async fn entries(&self) -> Result<Vec<Entry>, QueueError> {
-        self.queue.entries().await
-    }
-
-    async fn requeue(&self, id: JobId) -> Result<Handled, QueueError> {
-        self.queue.requeue(id).await
-    }
-
-    async fn discard(&self, id: JobId) -> Result<Handled, QueueError> {
-        self.queue.discard(id).await
-    }
-}
-
-#[async_trait]
-impl Queue for ObservedQueue {
+impl JobQueue for ObservedQueue {
     async fn add(&self, job: &Job) -> Result<Added, QueueError> {
-        let added = self.observe(std::slice::from_ref(&self.intake), self.queue.add(job)).await?;
+        let added = self.observe(&self.intake, self.queue.add(job)).await?;
         if added == Added::New {
             self.health.job_queued();
         }
@@ -97,7 +82,7 @@ impl Queue for ObservedQueue {
 
     async fn claim(&self) -> Result<Claimed, QueueError> {
         let pulse = &self.health.claim_pulse;
-        let claimed = self.observe(std::slice::from_ref(pulse), self.queue.claim()).await?;
+        let claimed = self.observe(pulse, self.queue.claim()).await?;
         if let Claimed::Job(claim) = &claimed {
             // Whether the worker claims another job now depends on how many it is working on.
             pulse.rest();
@@ -108,24 +93,6 @@ impl Queue for ObservedQueue {
             }
         }
         Ok(claimed)
-    }
-
-    async fn begin(&self, id: JobId) -> Result<(), QueueError> {
-        self.observe_job(id, self.queue.begin(id)).await
-    }
-
-    async fn store_progress(&self, id: JobId, progress: &Progress) -> Result<(), QueueError> {
-        self.observe_job(id, self.queue.store_progress(id, progress)).await
-    }
-
-    async fn store_outbox(&self, id: JobId, parts: &[Part]) -> Result<(), QueueError> {
-        self.observe_job(id, self.queue.store_outbox(id, parts)).await?;
-        self.health.update_job(id, |job| job.silent = parts.is_empty());
-        Ok(())
-    }
-
-    async fn result(&self, document: i64) -> Result<Option<Vec<Part>>, QueueError> {
-        self.observe(&self.health.pulses_of_document(document), self.queue.result(document)).await
     }
 
     async fn done(&self, id: JobId, replies: &[i32]) -> Result<(), QueueError> {
@@ -164,6 +131,30 @@ impl Queue for ObservedQueue {
 
     async fn check(&self) -> Result<(), QueueError> {
         self.queue.check().await
+    }
+}
+
+#[async_trait]
+impl Checkpoints for ObservedQueue {
+    async fn begin(&self, id: JobId) -> Result<(), QueueError> {
+        self.observe_job(id, self.queue.begin(id)).await
+    }
+
+    async fn store_progress(&self, id: JobId, progress: &Progress) -> Result<(), QueueError> {
+        self.observe_job(id, self.queue.store_progress(id, progress)).await
+    }
+
+    async fn store_outbox(&self, id: JobId, answer: &Answer) -> Result<(), QueueError> {
+        self.observe_job(id, self.queue.store_outbox(id, answer)).await?;
+        self.health.update_job(id, |job| job.silent = answer.parts.is_empty());
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl ResultCache for ObservedQueue {
+    async fn result(&self, job: &Job) -> Result<Option<Answer>, QueueError> {
+        self.observe_job(job.id, self.queue.result(job)).await
     }
 }
 
@@ -247,12 +238,12 @@ impl Messenger for ObservedMessenger {
         self.observer.observe(job.id, Stage::Fetch, None, self.messenger.fetch(job)).await
     }
 
-    async fn find_sent(&self, job: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, Fault> {
-        self.observer.watch(job.id, Some(DELIVERY_LIMIT), self.messenger.find_sent(job, parts)).await
+    async fn find_sent(&self, job: &Job, answer: &Answer) -> Result<Vec<Option<i32>>, Fault> {
+        self.observer.watch(job.id, Some(DELIVERY_LIMIT), self.messenger.find_sent(job, answer)).await
     }
 
-    async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, Fault> {
-        let delivered = self.messenger.deliver(job, index, part);
+    async fn deliver(&self, job: &Job, answer: &Answer, index: usize) -> Result<Option<i32>, Fault> {
+        let delivered = self.messenger.deliver(job, answer, index);
         self.observer.observe(job.id, Stage::Deliver, Some(DELIVERY_LIMIT), delivered).await
     }
 

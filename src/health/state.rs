@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 use super::facts::{Facts, Outcome, RunningJob, Stage};
 use super::limits::BETWEEN_OPERATIONS_LIMIT;
 use crate::domain::{JobId, Restricted};
-use crate::queue::{Claim, Counts, Queue, QueueError};
+use crate::queue::{Claim, Counts, JobQueue, QueueError};
 use crate::runtime::pulse::Pulse;
 
 /// How many of the last jobs are remembered.
@@ -25,7 +25,7 @@ pub struct HealthState {
     /// The loops that have to make progress, and their names.
     watched: Mutex<Vec<(&'static str, Pulse)>>,
     /// Weak, so that the queue closes when the daemon drops it, although this still exists.
-    queue: OnceLock<Weak<dyn Queue>>,
+    queue: OnceLock<Weak<dyn JobQueue>>,
     /// The worker's pulse while it claims a job.
     pub(super) claim_pulse: Pulse,
     /// When the queue was last asked.
@@ -133,8 +133,8 @@ impl HealthState {
         self.update_job(id, |job| job.times[Stage::Recognise as usize] += time);
     }
 
-    pub(super) fn queue_opened(&self, queue: &Arc<dyn Queue>) {
-        let _ = self.queue.set(Arc::downgrade(queue));
+    pub(super) fn queue_opened(&self, queue: Arc<dyn JobQueue>) {
+        let _ = self.queue.set(Arc::downgrade(&queue));
         self.change(|facts| facts.queue_open = true);
     }
 
@@ -170,13 +170,6 @@ impl HealthState {
     /// The pulse of the loop that works on a job.
     pub(super) fn pulse_of(&self, id: JobId) -> Pulse {
         self.facts().running.get(&id).map(|job| job.pulse.clone()).unwrap_or_default()
-    }
-
-    /// The pulses of the loops that work on a file. If it was forwarded there may be several.
-    pub(super) fn pulses_of_document(&self, document: i64) -> Vec<Pulse> {
-        let facts = self.facts();
-        let of_document = facts.running.values().filter(|job| job.document == document);
-        of_document.map(|job| job.pulse.clone()).collect()
     }
 
     pub(super) fn stage_ended(&self, stage: Stage, took: Duration) {
@@ -254,7 +247,7 @@ impl HealthState {
     }
 }
 
-async fn probe(queue: &dyn Queue) -> Result<(Counts, Option<i64>), QueueError> {
+async fn probe(queue: &dyn JobQueue) -> Result<(Counts, Option<i64>), QueueError> {
     queue.check().await?;
     Ok((queue.counts().await?, queue.oldest().await?))
 }

@@ -1,0 +1,170 @@
+//! The recognition engine: a handle for async code, and the thread that runs whisper.cpp.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::Span;
+
+mod recogniser;
+mod thread;
+
+use self::recogniser::Input;
+use self::thread::{Message, Request};
+use super::error::SpeechError;
+use super::language::Language;
+use super::models::file_check::ModelInfo;
+use super::observer::ModelState;
+use super::options::{EngineOptions, RecogniseOptions};
+use super::vad::detector::{Detector, Speech};
+use super::whisper::cpu;
+use crate::domain::{Task, Transcript};
+
+/// The handle. There is one per process: the model's weights are in memory once, and recordings
+/// are recognised one after another, in the order in which their voice activity was detected.
+pub struct Engine {
+    /// One message waits in the channel, the others with their senders.
+    messages: mpsc::Sender<Message>,
+    model: watch::Receiver<ModelState>,
+    stop: Arc<AtomicBool>,
+    detector: Detector,
+    info: ModelInfo,
+    task: Task,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Engine {
+    /// Checks the options and the model's file, then loads the model on the engine's thread. That
+    /// takes from 0.1 s (tiny) to many seconds (large, from a slow disk).
+    pub async fn start(options: EngineOptions) -> Result<Self, SpeechError> {
+        options.check()?;
+        if let Some(missing) = cpu::missing(&cpu::needed()) {
+            return Err(SpeechError::Cpu(missing));
+        }
+        let task = options.task;
+        let (messages, inbox) = mpsc::channel(1);
+        let (state, model) = watch::channel(ModelState::Loaded);
+        let stop = Arc::new(AtomicBool::new(false));
+        let (ready, started) = oneshot::channel();
+        let thread = std::thread::Builder::new()
+            .name("whisper".into())
+            .spawn({
+                let stop = stop.clone();
+                move || thread::run(options, inbox, &stop, state, ready)
+            })
+            .map_err(|error| SpeechError::Failed(format!("no thread for it: {error}")))?;
+        let (info, detector) = started.await.map_err(|_| SpeechError::Died)??;
+        Ok(Self { messages, model, stop, detector, info, task, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Where the model is, now and later.
+    pub fn model(&self) -> watch::Receiver<ModelState> {
+        self.model.clone()
+    }
+
+    /// Loads the model if it was freed, for instance while the next recording is being fetched.
+    /// [`Engine::recognise`] loads it too.
+    pub async fn wake(&self) -> Result<(), SpeechError> {
+        if *self.model.borrow() == ModelState::Loaded {
+            return Ok(());
+        }
+        let (reply, answer) = oneshot::channel();
+        self.messages.send(Message::Load(reply)).await.map_err(|_| self.gone())?;
+        answer.await.map_err(|_| self.gone())?
+    }
+
+    /// Whether recordings are transcribed or translated.
+    pub fn task(&self) -> Task {
+        self.task
+    }
+
+    /// Detects voice activity before recognition, for threads that may block.
+    /// [`Engine::recognise`] does it by itself.
+    pub fn detector(&self) -> &Detector {
+        &self.detector
+    }
+
+    /// Recognises `pcm`, 16 kHz mono, full scale ±1.
+    ///
+    /// Detects voice activity first, on a blocking thread. If nobody speaks, the transcript is
+    /// empty and Whisper does not run. Long silences are cut out before recognition; the
+    /// transcript's times still refer to `pcm`. See [`Detector::detect`].
+    pub async fn recognise(
+        &self,
+        pcm: Vec<f32>,
+        options: RecogniseOptions,
+    ) -> Result<Transcript, SpeechError> {
+        let (detector, stop) = (self.detector.clone(), Arc::clone(&self.stop));
+        let dropped = CancellationToken::new();
+        let _guard = dropped.clone().drop_guard();
+        let span = Span::current();
+        let detection = tokio::task::spawn_blocking(move || {
+            let _entered = span.enter();
+            detector.detect(pcm, &|| stop.load(Ordering::Relaxed) || dropped.is_cancelled())
+        });
+        // A join error means that the runtime is shutting down.
+        let speech = detection.await.unwrap_or(Err(SpeechError::Aborted))?;
+        self.recognise_speech(speech, options).await
+    }
+
+    /// Recognises the speech that [`Engine::detector`] found in a recording, if any.
+    ///
+    /// Recordings wait for their turn. Dropping the future takes the recording out of the queue, or
+    /// aborts its recognition after the current pass of the encoder or decoder.
+    ///
+    /// Hallucinations are dropped: text that nobody can have said, and text that Whisper is known
+    /// to invent if the evidence for it is weak. whisper.cpp's own check for windows without speech
+    /// is off, because the probability that it uses is that of another window.
+    pub async fn recognise_speech(
+        &self,
+        speech: Speech,
+        options: RecogniseOptions,
+    ) -> Result<Transcript, SpeechError> {
+        let language = options.language.as_deref().map(Language::find).transpose()?;
+        if let Some(language) = language.filter(|language| language.0 >= self.info.languages) {
+            return Err(SpeechError::LanguageNotInModel(language.code()));
+        }
+        if speech.is_empty() {
+            return Ok(Transcript { task: self.task, ..Transcript::default() });
+        }
+        let (reply, answer) = oneshot::channel();
+        let RecogniseOptions { prior, previous_text, progress, observer, .. } = options;
+        let input = Input { speech, language, prior, previous_text };
+        let request = Request { input, progress, observer, reply, span: Span::current() };
+        self.messages.send(Message::Recognise(request)).await.map_err(|_| self.gone())?;
+        let transcript = answer.await.map_err(|_| self.gone())??;
+        Ok(Transcript { task: self.task, ..transcript })
+    }
+
+    /// Aborts the running recognition, fails the waiting ones with [`SpeechError::Aborted`] and
+    /// joins the thread.
+    ///
+    /// Returns false if the thread has not ended within `limit`: one pass of a large model's
+    /// encoder takes many seconds on a slow machine and cannot be interrupted. The thread is then
+    /// still inside whisper.cpp, so the process should exit without running C++ exit handlers.
+    pub async fn shutdown(&self, limit: Duration) -> bool {
+        self.stop.store(true, Ordering::Relaxed);
+        // If the queue is full, the thread takes another request and sees `stop` anyway.
+        let _ = self.messages.try_send(Message::Wake);
+        // The thread drops its end of the queue last, after the model.
+        if tokio::time::timeout(limit, self.messages.closed()).await.is_err() {
+            return false;
+        }
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        thread.is_none_or(|thread| thread.join().is_ok())
+    }
+
+    fn gone(&self) -> SpeechError {
+        if self.stop.load(Ordering::Relaxed) { SpeechError::Aborted } else { SpeechError::Died }
+    }
+}
+
+impl Drop for Engine {
+    /// Makes the thread end soon, without waiting for it. [`Engine::shutdown`] waits.
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,161 @@
+//! The languages that a recording may be in, and which of them it is in.
+
+use super::Language;
+use super::prior::LanguagePrior;
+use crate::speech::whisper::RATE;
+
+/// Another language is clear only if all listed languages together have at most this probability.
+const MAX_LISTED: f32 = 0.1;
+/// A language that is not listed is clear only from this probability on. With `base`, at least 2 s
+/// of Russian or English gave another language at most 0.36.
+const CLEAR: f32 = 0.7;
+/// The same for a few words: about a second of Russian gave Polish, Lithuanian or Hindi up to 0.9.
+const CLEAR_IN_FEW_WORDS: f32 = 0.95;
+/// Fewer samples of speech than this, 1.5 s, are a few words.
+const FEW_WORDS: usize = RATE * 3 / 2;
+
+/// The languages to choose from.
+pub(crate) struct Choice {
+    /// The likely languages; not empty.
+    listed: Vec<Language>,
+    /// All languages that can be chosen: the listed ones, or all that the model knows.
+    candidates: Vec<Language>,
+}
+
+impl Choice {
+    /// Chooses among the `listed` languages, or among all if the list is empty. With `others`, any
+    /// of the model's `languages` (their number) is chosen if it is clear.
+    pub fn new(listed: Vec<Language>, others: bool, languages: i32) -> Self {
+        let all: Vec<_> = (0..languages).map(Language).collect();
+        match listed.is_empty() {
+            true => Self { listed: all.clone(), candidates: all },
+            false => Self { candidates: if others { all } else { listed.clone() }, listed },
+        }
+    }
+
+    /// The only language that can be chosen, if there is only one.
+    pub fn only(&self) -> Option<Language> {
+        if let &[only] = &self.candidates[..] { Some(only) } else { None }
+    }
+
+    pub fn candidates(&self) -> &[Language] {
+        &self.candidates
+    }
+
+    pub fn is_listed(&self, language: Language) -> bool {
+        self.listed.contains(&language)
+    }
+
+    /// The language of a recording with `spoken` samples of speech: the likeliest listed one,
+    /// unless another is clear. `probabilities` are those of all languages, indexed by their
+    /// numbers.
+    pub fn likeliest(&self, probabilities: &[f32], prior: &LanguagePrior, spoken: usize) -> Language {
+        let weight = |language: Language| {
+            probabilities
+                .get(language.0 as usize)
+                .map_or(0.0, |probability| probability * prior.weight(language))
+        };
+        let most = |languages: &[Language]| {
+            languages
+                .iter()
+                .copied()
+                .max_by(|&a, &b| weight(a).total_cmp(&weight(b)))
+                .unwrap_or(Language::ENGLISH)
+        };
+        let sum = |languages: &[Language]| languages.iter().copied().map(weight).sum::<f32>();
+        let (likeliest, all) = (most(&self.candidates), sum(&self.candidates));
+        let clear = if spoken < FEW_WORDS { CLEAR_IN_FEW_WORDS } else { CLEAR };
+        let is_clear = weight(likeliest) >= clear * all && sum(&self.listed) <= MAX_LISTED * all;
+        if is_clear { likeliest } else { most(&self.listed) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SENTENCE: usize = 4 * RATE;
+    const WORD: usize = RATE / 2;
+
+    fn language(code: &str) -> Language {
+        Language::find(code).unwrap()
+    }
+
+    /// What is chosen with these probabilities, if these seconds were spoken in the chat before.
+    fn chosen(
+        choice: &Choice,
+        probable: &[(&str, f32)],
+        prior: &[(&str, f32)],
+        spoken: usize,
+    ) -> &'static str {
+        let mut probabilities = vec![0.0; 100];
+        for &(code, probability) in probable {
+            probabilities[language(code).0 as usize] = probability;
+        }
+        let prior = LanguagePrior(prior.iter().map(|&(code, seconds)| (code.to_owned(), seconds)).collect());
+        choice.likeliest(&probabilities, &prior, spoken).code()
+    }
+
+    fn russian_and_english(others: bool) -> Choice {
+        Choice::new(vec![language("ru"), language("en")], others, 99)
+    }
+
+    #[test]
+    fn a_clear_language_is_chosen_though_it_is_not_listed() {
+        let choice = russian_and_english(true);
+        let of_a_sentence = |probable: &[(&str, f32)]| chosen(&choice, probable, &[], SENTENCE);
+        assert_eq!(of_a_sentence(&[("de", 0.98), ("en", 0.01)]), "de");
+        assert_eq!(of_a_sentence(&[("ko", 0.75), ("ja", 0.2), ("en", 0.05)]), "ko");
+        // Neither is clear: the likeliest listed one.
+        assert_eq!(of_a_sentence(&[("uk", 0.6), ("bg", 0.3), ("ru", 0.08), ("en", 0.02)]), "ru");
+        // A listed one is not improbable.
+        assert_eq!(of_a_sentence(&[("uk", 0.85), ("ru", 0.15)]), "ru");
+        assert_eq!(of_a_sentence(&[("en", 0.97), ("de", 0.02)]), "en");
+    }
+
+    #[test]
+    fn a_few_words_have_to_be_clearer() {
+        let choice = russian_and_english(true);
+        for (korean, expected) in [(0.9, "ru"), (0.94, "ru"), (0.96, "ko")] {
+            let probable = [("ko", korean), ("ru", 0.02), ("bg", 0.98 - korean)];
+            assert_eq!(chosen(&choice, &probable, &[], WORD), expected, "{korean}");
+            assert_eq!(chosen(&choice, &probable, &[], SENTENCE), "ko", "{korean}");
+        }
+    }
+
+    #[test]
+    fn the_languages_of_a_chat_are_likelier_than_others() {
+        let choice = russian_and_english(true);
+        let ukrainian = [("uk", 0.7), ("ru", 0.3)];
+        assert_eq!(chosen(&choice, &ukrainian, &[], SENTENCE), "ru");
+        assert_eq!(chosen(&choice, &ukrainian, &[("uk", 95.0)], SENTENCE), "uk");
+        let korean = [("ko", 0.96), ("ru", 0.04)];
+        assert_eq!(chosen(&choice, &korean, &[("ru", 95.0)], WORD), "ru");
+    }
+
+    #[test]
+    fn without_others_a_listed_language_is_chosen() {
+        let choice = russian_and_english(false);
+        assert_eq!(chosen(&choice, &[("de", 0.99), ("en", 0.01)], &[], SENTENCE), "en");
+        assert_eq!(choice.only(), None);
+        assert_eq!(Choice::new(vec![language("uk")], false, 99).only(), Some(language("uk")));
+    }
+
+    #[test]
+    fn one_listed_language_is_likely_but_not_the_only_one() {
+        let choice = Choice::new(vec![language("ru")], true, 99);
+        assert_eq!(choice.only(), None);
+        assert_eq!(chosen(&choice, &[("ru", 0.2), ("uk", 0.8)], &[], SENTENCE), "ru");
+        assert_eq!(chosen(&choice, &[("en", 0.9)], &[], SENTENCE), "en");
+        // A model that knows English only.
+        assert_eq!(Choice::new(vec![language("en")], true, 1).only(), Some(Language::ENGLISH));
+    }
+
+    #[test]
+    fn without_a_list_the_likeliest_of_the_model_is_chosen_however_little_is_said() {
+        let choice = Choice::new(vec![], true, 99);
+        assert_eq!(chosen(&choice, &[("ko", 0.3), ("ru", 0.2)], &[], WORD), "ko");
+        // Cantonese came with the hundredth language, in large-v3.
+        assert_eq!(chosen(&choice, &[("yue", 0.9), ("zh", 0.1)], &[], SENTENCE), "zh");
+    }
+}

@@ -1,0 +1,232 @@
+//! The catalogue of models that stenogram can download.
+
+use std::path::{Path, PathBuf};
+
+use super::hex::{hex, unhex};
+
+/// A model that can be downloaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelSpec {
+    /// Its name in the configuration: `base`, `large-v3-turbo-q5_0`.
+    pub name: &'static str,
+    pub file: &'static str,
+    pub bytes: u64,
+    pub sha256: [u8; 32],
+    /// The approximate memory in MiB during a recognition: whisper.cpp's own table for the f16
+    /// files, less what quantised weights save.
+    pub memory_mib: u32,
+    /// How long it takes to recognise 10 s on a CPU, in percent of the time of `base`. Measured up
+    /// to `small-q5_1` by `cargo bench --bench speech -- beside-base`; for larger models it is
+    /// derived from that of `small` and their number of multiplications. None if it is not a speech
+    /// model.
+    pub relative_time: Option<u32>,
+    pub note: &'static str,
+    /// The URL of the folder that it is downloaded from without a mirror, with a slash at the end.
+    pub home: &'static str,
+}
+
+/// A model as the configuration names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Model {
+    Catalogue(&'static ModelSpec),
+    /// Any other file.
+    File(PathBuf),
+}
+
+/// The name is not in the catalogue, and is not a path.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no model {0:?}: give the path of a .bin file or one of {names}", names = names())]
+pub struct UnknownModel(String);
+
+fn names() -> String {
+    SPEECH_MODELS.each_ref().map(|spec| spec.name).join(", ")
+}
+
+impl ModelSpec {
+    /// Finds the model that `text` names: an entry of the catalogue, or else a path, which contains
+    /// a slash or ends in `.bin`.
+    pub fn resolve(text: &str) -> Result<Model, UnknownModel> {
+        if let Some(spec) = catalogue().find(|spec| spec.name == text) {
+            return Ok(Model::Catalogue(spec));
+        }
+        let is_path = text.ends_with(".bin") || text.contains(std::path::MAIN_SEPARATOR);
+        if is_path { Ok(Model::File(text.into())) } else { Err(UnknownModel(text.to_owned())) }
+    }
+
+    /// The entry whose file has the name of the file at `path`.
+    pub fn of_file(path: &Path) -> Option<&'static Self> {
+        let file = path.file_name()?;
+        catalogue().find(|spec| file == spec.file)
+    }
+
+    pub fn path(&self, directory: &Path) -> PathBuf {
+        directory.join(self.file)
+    }
+
+    /// The size of its file in `directory`, if it exists.
+    pub fn installed(&self, directory: &Path) -> Option<u64> {
+        let metadata = std::fs::metadata(self.path(directory)).ok()?;
+        metadata.is_file().then_some(metadata.len())
+    }
+
+    /// The beginning of its SHA-256, long enough to tell files apart.
+    pub fn sha_prefix(&self) -> String {
+        hex(&self.sha256[..6])
+    }
+
+    /// Where it is downloaded from. `mirror` is the URL of a folder (`http://nas.local/models`)
+    /// that contains the file under the same name.
+    pub fn url(&self, mirror: Option<&str>) -> String {
+        let folder = mirror.unwrap_or(self.home);
+        format!("{}/{}", folder.trim_end_matches('/'), self.file)
+    }
+}
+
+/// All entries: the speech models from small to large, then the voice activity model.
+pub fn catalogue() -> impl Iterator<Item = &'static ModelSpec> {
+    SPEECH_MODELS.iter().chain([&SILERO_VAD])
+}
+
+/// The collection `ggerganov/whisper.cpp`, MIT, at a fixed revision, so that the hashes stay valid.
+const WHISPER: &str =
+    "https://huggingface.co/ggerganov/whisper.cpp/resolve/5359861c739e955e79d9a303bcbc70fb988958b1/";
+/// The collection `ggml-org/whisper-vad`, MIT.
+const VAD: &str =
+    "https://huggingface.co/ggml-org/whisper-vad/resolve/9ffd54a1e1ee413ddf265af9913beaf518d1639b/";
+
+/// The speech models, without the English-only ones.
+pub static SPEECH_MODELS: [ModelSpec; 12] = [
+    speech(
+        "tiny",
+        "ggml-tiny.bin",
+        77_691_713,
+        "be07e048e1e599ad46341c8d2a135645097a538221678b7acdd1b1919c6e1b21",
+        273,
+        49,
+        "fastest, many mistakes",
+    ),
+    speech(
+        "tiny-q5_1",
+        "ggml-tiny-q5_1.bin",
+        32_152_673,
+        "818710568da3ca15689e31a743197b520007872ff9576237bda97bd1b469c3d7",
+        230,
+        59,
+        "tiny, quantised",
+    ),
+    speech(
+        "base",
+        "ggml-base.bin",
+        147_951_465,
+        "60ed5bc3dd14eea856493d334349b405782ddcaf0028d4b5df4088345fba2efe",
+        388,
+        100,
+        "fair English, weak Russian",
+    ),
+    speech(
+        "base-q5_1",
+        "ggml-base-q5_1.bin",
+        59_707_625,
+        "422f1ae452ade6f30a004d7e5c6a43195e4433bc370bf23fac9cc591f01a8898",
+        304,
+        125,
+        "base, quantised",
+    ),
+    speech(
+        "small",
+        "ggml-small.bin",
+        487_601_967,
+        "1be3a9b2063867b937e64e2ec7483364a79917e157fa98c5d94b5c1fffea987b",
+        852,
+        330,
+        "good, the usual choice on a CPU",
+    ),
+    speech(
+        "small-q5_1",
+        "ggml-small-q5_1.bin",
+        190_085_487,
+        "ae85e4a935d7a567bd102fe55afc16bb595bdb618e11b2fc7591bc08120411bb",
+        568,
+        430,
+        "small, quantised",
+    ),
+    speech(
+        "medium",
+        "ggml-medium.bin",
+        1_533_763_059,
+        "6c14d5adee5f86394037b4e4e8b59f1673b6cee10e3cf0b11bbdbee79c156208",
+        2150,
+        1100,
+        "very good, slow without a GPU",
+    ),
+    speech(
+        "medium-q5_0",
+        "ggml-medium-q5_0.bin",
+        539_212_467,
+        "19fea4b380c3a618ec4723c3eef2eb785ffba0d0538cf43f8f235e7b3b34220f",
+        1100,
+        1200,
+        "medium, quantised",
+    ),
+    speech(
+        "large-v3",
+        "ggml-large-v3.bin",
+        3_095_033_483,
+        "64d182b440b98d5203c4f9bd541544d84c605196c4f7b845dfa11fb23594d1e2",
+        3990,
+        2200,
+        "best, needs a GPU",
+    ),
+    speech(
+        "large-v3-q5_0",
+        "ggml-large-v3-q5_0.bin",
+        1_081_140_203,
+        "d75795ecff3f83b5faa89d1900604ad8c780abd5739fae406de19f23ecd98ad1",
+        2070,
+        2200,
+        "large-v3, quantised",
+    ),
+    speech(
+        "large-v3-turbo",
+        "ggml-large-v3-turbo.bin",
+        1_624_555_275,
+        "1fc70f774d38eb169993ac391eea357ef47c88757ef72ee5943879b7e8e2bc69",
+        2100,
+        2100,
+        "nearly as good as large-v3, on a GPU several times faster",
+    ),
+    speech(
+        "large-v3-turbo-q5_0",
+        "ggml-large-v3-turbo-q5_0.bin",
+        574_041_195,
+        "394221709cd5ad1f40c46e6031ca61bce88931e6e088c188294c6d5a55ffa7e2",
+        1100,
+        2100,
+        "large-v3-turbo, quantised: the best that fits small machines",
+    ),
+];
+
+/// Silero's voice activity model, in whisper.cpp's format.
+pub static SILERO_VAD: ModelSpec = ModelSpec {
+    name: "silero-v5.1.2",
+    file: "ggml-silero-v5.1.2.bin",
+    bytes: 885_098,
+    sha256: unhex("29940d98d42b91fbd05ce489f3ecf7c72f0a42f027e4875919a28fb4c04ea2cf"),
+    memory_mib: 5,
+    relative_time: None,
+    note: "voice activity detection, no speech model",
+    home: VAD,
+};
+
+const fn speech(
+    name: &'static str,
+    file: &'static str,
+    bytes: u64,
+    sha256: &str,
+    memory_mib: u32,
+    relative_time: u32,
+    note: &'static str,
+) -> ModelSpec {
+    let (sha256, relative_time) = (unhex(sha256), Some(relative_time));
+    ModelSpec { name, file, bytes, sha256, memory_mib, relative_time, note, home: WHISPER }
+}

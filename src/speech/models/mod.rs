@@ -1,0 +1,11 @@
+//! Model files: the catalogue, downloads, and checks of a file. Nothing here runs while a recording
+//! is recognised.
+
+mod catalogue;
+pub mod checksum;
+pub mod download;
+pub mod file_check;
+mod hex;
+mod tensors;
+
+pub use catalogue::{Model, ModelSpec, SILERO_VAD, SPEECH_MODELS, UnknownModel, catalogue};

@@ -1,0 +1,123 @@
+//! How the engine is set up, and how one recording is recognised.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tracing::warn;
+
+use super::error::SpeechError;
+use super::language::Language;
+use super::language::prior::LanguagePrior;
+use super::models::file_check::{self, ModelInfo};
+use super::observer::Observer;
+use super::whisper::audio_context::AudioContext;
+use super::whisper::device;
+use crate::domain::Task;
+
+/// How the engine is set up.
+#[derive(Clone, Debug, Default)]
+pub struct EngineOptions {
+    /// A ggml Whisper model.
+    pub model: PathBuf,
+    /// Threads of a recognition; [`default_threads`] if not given. Never more than the process may
+    /// run at once, because recognition then becomes 10 to 50 times slower.
+    pub threads: Option<NonZeroUsize>,
+    /// Codes of the languages that are likely here: a recording is recognised in the likeliest of
+    /// them. If there is only one and `other_languages` is off, it is never detected, which saves
+    /// time. Empty: the likeliest language that the model knows.
+    pub languages: Vec<String>,
+    /// Whether a recording that is clearly in a language outside `languages` is recognised in that
+    /// language, if the model knows it.
+    pub other_languages: bool,
+    /// [`Engine::start`](super::Engine::start) fails if the model was not trained for it.
+    pub task: Task,
+    /// How much of Whisper's window is computed for a short recording.
+    pub audio_context: AudioContext,
+    /// Whether flash attention is used. None: on GPUs, where it is faster, and not on CPUs, where
+    /// it is slower.
+    pub flash_attention: Option<bool>,
+    /// Silero's voice activity model. If the file is missing, or is not the one in the catalogue,
+    /// a warning is logged and recordings are recognised whole, including their silence.
+    pub vad: Option<PathBuf>,
+    /// After this long without a recording the model is freed; the next recording loads it again.
+    /// None: it stays in memory.
+    pub idle_unload: Option<Duration>,
+}
+
+impl EngineOptions {
+    /// Checks what can be checked without the model: the codes of the languages.
+    pub fn check(&self) -> Result<(), SpeechError> {
+        self.listed().map(drop)
+    }
+
+    /// The model's name: the name of its file without `ggml-` and the extension.
+    pub fn name(&self) -> String {
+        let name = self.model.file_stem().unwrap_or_default().to_string_lossy();
+        name.strip_prefix("ggml-").unwrap_or(&name).to_owned()
+    }
+
+    /// Checks the model's file, and that the model was trained for the languages and the task.
+    pub fn check_model(&self) -> Result<ModelInfo, SpeechError> {
+        let info = file_check::check(&self.model)
+            .map_err(|source| SpeechError::Model { path: self.model.clone(), source })?;
+        if let Some(unknown) = self.listed()?.iter().find(|language| language.0 >= info.languages) {
+            return Err(SpeechError::LanguageNotInModel(unknown.code()));
+        }
+        let path = self.model.clone();
+        match self.task {
+            Task::Translate if info.languages == 1 => Err(SpeechError::EnglishOnly { path }),
+            Task::Translate if info.is_pruned => Err(SpeechError::TranscribesOnly { path }),
+            Task::Translate | Task::Transcribe => Ok(info),
+        }
+    }
+
+    /// Whether flash attention is used: as configured, or if there is a GPU.
+    pub fn flash_attention(&self) -> bool {
+        self.flash_attention.unwrap_or_else(|| device::gpu().is_some())
+    }
+
+    /// The languages, looked up.
+    pub(crate) fn listed(&self) -> Result<Vec<Language>, SpeechError> {
+        Ok(self.languages.iter().map(|name| Language::find(name)).collect::<Result<_, _>>()?)
+    }
+}
+
+/// The threads that this process may run at once, but at most four, as in whisper.cpp itself: more
+/// gain little, and other programs need the cores too.
+pub fn default_threads() -> NonZeroUsize {
+    const MOST: NonZeroUsize = NonZeroUsize::new(4).unwrap();
+    cores().min(MOST)
+}
+
+/// The threads that this process may run at once, by CPU affinity and cgroup quota.
+pub fn cores() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+/// The threads to use if `asked` are configured.
+pub(crate) fn threads(asked: Option<NonZeroUsize>) -> NonZeroUsize {
+    let Some(asked) = asked else { return default_threads() };
+    let cores = cores();
+    if asked > cores {
+        warn!("{asked} threads are more than the {cores} cores there are for us; using {cores}");
+    }
+    asked.min(cores)
+}
+
+/// How one recording is recognised.
+#[derive(Clone, Default)]
+pub struct RecogniseOptions {
+    /// The code of the language, which is then not detected.
+    pub language: Option<String>,
+    /// How likely each language is before the recording is analysed. It makes detection faster and
+    /// more reliable.
+    pub prior: LanguagePrior,
+    /// The last sentences before this recording. Whisper continues them in sense and spelling.
+    pub previous_text: String,
+    /// Receives the share that is done, in percent, once per 30 s of the recording.
+    pub progress: Option<watch::Sender<u8>>,
+    pub observer: Option<Arc<dyn Observer>>,
+}

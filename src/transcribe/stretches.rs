@@ -1,0 +1,181 @@
+//! Cuts a long recording in its pauses, so that it can be recognised stretch by stretch.
+
+use std::mem;
+
+use crate::audio::{AudioError, SAMPLE_RATE};
+
+/// Samples of the longest stretch, 56 s or 4 MB. Whisper recognises it in two windows of 30 s, each
+/// of which ends with a sentence and so leaves a few seconds for the next. A slightly longer
+/// stretch would need a third window, which takes as long as the others.
+pub(super) const LONGEST_STRETCH: usize = 56 * SAMPLE_RATE as usize;
+/// Where a long recording is cut at the earliest.
+const EARLIEST_CUT: usize = 42 * SAMPLE_RATE as usize;
+/// Cuts at the quietest point are multiples of this, 32 ms.
+const FRAME: usize = 512;
+/// Frames of half a second, which is longer than the closure of any consonant.
+const PAUSE: usize = 16;
+
+/// A part of a recording.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Stretch {
+    /// The position of its first sample, a whole number of milliseconds.
+    pub(super) start: u64,
+    /// Mono at [`SAMPLE_RATE`], at most [`LONGEST_STRETCH`].
+    pub(super) samples: Vec<f32>,
+}
+
+/// Joins chunks of PCM and cuts them into stretches, each in the last quarter of a
+/// [`LONGEST_STRETCH`]. The cuts depend only on the samples, not on the chunks.
+pub(super) struct Stretches<I, P> {
+    chunks: I,
+    pause: P,
+    buffer: Vec<f32>,
+    /// The position of the first sample in the buffer.
+    start: u64,
+    /// Samples that are still to be skipped.
+    skip: u64,
+}
+
+impl<I, P: FnMut(&[f32]) -> Option<usize>> Stretches<I, P> {
+    /// Begins with the sample `from`. If that is the end of a stretch, the stretches after it are
+    /// the same as those of the whole recording.
+    ///
+    /// `pause` returns where to cut the samples that it is given, a multiple of 16. If it returns
+    /// None, they are cut in the quietest half second.
+    pub(super) fn new(chunks: I, from: u64, pause: P) -> Self {
+        Self { chunks, pause, buffer: Vec::new(), start: from, skip: from }
+    }
+
+    /// Takes the first samples out of the buffer.
+    fn take(&mut self, count: usize) -> Stretch {
+        let rest = self.buffer.split_off(count);
+        let stretch = Stretch { start: self.start, samples: mem::replace(&mut self.buffer, rest) };
+        self.start += count as u64;
+        stretch
+    }
+}
+
+impl<I, P> Iterator for Stretches<I, P>
+where
+    I: Iterator<Item = Result<Vec<f32>, AudioError>>,
+    P: FnMut(&[f32]) -> Option<usize>,
+{
+    type Item = Result<Stretch, AudioError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.buffer.len() <= LONGEST_STRETCH {
+            match self.chunks.next() {
+                Some(Ok(chunk)) => {
+                    let skipped = self.skip.min(chunk.len() as u64);
+                    self.skip -= skipped;
+                    self.buffer.extend_from_slice(&chunk[skipped as usize..]);
+                }
+                Some(Err(error)) => return Some(Err(error)),
+                None if self.buffer.is_empty() => return None,
+                None => return Some(Ok(self.take(self.buffer.len()))),
+            }
+        }
+        let last = &self.buffer[EARLIEST_CUT..LONGEST_STRETCH];
+        let cut = EARLIEST_CUT + (self.pause)(last).unwrap_or_else(|| quietest(last));
+        Some(Ok(self.take(cut)))
+    }
+}
+
+/// The middle of the quietest half second.
+fn quietest(samples: &[f32]) -> usize {
+    let energy = |frame: &[f32]| frame.iter().map(|sample| f64::from(sample * sample)).sum::<f64>();
+    let energies: Vec<f64> = samples.chunks_exact(FRAME).map(energy).collect();
+    let sums = energies.windows(PAUSE).map(|pause| pause.iter().sum::<f64>());
+    let pause = sums.enumerate().min_by(|(_, a), (_, b)| a.total_cmp(b)).map_or(0, |(pause, _)| pause);
+    (pause + PAUSE / 2) * FRAME
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: usize = SAMPLE_RATE as usize;
+
+    fn cut(recording: &[f32], chunk: usize) -> Vec<Stretch> {
+        let chunks = recording.chunks(chunk).map(|chunk| Ok(chunk.to_vec()));
+        Stretches::new(chunks, 0, |_| None).map(Result::unwrap).collect()
+    }
+
+    /// A tone of so many seconds, quiet for one second from each of `pauses` on.
+    fn tone(seconds: usize, pauses: &[usize]) -> Vec<f32> {
+        let mut tone: Vec<f32> = (0..seconds * SECOND).map(|n| (n as f32 * 0.3).sin() * 0.5).collect();
+        for pause in pauses {
+            tone[pause * SECOND..(pause + 1) * SECOND].iter_mut().for_each(|sample| *sample *= 0.01);
+        }
+        tone
+    }
+
+    #[test]
+    fn a_short_recording_is_not_cut() {
+        for seconds in [1, 55, 56] {
+            let recording = tone(seconds, &[]);
+            assert_eq!(cut(&recording, 7000), [Stretch { start: 0, samples: recording }]);
+        }
+        assert_eq!(cut(&[], 1), []);
+    }
+
+    #[test]
+    fn a_long_recording_is_cut_in_its_pauses_and_nothing_is_lost() {
+        let recording = tone(200, &[20, 48, 98, 110, 150]);
+        let stretches = cut(&recording, SECOND);
+        let starts: Vec<_> = stretches.iter().map(|stretch| stretch.start as usize / SECOND).collect();
+        assert_eq!(starts, [0, 48, 98, 150]);
+        assert!(stretches.iter().all(|stretch| stretch.start % 16 == 0), "whole milliseconds");
+        let joined: Vec<f32> = stretches.into_iter().flat_map(|stretch| stretch.samples).collect();
+        assert_eq!(joined, recording);
+    }
+
+    #[test]
+    fn the_cuts_do_not_depend_on_the_chunks() {
+        let recording = tone(150, &[45, 95]);
+        assert_eq!(cut(&recording, 999), cut(&recording, 5 * SECOND));
+    }
+
+    #[test]
+    fn continuing_after_any_stretch_gives_the_same_stretches() {
+        let recording = tone(200, &[20, 48, 98, 110, 150]);
+        let stretches = cut(&recording, SECOND);
+        for (n, Stretch { start, .. }) in stretches.iter().enumerate() {
+            let chunks = recording.chunks(7000).map(|chunk| Ok(chunk.to_vec()));
+            let rest: Vec<_> = Stretches::new(chunks, *start, |_| None).map(Result::unwrap).collect();
+            assert_eq!(rest, stretches[n..]);
+        }
+        let beyond = Stretches::new([Ok(recording)].into_iter(), 200 * SECOND as u64, |_| None).next();
+        assert_eq!(beyond, None);
+    }
+
+    #[test]
+    fn a_recording_without_pauses_is_cut_too() {
+        for level in [0.0, 0.5] {
+            let stretches = cut(&vec![level; 250 * SECOND], SECOND);
+            assert!(stretches.iter().all(|stretch| stretch.samples.len() <= LONGEST_STRETCH));
+            assert_eq!(stretches.iter().map(|stretch| stretch.samples.len()).sum::<usize>(), 250 * SECOND);
+        }
+    }
+
+    #[test]
+    fn errors_are_passed_on() {
+        let chunks = [Ok(vec![0.1; SECOND]), Err(AudioError::Aborted)];
+        assert_eq!(Stretches::new(chunks.into_iter(), 0, |_| None).next(), Some(Err(AudioError::Aborted)));
+    }
+
+    #[test]
+    fn the_given_pause_is_where_it_is_cut() {
+        let recording = tone(90, &[50]);
+        let mut asked = 0;
+        let pause = |samples: &[f32]| {
+            asked += 1;
+            assert_eq!(samples, &recording[EARLIEST_CUT..LONGEST_STRETCH]);
+            Some(16)
+        };
+        let stretches: Vec<_> =
+            Stretches::new(recording.chunks(SECOND).map(|chunk| Ok(chunk.to_vec())), 0, pause).collect();
+        let starts: Vec<_> = stretches.iter().map(|stretch| stretch.as_ref().unwrap().start).collect();
+        assert_eq!((starts, asked), (vec![0, EARLIEST_CUT as u64 + 16], 1));
+    }
+}
