@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 const DEPS: &str = include_str!("../DEPS.md");
-const MANIFESTS: [(&str, &str); 4] = [
+const MANIFESTS: [(&str, &str); 5] = [
     ("Cargo.toml", include_str!("../Cargo.toml")),
     ("tests/fake-telegram/Cargo.toml", include_str!("fake-telegram/Cargo.toml")),
     ("tests/chaos/Cargo.toml", include_str!("chaos/Cargo.toml")),
