@@ -1,9 +1,9 @@
 //! Soft clipping as in libopus, which applies it to 16-bit output only.
 //!
 //! Opus can decode to twice full scale. Players and ffmpeg ask libopus for 16 bits and get a
-//! bounded signal; symphonia asks for floats and gets an unbounded one. This is the method of
-//! `opus_pcm_soft_clip` (<https://opus-codec.org/docs/opus_api-1.5/group__opus__decoder.html>). Merely
-//! clamping loud recordings gives a signal that differs from ffmpeg's by as little as 21 dB.
+//! bounded signal; symphonia asks for floats and gets an unbounded one. Merely clamping loud
+//! recordings gives a signal that differs from ffmpeg's by as little as 21 dB. This is
+//! `opus_pcm_soft_clip` (<https://opus-codec.org/docs/opus_api-1.5/group__opus__decoder.html>).
 
 /// The clipping of one channel: the curve at the end of a packet goes on in the next.
 #[derive(Clone, Copy, Debug, Default)]
