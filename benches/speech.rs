@@ -9,10 +9,6 @@
 //! near 1 tell nothing. Fails where a bar is missed by the clock, with voice activity too from base on; the test model,
 //! which is smaller than any real one, has but that for a busy machine and those for languages.
 
-#[path = "../tests/eval/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "a part of it is used, and not its tests")]
-mod eval;
-
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::atomic::AtomicBool;

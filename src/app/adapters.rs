@@ -10,8 +10,8 @@ use tracing::warn;
 use crate::audio::Limits;
 use crate::domain::policy::{Incoming, Policy};
 use crate::domain::{Answer, Fault, Job, JobId, Peer, Progress, Task};
-use crate::health::Vitals;
-use crate::health::observed::PASS;
+use crate::health::HealthState;
+use crate::health::limits::ENCODER_PASS_LIMIT;
 use crate::jobs::intake::Intake;
 use crate::jobs::ports::{Messenger, Transcriber, Transcription};
 use crate::runtime::pulse::Pulse;
@@ -73,7 +73,7 @@ pub struct LocalTranscriber {
     pub engine: Engine,
     pub limits: Limits,
     pub languages: Arc<ChatLanguages>,
-    pub vitals: Arc<Vitals>,
+    pub health: Arc<HealthState>,
     /// The pulse of the engine, whichever job it works for.
     pub recognition: Pulse,
 }
@@ -85,7 +85,7 @@ impl Transcriber for LocalTranscriber {
     }
 
     async fn prepare(&self, _: &Job) -> Result<(), Fault> {
-        let _during = self.recognition.during(PASS);
+        let _during = self.recognition.during(ENCODER_PASS_LIMIT);
         Ok(self.engine.wake().await?)
     }
 
@@ -95,10 +95,10 @@ impl Transcriber for LocalTranscriber {
         bytes: Vec<u8>,
         progress: &Progress,
     ) -> Result<Box<dyn Transcription + '_>, Fault> {
-        let (vitals, pulse) = (Arc::clone(&self.vitals), self.recognition.clone());
+        let (health, pulse) = (Arc::clone(&self.health), self.recognition.clone());
         let languages = Arc::clone(&self.languages);
         let prior = languages.prior(job.id.chat);
-        let observer = Arc::new(Recognition { vitals, pulse, languages, job: job.id });
+        let observer = Arc::new(Recognition { health, pulse, languages, job: job.id });
         let from = progress.clone();
         let options = RecordingOptions { from, prior, progress: None, observer: Some(observer) };
         let recording = Recording::open(&self.engine, bytes, self.limits.clone(), options).await?;
@@ -122,7 +122,7 @@ impl Transcription for Recording<'_> {
 
 /// Reports on what happens within a job's recognition.
 struct Recognition {
-    vitals: Arc<Vitals>,
+    health: Arc<HealthState>,
     pulse: Pulse,
     languages: Arc<ChatLanguages>,
     job: JobId,
@@ -130,15 +130,15 @@ struct Recognition {
 
 impl Observer for Recognition {
     fn on_pass(&self) {
-        self.pulse.keep(PASS);
+        self.pulse.keep(ENCODER_PASS_LIMIT);
     }
 
     fn on_finished(&self, time: Duration) {
-        self.vitals.recognised_in(self.job, time);
+        self.health.recognition_took(self.job, time);
     }
 
     fn on_dropped(&self, reason: &'static str) {
-        self.vitals.text_dropped(reason);
+        self.health.text_dropped(reason);
     }
 
     fn on_language(&self, code: &'static str, speech: Duration) {
@@ -146,6 +146,6 @@ impl Observer for Recognition {
     }
 
     fn on_retry(&self) {
-        self.vitals.recognition_repeated();
+        self.health.recognition_repeated();
     }
 }

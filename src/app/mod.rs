@@ -24,8 +24,9 @@ use self::signals::obey;
 use crate::cli::Exit;
 use crate::config::{Config, Credentials};
 use crate::domain::Restricted;
-use crate::health::Vitals;
-use crate::health::observed::{ObservedMessenger, ObservedQueue, ObservedTranscriber, PASS};
+use crate::health::HealthState;
+use crate::health::limits::ENCODER_PASS_LIMIT;
+use crate::health::observed::{ObservedMessenger, ObservedQueue, ObservedTranscriber};
 use crate::health::server::{self, ListenError};
 use crate::health::service::Service;
 use crate::jobs::intake::Intake;
@@ -132,7 +133,7 @@ pub async fn run(
     info!(event = "starting", version = env!("CARGO_PKG_VERSION"), "stenogram starting");
     let shutdown = CancellationToken::new();
     let (policy, policy_in_force) = watch::channel(policy(config));
-    let vitals = Arc::new(Vitals::new(&DROP_REASONS));
+    let health = Arc::new(HealthState::new(&DROP_REASONS));
     let service = Arc::new(Service::from_environment());
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(RunError::Signals)?;
     tokio::spawn(obey(signals, shutdown.clone(), policy, log, Arc::clone(&service)));
@@ -143,23 +144,23 @@ pub async fn run(
     let engine_options = engine_options(config, model, config.language)?;
     engine_options.check()?;
     let listener = listen(config).await?;
-    let mut watchers = watch_over(&account, &vitals, &service, listener, &shutdown);
+    let mut watchers = watch_over(&account, &health, &service, listener, &shutdown);
 
     let Some(queue) = open_queue(config, account.id(), &shutdown).await? else { return Ok(()) };
     let intake_pulse = account.pulses().updates.clone();
     let queue = decorator.queue(queue);
-    let queue: Arc<dyn Queue> = Arc::new(ObservedQueue::new(queue, Arc::clone(&vitals), intake_pulse));
+    let queue: Arc<dyn Queue> = Arc::new(ObservedQueue::new(queue, Arc::clone(&health), intake_pulse));
     let recognition = Pulse::default();
-    vitals.watch("recognition", recognition.clone());
-    let loading = recognition.during(PASS);
+    health.watch("recognition", recognition.clone());
+    let loading = recognition.during(ENCODER_PASS_LIMIT);
     let engine = tokio::select! {
         engine = Engine::start(engine_options.clone()) => engine?,
         () = shutdown.cancelled() => return Ok(()),
     };
     drop(loading);
     info!(event = "model_loaded", model = %engine_options.model.display(), "Model loaded");
-    vitals.model_loaded(engine_options.name());
-    watchers.spawn(follow_model(engine.model(), Arc::clone(&vitals)));
+    health.model_loaded(engine_options.name());
+    watchers.spawn(follow_model(engine.model(), Arc::clone(&health)));
 
     let work = Arc::new(Notify::new());
     let intake = Intake::new(queue.clone(), policy_in_force.clone(), Arc::clone(&work), shutdown.clone());
@@ -168,13 +169,13 @@ pub async fn run(
         engine,
         limits: limits(config),
         languages: Arc::new(ChatLanguages::open(config.data_dir.join(LANGUAGES_FILE))),
-        vitals: Arc::clone(&vitals),
+        health: Arc::clone(&health),
         recognition: recognition.clone(),
     });
     let messenger = decorator.messenger(Arc::clone(&account) as Arc<dyn Messenger>);
-    let messenger = Arc::new(ObservedMessenger::new(messenger, Arc::clone(&vitals)));
+    let messenger = Arc::new(ObservedMessenger::new(messenger, Arc::clone(&health)));
     let observed = decorator.transcriber(Arc::clone(&transcriber) as Arc<dyn Transcriber>);
-    let observed = Arc::new(ObservedTranscriber::new(observed, vitals, recognition));
+    let observed = Arc::new(ObservedTranscriber::new(observed, health, recognition));
     let worker = Worker::new(queue, messenger, observed, work, shutdown.clone());
     service.ready();
     let (logged_out, broken) = (OnceCell::new(), OnceCell::new());
@@ -233,53 +234,53 @@ async fn listen(config: &Config) -> Result<Option<TcpListener>, ListenError> {
 /// What looks at the daemon while it works. It ends with the value.
 fn watch_over(
     account: &Arc<Account>,
-    vitals: &Arc<Vitals>,
+    health: &Arc<HealthState>,
     service: &Arc<Service>,
     listener: Option<TcpListener>,
     shutdown: &CancellationToken,
 ) -> JoinSet<()> {
     let mut watchers = JoinSet::new();
     if let Some(listener) = listener {
-        watchers.spawn(server::serve(listener, Arc::clone(vitals)));
+        watchers.spawn(server::serve(listener, Arc::clone(health)));
     }
-    let (service, facts) = (Arc::clone(service), Arc::clone(vitals));
+    let (service, state) = (Arc::clone(service), Arc::clone(health));
     let stop = shutdown.clone();
     watchers.spawn(async move {
         tokio::select! {
-            () = service.follow(&facts) => {}
+            () = service.follow(&state) => {}
             () = stop.cancelled() => {}
         }
         stop.cancelled().await;
-        facts.stopping();
+        state.stopping();
         service.stopping();
     });
-    watchers.spawn(follow_account(account.restriction(), Arc::clone(vitals)));
-    vitals.watch("update loop", account.pulses().updates.clone());
-    vitals.watch("download", account.pulses().files.clone());
-    let (mut clock, facts) = (account.clock(), Arc::clone(vitals));
+    watchers.spawn(follow_account(account.restriction(), Arc::clone(health)));
+    health.watch("update loop", account.pulses().updates.clone());
+    health.watch("download", account.pulses().files.clone());
+    let (mut clock, state) = (account.clock(), Arc::clone(health));
     watchers.spawn(async move {
         while clock.changed().await.is_ok() {
             let ahead = *clock.borrow_and_update();
-            facts.clock_ahead(ahead.map(|ahead| ahead.seconds));
+            state.clock_ahead(ahead.map(|ahead| ahead.seconds));
         }
     });
-    let (account, vitals) = (Arc::clone(account), Arc::clone(vitals));
+    let (account, health) = (Arc::clone(account), Arc::clone(health));
     watchers.spawn(async move {
         loop {
             account.connected().await;
-            vitals.connected();
+            health.connected();
             account.disconnected().await;
-            vitals.disconnected();
+            health.disconnected();
         }
     });
     watchers
 }
 
 /// Tells whether Telegram lets the account send, as long as there is an account.
-async fn follow_account(mut restriction: watch::Receiver<Option<Restricted>>, vitals: Arc<Vitals>) {
+async fn follow_account(mut restriction: watch::Receiver<Option<Restricted>>, health: Arc<HealthState>) {
     loop {
         let restricted = restriction.borrow_and_update().clone();
-        vitals.account_is(restricted);
+        health.account_restricted(restricted);
         if restriction.changed().await.is_err() {
             return;
         }
@@ -287,10 +288,14 @@ async fn follow_account(mut restriction: watch::Receiver<Option<Restricted>>, vi
 }
 
 /// Tells where the model is, as long as there is an engine.
-async fn follow_model(mut model: watch::Receiver<ModelState>, vitals: Arc<Vitals>) {
+async fn follow_model(mut model: watch::Receiver<ModelState>, health: Arc<HealthState>) {
     while model.changed().await.is_ok() {
         let state = *model.borrow_and_update();
-        vitals.model_is(state == ModelState::Loaded, state == ModelState::Missing);
+        match state {
+            ModelState::Loaded => health.model_reloaded(),
+            ModelState::Freed => health.model_freed(),
+            ModelState::Missing => health.model_missing(),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use stenogram::transcribe::recording::{Recording, RecordingOptions};
 use tokio::runtime::Runtime;
 use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperState};
 
-use super::score::Heard;
+use crate::score::Heard;
 
 /// With what both hear.
 #[derive(Clone, Debug)]
@@ -63,13 +63,11 @@ impl Stenogram {
     }
 
     /// What [`Self::hear_with`] does first: voice activity.
-    #[allow(dead_code, reason = "only a benchmark tells the two apart")]
     pub fn listen(&self, pcm: &[f32]) -> Result<Speech, String> {
         self.engine().detector().detect(pcm.to_vec(), &|| false).map_err(|error| error.to_string())
     }
 
     /// And then: recognition.
-    #[allow(dead_code, reason = "only a benchmark tells the two apart")]
     pub fn recognise(&self, speech: Speech, options: RecogniseOptions) -> Result<String, String> {
         let transcript = self.runtime.block_on(self.engine().recognise_speech(speech, options));
         Ok(transcript.map_err(|error| error.to_string())?.text())
@@ -118,7 +116,6 @@ impl Bare {
         Self::with(model, threads, WhisperContextParameters::default())
     }
 
-    #[allow(dead_code, reason = "only a benchmark asks for it")]
     pub fn with_flash_attention(model: &Path, threads: NonZeroUsize) -> Result<Self, String> {
         let mut parameters = WhisperContextParameters::default();
         parameters.flash_attn(true);

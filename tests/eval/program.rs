@@ -1,23 +1,15 @@
 //! `cargo bench --bench eval -- …`: how well recordings are recognised, see README.md beside this file.
 
-mod ears;
-#[allow(dead_code, reason = "the helpers of its unit tests, which run in tests/main.rs and not here")]
-mod folder;
-mod made;
-#[allow(unused_imports, reason = "its unit tests run in tests/main.rs and not here")]
-mod score;
-mod trials;
-
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use ears::Equipment;
-use score::Tally;
+use eval::ears::Equipment;
+use eval::score::Tally;
+use eval::trials::{self, Findings};
 use stenogram::speech::{AudioContext, default_threads};
 use support::speech::{self, Random};
-use trials::Findings;
 
 /// Word and character error rate, inventions, languages, time.
 #[derive(Parser)]

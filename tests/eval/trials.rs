@@ -4,10 +4,10 @@ use std::path::Path;
 
 use support::speech::Random;
 
-use super::ears::{Bare, Equipment, Stenogram};
-use super::folder;
-use super::made::{CONDITIONS, Condition, message, no_speech};
-use super::score::{HEAD, Heard, Said, Tally, line, percent};
+use crate::ears::{Bare, Equipment, Stenogram};
+use crate::folder;
+use crate::made::{CONDITIONS, Condition, message, no_speech};
+use crate::score::{HEAD, Heard, Said, Tally, line, percent};
 
 /// Points of exact matches that may be lost to bare whisper.cpp on clean input.
 const MAY_LOSE: f64 = 2.0;

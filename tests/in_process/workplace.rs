@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use stenogram::domain::{
     Answer, Fault, Job, JobId, Peer, PeerKind, Progress, RecordingKind, Segment, Task, Transcript,
 };
-use stenogram::health::Vitals;
+use stenogram::health::HealthState;
 use stenogram::health::observed::{ObservedMessenger, ObservedQueue, ObservedTranscriber};
 use stenogram::jobs::ports::{Messenger, Transcriber, Transcription};
 use stenogram::jobs::worker::Worker;
@@ -44,7 +44,7 @@ pub enum Plan {
 /// The plans by the number of the message, from 1.
 struct Planned {
     plans: watch::Receiver<Vec<Plan>>,
-    vitals: Arc<Vitals>,
+    health: Arc<HealthState>,
     recognition: Pulse,
     /// There is one recogniser.
     turn: tokio::sync::Mutex<()>,
@@ -100,7 +100,7 @@ impl Transcriber for Planned {
     }
 
     async fn prepare(&self, job: &Job) -> Result<(), Fault> {
-        let _during = self.recognition.during(stenogram::health::observed::PASS);
+        let _during = self.recognition.during(stenogram::health::limits::ENCODER_PASS_LIMIT);
         if let Plan::Load(seconds) = self.plan(job) {
             sleep(Duration::from_secs(seconds)).await;
         }
@@ -151,19 +151,19 @@ impl Transcription for Heard<'_> {
         if self.until_ms == self.length_ms {
             return Ok(None);
         }
-        let Planned { vitals, recognition, turn, .. } = self.planned;
+        let Planned { health, recognition, turn, .. } = self.planned;
         let _turn = turn.lock().await;
         let mut text = String::from("secret words");
         match self.plan {
             Plan::Speech(_, took) => {
                 sleep(Duration::from_millis(took / 2)).await;
-                vitals.recognised_in(self.job, Duration::from_millis(took / 2));
+                health.recognition_took(self.job, Duration::from_millis(took / 2));
             }
             Plan::Hours(hours, beats) => {
                 for _ in 0..hours * 3 {
                     sleep(Duration::from_secs(600)).await;
                     if beats {
-                        recognition.keep(stenogram::health::observed::PASS);
+                        recognition.keep(stenogram::health::limits::ENCODER_PASS_LIMIT);
                     }
                 }
             }
@@ -181,7 +181,7 @@ impl Transcription for Heard<'_> {
 
 /// Everything of the daemon but its adapters.
 pub struct Workplace {
-    pub vitals: Arc<Vitals>,
+    pub health: Arc<HealthState>,
     pub queue: Arc<dyn Queue>,
     pub connected: watch::Sender<bool>,
     plans: watch::Sender<Vec<Plan>>,
@@ -211,29 +211,29 @@ impl Workplace {
         }
         drop(store);
         let store = open().await.expect("open the queue again");
-        let vitals = Arc::new(Vitals::new(&stenogram::speech::DROP_REASONS));
+        let health = Arc::new(HealthState::new(&stenogram::speech::DROP_REASONS));
         let recognition = Pulse::default();
-        vitals.watch("recognition", recognition.clone());
+        health.watch("recognition", recognition.clone());
         let queue: Arc<dyn Queue> =
-            Arc::new(ObservedQueue::new(wrap(Arc::new(store)), Arc::clone(&vitals), Pulse::default()));
+            Arc::new(ObservedQueue::new(wrap(Arc::new(store)), Arc::clone(&health), Pulse::default()));
         let (plans, plans_now) = watch::channel(left.to_vec());
         let (connected, connection) = watch::channel(true);
         let planned = Arc::new(Planned {
             plans: plans_now,
-            vitals: Arc::clone(&vitals),
+            health: Arc::clone(&health),
             recognition: recognition.clone(),
             turn: tokio::sync::Mutex::default(),
             connected: connection,
             flooded: AtomicI32::new(0),
         });
-        let messenger = Arc::new(ObservedMessenger::new(planned.clone(), Arc::clone(&vitals)));
-        let transcriber = Arc::new(ObservedTranscriber::new(planned, Arc::clone(&vitals), recognition));
+        let messenger = Arc::new(ObservedMessenger::new(planned.clone(), Arc::clone(&health)));
+        let transcriber = Arc::new(ObservedTranscriber::new(planned, Arc::clone(&health), recognition));
         let work = Arc::new(Notify::new());
         let shutdown = CancellationToken::new();
         let working = Worker::new(Arc::clone(&queue), messenger, transcriber, Arc::clone(&work), shutdown);
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { working.run().await.expect("the queue works") });
-        Self { vitals, queue, connected, plans, work, _folder: folder, _tasks: tasks }
+        Self { health, queue, connected, plans, work, _folder: folder, _tasks: tasks }
     }
 
     /// Has a recording come, in a chat of its own.
