@@ -172,7 +172,7 @@ pub async fn run(
     let work = Arc::new(Notify::new());
     let intake =
         Intake::new(Arc::clone(&queue), policy_in_force.clone(), Arc::clone(&work), shutdown.clone());
-    let sink = IntakeSink { intake, policy: policy_in_force };
+    let sink = IntakeSink { intake, policy: policy_in_force.clone() };
     let transcriber = Arc::new(LocalTranscriber {
         engine,
         limits: limits(config),
@@ -184,7 +184,7 @@ pub async fn run(
     let messenger = Arc::new(ObservedMessenger::new(messenger, Arc::clone(&vitals)));
     let observed = decorator.transcriber(Arc::clone(&transcriber) as Arc<dyn Transcriber>);
     let observed = Arc::new(ObservedTranscriber::new(observed, vitals, recognition));
-    let worker = Worker::new(queue, messenger, observed, work, shutdown.clone());
+    let worker = Worker::new(queue, messenger, observed, policy_in_force, work, shutdown.clone());
     service.ready();
     let (logged_out, broken) = (OnceCell::new(), OnceCell::new());
     let stop_after = |outcome: Result<(), RunError>, reason: &OnceCell<RunError>| {

@@ -7,6 +7,7 @@ use super::RunError;
 use crate::audio::Limits;
 use crate::config::{self, Config, Language, Model, Redis};
 use crate::domain::policy::Policy;
+use crate::domain::{Settings, Task};
 use crate::queue::CrashRules;
 use crate::queue::embedded::EmbeddedOptions;
 use crate::queue::redis::RedisOptions;
@@ -36,9 +37,18 @@ pub fn redis_queue(config: &Config, redis: &Redis, account: i64) -> RedisOptions
     }
 }
 
-/// Which recordings are answered.
+/// Which recordings are answered, and how.
 pub fn policy(config: &Config) -> Policy {
-    Policy { max_age: config.catch_up_max_age }
+    Policy { max_age: config.catch_up_max_age, settings: settings(config.language, config.task) }
+}
+
+/// How recordings are recognised.
+pub fn settings(language: Language, task: Task) -> Settings {
+    let language = match language {
+        Language::Auto => None,
+        Language::Fixed(code) => Some(code.as_str().to_owned()),
+    };
+    Settings { language, task }
 }
 
 /// How the account is kept connected.

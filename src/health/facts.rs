@@ -78,7 +78,7 @@ impl Work {
         Self {
             since: Instant::now(),
             pulse: Pulse::default(),
-            document: claim.job.document,
+            document: claim.job.recording.document,
             stage: None,
             times: Default::default(),
             audio: None,

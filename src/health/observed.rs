@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::facts::{Outcome, Stage, Work};
 use super::vitals::Vitals;
-use crate::domain::{Fault, Job, JobId, Part, Progress, Task};
+use crate::domain::{Fault, Job, JobId, Part, Progress, Settings};
 use crate::jobs::ports::{Messenger, Transcriber, Transcription};
 use crate::queue::{Added, Claimed, Counts, Entry, Handled, Queue, QueueError, Upkeep};
 use crate::runtime::pulse::Pulse;
@@ -286,10 +286,6 @@ impl ObservedTranscriber {
 
 #[async_trait]
 impl Transcriber for ObservedTranscriber {
-    fn task(&self) -> Task {
-        self.transcriber.task()
-    }
-
     /// The recording is fetched at the same time, and may have arrived long before a model is
     /// loaded. The job's pulse is kept going until then; the recognition's pulse shows a load that
     /// hangs.
@@ -307,11 +303,12 @@ impl Transcriber for ObservedTranscriber {
     async fn open(
         &self,
         job: &Job,
+        settings: &Settings,
         bytes: Vec<u8>,
         progress: &Progress,
     ) -> Result<Box<dyn Transcription + '_>, Fault> {
         let id = job.id;
-        let transcription = self.transcriber.open(job, bytes, progress);
+        let transcription = self.transcriber.open(job, settings, bytes, progress);
         let transcription = self.observer.observe(id, Stage::Decode, Some(DECODE), transcription).await?;
         self.observer.vitals.of_job(id, |work| work.audio = Some(transcription.length() as f64 / 1000.0));
         let until_ms = progress.until_ms;

@@ -5,12 +5,13 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use crate::domain::policy::Policy;
 use crate::domain::reply::compose;
-use crate::domain::{Fault, Job, Part, Progress};
+use crate::domain::{Fault, Job, Part, Progress, Settings};
 use crate::jobs::ports::{Messenger, Transcriber};
 use crate::jobs::retry::insist;
 use crate::queue::{Claim, Queue, QueueError};
@@ -23,6 +24,8 @@ pub struct PipelineContext {
     pub queue: Arc<dyn Queue>,
     pub messenger: Arc<dyn Messenger>,
     pub transcriber: Arc<dyn Transcriber>,
+    /// Has the settings of jobs that were stored without.
+    pub policy: watch::Receiver<Policy>,
     pub shutdown: CancellationToken,
     /// One permit for each job that may be in the middle of a long recording.
     pub long_jobs: Semaphore,
@@ -43,9 +46,11 @@ pub async fn answer(
         Some(parts) if parts.is_empty() => (Vec::new(), Vec::new()),
         Some(parts) => (parts.clone(), messenger.find_sent(job, parts).await?),
         None => {
-            let parts = match cached_answer(job, context).await? {
+            let configured = || context.policy.borrow().settings(&job.recording.chat);
+            let settings = job.settings.clone().unwrap_or_else(configured);
+            let parts = match cached_answer(job, &settings, context).await? {
                 Some(parts) => parts,
-                None => transcribe(claim, context, on_checkpoint).await?,
+                None => transcribe(claim, &settings, context, on_checkpoint).await?,
             };
             stored("store an answer", shutdown, || queue.store_outbox(job.id, &parts)).await?;
             on_checkpoint();
@@ -80,12 +85,16 @@ where
     }
 }
 
-/// The stored answer to another message with the same recording, if it was made for the current
-/// task.
-async fn cached_answer(job: &Job, context: &PipelineContext) -> Result<Option<Vec<Part>>, Fault> {
-    let PipelineContext { queue, transcriber, shutdown, .. } = context;
-    match insist("look for a transcript", shutdown, || queue.result(job.document)).await {
-        Some(Ok(Some(parts))) if parts.iter().all(|part| part.task == transcriber.task()) => {
+/// The stored answer to another message with the same recording, if it was made under the same
+/// settings.
+async fn cached_answer(
+    job: &Job,
+    settings: &Settings,
+    context: &PipelineContext,
+) -> Result<Option<Vec<Part>>, Fault> {
+    let PipelineContext { queue, shutdown, .. } = context;
+    match insist("look for a transcript", shutdown, || queue.result(job.recording.document)).await {
+        Some(Ok(Some(parts))) if parts.iter().all(|part| part.task == settings.task) => {
             info!("Known recording, its transcript is taken from the store");
             Ok(Some(parts))
         }
@@ -106,13 +115,15 @@ async fn cached_answer(job: &Job, context: &PipelineContext) -> Result<Option<Ve
 
 async fn transcribe(
     claim: &Claim,
+    settings: &Settings,
     context: &PipelineContext,
     on_checkpoint: &mut (dyn FnMut() + Send),
 ) -> Result<Vec<Part>, Fault> {
-    let PipelineContext { queue, messenger, transcriber, shutdown, long_jobs } = context;
+    let PipelineContext { queue, messenger, transcriber, shutdown, long_jobs, .. } = context;
     let job = &claim.job;
-    // A transcript that was begun for another TASK cannot be continued.
-    let same_task = |progress: &Progress| progress.transcript.task == transcriber.task();
+    // A transcript that was begun for another task cannot be continued: the job of a version that
+    // stored no settings may have been begun under another TASK.
+    let same_task = |progress: &Progress| progress.transcript.task == settings.task;
     let mut progress = claim.progress.clone().filter(same_task).unwrap_or_default();
     let mut permit = match progress.until_ms {
         0 => None,
@@ -122,7 +133,7 @@ async fn transcribe(
     let (bytes, ()) = tokio::try_join!(messenger.fetch(job), transcriber.prepare(job))?;
     let fetched = start.elapsed();
     stored("begin a job", shutdown, || queue.begin(job.id)).await?;
-    let mut recording = transcriber.open(job, bytes, &progress).await?;
+    let mut recording = transcriber.open(job, settings, bytes, &progress).await?;
     let decoded = start.elapsed();
     if progress.until_ms > 0 {
         info!(

@@ -5,10 +5,11 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
-use tokio::sync::{Mutex, Notify, Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex, Notify, Semaphore, SemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
+use crate::domain::policy::Policy;
 use crate::domain::{Fault, JobId};
 use crate::jobs::pipeline::{PipelineContext, answer};
 use crate::jobs::ports::{Messenger, Transcriber};
@@ -75,6 +76,7 @@ impl Worker {
         queue: Arc<dyn Queue>,
         messenger: Arc<dyn Messenger>,
         transcriber: Arc<dyn Transcriber>,
+        policy: watch::Receiver<Policy>,
         work: Arc<Notify>,
         shutdown: CancellationToken,
     ) -> Self {
@@ -83,6 +85,7 @@ impl Worker {
                 queue,
                 messenger,
                 transcriber,
+                policy,
                 shutdown,
                 long_jobs: Semaphore::new(MAX_LONG_JOBS),
             },
@@ -274,18 +277,22 @@ fn max_attempts(claim: &Claim) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Job, Peer, PeerKind, RecordingKind};
+    use crate::domain::{Job, Peer, PeerKind, Recording, RecordingKind};
 
     fn claim(attempts: u32, is_answered: bool) -> Claim {
         let job = Job {
             id: JobId { account: 1, chat: 2, message: 3 },
-            peer: Peer { kind: PeerKind::User, id: 2, access_hash: 4 },
-            kind: RecordingKind::Voice,
-            document: 5,
-            outgoing: false,
-            date: 6,
-            duration: 7,
-            size: 8,
+            recording: Recording {
+                chat: Peer { kind: PeerKind::User, id: 2, access_hash: 4 },
+                thread: None,
+                kind: RecordingKind::Voice,
+                document: 5,
+                outgoing: false,
+                date: 6,
+                duration: 7,
+                size: 8,
+            },
+            settings: None,
         };
         let outbox = is_answered.then(Vec::new);
         Claim { job, delivery: 1, deaths: 0, attempts, progress: None, outbox }

@@ -45,7 +45,7 @@ impl Line {
             return;
         }
         self.chats.insert((id.chat, record.seq), id);
-        self.dates.insert((record.job.date, id));
+        self.dates.insert((record.job.recording.date, id));
         self.suspects.extend(suspicion(record));
         let Some(place) = record.place else { return };
         match record.state {
@@ -64,7 +64,7 @@ impl Line {
             return;
         }
         self.chats.remove(&(id.chat, record.seq));
-        self.dates.remove(&(record.job.date, id));
+        self.dates.remove(&(record.job.recording.date, id));
         if let Some(suspicion) = suspicion(record) {
             self.suspects.remove(&suspicion);
         }
@@ -135,5 +135,5 @@ impl Line {
 fn suspicion(record: &Record) -> Option<(i64, Reverse<u32>, JobId)> {
     let Record { job, .. } = record;
     let deaths = record.past_deaths();
-    (deaths > 0 && job.document != 0).then_some((job.document, Reverse(deaths), job.id))
+    (deaths > 0 && job.recording.document != 0).then_some((job.recording.document, Reverse(deaths), job.id))
 }

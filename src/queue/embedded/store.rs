@@ -115,13 +115,13 @@ impl Store {
         let Record { job, deaths, deliveries, .. } = record;
         let mut kept = Kept::Nothing;
         // A job with its answer does not touch its recording any more.
-        let poison = if record.outbox.is_none() { self.poison(job.document, now)? } else { None };
+        let poison = if record.outbox.is_none() { self.poison(job.recording.document, now)? } else { None };
         let reason = if let Some(other) = poison {
             format!("{}{other}", reason::copy_of_poisonous())
         } else if *deaths >= MAX_DEATHS {
-            if job.document != 0 {
+            if job.recording.document != 0 {
                 let until = now.saturating_add(millis(options.dedupe_ttl));
-                kept = Kept::Poison { document: job.document, id: job.id, now, until };
+                kept = Kept::Poison { document: job.recording.document, id: job.id, now, until };
             }
             reason::poisonous()
         } else if *deliveries >= MAX_DELIVERIES {
@@ -152,7 +152,7 @@ impl Store {
         options: &EmbeddedOptions,
     ) -> Result<bool, QueueError> {
         let id = record.job.id;
-        let is_first = self.line.suspect(record.job.document).is_none_or(|suspect| suspect == id);
+        let is_first = self.line.suspect(record.job.recording.document).is_none_or(|suspect| suspect == id);
         if is_first || record.outbox.is_some() {
             return Ok(false);
         }
@@ -210,7 +210,7 @@ impl Store {
         result_until: Option<u64>,
     ) -> Result<(), QueueError> {
         let record = self.claimed(id)?;
-        let document = record.job.document;
+        let document = record.job.recording.document;
         let kept = match result_until {
             // Asked for again, it does not last longer.
             Some(until) if document != 0 && !self.has_result(document, task_of(&parts), now)? => {
@@ -321,7 +321,7 @@ impl Store {
                 Change::update(before, |record| record.place = Some(place))
             }
             State::Dead => {
-                kept = Kept::Antidote { document: before.job.document };
+                kept = Kept::Antidote { document: before.job.recording.document };
                 let first_of_chat = !self.line.is_busy(id.chat);
                 let (seq, place) = (self.line.number(), first_of_chat.then(|| self.line.number()));
                 Change::update(before, |record| {

@@ -29,17 +29,6 @@ impl Account {
             let length = utf16_len(&part.text) as i32;
             vec![tl::types::MessageEntityBlockquote { collapsed: true, offset: 0, length }.into()]
         };
-        let reply_to = tl::types::InputReplyToMessage {
-            reply_to_msg_id: job.id.message,
-            top_msg_id: None,
-            reply_to_peer_id: None,
-            quote_text: None,
-            quote_entities: None,
-            quote_offset: None,
-            monoforum_peer_id: None,
-            todo_item_id: None,
-            poll_option: None,
-        };
         let request = tl::functions::messages::SendMessage {
             no_webpage: true,
             silent: true,
@@ -50,7 +39,7 @@ impl Account {
             invert_media: false,
             allow_paid_floodskip: false,
             peer: self.input_peer(job).await?,
-            reply_to: Some(reply_to.into()),
+            reply_to: Some(reply_to(job).into()),
             message: part.text.clone(),
             random_id: id,
             reply_markup: None,
@@ -97,6 +86,22 @@ impl Account {
         if let Err(error) = self.context.store.set_pause(length, error.to_string()).await {
             warn!(%error, "The pause that Telegram demands could not be stored, a restart will forget it");
         }
+    }
+}
+
+/// Names the message that the answer replies to, and its forum topic, where the answer goes even if
+/// the message is deleted meanwhile.
+fn reply_to(job: &Job) -> tl::types::InputReplyToMessage {
+    tl::types::InputReplyToMessage {
+        reply_to_msg_id: job.id.message,
+        top_msg_id: job.recording.thread,
+        reply_to_peer_id: None,
+        quote_text: None,
+        quote_entities: None,
+        quote_offset: None,
+        monoforum_peer_id: None,
+        todo_item_id: None,
+        poll_option: None,
     }
 }
 

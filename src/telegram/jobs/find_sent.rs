@@ -9,7 +9,7 @@ use tracing::debug;
 use super::super::account::Account;
 use super::super::message;
 use super::calls::{call_to_send, sending_fault};
-use crate::domain::{Fault, Job, Part, PeerKind};
+use crate::domain::{Fault, Job, Part};
 
 /// Messages in one page, the most that Telegram gives.
 const PAGE: i32 = 100;
@@ -33,7 +33,7 @@ impl Account {
             hash: 0,
         };
         // A reply in Saved Messages is not marked as outgoing.
-        let own_chat = job.peer.kind == PeerKind::User && job.peer.id == self.context.user.id;
+        let own_chat = job.id.chat == self.context.user.id;
         let mut replies = Vec::new();
         for _ in 0..PAGES {
             let answer = call_to_send(&link, &request).await.map_err(|error| sending_fault(&error))?;
