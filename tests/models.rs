@@ -7,8 +7,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use stenogram::speech::checksum::{Verdict, verify, verify_as};
-use stenogram::speech::download::{PullError, PullOptions, pull};
+use stenogram::speech::models::checksum::{Verdict, verify, verify_as};
+use stenogram::speech::models::download::{PullError, PullOptions, pull};
 use stenogram::speech::models::{Model, ModelSpec, SILERO_VAD, SPEECH_MODELS, catalogue};
 use support::http::{Reply, Request, Server};
 use support::skipped;

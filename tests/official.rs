@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use stenogram::domain::Transcript;
-use stenogram::speech::checksum::{Verdict, verify};
+use stenogram::speech::models::checksum::{Verdict, verify};
 use stenogram::speech::{Engine, EngineOptions, RecogniseOptions};
 use support::skipped;
 use support::speech::{ALONE, VAD, decode};

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use stenogram::domain::Transcript;
-use stenogram::speech::header::{self, HeaderError};
+use stenogram::speech::models::file_check::{self, HeaderError};
 use stenogram::speech::{Engine, EngineOptions, Habit, Observer, RecogniseOptions, SpeechError};
 use support::model_file::ModelFile;
 use support::skipped;
@@ -447,12 +447,12 @@ fn file(name: &str, bytes: &[u8]) -> PathBuf {
 }
 
 fn header_error(path: &Path) -> HeaderError {
-    header::check(path).expect_err("it is broken")
+    file_check::check(path).expect_err("it is broken")
 }
 
 #[test]
 fn the_micro_model_is_in_order() {
-    assert_eq!(header::check(Path::new(MODEL)).unwrap().languages, 99);
+    assert_eq!(file_check::check(Path::new(MODEL)).unwrap().languages, 99);
 }
 
 /// The catalogue's files of May 2023 say version 1 in their headers, the later ones version 2, and some
@@ -569,7 +569,7 @@ fn flipped_bytes_are_refused_or_harmless() {
         let was = mutant[place];
         mutant[place] ^= 1 << random.below(8);
         let path = file("mutant.bin", &mutant);
-        if header::check(&path).is_ok() {
+        if file_check::check(&path).is_ok() {
             accepted.push((place, was, mutant[place]));
         }
     }

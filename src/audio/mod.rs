@@ -22,7 +22,6 @@ mod resample;
 mod sniff;
 mod soft_clip;
 mod source;
-mod stretches;
 mod track;
 mod view;
 mod vorbis;
@@ -33,7 +32,6 @@ use std::time::Duration;
 
 pub use decoder::Decoder;
 pub use error::AudioError;
-pub use stretches::{LONGEST_STRETCH, Stretch, Stretches};
 
 /// The rate in Hz of all PCM that leaves this module: Whisper's.
 pub const SAMPLE_RATE: u32 = 16_000;

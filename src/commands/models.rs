@@ -10,8 +10,8 @@ use super::{CommandError, complain, progress};
 use crate::cli::Models;
 use crate::config::{Config, Model};
 use crate::runtime::deployment::typed;
-use crate::speech::checksum::{self, Verdict};
-use crate::speech::download::{PullOptions, pull};
+use crate::speech::models::checksum::{self, Verdict};
+use crate::speech::models::download::{PullOptions, pull};
 use crate::speech::models::{self, ModelSpec, SILERO_VAD, UnknownModel, catalogue};
 
 /// Runs the command; how many models failed.

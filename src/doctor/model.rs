@@ -8,7 +8,7 @@ use super::{Finding, Observer};
 use crate::app;
 use crate::config::Config;
 use crate::runtime::deployment::typed;
-use crate::speech::checksum::{self, Verdict};
+use crate::speech::models::checksum::{self, Verdict};
 use crate::speech::models::{ModelSpec, SILERO_VAD};
 use crate::speech::{EngineOptions, SpeechError};
 

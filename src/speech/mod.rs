@@ -1,57 +1,51 @@
 //! Recognition: whisper.cpp on a thread of its own, and the models it needs.
 //!
 //! ```text
-//! engine      the handle: async in front, one thread behind, a queue of one between them
-//! thread      what that thread does: one request after another; it frees the idle model
-//! detector    leaves of a recording what is worth recognising, on the thread of whoever has it
-//! recogniser  speech to transcript
-//! whisper     the model, and single calls of whisper.cpp
-//! window      how much of its window Whisper is given, and whether less has sufficed
-//! choice      which languages there are to choose from, and which is the likeliest
-//! guess       in which language a recording is: guessed, and checked after it is recognised
-//! vad         how likely somebody speaks, by Silero's model
-//! activity    which parts are speech, what of it Whisper is given, what its times then mean
-//! guard       drops what Whisper invents: evidence, known phrases (phrases/), repetition
-//! habit       which languages a chat is known for, and which of them is guessed
-//! header      checks a model file before whisper.cpp, which aborts on a bad one, sees it
-//! language    Whisper's language codes
-//! cpu         the instructions that this build of whisper.cpp needs
-//! device      the GPU, where this build can use one and there is one
-//! log         whisper.cpp's log lines, through tracing
-//! models      the catalogue        download  fetching one        checksum  is it what it claims?
+//! options         how the engine is set up, and how one recording is recognised
+//! observer        what the engine tells of itself while it works
+//! error           why nothing was recognised
+//! engine          the handle: async in front, one thread behind, a queue of one between them
+//!   thread          what that thread does: one request after another; it frees the idle model
+//!   recogniser      speech to transcript
+//! vad             where somebody speaks
+//!   detector        leaves of a recording what is worth recognising, on its caller's thread
+//!   silero          how likely somebody speaks, by Silero's model
+//!   activity        which parts are speech, what of it Whisper is given, what its times then mean
+//! whisper         the model, and single calls of whisper.cpp
+//!   audio_context   how much of its window Whisper is given, and whether less has sufficed
+//!   cpu, device     the instructions that this build needs; the GPU, where it can use one
+//!   log             whisper.cpp's log lines, through tracing
+//! language        Whisper's language codes
+//!   detect          in which language a recording is: guessed, and checked after it is recognised
+//!   choice          which languages there are to choose from, and which is the likeliest
+//!   prior           which languages a chat is known for, and which of them is guessed
+//! hallucination   what Whisper writes though nobody said it
+//!   guard           drops it: evidence, known phrases (phrases/), repetition
+//! models          the catalogue
+//!   download        fetches one          checksum   is it what it claims?
+//!   file_check      checks a model file before whisper.cpp, which aborts on a bad one, sees it
 //! ```
 //!
 //! ggml's threads spin at a barrier, which costs 10 to 50 times the time on a busy host unless
 //! `OMP_WAIT_POLICY=passive` is in the environment before the process starts. libgomp reads it when
 //! it is loaded, so nothing here can set it: the scripts, the unit file and the image do.
 
-mod activity;
-pub mod checksum;
-mod choice;
-pub mod cpu;
-mod detector;
-pub mod device;
-pub mod download;
-pub mod engine;
-mod guard;
-mod guess;
-mod habit;
-pub mod header;
-pub mod language;
-mod log;
+mod engine;
+mod error;
+mod hallucination;
+mod language;
 pub mod models;
-mod phrases;
-mod recogniser;
-mod repetition;
-mod thread;
+mod observer;
+mod options;
 mod vad;
 mod whisper;
-mod window;
 
-pub use detector::{Detector, Speech};
-pub use engine::{
-    Engine, EngineOptions, ModelState, Observer, RecogniseOptions, SpeechError, cores, default_threads,
-};
-pub use guard::INVENTIONS;
-pub use habit::Habit;
-pub use window::AudioContext;
+pub use engine::Engine;
+pub use error::SpeechError;
+pub use hallucination::guard::INVENTIONS;
+pub use language::prior::Habit;
+pub use observer::{ModelState, Observer};
+pub use options::{EngineOptions, RecogniseOptions, cores, default_threads};
+pub use vad::detector::{Detector, Speech};
+pub use whisper::audio_context::AudioContext;
+pub use whisper::{cpu, device};

@@ -2,3 +2,4 @@
 
 pub mod chat_languages;
 pub mod recording;
+mod stretches;

@@ -13,7 +13,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{Span, error};
 
-use crate::audio::{AudioError, Decoder, LONGEST_STRETCH, Limits, SAMPLE_RATE, Stretch, Stretches};
+use super::stretches::{LONGEST_STRETCH, Stretch, Stretches};
+use crate::audio::{AudioError, Decoder, Limits, SAMPLE_RATE};
 use crate::domain::{Fault, Progress, Transcript};
 use crate::speech::{Detector, Engine, Habit, Observer, RecogniseOptions, Speech, SpeechError};
 

@@ -6,17 +6,17 @@ use std::time::Instant;
 
 use tracing::debug;
 
-use super::SpeechError;
 use super::activity::{Activity, longest_pause};
-use super::vad::Vad;
-use super::whisper::RATE;
+use super::silero::Vad;
+use crate::speech::error::SpeechError;
+use crate::speech::whisper::RATE;
 
 /// -60 dBFS: below it there is nothing to hear, and Whisper is known to invent text.
 const SILENCE: f32 = 0.001;
 /// 40 dB over full scale. Codecs overshoot by a few dB; what goes beyond this is no sound.
 const LOUDEST: f32 = 100.0;
 /// whisper.cpp counts the cells of the spectrogram (100 frames/s of up to 128) in a 32-bit int.
-pub(super) const LONGEST: usize = 24 * 3600 * RATE;
+pub(crate) const LONGEST: usize = 24 * 3600 * RATE;
 
 /// Finds where somebody speaks. Clones share one model, and take turns with it.
 #[derive(Clone)]
@@ -28,11 +28,11 @@ pub struct Detector {
 /// What of a recording is worth recognising.
 pub struct Speech {
     /// The parts with speech, joined.
-    pub(super) pcm: Vec<f32>,
+    pub(crate) pcm: Vec<f32>,
     /// Where they lie in the recording.
-    pub(super) activity: Activity,
+    pub(crate) activity: Activity,
     /// Of the whole recording.
-    pub(super) samples: usize,
+    pub(crate) samples: usize,
 }
 
 impl Speech {
@@ -43,7 +43,7 @@ impl Speech {
 }
 
 impl Detector {
-    pub(super) fn new(vad: Option<Vad>) -> Self {
+    pub(crate) fn new(vad: Option<Vad>) -> Self {
         Self { vad: vad.map(|vad| Arc::new(Mutex::new(vad))) }
     }
 
@@ -96,6 +96,6 @@ impl Detector {
     }
 }
 
-pub(super) fn seconds(samples: usize) -> f64 {
+pub(crate) fn seconds(samples: usize) -> f64 {
     samples as f64 / RATE as f64
 }

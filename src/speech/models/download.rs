@@ -12,8 +12,9 @@ use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, Head
 use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body};
 
-use super::checksum::{self, Progress, Verdict, hex};
-use super::models::ModelSpec;
+use super::catalogue::ModelSpec;
+use super::checksum::{self, Progress, Verdict};
+use super::hex::hex;
 
 /// Where a model comes from and how hard to try.
 #[derive(Clone, Debug)]

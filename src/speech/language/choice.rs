@@ -1,8 +1,8 @@
 //! Which languages a recording may be in, and in which one it is, by the model's probabilities.
 
-use super::habit::Habit;
-use super::language::Language;
-use super::whisper::RATE;
+use super::Language;
+use super::prior::Habit;
+use crate::speech::whisper::RATE;
 
 /// The probability that all listed languages together have at most where another one is clear.
 const IMPROBABLE: f32 = 0.1;
@@ -16,7 +16,7 @@ const CLEAR_IN_FEW_WORDS: f32 = 0.95;
 const FEW_WORDS: usize = RATE * 3 / 2;
 
 /// The languages to choose from.
-pub(super) struct Choice {
+pub(crate) struct Choice {
     /// The likely ones; not empty.
     listed: Vec<Language>,
     /// Those that are chosen among: the listed ones, or all of the model's.

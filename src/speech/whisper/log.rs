@@ -22,7 +22,7 @@ thread_local! {
 }
 
 /// Takes the log over; the first call does it, before anything is loaded.
-pub(super) fn install() {
+pub(crate) fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // SAFETY: `forward` reads only the text, lets no panic out and lives as long as the
@@ -32,7 +32,7 @@ pub(super) fn install() {
 }
 
 /// Whether failures that whisper.cpp logs on this thread are of our own making.
-pub(super) fn set_aborting(aborting: bool) {
+pub(crate) fn set_aborting(aborting: bool) {
     ABORTING.set(aborting);
 }
 

@@ -20,7 +20,7 @@ const MS_PER_LETTER: usize = 30;
 
 /// What speaks for a segment.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Evidence {
+pub(crate) struct Evidence {
     /// Probability, 0 to 1, that there is no speech in the window that the segment is from; none
     /// where it is not known.
     pub no_speech: Option<f32>,
@@ -42,7 +42,7 @@ impl Evidence {
 
 /// A segment as Whisper gave it.
 #[derive(Clone, Debug)]
-pub(super) struct Candidate {
+pub(crate) struct Candidate {
     pub segment: Segment,
     pub evidence: Evidence,
 }
@@ -83,7 +83,7 @@ pub const INVENTIONS: [&str; 5] = [
 
 /// The segments that hold, in order. Each that is dropped, or shortened to what it repeats, is
 /// explained at debug level, without the text, and `dropped` is told the reason's name.
-pub(super) fn guard(candidates: &[Candidate], dropped: &dyn Fn(&'static str)) -> Vec<Segment> {
+pub(crate) fn guard(candidates: &[Candidate], dropped: &dyn Fn(&'static str)) -> Vec<Segment> {
     let mut held = Vec::with_capacity(candidates.len());
     let same = |a: &Candidate, b: &Candidate| words(&a.segment.text) == words(&b.segment.text);
     for run in candidates.chunk_by(same) {

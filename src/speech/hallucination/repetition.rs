@@ -10,13 +10,13 @@ const TOO_MUCH: usize = 10;
 const LONGEST_PHRASE: usize = 12;
 
 /// Whether what has now come so many times in a row was not said again.
-pub(super) fn is_too_much(times: usize, weak: bool) -> bool {
+pub(crate) fn is_too_much(times: usize, weak: bool) -> bool {
     times >= TOO_MUCH || (weak && times >= REPEATED)
 }
 
 /// `text` with what it repeats said once, where that is too much. None where it repeats nothing, or
 /// may: `is_weak` judges the repeated words, all times together.
-pub(super) fn collapse(text: &str, is_weak: impl Fn(&[String]) -> bool) -> Option<String> {
+pub(crate) fn collapse(text: &str, is_weak: impl Fn(&[String]) -> bool) -> Option<String> {
     let spelt: Vec<&str> = text.split_whitespace().collect();
     let plain: Vec<String> = spelt.iter().map(|spelt| word(spelt)).collect();
     let mut kept = Vec::with_capacity(spelt.len());

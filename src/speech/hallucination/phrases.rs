@@ -17,7 +17,7 @@ static KNOWN: LazyLock<Vec<Phrase>> = LazyLock::new(|| {
 });
 
 /// Whether nothing is said but known phrases, one after another.
-pub(super) fn is_known(words: &[String]) -> bool {
+pub(crate) fn is_known(words: &[String]) -> bool {
     let mut rest = words;
     while !rest.is_empty() {
         let begins = KNOWN.iter().filter(|phrase| rest.starts_with(&phrase.words));
@@ -31,13 +31,13 @@ pub(super) fn is_known(words: &[String]) -> bool {
 }
 
 /// The words of a text in the form in which they are compared: see [`word`].
-pub(super) fn words(text: &str) -> Vec<String> {
+pub(crate) fn words(text: &str) -> Vec<String> {
     let between = |c: char| !c.is_alphanumeric() && !matches!(c, '\'' | '’');
     text.split(between).map(word).filter(|word| !word.is_empty()).collect()
 }
 
 /// Lower case, without punctuation; ё is е. An apostrophe parts no words.
-pub(super) fn word(text: &str) -> String {
+pub(crate) fn word(text: &str) -> String {
     let letters = text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase);
     letters.map(|c| if c == 'ё' { 'е' } else { c }).collect()
 }

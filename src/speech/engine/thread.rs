@@ -12,23 +12,24 @@ use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tracing::{Span, error, info, warn};
 
-use super::choice::Choice;
-use super::detector::{Detector, Speech};
-use super::device;
-use super::engine::{self, EngineOptions, ModelState, Observer, SpeechError};
-use super::habit::Habit;
-use super::header::Header;
-use super::language::Language;
-use super::models::SILERO_VAD;
 use super::recogniser::Recogniser;
-use super::vad::Vad;
-use super::whisper::{Control, Whisper};
 use crate::domain::Transcript;
 use crate::runtime::allocator;
 use crate::runtime::deployment::typed;
+use crate::speech::error::SpeechError;
+use crate::speech::language::Language;
+use crate::speech::language::choice::Choice;
+use crate::speech::language::prior::Habit;
+use crate::speech::models::SILERO_VAD;
+use crate::speech::models::file_check::Header;
+use crate::speech::observer::{ModelState, Observer};
+use crate::speech::options::{EngineOptions, threads};
+use crate::speech::vad::detector::{Detector, Speech};
+use crate::speech::vad::silero::Vad;
+use crate::speech::whisper::{Control, Whisper, device};
 
 /// What the thread is asked for.
-pub(super) enum Message {
+pub(crate) enum Message {
     Recognise(Request),
     /// To have the model in memory.
     Load(oneshot::Sender<Result<(), SpeechError>>),
@@ -37,7 +38,7 @@ pub(super) enum Message {
 }
 
 /// A recording on its way to the thread. Its caller has gone away when `reply` is closed.
-pub(super) struct Request {
+pub(crate) struct Request {
     pub speech: Speech,
     pub language: Option<Language>,
     pub habit: Habit,
@@ -50,7 +51,7 @@ pub(super) struct Request {
 }
 
 /// From loading the model to freeing it for the last time.
-pub(super) fn run(
+pub(crate) fn run(
     options: EngineOptions,
     messages: mpsc::Receiver<Message>,
     stop: &AtomicBool,
@@ -214,7 +215,7 @@ impl Attendant {
 
 /// The options have passed [`EngineOptions::check_model`].
 fn load(options: &EngineOptions) -> Result<Whisper, SpeechError> {
-    let threads = engine::threads(options.threads);
+    let threads = threads(options.threads);
     Whisper::load(&options.model, threads, options.task, options.flash_attention())
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::hex::{hex, unhex};
+
 /// One file that can be fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelSpec {
@@ -69,7 +71,7 @@ impl ModelSpec {
 
     /// The beginning of its SHA-256, enough to tell files apart.
     pub fn sha_prefix(&self) -> String {
-        super::checksum::hex(&self.sha256[..6])
+        hex(&self.sha256[..6])
     }
 
     /// Where it is fetched from: `mirror` is a folder (`http://nas.local/models`) that has the file
@@ -227,24 +229,4 @@ const fn speech(
 ) -> ModelSpec {
     let (sha256, relative_time) = (unhex(sha256), Some(relative_time));
     ModelSpec { name, file, bytes, sha256, memory_mib, relative_time, note, home: WHISPER }
-}
-
-/// 64 lower-case hexadecimal digits; anything else does not compile.
-const fn unhex(text: &str) -> [u8; 32] {
-    const fn digit(byte: u8) -> u8 {
-        match byte {
-            b'0'..=b'9' => byte - b'0',
-            b'a'..=b'f' => byte - b'a' + 10,
-            _ => panic!("no hexadecimal digit"),
-        }
-    }
-    let text = text.as_bytes();
-    assert!(text.len() == 64);
-    let mut bytes = [0; 32];
-    let mut n = 0;
-    while n < 32 {
-        bytes[n] = digit(text[2 * n]) << 4 | digit(text[2 * n + 1]);
-        n += 1;
-    }
-    bytes
 }

@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 use tracing::debug;
 use whisper_rs::{WhisperSegment, WhisperTokenId};
 
-use super::SpeechError;
-use super::activity::Activity;
-use super::choice::Choice;
-use super::detector::{LONGEST, Speech, seconds};
-use super::guard::{Candidate, Evidence, guard};
-use super::guess::{Heard, Listening};
-use super::habit::Habit;
-use super::language::Language;
-use super::whisper::{Control, RATE, Whisper};
-use super::window::{AudioContext, doubt};
 use crate::domain::{Segment, Transcript};
+use crate::speech::error::SpeechError;
+use crate::speech::hallucination::guard::{Candidate, Evidence, guard};
+use crate::speech::language::Language;
+use crate::speech::language::choice::Choice;
+use crate::speech::language::detect::{Heard, Listening};
+use crate::speech::language::prior::Habit;
+use crate::speech::vad::activity::Activity;
+use crate::speech::vad::detector::{LONGEST, Speech, seconds};
+use crate::speech::whisper::audio_context::{AudioContext, doubt};
+use crate::speech::whisper::{Control, RATE, Whisper};
 
 /// Shorter recordings are padded with silence. whisper.cpp gives nothing for less than 0.1 s and
 /// reads 200 samples out of bounds for less than that many.
@@ -25,7 +25,7 @@ const SHORTEST: usize = RATE;
 const TIMESTAMP: usize = RATE / 100;
 
 /// What is the same for all recordings.
-pub(super) struct Recogniser {
+pub(crate) struct Recogniser {
     choice: Choice,
     audio_context: AudioContext,
 }
@@ -41,14 +41,14 @@ struct Attempt {
 }
 
 impl Recogniser {
-    pub(super) fn new(choice: Choice, audio_context: AudioContext) -> Self {
+    pub(crate) fn new(choice: Choice, audio_context: AudioContext) -> Self {
         Self { choice, audio_context }
     }
 
     /// Recognises `speech`, which is not empty, in `language`, or in the likeliest of its choice
     /// for somebody of that `habit`, who has just said what was `before`. The model, `whisper`,
     /// knows all of them.
-    pub(super) fn recognise(
+    pub(crate) fn recognise(
         &self,
         whisper: &mut Whisper,
         mut speech: Speech,

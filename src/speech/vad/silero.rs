@@ -7,12 +7,12 @@ use std::thread;
 
 use whisper_rs::{WhisperVadContext, WhisperVadContextParams};
 
-use super::checksum::{self, Verdict};
-use super::log;
-use super::models::SILERO_VAD;
+use crate::speech::models::SILERO_VAD;
+use crate::speech::models::checksum::{self, Verdict};
+use crate::speech::whisper::log;
 
 /// Samples that one probability stands for, 32 ms: what the model was trained on.
-pub(super) const WINDOW: usize = 512;
+pub(crate) const WINDOW: usize = 512;
 /// Windows heard at once, 96 s: less than a second of work, which nothing can break off.
 const STRETCH: usize = 3000;
 /// Windows heard once more before a part, 2 s: whisper.cpp empties the model's memory at its
@@ -29,7 +29,7 @@ const BLOCK: usize = 8000;
 
 /// Why voice activity is not detected. Reads on from "the voice activity model FILE".
 #[derive(Debug, thiserror::Error)]
-pub(super) enum VadError {
+pub(crate) enum VadError {
     #[error("is not there")]
     Missing,
     #[error("cannot be read: {0}")]
@@ -41,14 +41,14 @@ pub(super) enum VadError {
     Load,
 }
 
-pub(super) struct Vad {
+pub(crate) struct Vad {
     /// One for each half of a stretch.
     contexts: [WhisperVadContext; 2],
 }
 
 impl Vad {
     /// Only a file with the catalogue's bytes is given to whisper.cpp.
-    pub(super) fn load(path: &Path) -> Result<Self, VadError> {
+    pub(crate) fn load(path: &Path) -> Result<Self, VadError> {
         log::install();
         let verdict = checksum::verify_as(&SILERO_VAD, path, &mut |_, _| ControlFlow::Continue(()));
         match verdict {
@@ -71,7 +71,7 @@ impl Vad {
     /// The probability of speech, 0 to 1, in each [`WINDOW`] of `pcm`, the last one filled up with
     /// silence. What is quiet is amplified for this: the model takes a whisper into a far
     /// microphone for silence. None when `aborted`, or when whisper.cpp fails, which it logs.
-    pub(super) fn probabilities(&mut self, pcm: &[f32], aborted: &dyn Fn() -> bool) -> Option<Vec<f32>> {
+    pub(crate) fn probabilities(&mut self, pcm: &[f32], aborted: &dyn Fn() -> bool) -> Option<Vec<f32>> {
         let windows = pcm.len().div_ceil(WINDOW);
         let mut probabilities = Vec::with_capacity(windows);
         let gain = gain(pcm);
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_second_half_knows_what_came_before() {
-        let spoken = include_bytes!("../../tests/fixtures/micro/one-two.s16");
+        let spoken = include_bytes!("../../../tests/fixtures/micro/one-two.s16");
         let sample = |bytes: &[u8]| f32::from(i16::from_le_bytes([bytes[0], bytes[1]])) / 32768.0;
         let spoken: Vec<f32> = spoken.chunks_exact(2).map(sample).collect();
         let mut vad = Vad::load(Path::new(MODEL)).unwrap();

@@ -12,7 +12,7 @@
 
 use std::ops::Range;
 
-use super::vad::WINDOW;
+use super::silero::WINDOW;
 
 /// Samples per millisecond.
 const MS: usize = 16;
@@ -45,7 +45,7 @@ const BESIDE: usize = 500 * MS;
 
 /// What was heard in a recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Activity {
+pub(crate) struct Activity {
     /// Parts of the recording that are worth recognising, in order, apart from each other.
     kept: Vec<Range<usize>>,
     /// Where there is voice, in order, in the time of the kept parts joined; none where that is not
@@ -55,17 +55,17 @@ pub(super) struct Activity {
 
 impl Activity {
     /// Of a recording in which nobody speaks.
-    pub(super) fn none() -> Self {
+    pub(crate) fn none() -> Self {
         Self { kept: Vec::new(), voiced: Some(Vec::new()) }
     }
 
     /// Of a recording of so many samples that nothing is known of: all of it is kept.
-    pub(super) fn unknown(samples: usize) -> Self {
+    pub(crate) fn unknown(samples: usize) -> Self {
         Self { kept: std::iter::once(0..samples).collect(), voiced: None }
     }
 
     /// From the probability of speech in each [`WINDOW`] of a recording with so many samples.
-    pub(super) fn of(probabilities: &[f32], samples: usize) -> Self {
+    pub(crate) fn of(probabilities: &[f32], samples: usize) -> Self {
         let (mut kept, mut voiced) = (Vec::new(), Vec::new());
         let mut joined = 0;
         for phrase in phrases(voices(probabilities, samples)) {
@@ -80,12 +80,12 @@ impl Activity {
         Self { kept, voiced: Some(voiced) }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.kept.is_empty()
     }
 
     /// Leaves of the recording what is kept, joined.
-    pub(super) fn cut(&self, pcm: &mut Vec<f32>) {
+    pub(crate) fn cut(&self, pcm: &mut Vec<f32>) {
         let mut length = 0;
         for part in &self.kept {
             pcm.copy_within(part.clone(), length);
@@ -97,7 +97,7 @@ impl Activity {
     /// Where in the recording a stretch of what was heard lies. Whisper is generous with silence:
     /// an end that only reaches into the padding beyond a cut, or a beginning in the padding before
     /// one, stays on its own side.
-    pub(super) fn in_recording(&self, heard: Range<usize>) -> Range<usize> {
+    pub(crate) fn in_recording(&self, heard: Range<usize>) -> Range<usize> {
         let Range { mut start, mut end } = heard;
         let mut joint = 0;
         for part in &self.kept {
@@ -117,7 +117,7 @@ impl Activity {
 
     /// How much voice there is in a stretch of what was heard and just beside it, for Whisper's
     /// times are rounded. None where that is not known.
-    pub(super) fn voiced(&self, heard: Range<usize>) -> Option<usize> {
+    pub(crate) fn voiced(&self, heard: Range<usize>) -> Option<usize> {
         let (start, end) = (heard.start.saturating_sub(BESIDE), heard.end + BESIDE);
         let within = |voice: &Range<usize>| voice.end.min(end).saturating_sub(voice.start.max(start));
         Some(self.voiced.as_ref()?.iter().map(within).sum())
@@ -144,7 +144,7 @@ impl Activity {
 
 /// The middle of the longest pause between words, in samples; none where nobody pauses. A whole
 /// number of [`WINDOW`]s.
-pub(super) fn longest_pause(probabilities: &[f32]) -> Option<usize> {
+pub(crate) fn longest_pause(probabilities: &[f32]) -> Option<usize> {
     let mut at = 0;
     let pauses = probabilities.chunk_by(|a, b| (*a < SILENCE) == (*b < SILENCE)).filter_map(|run| {
         let start = at;

@@ -5,24 +5,24 @@ use std::ffi::c_int;
 use tracing::{debug, info};
 use whisper_rs::WhisperTokenId;
 
-use super::SpeechError;
+use super::Language;
 use super::choice::Choice;
-use super::habit::Habit;
-use super::language::Language;
-use super::whisper::{Call, Control, POSITION, RATE, WINDOW, Whisper};
+use super::prior::Habit;
+use crate::speech::error::SpeechError;
+use crate::speech::whisper::{Call, Control, POSITION, RATE, WINDOW, Whisper};
 
 /// Samples that are listened to for a first guess at the language, which is checked later.
 const GLIMPSE: usize = 8 * RATE;
 
 /// What is known of a recording beside its text.
-pub(super) struct Heard {
+pub(crate) struct Heard {
     pub language: Language,
     /// Probability, 0 to 1, that nobody speaks in it. None where it took more than one window.
     pub no_speech: Option<f32>,
 }
 
 /// A recording that is recognised in its likeliest language.
-pub(super) struct Listening<'a> {
+pub(crate) struct Listening<'a> {
     /// Holds the result afterwards.
     pub whisper: &'a mut Whisper,
     pub pcm: &'a [f32],

@@ -12,9 +12,9 @@ use std::ffi::c_int;
 
 use whisper_rs::WhisperTokenId;
 
-use super::repetition;
-use super::whisper::{POSITION, WINDOW, Whisper};
+use super::{POSITION, WINDOW, Whisper};
 use crate::domain::Segment;
+use crate::speech::hallucination::repetition;
 
 /// What the encoder is given of its window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,7 +42,7 @@ const MEASURED: usize = 32;
 
 impl AudioContext {
     /// The positions that the encoder takes for so many samples; none: all of them.
-    pub(super) fn positions(self, samples: usize) -> Option<c_int> {
+    pub(crate) fn positions(self, samples: usize) -> Option<c_int> {
         let needed = (samples.div_ceil(POSITION) + MARGIN - STEP / 2).next_multiple_of(STEP);
         (self == Self::Auto && needed < WINDOW / POSITION).then_some(needed as c_int)
     }
@@ -54,7 +54,7 @@ type Token = (WhisperTokenId, f32);
 /// What speaks against a result with a shortened window: what `whisper` has heard, and what the
 /// guard left of it, `held`, where it dropped nothing unless it `invented`. Nothing does where it
 /// is as with the whole window.
-pub(super) fn doubt(whisper: &Whisper, held: &[Segment], invented: bool) -> Option<&'static str> {
+pub(crate) fn doubt(whisper: &Whisper, held: &[Segment], invented: bool) -> Option<&'static str> {
     let tokens = |segment: whisper_rs::WhisperSegment| -> Vec<Token> {
         let tokens = (0..segment.n_tokens()).filter_map(|n| segment.get_token(n));
         tokens.map(|token| token.token_data()).map(|data| (data.id, data.plog)).collect()

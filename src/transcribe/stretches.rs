@@ -2,11 +2,11 @@
 
 use std::mem;
 
-use super::{AudioError, SAMPLE_RATE};
+use crate::audio::{AudioError, SAMPLE_RATE};
 
 /// Samples in the longest stretch, 4 MB: two of Whisper's windows of 30 s, each of which ends with
 /// a sentence and so leaves a few seconds. A little more would cost a third, as long as the others.
-pub const LONGEST_STRETCH: usize = 56 * SAMPLE_RATE as usize;
+pub(super) const LONGEST_STRETCH: usize = 56 * SAMPLE_RATE as usize;
 /// A stretch that has to be cut is at least so long.
 const SHORTEST: usize = 42 * SAMPLE_RATE as usize;
 /// The grid of the cuts, 32 ms.
@@ -16,16 +16,16 @@ const PAUSE: usize = 16;
 
 /// A part of a recording.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Stretch {
+pub(super) struct Stretch {
     /// The place of the first sample; a whole number of milliseconds.
-    pub start: u64,
+    pub(super) start: u64,
     /// Mono at [`SAMPLE_RATE`], at most [`LONGEST_STRETCH`] of them.
-    pub samples: Vec<f32>,
+    pub(super) samples: Vec<f32>,
 }
 
 /// Joins chunks of PCM, and cuts them again within the last quarter whenever a [`LONGEST_STRETCH`]
 /// has come together. Where the cuts fall depends on the samples alone, not on the chunks.
-pub struct Stretches<I, P> {
+pub(super) struct Stretches<I, P> {
     chunks: I,
     pause: P,
     held: Vec<f32>,
@@ -40,7 +40,7 @@ impl<I, P: FnMut(&[f32]) -> Option<usize>> Stretches<I, P> {
     ///
     /// `pause` finds a place to cut the samples that it is given, a multiple of 16; where it does
     /// not, that is done at the quietest half second.
-    pub fn new(chunks: I, from: u64, pause: P) -> Self {
+    pub(super) fn new(chunks: I, from: u64, pause: P) -> Self {
         Self { chunks, pause, held: Vec::new(), start: from, skip: from }
     }
 

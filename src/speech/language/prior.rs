@@ -1,7 +1,7 @@
 //! Which languages are spoken in a chat, as far as it is known, and what follows for its next
 //! recording.
 
-use super::language::Language;
+use super::Language;
 
 /// Every language has so many seconds to begin with, so that none is ruled out.
 const HEAD_START: f32 = 5.0;
@@ -14,7 +14,7 @@ pub struct Habit(pub Vec<(String, f32)>);
 
 impl Habit {
     /// The one of the `candidates` that is by far the likeliest before anything is heard.
-    pub(super) fn favourite(&self, candidates: &[Language]) -> Option<Language> {
+    pub(crate) fn favourite(&self, candidates: &[Language]) -> Option<Language> {
         let evident = |&language: &Language| {
             let others = candidates.iter().filter(|&&other| other != language);
             others.into_iter().all(|&other| self.prior(language) >= EVIDENT * self.prior(other))
@@ -23,7 +23,7 @@ impl Habit {
     }
 
     /// How likely this language is before a recording is heard, in proportion to that of others.
-    pub(super) fn prior(&self, language: Language) -> f32 {
+    pub(crate) fn prior(&self, language: Language) -> f32 {
         let code = language.code();
         HEAD_START + self.0.iter().filter(|(known, _)| known == code).map(|(_, seconds)| seconds).sum::<f32>()
     }

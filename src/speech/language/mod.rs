@@ -1,8 +1,12 @@
 //! Whisper's languages: codes, names and the numbers whisper.cpp knows them by.
 
+pub(super) mod choice;
+pub(super) mod detect;
+pub mod prior;
+
 /// whisper.cpp's number of a language, valid for [`whisper_rs::get_lang_str`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Language(pub(super) i32);
+pub(crate) struct Language(pub(crate) i32);
 
 /// A language Whisper was never taught.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,9 +21,9 @@ pub fn code(name: &str) -> Result<&'static str, UnknownLanguage> {
 }
 
 impl Language {
-    pub(super) const ENGLISH: Self = Self(0);
+    pub(crate) const ENGLISH: Self = Self(0);
 
-    pub(super) fn find(name: &str) -> Result<Self, UnknownLanguage> {
+    pub(crate) fn find(name: &str) -> Result<Self, UnknownLanguage> {
         let name = name.trim();
         // Not `get_lang_id`: it panics on a NUL byte and logs an error of its own.
         (0..=whisper_rs::get_lang_max_id())
@@ -33,7 +37,7 @@ impl Language {
             .ok_or_else(|| UnknownLanguage(name.to_owned()))
     }
 
-    pub(super) fn code(self) -> &'static str {
+    pub(crate) fn code(self) -> &'static str {
         // Made from whisper.cpp's own numbers only.
         whisper_rs::get_lang_str(self.0).unwrap_or("en")
     }

@@ -1,5 +1,10 @@
 //! whisper.cpp: a model, and one call of whisper_full after another on it.
 
+pub mod audio_context;
+pub mod cpu;
+pub mod device;
+pub(super) mod log;
+
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
@@ -12,17 +17,16 @@ use whisper_rs::{
     WhisperState, WhisperSysContext, WhisperSysState, WhisperTokenId,
 };
 
-use super::SpeechError;
+use super::error::SpeechError;
 use super::language::Language;
-use super::log;
 use crate::domain::Task;
 
 /// Samples per second of everything Whisper hears.
-pub(super) const RATE: usize = 16_000;
+pub(crate) const RATE: usize = 16_000;
 /// Samples of Whisper's window.
-pub(super) const WINDOW: usize = 30 * RATE;
+pub(crate) const WINDOW: usize = 30 * RATE;
 /// Samples for a position of the encoder.
-pub(super) const POSITION: usize = RATE / 50;
+pub(crate) const POSITION: usize = RATE / 50;
 /// What whisper_full does when decoding at temperature 0 has failed: tries so many at each higher
 /// one.
 const BEST_OF: c_int = 5;
@@ -33,7 +37,7 @@ const BEST_OF: c_int = 5;
 const NEVER: f32 = 2.0;
 
 /// How a running recognition hears from, and tells, the outside.
-pub(super) struct Control<'a> {
+pub(crate) struct Control<'a> {
     /// Asked after each pass of the encoder or decoder.
     pub aborted: &'a dyn Fn() -> bool,
     /// Told the share that is done, in percent.
@@ -48,7 +52,7 @@ pub(super) struct Control<'a> {
 
 /// What one call of whisper_full is to do.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Call<'a> {
+pub(crate) struct Call<'a> {
     pub language: Language,
     /// What was said before.
     pub prompt: &'a [WhisperTokenId],
@@ -60,7 +64,7 @@ pub(super) struct Call<'a> {
 }
 
 /// What the decoder expects at the beginning of a window, before it is told a language or a task.
-pub(super) struct Opening {
+pub(crate) struct Opening {
     /// The probabilities of all languages, by their numbers.
     pub languages: Vec<f32>,
     /// Probability, 0 to 1, that nobody speaks in the window.
@@ -76,7 +80,7 @@ struct Run<'a> {
 }
 
 /// The model.
-pub(super) struct Whisper {
+pub(crate) struct Whisper {
     context: WhisperContext,
     /// Buffers of tens to hundreds of MB, with what the last call left in them. None after a
     /// failure: the next call gets fresh ones.
@@ -88,8 +92,8 @@ pub(super) struct Whisper {
 }
 
 impl Whisper {
-    /// `path` has passed [`super::header::check`], and the model was trained for the `task`.
-    pub(super) fn load(
+    /// `path` has passed [`file_check::check`](super::models::file_check::check), and the model was trained for the `task`.
+    pub(crate) fn load(
         path: &Path,
         threads: NonZeroUsize,
         task: Task,
@@ -107,7 +111,7 @@ impl Whisper {
 
     /// Recognises `pcm`; the result is in [`segments`](Self::segments). Says how many passes of the
     /// encoder it took.
-    pub(super) fn full(
+    pub(crate) fn full(
         &mut self,
         pcm: &[f32],
         call: Call<'_>,
@@ -157,7 +161,7 @@ impl Whisper {
     }
 
     /// What the decoder expects by what the encoder has heard last. Costs one token.
-    pub(super) fn opening(&mut self) -> Result<Opening, SpeechError> {
+    pub(crate) fn opening(&mut self) -> Result<Opening, SpeechError> {
         let mut state = self.take_state()?;
         state.decode(&[self.context.token_sot()], 0, self.threads.get()).map_err(failed)?;
         let logits = state.get_logits().map_err(failed)?;
@@ -171,7 +175,7 @@ impl Whisper {
 
     /// The probabilities of all languages, by their numbers, in as much of the last recording as
     /// the encoder takes at once.
-    pub(super) fn language_probabilities(&mut self) -> Result<Vec<f32>, SpeechError> {
+    pub(crate) fn language_probabilities(&mut self) -> Result<Vec<f32>, SpeechError> {
         let state = self.take_state()?;
         let (_, probabilities) = state.lang_detect(0, self.threads.get()).map_err(failed)?;
         self.state = Some(state);
@@ -179,19 +183,19 @@ impl Whisper {
     }
 
     /// What the last call of [`full`](Self::full) has heard.
-    pub(super) fn segments(&self) -> impl Iterator<Item = WhisperSegment<'_>> {
+    pub(crate) fn segments(&self) -> impl Iterator<Item = WhisperSegment<'_>> {
         self.state.iter().flat_map(WhisperState::as_iter)
     }
 
     /// The tokens of a text; none where it has no such thing, as with a NUL in it.
-    pub(super) fn tokens(&self, text: &str) -> Vec<WhisperTokenId> {
+    pub(crate) fn tokens(&self, text: &str) -> Vec<WhisperTokenId> {
         // A token is a byte at least. With fewer than needed whisper-rs 0.16 believes in billions
         // of them.
         self.context.tokenize(text, text.len() + 1).unwrap_or_default()
     }
 
     /// The token that ends a text; those of text are below it.
-    pub(super) fn eot(&self) -> WhisperTokenId {
+    pub(crate) fn eot(&self) -> WhisperTokenId {
         self.context.token_eot()
     }
 
@@ -294,7 +298,7 @@ mod tests {
     };
 
     fn one_two() -> Vec<f32> {
-        let spoken = include_bytes!("../../tests/fixtures/micro/one-two.s16");
+        let spoken = include_bytes!("../../../tests/fixtures/micro/one-two.s16");
         let samples = spoken.as_chunks().0.iter();
         samples.map(|&bytes| f32::from(i16::from_le_bytes(bytes)) / 32768.0).collect()
     }

@@ -1,6 +1,5 @@
 //! Whether a model file is what the catalogue says it is, and one that the engine takes.
 
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
@@ -8,8 +7,9 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::header;
-use super::models::{ModelSpec, SILERO_VAD};
+use super::catalogue::{ModelSpec, SILERO_VAD};
+use super::file_check;
+use super::hex::hex;
 
 /// Told bytes done and bytes in all; may break the work off.
 pub type Progress<'a> = dyn FnMut(u64, u64) -> ControlFlow<()> + 'a;
@@ -31,7 +31,7 @@ pub enum Verdict {
     Unknown {
         found: String,
     },
-    /// [`header::check`] refuses it, and so would the engine. Reads on from "the model FILE".
+    /// [`file_check::check`] refuses it, and so would the engine. Reads on from "the model FILE".
     Refused {
         why: String,
     },
@@ -49,7 +49,7 @@ pub fn verify(path: &Path, progress: &mut Progress) -> io::Result<Verdict> {
     };
     let is_speech_model = spec != Some(&SILERO_VAD);
     Ok(match verdict {
-        Verdict::Ok | Verdict::Unknown { .. } if is_speech_model => match header::check(path) {
+        Verdict::Ok | Verdict::Unknown { .. } if is_speech_model => match file_check::check(path) {
             Ok(_) => verdict,
             Err(error) => Verdict::Refused { why: error.to_string() },
         },
@@ -75,7 +75,7 @@ fn sha256_of(path: &Path, progress: &mut Progress) -> io::Result<[u8; 32]> {
 }
 
 /// Feeds the rest of `file` to `hasher` and returns its length. Broken off: `Interrupted`.
-pub(super) fn hash_into(hasher: &mut Sha256, file: &mut File, progress: &mut Progress) -> io::Result<u64> {
+pub(crate) fn hash_into(hasher: &mut Sha256, file: &mut File, progress: &mut Progress) -> io::Result<u64> {
     let total = file.metadata()?.len();
     let (mut buffer, mut done) = (vec![0; 1 << 16], 0);
     loop {
@@ -92,11 +92,4 @@ pub(super) fn hash_into(hasher: &mut Sha256, file: &mut File, progress: &mut Pro
             return Err(io::Error::new(io::ErrorKind::Interrupted, "broken off"));
         }
     }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
