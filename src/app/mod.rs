@@ -47,7 +47,7 @@ use crate::transcribe::chat_languages::ChatLanguages;
 
 pub use self::decorator::{Decorator, Undecorated};
 pub use self::options::{
-    account_options, audio_context, embedded_queue, engine_options, limits, model_path, redis_queue,
+    account_options, audio_context, embedded_queue, engine_options, limits, model_path, redis_queue, settings,
 };
 
 /// In the data folder: which languages are spoken in which chats.
@@ -148,7 +148,7 @@ pub async fn run(
     let session = SessionFile::lock(&config.data_dir)?;
     let account = Arc::new(Account::open(session, credentials.api_id, account_options(config)).await?);
     let model = model_path(config, &config.model)?;
-    let engine_options = engine_options(config, model, config.language)?;
+    let engine_options = engine_options(config, model, &settings(config.language, config.task))?;
     engine_options.check()?;
     let listener = listen(config).await?;
     let mut watchers = watch_over(&account, &vitals, &service, listener, &shutdown);

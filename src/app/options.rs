@@ -84,11 +84,12 @@ pub fn audio_context(configured: config::AudioContext) -> AudioContext {
     }
 }
 
-/// How `model` is run for `language`. A file of the catalogue's must have the catalogue's size.
+/// How `model` is run for recordings with these settings. A file of the catalogue's must have the
+/// catalogue's size.
 pub fn engine_options(
     config: &Config,
     model: PathBuf,
-    language: Language,
+    settings: &Settings,
 ) -> Result<EngineOptions, RunError> {
     let expected = ModelSpec::of_file(&model).map(|spec| spec.bytes);
     if let (Some(expected), Ok(metadata)) = (expected, model.metadata())
@@ -96,17 +97,17 @@ pub fn engine_options(
     {
         return Err(RunError::ModelSize { path: model, found: metadata.len(), expected });
     }
-    let spoken = config.spoken(language);
-    let languages = spoken.listed.iter().map(|code| code.as_str().to_owned()).collect();
+    let languages = config.languages.listed.iter().map(|code| code.as_str().to_owned()).collect();
     let vad = Some(SILERO_VAD.path(&config.model_dir));
     let audio_context = audio_context(config.audio_context);
-    let Config { threads, task, flash_attention, idle_unload, .. } = *config;
+    let Config { threads, flash_attention, idle_unload, .. } = *config;
     Ok(EngineOptions {
         model,
         threads,
         languages,
-        other_languages: !spoken.only,
-        task,
+        other_languages: !config.languages.only,
+        only_language: settings.language.clone(),
+        task: settings.task,
         audio_context,
         flash_attention,
         vad,

@@ -160,7 +160,8 @@ fn list(entries: &[Entry], now: SystemTime, out: &mut impl Write) -> io::Result<
 }
 
 fn row(entry: &Entry, now: SystemTime) -> [String; 8] {
-    let sent = UNIX_EPOCH + std::time::Duration::from_secs(u64::try_from(entry.job.recording.date).unwrap_or(0));
+    let sent =
+        UNIX_EPOCH + std::time::Duration::from_secs(u64::try_from(entry.job.recording.date).unwrap_or(0));
     let age = now.duration_since(sent).unwrap_or_default().as_secs();
     let due = match entry.state {
         State::Delayed { due } => match due.duration_since(now).unwrap_or_default().as_secs() {

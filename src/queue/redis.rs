@@ -319,7 +319,8 @@ impl Upkeep for RedisQueue {
 impl Queue for RedisQueue {
     async fn add(&self, job: &Job) -> Result<Added, QueueError> {
         let text = serde_json::to_string(job).map_err(damaged)?;
-        let new: bool = self.run(&ADD, &[&job.id.to_string(), &text, &job.recording.document.to_string()]).await?;
+        let new: bool =
+            self.run(&ADD, &[&job.id.to_string(), &text, &job.recording.document.to_string()]).await?;
         Ok(if new { Added::New } else { Added::Seen })
     }
 

@@ -42,6 +42,11 @@ pub enum SpeechError {
          large-v3-turbo; take large-v3, medium or small, or TASK=transcribe", path.display()
     )]
     TranscribesOnly { path: PathBuf },
+    #[error(
+        "the recording arrived under TASK=translate, and the model was not trained to translate; name one in MODEL \
+         that was, such as small, and send the recording again"
+    )]
+    TaskNotInModel,
     #[error("the recording has samples that are no sound: not a number, or over 40 dB too loud")]
     Samples,
     #[error("the recording is longer than 24 hours")]
@@ -64,7 +69,8 @@ impl From<SpeechError> for Fault {
             SpeechError::Samples
             | SpeechError::TooLong
             | SpeechError::UnknownLanguage(_)
-            | SpeechError::LanguageNotInModel(_) => Self::Reject(error.to_string()),
+            | SpeechError::LanguageNotInModel(_)
+            | SpeechError::TaskNotInModel => Self::Reject(error.to_string()),
             SpeechError::EnglishOnly { .. }
             | SpeechError::TranscribesOnly { .. }
             | SpeechError::Cpu(_)

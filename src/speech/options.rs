@@ -25,14 +25,17 @@ pub struct EngineOptions {
     /// Threads of a recognition; [`default_threads`] when not given, and no more than the process
     /// may run at once: beyond that recognition becomes 10 to 50 times slower.
     pub threads: Option<NonZeroUsize>,
-    /// Languages that are spoken here, by code: a recording is taken to be in the likeliest of
-    /// them. One without others is taken for granted, which saves guessing and checking it. None:
-    /// the likeliest of all that the model knows.
+    /// The languages that are likely here, by code: the language of a recording is taken to be the
+    /// likeliest of them, unless [`RecogniseOptions::language`] gives it. If there is only one, and
+    /// no other, it need not be detected. Empty: all that the model knows.
     pub languages: Vec<String>,
     /// Whether a recording that is clearly in none of `languages`, but in another one that the
     /// model knows, is recognised in that.
     pub other_languages: bool,
-    /// Refused where the model was not trained for it.
+    /// The language that [`RecogniseOptions::language`] gives, where it gives the same for all
+    /// recordings. A model that knows it need not know the others.
+    pub only_language: Option<String>,
+    /// A task that [`RecogniseOptions::task`] gives. A model that was not trained for it is refused.
     pub task: Task,
     /// How much of its window Whisper is given for a short recording.
     pub audio_context: AudioContext,
@@ -51,6 +54,7 @@ pub struct EngineOptions {
 impl EngineOptions {
     /// Finds what can be wrong before anything is loaded: the languages' codes.
     pub fn check(&self) -> Result<(), SpeechError> {
+        self.only_language.as_deref().map(Language::find).transpose()?;
         self.listed().map(drop)
     }
 
@@ -64,13 +68,17 @@ impl EngineOptions {
     pub fn check_model(&self) -> Result<Header, SpeechError> {
         let header = file_check::check(&self.model)
             .map_err(|source| SpeechError::Model { path: self.model.clone(), source })?;
-        if let Some(unknown) = self.listed()?.iter().find(|language| language.0 >= header.languages) {
+        let required = match &self.only_language {
+            Some(only) => vec![Language::find(only)?],
+            None => self.listed()?,
+        };
+        if let Some(unknown) = required.iter().find(|language| language.0 >= header.languages) {
             return Err(SpeechError::LanguageNotInModel(unknown.code()));
         }
         let path = self.model.clone();
         match self.task {
             Task::Translate if header.languages == 1 => Err(SpeechError::EnglishOnly { path }),
-            Task::Translate if header.is_pruned => Err(SpeechError::TranscribesOnly { path }),
+            Task::Translate if !header.can_translate() => Err(SpeechError::TranscribesOnly { path }),
             Task::Translate | Task::Transcribe => Ok(header),
         }
     }
@@ -110,8 +118,10 @@ pub(crate) fn threads(asked: Option<NonZeroUsize>) -> NonZeroUsize {
 /// How one recording is recognised.
 #[derive(Clone, Default)]
 pub struct RecogniseOptions {
-    /// The language spoken, by code, in place of [`EngineOptions::languages`].
+    /// The language spoken, by code; `None` if it is to be detected.
     pub language: Option<String>,
+    /// Fails where the model was not trained for it.
+    pub task: Task,
     /// What was heard of the speaker before, where the language is not given: it makes detecting
     /// quicker, and surer.
     pub habit: Habit,

@@ -31,7 +31,8 @@ impl UnresolvedRecording {
         // Telegram may leave the sender out of a message in a private chat, and does so where
         // somebody writes in the name of the chat.
         let is_private = self.recording.chat.kind == PeerKind::User;
-        let from = self.from.or_else(|| PeerId::user(owner).filter(|_| is_private && self.recording.outgoing));
+        let from =
+            self.from.or_else(|| PeerId::user(owner).filter(|_| is_private && self.recording.outgoing));
         from.unwrap_or(self.chat)
     }
 

@@ -15,7 +15,7 @@ use tracing::{Span, error};
 
 use super::stretches::{LONGEST_STRETCH, Stretch, Stretches};
 use crate::audio::{AudioError, Decoder, Limits, SAMPLE_RATE};
-use crate::domain::{Fault, Progress, Transcript};
+use crate::domain::{Fault, Progress, Settings, Task, Transcript};
 use crate::speech::{Detector, Engine, Habit, Observer, RecogniseOptions, Speech, SpeechError};
 
 const SAMPLES_PER_MS: u64 = SAMPLE_RATE as u64 / 1000;
@@ -65,6 +65,7 @@ impl From<RecordingError> for Fault {
 /// How a recording is recognised.
 #[derive(Clone, Default)]
 pub struct RecordingOptions {
+    pub settings: Settings,
     /// Goes on from there.
     pub from: Progress,
     /// What was heard of the speaker before.
@@ -80,7 +81,9 @@ pub struct Recording<'e> {
     engine: &'e Engine,
     length: Length,
     stretches: mpsc::Receiver<Result<Heard, RecordingError>>,
+    /// The language that was given, or that was detected in an earlier stretch.
     language: Option<String>,
+    task: Task,
     /// The end of what was said so far.
     said: String,
     habit: Habit,
@@ -133,14 +136,16 @@ impl<'e> Recording<'e> {
         });
         // Nobody tells: the runtime ends.
         let length = thread.wait_for(measured, &GIVEN_UP).await?.unwrap_or(Err(AudioError::Aborted))?;
-        let RecordingOptions { from, habit, progress, observer } = options;
+        let RecordingOptions { settings, from, habit, progress, observer } = options;
         let said = end_of(from.transcript.text());
-        let language = from.transcript.language;
+        let Settings { language, task } = settings;
+        let language = language.or(from.transcript.language);
         Ok(Self {
             engine,
             length,
             stretches,
             language,
+            task,
             said,
             habit,
             progress,
@@ -188,8 +193,14 @@ impl<'e> Recording<'e> {
         let Heard { place, speech } = heard;
         let (percent, mut told) = watch::channel(0_u8);
         let observer = self.observer.clone();
-        let (language, habit, before) = (self.language.clone(), self.habit.clone(), self.said.clone());
-        let options = RecogniseOptions { language, habit, before, progress: Some(percent), observer };
+        let options = RecogniseOptions {
+            language: self.language.clone(),
+            task: self.task,
+            habit: self.habit.clone(),
+            before: self.said.clone(),
+            progress: Some(percent),
+            observer,
+        };
         let tell = async {
             while told.changed().await.is_ok() {
                 let done =

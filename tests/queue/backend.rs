@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use stenogram::domain::{
-    Job, JobId, Part, Peer, PeerKind, Progress, RecordingKind, Segment, Task, Transcript,
+    Job, JobId, Part, Peer, PeerKind, Progress, Recording, RecordingKind, Segment, Settings, Task, Transcript,
 };
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
 use stenogram::queue::redis::{RedisOptions, RedisQueue};
@@ -113,13 +113,17 @@ pub fn id(chat: i64, message: i32) -> JobId {
 pub fn job(chat: i64, message: i32) -> Job {
     Job {
         id: id(chat, message),
-        peer: Peer { kind: PeerKind::User, id: chat.saturating_abs(), access_hash: i64::MIN + 1 },
-        kind: RecordingKind::Voice,
-        document: chat.wrapping_shl(32) ^ i64::from(message) ^ i64::MIN,
-        outgoing: message % 2 == 0,
-        date: 1_800_000_000,
-        duration: 3,
-        size: u64::MAX,
+        recording: Recording {
+            chat: Peer { kind: PeerKind::User, id: chat.saturating_abs(), access_hash: i64::MIN + 1 },
+            thread: None,
+            kind: RecordingKind::Voice,
+            document: chat.wrapping_shl(32) ^ i64::from(message) ^ i64::MIN,
+            outgoing: message % 2 == 0,
+            date: 1_800_000_000,
+            duration: 3,
+            size: u64::MAX,
+        },
+        settings: Some(Settings { language: Some("ru".into()), task: Task::Translate }),
     }
 }
 
@@ -170,4 +174,16 @@ pub async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
         assert!(Instant::now() < deadline, "the condition never came true");
         tokio::time::sleep(Duration::from_millis(2)).await; // between two looks at it
     }
+}
+
+/// `job` with another recording.
+pub fn with_document(document: i64, mut job: Job) -> Job {
+    job.recording.document = document;
+    job
+}
+
+/// `job` with another date.
+pub fn dated(date: i64, mut job: Job) -> Job {
+    job.recording.date = date;
+    job
 }

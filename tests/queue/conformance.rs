@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
-use stenogram::domain::{Job, JobId, Task};
+use stenogram::domain::{JobId, Task};
 use stenogram::queue::{
     Added, Claimed, Counts, CrashRules, Handled, MAX_DEATHS, MAX_DELIVERIES, MAX_DELIVERIES_AT_ONCE, Queue,
     QueueError, State,
 };
 
 use super::backend::{
-    Backend, InRedis, LONG, OnFile, claim, claim_id, dead, id, is_empty, job, parts, parts_of, progress,
-    until,
+    Backend, InRedis, LONG, OnFile, claim, claim_id, dated, dead, id, is_empty, job, parts, parts_of,
+    progress, until, with_document,
 };
 
 macro_rules! suite {
@@ -257,22 +257,22 @@ async fn a_finished_job_is_forgotten_after_the_dedupe_time(backend: impl Backend
 async fn a_result_answers_the_next_copy(backend: impl Backend) {
     let mut queue = backend.open().await;
     let first = job(1, 1);
-    let copy = Job { document: first.document, ..job(2, 1) };
-    let unknown = Job { document: 0, ..job(3, 1) };
+    let copy = with_document(first.recording.document, job(2, 1));
+    let unknown = with_document(0, job(3, 1));
     for job in [&first, &copy, &unknown] {
         queue.add(job).await.unwrap();
     }
     assert_eq!(claim(&*queue).await.job, first);
-    assert_eq!(queue.result(first.document).await.unwrap(), None);
+    assert_eq!(queue.result(first.recording.document).await.unwrap(), None);
     queue.store_outbox(first.id, &parts("один")).await.unwrap();
     queue = backend.reopen(queue).await;
-    assert_eq!(queue.result(first.document).await.unwrap(), Some(parts("один")));
+    assert_eq!(queue.result(first.recording.document).await.unwrap(), Some(parts("один")));
     claim(&*queue).await;
     queue.done(first.id, &[1]).await.unwrap();
     queue = backend.reopen(queue).await;
     assert_eq!(claim(&*queue).await.job, copy);
-    assert_eq!(queue.result(copy.document).await.unwrap(), Some(parts("один")));
-    assert_eq!(queue.result(job(4, 1).document).await.unwrap(), None);
+    assert_eq!(queue.result(copy.recording.document).await.unwrap(), Some(parts("один")));
+    assert_eq!(queue.result(job(4, 1).recording.document).await.unwrap(), None);
 
     // Of a job from before there were documents nothing is kept.
     assert_eq!(claim(&*queue).await.job, unknown);
@@ -292,7 +292,7 @@ async fn a_result_lasts_for_its_time_from_the_first(backend: impl Backend) {
         if stored.elapsed() < life / 2 {
             queue.store_outbox(id, &parts("second")).await.unwrap();
         }
-        match queue.result(job(1, 1).document).await.unwrap() {
+        match queue.result(job(1, 1).recording.document).await.unwrap() {
             None => Some(stored.elapsed()),
             result => {
                 assert_eq!(result, Some(parts("first")));
@@ -304,7 +304,7 @@ async fn a_result_lasts_for_its_time_from_the_first(backend: impl Backend) {
     .await;
     assert!(seen > 0 && ended >= life - Duration::from_millis(1), "{seen} looks, gone after {ended:?}");
     queue.store_outbox(id, &parts("third")).await.unwrap();
-    assert_eq!(queue.result(job(1, 1).document).await.unwrap(), Some(parts("third")));
+    assert_eq!(queue.result(job(1, 1).recording.document).await.unwrap(), Some(parts("third")));
 }
 
 async fn a_result_of_the_other_task_takes_its_place(backend: impl Backend) {
@@ -314,12 +314,12 @@ async fn a_result_of_the_other_task_takes_its_place(backend: impl Backend) {
     for task in [Task::Transcribe, Task::Translate, Task::Transcribe] {
         queue.store_outbox(id, &parts_of(task, "first")).await.unwrap();
         queue.store_outbox(id, &parts_of(task, "second")).await.unwrap();
-        let result = queue.result(job(1, 1).document).await.unwrap();
+        let result = queue.result(job(1, 1).recording.document).await.unwrap();
         assert_eq!(result, Some(parts_of(task, "first")));
     }
     // That nobody spoke holds for both.
     queue.store_outbox(id, &[]).await.unwrap();
-    assert_eq!(queue.result(job(1, 1).document).await.unwrap(), Some(vec![]));
+    assert_eq!(queue.result(job(1, 1).recording.document).await.unwrap(), Some(vec![]));
 }
 
 async fn without_a_result_time_none_is_kept(backend: impl Backend) {
@@ -337,7 +337,7 @@ async fn without_a_result_time_none_is_kept(backend: impl Backend) {
     drop(queue);
     let queue = backend.open().await;
     for message in [1, 2] {
-        assert_eq!(queue.result(job(1, message).document).await.unwrap(), None);
+        assert_eq!(queue.result(job(1, message).recording.document).await.unwrap(), None);
     }
 }
 
@@ -659,7 +659,7 @@ async fn a_job_handed_out_in_vain_again_and_again_is_put_off(backend: impl Backe
 
 async fn copies_wait_for_the_one_under_suspicion(backend: impl Backend) {
     let mut queue = backend.open_with(SPACED).await;
-    let copy = |chat| Job { document: job(1, 1).document, ..job(chat, 1) };
+    let copy = |chat| with_document(job(1, 1).recording.document, job(chat, 1));
     for it in [copy(1), copy(2), job(3, 1)] {
         queue.add(&it).await.unwrap();
     }
@@ -693,7 +693,7 @@ async fn copies_wait_for_the_one_under_suspicion(backend: impl Backend) {
 
 async fn copies_of_a_poisonous_recording_are_given_up_at_once(backend: impl Backend) {
     let mut queue = backend.open().await;
-    let copy = |chat| Job { document: job(1, 1).document, ..job(chat, 1) };
+    let copy = |chat| with_document(job(1, 1).recording.document, job(chat, 1));
     // One whose answer is ready does not touch the recording any more.
     queue.add(&copy(9)).await.unwrap();
     assert_eq!(claim_id(&*queue).await, id(9, 1));
@@ -732,7 +732,7 @@ async fn copies_of_a_poisonous_recording_are_given_up_at_once(backend: impl Back
     }
     // A job from before there were documents is like no other.
     for chat in [6, 7] {
-        queue.add(&Job { document: 0, ..job(chat, 1) }).await.unwrap();
+        queue.add(&with_document(0, job(chat, 1))).await.unwrap();
     }
     queue.done(id(3, 1), &[1]).await.unwrap();
     queue.done(id(5, 1), &[1]).await.unwrap();
@@ -757,7 +757,7 @@ async fn what_is_known_as_poisonous_is_forgotten_after_the_dedupe_time(backend: 
     let mut chat = 1;
     let claim = until(async || {
         chat += 1;
-        queue.add(&Job { document: job(1, 1).document, ..job(chat, 1) }).await.unwrap();
+        queue.add(&with_document(job(1, 1).recording.document, job(chat, 1))).await.unwrap();
         match queue.claim().await.unwrap() {
             Claimed::Job(claim) => Some(claim),
             Claimed::Empty { .. } => {
@@ -774,7 +774,7 @@ async fn what_is_known_as_poisonous_is_forgotten_after_the_dedupe_time(backend: 
 async fn the_oldest_date_is_that_of_an_unfinished_job(backend: impl Backend) {
     let mut queue = backend.open().await;
     assert_eq!(queue.oldest().await.unwrap(), None);
-    let of = |chat, message, date| Job { date, ..job(chat, message) };
+    let of = |chat, message, date| dated(date, job(chat, message));
     for it in [of(1, 1, 30), of(1, 2, 10), of(2, 1, 20), of(3, 1, 40), of(4, 1, -7)] {
         queue.add(&it).await.unwrap();
     }

@@ -8,12 +8,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use redb::{ReadableDatabase, ReadableTableMetadata, TableDefinition, TableHandle};
-use stenogram::domain::Job;
 use stenogram::queue::embedded::{self, Embedded};
 use stenogram::queue::{Added, Counts, MAX_DEATHS, Queue, QueueError, State};
 
 use super::backend::{
-    Backend, LONG, OnFile, claim, claim_id, dead, embedded_options, id, is_empty, job, parts,
+    Backend, LONG, OnFile, claim, claim_id, dead, embedded_options, id, is_empty, job, parts, with_document,
 };
 
 /// Tells the test binary, started again by itself, which file to work on.
@@ -260,7 +259,7 @@ const RESULT_EXPIRY: TableDefinition<(u64, i64), ()> = TableDefinition::new("res
 async fn a_damaged_result_makes_way_for_a_new_one() {
     let place = OnFile::new();
     drop(place.open().await);
-    let document = job(1, 1).document;
+    let document = job(1, 1).recording.document;
     let database = redb::Database::open(place.path()).unwrap();
     let tx = database.begin_write().unwrap();
     let end = u64::MAX / 2;
@@ -292,7 +291,7 @@ async fn the_oldest_results_make_room() {
     let queue = place.open().await;
     queue.add(&job(1, 1)).await.unwrap();
     queue.store_outbox(claim_id(&*queue).await, &parts("x")).await.unwrap();
-    assert_eq!(queue.result(job(1, 1).document).await.unwrap(), Some(parts("x")));
+    assert_eq!(queue.result(job(1, 1).recording.document).await.unwrap(), Some(parts("x")));
     assert_eq!(queue.result(1).await.unwrap(), None);
     assert_eq!(queue.result(2).await.unwrap(), Some(vec![]));
 }
@@ -314,7 +313,7 @@ async fn a_file_of_an_older_version_is_opened() {
     assert_eq!(queue.result(1).await.unwrap(), None);
     queue.add(&job(1, 1)).await.unwrap();
     queue.store_outbox(claim_id(&*queue).await, &parts("x")).await.unwrap();
-    assert_eq!(queue.result(job(1, 1).document).await.unwrap(), Some(parts("x")));
+    assert_eq!(queue.result(job(1, 1).recording.document).await.unwrap(), Some(parts("x")));
     queue.done(id(1, 1), &[]).await.unwrap();
     queue.add(&job(2, 1)).await.unwrap();
     for _ in 0..MAX_DEATHS {
@@ -322,7 +321,7 @@ async fn a_file_of_an_older_version_is_opened() {
         queue.begin(id(2, 1)).await.unwrap();
         queue = place.reopen(queue).await;
     }
-    queue.add(&Job { document: job(2, 1).document, ..job(3, 1) }).await.unwrap();
+    queue.add(&with_document(job(2, 1).recording.document, job(3, 1))).await.unwrap();
     assert!(is_empty(&*queue).await);
     assert_eq!(dead(&*queue).await.len(), 2);
 }

@@ -13,7 +13,7 @@ use support::redis::{DURABLE, RedisServer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::backend::{LONG, claim, claim_id, dead, id, is_empty, job, options, parts, until};
+use super::backend::{LONG, claim, claim_id, dated, dead, id, is_empty, job, options, parts, until};
 
 async fn connect(url: String) -> Result<RedisQueue, QueueError> {
     RedisQueue::connect(options(url)).await
@@ -456,7 +456,7 @@ async fn the_oldest_results_make_room() {
     queue.store_outbox(claim_id(&queue).await, &parts("x")).await.unwrap();
     // The new one ends before those planted here, so it is itself what goes first.
     assert_eq!(server.command::<u64>(&["ZCARD", "{stenogram:1000}:results"]), 10_000);
-    assert_eq!(queue.result(job(1, 1).document).await.unwrap(), None);
+    assert_eq!(queue.result(job(1, 1).recording.document).await.unwrap(), None);
     assert_eq!(queue.result(1).await.unwrap(), Some(vec![]));
     assert_eq!(server.command::<u64>(&["EXISTS", "{stenogram:1000}:result:1"]), 1);
 }
@@ -521,7 +521,7 @@ async fn the_dates_of_an_older_queue_are_noted() {
     let queue = open(&server).await;
     for (chat, message) in [(1, 1), (1, 2), (2, 1), (3, 1)] {
         let date = 1_800_000_000 - i64::from(message);
-        queue.add(&stenogram::domain::Job { date, ..job(chat, message) }).await.unwrap();
+        queue.add(&dated(date, job(chat, message))).await.unwrap();
     }
     claim(&queue).await;
     assert_eq!(claim_id(&queue).await, id(2, 1));

@@ -31,7 +31,6 @@ pub struct Engine {
     stop: Arc<AtomicBool>,
     detector: Detector,
     header: Header,
-    task: Task,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -43,7 +42,6 @@ impl Engine {
         if let Some(missing) = cpu::missing(&cpu::needed()) {
             return Err(SpeechError::Cpu(missing));
         }
-        let task = options.task;
         let (messages, inbox) = mpsc::channel(1);
         let (state, model) = watch::channel(ModelState::Loaded);
         let stop = Arc::new(AtomicBool::new(false));
@@ -56,7 +54,7 @@ impl Engine {
             })
             .map_err(|error| SpeechError::Failed(format!("no thread for it: {error}")))?;
         let (header, detector) = started.await.map_err(|_| SpeechError::Died)??;
-        Ok(Self { messages, model, stop, detector, header, task, thread: Mutex::new(Some(thread)) })
+        Ok(Self { messages, model, stop, detector, header, thread: Mutex::new(Some(thread)) })
     }
 
     /// Where the model is, now and later.
@@ -73,11 +71,6 @@ impl Engine {
         let (reply, answer) = oneshot::channel();
         self.messages.send(Message::Load(reply)).await.map_err(|_| self.gone())?;
         answer.await.map_err(|_| self.gone())?
-    }
-
-    /// What is written down of the recordings.
-    pub fn task(&self) -> Task {
-        self.task
     }
 
     /// Listens to recordings before they are recognised: by then what is said here about
@@ -126,16 +119,20 @@ impl Engine {
         if let Some(language) = language.filter(|language| language.0 >= self.header.languages) {
             return Err(SpeechError::LanguageNotInModel(language.code()));
         }
+        let task = options.task;
+        if task == Task::Translate && !self.header.can_translate() {
+            return Err(SpeechError::TaskNotInModel);
+        }
         if speech.is_empty() {
-            return Ok(Transcript { task: self.task, ..Transcript::default() });
+            return Ok(Transcript { task, ..Transcript::default() });
         }
         let (reply, answer) = oneshot::channel();
         let RecogniseOptions { habit, before, progress, observer, .. } = options;
         let span = Span::current();
-        let request = Request { speech, language, habit, before, progress, observer, reply, span };
+        let request = Request { speech, language, task, habit, before, progress, observer, reply, span };
         self.messages.send(Message::Recognise(request)).await.map_err(|_| self.gone())?;
         let transcript = answer.await.map_err(|_| self.gone())??;
-        Ok(Transcript { task: self.task, ..transcript })
+        Ok(Transcript { task, ..transcript })
     }
 
     /// Aborts the running recognition, refuses the waiting ones ([`SpeechError::Aborted`]) and

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tracing::{Span, error, info, warn};
 
 use super::recogniser::Recogniser;
-use crate::domain::Transcript;
+use crate::domain::{Task, Transcript};
 use crate::runtime::allocator;
 use crate::runtime::deployment::typed;
 use crate::speech::error::SpeechError;
@@ -41,6 +41,7 @@ pub(crate) enum Message {
 pub(crate) struct Request {
     pub speech: Speech,
     pub language: Option<Language>,
+    pub task: Task,
     pub habit: Habit,
     pub before: String,
     pub progress: Option<watch::Sender<u8>>,
@@ -183,7 +184,7 @@ impl Attendant {
     }
 
     fn serve(&mut self, request: Request, stop: &AtomicBool) {
-        let Request { speech, language, habit, before, progress, observer, reply, span } = request;
+        let Request { speech, language, task, habit, before, progress, observer, reply, span } = request;
         let _entered = span.enter();
         if let Err(error) = self.model() {
             let _ = reply.send(Err(error));
@@ -206,6 +207,7 @@ impl Attendant {
             },
             repeated: &|| observer.iter().for_each(|observer| observer.repeated()),
         };
+        model.task = task;
         let started = Instant::now();
         let outcome = self.recogniser.recognise(model, speech, language, &habit, &before, &control);
         observer.iter().for_each(|observer| observer.took(started.elapsed()));
@@ -216,7 +218,7 @@ impl Attendant {
 /// The options have passed [`EngineOptions::check_model`].
 fn load(options: &EngineOptions) -> Result<Whisper, SpeechError> {
     let threads = threads(options.threads);
-    Whisper::load(&options.model, threads, options.task, options.flash_attention())
+    Whisper::load(&options.model, threads, options.flash_attention())
 }
 
 /// Says where a build for a GPU recognises.

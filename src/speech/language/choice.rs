@@ -24,9 +24,10 @@ pub(crate) struct Choice {
 }
 
 impl Choice {
-    /// Of the `listed` languages, or all where none is. `others` that the model knows, of which
-    /// there are `languages` in all, are chosen where they are clear.
-    pub fn new(listed: Vec<Language>, others: bool, languages: i32) -> Self {
+    /// Of the `listed` languages that the model knows, or all where there is none. `others` that the
+    /// model knows, of which there are `languages` in all, are chosen where they are clear.
+    pub fn new(mut listed: Vec<Language>, others: bool, languages: i32) -> Self {
+        listed.retain(|language| language.0 < languages);
         let all: Vec<_> = (0..languages).map(Language).collect();
         match listed.is_empty() {
             true => Self { listed: all.clone(), known: all },

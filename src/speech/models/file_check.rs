@@ -45,6 +45,13 @@ pub struct Header {
     pub is_pruned: bool,
 }
 
+impl Header {
+    /// Whether the model was trained to translate into English.
+    pub fn can_translate(&self) -> bool {
+        self.languages > 1 && !self.is_pruned
+    }
+}
+
 /// Checks the file; an `Ok` promises that whisper.cpp loads and runs it if there is memory enough,
 /// which is the size of the file and some tens to hundreds of MB.
 pub fn check(path: &Path) -> Result<Header, HeaderError> {

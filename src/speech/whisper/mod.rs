@@ -86,7 +86,8 @@ pub(crate) struct Whisper {
     /// failure: the next call gets fresh ones.
     state: Option<WhisperState>,
     threads: NonZeroUsize,
-    task: Task,
+    /// What the next calls are to write down.
+    pub task: Task,
     /// By language. Kept, because `set_language` leaks the string it is given.
     params: HashMap<Language, FullParams<'static, 'static>>,
 }
@@ -96,7 +97,6 @@ impl Whisper {
     pub(crate) fn load(
         path: &Path,
         threads: NonZeroUsize,
-        task: Task,
         flash_attention: bool,
     ) -> Result<Self, SpeechError> {
         log::install();
@@ -106,7 +106,7 @@ impl Whisper {
         parameters.flash_attn(flash_attention);
         let context = WhisperContext::new_with_params(path, parameters).map_err(failed)?;
         let state = Some(context.create_state().map_err(failed)?);
-        Ok(Self { context, state, threads, task, params: HashMap::new() })
+        Ok(Self { context, state, threads, task: Task::default(), params: HashMap::new() })
     }
 
     /// Recognises `pcm`; the result is in [`segments`](Self::segments). Says how many passes of the
@@ -205,9 +205,10 @@ impl Whisper {
     }
 
     fn params<'a>(&mut self, call: Call<'a>) -> FullParams<'static, 'a> {
-        let (threads, task) = (self.threads, self.task);
-        let params = self.params.entry(call.language).or_insert_with(|| params(call.language, threads, task));
+        let threads = self.threads;
+        let params = self.params.entry(call.language).or_insert_with(|| params(call.language, threads));
         let mut params: FullParams<'static, 'a> = params.clone();
+        params.set_translate(self.task == Task::Translate);
         params.set_tokens(call.prompt);
         if let Some(positions) = call.positions {
             params.set_audio_ctx(positions);
@@ -266,11 +267,10 @@ unsafe extern "C" fn on_progress(
 /// whisper_full's defaults for greedy decoding: temperature 0, then by 0.2 up to 1 while a window's
 /// entropy is below 2.4 or its average log probability below -1; but nothing is decided by the
 /// probability of no speech.
-fn params(language: Language, threads: NonZeroUsize, task: Task) -> FullParams<'static, 'static> {
+fn params(language: Language, threads: NonZeroUsize) -> FullParams<'static, 'static> {
     let mut params = FullParams::new(SamplingStrategy::Greedy { best_of: BEST_OF });
     params.set_n_threads(threads.get() as c_int);
     params.set_language(Some(language.code()));
-    params.set_translate(task == Task::Translate);
     // The state is reused: no recording may be prompted with the text of the one before.
     params.set_no_context(true);
     params.set_no_speech_thold(NEVER);
@@ -286,7 +286,7 @@ mod tests {
     const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/micro/ggml-micro-q8_0.bin");
 
     fn load() -> Whisper {
-        Whisper::load(Path::new(MODEL), NonZeroUsize::MIN, Task::Transcribe, false).unwrap()
+        Whisper::load(Path::new(MODEL), NonZeroUsize::MIN, false).unwrap()
     }
 
     const CONTROL: Control = Control {

@@ -118,3 +118,32 @@ fn sent_id(updates: &tl::enums::Updates, random_id: i64) -> Option<i32> {
         _ => None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{JobId, Peer, PeerKind, Recording, RecordingKind};
+
+    #[test]
+    fn a_reply_names_the_message_and_its_topic() {
+        for thread in [None, Some(5)] {
+            let chat = Peer { kind: PeerKind::Channel, id: 500, access_hash: 1 };
+            let job = Job {
+                id: JobId { account: 1000, chat: chat.chat(), message: 7 },
+                recording: Recording {
+                    chat,
+                    thread,
+                    kind: RecordingKind::Voice,
+                    document: 0,
+                    outgoing: false,
+                    date: 0,
+                    duration: 3,
+                    size: 9000,
+                },
+                settings: None,
+            };
+            let reply_to = reply_to(&job);
+            assert_eq!((reply_to.reply_to_msg_id, reply_to.top_msg_id), (7, thread));
+        }
+    }
+}

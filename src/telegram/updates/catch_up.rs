@@ -72,10 +72,7 @@ impl<S: EventSink> UpdateLoop<'_, S> {
     /// message there.
     pub(super) async fn catch_up_channel(&mut self, channel: PeerId, last: i32) -> Result<(), UpdatesEnded> {
         let Some(missed) = self.history(channel, self.last.of(channel)).await? else { return Ok(()) };
-        info!(
-            voice_messages = missed.events.len(),
-            "The outage was long, the history of a channel was read"
-        );
+        info!(voice_messages = missed.events.len(), "The outage was long, the history of a channel was read");
         warn_of_old(&missed);
         self.hand_over_events(missed.events).await?;
         self.last.advance(channel, last);
