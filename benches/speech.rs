@@ -20,7 +20,7 @@ use std::time::Instant;
 
 use eval::ears::{Bare, Equipment, Stenogram};
 use stenogram::audio::{self, Limits};
-use stenogram::speech::{AudioContext, Habit, RecogniseOptions, cores, default_threads};
+use stenogram::speech::{AudioContext, LanguagePrior, RecogniseOptions, cores, default_threads};
 use support::{noise, speech, weights};
 
 /// Seconds of the clip, samples of a second.
@@ -125,9 +125,9 @@ fn measure(name: &str, folder: &Path) -> usize {
     let nothing = noise::hiss(pcm.len(), 0.02, &mut speech::Random::seeded(1));
     let languages = vec!["ru".to_owned(), "en".to_owned()];
     let equipment = Equipment { languages, ..equipment(model, AudioContext::Full) };
-    let known = Habit(vec![("en".to_owned(), 100.0)]);
+    let known = LanguagePrior(vec![("en".to_owned(), 100.0)]);
     let given = RecogniseOptions { language: Some("en".into()), ..Default::default() };
-    let remembered = RecogniseOptions { habit: known, ..Default::default() };
+    let remembered = RecogniseOptions { prior: known, ..Default::default() };
     let ours = |stenogram: &Stenogram, options: &RecogniseOptions| {
         cost(|| stenogram.hear_with(&pcm, options.clone()).expect("recognise").text)
     };

@@ -23,15 +23,11 @@ struct Passes {
 }
 
 impl Observer for Passes {
-    fn passed(&self) {
+    fn on_pass(&self) {
         if self.seen.fetch_add(1, Ordering::Relaxed) + 1 == self.awaited {
             self.reached.notify_one();
         }
     }
-    fn took(&self, _: Duration) {}
-    fn dropped(&self, _: &'static str) {}
-    fn spoken(&self, _: &'static str, _: Duration) {}
-    fn repeated(&self) {}
 }
 
 fn watched(passes: &Arc<Passes>) -> RecogniseOptions {

@@ -8,7 +8,7 @@ use fake_telegram::{
 };
 use stenogram::domain::{Fault as JobFault, Part, Restricted, Restriction, Task};
 use stenogram::telegram::ReconnectDelays;
-use support::daemon::{Daemon, Home};
+use support::daemon::{Daemon, Home, events};
 use support::doctor::Report;
 
 use crate::health::http;
@@ -160,13 +160,13 @@ mod trouble {
             telegram.fault(Fault::on(method, timeout()).once());
         }
         let mut daemon = home.start();
-        daemon.says("Connection established", PATIENCE).await;
+        daemon.event("connected", PATIENCE).await;
         telegram.fault(Fault::on("updates.getDifference", timeout()).times(2));
         let message = telegram.send(FRIENDS_CHAT, spoken());
         telegram.wait_for_reply(FRIENDS_CHAT, message, PATIENCE).await.expect("answered");
-        daemon.says("Answered", PATIENCE).await;
+        daemon.event("answered", PATIENCE).await;
         let log = daemon.log();
-        assert!(!log.contains("Failed, next try") && !log.contains("Connection lost"), "{log}");
+        assert_eq!((daemon.count("retry"), daemon.count("disconnected")), (0, 0), "{log}");
         daemon.stop().await;
     }
 }
@@ -218,13 +218,12 @@ mod bad_requests {
         let home = Home::new(&telegram);
         telegram.fault(Fault::on(SEND, Action::error(400, "MESSAGE_TOO_LONG")).times(2));
         let mut daemon = home.start();
-        daemon.says("Connection established", PATIENCE).await;
+        daemon.event("connected", PATIENCE).await;
         let refused = telegram.send(FRIENDS_CHAT, spoken());
         let next = telegram.send(FRIENDS_CHAT, spoken());
         telegram.wait_for_reply(FRIENDS_CHAT, next, PATIENCE).await.expect("answered");
         let log = daemon.log();
-        let said: Vec<&str> = log.lines().filter(|line| line.contains("Will not be answered")).collect();
-        let [line] = said[..] else { panic!("{log}") };
+        let [line] = events(&log, "rejected")[..] else { panic!("{log}") };
         let job = format!("1000:{FRIEND}:{refused}");
         for what in ["WARN", "MESSAGE_TOO_LONG", &job] {
             assert!(line.contains(what), "{what} in {line}");
@@ -327,16 +326,15 @@ mod restrictions {
         home.unset("HEALTH_ADDRESS");
         home.set("HEALTH_ADDRESS", &at.to_string());
         let mut daemon = home.start();
-        daemon.says("Connection established", PATIENCE).await;
+        daemon.event("connected", PATIENCE).await;
         // Refusals only, first.
         telegram.freeze(freeze(false));
         let messages = [FRIENDS_CHAT, OTHER_CHAT].map(|chat| (chat, telegram.send(chat, spoken())));
-        daemon.says("has frozen this account", PATIENCE).await;
-        let held = "both jobs are held";
-        daemon.says_what(held, PATIENCE, |log| log.matches("Held for").count() >= 2).await;
+        daemon.event("account_restricted", PATIENCE).await;
+        // Of both jobs.
+        daemon.events("held", 2, PATIENCE).await;
         let log = daemon.log();
-        assert_eq!(log.matches("has frozen this account").count(), 1, "{log}");
-        assert!(!log.contains("as Telegram demands"), "{log}");
+        assert_eq!((daemon.count("account_restricted"), daemon.count("flood_wait")), (1, 0), "{log}");
         // Two, where both were on their way.
         assert!(sends(&telegram) <= 2);
         unready(&daemon, at, "Telegram has frozen the account").await;
@@ -363,12 +361,12 @@ mod restrictions {
         let report = Report::by(home.command());
         report.has("account", "fail", "It will be deleted in 30", &frozen.appeal);
         let mut daemon = home.start();
-        daemon.says("Connection established", PATIENCE).await;
+        daemon.event("connected", PATIENCE).await;
         unready(&daemon, at, &frozen.appeal).await;
         assert_eq!(sends(&telegram), before, "nothing is tried after a restart");
         assert!(!daemon.log().contains("ERROR"), "said before: {}", daemon.log());
         telegram.thaw();
-        daemon.says("Telegram lets the account send again", PATIENCE).await;
+        daemon.event("account_unrestricted", PATIENCE).await;
         for (chat, message) in messages {
             telegram.wait_for_reply(chat, message, PATIENCE).await.expect("answered");
         }

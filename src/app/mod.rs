@@ -41,7 +41,7 @@ use crate::runtime::deployment::typed;
 use crate::runtime::ending;
 use crate::runtime::pulse::Pulse;
 use crate::speech::models::UnknownModel;
-use crate::speech::{Engine, INVENTIONS, ModelState, SpeechError};
+use crate::speech::{DROP_REASONS, Engine, ModelState, SpeechError};
 use crate::telegram::{Account, LoggedOut, SessionError, SessionFile};
 use crate::transcribe::chat_languages::ChatLanguages;
 
@@ -137,10 +137,10 @@ pub async fn run(
     decorator: &dyn Decorator,
 ) -> Result<(), RunError> {
     ending::start_deadline_on_signals().map_err(RunError::Signals)?;
-    info!(version = env!("CARGO_PKG_VERSION"), "stenogram starting");
+    info!(event = "starting", version = env!("CARGO_PKG_VERSION"), "stenogram starting");
     let shutdown = CancellationToken::new();
     let (policy, policy_in_force) = watch::channel(policy(config));
-    let vitals = Arc::new(Vitals::new(&INVENTIONS));
+    let vitals = Arc::new(Vitals::new(&DROP_REASONS));
     let service = Arc::new(Service::from_environment());
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(RunError::Signals)?;
     tokio::spawn(obey(signals, shutdown.clone(), policy, log, Arc::clone(&service)));
@@ -165,7 +165,7 @@ pub async fn run(
         () = shutdown.cancelled() => return Ok(()),
     };
     drop(loading);
-    info!(model = %engine_options.model.display(), "Model loaded");
+    info!(event = "model_loaded", model = %engine_options.model.display(), "Model loaded");
     vitals.model_loaded(engine_options.name());
     watchers.spawn(follow_model(engine.model(), Arc::clone(&vitals)));
 
@@ -217,7 +217,7 @@ pub async fn run(
     match logged_out.into_inner().or(broken.into_inner()) {
         Some(error) => Err(error),
         None => {
-            info!("Stopped");
+            info!(event = "stopped", "Stopped");
             Ok(())
         }
     }
@@ -228,12 +228,12 @@ async fn listen(config: &Config) -> Result<Option<TcpListener>, ListenError> {
     let Some(health) = &config.health else { return Ok(None) };
     match server::bind(health.at).await {
         Ok(listener) => {
-            info!("Health and metrics at http://{}/", health.at);
+            info!(event = "health_listening", "Health and metrics at http://{}/", health.at);
             Ok(Some(listener))
         }
         Err(error) if health.chosen => Err(error),
         Err(error) => {
-            warn!("Going on without health and metrics: {error}");
+            warn!(event = "health_unavailable", "Going on without health and metrics: {error}");
             Ok(None)
         }
     }
@@ -321,7 +321,7 @@ async fn open_queue(
         Some(queue) => {
             let queue = queue?;
             for warning in queue.durability_warnings().await {
-                warn!("{warning}");
+                warn!(event = "queue_not_durable", "{warning}");
             }
             Ok(Some(Arc::new(queue)))
         }

@@ -32,7 +32,7 @@ pub async fn obey(
             SIGHUP => service.reloading(|| reload(&policy_in_force, &log)),
             _ if shutdown.is_cancelled() => low_level::exit(INTERRUPTED),
             _ => {
-                info!("Stopping; once more to stop at once");
+                info!(event = "stopping", "Stopping; once more to stop at once");
                 shutdown.cancel();
             }
         }
@@ -47,10 +47,13 @@ fn reload(policy_in_force: &watch::Sender<Policy>, log: &LogFilter) {
             let Policy { max_age, settings: _ } = policy(&config);
             policy_in_force.send_modify(|policy| policy.max_age = max_age);
             match log.set(&config.log_filter) {
-                Ok(()) => info!("Policy and log level read again"),
-                Err(error) => warn!(%error, "Policy read again, the log level not"),
+                Ok(()) => info!(event = "reloaded", "Policy and log level read again"),
+                Err(error) => warn!(event = "reload_failed", %error, "Policy read again, the log level not"),
             }
         }
-        Err(mistakes) => warn!("The configuration has mistakes, the old one stays in force: {mistakes}"),
+        Err(mistakes) => warn!(
+            event = "reload_failed",
+            "The configuration has mistakes, the old one stays in force: {mistakes}"
+        ),
     }
 }

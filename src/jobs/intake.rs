@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, error, info, info_span};
 
 use crate::domain::policy::{Decision, Policy};
-use crate::domain::{Event, Incoming, Recording};
+use crate::domain::{Event, Incoming, JobId, Recording};
 use crate::jobs::retry::insist;
 use crate::queue::{Added, Queue};
 
@@ -52,7 +52,8 @@ impl Intake {
         let job = match decision {
             Decision::Answer(job) => job,
             Decision::Ignore(reason) => {
-                debug!(chat = incoming.id.chat, message = incoming.id.message, reason, "left alone");
+                let JobId { chat, message, .. } = incoming.id;
+                debug!(event = "ignored", chat, message, reason, "left alone");
                 return true;
             }
         };
@@ -63,7 +64,9 @@ impl Intake {
         let _entered = span.enter();
         let Recording { duration, outgoing, .. } = job.recording;
         match added {
-            Some(Ok(Added::New)) => info!(seconds = duration, outgoing, "Voice message heard"),
+            Some(Ok(Added::New)) => {
+                info!(event = "heard", seconds = duration, outgoing, "Voice message heard");
+            }
             Some(Ok(Added::Seen)) => debug!("heard again"),
             Some(Err(error)) => {
                 error!(%error, "the job cannot be queued");

@@ -60,15 +60,15 @@ pub async fn answer(
     let mut replies = Vec::new();
     for (index, part) in parts.iter().enumerate() {
         if let Some(Some(message)) = sent.get(index) {
-            info!(part = index + 1, "Sent before, found in the chat");
+            info!(event = "found_sent", part = index + 1, "Sent before, found in the chat");
             replies.push(*message);
         } else {
             replies.extend(messenger.deliver(job, index, part).await?);
         }
     }
     match parts.len() {
-        0 => info!("Nothing was said, no reply"),
-        parts => info!(parts, "Answered"),
+        0 => info!(event = "silent", "Nothing was said, no reply"),
+        parts => info!(event = "answered", parts, "Answered"),
     }
     Ok(replies)
 }
@@ -95,7 +95,7 @@ async fn cached_answer(
     let PipelineContext { queue, shutdown, .. } = context;
     match insist("look for a transcript", shutdown, || queue.result(job.recording.document)).await {
         Some(Ok(Some(parts))) if parts.iter().all(|part| part.task == settings.task) => {
-            info!("Known recording, its transcript is taken from the store");
+            info!(event = "transcript_reused", "Known recording, its transcript is taken from the store");
             Ok(Some(parts))
         }
         Some(Ok(Some(_))) => {
@@ -137,12 +137,13 @@ async fn transcribe(
     let decoded = start.elapsed();
     if progress.until_ms > 0 {
         info!(
+            event = "resumed",
             from_s = progress.until_ms / 1000,
             of_s = recording.length() / 1000,
             "Going on with a recording"
         );
     }
-    debug!("Recognising");
+    debug!(event = "recognising", "Recognising");
     while let Some(stretch) = recording.next().await? {
         progress.add(stretch);
         if progress.until_ms >= recording.length() {
@@ -150,13 +151,19 @@ async fn transcribe(
         }
         stored("store a part of a transcript", shutdown, || queue.store_progress(job.id, &progress)).await?;
         on_checkpoint();
-        info!(until_s = progress.until_ms / 1000, of_s = recording.length() / 1000, "Recognised so far");
+        info!(
+            event = "progress",
+            until_s = progress.until_ms / 1000,
+            of_s = recording.length() / 1000,
+            "Recognised so far"
+        );
         if permit.is_none() {
             permit = Some(long_job_permit(long_jobs)?);
         }
     }
     let recognised = start.elapsed();
     debug!(
+        event = "stages",
         fetch_ms = millis(fetched),
         decode_ms = millis(decoded - fetched),
         recognise_ms = millis(recognised - decoded),
@@ -164,6 +171,7 @@ async fn transcribe(
     );
     let transcript = progress.transcript;
     info!(
+        event = "recognised",
         audio_s = tenth(recording.length() as f64 / 1000.0),
         took_s = tenth(recognised.as_secs_f64()),
         language = transcript.language.as_deref().unwrap_or("-"),

@@ -153,7 +153,10 @@ impl Worker {
         let id = claim.job.id;
         if claim.delivery > 1 {
             let Claim { delivery, deaths, .. } = claim;
-            warn!(delivery, deaths, "Taking up a job that an earlier run did not finish");
+            warn!(
+                event = "redelivered",
+                delivery, deaths, "Taking up a job that an earlier run did not finish"
+            );
         }
         // After the first checkpoint a suspicious job is like any other, and returns the slots.
         let mut on_checkpoint = || drop(permit.split(MAX_CONCURRENT_JOBS - 1));
@@ -195,7 +198,7 @@ impl Worker {
             all_losses.remove(&claim.job.id);
             verdict_for(claim, Err(Fault::Retry { after: FIRST_RETRY_WHEN_CONNECTED, why }))
         } else {
-            info!(reason = why, "Put back until the connection returns");
+            info!(event = "released", reason = why, "Put back until the connection returns");
             Verdict::Release
         }
     }
@@ -239,32 +242,43 @@ fn verdict_for(claim: &Claim, result: Result<Vec<i32>, Fault>) -> Verdict {
             Verdict::Release
         }
         Err(Fault::Wait { after, why }) => {
-            warn!(reason = why, "Waiting {} s as Telegram demands", after.as_secs());
+            warn!(event = "flood_wait", reason = why, "Waiting {} s as Telegram demands", after.as_secs());
             Verdict::Wait(after, why)
         }
         Err(Fault::Later { after, why }) => {
-            info!(reason = why, "Put off for {} s", after.as_secs());
+            info!(event = "delayed", reason = why, "Put off for {} s", after.as_secs());
             Verdict::Wait(after, why)
         }
         Err(Fault::Held { after, why }) => {
-            debug!(reason = why, "Held for {} s", after.as_secs());
+            debug!(event = "held", reason = why, "Held for {} s", after.as_secs());
             Verdict::Wait(after, why)
         }
         Err(Fault::Gone(why)) => {
-            info!(reason = why, "Nothing to answer any more");
+            info!(event = "gone", reason = why, "Nothing to answer any more");
             Verdict::Reject(why)
         }
         Err(Fault::Reject(why)) => {
-            warn!(reason = why, "Will not be answered");
+            warn!(event = "rejected", reason = why, "Will not be answered");
             Verdict::Reject(why)
         }
         Err(Fault::Retry { why, .. }) if claim.attempts + 1 >= max_attempts(claim) => {
-            error!(reason = why, attempts = claim.attempts + 1, "Given up, moved to the dead letters");
+            error!(
+                event = "dead_letter",
+                reason = why,
+                attempts = claim.attempts + 1,
+                "Given up, moved to the dead letters"
+            );
             Verdict::Bury(why)
         }
         Err(Fault::Retry { after, why }) => {
             let after = (after * 2_u32.pow(claim.attempts.min(10))).min(MAX_PAUSE);
-            warn!(reason = why, attempt = claim.attempts + 1, "Failed, next try in {} s", after.as_secs());
+            warn!(
+                event = "retry",
+                reason = why,
+                attempt = claim.attempts + 1,
+                "Failed, next try in {} s",
+                after.as_secs()
+            );
             Verdict::Retry(after, why)
         }
     }

@@ -335,14 +335,18 @@ mod reason {
 fn tell_of_burial(job: impl std::fmt::Display, reason: &str) {
     // Under the job's span, as all its lines are.
     tracing::info_span!("job", id = %job)
-        .in_scope(|| tracing::error!(reason, "Given up, moved to the dead letters"));
+        .in_scope(|| tracing::error!(event = "dead_letter", reason, "Given up, moved to the dead letters"));
 }
 
 /// Tells the owner of a job that the queue put off because of the processes that died.
 fn tell_of_pause(job: impl std::fmt::Display, reason: &str, pause: Duration) {
     tracing::info_span!("job", id = %job).in_scope(|| {
         let seconds = pause.as_secs();
-        tracing::warn!(reason, "Put off for {seconds} s; later messages of this chat wait for it");
+        tracing::warn!(
+            event = "delayed",
+            reason,
+            "Put off for {seconds} s; later messages of this chat wait for it"
+        );
     });
 }
 

@@ -1,4 +1,4 @@
-//! Whisper's languages: codes, names and the numbers whisper.cpp knows them by.
+//! Whisper's languages: their codes, their names and whisper.cpp's numbers for them.
 
 pub(super) mod choice;
 pub(super) mod detect;
@@ -8,24 +8,20 @@ pub mod prior;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Language(pub(crate) i32);
 
-/// A language Whisper was never taught.
+/// Whisper does not know the language.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("Whisper knows no language {0:?}; give an ISO 639-1 code such as \"en\" or \"ru\"")]
 pub struct UnknownLanguage(String);
 
-/// The code (`"ru"`) of a language given by its code or English name, in any case.
-///
-/// whisper.cpp itself accepts anything here and then prompts the model with a wrong token.
-pub fn code(name: &str) -> Result<&'static str, UnknownLanguage> {
-    Language::find(name).map(Language::code)
-}
-
 impl Language {
     pub(crate) const ENGLISH: Self = Self(0);
 
+    /// Finds a language by its code or its English name, in any case.
+    ///
+    /// whisper.cpp itself accepts any text, and then prompts the model with a wrong token.
     pub(crate) fn find(name: &str) -> Result<Self, UnknownLanguage> {
         let name = name.trim();
-        // Not `get_lang_id`: it panics on a NUL byte and logs an error of its own.
+        // Not `get_lang_id`, which panics on a NUL byte and logs errors itself.
         (0..=whisper_rs::get_lang_max_id())
             .find(|&id| {
                 [whisper_rs::get_lang_str(id), whisper_rs::get_lang_str_full(id)]
@@ -38,7 +34,7 @@ impl Language {
     }
 
     pub(crate) fn code(self) -> &'static str {
-        // Made from whisper.cpp's own numbers only.
+        // The number came from whisper.cpp, so there is always a code.
         whisper_rs::get_lang_str(self.0).unwrap_or("en")
     }
 }
@@ -50,10 +46,10 @@ mod tests {
     #[test]
     fn codes_and_names_are_found_and_others_are_not() {
         for (name, expected) in [("ru", "ru"), ("EN", "en"), (" Russian ", "ru"), ("yue", "yue")] {
-            assert_eq!(code(name), Ok(expected), "{name:?}");
+            assert_eq!(Language::find(name).map(Language::code), Ok(expected), "{name:?}");
         }
         for name in ["", "auto", "xx", "r\0u", "русский"] {
-            assert!(code(name).is_err(), "{name:?}");
+            assert!(Language::find(name).is_err(), "{name:?}");
         }
     }
 }
