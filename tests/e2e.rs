@@ -11,13 +11,15 @@ use fake_telegram::{
 };
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
 use stenogram::queue::redis::{RedisOptions, RedisQueue};
-use stenogram::queue::{Claimed, CrashRules, Queue, State};
+use stenogram::queue::{Claimed, CrashRules, State};
 use support::bombs;
 use support::daemon::{Daemon, Home, events};
 use support::disk::SmallDisk;
 use support::redis::{DURABLE, RedisServer};
 use support::skipped;
 use support::speech::{self, Random, say, silence};
+
+use crate::queue::backend::AnyQueue;
 
 const DEADLINE: Duration = Duration::from_secs(90);
 const FRIENDS_CHAT: Chat = Chat::User(FRIEND);
@@ -78,7 +80,7 @@ impl World {
     }
 
     /// The daemon's queue; the daemon must not run.
-    async fn queue(&self, crashes: CrashRules) -> Box<dyn Queue> {
+    async fn queue(&self, crashes: CrashRules) -> Box<dyn AnyQueue> {
         let (dedupe_ttl, result_ttl) = (Duration::from_secs(86_400), Duration::from_secs(86_400));
         match &self.redis {
             None => {

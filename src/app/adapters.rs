@@ -9,7 +9,7 @@ use tracing::warn;
 
 use crate::audio::Limits;
 use crate::domain::policy::Policy;
-use crate::domain::{Event, Fault, Job, JobId, Part, Peer, Progress, Settings};
+use crate::domain::{Answer, Event, Fault, Job, JobId, Peer, Progress, Settings};
 use crate::health::Vitals;
 use crate::health::observed::PASS;
 use crate::jobs::intake::Intake;
@@ -55,12 +55,12 @@ impl Messenger for Account {
         Account::fetch(self, job).await
     }
 
-    async fn find_sent(&self, job: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, Fault> {
-        self.sent(job, parts).await
+    async fn find_sent(&self, job: &Job, answer: &Answer) -> Result<Vec<Option<i32>>, Fault> {
+        self.sent(job, answer).await
     }
 
-    async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, Fault> {
-        Account::deliver(self, job, index, part).await
+    async fn deliver(&self, job: &Job, answer: &Answer, index: usize) -> Result<Option<i32>, Fault> {
+        Account::deliver(self, job, answer, index).await
     }
 
     fn forget(&self, job: JobId) {

@@ -170,8 +170,7 @@ pub async fn run(
     watchers.spawn(follow_model(engine.model(), Arc::clone(&vitals)));
 
     let work = Arc::new(Notify::new());
-    let intake =
-        Intake::new(Arc::clone(&queue), policy_in_force.clone(), Arc::clone(&work), shutdown.clone());
+    let intake = Intake::new(queue.clone(), policy_in_force.clone(), Arc::clone(&work), shutdown.clone());
     let sink = IntakeSink { intake, policy: policy_in_force.clone() };
     let transcriber = Arc::new(LocalTranscriber {
         engine,

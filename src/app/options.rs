@@ -7,7 +7,7 @@ use super::RunError;
 use crate::audio::Limits;
 use crate::config::{self, Config, Language, Model, Redis};
 use crate::domain::policy::Policy;
-use crate::domain::{Settings, Task};
+use crate::domain::{Form, Settings, Task};
 use crate::queue::CrashRules;
 use crate::queue::embedded::EmbeddedOptions;
 use crate::queue::redis::RedisOptions;
@@ -48,7 +48,7 @@ pub fn settings(language: Language, task: Task) -> Settings {
         Language::Auto => None,
         Language::Fixed(code) => Some(code.as_str().to_owned()),
     };
-    Settings { language, task }
+    Settings { language, task, form: Form::Replies }
 }
 
 /// How the account is kept connected.

@@ -83,7 +83,7 @@ fn whole(check: &'static str, path: &Path, observer: &mut dyn Observer) -> Resul
 /// Looks through the file as the engine would, languages included.
 fn fit(config: &Config, path: &Path, known: bool) -> Finding {
     let languages = config.languages.listed.iter().map(|code| code.as_str().to_owned()).collect();
-    let Settings { language: only_language, task } = app::settings(config.language, config.task);
+    let Settings { language: only_language, task, .. } = app::settings(config.language, config.task);
     let model = path.to_owned();
     let options = EngineOptions { model, languages, only_language, task, ..EngineOptions::default() };
     let shown = path.display();

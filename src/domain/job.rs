@@ -114,7 +114,7 @@ pub fn random_id(job: JobId, part: usize) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{RecordingKind, Task};
+    use crate::domain::{Form, RecordingKind, Task};
 
     const ID: JobId = JobId { account: 1000, chat: -1_000_000_000_042, message: 7 };
 
@@ -184,7 +184,11 @@ mod tests {
                 duration: 3,
                 size: u64::MAX,
             },
-            settings: Some(Settings { language: Some("ru".into()), task: Task::Translate }),
+            settings: Some(Settings {
+                language: Some("ru".into()),
+                task: Task::Translate,
+                form: Form::Replies,
+            }),
         };
         let stored = serde_json::to_string(&job).unwrap();
         assert_eq!(
@@ -193,7 +197,7 @@ mod tests {
                 .to_owned()
                 + r#""access_hash":-9223372036854775808},"thread":9,"kind":"video_note","#
                 + r#""document":9223372036854775807,"outgoing":false,"date":1800000000,"duration":3,"#
-                + r#""size":18446744073709551615,"settings":{"language":"ru","task":"translate"}}"#
+                + r#""size":18446744073709551615,"settings":{"language":"ru","task":"translate","form":"replies"}}"#
         );
         assert_eq!(serde_json::from_str::<Job>(&stored).unwrap(), job);
     }

@@ -1,5 +1,6 @@
 //! Plain data and pure functions: no I/O, no tokio, nothing of any adapter.
 
+pub mod answer;
 mod event;
 pub mod fault;
 pub mod job;
@@ -10,11 +11,11 @@ pub mod restriction;
 mod settings;
 pub mod transcript;
 
+pub use answer::{Answer, Part};
 pub use event::{Event, Incoming, Sender};
 pub use fault::Fault;
 pub use job::{Job, JobId, Peer, PeerKind, random_id};
 pub use recording::{Recording, RecordingKind};
-pub use reply::Part;
 pub use restriction::{Restricted, Restriction};
-pub use settings::Settings;
+pub use settings::{Form, Settings};
 pub use transcript::{Progress, Segment, Task, Transcript};

@@ -12,7 +12,7 @@ const SERVICE_NOTIFICATIONS: i64 = 777_000;
 pub struct Policy {
     /// Messages older than this when they arrive are left alone.
     pub max_age: Duration,
-    /// How recordings are recognised.
+    /// How recordings are recognised and answered.
     pub settings: Settings,
 }
 
@@ -41,7 +41,7 @@ impl Policy {
         }
     }
 
-    /// How recordings in `chat` are recognised. So far all chats are alike.
+    /// How recordings in `chat` are recognised and answered. So far all chats are alike.
     pub fn settings(&self, _chat: &Peer) -> Settings {
         self.settings.clone()
     }
@@ -78,12 +78,12 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{JobId, Recording, RecordingKind, Sender, Task};
+    use crate::domain::{Form, JobId, Recording, RecordingKind, Sender, Task};
 
     const NOW: i64 = 1_800_000_000;
     const POLICY: Policy = Policy {
         max_age: Duration::from_secs(86_400),
-        settings: Settings { language: None, task: Task::Translate },
+        settings: Settings { language: None, task: Task::Translate, form: Form::Replies },
     };
 
     fn incoming() -> Incoming {

@@ -10,11 +10,11 @@ use tracing::{Instrument as _, debug, error, info, info_span};
 use crate::domain::policy::{Decision, Policy};
 use crate::domain::{Event, Incoming, JobId, Recording};
 use crate::jobs::retry::insist;
-use crate::queue::{Added, Queue};
+use crate::queue::{Added, JobQueue};
 
 /// Acts on the events that Telegram reports; see [`Intake::take`].
 pub struct Intake {
-    queue: Arc<dyn Queue>,
+    queue: Arc<dyn JobQueue>,
     policy: watch::Receiver<Policy>,
     /// Notified to wake the worker.
     work: Arc<Notify>,
@@ -24,7 +24,7 @@ pub struct Intake {
 impl Intake {
     /// The policy may change at any time; `work` is notified of every job.
     pub fn new(
-        queue: Arc<dyn Queue>,
+        queue: Arc<dyn JobQueue>,
         policy: watch::Receiver<Policy>,
         work: Arc<Notify>,
         shutdown: CancellationToken,

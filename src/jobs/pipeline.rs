@@ -11,17 +11,18 @@ use tracing::{debug, info, warn};
 
 use crate::domain::policy::Policy;
 use crate::domain::reply::compose;
-use crate::domain::{Fault, Job, Part, Progress, Settings};
+use crate::domain::{Answer, Fault, Job, Progress, Settings, Transcript};
 use crate::jobs::ports::{Messenger, Transcriber};
 use crate::jobs::retry::insist;
-use crate::queue::{Claim, Queue, QueueError};
+use crate::queue::{Checkpoints, Claim, QueueError, ResultCache};
 
 /// How long a job with a long recording is put off when it gets no permit.
 const LONG_JOB_PAUSE: Duration = Duration::from_secs(60);
 
 /// What all jobs in work share.
 pub struct PipelineContext {
-    pub queue: Arc<dyn Queue>,
+    pub checkpoints: Arc<dyn Checkpoints>,
+    pub results: Arc<dyn ResultCache>,
     pub messenger: Arc<dyn Messenger>,
     pub transcriber: Arc<dyn Transcriber>,
     /// Has the settings of jobs that were stored without.
@@ -40,33 +41,33 @@ pub async fn answer(
     context: &PipelineContext,
     on_checkpoint: &mut (dyn FnMut() + Send),
 ) -> Result<Vec<i32>, Fault> {
-    let PipelineContext { queue, messenger, shutdown, .. } = context;
+    let PipelineContext { checkpoints, messenger, shutdown, .. } = context;
     let job = &claim.job;
-    let (parts, sent) = match &claim.outbox {
-        Some(parts) if parts.is_empty() => (Vec::new(), Vec::new()),
-        Some(parts) => (parts.clone(), messenger.find_sent(job, parts).await?),
+    let (answer, sent) = match &claim.outbox {
+        Some(answer) if answer.parts.is_empty() => (answer.clone(), Vec::new()),
+        Some(answer) => (answer.clone(), messenger.find_sent(job, answer).await?),
         None => {
             let configured = || context.policy.borrow().settings(&job.recording.chat);
             let settings = job.settings.clone().unwrap_or_else(configured);
-            let parts = match cached_answer(job, &settings, context).await? {
-                Some(parts) => parts,
-                None => transcribe(claim, &settings, context, on_checkpoint).await?,
+            let answer = match cached_answer(job, &settings, context).await? {
+                Some(answer) => answer,
+                None => transcribe(claim, settings, context, on_checkpoint).await?,
             };
-            stored("store an answer", shutdown, || queue.store_outbox(job.id, &parts)).await?;
+            stored("store an answer", shutdown, || checkpoints.store_outbox(job.id, &answer)).await?;
             on_checkpoint();
-            (parts, Vec::new())
+            (answer, Vec::new())
         }
     };
     let mut replies = Vec::new();
-    for (index, part) in parts.iter().enumerate() {
+    for index in 0..answer.parts.len() {
         if let Some(Some(message)) = sent.get(index) {
             info!(event = "found_sent", part = index + 1, "Sent before, found in the chat");
             replies.push(*message);
         } else {
-            replies.extend(messenger.deliver(job, index, part).await?);
+            replies.extend(messenger.deliver(job, &answer, index).await?);
         }
     }
-    match parts.len() {
+    match answer.parts.len() {
         0 => info!(event = "silent", "Nothing was said, no reply"),
         parts => info!(event = "answered", parts, "Answered"),
     }
@@ -91,15 +92,15 @@ async fn cached_answer(
     job: &Job,
     settings: &Settings,
     context: &PipelineContext,
-) -> Result<Option<Vec<Part>>, Fault> {
-    let PipelineContext { queue, shutdown, .. } = context;
-    match insist("look for a transcript", shutdown, || queue.result(job.recording.document)).await {
-        Some(Ok(Some(parts))) if parts.iter().all(|part| part.task == settings.task) => {
+) -> Result<Option<Answer>, Fault> {
+    let PipelineContext { results, shutdown, .. } = context;
+    match insist("look for a transcript", shutdown, || results.result(job)).await {
+        Some(Ok(Some(answer))) if answer.settings == *settings => {
             info!(event = "transcript_reused", "Known recording, its transcript is taken from the store");
-            Ok(Some(parts))
+            Ok(Some(answer))
         }
         Some(Ok(Some(_))) => {
-            info!("Known recording, but what is stored of it is of another TASK");
+            info!("Known recording, but its stored transcript was made under another LANGUAGE or TASK");
             Ok(None)
         }
         Some(Ok(None)) => Ok(None),
@@ -115,16 +116,20 @@ async fn cached_answer(
 
 async fn transcribe(
     claim: &Claim,
-    settings: &Settings,
+    settings: Settings,
     context: &PipelineContext,
     on_checkpoint: &mut (dyn FnMut() + Send),
-) -> Result<Vec<Part>, Fault> {
-    let PipelineContext { queue, messenger, transcriber, shutdown, long_jobs, .. } = context;
+) -> Result<Answer, Fault> {
+    let PipelineContext { checkpoints, messenger, transcriber, shutdown, long_jobs, .. } = context;
     let job = &claim.job;
-    // A transcript that was begun for another task cannot be continued: the job of a version that
+    // A transcript that was begun for another task cannot be continued: a job of a version that
     // stored no settings may have been begun under another TASK.
-    let same_task = |progress: &Progress| progress.transcript.task == settings.task;
-    let mut progress = claim.progress.clone().filter(same_task).unwrap_or_default();
+    let task = settings.task;
+    let begun = claim.progress.clone().filter(|progress| progress.transcript.task == task);
+    let mut progress = begun.unwrap_or_else(|| Progress {
+        transcript: Transcript { task, ..Transcript::default() },
+        ..Progress::default()
+    });
     let mut permit = match progress.until_ms {
         0 => None,
         _ => Some(long_job_permit(long_jobs)?),
@@ -132,8 +137,8 @@ async fn transcribe(
     let start = Instant::now();
     let (bytes, ()) = tokio::try_join!(messenger.fetch(job), transcriber.prepare(job))?;
     let fetched = start.elapsed();
-    stored("begin a job", shutdown, || queue.begin(job.id)).await?;
-    let mut recording = transcriber.open(job, settings, bytes, &progress).await?;
+    stored("begin a job", shutdown, || checkpoints.begin(job.id)).await?;
+    let mut recording = transcriber.open(job, &settings, bytes, &progress).await?;
     let decoded = start.elapsed();
     if progress.until_ms > 0 {
         info!(
@@ -149,7 +154,8 @@ async fn transcribe(
         if progress.until_ms >= recording.length() {
             break;
         }
-        stored("store a part of a transcript", shutdown, || queue.store_progress(job.id, &progress)).await?;
+        stored("store a part of a transcript", shutdown, || checkpoints.store_progress(job.id, &progress))
+            .await?;
         on_checkpoint();
         info!(
             event = "progress",
@@ -178,7 +184,7 @@ async fn transcribe(
         characters = transcript.text().chars().count(),
         "Recognised"
     );
-    Ok(compose(&transcript))
+    Ok(compose(&transcript, settings))
 }
 
 /// A permit to go on with a long recording. Without one the job is put off, so that its slot is

@@ -14,7 +14,7 @@ use crate::domain::{Fault, JobId};
 use crate::jobs::pipeline::{PipelineContext, answer};
 use crate::jobs::ports::{Messenger, Transcriber};
 use crate::jobs::retry::insist;
-use crate::queue::{Claim, Claimed, Queue, QueueError};
+use crate::queue::{Claim, Claimed, JobQueue, Queue, QueueError};
 
 /// Failed attempts after which a job goes to the dead letters: some hours, as the pauses double
 /// from each fault's own up to [`MAX_PAUSE`]. Only [`Fault::Retry`] is one; waits, outages and
@@ -49,6 +49,7 @@ const MAX_LONG_JOBS: usize = MAX_CONCURRENT_JOBS - 1;
 /// A job whose recording may have killed an earlier process is worked on alone until it has passed
 /// that point. Otherwise a further crash would be counted against innocent jobs too.
 pub struct Worker {
+    queue: Arc<dyn JobQueue>,
     context: PipelineContext,
     /// Notified when a job was added, or when the next job of a chat may be claimed.
     work: Arc<Notify>,
@@ -81,8 +82,10 @@ impl Worker {
         shutdown: CancellationToken,
     ) -> Self {
         Self {
+            queue: queue.clone(),
             context: PipelineContext {
-                queue,
+                checkpoints: queue.clone(),
+                results: queue,
                 messenger,
                 transcriber,
                 policy,
@@ -108,7 +111,7 @@ impl Worker {
     }
 
     async fn claim_loop(&self) -> Result<(), String> {
-        let PipelineContext { queue, messenger, shutdown, .. } = &self.context;
+        let PipelineContext { messenger, shutdown, .. } = &self.context;
         loop {
             let claiming = self.claim_lock.lock().await;
             // There is a free slot, unless a suspicious job holds them all.
@@ -118,7 +121,7 @@ impl Worker {
                 () = shutdown.cancelled() => return Ok(()),
                 () = messenger.ready() => {}
             }
-            match insist("claim a job", shutdown, || queue.claim()).await {
+            match insist("claim a job", shutdown, || self.queue.claim()).await {
                 None => return Ok(()),
                 Some(Err(error)) => return Err(error.to_string()),
                 // The other loops wait for the lock meanwhile, so one loop polls for all.
@@ -209,7 +212,7 @@ impl Worker {
 
     /// C4: has the queue store how the attempt ended.
     async fn apply(&self, id: JobId, verdict: Verdict) -> Result<(), QueueError> {
-        let PipelineContext { queue, messenger, shutdown, .. } = &self.context;
+        let (queue, PipelineContext { messenger, shutdown, .. }) = (&self.queue, &self.context);
         if matches!(verdict, Verdict::Done(_) | Verdict::Reject(_) | Verdict::Bury(_)) {
             messenger.forget(id);
         }
@@ -291,7 +294,8 @@ fn max_attempts(claim: &Claim) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Job, Peer, PeerKind, Recording, RecordingKind};
+    use crate::domain::reply::compose;
+    use crate::domain::{Job, Peer, PeerKind, Recording, RecordingKind, Settings, Transcript};
 
     fn claim(attempts: u32, is_answered: bool) -> Claim {
         let job = Job {
@@ -308,7 +312,7 @@ mod tests {
             },
             settings: None,
         };
-        let outbox = is_answered.then(Vec::new);
+        let outbox = is_answered.then(|| compose(&Transcript::default(), Settings::default()));
         Claim { job, delivery: 1, deaths: 0, attempts, progress: None, outbox }
     }
 

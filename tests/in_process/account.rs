@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fake_telegram::{Telegram, write_session};
-use stenogram::domain::{Event, Incoming, Job, Peer, PeerKind};
+use stenogram::domain::{Answer, Event, Incoming, Job, Part, Peer, PeerKind, Settings};
 use stenogram::telegram::{
     Account, AccountOptions, EventSink, LoggedOut, ReconnectDelays, SessionError, SessionFile, TrialPauses,
 };
@@ -30,6 +30,12 @@ pub fn options() -> AccountOptions {
         max_file_size: 4 << 20,
         trials: TrialPauses { first: Duration::from_millis(500), max: Duration::from_secs(6 * 3600) },
     }
+}
+
+/// An answer of these texts, one a part.
+pub fn answer<const N: usize>(texts: [&str; N]) -> Answer {
+    let parts = texts.map(|text| Part { text: text.into(), folded: false });
+    Answer { settings: Settings::default(), parts: parts.into() }
 }
 
 /// A folder with a session for `telegram`.

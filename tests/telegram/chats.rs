@@ -62,7 +62,7 @@ async fn an_answer_goes_to_the_topic_of_its_message() {
     for draft in [voice().in_topic(topic), voice().in_topic(topic).reply_to(other)] {
         let job = job_in(&listener, SUPERGROUP, telegram.send(SUPERGROUP, draft)).await;
         assert_eq!(job.recording.thread, Some(topic));
-        listener.account.deliver(&job, 0, &part("one")).await.unwrap();
+        listener.account.deliver(&job, &answer(["one"]), 0).await.unwrap();
         telegram.look(|ledger| {
             let reply = ledger.replies(SUPERGROUP, job.id.message).next().expect("a reply");
             assert_eq!(reply.topic, Some(topic));
@@ -85,8 +85,8 @@ async fn a_channels_message_is_asked_for_in_its_channel_only() {
     // Until the hash is known, the job waits.
     for result in [
         listener.account.fetch(&job).await.map(drop),
-        listener.account.deliver(&job, 0, &part("one")).await.map(drop),
-        listener.account.sent(&job, &[part("one")]).await.map(drop),
+        listener.account.deliver(&job, &answer(["one"]), 0).await.map(drop),
+        listener.account.sent(&job, &answer(["one"])).await.map(drop),
     ] {
         assert!(matches!(result, Err(JobFault::Retry { .. })), "{result:?}");
     }
@@ -94,8 +94,8 @@ async fn a_channels_message_is_asked_for_in_its_channel_only() {
     let next = telegram.send(chat, voice());
     listener.recording_in(chat.into(), next).await;
     listener.account.fetch(&job).await.unwrap();
-    assert_eq!(listener.account.sent(&job, &[part("one")]).await.unwrap(), [None]);
-    listener.account.deliver(&job, 0, &part("one")).await.unwrap();
+    assert_eq!(listener.account.sent(&job, &answer(["one"])).await.unwrap(), [None]);
+    listener.account.deliver(&job, &answer(["one"]), 0).await.unwrap();
     telegram.look(|ledger| {
         assert_eq!(ledger.replies(chat, job.id.message).count(), 1);
         assert_eq!(ledger.count("messages.getMessages"), 0, "{ledger:?}");
