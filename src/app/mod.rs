@@ -31,7 +31,7 @@ use crate::health::server::{self, ListenError};
 use crate::health::service::Service;
 use crate::jobs::intake::Intake;
 use crate::jobs::ports::{Messenger, Transcriber};
-use crate::jobs::retry::insist;
+use crate::jobs::retry::retry_until_available;
 use crate::jobs::worker::Worker;
 use crate::ops::logging::LogFilter;
 use crate::queue::embedded::Embedded;
@@ -315,7 +315,7 @@ async fn open_queue(
     };
     info!(at = redis.place, "Queue: Redis");
     let options = redis_queue(config, redis, account);
-    match insist("connect to Redis", shutdown, || RedisQueue::connect(options.clone())).await {
+    match retry_until_available("connect to Redis", shutdown, || RedisQueue::connect(options.clone())).await {
         None => Ok(None),
         Some(queue) => {
             let queue = queue?;

@@ -9,7 +9,7 @@ use tracing::{Instrument as _, debug, error, info, info_span};
 
 use crate::domain::policy::{Decision, Policy};
 use crate::domain::{Event, Incoming, JobId, Recording};
-use crate::jobs::retry::insist;
+use crate::jobs::retry::retry_until_available;
 use crate::queue::{Added, JobQueue};
 
 /// Acts on the events that Telegram reports; see [`Intake::take`].
@@ -59,7 +59,7 @@ impl Intake {
         };
         // The worker's span is the same, so every log line of a job has its id in the same field.
         let span = info_span!("job", id = %job.id);
-        let added = insist("add a job", &self.shutdown, || self.queue.add(&job));
+        let added = retry_until_available("add a job", &self.shutdown, || self.queue.add(&job));
         let added = added.instrument(span.clone()).await;
         let _entered = span.enter();
         let Recording { duration, outgoing, .. } = job.recording;

@@ -13,7 +13,7 @@ use crate::domain::policy::Policy;
 use crate::domain::reply::compose;
 use crate::domain::{Answer, Fault, Job, Progress, Settings, Transcript};
 use crate::jobs::ports::{Messenger, Transcriber};
-use crate::jobs::retry::insist;
+use crate::jobs::retry::retry_until_available;
 use crate::queue::{Checkpoints, Claim, QueueError, ResultCache};
 
 /// How long a job with a long recording is put off when it gets no permit.
@@ -79,7 +79,7 @@ async fn stored<F>(what: &str, shutdown: &CancellationToken, change: impl FnMut(
 where
     F: Future<Output = Result<(), QueueError>>,
 {
-    match insist(what, shutdown, change).await {
+    match retry_until_available(what, shutdown, change).await {
         Some(Ok(())) => Ok(()),
         Some(Err(error)) => Err(Fault::Fatal(error.to_string())),
         None => Err(Fault::Aborted),
@@ -94,7 +94,7 @@ async fn cached_answer(
     context: &PipelineContext,
 ) -> Result<Option<Answer>, Fault> {
     let PipelineContext { results, shutdown, .. } = context;
-    match insist("look for a transcript", shutdown, || results.result(job)).await {
+    match retry_until_available("look for a transcript", shutdown, || results.result(job)).await {
         Some(Ok(Some(answer))) if answer.settings == *settings => {
             info!(event = "transcript_reused", "Known recording, its transcript is taken from the store");
             Ok(Some(answer))

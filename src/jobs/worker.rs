@@ -13,7 +13,7 @@ use crate::domain::policy::Policy;
 use crate::domain::{Fault, JobId};
 use crate::jobs::pipeline::{PipelineContext, answer};
 use crate::jobs::ports::{Messenger, Transcriber};
-use crate::jobs::retry::insist;
+use crate::jobs::retry::retry_until_available;
 use crate::queue::{Claim, Claimed, JobQueue, Queue, QueueError};
 
 /// Failed attempts after which a job goes to the dead letters: some hours, as the pauses double
@@ -121,7 +121,7 @@ impl Worker {
                 () = shutdown.cancelled() => return Ok(()),
                 () = messenger.ready() => {}
             }
-            match insist("claim a job", shutdown, || self.queue.claim()).await {
+            match retry_until_available("claim a job", shutdown, || self.queue.claim()).await {
                 None => return Ok(()),
                 Some(Err(error)) => return Err(error.to_string()),
                 // The other loops wait for the lock meanwhile, so one loop polls for all.
@@ -217,16 +217,20 @@ impl Worker {
             messenger.forget(id);
         }
         let stored = match &verdict {
-            Verdict::Release => insist("put back a job", shutdown, || queue.release(id)).await,
-            Verdict::Done(replies) => insist("finish a job", shutdown, || queue.done(id, replies)).await,
+            Verdict::Release => retry_until_available("put back a job", shutdown, || queue.release(id)).await,
+            Verdict::Done(replies) => {
+                retry_until_available("finish a job", shutdown, || queue.done(id, replies)).await
+            }
             Verdict::Retry(after, why) => {
-                insist("put off a job", shutdown, || queue.retry(id, *after, why)).await
+                retry_until_available("put off a job", shutdown, || queue.retry(id, *after, why)).await
             }
             Verdict::Wait(after, why) => {
-                insist("put off a job", shutdown, || queue.wait(id, *after, why)).await
+                retry_until_available("put off a job", shutdown, || queue.wait(id, *after, why)).await
             }
-            Verdict::Reject(why) => insist("end a job", shutdown, || queue.reject(id, why)).await,
-            Verdict::Bury(why) => insist("bury a job", shutdown, || queue.bury(id, why)).await,
+            Verdict::Reject(why) => {
+                retry_until_available("end a job", shutdown, || queue.reject(id, why)).await
+            }
+            Verdict::Bury(why) => retry_until_available("bury a job", shutdown, || queue.bury(id, why)).await,
         };
         // `None` when the daemon stops first: the job then stays claimed until the next start.
         stored.unwrap_or(Ok(()))

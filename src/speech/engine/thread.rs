@@ -172,7 +172,7 @@ impl ModelHost {
 
     fn free(&mut self) {
         self.model = None;
-        allocator::give_back();
+        allocator::trim_heap();
         self.state.send_replace(ModelState::Freed);
         info!(event = "model_freed", "Nothing to do for long, model freed");
     }
