@@ -24,7 +24,7 @@ const THREADS: usize = 2;
 
 /// Runs the program, with `decorator` around what the daemon works with.
 pub fn main_with(decorator: &dyn Decorator) -> ExitCode {
-    allocator::keep_little();
+    allocator::tune_allocator();
     let cli = Cli::parse();
     let runtime =
         match tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build() {

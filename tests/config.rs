@@ -228,21 +228,21 @@ fn a_wrong_value_is_no_contradiction_besides() {
 
 #[test]
 fn a_language_is_fixed_or_chosen_from_candidates() {
-    // What is in force, and what `--language auto` means in its place.
     let languages = |environment: &[(&str, &str)]| {
-        let config = ok(environment);
-        [config.language, Language::Auto].map(|language| {
-            let spoken = config.spoken(language);
-            let codes: Vec<_> = spoken.listed.iter().map(|code| code.as_str()).collect();
-            codes.join(",") + if spoken.only { "!" } else { "" }
-        })
+        let Config { language, languages, .. } = ok(environment);
+        let codes: Vec<_> = languages.listed.iter().map(|code| code.as_str()).collect();
+        let language = match language {
+            Language::Auto => None,
+            Language::Fixed(code) => Some(code.as_str()),
+        };
+        (language, codes.join(",") + if languages.only { "!" } else { "" })
     };
-    assert_eq!(languages(&[("LANGUAGE", "de")]), ["de!", "ru,en"]);
-    assert_eq!(languages(&[("LANGUAGE", "ru"), ("LANGUAGES", "ru,uk")]), ["ru!", "ru,uk"]);
-    assert_eq!(languages(&[("LANGUAGE", "auto"), ("LANGUAGES", "uk")]), ["uk", "uk"]);
-    assert_eq!(languages(&[("LANGUAGES", "ru,en!")]), ["ru,en!", "ru,en!"]);
-    assert_eq!(languages(&[("LANGUAGES", "")]), ["", ""]);
-    assert_eq!(languages(&[("LANGUAGE", "de"), ("LANGUAGES", "")]), ["de!", ""]);
+    assert_eq!(languages(&[("LANGUAGE", "de")]), (Some("de"), "ru,en".into()));
+    assert_eq!(languages(&[("LANGUAGE", "ru"), ("LANGUAGES", "ru,uk")]), (Some("ru"), "ru,uk".into()));
+    assert_eq!(languages(&[("LANGUAGE", "auto"), ("LANGUAGES", "uk")]), (None, "uk".into()));
+    assert_eq!(languages(&[("LANGUAGES", "ru,en!")]), (None, "ru,en!".into()));
+    assert_eq!(languages(&[("LANGUAGES", "")]), (None, String::new()));
+    assert_eq!(languages(&[("LANGUAGE", "de"), ("LANGUAGES", "")]), (Some("de"), String::new()));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! Each item of the list in `src/telegram/mod.rs` has its test here, against the loopback Telegram.
 
+mod chats;
 mod downloads;
 
 use std::time::Duration;
@@ -241,7 +242,7 @@ mod losing {
             telegram.configure(|settings| settings.peers_in_updates = peers);
             let message = telegram.send(stranger, voice());
             let job = listener.job(message).await;
-            assert_eq!(job.peer.access_hash, access_hash(2500), "{peers:?}");
+            assert_eq!(job.recording.chat.access_hash, access_hash(2500), "{peers:?}");
         }
     }
 
@@ -320,16 +321,15 @@ mod catching_up {
         let of_friend: Vec<i32> = listener
             .recordings()
             .iter()
-            .filter(|incoming| incoming.peer.id == FRIEND)
-            .map(|incoming| incoming.message)
+            .filter(|incoming| incoming.recording.chat.id == FRIEND)
+            .map(|incoming| incoming.id.message)
             .collect();
         assert_eq!(of_friend.len(), 25);
         assert!(of_friend.is_sorted());
         assert!(
-            listener
-                .recordings()
-                .iter()
-                .all(|incoming| incoming.peer.access_hash == access_hash(incoming.peer.id))
+            listener.recordings().iter().all(
+                |incoming| incoming.recording.chat.access_hash == access_hash(incoming.recording.chat.id)
+            )
         );
         heard.sort_unstable();
         assert_eq!(heard, missed);
@@ -474,7 +474,7 @@ mod catching_up {
         telegram.configure(|settings| settings.peers_in_updates = PeersInUpdates::None);
         telegram.fault(Fault::on("messages.getMessages", Action::flood_wait(1)).once());
         let job = listener.job(telegram.send(chat, voice())).await;
-        assert_eq!(job.peer.access_hash, access_hash(2500));
+        assert_eq!(job.recording.chat.access_hash, access_hash(2500));
     }
 
     #[tokio::test]
@@ -488,7 +488,7 @@ mod catching_up {
         telegram.configure(|settings| settings.peers_in_updates = PeersInUpdates::None);
         telegram.fault(Fault::on("messages.getMessages", Action::error(400, "MSG_ID_INVALID")).once());
         let job = listener.job(telegram.send(chat, voice())).await;
-        assert_eq!(job.peer.access_hash, 0);
+        assert_eq!(job.recording.chat.access_hash, 0);
         // A recording known from elsewhere is not fetched before.
         assert_eq!(listener.account.sent(&job, &answer(["one"])).await.unwrap(), [None]);
         listener.account.fetch(&job).await.unwrap();

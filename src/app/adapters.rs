@@ -8,32 +8,32 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use crate::audio::Limits;
-use crate::domain::policy::{Incoming, Policy};
-use crate::domain::{Answer, Fault, Job, JobId, Peer, Progress, Task};
+use crate::domain::policy::Policy;
+use crate::domain::{Answer, Event, Fault, Job, JobId, Peer, Progress, Settings};
 use crate::health::HealthState;
 use crate::health::limits::ENCODER_PASS_LIMIT;
 use crate::jobs::intake::Intake;
 use crate::jobs::ports::{Messenger, Transcriber, Transcription};
 use crate::runtime::pulse::Pulse;
 use crate::speech::{Engine, Observer};
-use crate::telegram::{Account, Recipient};
+use crate::telegram::{Account, EventSink};
 use crate::transcribe::chat_languages::ChatLanguages;
 use crate::transcribe::recording::{Recording, RecordingOptions};
 
-/// Passes the recordings that the account receives on to the intake.
+/// Passes the events that the account receives on to the intake.
 pub struct IntakeSink {
     pub intake: Intake,
     pub policy: watch::Receiver<Policy>,
 }
 
 #[async_trait]
-impl Recipient for IntakeSink {
-    async fn take(&self, recordings: Vec<Incoming>) -> bool {
-        self.intake.take(recordings).await
+impl EventSink for IntakeSink {
+    async fn take(&self, events: Vec<Event>) -> bool {
+        self.intake.take(events).await
     }
 
-    fn covers(&self, peer: &Peer, bot: bool) -> bool {
-        self.policy.borrow().covers(peer, bot)
+    fn covers(&self, chat: &Peer, is_bot: bool) -> bool {
+        self.policy.borrow().covers(chat, is_bot)
     }
 
     fn max_age(&self) -> Duration {
@@ -80,10 +80,6 @@ pub struct LocalTranscriber {
 
 #[async_trait]
 impl Transcriber for LocalTranscriber {
-    fn task(&self) -> Task {
-        self.engine.task()
-    }
-
     async fn prepare(&self, _: &Job) -> Result<(), Fault> {
         let _during = self.recognition.during(ENCODER_PASS_LIMIT);
         Ok(self.engine.wake().await?)
@@ -92,6 +88,7 @@ impl Transcriber for LocalTranscriber {
     async fn open(
         &self,
         job: &Job,
+        settings: &Settings,
         bytes: Vec<u8>,
         progress: &Progress,
     ) -> Result<Box<dyn Transcription + '_>, Fault> {
@@ -99,8 +96,8 @@ impl Transcriber for LocalTranscriber {
         let languages = Arc::clone(&self.languages);
         let prior = languages.prior(job.id.chat);
         let observer = Arc::new(Recognition { health, pulse, languages, job: job.id });
-        let from = progress.clone();
-        let options = RecordingOptions { from, prior, progress: None, observer: Some(observer) };
+        let (settings, from) = (settings.clone(), progress.clone());
+        let options = RecordingOptions { settings, from, prior, progress: None, observer: Some(observer) };
         let recording = Recording::open(&self.engine, bytes, self.limits.clone(), options).await?;
         if let Some(what) = recording.damaged() {
             warn!(what, "The recording is damaged, going on with the rest");

@@ -31,7 +31,7 @@ use crate::health::server::{self, ListenError};
 use crate::health::service::Service;
 use crate::jobs::intake::Intake;
 use crate::jobs::ports::{Messenger, Transcriber};
-use crate::jobs::retry::insist;
+use crate::jobs::retry::retry_until_available;
 use crate::jobs::worker::Worker;
 use crate::ops::logging::LogFilter;
 use crate::queue::embedded::Embedded;
@@ -47,7 +47,7 @@ use crate::transcribe::chat_languages::ChatLanguages;
 
 pub use self::decorator::{Decorator, Undecorated};
 pub use self::options::{
-    account_options, audio_context, embedded_queue, engine_options, limits, model_path, redis_queue,
+    account_options, audio_context, embedded_queue, engine_options, limits, model_path, redis_queue, settings,
 };
 
 /// In the data folder: which languages are spoken in which chats.
@@ -141,7 +141,7 @@ pub async fn run(
     let session = SessionFile::lock(&config.data_dir)?;
     let account = Arc::new(Account::open(session, credentials.api_id, account_options(config)).await?);
     let model = model_path(config, &config.model)?;
-    let engine_options = engine_options(config, model, config.language)?;
+    let engine_options = engine_options(config, model, &settings(config.language, config.task))?;
     engine_options.check()?;
     let listener = listen(config).await?;
     let mut watchers = watch_over(&account, &health, &service, listener, &shutdown);
@@ -164,7 +164,7 @@ pub async fn run(
 
     let work = Arc::new(Notify::new());
     let intake = Intake::new(queue.clone(), policy_in_force.clone(), Arc::clone(&work), shutdown.clone());
-    let sink = IntakeSink { intake, policy: policy_in_force };
+    let sink = IntakeSink { intake, policy: policy_in_force.clone() };
     let transcriber = Arc::new(LocalTranscriber {
         engine,
         limits: limits(config),
@@ -176,7 +176,7 @@ pub async fn run(
     let messenger = Arc::new(ObservedMessenger::new(messenger, Arc::clone(&health)));
     let observed = decorator.transcriber(Arc::clone(&transcriber) as Arc<dyn Transcriber>);
     let observed = Arc::new(ObservedTranscriber::new(observed, health, recognition));
-    let worker = Worker::new(queue, messenger, observed, work, shutdown.clone());
+    let worker = Worker::new(queue, messenger, observed, policy_in_force, work, shutdown.clone());
     service.ready();
     let (logged_out, broken) = (OnceCell::new(), OnceCell::new());
     let stop_after = |outcome: Result<(), RunError>, reason: &OnceCell<RunError>| {
@@ -312,7 +312,7 @@ async fn open_queue(
     };
     info!(at = redis.place, "Queue: Redis");
     let options = redis_queue(config, redis, account);
-    match insist("connect to Redis", shutdown, || RedisQueue::connect(options.clone())).await {
+    match retry_until_available("connect to Redis", shutdown, || RedisQueue::connect(options.clone())).await {
         None => Ok(None),
         Some(queue) => {
             let queue = queue?;

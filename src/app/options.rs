@@ -7,6 +7,7 @@ use super::RunError;
 use crate::audio::Limits;
 use crate::config::{self, Config, Language, Model, Redis};
 use crate::domain::policy::Policy;
+use crate::domain::{Form, Settings, Task};
 use crate::queue::CrashRules;
 use crate::queue::embedded::EmbeddedOptions;
 use crate::queue::redis::RedisOptions;
@@ -36,9 +37,18 @@ pub fn redis_queue(config: &Config, redis: &Redis, account: i64) -> RedisOptions
     }
 }
 
-/// Which recordings are answered.
+/// Which recordings are answered, and how.
 pub fn policy(config: &Config) -> Policy {
-    Policy { max_age: config.catch_up_max_age }
+    Policy { max_age: config.catch_up_max_age, settings: settings(config.language, config.task) }
+}
+
+/// How recordings are recognised.
+pub fn settings(language: Language, task: Task) -> Settings {
+    let language = match language {
+        Language::Auto => None,
+        Language::Fixed(code) => Some(code.as_str().to_owned()),
+    };
+    Settings { language, task, form: Form::Replies }
 }
 
 /// How the account is kept connected.
@@ -74,11 +84,12 @@ pub fn audio_context(configured: config::AudioContext) -> AudioContext {
     }
 }
 
-/// How `model` is run for `language`. A file of the catalogue's must have the catalogue's size.
+/// How `model` is run for recordings with these settings. A file of the catalogue's must have the
+/// catalogue's size.
 pub fn engine_options(
     config: &Config,
     model: PathBuf,
-    language: Language,
+    settings: &Settings,
 ) -> Result<EngineOptions, RunError> {
     let expected = ModelSpec::of_file(&model).map(|spec| spec.bytes);
     if let (Some(expected), Ok(metadata)) = (expected, model.metadata())
@@ -86,17 +97,17 @@ pub fn engine_options(
     {
         return Err(RunError::ModelSize(models::wrong_size(&model, metadata.len(), expected)));
     }
-    let spoken = config.spoken(language);
-    let languages = spoken.listed.iter().map(|code| code.as_str().to_owned()).collect();
+    let languages = config.languages.listed.iter().map(|code| code.as_str().to_owned()).collect();
     let vad = Some(SILERO_VAD.path(&config.model_dir));
     let audio_context = audio_context(config.audio_context);
-    let Config { threads, task, flash_attention, idle_unload, .. } = *config;
+    let Config { threads, flash_attention, idle_unload, .. } = *config;
     Ok(EngineOptions {
         model,
         threads,
         languages,
-        other_languages: !spoken.only,
-        task,
+        other_languages: !config.languages.only,
+        only_language: settings.language.clone(),
+        task: settings.task,
         audio_context,
         flash_attention,
         vad,

@@ -43,7 +43,9 @@ pub async fn obey(
 fn reload(policy_in_force: &watch::Sender<Policy>, log: &LogFilter) {
     match Config::check(&RawConfig::load(), Needs::Telegram) {
         Ok(config) => {
-            policy_in_force.send_replace(policy(&config));
+            // The model was checked for the settings of the start, and may not be fit for others.
+            let Policy { max_age, settings: _ } = policy(&config);
+            policy_in_force.send_modify(|policy| policy.max_age = max_age);
             match log.set(&config.log_filter) {
                 Ok(()) => info!(event = "reloaded", "Policy and log level read again"),
                 Err(error) => warn!(event = "reload_failed", %error, "Policy read again, the log level not"),

@@ -131,9 +131,10 @@ fn models(
         let folder = config.model_dir.display();
         complain(MODEL_UNUSABLE.with(format_args!("no model is in {folder}")).fill("name", "base"));
     }
+    let settings = app::settings(language, config.task);
     let (mut models, mut failed) = (Vec::new(), 0);
     for path in paths {
-        match app::engine_options(config, path, language) {
+        match app::engine_options(config, path, &settings) {
             // Every clip is to cost what speech of its length costs.
             Ok(options) => models.push(EngineOptions { vad: None, ..options }),
             Err(error) => {
@@ -295,20 +296,22 @@ impl<'a> Run<'a> {
 
     async fn row(&self, options: EngineOptions, setting: Setting) -> Result<Row, SpeechError> {
         let name = options.name();
+        let (language, task) = (options.only_language.clone(), options.task);
+        let recognise = RecogniseOptions { language, task, ..RecogniseOptions::default() };
         self.bar.set_message(format!("{name}, {setting}"));
         Memory::forget_peak();
         let started = Instant::now();
         let engine = Engine::start(options).await?;
         let load = started.elapsed().as_secs_f64();
-        let clips = self.clips(&engine).await;
+        let clips = self.clips(&engine, &recognise).await;
         let memory = Memory::look();
         // Also after a failure: whisper.cpp must not be at work while the process ends.
         engine.shutdown(ENGINE_GRACE).await;
         Ok(Row { setting, load, clips: clips?, memory })
     }
 
-    async fn clips(&self, engine: &Engine) -> Result<Vec<Clip>, SpeechError> {
-        let recognise = |samples: &[f32]| engine.recognise(samples.to_vec(), RecogniseOptions::default());
+    async fn clips(&self, engine: &Engine, options: &RecogniseOptions) -> Result<Vec<Clip>, SpeechError> {
+        let recognise = |samples: &[f32]| engine.recognise(samples.to_vec(), options.clone());
         // The first recognition takes the memory that the others use again.
         if let Some((_, shortest)) = self.clips.iter().min_by_key(|(seconds, _)| seconds) {
             recognise(shortest).await?;

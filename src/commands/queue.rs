@@ -122,8 +122,8 @@ fn list_json(entries: &[Entry], out: &mut impl Write) -> io::Result<()> {
             job: entry.job.id.to_string(),
             state: name(entry.state),
             due,
-            sent: entry.job.date,
-            seconds: entry.job.duration,
+            sent: entry.job.recording.date,
+            seconds: entry.job.recording.duration,
             deliveries: entry.deliveries,
             attempts: entry.attempts,
             reason: entry.reason.as_deref(),
@@ -157,7 +157,8 @@ fn list(entries: &[Entry], now: SystemTime, out: &mut impl Write) -> io::Result<
 }
 
 fn row(entry: &Entry, now: SystemTime) -> [String; 8] {
-    let sent = UNIX_EPOCH + std::time::Duration::from_secs(u64::try_from(entry.job.date).unwrap_or(0));
+    let sent =
+        UNIX_EPOCH + std::time::Duration::from_secs(u64::try_from(entry.job.recording.date).unwrap_or(0));
     let age = now.duration_since(sent).unwrap_or_default().as_secs();
     let due = match entry.state {
         State::Delayed { due } => match due.duration_since(now).unwrap_or_default().as_secs() {
@@ -172,7 +173,7 @@ fn row(entry: &Entry, now: SystemTime) -> [String; 8] {
         entry.job.id.to_string(),
         name(entry.state).to_owned(),
         format!("{} ago", span(age)),
-        span(entry.job.duration.into()),
+        span(entry.job.recording.duration.into()),
         entry.deliveries.to_string(),
         entry.attempts.to_string(),
         due,
@@ -204,18 +205,22 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::domain::{Job, Peer, PeerKind, RecordingKind};
+    use crate::domain::{Job, Peer, PeerKind, Recording, RecordingKind};
 
     fn entry(message: i32, state: State, reason: Option<&str>) -> Entry {
         let job = Job {
             id: JobId { account: 1000, chat: 2000, message },
-            peer: Peer { kind: PeerKind::User, id: 2000, access_hash: 77_777 },
-            kind: RecordingKind::Voice,
-            document: 88_888,
-            outgoing: false,
-            date: 1_800_000_000,
-            duration: 150,
-            size: 9000,
+            recording: Recording {
+                chat: Peer { kind: PeerKind::User, id: 2000, access_hash: 77_777 },
+                thread: None,
+                kind: RecordingKind::Voice,
+                document: 88_888,
+                outgoing: false,
+                date: 1_800_000_000,
+                duration: 150,
+                size: 9000,
+            },
+            settings: None,
         };
         Entry { job, state, deliveries: 1, attempts: 2, reason: reason.map(str::to_owned) }
     }

@@ -13,7 +13,7 @@ use crate::app::{self, RunError};
 use crate::audio::AudioError;
 use crate::cli::{Format, Input, Transcribe};
 use crate::config::Config;
-use crate::domain::{Progress, Transcript};
+use crate::domain::{Progress, Settings, Transcript};
 use crate::speech::{Engine, EngineOptions, SpeechError};
 use crate::transcribe::recording::{Recording, RecordingError, RecordingOptions};
 
@@ -71,22 +71,29 @@ struct Line<'a> {
 /// Transcribes every input, going on after a failure. How many failed.
 pub async fn run(config: &Config, what: &Transcribe, out: &mut impl Write) -> Result<usize, CommandError> {
     let model = app::model_path(config, what.model.as_ref().unwrap_or(&config.model))?;
-    let options = app::engine_options(config, model, what.language.unwrap_or(config.language))?;
-    let options = EngineOptions { task: what.task.unwrap_or(config.task), idle_unload: None, ..options };
+    let settings = app::settings(what.language.unwrap_or(config.language), what.task.unwrap_or(config.task));
+    let options = app::engine_options(config, model, &settings)?;
+    let options = EngineOptions { idle_unload: None, ..options };
     let engine = Engine::start(options).await.map_err(RunError::from)?;
-    let failed = all(config, &engine, what, out).await;
+    let failed = all(config, &engine, &settings, what, out).await;
     // Also where the output failed: whisper.cpp must not be at work while the process ends.
     engine.shutdown(ENGINE_GRACE).await;
     Ok(failed?)
 }
 
-async fn all(config: &Config, engine: &Engine, what: &Transcribe, out: &mut impl Write) -> io::Result<usize> {
+async fn all(
+    config: &Config,
+    engine: &Engine,
+    settings: &Settings,
+    what: &Transcribe,
+    out: &mut impl Write,
+) -> io::Result<usize> {
     // As `head` and `tail` do it. A line of JSON names its file itself.
     let headings = what.inputs.len() > 1 && what.format != Format::Json;
     let (mut failed, mut printed) = (0, 0);
     for input in &what.inputs {
         let name = name(input);
-        match transcript(config, engine, input, &name).await {
+        match transcript(config, engine, settings, input, &name).await {
             Ok((transcript, duration)) => {
                 if headings {
                     writeln!(out, "{}==> {name} <==", if printed > 0 { "\n" } else { "" })?;
@@ -115,13 +122,15 @@ pub(super) fn name(input: &Input) -> String {
 async fn transcript(
     config: &Config,
     engine: &Engine,
+    settings: &Settings,
     input: &Input,
     name: &str,
 ) -> Result<(Transcript, f64), InputError> {
     let bytes = read(input, config.max_file_size)?;
     let bar = progress::of_percent(name);
     let (progress, mut percent) = watch::channel(0);
-    let options = RecordingOptions { progress: Some(progress), ..Default::default() };
+    let settings = settings.clone();
+    let options = RecordingOptions { settings, progress: Some(progress), ..Default::default() };
     let mut recording = Recording::open(engine, bytes, app::limits(config), options).await?;
     if let Some(what) = recording.damaged() {
         bar.suspend(|| complain(format_args!("{name}: damaged, going on with the rest: {what}")));

@@ -103,15 +103,6 @@ impl Config {
         }
     }
 
-    /// What may be spoken where `language` is asked for: one only, and nothing needs to be
-    /// detected.
-    pub fn spoken(&self, language: Language) -> Languages {
-        match language {
-            Language::Auto => self.languages.clone(),
-            Language::Fixed(code) => Languages { listed: vec![code], only: true },
-        }
-    }
-
     /// The credentials; they are there after a check that [`Needs::Telegram`].
     pub fn telegram(&self) -> Result<Credentials, Mistakes> {
         let missing = |name| Mistake::Missing(variable(name));

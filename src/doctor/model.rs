@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{Finding, Observer};
 use crate::app;
 use crate::config::Config;
+use crate::domain::Settings;
 use crate::runtime::problem;
 use crate::speech::EngineOptions;
 use crate::speech::models::checksum::{self, Verdict};
@@ -67,10 +68,10 @@ fn whole(check: &'static str, path: &Path, observer: &mut dyn Observer) -> Resul
 
 /// Looks through the file as the engine would, languages included.
 fn fit(config: &Config, path: &Path, known: bool) -> Finding {
-    let spoken = config.spoken(config.language);
-    let languages = spoken.listed.iter().map(|code| code.as_str().to_owned()).collect();
-    let (model, task) = (path.to_owned(), config.task);
-    let options = EngineOptions { model, languages, task, ..EngineOptions::default() };
+    let languages = config.languages.listed.iter().map(|code| code.as_str().to_owned()).collect();
+    let Settings { language: only_language, task, .. } = app::settings(config.language, config.task);
+    let model = path.to_owned();
+    let options = EngineOptions { model, languages, only_language, task, ..EngineOptions::default() };
     let shown = path.display();
     match options.check_model() {
         Ok(_) if known => Finding::ok(CHECK, format!("{shown} is whole, by its SHA-256")),

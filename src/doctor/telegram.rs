@@ -31,7 +31,7 @@ pub(super) async fn check(config: &Config, observer: &mut dyn Observer) -> bool 
         None => false,
     };
     // From here to the end of the login's check no daemon can start: as short as can be.
-    let lock = config.data_dir.is_dir().then(|| SessionFile::lock_to_look(&config.data_dir));
+    let lock = config.data_dir.is_dir().then(|| SessionFile::lock_for_probe(&config.data_dir));
     let runs = matches!(lock, Some(Err(SessionError::InUse(_))));
     observer.found(daemon(&lock));
     observer.begins("login");

@@ -12,7 +12,7 @@ use super::limits::{
     BETWEEN_OPERATIONS_LIMIT, DECODE_LIMIT, DELIVERY_LIMIT, ENCODER_PASS_LIMIT, STORE_LIMIT,
 };
 use super::state::HealthState;
-use crate::domain::{Answer, Fault, Job, JobId, Progress, Task};
+use crate::domain::{Answer, Fault, Job, JobId, Progress, Settings};
 use crate::jobs::ports::{Messenger, Transcriber, Transcription};
 use crate::queue::{Added, Checkpoints, Claimed, Counts, JobQueue, Queue, QueueError, ResultCache};
 use crate::runtime::pulse::Pulse;
@@ -268,10 +268,6 @@ impl ObservedTranscriber {
 
 #[async_trait]
 impl Transcriber for ObservedTranscriber {
-    fn task(&self) -> Task {
-        self.transcriber.task()
-    }
-
     /// The recording is fetched at the same time, and may have arrived long before the model is
     /// loaded. Until then the job's pulse is extended; the recognition's pulse shows a load that
     /// hangs.
@@ -289,11 +285,12 @@ impl Transcriber for ObservedTranscriber {
     async fn open(
         &self,
         job: &Job,
+        settings: &Settings,
         bytes: Vec<u8>,
         progress: &Progress,
     ) -> Result<Box<dyn Transcription + '_>, Fault> {
         let id = job.id;
-        let transcription = self.transcriber.open(job, bytes, progress);
+        let transcription = self.transcriber.open(job, settings, bytes, progress);
         let transcription =
             self.observer.observe(id, Stage::Decode, Some(DECODE_LIMIT), transcription).await?;
         self.observer.health.update_job(id, |job| job.audio = Some(transcription.length() as f64 / 1000.0));

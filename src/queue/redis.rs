@@ -205,8 +205,9 @@ impl QueueAdmin for RedisQueue {
 impl JobQueue for RedisQueue {
     async fn add(&self, job: &Job) -> Result<Added, QueueError> {
         let text = serde_json::to_string(job).map_err(damaged)?;
-        let new: bool =
-            self.run(&scripts::ADD, &[&job.id.to_string(), &text, &job.document.to_string()]).await?;
+        let new: bool = self
+            .run(&scripts::ADD, &[&job.id.to_string(), &text, &job.recording.document.to_string()])
+            .await?;
         Ok(if new { Added::New } else { Added::Seen })
     }
 
@@ -287,7 +288,7 @@ impl Checkpoints for RedisQueue {
 #[async_trait]
 impl ResultCache for RedisQueue {
     async fn result(&self, job: &Job) -> Result<Option<Answer>, QueueError> {
-        let key = format!("{}{}{}", self.root, keys::RESULT, job.document);
+        let key = format!("{}{}{}", self.root, keys::RESULT, job.recording.document);
         self.connection.get(&key).await?.as_deref().map(parse).transpose()
     }
 }

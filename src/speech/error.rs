@@ -42,6 +42,8 @@ pub enum SpeechError {
     TranscribesOnly {
         path: PathBuf,
     },
+    /// The recording arrived under TASK=translate, for which the model was not trained.
+    TaskNotInModel,
     /// Not numbers, or over 40 dB too loud.
     Samples,
     TooLong,
@@ -81,6 +83,9 @@ impl SpeechError {
                 "the model {} cannot translate: its decoder was cut down and trained to transcribe only",
                 path.display()
             )),
+            Self::TaskNotInModel => TRANSLATION_IMPOSSIBLE.with(
+                "the recording arrived under TASK=translate, for which the model was not trained",
+            ),
             Self::Failed(why) => RECOGNITION_FAILED.with(format_args!("whisper.cpp failed: {why}")),
             Self::Died => RECOGNITION_FAILED.with("the recognition thread is gone"),
             Self::Samples | Self::TooLong | Self::Aborted => return None,
@@ -120,7 +125,8 @@ impl From<SpeechError> for Fault {
             SpeechError::Samples
             | SpeechError::TooLong
             | SpeechError::UnknownLanguage(_)
-            | SpeechError::LanguageNotInModel(_) => Self::Reject(error.to_string()),
+            | SpeechError::LanguageNotInModel(_)
+            | SpeechError::TaskNotInModel => Self::Reject(error.to_string()),
             SpeechError::EnglishOnly { .. }
             | SpeechError::TranscribesOnly { .. }
             | SpeechError::Cpu(_)

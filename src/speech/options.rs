@@ -27,12 +27,16 @@ pub struct EngineOptions {
     /// run at once, because recognition then becomes 10 to 50 times slower.
     pub threads: Option<NonZeroUsize>,
     /// Codes of the languages that are likely here: a recording is recognised in the likeliest of
-    /// them. If there is only one and `other_languages` is off, it is never detected, which saves
-    /// time. Empty: the likeliest language that the model knows.
+    /// them, unless [`RecogniseOptions::language`] gives its language. If there is only one and
+    /// `other_languages` is off, it is never detected, which saves time. Empty: the likeliest
+    /// language that the model knows.
     pub languages: Vec<String>,
     /// Whether a recording that is clearly in a language outside `languages` is recognised in that
     /// language, if the model knows it.
     pub other_languages: bool,
+    /// The language that [`RecogniseOptions::language`] gives for every recording, if it does. Only
+    /// this one must be known to the model then.
+    pub only_language: Option<String>,
     /// [`Engine::start`](super::Engine::start) fails if the model was not trained for it.
     pub task: Task,
     /// How much of Whisper's window is computed for a short recording.
@@ -51,6 +55,7 @@ pub struct EngineOptions {
 impl EngineOptions {
     /// Checks what can be checked without the model: the codes of the languages.
     pub fn check(&self) -> Result<(), SpeechError> {
+        self.only_language.as_deref().map(Language::find).transpose()?;
         self.listed().map(drop)
     }
 
@@ -64,13 +69,17 @@ impl EngineOptions {
     pub fn check_model(&self) -> Result<ModelInfo, SpeechError> {
         let info = file_check::check(&self.model)
             .map_err(|source| SpeechError::Model { path: self.model.clone(), source })?;
-        if let Some(unknown) = self.listed()?.iter().find(|language| language.0 >= info.languages) {
+        let required = match &self.only_language {
+            Some(only) => vec![Language::find(only)?],
+            None => self.listed()?,
+        };
+        if let Some(unknown) = required.iter().find(|language| language.0 >= info.languages) {
             return Err(SpeechError::LanguageNotInModel(unknown.code()));
         }
         let path = self.model.clone();
         match self.task {
             Task::Translate if info.languages == 1 => Err(SpeechError::EnglishOnly { path }),
-            Task::Translate if info.is_pruned => Err(SpeechError::TranscribesOnly { path }),
+            Task::Translate if !info.can_translate() => Err(SpeechError::TranscribesOnly { path }),
             Task::Translate | Task::Transcribe => Ok(info),
         }
     }
@@ -113,6 +122,8 @@ pub(crate) fn threads(asked: Option<NonZeroUsize>) -> NonZeroUsize {
 pub struct RecogniseOptions {
     /// The code of the language, which is then not detected.
     pub language: Option<String>,
+    /// Recognition fails if the model was not trained for it.
+    pub task: Task,
     /// How likely each language is before the recording is analysed. It makes detection faster and
     /// more reliable.
     pub prior: LanguagePrior,

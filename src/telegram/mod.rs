@@ -1,9 +1,8 @@
 //! The only module that uses grammers.
 //!
 //! An [`Account`] is one logged-in Telegram account. [`Account::run`] keeps it connected and hands
-//! every recording in the stream of updates to a [`Recipient`]. The account's position in that
-//! stream is stored only after the recipient has stored the recordings, so that Telegram sends
-//! again what was not. Meanwhile [`Account::fetch`] and [`Account::deliver`] serve the pipeline
+//! every event in the stream of updates to an [`EventSink`]. The account's position in that stream is
+//! stored only after the sink has stored the events, so that Telegram sends again what was not. Meanwhile [`Account::fetch`] and [`Account::deliver`] serve the pipeline
 //! over the current connection.
 //!
 //! No two files import each other. From the bottom up:
@@ -70,4 +69,4 @@ pub use probe::ProbeError;
 pub use restrictions::state::describe as restriction;
 pub use session::error::SessionError;
 pub use session::file::SessionFile;
-pub use updates::recipient::Recipient;
+pub use updates::event_sink::EventSink;

@@ -15,7 +15,7 @@ use tracing::{Span, error};
 
 use super::stretches::{LONGEST_STRETCH, Stretch, Stretches};
 use crate::audio::{AudioError, Decoder, Limits, SAMPLE_RATE};
-use crate::domain::{Fault, Progress, Transcript};
+use crate::domain::{Fault, Progress, Settings, Transcript};
 use crate::runtime::problem::Problem;
 use crate::speech::{Detector, Engine, LanguagePrior, Observer, RecogniseOptions, Speech, SpeechError};
 
@@ -78,6 +78,7 @@ impl From<RecordingError> for Fault {
 /// How a recording is recognised.
 #[derive(Clone, Default)]
 pub struct RecordingOptions {
+    pub settings: Settings,
     /// Where to continue.
     pub from: Progress,
     /// How likely each language is in this chat.
@@ -142,10 +143,11 @@ impl<'e> Recording<'e> {
         });
         // A closed channel means that the runtime is shutting down.
         let length = thread.wait_for(measured, &ABANDONED).await?.unwrap_or(Err(AudioError::Aborted))?;
-        let RecordingOptions { from, prior, progress, observer } = options;
+        let RecordingOptions { settings, from, prior, progress, observer } = options;
         let options = RecogniseOptions {
             previous_text: last_words(from.transcript.text()),
-            language: from.transcript.language,
+            language: settings.language.or(from.transcript.language),
+            task: settings.task,
             prior,
             observer,
             progress: None,

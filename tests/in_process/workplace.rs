@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use stenogram::domain::policy::Policy;
 use stenogram::domain::{
-    Answer, Fault, Job, JobId, Peer, PeerKind, Progress, RecordingKind, Segment, Task, Transcript,
+    Answer, Fault, Job, JobId, Peer, PeerKind, Progress, Recording, RecordingKind, Segment, Settings,
+    Transcript,
 };
 use stenogram::health::HealthState;
 use stenogram::health::observed::{ObservedMessenger, ObservedQueue, ObservedTranscriber};
@@ -95,10 +97,6 @@ impl Messenger for Planned {
 
 #[async_trait]
 impl Transcriber for Planned {
-    fn task(&self) -> Task {
-        Task::Transcribe
-    }
-
     async fn prepare(&self, job: &Job) -> Result<(), Fault> {
         let _during = self.recognition.during(stenogram::health::limits::ENCODER_PASS_LIMIT);
         if let Plan::Load(seconds) = self.plan(job) {
@@ -110,6 +108,7 @@ impl Transcriber for Planned {
     async fn open(
         &self,
         job: &Job,
+        _: &Settings,
         _: Vec<u8>,
         progress: &Progress,
     ) -> Result<Box<dyn Transcription + '_>, Fault> {
@@ -230,7 +229,10 @@ impl Workplace {
         let transcriber = Arc::new(ObservedTranscriber::new(planned, Arc::clone(&health), recognition));
         let work = Arc::new(Notify::new());
         let shutdown = CancellationToken::new();
-        let working = Worker::new(Arc::clone(&queue), messenger, transcriber, Arc::clone(&work), shutdown);
+        let policy = Policy { max_age: day, settings: Settings::default() };
+        let (_, policy) = watch::channel(policy);
+        let working =
+            Worker::new(Arc::clone(&queue), messenger, transcriber, policy, Arc::clone(&work), shutdown);
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { working.run().await.expect("the queue works") });
         Self { health, queue, connected, plans, work, _folder: folder, _tasks: tasks }
@@ -263,12 +265,16 @@ fn job(message: i32) -> Job {
     let date = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
     Job {
         id: JobId { account: 424_242, chat, message },
-        peer: Peer { kind: PeerKind::User, id: chat, access_hash: 1 },
-        kind: RecordingKind::Voice,
-        document: chat,
-        outgoing: false,
-        date: date.as_secs() as i64,
-        duration: 1,
-        size: 1,
+        recording: Recording {
+            chat: Peer { kind: PeerKind::User, id: chat, access_hash: 1 },
+            thread: None,
+            kind: RecordingKind::Voice,
+            document: chat,
+            outgoing: false,
+            date: date.as_secs() as i64,
+            duration: 1,
+            size: 1,
+        },
+        settings: None,
     }
 }

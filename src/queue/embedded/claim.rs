@@ -65,7 +65,7 @@ impl Store {
         let reason = if let Some(other) = poison {
             format!("{}{other}", reason::copy_of_poisonous())
         } else if *deaths >= MAX_DEATHS {
-            if job.document != 0 {
+            if job.recording.document != 0 {
                 let until = now.saturating_add(millis(options.dedupe_ttl));
                 beside = SideRecord::Poison { job, now, until };
             }

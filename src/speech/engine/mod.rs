@@ -32,7 +32,6 @@ pub struct Engine {
     stop: Arc<AtomicBool>,
     detector: Detector,
     info: ModelInfo,
-    task: Task,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -44,7 +43,6 @@ impl Engine {
         if let Some(missing) = cpu::missing(&cpu::needed()) {
             return Err(SpeechError::Cpu(missing));
         }
-        let task = options.task;
         let (messages, inbox) = mpsc::channel(1);
         let (state, model) = watch::channel(ModelState::Loaded);
         let stop = Arc::new(AtomicBool::new(false));
@@ -57,7 +55,7 @@ impl Engine {
             })
             .map_err(|error| SpeechError::Failed(format!("no thread for it: {error}")))?;
         let (info, detector) = started.await.map_err(|_| SpeechError::Died)??;
-        Ok(Self { messages, model, stop, detector, info, task, thread: Mutex::new(Some(thread)) })
+        Ok(Self { messages, model, stop, detector, info, thread: Mutex::new(Some(thread)) })
     }
 
     /// Where the model is, now and later.
@@ -74,11 +72,6 @@ impl Engine {
         let (reply, answer) = oneshot::channel();
         self.messages.send(Message::Load(reply)).await.map_err(|_| self.gone())?;
         answer.await.map_err(|_| self.gone())?
-    }
-
-    /// Whether recordings are transcribed or translated.
-    pub fn task(&self) -> Task {
-        self.task
     }
 
     /// Detects voice activity before recognition, for threads that may block.
@@ -127,16 +120,18 @@ impl Engine {
         if let Some(language) = language.filter(|language| language.0 >= self.info.languages) {
             return Err(SpeechError::LanguageNotInModel(language.code()));
         }
+        if options.task == Task::Translate && !self.info.can_translate() {
+            return Err(SpeechError::TaskNotInModel);
+        }
+        let RecogniseOptions { task, prior, previous_text, progress, observer, .. } = options;
         if speech.is_empty() {
-            return Ok(Transcript { task: self.task, ..Transcript::default() });
+            return Ok(Transcript { task, ..Transcript::default() });
         }
         let (reply, answer) = oneshot::channel();
-        let RecogniseOptions { prior, previous_text, progress, observer, .. } = options;
-        let input = Input { speech, language, prior, previous_text };
+        let input = Input { speech, language, task, prior, previous_text };
         let request = Request { input, progress, observer, reply, span: Span::current() };
         self.messages.send(Message::Recognise(request)).await.map_err(|_| self.gone())?;
-        let transcript = answer.await.map_err(|_| self.gone())??;
-        Ok(Transcript { task: self.task, ..transcript })
+        answer.await.map_err(|_| self.gone())?
     }
 
     /// Aborts the running recognition, fails the waiting ones with [`SpeechError::Aborted`] and

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tracing::debug;
 use whisper_rs::{WhisperSegment, WhisperTokenId};
 
-use crate::domain::{Segment, Transcript};
+use crate::domain::{Segment, Task, Transcript};
 use crate::speech::error::SpeechError;
 use crate::speech::hallucination::guard::{Candidate, Evidence, Guarded, guard};
 use crate::speech::language::Language;
@@ -30,6 +30,8 @@ pub(super) struct Input {
     pub speech: Speech,
     /// Known to the model. None: it is detected.
     pub language: Option<Language>,
+    /// The model must have been trained for it.
+    pub task: Task,
     pub prior: LanguagePrior,
     /// The end of the text before this recording.
     pub previous_text: String,
@@ -87,7 +89,7 @@ impl Recogniser {
         self.report(&attempt, &input, control);
         let Attempt { language, segments, .. } = attempt;
         let language = (!segments.is_empty()).then(|| language.code().to_owned());
-        Ok(Transcript { language, segments, ..Transcript::default() })
+        Ok(Transcript { task: input.task, language, segments })
     }
 
     /// Recognises the recording once. `guess` is the language of an earlier pass.
@@ -101,10 +103,10 @@ impl Recogniser {
     ) -> Result<Attempt, SpeechError> {
         let Speech { pcm, activity, .. } = &input.speech;
         let prompt = &prompt(whisper, &input.previous_text);
-        let (choice, prior) = (&self.choice, &input.prior);
+        let (choice, prior, task) = (&self.choice, &input.prior, input.task);
         let spoken = activity.voiced(0..pcm.len()).unwrap_or(pcm.len());
         let mut detection =
-            LanguageDetection { whisper, pcm, spoken, choice, prior, guess, prompt, pass, control };
+            LanguageDetection { whisper, pcm, spoken, choice, prior, guess, task, prompt, pass, control };
         let Detected { language, no_speech } = detection.recognise(input.language)?;
 
         let Guarded { kept: segments, dropped } = guard(&candidates(whisper, activity, no_speech));

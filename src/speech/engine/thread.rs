@@ -173,7 +173,7 @@ impl ModelHost {
 
     fn free(&mut self) {
         self.model = None;
-        allocator::give_back();
+        allocator::trim_heap();
         self.state.send_replace(ModelState::Freed);
         info!(event = "model_freed", "Nothing to do for long, model freed");
     }
@@ -199,7 +199,7 @@ impl ModelHost {
 /// The options must have passed [`EngineOptions::check_model`].
 fn load(options: &EngineOptions) -> Result<Whisper, SpeechError> {
     let threads = threads(options.threads);
-    Whisper::load(&options.model, threads, options.task, options.flash_attention())
+    Whisper::load(&options.model, threads, options.flash_attention())
 }
 
 /// Logs the GPU that is used, or that a build for GPUs has found none.

@@ -23,9 +23,10 @@ pub(crate) struct Choice {
 }
 
 impl Choice {
-    /// Chooses among the `listed` languages, or among all if the list is empty. With `others`, any
-    /// of the model's `languages` (their number) is chosen if it is clear.
-    pub fn new(listed: Vec<Language>, others: bool, languages: i32) -> Self {
+    /// Chooses among the `listed` languages that the model knows, or among all if there is none.
+    /// With `others`, any of the model's `languages` (their number) is chosen if it is clear.
+    pub fn new(mut listed: Vec<Language>, others: bool, languages: i32) -> Self {
+        listed.retain(|language| language.0 < languages);
         let all: Vec<_> = (0..languages).map(Language).collect();
         match listed.is_empty() {
             true => Self { listed: all.clone(), candidates: all },

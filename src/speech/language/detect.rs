@@ -9,6 +9,7 @@ use whisper_rs::WhisperTokenId;
 use super::Language;
 use super::choice::Choice;
 use super::prior::LanguagePrior;
+use crate::domain::Task;
 use crate::speech::error::SpeechError;
 use crate::speech::whisper::decoding::Pass;
 use crate::speech::whisper::{Call, Control, POSITION, RATE, WINDOW, Whisper};
@@ -34,6 +35,7 @@ pub(crate) struct LanguageDetection<'a> {
     pub prior: &'a LanguagePrior,
     /// The language of an earlier pass.
     pub guess: Option<Language>,
+    pub task: Task,
     /// The text before the recording.
     pub prompt: &'a [WhisperTokenId],
     pub pass: Pass,
@@ -117,14 +119,15 @@ impl LanguageDetection<'_> {
     fn prepare(&mut self, samples: usize) -> Result<(), SpeechError> {
         let pcm = &self.pcm[..self.pcm.len().min(samples)];
         let positions = Some(pcm.len().div_ceil(POSITION) as c_int);
-        let call = Call { language: Language::ENGLISH, prompt: &[], positions, decoding: None };
+        let (language, task) = (Language::ENGLISH, self.task);
+        let call = Call { language, task, prompt: &[], positions, decoding: None };
         self.whisper.full(pcm, call, self.control).map(drop)
     }
 
     /// Recognises the recording, and returns how many passes of the encoder that took.
     fn run(&mut self, language: Language) -> Result<u32, SpeechError> {
-        let Self { prompt, pass: Pass { decoding, positions }, .. } = *self;
-        let call = Call { language, prompt, positions, decoding: Some(decoding) };
+        let Self { task, prompt, pass: Pass { decoding, positions }, .. } = *self;
+        let call = Call { language, task, prompt, positions, decoding: Some(decoding) };
         self.whisper.full(self.pcm, call, self.control)
     }
 }

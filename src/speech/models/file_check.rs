@@ -46,6 +46,13 @@ pub struct ModelInfo {
     pub is_pruned: bool,
 }
 
+impl ModelInfo {
+    /// Whether the model was trained to translate into English.
+    pub fn can_translate(&self) -> bool {
+        self.languages > 1 && !self.is_pruned
+    }
+}
+
 /// Checks the file. `Ok` means that whisper.cpp can load and run it with enough memory, which is
 /// the size of the file and some tens to hundreds of MB.
 pub fn check(path: &Path) -> Result<ModelInfo, ModelFileError> {

@@ -55,7 +55,7 @@ impl SessionFile {
 
     /// Locks the session in `folder` for a probe. A lock file that had to be created is given to
     /// the folder's owner: root may probe the session of a daemon that will run as another user.
-    pub fn lock_to_look(folder: &Path) -> Result<Self, SessionError> {
+    pub fn lock_for_probe(folder: &Path) -> Result<Self, SessionError> {
         let lock = folder.join(LOCK_FILE);
         let is_new = !lock.exists();
         let file = Self::lock(folder)?;
