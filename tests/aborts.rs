@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use stenogram::domain::LanguageCode;
 use stenogram::speech::{Engine, EngineOptions, Observer, RecogniseOptions, SpeechError};
 use support::speech::{MODEL, Random, pcm};
 use tokio::sync::Notify;
@@ -30,7 +31,7 @@ impl Observer for Passes {
     }
     fn took(&self, _: Duration) {}
     fn dropped(&self, _: &'static str) {}
-    fn spoken(&self, _: &'static str, _: Duration) {}
+    fn spoken(&self, _: LanguageCode, _: Duration) {}
     fn repeated(&self) {}
 }
 

@@ -10,8 +10,8 @@ use fake_telegram::{
     Action, Chat, Dedupe, Draft, FRIEND, Fault, Packing, PeersInUpdates, Revocation, SAVED_MESSAGES,
     SUPERGROUP, SentAnswer, Settings, Telegram, access_hash,
 };
-use stenogram::domain::{Fault as JobFault, Part, Restriction, Task, random_id};
-use stenogram::telegram::{Account, AccountOptions, Credentials, LoginError, Prompt};
+use stenogram::domain::{Credentials, Fault as JobFault, Part, Restriction, Secret, Task, random_id};
+use stenogram::telegram::{Account, AccountOptions, LoginError, Prompt};
 
 use crate::in_process::account::{API_ID, DEADLINE, Listener, Wants, lock, open, options, session};
 
@@ -1057,7 +1057,7 @@ mod login {
     }
 
     async fn login(folder: &tempfile::TempDir, lines: &[&'static str]) -> Result<i64, LoginError> {
-        let credentials = Credentials { api_id: API_ID, api_hash: "0".repeat(32) };
+        let credentials = Credentials { api_id: API_ID, api_hash: Secret::new("0".repeat(32)) };
         let file = lock(folder).await;
         let typist = Typist::new(lines);
         // Deriving the key of the password takes its time.

@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use stenogram::domain::Transcript;
-use stenogram::speech::{AudioContext, Engine, EngineOptions, Habit, Observer, RecogniseOptions};
+use stenogram::domain::{AudioContext, LanguageCode, Transcript};
+use stenogram::speech::{Engine, EngineOptions, Habit, Observer, RecogniseOptions};
 use support::speech::{ALONE, MODEL, Random, fixtures, pcm};
 
 /// How long anything here may take on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(120);
 
 async fn start(audio_context: AudioContext) -> Engine {
-    let languages = vec!["ru".to_owned(), "en".to_owned()];
+    let languages = "ru,en!".parse().unwrap();
     let options = EngineOptions { model: MODEL.into(), languages, audio_context, ..Default::default() };
     Engine::start(options).await.unwrap()
 }
@@ -25,7 +25,7 @@ impl Observer for Repeated {
     fn passed(&self) {}
     fn took(&self, _: Duration) {}
     fn dropped(&self, _: &'static str) {}
-    fn spoken(&self, _: &'static str, _: Duration) {}
+    fn spoken(&self, _: LanguageCode, _: Duration) {}
 
     fn repeated(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
@@ -50,10 +50,11 @@ async fn short_recordings_are_right_with_a_shortened_window() {
         for fixture in fixtures(language).iter().step_by(5) {
             // Known for the other language: the first guess is wrong.
             let other = if language == "en" { "ru" } else { "en" };
-            let habit = if count % 2 == 0 { Habit::default() } else { Habit(vec![(other.into(), 20.0)]) };
+            let habit =
+                if count % 2 == 0 { Habit::default() } else { Habit(vec![(other.parse().unwrap(), 20.0)]) };
             let (transcript, times) = recognise(&engine, pcm(fixture.text, fixture.voice), habit).await;
             assert_eq!(transcript.text(), fixture.text, "{}", fixture.voice);
-            assert_eq!(transcript.language.as_deref(), Some(language));
+            assert_eq!(transcript.language.map(LanguageCode::as_str), Some(language));
             count += 1;
             repeated += times;
         }

@@ -1,4 +1,4 @@
-//! The adapters, as intake and pipeline see them.
+//! Fits the adapters to the traits that intake and pipeline need.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tracing::warn;
 
 use crate::audio::Limits;
 use crate::domain::policy::{Incoming, Policy};
-use crate::domain::{Fault, Job, JobId, Part, Peer, Progress, Task};
+use crate::domain::{Fault, Job, JobId, LanguageCode, Part, Peer, Progress, Task};
 use crate::health::Vitals;
 use crate::health::observed::PASS;
 use crate::jobs::intake::Intake;
@@ -20,7 +20,7 @@ use crate::telegram::{Account, Recipient};
 use crate::transcribe::chat_languages::ChatLanguages;
 use crate::transcribe::recording::{Recording, RecordingOptions};
 
-/// Passes the recordings that the account receives on to the intake.
+/// Passes the recordings that the account receives to the intake.
 pub struct IntakeSink {
     pub intake: Intake,
     pub policy: watch::Receiver<Policy>,
@@ -74,7 +74,7 @@ pub struct LocalTranscriber {
     pub limits: Limits,
     pub languages: Arc<ChatLanguages>,
     pub vitals: Arc<Vitals>,
-    /// The pulse of the engine, whichever job it works for.
+    /// The pulse of the engine, which all jobs share.
     pub recognition: Pulse,
 }
 
@@ -120,7 +120,7 @@ impl Transcription for Recording<'_> {
     }
 }
 
-/// Reports on what happens within a job's recognition.
+/// Reports on the recognition of one job.
 struct Recognition {
     vitals: Arc<Vitals>,
     pulse: Pulse,
@@ -141,7 +141,7 @@ impl Observer for Recognition {
         self.vitals.text_dropped(why);
     }
 
-    fn spoken(&self, language: &'static str, speech: Duration) {
+    fn spoken(&self, language: LanguageCode, speech: Duration) {
         self.languages.heard(self.job.chat, language, speech);
     }
 

@@ -34,7 +34,7 @@ pub use decoder::Decoder;
 pub use error::AudioError;
 
 /// The rate in Hz of all PCM that leaves this module: Whisper's.
-pub const SAMPLE_RATE: u32 = 16_000;
+pub use crate::domain::SAMPLE_RATE;
 
 /// Tracks that one file may have.
 const MAX_TRACKS: usize = 32;

@@ -1,18 +1,18 @@
-//! The configuration, and the file it is in.
+//! The configuration, and the rights of its file.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::Finding;
-use crate::config::{Config, Mistake, Needs, RawConfig};
+use crate::config::{Config, ConfigError, Needs, RawConfig};
 use crate::runtime::deployment::{self, Home, typed};
 
 const CHECK: &str = "configuration";
 const ENV_FILE: &str = ".env";
 
-/// What was found, and the configuration where it is good for looking on: the credentials may be
-/// missing.
+/// The findings, and the configuration if the other checks can use it, which they can without
+/// credentials.
 pub(super) fn check(raw: &RawConfig) -> (Vec<Finding>, Option<Config>) {
     let mut findings = Vec::new();
     match Config::check(raw, Needs::Telegram) {
@@ -20,7 +20,7 @@ pub(super) fn check(raw: &RawConfig) -> (Vec<Finding>, Option<Config>) {
             let set = raw.entries().iter().filter(|entry| entry.is_set()).count();
             findings.push(Finding::ok(CHECK, format!("{set} variables set, the others have their defaults")));
         }
-        Err(mistakes) => findings.extend(mistakes.mistakes.iter().map(mistake)),
+        Err(found) => findings.extend(found.errors.iter().map(error)),
     }
     let odd = |warning: &String| Finding::warn(CHECK, warning, "correct it, or take it out");
     findings.extend(raw.warnings().iter().map(odd));
@@ -28,12 +28,12 @@ pub(super) fn check(raw: &RawConfig) -> (Vec<Finding>, Option<Config>) {
     (findings, Config::check(raw, Needs::Nothing).ok())
 }
 
-fn mistake(mistake: &Mistake) -> Finding {
-    let remedy = match mistake {
-        Mistake::Missing(variable) => missing(variable.name),
+fn error(error: &ConfigError) -> Finding {
+    let remedy = match error {
+        ConfigError::Missing(variable) => missing(variable.name),
         _ => format!("correct it where it is set; `{}` shows where each value comes from", typed("config")),
     };
-    Finding::fail(CHECK, mistake.to_string(), remedy)
+    Finding::fail(CHECK, error.to_string(), remedy)
 }
 
 fn missing(name: &str) -> String {
@@ -46,7 +46,7 @@ fn missing(name: &str) -> String {
     }
 }
 
-/// None where there is no such file: it is not needed.
+/// `None` if there is no such file: it is optional.
 fn env_file(path: &Path) -> Option<Finding> {
     let mode = fs::metadata(path).ok()?.permissions().mode() & 0o777;
     let shown = path.display();

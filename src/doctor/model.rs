@@ -1,24 +1,24 @@
-//! The models: there, whole, and fit for the languages.
+//! The models: whether they are there, undamaged, and trained for the languages.
 
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use super::{Finding, Observer};
-use crate::app;
 use crate::config::Config;
 use crate::runtime::deployment::typed;
+use crate::setup;
+use crate::speech::SpeechError;
 use crate::speech::models::checksum::{self, Verdict};
 use crate::speech::models::{ModelSpec, SILERO_VAD};
-use crate::speech::{EngineOptions, SpeechError};
 
 const CHECK: &str = "model";
 const VAD: &str = "voice activity";
 
-/// The model's file, where it is there.
+/// Returns the model's file, if it exists.
 pub(super) fn check(config: &Config, observer: &mut dyn Observer) -> Option<PathBuf> {
     observer.begins(CHECK);
-    let path = match app::model_path(config, &config.model) {
+    let path = match setup::model_path(config, &config.model) {
         Ok(path) => path,
         Err(error) => {
             let remedy = format!("correct MODEL; `{}` shows the names", typed("models list"));
@@ -33,7 +33,7 @@ pub(super) fn check(config: &Config, observer: &mut dyn Observer) -> Option<Path
     let vad = SILERO_VAD.path(&config.model_dir);
     let finding = match whole(VAD, &vad, observer) {
         Ok(_) => Finding::ok(VAD, format!("{} is whole", vad.display())),
-        // The daemon goes on without.
+        // The daemon runs without it too.
         Err(finding) => Finding {
             outcome: super::Outcome::Warn,
             says: format!("{}; silence is recognised too, and may be given words", finding.says),
@@ -44,7 +44,7 @@ pub(super) fn check(config: &Config, observer: &mut dyn Observer) -> Option<Path
     path.exists().then_some(path)
 }
 
-/// Compares the file with the catalogue; whether it is in there.
+/// Compares the file with the catalogue. Returns whether the catalogue has it.
 fn whole(check: &'static str, path: &Path, observer: &mut dyn Observer) -> Result<bool, Finding> {
     let shown = path.display();
     let fetch = match ModelSpec::of_file(path) {
@@ -79,19 +79,16 @@ fn whole(check: &'static str, path: &Path, observer: &mut dyn Observer) -> Resul
     Err(Finding::fail(check, says, fetch))
 }
 
-/// Looks through the file as the engine would, languages included.
+/// Checks the file as the engine does, languages included.
 fn fit(config: &Config, path: &Path, known: bool) -> Finding {
-    let spoken = config.spoken(config.language);
-    let languages = spoken.listed.iter().map(|code| code.as_str().to_owned()).collect();
-    let (model, task) = (path.to_owned(), config.task);
-    let options = EngineOptions { model, languages, task, ..EngineOptions::default() };
+    let options = setup::engine_options(config, path.to_owned(), config.language);
     let shown = path.display();
     match options.check_model() {
         Ok(_) if known => Finding::ok(CHECK, format!("{shown} is whole, by its SHA-256")),
         Ok(_) => {
             Finding::ok(CHECK, format!("{shown} is whole, by its structure; the catalogue does not know it"))
         }
-        Err(error @ (SpeechError::LanguageNotInModel(_) | SpeechError::UnknownLanguage(_))) => Finding::fail(
+        Err(error @ SpeechError::LanguageNotInModel(_)) => Finding::fail(
             CHECK,
             error.to_string(),
             "correct LANGUAGE or LANGUAGES, or name a multilingual model in MODEL",
@@ -103,7 +100,7 @@ fn fit(config: &Config, path: &Path, known: bool) -> Finding {
     }
 }
 
-/// What to do about a file that cannot be mended.
+/// What to do about a damaged file.
 fn another() -> String {
     let (list, pull) = (typed("models list"), typed("models pull"));
     format!("put a good file in its place, or name a model of `{list}` in MODEL and run `{pull}`")

@@ -1,4 +1,4 @@
-//! Session, daemon, Telegram's answer, the clock, the login.
+//! The session, the daemon, the connection to Telegram, the clock, and the login.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,13 +10,13 @@ use crate::domain::{Restricted, Restriction};
 use crate::health::readiness;
 use crate::runtime::deployment::{self, typed};
 use crate::telegram::{
-    Account, ClockVerdict, Credentials, ProbeError, ServerClock, SessionError, SessionFile, server_clock,
+    Account, ClockVerdict, ProbeError, ServerClock, SessionError, SessionFile, server_clock,
 };
 
-/// For the connection and the first answer.
+/// How long connecting and the first answer may take.
 const ANSWER: Duration = Duration::from_secs(8);
-/// For connecting with the session and one request, at which grammers may ask for the time and a
-/// salt first.
+/// How long connecting with the session and one request may take. grammers may ask for the time and
+/// a salt first.
 const LOGIN: Duration = Duration::from_secs(10);
 const CREDENTIALS: &str = "credentials";
 const SET_THE_CLOCK: &str = "set the clock, and keep it right: `timedatectl set-ntp true` or chrony; a container has the clock of its host";
@@ -25,7 +25,7 @@ fn log_in() -> String {
     format!("run `{}` at a terminal", typed("login"))
 }
 
-/// Whether a daemon runs here.
+/// Returns whether a daemon runs with this session.
 pub(super) async fn check(config: &Config, observer: &mut dyn Observer) -> bool {
     observer.begins("session");
     let (finding, usable) = session(&config.data_dir);
@@ -35,14 +35,14 @@ pub(super) async fn check(config: &Config, observer: &mut dyn Observer) -> bool 
         Some(address) => reach(address, observer).await,
         None => false,
     };
-    // From here to the end of the login's check no daemon can start: as short as can be.
+    // No daemon can start while the lock is held, so it is held only for the check of the login.
     let lock = config.data_dir.is_dir().then(|| SessionFile::lock_to_look(&config.data_dir));
     let runs = matches!(lock, Some(Err(SessionError::InUse(_))));
     observer.found(daemon(&lock));
     observer.begins("login");
     let mut restricted = Account::restriction_in(&config.data_dir);
     let login = match lock {
-        Some(Ok(file)) if usable == Usable::NobodyYet && answered => {
+        Some(Ok(file)) if usable == Usable::NotLoggedIn && answered => {
             if let Some(finding) = credentials(file, config).await {
                 observer.found(finding);
             }
@@ -53,7 +53,7 @@ pub(super) async fn check(config: &Config, observer: &mut dyn Observer) -> bool 
             Finding::ok("login", "the daemon is running with this session, so it is not tried")
         }
         _ if !answered => not_tried("Telegram does not answer"),
-        Some(Ok(file)) => match config.telegram() {
+        Some(Ok(file)) => match config.credentials() {
             Ok(credentials) => {
                 let answer = Account::probe(file, credentials.api_id, LOGIN).await;
                 if let Ok(now) = &answer {
@@ -77,8 +77,8 @@ pub(super) async fn check(config: &Config, observer: &mut dyn Observer) -> bool 
 #[derive(PartialEq, Eq)]
 enum Usable {
     Yes,
-    /// A login makes it usable.
-    NobodyYet,
+    /// After a login it can be.
+    NotLoggedIn,
     No,
 }
 
@@ -91,8 +91,8 @@ fn session(folder: &Path) -> (Finding, Usable) {
         }
         Err(error) => error,
     };
-    let nobody_yet = matches!(error, SessionError::Missing(_) | SessionError::NotLoggedIn(_));
-    let usable = if nobody_yet { Usable::NobodyYet } else { Usable::No };
+    let needs_login = matches!(error, SessionError::Missing(_) | SessionError::NotLoggedIn(_));
+    let usable = if needs_login { Usable::NotLoggedIn } else { Usable::No };
     let remedy = match &error {
         SessionError::Missing(_) | SessionError::NotLoggedIn(_) => log_in(),
         SessionError::ReadableByOthers { path, .. } => format!("chmod 600 {}", path.display()),
@@ -125,7 +125,7 @@ fn daemon(lock: &Option<Result<SessionFile, SessionError>>) -> Finding {
     }
 }
 
-/// Whether Telegram answers, and what time it is there.
+/// Whether Telegram answers, and whether its clock and ours agree.
 async fn reach(address: SocketAddr, observer: &mut dyn Observer) -> bool {
     const CHECK: &str = "Telegram";
     let answer = server_clock(address, ANSWER).await;
@@ -196,7 +196,7 @@ fn login(answer: Result<Option<Restricted>, ProbeError>) -> Finding {
     }
 }
 
-/// What Telegram holds against the account.
+/// Why Telegram restricts the account.
 fn restriction(restricted: &Restricted) -> Finding {
     let appeal = &restricted.appeal;
     let remedy = match restricted.why {
@@ -206,12 +206,10 @@ fn restriction(restricted: &Restricted) -> Finding {
     Finding::fail("account", readiness::restriction(restricted), remedy)
 }
 
-/// Whether API_ID and API_HASH are good for a login. None where they are not there, or Telegram
-/// does not say.
+/// Whether Telegram accepts API_ID and API_HASH. `None` if they are missing or Telegram does not
+/// say.
 async fn credentials(file: SessionFile, config: &Config) -> Option<Finding> {
-    let telegram = config.telegram().ok()?;
-    let credentials =
-        Credentials { api_id: telegram.api_id, api_hash: telegram.api_hash.expose().to_owned() };
+    let credentials = config.credentials().ok()?;
     match Account::probe_credentials(file, &credentials, LOGIN).await {
         Ok(()) => Some(Finding::ok(CREDENTIALS, "Telegram accepts API_ID and API_HASH")),
         Err(error @ ProbeError::Credentials(_)) => Some(refused(&error)),

@@ -1,13 +1,13 @@
 //! The facts: plain data of one moment.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::day::Day;
 use super::metrics::Histogram;
-use crate::domain::{JobId, Restricted};
+use crate::domain::{JobId, Restricted, unix_time};
 use crate::queue::{Claim, Counts};
 use crate::runtime::pulse::Pulse;
 
@@ -148,10 +148,9 @@ pub struct Facts {
 impl Facts {
     pub fn new(drop_reasons: &[&'static str]) -> Self {
         let now = Instant::now();
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Self {
             started: now,
-            started_at: since.as_secs_f64(),
+            started_at: unix_time::now().as_secs_f64(),
             stopping: false,
             model: None,
             model_in_memory: false,
@@ -191,8 +190,7 @@ impl Facts {
     /// Since the oldest recording without an answer was sent, where there is one.
     pub fn oldest_age(&self) -> Option<Duration> {
         let sent = Duration::from_secs(u64::try_from(self.oldest?).unwrap_or_default());
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Some(now.saturating_sub(sent))
+        Some(unix_time::now().saturating_sub(sent))
     }
 
     /// For how long Telegram still forbids to send.

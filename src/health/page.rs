@@ -16,9 +16,9 @@ use tokio::time::Instant;
 use self::words::Language;
 use super::day::STEPS;
 use super::facts::{Facts, Outcome, Stage, Work};
-use super::metrics::resident_bytes;
 use super::readiness::{Trouble, troubles};
 use super::vitals::Vitals;
+use crate::runtime::process::Memory;
 
 const PAGE: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/style.css");
@@ -280,8 +280,12 @@ fn foot(language: Language, facts: &Facts) -> String {
     }
     let up = words::duration(language, facts.started.elapsed());
     parts.push(format!("{} {up}", language.pick("running for", "работает")));
-    if let Some(bytes) = resident_bytes() {
-        parts.push(format!("{}\u{a0}{}", bytes >> 20, language.pick("MiB of memory", "МиБ памяти")));
+    if let Some(memory) = Memory::sample() {
+        parts.push(format!(
+            "{}\u{a0}{}",
+            memory.resident >> 20,
+            language.pick("MiB of memory", "МиБ памяти")
+        ));
     }
     parts.join(" · ")
 }

@@ -1,6 +1,6 @@
 //! Where the facts are reported, and asked for.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -10,6 +10,7 @@ use super::facts::{Facts, Outcome, Stage, Work};
 use super::observed::BETWEEN;
 use crate::domain::{JobId, Restricted};
 use crate::queue::{Claim, Counts, Queue, QueueError};
+use crate::runtime::lock;
 use crate::runtime::pulse::Pulse;
 
 /// How many of the last jobs are remembered.
@@ -48,13 +49,13 @@ impl Vitals {
 
     /// From now on `pulse` has to beat; `what` is named where it does not.
     pub fn watch(&self, what: &'static str, pulse: Pulse) {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner).push((what, pulse));
+        lock(&self.watched).push((what, pulse));
     }
 
     /// What does not get on, and for how long its beat has been due.
     pub fn stuck(&self) -> Vec<(&'static str, Duration)> {
         let late = |(what, pulse): (&'static str, &Pulse)| Some((what, pulse.overdue()?));
-        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let watched = lock(&self.watched);
         let mut stuck: Vec<_> = watched.iter().filter_map(|(what, pulse)| late((what, pulse))).collect();
         let facts = self.facts();
         let workers = std::iter::once(&self.looking).chain(facts.running.values().map(|work| &work.pulse));
@@ -232,7 +233,7 @@ impl Vitals {
     }
 
     pub(super) fn facts(&self) -> MutexGuard<'_, Facts> {
-        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.facts)
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Facts) -> T) {

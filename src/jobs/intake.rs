@@ -1,13 +1,13 @@
 //! From an incoming recording to a job in the queue: policy, then C1.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, error, info, info_span};
 
 use crate::domain::policy::{Decision, Incoming, Policy};
+use crate::domain::unix_time;
 use crate::jobs::retry::insist;
 use crate::queue::{Added, Queue};
 
@@ -36,7 +36,7 @@ impl Intake {
     /// cannot be stored.
     pub async fn take(&self, batch: Vec<Incoming>) -> bool {
         for incoming in batch {
-            let decision = self.policy.borrow().decide(&incoming, now());
+            let decision = self.policy.borrow().decide(&incoming, unix_time::now_seconds());
             let job = match decision {
                 Decision::Answer(job) => job,
                 Decision::Ignore(reason) => {
@@ -71,10 +71,4 @@ impl Intake {
         }
         true
     }
-}
-
-/// Seconds of Unix time.
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::domain::reply::compose;
-use crate::domain::{Fault, Job, Part, Progress};
+use crate::domain::{Fault, Job, LanguageCode, Part, Progress};
 use crate::jobs::ports::{Messenger, Transcriber};
 use crate::jobs::retry::insist;
 use crate::queue::{Claim, Queue, QueueError};
@@ -155,7 +155,7 @@ async fn transcribe(
     info!(
         audio_s = tenth(recording.length() as f64 / 1000.0),
         took_s = tenth(recognised.as_secs_f64()),
-        language = transcript.language.as_deref().unwrap_or("-"),
+        language = transcript.language.map_or("-", LanguageCode::as_str),
         characters = transcript.text().chars().count(),
         "Recognised"
     );

@@ -11,7 +11,7 @@ mod record;
 mod store;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -21,6 +21,7 @@ use super::{
     Added, Claimed, Counts, CrashRules, DROPPED, Entry, Handled, Mark, Queue, QueueError, Upkeep, millis, now,
 };
 use crate::domain::{Job, JobId, Part, Progress};
+use crate::runtime::lock;
 
 /// How the embedded queue behaves.
 #[derive(Clone, Debug)]
@@ -132,11 +133,6 @@ async fn blocking<T: Send + 'static>(
         ))),
         Err(_) => Err(QueueError::Unavailable("the program is stopping".into())),
     }
-}
-
-/// What a panic left behind is sound: the slot is empty then.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[async_trait]

@@ -69,11 +69,12 @@
 //! it hears [`Claimed::Empty`], then waits for `notified` or for `next_due`. `notify_one` keeps its
 //! permit while nobody waits, so no wake-up falls between the two.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use serde::Serialize;
 
+use crate::domain::unix_time::now_millis as now;
 use crate::domain::{Job, JobId, Part, Progress, Task};
 
 pub mod embedded;
@@ -349,11 +350,6 @@ fn tell_of_pause(job: impl std::fmt::Display, reason: &str, pause: Duration) {
 /// The task that an answer is of; none where nothing was said.
 fn task_of(parts: &[Part]) -> Option<Task> {
     parts.first().map(|part| part.task)
-}
-
-/// Milliseconds of Unix time.
-fn now() -> u64 {
-    millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -50,7 +50,7 @@
 mod connection;
 
 use std::sync::LazyLock;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use redis::Script;
@@ -65,7 +65,7 @@ use super::{
     MAX_DELIVERIES_AT_ONCE, MAX_RESULTS, Mark, Queue, QueueError, State, Upkeep, millis, now, reason,
     tell_of_burial, tell_of_pause,
 };
-use crate::domain::{Job, JobId, Part, Progress};
+use crate::domain::{Job, JobId, Part, Progress, unix_time};
 
 /// Changes with the meaning of the keys.
 const FORMAT: &str = "1";
@@ -151,7 +151,7 @@ impl RedisQueue {
     async fn reach(options: RedisOptions) -> Result<Self, QueueError> {
         let connection = Connection::new(&options.url, options.timeout)?;
         connection.ping().await?;
-        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let started = unix_time::now();
         Ok(Self {
             connection,
             root: format!("{{stenogram:{}}}", options.account),

@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::language::UnknownLanguage;
 use super::models::ModelSpec;
 use super::models::file_check::HeaderError;
-use crate::domain::Fault;
+use crate::domain::{Fault, LanguageCode};
 use crate::runtime::deployment::typed;
 
 /// How long a job waits for a model that cannot be loaded again.
@@ -22,16 +21,19 @@ pub enum SpeechError {
          in a Proxmox VM choose the CPU type host"
     )]
     Cpu(String),
+    #[error(
+        "the model {} has {found} bytes and should have {expected}: it is not whole; run `{}`",
+        path.display(), typed("models pull")
+    )]
+    ModelSize { path: PathBuf, found: u64, expected: u64 },
     #[error("whisper.cpp cannot load the model {}: {why}; is there enough memory?", path.display())]
     Load { path: PathBuf, why: String },
     #[error("the model was freed for want of work and cannot be loaded again: {0}")]
     NotLoadedAgain(Box<SpeechError>),
     #[error("the model {} is another one than at the start; restart stenogram to use it", path.display())]
     Replaced { path: PathBuf },
-    #[error(transparent)]
-    UnknownLanguage(#[from] UnknownLanguage),
-    #[error("the model was not trained for the language {0:?}; take a multilingual or a newer model")]
-    LanguageNotInModel(&'static str),
+    #[error("the model was not trained for the language {0}; take a multilingual or a newer model")]
+    LanguageNotInModel(LanguageCode),
     #[error(
         "the model {} cannot translate, it knows English only; take a multilingual one, such as small, or \
          TASK=transcribe", path.display()
@@ -61,14 +63,14 @@ impl From<SpeechError> for Fault {
             SpeechError::Failed(_) => Self::retry_in(30, error),
             // Nobody's failed attempt: the owner puts the file back, or there is memory again.
             SpeechError::NotLoadedAgain(_) => Self::Later { after: UNTIL_LOADED, why: error.to_string() },
-            SpeechError::Samples
-            | SpeechError::TooLong
-            | SpeechError::UnknownLanguage(_)
-            | SpeechError::LanguageNotInModel(_) => Self::Reject(error.to_string()),
+            SpeechError::Samples | SpeechError::TooLong | SpeechError::LanguageNotInModel(_) => {
+                Self::Reject(error.to_string())
+            }
             SpeechError::EnglishOnly { .. }
             | SpeechError::TranscribesOnly { .. }
             | SpeechError::Cpu(_)
             | SpeechError::Model { .. }
+            | SpeechError::ModelSize { .. }
             | SpeechError::Load { .. }
             | SpeechError::Replaced { .. }
             | SpeechError::Died => Self::Fatal(error.to_string()),

@@ -15,7 +15,7 @@
 //!   audio_context   how much of its window Whisper is given, and whether less has sufficed
 //!   cpu, device     the instructions that this build needs; the GPU, where it can use one
 //!   log             whisper.cpp's log lines, through tracing
-//! language        Whisper's language codes
+//! language        in which language a recording is
 //!   detect          in which language a recording is: guessed, and checked after it is recognised
 //!   choice          which languages there are to choose from, and which is the likeliest
 //!   prior           which languages a chat is known for, and which of them is guessed
@@ -47,5 +47,4 @@ pub use language::prior::Habit;
 pub use observer::{ModelState, Observer};
 pub use options::{EngineOptions, RecogniseOptions, cores, default_threads};
 pub use vad::detector::{Detector, Speech};
-pub use whisper::audio_context::AudioContext;
 pub use whisper::{cpu, device};

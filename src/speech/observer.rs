@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::domain::LanguageCode;
+
 /// Told how a recognition gets on, on the engine's thread.
 pub trait Observer: Send + Sync {
     /// After each pass of the encoder or decoder: it is not stuck.
@@ -10,9 +12,8 @@ pub trait Observer: Send + Sync {
     fn took(&self, time: Duration);
     /// A piece of text was dropped, for one of the reasons in [`INVENTIONS`](super::INVENTIONS).
     fn dropped(&self, why: &'static str);
-    /// So much was said in the language with this code. Not told where there was none to choose
-    /// from.
-    fn spoken(&self, language: &'static str, speech: Duration);
+    /// So much was said in this language. Not told where there was none to choose from.
+    fn spoken(&self, language: LanguageCode, speech: Duration);
     /// Text of a shortened window was doubtful, and is recognised again with all of it.
     fn repeated(&self);
 }

@@ -9,13 +9,12 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use super::error::SpeechError;
-use super::language::Language;
 use super::language::prior::Habit;
+use super::models::ModelSpec;
 use super::models::file_check::{self, Header};
 use super::observer::Observer;
-use super::whisper::audio_context::AudioContext;
 use super::whisper::device;
-use crate::domain::Task;
+use crate::domain::{AudioContext, LanguageCode, Languages, Task};
 
 /// How the engine is set up.
 #[derive(Clone, Debug, Default)]
@@ -25,13 +24,9 @@ pub struct EngineOptions {
     /// Threads of a recognition; [`default_threads`] when not given, and no more than the process
     /// may run at once: beyond that recognition becomes 10 to 50 times slower.
     pub threads: Option<NonZeroUsize>,
-    /// Languages that are spoken here, by code: a recording is taken to be in the likeliest of
-    /// them. One without others is taken for granted, which saves guessing and checking it. None:
-    /// the likeliest of all that the model knows.
-    pub languages: Vec<String>,
-    /// Whether a recording that is clearly in none of `languages`, but in another one that the
-    /// model knows, is recognised in that.
-    pub other_languages: bool,
+    /// The languages that recordings may be in. A single one without others is not detected, which
+    /// saves time.
+    pub languages: Languages,
     /// Refused where the model was not trained for it.
     pub task: Task,
     /// How much of its window Whisper is given for a short recording.
@@ -49,9 +44,17 @@ pub struct EngineOptions {
 }
 
 impl EngineOptions {
-    /// Finds what can be wrong before anything is loaded: the languages' codes.
-    pub fn check(&self) -> Result<(), SpeechError> {
-        self.listed().map(drop)
+    /// Checks that a model of the catalogue has its size, if the file exists. A download that was
+    /// broken off is found at once by this.
+    pub fn check_size(&self) -> Result<(), SpeechError> {
+        let (Some(spec), Ok(file)) = (ModelSpec::of_file(&self.model), self.model.metadata()) else {
+            return Ok(());
+        };
+        let (found, expected) = (file.len(), spec.bytes);
+        if found == expected {
+            return Ok(());
+        }
+        Err(SpeechError::ModelSize { path: self.model.clone(), found, expected })
     }
 
     /// What the model is called: its file's name without what all such names have in common.
@@ -64,8 +67,9 @@ impl EngineOptions {
     pub fn check_model(&self) -> Result<Header, SpeechError> {
         let header = file_check::check(&self.model)
             .map_err(|source| SpeechError::Model { path: self.model.clone(), source })?;
-        if let Some(unknown) = self.listed()?.iter().find(|language| language.0 >= header.languages) {
-            return Err(SpeechError::LanguageNotInModel(unknown.code()));
+        let unknown = |language: &&LanguageCode| language.number() >= header.languages;
+        if let Some(&language) = self.languages.listed.iter().find(unknown) {
+            return Err(SpeechError::LanguageNotInModel(language));
         }
         let path = self.model.clone();
         match self.task {
@@ -78,10 +82,6 @@ impl EngineOptions {
     /// Whether attention is computed in one go: as asked, or as suits what recognises.
     pub fn flash_attention(&self) -> bool {
         self.flash_attention.unwrap_or_else(|| device::gpu().is_some())
-    }
-
-    pub(crate) fn listed(&self) -> Result<Vec<Language>, SpeechError> {
-        Ok(self.languages.iter().map(|name| Language::find(name)).collect::<Result<_, _>>()?)
     }
 }
 
@@ -110,8 +110,8 @@ pub(crate) fn threads(asked: Option<NonZeroUsize>) -> NonZeroUsize {
 /// How one recording is recognised.
 #[derive(Clone, Default)]
 pub struct RecogniseOptions {
-    /// The language spoken, by code, in place of [`EngineOptions::languages`].
-    pub language: Option<String>,
+    /// The language spoken, in place of [`EngineOptions::languages`].
+    pub language: Option<LanguageCode>,
     /// What was heard of the speaker before, where the language is not given: it makes detecting
     /// quicker, and surer.
     pub habit: Habit,

@@ -11,7 +11,6 @@ use super::connection::error::CallError;
 use super::connection::logout::LoggedOut;
 use super::connection::pool::Pool;
 use super::connection::rpc_error::Meaning;
-use super::options::Credentials;
 use super::restrictions::app_config;
 use super::restrictions::state::StoredRestriction;
 use super::session::contents::Contents;
@@ -19,7 +18,7 @@ use super::session::error::SessionError;
 use super::session::file::SessionFile;
 use super::session::grammers::AccountSession;
 use super::store::UpdateStore;
-use crate::domain::Restricted;
+use crate::domain::{Credentials, Restricted};
 
 /// Why a session cannot be used now.
 #[derive(Debug, thiserror::Error)]
@@ -108,7 +107,7 @@ impl Account {
         let (pool, _, _) = Pool::open(session, credentials.api_id, limit);
         let request = tl::functions::auth::ExportLoginToken {
             api_id: credentials.api_id,
-            api_hash: credentials.api_hash.clone(),
+            api_hash: credentials.api_hash.expose().to_owned(),
             except_ids: Vec::new(),
         };
         pool.call(home, &request).await?;

@@ -6,16 +6,17 @@
 //! start.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
+use std::io;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
+use crate::domain::{LanguageCode, unix_time};
+use crate::runtime::{atomic_file, lock};
 use crate::speech::Habit;
 
 /// What was heard counts half after so many days.
@@ -36,8 +37,8 @@ pub struct ChatLanguages {
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Chat {
-    /// Seconds by language's code, as they counted at the time `at`.
-    seconds: BTreeMap<String, f32>,
+    /// Seconds by language, as they counted at the time `at`.
+    seconds: BTreeMap<LanguageCode, f32>,
     /// Unix time, in seconds.
     at: u64,
 }
@@ -61,12 +62,12 @@ impl ChatLanguages {
 
     /// What was heard in `chat` before.
     pub fn habit(&self, chat: i64) -> Habit {
-        self.lock().get(&chat).map_or_else(Habit::default, |chat| chat.habit(SystemTime::now()))
+        self.lock().get(&chat).map_or_else(Habit::default, |chat| chat.habit(unix_time::now()))
     }
 
     /// So much speech was heard in `chat`, in the language with that code.
-    pub fn heard(&self, chat: i64, language: &str, speech: Duration) {
-        let now = SystemTime::now();
+    pub fn heard(&self, chat: i64, language: LanguageCode, speech: Duration) {
+        let now = unix_time::now();
         let mut chats = self.lock();
         chats.entry(chat).or_default().heard(language, speech, now);
         if chats.len() > CHATS {
@@ -82,38 +83,33 @@ impl ChatLanguages {
     }
 
     fn write(&self, chats: &BTreeMap<i64, Chat>) -> io::Result<()> {
-        let unfinished = self.file.with_extension("new");
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
-        file.write_all(&serde_json::to_vec(chats)?)?;
-        fs::rename(unfinished, &self.file)
+        atomic_file::replace(&self.file, &serde_json::to_vec(chats)?)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<i64, Chat>> {
-        self.chats.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.chats)
     }
 }
 
 impl Chat {
-    fn habit(&self, now: SystemTime) -> Habit {
+    fn habit(&self, now: Duration) -> Habit {
         let faded = self.faded(now);
-        Habit(self.seconds.iter().map(|(code, seconds)| (code.clone(), seconds * faded)).collect())
+        Habit(self.seconds.iter().map(|(&code, seconds)| (code, seconds * faded)).collect())
     }
 
-    fn heard(&mut self, language: &str, speech: Duration, now: SystemTime) {
+    fn heard(&mut self, language: LanguageCode, speech: Duration, now: Duration) {
         let kept = self.faded(now) * KEPT;
         self.seconds.values_mut().for_each(|seconds| *seconds *= kept);
         self.seconds.retain(|_, seconds| *seconds >= 0.1);
-        *self.seconds.entry(language.to_owned()).or_default() +=
-            speech.as_secs_f32().clamp(COUNTS.0, COUNTS.1);
-        self.at = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        *self.seconds.entry(language).or_default() += speech.as_secs_f32().clamp(COUNTS.0, COUNTS.1);
+        self.at = now.as_secs();
     }
 
     /// What a second is worth that was heard at the time `at`. A clock put back makes nothing worth
     /// more.
-    fn faded(&self, now: SystemTime) -> f32 {
-        let then = UNIX_EPOCH + Duration::from_secs(self.at);
-        let days = now.duration_since(then).unwrap_or_default().as_secs_f64() / 86_400.0;
+    fn faded(&self, now: Duration) -> f32 {
+        let age = now.saturating_sub(Duration::from_secs(self.at));
+        let days = age.as_secs_f64() / 86_400.0;
         0.5_f64.powf(days / HALF_LIFE_DAYS) as f32
     }
 }
@@ -125,8 +121,12 @@ mod tests {
     const CHAT: i64 = 1000;
     const DAY: Duration = Duration::from_secs(86_400);
 
+    fn language(code: &str) -> LanguageCode {
+        code.parse().unwrap()
+    }
+
     fn seconds(habit: &Habit, code: &str) -> f32 {
-        habit.0.iter().find(|(known, _)| known == code).map_or(0.0, |(_, seconds)| *seconds)
+        habit.0.iter().find(|(known, _)| *known == language(code)).map_or(0.0, |(_, seconds)| *seconds)
     }
 
     #[test]
@@ -136,7 +136,7 @@ mod tests {
         let file = folder.path().join("languages.json");
         let languages = ChatLanguages::open(file.clone());
         assert_eq!(languages.habit(CHAT), Habit::default());
-        languages.heard(CHAT, "ru", Duration::from_secs(12));
+        languages.heard(CHAT, language("ru"), Duration::from_secs(12));
 
         let habit = ChatLanguages::open(file.clone()).habit(CHAT);
         assert!((seconds(&habit, "ru") - 12.0).abs() < 0.1, "{habit:?}");
@@ -152,29 +152,29 @@ mod tests {
         let languages = ChatLanguages::open(file);
         assert_eq!(languages.habit(CHAT), Habit::default());
         drop(folder);
-        languages.heard(CHAT, "en", Duration::from_secs(3));
+        languages.heard(CHAT, language("en"), Duration::from_secs(3));
         assert_eq!(seconds(&languages.habit(CHAT), "en").round(), 3.0);
     }
 
     #[test]
     fn what_was_heard_long_ago_counts_less() {
-        let now = UNIX_EPOCH + DAY * 20_000;
+        let now = DAY * 20_000;
         let mut chat = Chat::default();
-        chat.heard("ru", Duration::from_secs(3600), now);
+        chat.heard(language("ru"), Duration::from_secs(3600), now);
         assert_eq!(seconds(&chat.habit(now), "ru"), 20.0);
         assert_eq!(seconds(&chat.habit(now + DAY * 14), "ru"), 10.0);
         assert_eq!(seconds(&chat.habit(now - DAY), "ru"), 20.0, "the clock was put back");
-        chat.heard("en", Duration::from_millis(200), now);
+        chat.heard(language("en"), Duration::from_millis(200), now);
         assert_eq!(seconds(&chat.habit(now), "ru"), 16.0);
         assert_eq!(seconds(&chat.habit(now), "en"), 1.0);
     }
 
     #[test]
     fn a_chat_that_changes_its_language_is_known_for_the_new_one_soon() {
-        let now = UNIX_EPOCH + DAY * 20_000;
+        let now = DAY * 20_000;
         let mut chat = Chat::default();
-        (0..100).for_each(|_| chat.heard("ru", Duration::from_secs(5), now));
-        (0..4).for_each(|_| chat.heard("en", Duration::from_secs(5), now));
+        (0..100).for_each(|_| chat.heard(language("ru"), Duration::from_secs(5), now));
+        (0..4).for_each(|_| chat.heard(language("en"), Duration::from_secs(5), now));
         let habit = chat.habit(now);
         assert!(seconds(&habit, "en") > seconds(&habit, "ru"), "{habit:?}");
     }
@@ -187,7 +187,7 @@ mod tests {
             (1..=CHATS as i64).map(|id| (id, Chat { at: id as u64, ..Chat::default() })).collect();
         fs::write(&file, serde_json::to_vec(&chats).unwrap()).unwrap();
         let languages = ChatLanguages::open(file);
-        languages.heard(0, "en", Duration::from_secs(3));
+        languages.heard(0, language("en"), Duration::from_secs(3));
         let chats = languages.lock();
         assert_eq!(chats.len(), CHATS);
         assert!(chats.contains_key(&0) && !chats.contains_key(&1));

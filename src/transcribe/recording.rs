@@ -7,7 +7,7 @@ use std::future::Future;
 use std::iter;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -15,7 +15,8 @@ use tracing::{Span, error};
 
 use super::stretches::{LONGEST_STRETCH, Stretch, Stretches};
 use crate::audio::{AudioError, Decoder, Limits, SAMPLE_RATE};
-use crate::domain::{Fault, Progress, Transcript};
+use crate::domain::{Fault, LanguageCode, Progress, Transcript};
+use crate::runtime::lock;
 use crate::speech::{Detector, Engine, Habit, Observer, RecogniseOptions, Speech, SpeechError};
 
 const SAMPLES_PER_MS: u64 = SAMPLE_RATE as u64 / 1000;
@@ -80,7 +81,7 @@ pub struct Recording<'e> {
     engine: &'e Engine,
     length: Length,
     stretches: mpsc::Receiver<Result<Heard, RecordingError>>,
-    language: Option<String>,
+    language: Option<LanguageCode>,
     /// The end of what was said so far.
     said: String,
     habit: Habit,
@@ -177,7 +178,7 @@ impl<'e> Recording<'e> {
             segment.start_ms += start_ms;
             segment.end_ms += start_ms;
         }
-        self.language = self.language.take().or_else(|| transcript.language.clone());
+        self.language = self.language.or(transcript.language);
         if !transcript.segments.is_empty() {
             self.said = end_of(format!("{} {}", self.said, transcript.text()));
         }
@@ -188,7 +189,7 @@ impl<'e> Recording<'e> {
         let Heard { place, speech } = heard;
         let (percent, mut told) = watch::channel(0_u8);
         let observer = self.observer.clone();
-        let (language, habit, before) = (self.language.clone(), self.habit.clone(), self.said.clone());
+        let (language, habit, before) = (self.language, self.habit.clone(), self.said.clone());
         let options = RecogniseOptions { language, habit, before, progress: Some(percent), observer };
         let tell = async {
             while told.changed().await.is_ok() {
@@ -317,12 +318,12 @@ struct Threads(Mutex<Vec<Weak<()>>>);
 
 impl Threads {
     fn add(&self, alive: &Arc<()>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(alive));
+        lock(&self.0).push(Arc::downgrade(alive));
     }
 
     /// How many of them still run.
     fn count(&self) -> usize {
-        let mut threads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut threads = lock(&self.0);
         threads.retain(|alive| alive.strong_count() > 0);
         threads.len()
     }

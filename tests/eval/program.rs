@@ -15,7 +15,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use ears::Equipment;
 use score::Tally;
-use stenogram::speech::{AudioContext, default_threads};
+use stenogram::domain::{AudioContext, LanguageCode};
+use stenogram::speech::default_threads;
 use support::speech::{self, Random};
 use trials::Findings;
 
@@ -33,7 +34,7 @@ struct Arguments {
     vad: PathBuf,
     /// Languages to choose from; all that the model knows where there are none
     #[arg(long, global = true, value_delimiter = ',')]
-    languages: Vec<String>,
+    languages: Vec<LanguageCode>,
     #[arg(long, global = true)]
     threads: Option<NonZeroUsize>,
     /// stenogram with WHISPER_AUDIO_CTX=auto

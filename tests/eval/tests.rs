@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use stenogram::speech::{AudioContext, default_threads};
+use stenogram::domain::AudioContext;
+use stenogram::speech::default_threads;
 use support::speech::{ALONE, MODEL, Random, VAD, fixtures, say, silence};
 
 use super::ears::Equipment;
@@ -15,7 +16,7 @@ fn equipment() -> Equipment {
     Equipment {
         model: MODEL.into(),
         vad: Some(VAD.into()),
-        languages: vec!["ru".to_owned(), "en".to_owned()],
+        languages: ["ru", "en"].map(|code| code.parse().unwrap()).into(),
         threads: default_threads(),
         audio_context: AudioContext::Full,
     }

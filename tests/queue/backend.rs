@@ -134,7 +134,7 @@ pub fn parts_of(task: Task, text: &str) -> Vec<Part> {
 
 pub fn progress(text: &str) -> Progress {
     let segments = vec![Segment { start_ms: 0, end_ms: 90_000, text: text.into() }];
-    let transcript = Transcript { task: Task::Translate, language: Some("ru".into()), segments };
+    let transcript = Transcript { task: Task::Translate, language: "ru".parse().ok(), segments };
     Progress { until_ms: 90_000, transcript }
 }
 

@@ -1,8 +1,8 @@
 //! What the page says, in the languages that it knows.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use crate::domain::{Restricted, Restriction};
+use crate::domain::{Restricted, Restriction, unix_time};
 use crate::health::facts::Outcome;
 use crate::health::readiness::Trouble;
 
@@ -173,7 +173,7 @@ pub fn trouble(language: Language, trouble: &Trouble) -> String {
 
 /// Why Telegram does not let the account send, and what the owner can do.
 pub fn restriction(language: Language, restricted: &Restricted) -> String {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now = unix_time::now();
     let moment = |seconds: i64| Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
     let since = duration(language, now.saturating_sub(moment(restricted.since)));
     let appeal = &restricted.appeal;

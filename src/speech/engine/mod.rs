@@ -1,7 +1,7 @@
 //! The recognition engine: whisper.cpp on one thread of its own, asked from async code.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ mod thread;
 
 use self::thread::{Message, Request};
 use super::error::SpeechError;
-use super::language::Language;
 use super::models::file_check::Header;
 use super::observer::ModelState;
 use super::options::{EngineOptions, RecogniseOptions};
 use super::vad::detector::{Detector, Speech};
 use super::whisper::cpu;
 use crate::domain::{Task, Transcript};
+use crate::runtime::lock;
 
 /// The handle. One per process: the model's weights are in memory once, and recordings are
 /// recognised one after another, in the order in which they come from being listened to.
@@ -39,7 +39,7 @@ impl Engine {
     /// Checks options and model file, then loads the model on the engine's thread, which takes from
     /// 0.1 s (tiny) to many seconds (large, from a slow disk).
     pub async fn start(options: EngineOptions) -> Result<Self, SpeechError> {
-        options.check()?;
+        options.check_size()?;
         if let Some(missing) = cpu::missing(&cpu::needed()) {
             return Err(SpeechError::Cpu(missing));
         }
@@ -122,15 +122,15 @@ impl Engine {
         speech: Speech,
         options: RecogniseOptions,
     ) -> Result<Transcript, SpeechError> {
-        let language = options.language.as_deref().map(Language::find).transpose()?;
-        if let Some(language) = language.filter(|language| language.0 >= self.header.languages) {
-            return Err(SpeechError::LanguageNotInModel(language.code()));
+        if let Some(language) = options.language.filter(|language| language.number() >= self.header.languages)
+        {
+            return Err(SpeechError::LanguageNotInModel(language));
         }
         if speech.is_empty() {
             return Ok(Transcript { task: self.task, ..Transcript::default() });
         }
         let (reply, answer) = oneshot::channel();
-        let RecogniseOptions { habit, before, progress, observer, .. } = options;
+        let RecogniseOptions { language, habit, before, progress, observer } = options;
         let span = Span::current();
         let request = Request { speech, language, habit, before, progress, observer, reply, span };
         self.messages.send(Message::Recognise(request)).await.map_err(|_| self.gone())?;
@@ -152,7 +152,7 @@ impl Engine {
         if tokio::time::timeout(limit, self.messages.closed()).await.is_err() {
             return false;
         }
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = lock(&self.thread).take();
         thread.is_none_or(|thread| thread.join().is_ok())
     }
 

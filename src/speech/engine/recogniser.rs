@@ -6,16 +6,15 @@ use std::time::{Duration, Instant};
 use tracing::debug;
 use whisper_rs::{WhisperSegment, WhisperTokenId};
 
-use crate::domain::{Segment, Transcript};
+use crate::domain::{AudioContext, LanguageCode, Segment, Transcript};
 use crate::speech::error::SpeechError;
 use crate::speech::hallucination::guard::{Candidate, Evidence, guard};
-use crate::speech::language::Language;
 use crate::speech::language::choice::Choice;
 use crate::speech::language::detect::{Heard, Listening};
 use crate::speech::language::prior::Habit;
 use crate::speech::vad::activity::Activity;
 use crate::speech::vad::detector::{LONGEST, Speech, seconds};
-use crate::speech::whisper::audio_context::{AudioContext, doubt};
+use crate::speech::whisper::audio_context::{doubt, positions};
 use crate::speech::whisper::{Control, RATE, Whisper};
 
 /// Shorter recordings are padded with silence. whisper.cpp gives nothing for less than 0.1 s and
@@ -32,7 +31,7 @@ pub(crate) struct Recogniser {
 
 /// What one recognition gave.
 struct Attempt {
-    language: Language,
+    language: LanguageCode,
     segments: Vec<Segment>,
     /// Why each piece that is not in them was dropped.
     dropped: Vec<&'static str>,
@@ -52,7 +51,7 @@ impl Recogniser {
         &self,
         whisper: &mut Whisper,
         mut speech: Speech,
-        language: Option<Language>,
+        language: Option<LanguageCode>,
         habit: &Habit,
         before: &str,
         control: &Control,
@@ -80,7 +79,7 @@ impl Recogniser {
                 if positions.is_some() { doubt(whisper, &segments, !dropped.is_empty()) } else { None };
             Ok(Attempt { language, segments, dropped, doubt })
         };
-        let mut outcome: Result<_, SpeechError> = attempt(self.audio_context.positions(speech.pcm.len()));
+        let mut outcome: Result<_, SpeechError> = attempt(positions(self.audio_context, speech.pcm.len()));
         if let Ok(Attempt { doubt: Some(why), .. }) = outcome {
             debug!(why, "doubtful with a shortened window, recognising again");
             (control.repeated)();
@@ -90,7 +89,7 @@ impl Recogniser {
         debug!(
             seconds = seconds(speech.samples),
             took = ?started.elapsed(),
-            language = chosen.code(),
+            language = chosen.as_str(),
             segments = segments.len(),
             dropped = dropped.len(),
             "recognised"
@@ -101,9 +100,9 @@ impl Recogniser {
         }
         if language.is_none() && self.choice.only().is_none() {
             let speech = segments.iter().map(|segment| segment.end_ms - segment.start_ms).sum();
-            (control.spoken)(chosen.code(), Duration::from_millis(speech));
+            (control.spoken)(chosen, Duration::from_millis(speech));
         }
-        let language = Some(chosen.code().to_owned());
+        let language = Some(chosen);
         Ok(Transcript { language, segments, ..Transcript::default() })
     }
 }

@@ -13,11 +13,10 @@ use tokio::time::timeout;
 use tracing::{Span, error, info, warn};
 
 use super::recogniser::Recogniser;
-use crate::domain::Transcript;
+use crate::domain::{LanguageCode, Transcript};
 use crate::runtime::allocator;
 use crate::runtime::deployment::typed;
 use crate::speech::error::SpeechError;
-use crate::speech::language::Language;
 use crate::speech::language::choice::Choice;
 use crate::speech::language::prior::Habit;
 use crate::speech::models::SILERO_VAD;
@@ -40,7 +39,7 @@ pub(crate) enum Message {
 /// A recording on its way to the thread. Its caller has gone away when `reply` is closed.
 pub(crate) struct Request {
     pub speech: Speech,
-    pub language: Option<Language>,
+    pub language: Option<LanguageCode>,
     pub habit: Habit,
     pub before: String,
     pub progress: Option<watch::Sender<u8>>,
@@ -134,7 +133,7 @@ struct Attendant {
 impl Attendant {
     fn new(options: EngineOptions, state: watch::Sender<ModelState>) -> Result<Self, SpeechError> {
         let header = options.check_model()?;
-        let choice = Choice::new(options.listed()?, options.other_languages, header.languages);
+        let choice = Choice::new(options.languages.clone(), header.languages);
         let recogniser = Recogniser::new(choice, options.audio_context);
         tell_device();
         let model = Some(load(&options)?);

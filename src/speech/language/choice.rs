@@ -1,7 +1,7 @@
 //! Which languages a recording may be in, and in which one it is, by the model's probabilities.
 
-use super::Language;
 use super::prior::Habit;
+use crate::domain::{LanguageCode, Languages};
 use crate::speech::whisper::RATE;
 
 /// The probability that all listed languages together have at most where another one is clear.
@@ -18,16 +18,17 @@ const FEW_WORDS: usize = RATE * 3 / 2;
 /// The languages to choose from.
 pub(crate) struct Choice {
     /// The likely ones; not empty.
-    listed: Vec<Language>,
+    listed: Vec<LanguageCode>,
     /// Those that are chosen among: the listed ones, or all of the model's.
-    known: Vec<Language>,
+    known: Vec<LanguageCode>,
 }
 
 impl Choice {
-    /// Of the `listed` languages, or all where none is. `others` that the model knows, of which
-    /// there are `languages` in all, are chosen where they are clear.
-    pub fn new(listed: Vec<Language>, others: bool, languages: i32) -> Self {
-        let all: Vec<_> = (0..languages).map(Language).collect();
+    /// Among `languages`, or all languages of the model, of which there are `count`, if none is
+    /// listed.
+    pub fn new(languages: Languages, count: usize) -> Self {
+        let Languages { listed, others } = languages;
+        let all: Vec<_> = LanguageCode::all().take(count).collect();
         match listed.is_empty() {
             true => Self { listed: all.clone(), known: all },
             false => Self { known: if others { all } else { listed.clone() }, listed },
@@ -35,35 +36,35 @@ impl Choice {
     }
 
     /// The only language there is.
-    pub fn only(&self) -> Option<Language> {
+    pub fn only(&self) -> Option<LanguageCode> {
         if let &[only] = &self.known[..] { Some(only) } else { None }
     }
 
-    pub fn known(&self) -> &[Language] {
+    pub fn known(&self) -> &[LanguageCode] {
         &self.known
     }
 
-    pub fn is_listed(&self, language: Language) -> bool {
+    pub fn is_listed(&self, language: LanguageCode) -> bool {
         self.listed.contains(&language)
     }
 
     /// The language of a recording with so many samples of speech, of somebody with that `habit`:
     /// the likeliest listed one, unless another is clear. `probabilities` are those of all
     /// languages, by their numbers.
-    pub fn likeliest(&self, probabilities: &[f32], habit: &Habit, spoken: usize) -> Language {
-        let weight = |language: Language| {
+    pub fn likeliest(&self, probabilities: &[f32], habit: &Habit, spoken: usize) -> LanguageCode {
+        let weight = |language: LanguageCode| {
             probabilities
-                .get(language.0 as usize)
+                .get(language.number())
                 .map_or(0.0, |probability| probability * habit.prior(language))
         };
-        let most = |languages: &[Language]| {
+        let most = |languages: &[LanguageCode]| {
             languages
                 .iter()
                 .copied()
                 .max_by(|&a, &b| weight(a).total_cmp(&weight(b)))
-                .unwrap_or(Language::ENGLISH)
+                .unwrap_or(LanguageCode::ENGLISH)
         };
-        let sum = |languages: &[Language]| languages.iter().copied().map(weight).sum::<f32>();
+        let sum = |languages: &[LanguageCode]| languages.iter().copied().map(weight).sum::<f32>();
         let (likeliest, all) = (most(&self.known), sum(&self.known));
         let clear = if spoken < FEW_WORDS { CLEAR_IN_FEW_WORDS } else { CLEAR };
         let is_clear = weight(likeliest) >= clear * all && sum(&self.listed) <= IMPROBABLE * all;
@@ -78,8 +79,8 @@ mod tests {
     const SENTENCE: usize = 4 * RATE;
     const WORD: usize = RATE / 2;
 
-    fn language(code: &str) -> Language {
-        Language::find(code).unwrap()
+    fn language(code: &str) -> LanguageCode {
+        code.parse().unwrap()
     }
 
     /// What is chosen where languages are so probable, and so many seconds of them were heard in
@@ -92,14 +93,14 @@ mod tests {
     ) -> &'static str {
         let mut probabilities = vec![0.0; 100];
         for &(code, probability) in probable {
-            probabilities[language(code).0 as usize] = probability;
+            probabilities[language(code).number()] = probability;
         }
-        let habit = Habit(habit.iter().map(|&(code, seconds)| (code.to_owned(), seconds)).collect());
-        choice.likeliest(&probabilities, &habit, spoken).code()
+        let habit = Habit(habit.iter().map(|&(code, seconds)| (language(code), seconds)).collect());
+        choice.likeliest(&probabilities, &habit, spoken).as_str()
     }
 
     fn russian_and_english(others: bool) -> Choice {
-        Choice::new(vec![language("ru"), language("en")], others, 99)
+        Choice::new(Languages { listed: vec![language("ru"), language("en")], others }, 99)
     }
 
     #[test]
@@ -140,22 +141,28 @@ mod tests {
         let choice = russian_and_english(false);
         assert_eq!(chosen(&choice, &[("de", 0.99), ("en", 0.01)], &[], SENTENCE), "en");
         assert_eq!(choice.only(), None);
-        assert_eq!(Choice::new(vec![language("uk")], false, 99).only(), Some(language("uk")));
+        assert_eq!(
+            Choice::new(Languages { listed: vec![language("uk")], others: false }, 99).only(),
+            Some(language("uk"))
+        );
     }
 
     #[test]
     fn one_listed_language_is_likely_and_not_the_only_one() {
-        let choice = Choice::new(vec![language("ru")], true, 99);
+        let choice = Choice::new(Languages { listed: vec![language("ru")], others: true }, 99);
         assert_eq!(choice.only(), None);
         assert_eq!(chosen(&choice, &[("ru", 0.2), ("uk", 0.8)], &[], SENTENCE), "ru");
         assert_eq!(chosen(&choice, &[("en", 0.9)], &[], SENTENCE), "en");
         // A model that knows English only.
-        assert_eq!(Choice::new(vec![language("en")], true, 1).only(), Some(Language::ENGLISH));
+        assert_eq!(
+            Choice::new(Languages { listed: vec![language("en")], others: true }, 1).only(),
+            Some(LanguageCode::ENGLISH)
+        );
     }
 
     #[test]
     fn without_a_list_the_likeliest_of_the_model_is_chosen_however_little_is_said() {
-        let choice = Choice::new(vec![], true, 99);
+        let choice = Choice::new(Languages { listed: vec![], others: true }, 99);
         assert_eq!(chosen(&choice, &[("ko", 0.3), ("ru", 0.2)], &[], WORD), "ko");
         // Cantonese came with the hundredth language, in large-v3.
         assert_eq!(chosen(&choice, &[("yue", 0.9), ("zh", 0.1)], &[], SENTENCE), "zh");

@@ -5,9 +5,9 @@ use std::ffi::c_int;
 use tracing::{debug, info};
 use whisper_rs::WhisperTokenId;
 
-use super::Language;
 use super::choice::Choice;
 use super::prior::Habit;
+use crate::domain::LanguageCode;
 use crate::speech::error::SpeechError;
 use crate::speech::whisper::{Call, Control, POSITION, RATE, WINDOW, Whisper};
 
@@ -16,7 +16,7 @@ const GLIMPSE: usize = 8 * RATE;
 
 /// What is known of a recording beside its text.
 pub(crate) struct Heard {
-    pub language: Language,
+    pub language: LanguageCode,
     /// Probability, 0 to 1, that nobody speaks in it. None where it took more than one window.
     pub no_speech: Option<f32>,
 }
@@ -44,14 +44,14 @@ impl Listening<'_> {
     /// Detecting a language first takes a pass of the encoder, as long as recognising a short clip
     /// does. So the language is guessed, and checked after recognising, when the encoder's output
     /// is still there: that costs one token. Only a wrong guess costs another recognition.
-    pub fn recognise(&mut self, given: Option<Language>) -> Result<Heard, SpeechError> {
+    pub fn recognise(&mut self, given: Option<LanguageCode>) -> Result<Heard, SpeechError> {
         if let Some(language) = given.or(self.choice.only()) {
             return self.recognise_in(language);
         }
         let heard = self.recognise_likeliest()?;
         if !self.choice.is_listed(heard.language) {
             info!(
-                language = heard.language.code(),
+                language = heard.language.as_str(),
                 "This recording is clearly in a language that LANGUAGES does not list, and is written down in it"
             );
         }
@@ -83,11 +83,11 @@ impl Listening<'_> {
         if language == guess {
             return Ok(Heard { language, no_speech });
         }
-        debug!(guess = guess.code(), language = language.code(), "a wrong guess, recognising again");
+        debug!(guess = guess.as_str(), language = language.as_str(), "a wrong guess, recognising again");
         self.recognise_in(language)
     }
 
-    fn recognise_in(&mut self, language: Language) -> Result<Heard, SpeechError> {
+    fn recognise_in(&mut self, language: LanguageCode) -> Result<Heard, SpeechError> {
         let no_speech = match self.run(language)? {
             1 => Some(self.whisper.opening()?.no_speech),
             // What the encoder has heard last is a part only.
@@ -98,12 +98,12 @@ impl Listening<'_> {
 
     /// The likeliest language, by as much of the spectrogram in the state as the encoder takes at
     /// once.
-    fn detect(&mut self) -> Result<Language, SpeechError> {
+    fn detect(&mut self) -> Result<LanguageCode, SpeechError> {
         let probabilities = self.whisper.language_probabilities()?;
         Ok(self.likeliest(&probabilities))
     }
 
-    fn likeliest(&self, probabilities: &[f32]) -> Language {
+    fn likeliest(&self, probabilities: &[f32]) -> LanguageCode {
         self.choice.likeliest(probabilities, self.habit, self.spoken)
     }
 
@@ -112,12 +112,12 @@ impl Listening<'_> {
     fn prepare(&mut self, samples: usize) -> Result<(), SpeechError> {
         let pcm = &self.pcm[..self.pcm.len().min(samples)];
         let positions = Some(pcm.len().div_ceil(POSITION) as c_int);
-        let call = Call { language: Language::ENGLISH, prompt: &[], positions, encode: false };
+        let call = Call { language: LanguageCode::ENGLISH, prompt: &[], positions, encode: false };
         self.whisper.full(pcm, call, self.control).map(drop)
     }
 
     /// Says how many passes of the encoder it took.
-    fn run(&mut self, language: Language) -> Result<u32, SpeechError> {
+    fn run(&mut self, language: LanguageCode) -> Result<u32, SpeechError> {
         let Self { prompt, positions, .. } = *self;
         let call = Call { language, prompt, positions, encode: true };
         self.whisper.full(self.pcm, call, self.control)

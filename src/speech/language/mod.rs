@@ -1,59 +1,18 @@
-//! Whisper's languages: codes, names and the numbers whisper.cpp knows them by.
+//! In which language a recording is.
 
 pub(super) mod choice;
 pub(super) mod detect;
 pub mod prior;
 
-/// whisper.cpp's number of a language, valid for [`whisper_rs::get_lang_str`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Language(pub(crate) i32);
-
-/// A language Whisper was never taught.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("Whisper knows no language {0:?}; give an ISO 639-1 code such as \"en\" or \"ru\"")]
-pub struct UnknownLanguage(String);
-
-/// The code (`"ru"`) of a language given by its code or English name, in any case.
-///
-/// whisper.cpp itself accepts anything here and then prompts the model with a wrong token.
-pub fn code(name: &str) -> Result<&'static str, UnknownLanguage> {
-    Language::find(name).map(Language::code)
-}
-
-impl Language {
-    pub(crate) const ENGLISH: Self = Self(0);
-
-    pub(crate) fn find(name: &str) -> Result<Self, UnknownLanguage> {
-        let name = name.trim();
-        // Not `get_lang_id`: it panics on a NUL byte and logs an error of its own.
-        (0..=whisper_rs::get_lang_max_id())
-            .find(|&id| {
-                [whisper_rs::get_lang_str(id), whisper_rs::get_lang_str_full(id)]
-                    .into_iter()
-                    .flatten()
-                    .any(|known| known.eq_ignore_ascii_case(name))
-            })
-            .map(Self)
-            .ok_or_else(|| UnknownLanguage(name.to_owned()))
-    }
-
-    pub(crate) fn code(self) -> &'static str {
-        // Made from whisper.cpp's own numbers only.
-        whisper_rs::get_lang_str(self.0).unwrap_or("en")
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::domain::LanguageCode;
 
     #[test]
-    fn codes_and_names_are_found_and_others_are_not() {
-        for (name, expected) in [("ru", "ru"), ("EN", "en"), (" Russian ", "ru"), ("yue", "yue")] {
-            assert_eq!(code(name), Ok(expected), "{name:?}");
-        }
-        for name in ["", "auto", "xx", "r\0u", "русский"] {
-            assert!(code(name).is_err(), "{name:?}");
-        }
+    fn the_table_of_languages_is_that_of_whisper_cpp() {
+        let ours: Vec<_> = LanguageCode::all().map(LanguageCode::as_str).collect();
+        let theirs: Vec<_> = (0..=whisper_rs::get_lang_max_id()).map(whisper_rs::get_lang_str).collect();
+        assert_eq!(ours.into_iter().map(Some).collect::<Vec<_>>(), theirs);
+        assert_eq!(LanguageCode::ENGLISH.as_str(), "en");
     }
 }

@@ -1,21 +1,21 @@
 //! Which languages are spoken in a chat, as far as it is known, and what follows for its next
 //! recording.
 
-use super::Language;
+use crate::domain::LanguageCode;
 
 /// Every language has so many seconds to begin with, so that none is ruled out.
 const HEAD_START: f32 = 5.0;
 /// So many times as likely as any other, a language is guessed without listening.
 const EVIDENT: f32 = 2.0;
 
-/// What was heard of somebody before: languages by code, with the seconds of speech heard in each.
+/// What was heard of somebody before: languages, with the seconds of speech heard in each.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Habit(pub Vec<(String, f32)>);
+pub struct Habit(pub Vec<(LanguageCode, f32)>);
 
 impl Habit {
     /// The one of the `candidates` that is by far the likeliest before anything is heard.
-    pub(crate) fn favourite(&self, candidates: &[Language]) -> Option<Language> {
-        let evident = |&language: &Language| {
+    pub(crate) fn favourite(&self, candidates: &[LanguageCode]) -> Option<LanguageCode> {
+        let evident = |&language: &LanguageCode| {
             let others = candidates.iter().filter(|&&other| other != language);
             others.into_iter().all(|&other| self.prior(language) >= EVIDENT * self.prior(other))
         };
@@ -23,9 +23,9 @@ impl Habit {
     }
 
     /// How likely this language is before a recording is heard, in proportion to that of others.
-    pub(crate) fn prior(&self, language: Language) -> f32 {
-        let code = language.code();
-        HEAD_START + self.0.iter().filter(|(known, _)| known == code).map(|(_, seconds)| seconds).sum::<f32>()
+    pub(crate) fn prior(&self, language: LanguageCode) -> f32 {
+        HEAD_START
+            + self.0.iter().filter(|(known, _)| *known == language).map(|(_, seconds)| seconds).sum::<f32>()
     }
 }
 
@@ -34,12 +34,12 @@ mod tests {
     use super::*;
 
     fn habit(seconds: &[(&str, f32)]) -> Habit {
-        Habit(seconds.iter().map(|&(code, seconds)| (code.to_owned(), seconds)).collect())
+        Habit(seconds.iter().map(|&(code, seconds)| (code.parse().unwrap(), seconds)).collect())
     }
 
     fn favourite(habit: &Habit, candidates: &[&str]) -> Option<&'static str> {
-        let candidates: Vec<_> = candidates.iter().map(|code| Language::find(code).unwrap()).collect();
-        habit.favourite(&candidates).map(Language::code)
+        let candidates: Vec<_> = candidates.iter().map(|code| code.parse().unwrap()).collect();
+        habit.favourite(&candidates).map(LanguageCode::as_str)
     }
 
     #[test]
@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn no_language_is_ruled_out() {
         let habit = habit(&[("ru", 95.0)]);
-        let prior = |code| habit.prior(Language::find(code).unwrap());
+        let prior = |code: &str| habit.prior(code.parse().unwrap());
         assert_eq!((prior("ru"), prior("en")), (100.0, 5.0));
     }
 }

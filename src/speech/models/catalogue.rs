@@ -25,15 +25,7 @@ pub struct ModelSpec {
     pub home: &'static str,
 }
 
-/// A model as the owner names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Model {
-    Catalogue(&'static ModelSpec),
-    /// A file of the owner's own.
-    File(PathBuf),
-}
-
-/// A name that is neither in the catalogue nor a path.
+/// A name that the catalogue does not have.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no model {0:?}: give the path of a .bin file or one of {names}", names = names())]
 pub struct UnknownModel(String);
@@ -43,14 +35,9 @@ fn names() -> String {
 }
 
 impl ModelSpec {
-    /// What `text` means: a catalogue name, or else the path of a file, which has a slash in it or
-    /// ends in `.bin`.
-    pub fn resolve(text: &str) -> Result<Model, UnknownModel> {
-        if let Some(spec) = catalogue().find(|spec| spec.name == text) {
-            return Ok(Model::Catalogue(spec));
-        }
-        let is_path = text.ends_with(".bin") || text.contains(std::path::MAIN_SEPARATOR);
-        if is_path { Ok(Model::File(text.into())) } else { Err(UnknownModel(text.to_owned())) }
+    /// The entry with this name.
+    pub fn named(name: &str) -> Result<&'static Self, UnknownModel> {
+        catalogue().find(|spec| spec.name == name).ok_or_else(|| UnknownModel(name.to_owned()))
     }
 
     /// The entry whose file has this name.

@@ -15,6 +15,7 @@ use ureq::{Agent, Body};
 use super::catalogue::ModelSpec;
 use super::checksum::{self, Progress, Verdict};
 use super::hex::hex;
+use crate::runtime::atomic_file;
 
 /// Where a model comes from and how hard to try.
 #[derive(Clone, Debug)]
@@ -138,9 +139,7 @@ struct Part {
 
 impl Part {
     fn open(target: &Path, spec: &ModelSpec, progress: &mut Progress) -> Result<Self, PullError> {
-        let mut path = target.as_os_str().to_owned();
-        path.push(".part");
-        let path = PathBuf::from(path);
+        let path = atomic_file::with_suffix(target, ".part");
         let file = lock(&path)?;
         let mut part = Self { file, path, length: 0, hasher: Sha256::new(), etag: None };
         let hashed = checksum::hash_into(&mut part.hasher, &mut part.file, progress);
@@ -175,14 +174,9 @@ impl Part {
         self.hasher.clone().finalize().into()
     }
 
-    /// Gives the file its name, durably: first the bytes, then the name.
+    /// Gives the file its name, durably.
     fn publish(self, target: &Path) -> Result<(), PullError> {
-        let publish = || {
-            self.file.sync_all()?;
-            fs::rename(&self.path, target)?;
-            File::open(target.parent().unwrap_or(Path::new(".")))?.sync_all()
-        };
-        publish().map_err(|source| self.disk(source))
+        atomic_file::publish(&self.file, &self.path, target).map_err(|source| self.disk(source))
     }
 }
 

@@ -38,7 +38,7 @@ pub enum HeaderError {
 pub struct Header {
     /// Languages it was trained for, by whisper.cpp's numbers: all those below this one.
     /// One, English, for an English-only model.
-    pub languages: i32,
+    pub languages: usize,
     /// Whether its decoder is one that was cut down. Those of large-v3-turbo and the distilled
     /// models, 4 and 2 layers behind an encoder of 32, were trained anew afterwards, to transcribe
     /// only. Every other model has as many layers in its decoder as in its encoder.
@@ -193,8 +193,8 @@ impl Shape {
     }
 
     /// As `whisper_vocab::num_languages`, which for an English-only model has no meaning.
-    fn languages(&self) -> i32 {
-        if self.vocabulary == 51_864 { 1 } else { self.vocabulary - 51_766 }
+    fn languages(&self) -> usize {
+        if self.vocabulary == 51_864 { 1 } else { (self.vocabulary - 51_766) as usize }
     }
 }
 

@@ -7,4 +7,4 @@ pub mod download;
 pub mod file_check;
 mod hex;
 
-pub use catalogue::{Model, ModelSpec, SILERO_VAD, SPEECH_MODELS, UnknownModel, catalogue};
+pub use catalogue::{ModelSpec, SILERO_VAD, SPEECH_MODELS, UnknownModel, catalogue};

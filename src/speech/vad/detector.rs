@@ -1,13 +1,14 @@
 //! Voice activity, detected on the caller's thread, so that it overlaps with the recognition of
 //! another recording.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use tracing::debug;
 
 use super::activity::{Activity, longest_pause};
 use super::silero::Vad;
+use crate::runtime::lock;
 use crate::speech::error::SpeechError;
 use crate::speech::whisper::RATE;
 
@@ -91,7 +92,7 @@ impl Detector {
 
     /// None without a model, after a failure of it (whisper.cpp logs those), and when aborted.
     fn probabilities(&self, pcm: &[f32], aborted: &dyn Fn() -> bool) -> Option<Vec<f32>> {
-        let mut vad = self.vad.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut vad = lock(self.vad.as_ref()?);
         vad.probabilities(pcm, aborted)
     }
 }

@@ -13,18 +13,8 @@ use std::ffi::c_int;
 use whisper_rs::WhisperTokenId;
 
 use super::{POSITION, WINDOW, Whisper};
-use crate::domain::Segment;
+use crate::domain::{AudioContext, Segment};
 use crate::speech::hallucination::repetition;
-
-/// What the encoder is given of its window.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AudioContext {
-    /// All of it, as in the training.
-    #[default]
-    Full,
-    /// What a short recording needs, and all of it where that gives a doubtful text.
-    Auto,
-}
 
 /// Positions for the silence that Whisper expects after speech, 2.6 s (whisper.cpp#1855), give or
 /// take half a step.
@@ -40,12 +30,10 @@ const LOGPROB: f32 = -1.0;
 const ENTROPY: f32 = 2.4;
 const MEASURED: usize = 32;
 
-impl AudioContext {
-    /// The positions that the encoder takes for so many samples; none: all of them.
-    pub(crate) fn positions(self, samples: usize) -> Option<c_int> {
-        let needed = (samples.div_ceil(POSITION) + MARGIN - STEP / 2).next_multiple_of(STEP);
-        (self == Self::Auto && needed < WINDOW / POSITION).then_some(needed as c_int)
-    }
+/// The positions that the encoder computes for a recording of `samples`; `None` for all.
+pub(crate) fn positions(context: AudioContext, samples: usize) -> Option<c_int> {
+    let needed = (samples.div_ceil(POSITION) + MARGIN - STEP / 2).next_multiple_of(STEP);
+    (context == AudioContext::Auto && needed < WINDOW / POSITION).then_some(needed as c_int)
 }
 
 /// A token, be it text, a time or the end, and the natural logarithm of its probability.
@@ -98,26 +86,27 @@ fn entropy(tokens: &[Token]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::speech::whisper::RATE;
 
     const EOT: WhisperTokenId = 50_257;
     const TIME: WhisperTokenId = 50_400;
 
     #[test]
     fn a_short_recording_needs_few_positions_and_a_long_one_all() {
-        let positions = |seconds: f32| AudioContext::Auto.positions((seconds * 16_000.0) as usize);
+        let positions = |seconds: f32| positions(AudioContext::Auto, (seconds * RATE as f32) as usize);
         assert_eq!(positions(1.0), Some(192));
         assert_eq!(positions(3.0), Some(288));
         assert_eq!(positions(10.0), Some(640));
         assert_eq!(positions(27.2), Some(1_472));
         assert_eq!(positions(27.3), None);
         assert_eq!(positions(300.0), None);
-        assert_eq!(AudioContext::Full.positions(16_000), None);
+        assert_eq!(super::positions(AudioContext::Full, RATE), None);
     }
 
     #[test]
     fn positions_are_whole_steps_with_the_margin_give_or_take_half_a_step() {
-        for samples in (16_000..27 * 16_000).step_by(1_234) {
-            let positions = AudioContext::Auto.positions(samples).unwrap() as usize;
+        for samples in (RATE..27 * RATE).step_by(1_234) {
+            let positions = positions(AudioContext::Auto, samples).unwrap() as usize;
             assert_eq!(positions % STEP, 0, "{samples}");
             let margin = positions - samples.div_ceil(POSITION);
             assert!(margin.abs_diff(MARGIN) <= STEP / 2, "{samples}: {margin}");

@@ -18,11 +18,10 @@ use whisper_rs::{
 };
 
 use super::error::SpeechError;
-use super::language::Language;
-use crate::domain::Task;
+use crate::domain::{LanguageCode, SAMPLE_RATE, Task};
 
 /// Samples per second of everything Whisper hears.
-pub(crate) const RATE: usize = 16_000;
+pub(crate) const RATE: usize = SAMPLE_RATE as usize;
 /// Samples of Whisper's window.
 pub(crate) const WINDOW: usize = 30 * RATE;
 /// Samples for a position of the encoder.
@@ -45,7 +44,7 @@ pub(crate) struct Control<'a> {
     /// Told why a piece of text was dropped.
     pub dropped: &'a dyn Fn(&'static str),
     /// Told what language so much was said in, where it was not given.
-    pub spoken: &'a dyn Fn(&'static str, Duration),
+    pub spoken: &'a dyn Fn(LanguageCode, Duration),
     /// Told that the shortened window has not sufficed.
     pub repeated: &'a dyn Fn(),
 }
@@ -53,7 +52,7 @@ pub(crate) struct Control<'a> {
 /// What one call of whisper_full is to do.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call<'a> {
-    pub language: Language,
+    pub language: LanguageCode,
     /// What was said before.
     pub prompt: &'a [WhisperTokenId],
     /// Positions that the encoder takes at once, in place of its 1500. Text is then decoded once,
@@ -88,7 +87,7 @@ pub(crate) struct Whisper {
     threads: NonZeroUsize,
     task: Task,
     /// By language. Kept, because `set_language` leaks the string it is given.
-    params: HashMap<Language, FullParams<'static, 'static>>,
+    params: HashMap<LanguageCode, FullParams<'static, 'static>>,
 }
 
 impl Whisper {
@@ -266,10 +265,10 @@ unsafe extern "C" fn on_progress(
 /// whisper_full's defaults for greedy decoding: temperature 0, then by 0.2 up to 1 while a window's
 /// entropy is below 2.4 or its average log probability below -1; but nothing is decided by the
 /// probability of no speech.
-fn params(language: Language, threads: NonZeroUsize, task: Task) -> FullParams<'static, 'static> {
+fn params(language: LanguageCode, threads: NonZeroUsize, task: Task) -> FullParams<'static, 'static> {
     let mut params = FullParams::new(SamplingStrategy::Greedy { best_of: BEST_OF });
     params.set_n_threads(threads.get() as c_int);
-    params.set_language(Some(language.code()));
+    params.set_language(Some(language.as_str()));
     params.set_translate(task == Task::Translate);
     // The state is reused: no recording may be prompted with the text of the one before.
     params.set_no_context(true);
@@ -304,7 +303,7 @@ mod tests {
     }
 
     fn call(positions: Option<c_int>) -> Call<'static> {
-        Call { language: Language::ENGLISH, prompt: &[], positions, encode: true }
+        Call { language: LanguageCode::ENGLISH, prompt: &[], positions, encode: true }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio::time::sleep;
 use tracing::warn;
 
-use super::super::unix_time::since_epoch;
+use crate::domain::unix_time;
 
 /// How far, in seconds, the clock of a client may be ahead of Telegram's and behind it. Telegram
 /// ignores messages that seem to come from other times
@@ -153,7 +153,7 @@ struct Reading {
 
 impl Reading {
     fn take() -> Self {
-        Self { clock: since_epoch(), steady: Instant::now() }
+        Self { clock: unix_time::now(), steady: Instant::now() }
     }
 
     /// By how many seconds the clock was put forward between `earlier` and this reading.
@@ -180,10 +180,10 @@ async fn ask(address: SocketAddr) -> io::Result<ServerClock> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let nonce = nonce();
-    let before = since_epoch();
+    let before = unix_time::now();
     stream.write_all(&packet(&request(nonce))).await?;
     let answer = read_packet(&mut stream).await?;
-    let after = since_epoch();
+    let after = unix_time::now();
     let server = server_seconds(&answer, nonce)
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "what answers there is not Telegram"))?;
     let here = (before + after) / 2;

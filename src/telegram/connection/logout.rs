@@ -1,10 +1,11 @@
 //! The end of a session: what the owner is told, and which of several errors counts.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::time::Instant;
 
 use crate::runtime::deployment::typed;
+use crate::runtime::lock;
 
 /// Telegram does not accept the session any more. It holds the name of Telegram's error.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +63,6 @@ impl FirstLogout {
 
     fn first(&self) -> MutexGuard<'_, Option<(Instant, String)>> {
         // Nothing panics while holding it.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }

@@ -1,23 +1,24 @@
-//! What of the configuration each part is given.
+//! Turns the configuration into the options of each part, which knows nothing of the
+//! configuration.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::RunError;
 use crate::audio::Limits;
-use crate::config::{self, Config, Language, Model, Redis};
+use crate::config::{Config, Redis};
 use crate::domain::policy::Policy;
+use crate::domain::{LanguageChoice, ModelName};
 use crate::queue::CrashRules;
 use crate::queue::embedded::EmbeddedOptions;
 use crate::queue::redis::RedisOptions;
-use crate::speech::models::{self, ModelSpec, SILERO_VAD, UnknownModel};
-use crate::speech::{AudioContext, EngineOptions};
+use crate::speech::EngineOptions;
+use crate::speech::models::{ModelSpec, SILERO_VAD, UnknownModel};
 use crate::telegram::{AccountOptions, ReconnectDelays};
 
 /// How long a connection to Redis, or an answer from it, may take.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The embedded queue's file, and how it behaves.
+/// The file of the embedded queue, and its options.
 pub fn embedded_queue(config: &Config) -> (PathBuf, EmbeddedOptions) {
     let (dedupe_ttl, result_ttl) = (config.dedupe_ttl, config.result_ttl);
     let options = EmbeddedOptions { dedupe_ttl, result_ttl, crashes: CrashRules::default() };
@@ -56,50 +57,24 @@ pub fn limits(config: &Config) -> Limits {
 }
 
 /// The file of a model.
-pub fn model_path(config: &Config, model: &Model) -> Result<PathBuf, UnknownModel> {
+pub fn model_path(config: &Config, model: &ModelName) -> Result<PathBuf, UnknownModel> {
     match model {
-        Model::Path(path) => Ok(path.clone()),
-        Model::Name(name) => match ModelSpec::resolve(name)? {
-            models::Model::Catalogue(spec) => Ok(spec.path(&config.model_dir)),
-            models::Model::File(path) => Ok(path),
-        },
+        ModelName::Path(path) => Ok(path.clone()),
+        ModelName::Catalogue(name) => Ok(ModelSpec::named(name)?.path(&config.model_dir)),
     }
 }
 
-/// How much of its window Whisper is given.
-pub fn audio_context(configured: config::AudioContext) -> AudioContext {
-    match configured {
-        config::AudioContext::Full => AudioContext::Full,
-        config::AudioContext::Auto => AudioContext::Auto,
-    }
-}
-
-/// How `model` is run for `language`. A file of the catalogue's must have the catalogue's size.
-pub fn engine_options(
-    config: &Config,
-    model: PathBuf,
-    language: Language,
-) -> Result<EngineOptions, RunError> {
-    let expected = ModelSpec::of_file(&model).map(|spec| spec.bytes);
-    if let (Some(expected), Ok(metadata)) = (expected, model.metadata())
-        && metadata.len() != expected
-    {
-        return Err(RunError::ModelSize { path: model, found: metadata.len(), expected });
-    }
-    let spoken = config.spoken(language);
-    let languages = spoken.listed.iter().map(|code| code.as_str().to_owned()).collect();
-    let vad = Some(SILERO_VAD.path(&config.model_dir));
-    let audio_context = audio_context(config.audio_context);
-    let Config { threads, task, flash_attention, idle_unload, .. } = *config;
-    Ok(EngineOptions {
+/// How `model` is run for recordings in `language`.
+pub fn engine_options(config: &Config, model: PathBuf, language: LanguageChoice) -> EngineOptions {
+    let Config { threads, task, audio_context, flash_attention, idle_unload, .. } = *config;
+    EngineOptions {
         model,
         threads,
-        languages,
-        other_languages: !spoken.only,
+        languages: config.languages_for(language),
         task,
         audio_context,
         flash_attention,
-        vad,
+        vad: Some(SILERO_VAD.path(&config.model_dir)),
         idle_unload,
-    })
+    }
 }
