@@ -21,7 +21,7 @@ use std::time::Instant;
 use eval::ears::{Bare, Equipment, Stenogram};
 use stenogram::audio::{self, Limits};
 use stenogram::domain::{AudioContext, LanguageCode};
-use stenogram::speech::{Habit, RecogniseOptions, cores, default_threads};
+use stenogram::speech::{LanguagePrior, RecogniseOptions, cores, default_threads};
 use support::{noise, speech, weights};
 
 /// Seconds of the clip, samples of a second.
@@ -126,9 +126,9 @@ fn measure(name: &str, folder: &Path) -> usize {
     let nothing = noise::hiss(pcm.len(), 0.02, &mut speech::Random::seeded(1));
     let languages = ["ru", "en"].map(|code| code.parse().expect("a code")).into();
     let equipment = Equipment { languages, ..equipment(model, AudioContext::Full) };
-    let known = Habit(vec![(LanguageCode::ENGLISH, 100.0)]);
+    let known = LanguagePrior(vec![(LanguageCode::ENGLISH, 100.0)]);
     let given = RecogniseOptions { language: Some(LanguageCode::ENGLISH), ..Default::default() };
-    let remembered = RecogniseOptions { habit: known, ..Default::default() };
+    let remembered = RecogniseOptions { prior: known, ..Default::default() };
     let ours = |stenogram: &Stenogram, options: &RecogniseOptions| {
         cost(|| stenogram.hear_with(&pcm, options.clone()).expect("recognise").text)
     };

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use stenogram::domain::LanguageCode;
 use stenogram::speech::{Engine, EngineOptions, Observer, RecogniseOptions, SpeechError};
 use support::speech::{MODEL, Random, pcm};
 use tokio::sync::Notify;
@@ -24,15 +23,11 @@ struct Passes {
 }
 
 impl Observer for Passes {
-    fn passed(&self) {
+    fn on_pass(&self) {
         if self.seen.fetch_add(1, Ordering::Relaxed) + 1 == self.awaited {
             self.reached.notify_one();
         }
     }
-    fn took(&self, _: Duration) {}
-    fn dropped(&self, _: &'static str) {}
-    fn spoken(&self, _: LanguageCode, _: Duration) {}
-    fn repeated(&self) {}
 }
 
 fn watched(passes: &Arc<Passes>) -> RecogniseOptions {

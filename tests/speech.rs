@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use stenogram::domain::{LanguageCode, Languages, Transcript};
-use stenogram::speech::models::file_check::{self, HeaderError};
-use stenogram::speech::{Engine, EngineOptions, Habit, Observer, RecogniseOptions, SpeechError};
+use stenogram::speech::models::file_check::{self, ModelFileError};
+use stenogram::speech::{Engine, EngineOptions, LanguagePrior, Observer, RecogniseOptions, SpeechError};
 use support::model_file::ModelFile;
 use support::skipped;
 use support::speech::{ALONE, MODEL, Random, decode, fixtures, pcm, silence};
@@ -143,19 +143,16 @@ struct Told {
 }
 
 impl Observer for Told {
-    fn passed(&self) {
+    fn on_pass(&self) {
         self.passes.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn took(&self, _: Duration) {}
-    fn dropped(&self, _: &'static str) {}
-
-    fn spoken(&self, language: LanguageCode, speech: Duration) {
+    fn on_language(&self, language: LanguageCode, speech: Duration) {
         assert!(!speech.is_zero());
         *self.spoken.lock().unwrap() = Some(language);
     }
 
-    fn repeated(&self) {
+    fn on_retry(&self) {
         self.repeated.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -164,14 +161,16 @@ impl Observer for Told {
 async fn a_chats_language_is_guessed_and_a_wrong_guess_is_noticed() {
     let _alone = ALONE.lock().await;
     let engine = start(&["ru", "en"]).await;
-    let heard = |language: &str| Habit(vec![(code(language), 20.0)]);
+    let heard = |language: &str| LanguagePrior(vec![(code(language), 20.0)]);
     let mut passes = HashMap::new();
     for spoken in ["ru", "en"] {
-        for (known, habit) in [("ru", heard("ru")), ("en", heard("en")), ("nothing", Habit::default())] {
+        for (known, prior) in
+            [("ru", heard("ru")), ("en", heard("en")), ("nothing", LanguagePrior::default())]
+        {
             let fixture = fixtures(spoken).swap_remove(0);
             let told = Arc::new(Told::default());
             let observer = Some(Arc::clone(&told) as Arc<dyn Observer>);
-            let options = RecogniseOptions { habit, observer, ..Default::default() };
+            let options = RecogniseOptions { prior, observer, ..Default::default() };
             let transcript = engine.recognise(pcm(fixture.text, fixture.voice), options).await.unwrap();
             assert_eq!(transcript.text(), fixture.text, "{spoken} where {known} is known");
             assert_eq!(*told.spoken.lock().unwrap(), Some(code(spoken)), "{spoken} where {known} is known");
@@ -181,7 +180,7 @@ async fn a_chats_language_is_guessed_and_a_wrong_guess_is_noticed() {
         let other = if spoken == "ru" { "en" } else { "ru" };
         assert!(passes[&(spoken, spoken)] < passes[&(spoken, other)], "{passes:?}");
     }
-    // A language that is given is nobody's habit.
+    // A given language is not reported as detected.
     let told = Arc::new(Told::default());
     let observer = Some(Arc::clone(&told) as Arc<dyn Observer>);
     let options = RecogniseOptions { language: Some(code("en")), observer, ..Default::default() };
@@ -300,23 +299,23 @@ async fn a_long_recording_has_ordered_segments_within_its_length_and_tells_progr
 struct Passes(AtomicU32);
 
 impl Observer for Passes {
-    fn passed(&self) {
+    fn on_pass(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn took(&self, time: Duration) {
+    fn on_finished(&self, time: Duration) {
         assert!(!time.is_zero());
     }
 
-    fn dropped(&self, why: &'static str) {
+    fn on_dropped(&self, why: &'static str) {
         panic!("what was said is no invention: {why}");
     }
 
-    fn spoken(&self, language: LanguageCode, speech: Duration) {
-        assert!(language == "en" && speech > Duration::from_secs(20), "{language} {speech:?}");
+    fn on_language(&self, language: LanguageCode, speech: Duration) {
+        assert!(language == code("en") && speech > Duration::from_secs(20), "{language} {speech:?}");
     }
 
-    fn repeated(&self) {
+    fn on_retry(&self) {
         panic!("all of the window was given from the first");
     }
 }
@@ -398,12 +397,7 @@ async fn an_idle_engine_shuts_down_at_once() {
 struct Turn(usize, Arc<Mutex<Vec<usize>>>);
 
 impl Observer for Turn {
-    fn passed(&self) {}
-    fn dropped(&self, _: &'static str) {}
-    fn spoken(&self, _: LanguageCode, _: Duration) {}
-    fn repeated(&self) {}
-
-    fn took(&self, _: Duration) {
+    fn on_finished(&self, _: Duration) {
         self.1.lock().unwrap().push(self.0);
     }
 }
@@ -418,7 +412,7 @@ async fn callers_are_served_in_their_order() {
         let fixture = &texts[n];
         let observer = Some(Arc::new(Turn(n, Arc::clone(&done))) as Arc<dyn Observer>);
         let options = RecogniseOptions { observer, ..Default::default() };
-        let speech = engine.detector().listen(pcm(fixture.text, fixture.voice), &|| false).unwrap();
+        let speech = engine.detector().detect(pcm(fixture.text, fixture.voice), &|| false).unwrap();
         let transcript = engine.recognise_speech(speech, options).await.unwrap();
         assert_eq!(transcript.text(), fixture.text);
     };
@@ -446,7 +440,7 @@ fn file(name: &str, bytes: &[u8]) -> PathBuf {
     path
 }
 
-fn header_error(path: &Path) -> HeaderError {
+fn header_error(path: &Path) -> ModelFileError {
     file_check::check(path).expect_err("it is broken")
 }
 
@@ -484,8 +478,8 @@ fn what_is_no_model_is_refused_by_name() {
         let message = header_error(&file("no-model.bin", bytes)).to_string();
         assert!(message.contains(expected), "{message}");
     }
-    assert!(matches!(header_error(Path::new("/nowhere.bin")), HeaderError::Io(_)));
-    assert!(matches!(header_error(Path::new("/")), HeaderError::Io(_)));
+    assert!(matches!(header_error(Path::new("/nowhere.bin")), ModelFileError::Io(_)));
+    assert!(matches!(header_error(Path::new("/")), ModelFileError::Io(_)));
     for (name, expected) in [
         ("models/for-tests-silero-v5.1.2-ggml.bin", "Silero"),
         ("models/for-tests-silero-v6.2.0-ggml.bin", "Silero"),
@@ -514,8 +508,8 @@ fn every_truncation_is_refused() {
     let near = [1, 4, 12, 47, 48, 52, 56, 64_380, model.len() - 1, model.len() - 13];
     for length in near.into_iter().chain((0..60).map(|_| random.below(model.len()))) {
         let error = header_error(&file("truncated.bin", &model[..length]));
-        let whole_tensors = matches!(error, HeaderError::MissingTensors { .. });
-        assert!(whole_tensors || matches!(error, HeaderError::Truncated(_)), "{length}: {error}");
+        let whole_tensors = matches!(error, ModelFileError::MissingTensors { .. });
+        assert!(whole_tensors || matches!(error, ModelFileError::Truncated(_)), "{length}: {error}");
     }
 }
 

@@ -87,7 +87,7 @@ async fn speech_from_far_away_is_speech() {
         let far = pcm(text.text, text.voice).iter().map(|sample| sample * 0.01).collect::<Vec<_>>();
         let ground = room(&mut random, far.len() as f32 / RATE as f32);
         let recording = far.iter().zip(&ground).map(|(far, ground)| far + ground * 0.25).collect();
-        let speech = engine.detector().listen(recording, &|| false).unwrap();
+        let speech = engine.detector().detect(recording, &|| false).unwrap();
         assert!(!speech.is_empty(), "{}", text.text);
     }
     assert!(engine.shutdown(DEADLINE).await);
@@ -104,10 +104,10 @@ async fn a_pause_is_found_where_it_is_loud() {
     let noise = room(&mut random, 1.0).iter().map(|sample| sample * 10.0).collect::<Vec<_>>();
     let said = &clip[RATE / 2..clip.len() - RATE / 2];
     let recording = [said, &noise[..], said].concat();
-    let pause = engine.detector().pause(&recording, &|| false).expect("a pause");
+    let pause = engine.detector().longest_pause(&recording, &|| false).expect("a pause");
     assert!((said.len()..said.len() + RATE).contains(&pause), "{pause} after {}", said.len());
     assert_eq!(pause % 16, 0, "whole milliseconds");
-    assert_eq!(engine.detector().pause(&recording, &|| true), None, "aborted");
+    assert_eq!(engine.detector().longest_pause(&recording, &|| true), None, "aborted");
     assert!(engine.shutdown(DEADLINE).await);
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use stenogram::domain::{AudioContext, LanguageCode, Transcript};
-use stenogram::speech::{Engine, EngineOptions, Habit, Observer, RecogniseOptions};
+use stenogram::speech::{Engine, EngineOptions, LanguagePrior, Observer, RecogniseOptions};
 use support::speech::{ALONE, MODEL, Random, fixtures, pcm};
 
 /// How long anything here may take on a busy machine.
@@ -22,21 +22,16 @@ async fn start(audio_context: AudioContext) -> Engine {
 struct Repeated(AtomicU32);
 
 impl Observer for Repeated {
-    fn passed(&self) {}
-    fn took(&self, _: Duration) {}
-    fn dropped(&self, _: &'static str) {}
-    fn spoken(&self, _: LanguageCode, _: Duration) {}
-
-    fn repeated(&self) {
+    fn on_retry(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 /// The transcript, and how often its recognition was repeated with the whole window.
-async fn recognise(engine: &Engine, pcm: Vec<f32>, habit: Habit) -> (Transcript, u32) {
+async fn recognise(engine: &Engine, pcm: Vec<f32>, prior: LanguagePrior) -> (Transcript, u32) {
     let repeated = Arc::new(Repeated::default());
     let observer = Some(Arc::clone(&repeated) as Arc<dyn Observer>);
-    let answer = engine.recognise(pcm, RecogniseOptions { habit, observer, ..Default::default() });
+    let answer = engine.recognise(pcm, RecogniseOptions { prior, observer, ..Default::default() });
     let transcript = tokio::time::timeout(DEADLINE, answer).await.expect("in time").unwrap();
     (transcript, repeated.0.load(Ordering::Relaxed))
 }
@@ -50,9 +45,12 @@ async fn short_recordings_are_right_with_a_shortened_window() {
         for fixture in fixtures(language).iter().step_by(5) {
             // Known for the other language: the first guess is wrong.
             let other = if language == "en" { "ru" } else { "en" };
-            let habit =
-                if count % 2 == 0 { Habit::default() } else { Habit(vec![(other.parse().unwrap(), 20.0)]) };
-            let (transcript, times) = recognise(&engine, pcm(fixture.text, fixture.voice), habit).await;
+            let prior = if count % 2 == 0 {
+                LanguagePrior::default()
+            } else {
+                LanguagePrior(vec![(other.parse().unwrap(), 20.0)])
+            };
+            let (transcript, times) = recognise(&engine, pcm(fixture.text, fixture.voice), prior).await;
             assert_eq!(transcript.text(), fixture.text, "{}", fixture.voice);
             assert_eq!(transcript.language.map(LanguageCode::as_str), Some(language));
             count += 1;
@@ -73,7 +71,7 @@ async fn a_doubtful_text_is_recognised_again_with_the_whole_window() {
     for (audio_context, times) in [(AudioContext::Full, 0), (AudioContext::Auto, 1)] {
         let engine = start(audio_context).await;
         for clip in &clips {
-            let (transcript, repeated) = recognise(&engine, clip.clone(), Habit::default()).await;
+            let (transcript, repeated) = recognise(&engine, clip.clone(), LanguagePrior::default()).await;
             assert_eq!(repeated, times, "{audio_context:?}: {:?}", transcript.text());
             texts.push(transcript.text());
         }
@@ -90,6 +88,6 @@ async fn noise_has_no_text_with_either_window() {
     let mut random = Random::seeded(1);
     let noise = (0..3 * 16_000).map(|_| (random.below(2001) as f32 / 1000.0 - 1.0) * 0.02).collect();
     // Text that is missing is looked for with the whole window.
-    assert_eq!(recognise(&engine, noise, Habit::default()).await, (Transcript::default(), 1));
+    assert_eq!(recognise(&engine, noise, LanguagePrior::default()).await, (Transcript::default(), 1));
     assert!(engine.shutdown(DEADLINE).await);
 }

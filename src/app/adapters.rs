@@ -97,10 +97,10 @@ impl Transcriber for LocalTranscriber {
     ) -> Result<Box<dyn Transcription + '_>, Fault> {
         let (vitals, pulse) = (Arc::clone(&self.vitals), self.recognition.clone());
         let languages = Arc::clone(&self.languages);
-        let habit = languages.habit(job.id.chat);
+        let prior = languages.prior(job.id.chat);
         let observer = Arc::new(Recognition { vitals, pulse, languages, job: job.id });
         let from = progress.clone();
-        let options = RecordingOptions { from, habit, progress: None, observer: Some(observer) };
+        let options = RecordingOptions { from, prior, progress: None, observer: Some(observer) };
         let recording = Recording::open(&self.engine, bytes, self.limits.clone(), options).await?;
         if let Some(what) = recording.damaged() {
             warn!(what, "The recording is damaged, going on with the rest");
@@ -129,23 +129,23 @@ struct Recognition {
 }
 
 impl Observer for Recognition {
-    fn passed(&self) {
+    fn on_pass(&self) {
         self.pulse.keep(PASS);
     }
 
-    fn took(&self, time: Duration) {
+    fn on_finished(&self, time: Duration) {
         self.vitals.recognised_in(self.job, time);
     }
 
-    fn dropped(&self, why: &'static str) {
-        self.vitals.text_dropped(why);
+    fn on_dropped(&self, reason: &'static str) {
+        self.vitals.text_dropped(reason);
     }
 
-    fn spoken(&self, language: LanguageCode, speech: Duration) {
-        self.languages.heard(self.job.chat, language, speech);
+    fn on_language(&self, language: LanguageCode, speech: Duration) {
+        self.languages.record(self.job.chat, language, speech);
     }
 
-    fn repeated(&self) {
+    fn on_retry(&self) {
         self.vitals.recognition_repeated();
     }
 }

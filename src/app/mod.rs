@@ -38,7 +38,7 @@ use crate::runtime::logging::LogFilter;
 use crate::runtime::pulse::Pulse;
 use crate::setup;
 use crate::speech::models::UnknownModel;
-use crate::speech::{Engine, INVENTIONS, ModelState, SpeechError};
+use crate::speech::{DROP_REASONS, Engine, ModelState, SpeechError};
 use crate::telegram::{Account, LoggedOut, SessionError, SessionFile};
 use crate::transcribe::chat_languages::ChatLanguages;
 
@@ -125,7 +125,7 @@ pub async fn run(
     info!(version = env!("CARGO_PKG_VERSION"), "stenogram starting");
     let shutdown = CancellationToken::new();
     let (policy, policy_in_force) = watch::channel(setup::policy(config));
-    let vitals = Arc::new(Vitals::new(&INVENTIONS));
+    let vitals = Arc::new(Vitals::new(&DROP_REASONS));
     let service = Arc::new(Service::from_environment());
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(RunError::Signals)?;
     tokio::spawn(handle_signals(signals, shutdown.clone(), policy, log, Arc::clone(&service)));

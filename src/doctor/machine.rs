@@ -107,9 +107,9 @@ mod tests {
     #[test]
     fn instructions_that_are_missing_are_named() {
         let needed = [
-            Instructions { name: "AVX2", here: true },
-            Instructions { name: "AVX512F", here: false },
-            Instructions { name: "AVX-VNNI", here: false },
+            Instructions { name: "AVX2", supported: true },
+            Instructions { name: "AVX512F", supported: false },
+            Instructions { name: "AVX-VNNI", supported: false },
         ];
         let finding = judge_cpu(&needed);
         assert_eq!(finding.outcome, Outcome::Fail);

@@ -4,18 +4,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::models::ModelSpec;
-use super::models::file_check::HeaderError;
+use super::models::file_check::ModelFileError;
 use crate::domain::{Fault, LanguageCode};
 use crate::runtime::deployment::typed;
 
-/// How long a job waits for a model that cannot be loaded again.
-const UNTIL_LOADED: Duration = Duration::from_secs(60);
+/// How long a job is put off if the model cannot be loaded again.
+const RELOAD_RETRY: Duration = Duration::from_secs(60);
 
 /// Why nothing was recognised.
 #[derive(Debug, thiserror::Error)]
 pub enum SpeechError {
     #[error("the model {} {source}; {}", path.display(), remedy(path))]
-    Model { path: PathBuf, source: HeaderError },
+    Model { path: PathBuf, source: ModelFileError },
     #[error(
         "this CPU lacks {0}, which this build needs: build stenogram on this machine, or take the portable image; \
          in a Proxmox VM choose the CPU type host"
@@ -61,8 +61,9 @@ impl From<SpeechError> for Fault {
         match error {
             SpeechError::Aborted => Self::Aborted,
             SpeechError::Failed(_) => Self::retry_in(30, error),
-            // Nobody's failed attempt: the owner puts the file back, or there is memory again.
-            SpeechError::NotLoadedAgain(_) => Self::Later { after: UNTIL_LOADED, why: error.to_string() },
+            // Not counted as a failed attempt: the owner may put the file back, or memory may become
+            // free again.
+            SpeechError::NotLoadedAgain(_) => Self::Later { after: RELOAD_RETRY, why: error.to_string() },
             SpeechError::Samples | SpeechError::TooLong | SpeechError::LanguageNotInModel(_) => {
                 Self::Reject(error.to_string())
             }
@@ -78,7 +79,7 @@ impl From<SpeechError> for Fault {
     }
 }
 
-/// What to do about a model file that cannot be used: only those of the catalogue can be fetched.
+/// What to do about an unusable model file. Only models of the catalogue can be downloaded.
 fn remedy(path: &Path) -> String {
     match ModelSpec::of_file(path) {
         Some(spec) => format!("`{}` fetches a good one", typed(&format!("models pull {}", spec.name))),

@@ -42,8 +42,8 @@ mod whisper;
 
 pub use engine::Engine;
 pub use error::SpeechError;
-pub use hallucination::guard::INVENTIONS;
-pub use language::prior::Habit;
+pub use hallucination::guard::DROP_REASONS;
+pub use language::prior::LanguagePrior;
 pub use observer::{ModelState, Observer};
 pub use options::{EngineOptions, RecogniseOptions, cores, default_threads};
 pub use vad::detector::{Detector, Speech};

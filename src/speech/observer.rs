@@ -1,30 +1,36 @@
-//! What the engine tells of itself: how a recognition gets on, and where the model is.
+//! What the engine reports: how a recognition is getting on, and where the model is.
 
 use std::time::Duration;
 
 use crate::domain::LanguageCode;
 
-/// Told how a recognition gets on, on the engine's thread.
+/// Receives reports about a recognition, on the engine's thread. Every method does nothing unless
+/// it is implemented.
 pub trait Observer: Send + Sync {
-    /// After each pass of the encoder or decoder: it is not stuck.
-    fn passed(&self);
-    /// It took so long, not counting the wait for its turn.
-    fn took(&self, time: Duration);
-    /// A piece of text was dropped, for one of the reasons in [`INVENTIONS`](super::INVENTIONS).
-    fn dropped(&self, why: &'static str);
-    /// So much was said in this language. Not told where there was none to choose from.
-    fn spoken(&self, language: LanguageCode, speech: Duration);
-    /// Text of a shortened window was doubtful, and is recognised again with all of it.
-    fn repeated(&self);
+    /// The encoder or decoder has finished a pass: the recognition is not stuck.
+    fn on_pass(&self) {}
+    /// The recognition has ended, and took this long without the wait for its turn.
+    fn on_finished(&self, _time: Duration) {}
+    /// A piece of text was dropped, for a reason of [`DROP_REASONS`](super::DROP_REASONS).
+    fn on_dropped(&self, _reason: &'static str) {}
+    /// The language was detected, and this much was said in it. Not called if there was only one
+    /// language to choose from.
+    fn on_language(&self, _language: LanguageCode, _speech: Duration) {}
+    /// The text of a shortened audio context was rejected, and the recording is recognised again
+    /// with Whisper's whole window.
+    fn on_retry(&self) {}
 }
+
+/// Ignores all reports.
+impl Observer for () {}
 
 /// Where the model is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ModelState {
     Loaded,
-    /// Freed for want of work; the next recording has it loaded.
+    /// Freed after an idle time. The next recording loads it again.
     Freed,
-    /// Freed, and it cannot be loaded again: the log has the reason. The next recording tries
-    /// again.
+    /// Freed, and the last attempt to load it again failed; the log has the reason. The next
+    /// recording tries again.
     Missing,
 }

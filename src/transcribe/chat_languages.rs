@@ -1,9 +1,10 @@
-//! Which language is spoken in which chat, remembered over restarts: so that "да" in a Russian chat
-//! is no Korean, and that the right language is guessed, which is quicker than to detect it.
+//! The languages spoken in each chat, remembered across restarts. They keep a "да" in a Russian chat
+//! from being taken for Korean, and let the right language be guessed, which is faster than to detect
+//! it.
 //!
-//! A small JSON file, rewritten whole. It holds nothing that cannot be learned again: where it
-//! cannot be read, the daemon begins anew, and where it cannot be written, it forgets at the next
-//! start.
+//! They are in a small JSON file, which is rewritten as a whole. It holds nothing that cannot be
+//! learned again: if it cannot be read, the daemon starts with nothing, and if it cannot be written,
+//! the daemon forgets at the next start.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,17 +18,17 @@ use tracing::warn;
 
 use crate::domain::{LanguageCode, unix_time};
 use crate::runtime::{atomic_file, lock};
-use crate::speech::Habit;
+use crate::speech::LanguagePrior;
 
-/// What was heard counts half after so many days.
+/// Recorded seconds count half after this many days.
 const HALF_LIFE_DAYS: f64 = 14.0;
-/// And so much less with each recording after it.
-const KEPT: f32 = 0.8;
-/// A recording counts for so many seconds: a "yes" is something, a speech of an hour is not
-/// everything.
-const COUNTS: (f32, f32) = (1.0, 20.0);
-/// Those longest unheard are forgotten beyond that.
-const CHATS: usize = 2000;
+/// Each further recording multiplies the earlier seconds by this.
+const DECAY_PER_RECORDING: f32 = 0.8;
+/// The seconds that one recording may count, at least and at most: a "yes" counts for something, and
+/// an hour does not outweigh everything else.
+const SECONDS_RANGE: (f32, f32) = (1.0, 20.0);
+/// If there are more chats, the one with the oldest recording is forgotten.
+const MAX_CHATS: usize = 2000;
 
 /// The languages of all chats, behind a lock.
 pub struct ChatLanguages {
@@ -37,14 +38,14 @@ pub struct ChatLanguages {
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Chat {
-    /// Seconds by language, as they counted at the time `at`.
+    /// The seconds of each language, as they counted at the time `at`.
     seconds: BTreeMap<LanguageCode, f32>,
-    /// Unix time, in seconds.
+    /// The Unix time of the last recording, in seconds.
     at: u64,
 }
 
 impl ChatLanguages {
-    /// Those remembered in `file`, which need not be there.
+    /// Reads the languages from `file`, if it exists.
     pub fn open(file: PathBuf) -> Self {
         let chats = match fs::read(&file) {
             Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
@@ -60,17 +61,17 @@ impl ChatLanguages {
         Self { file, chats: Mutex::new(chats) }
     }
 
-    /// What was heard in `chat` before.
-    pub fn habit(&self, chat: i64) -> Habit {
-        self.lock().get(&chat).map_or_else(Habit::default, |chat| chat.habit(unix_time::now()))
+    /// The languages spoken in `chat` before.
+    pub fn prior(&self, chat: i64) -> LanguagePrior {
+        self.lock().get(&chat).map_or_else(LanguagePrior::default, |chat| chat.prior(unix_time::now()))
     }
 
-    /// So much speech was heard in `chat`, in the language with that code.
-    pub fn heard(&self, chat: i64, language: LanguageCode, speech: Duration) {
+    /// Records that there was this much speech in `chat`, in this language.
+    pub fn record(&self, chat: i64, language: LanguageCode, speech: Duration) {
         let now = unix_time::now();
         let mut chats = self.lock();
-        chats.entry(chat).or_default().heard(language, speech, now);
-        if chats.len() > CHATS {
+        chats.entry(chat).or_default().record(language, speech, now);
+        if chats.len() > MAX_CHATS {
             let oldest = chats.iter().min_by_key(|(_, chat)| chat.at).map(|(&id, _)| id);
             oldest.map(|id| chats.remove(&id));
         }
@@ -92,22 +93,23 @@ impl ChatLanguages {
 }
 
 impl Chat {
-    fn habit(&self, now: Duration) -> Habit {
-        let faded = self.faded(now);
-        Habit(self.seconds.iter().map(|(&code, seconds)| (code, seconds * faded)).collect())
+    fn prior(&self, now: Duration) -> LanguagePrior {
+        let decay = self.decay(now);
+        LanguagePrior(self.seconds.iter().map(|(&language, seconds)| (language, seconds * decay)).collect())
     }
 
-    fn heard(&mut self, language: LanguageCode, speech: Duration, now: Duration) {
-        let kept = self.faded(now) * KEPT;
-        self.seconds.values_mut().for_each(|seconds| *seconds *= kept);
+    fn record(&mut self, language: LanguageCode, speech: Duration, now: Duration) {
+        let decay = self.decay(now) * DECAY_PER_RECORDING;
+        self.seconds.values_mut().for_each(|seconds| *seconds *= decay);
         self.seconds.retain(|_, seconds| *seconds >= 0.1);
-        *self.seconds.entry(language).or_default() += speech.as_secs_f32().clamp(COUNTS.0, COUNTS.1);
+        *self.seconds.entry(language).or_default() +=
+            speech.as_secs_f32().clamp(SECONDS_RANGE.0, SECONDS_RANGE.1);
         self.at = now.as_secs();
     }
 
-    /// What a second is worth that was heard at the time `at`. A clock put back makes nothing worth
-    /// more.
-    fn faded(&self, now: Duration) -> f32 {
+    /// How much a second recorded at the time `at` counts now: at most 1, also after the clock was put
+    /// back.
+    fn decay(&self, now: Duration) -> f32 {
         let age = now.saturating_sub(Duration::from_secs(self.at));
         let days = age.as_secs_f64() / 86_400.0;
         0.5_f64.powf(days / HALF_LIFE_DAYS) as f32
@@ -125,71 +127,71 @@ mod tests {
         code.parse().unwrap()
     }
 
-    fn seconds(habit: &Habit, code: &str) -> f32 {
-        habit.0.iter().find(|(known, _)| *known == language(code)).map_or(0.0, |(_, seconds)| *seconds)
+    fn seconds(prior: &LanguagePrior, code: &str) -> f32 {
+        prior.0.iter().find(|(known, _)| *known == language(code)).map_or(0.0, |(_, seconds)| *seconds)
     }
 
     #[test]
-    fn what_was_heard_is_known_after_a_restart_and_readable_by_nobody_else() {
+    fn languages_are_remembered_across_restarts_in_a_private_file() {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("languages.json");
         let languages = ChatLanguages::open(file.clone());
-        assert_eq!(languages.habit(CHAT), Habit::default());
-        languages.heard(CHAT, language("ru"), Duration::from_secs(12));
+        assert_eq!(languages.prior(CHAT), LanguagePrior::default());
+        languages.record(CHAT, language("ru"), Duration::from_secs(12));
 
-        let habit = ChatLanguages::open(file.clone()).habit(CHAT);
-        assert!((seconds(&habit, "ru") - 12.0).abs() < 0.1, "{habit:?}");
+        let prior = ChatLanguages::open(file.clone()).prior(CHAT);
+        assert!((seconds(&prior, "ru") - 12.0).abs() < 0.1, "{prior:?}");
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(languages.habit(CHAT + 1), Habit::default());
+        assert_eq!(languages.prior(CHAT + 1), LanguagePrior::default());
     }
 
     #[test]
-    fn a_damaged_file_and_a_lost_folder_cost_the_memory_only() {
+    fn a_damaged_file_and_a_missing_folder_only_lose_what_was_remembered() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("languages.json");
         fs::write(&file, "{\"1000\": [").unwrap();
         let languages = ChatLanguages::open(file);
-        assert_eq!(languages.habit(CHAT), Habit::default());
+        assert_eq!(languages.prior(CHAT), LanguagePrior::default());
         drop(folder);
-        languages.heard(CHAT, language("en"), Duration::from_secs(3));
-        assert_eq!(seconds(&languages.habit(CHAT), "en").round(), 3.0);
+        languages.record(CHAT, language("en"), Duration::from_secs(3));
+        assert_eq!(seconds(&languages.prior(CHAT), "en").round(), 3.0);
     }
 
     #[test]
-    fn what_was_heard_long_ago_counts_less() {
+    fn old_recordings_count_less() {
         let now = DAY * 20_000;
         let mut chat = Chat::default();
-        chat.heard(language("ru"), Duration::from_secs(3600), now);
-        assert_eq!(seconds(&chat.habit(now), "ru"), 20.0);
-        assert_eq!(seconds(&chat.habit(now + DAY * 14), "ru"), 10.0);
-        assert_eq!(seconds(&chat.habit(now - DAY), "ru"), 20.0, "the clock was put back");
-        chat.heard(language("en"), Duration::from_millis(200), now);
-        assert_eq!(seconds(&chat.habit(now), "ru"), 16.0);
-        assert_eq!(seconds(&chat.habit(now), "en"), 1.0);
+        chat.record(language("ru"), Duration::from_secs(3600), now);
+        assert_eq!(seconds(&chat.prior(now), "ru"), 20.0);
+        assert_eq!(seconds(&chat.prior(now + DAY * 14), "ru"), 10.0);
+        assert_eq!(seconds(&chat.prior(now - DAY), "ru"), 20.0, "the clock was put back");
+        chat.record(language("en"), Duration::from_millis(200), now);
+        assert_eq!(seconds(&chat.prior(now), "ru"), 16.0);
+        assert_eq!(seconds(&chat.prior(now), "en"), 1.0);
     }
 
     #[test]
     fn a_chat_that_changes_its_language_is_known_for_the_new_one_soon() {
         let now = DAY * 20_000;
         let mut chat = Chat::default();
-        (0..100).for_each(|_| chat.heard(language("ru"), Duration::from_secs(5), now));
-        (0..4).for_each(|_| chat.heard(language("en"), Duration::from_secs(5), now));
-        let habit = chat.habit(now);
-        assert!(seconds(&habit, "en") > seconds(&habit, "ru"), "{habit:?}");
+        (0..100).for_each(|_| chat.record(language("ru"), Duration::from_secs(5), now));
+        (0..4).for_each(|_| chat.record(language("en"), Duration::from_secs(5), now));
+        let prior = chat.prior(now);
+        assert!(seconds(&prior, "en") > seconds(&prior, "ru"), "{prior:?}");
     }
 
     #[test]
-    fn the_chats_longest_unheard_are_forgotten() {
+    fn the_chats_with_the_oldest_recordings_are_forgotten() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("languages.json");
         let chats: BTreeMap<i64, Chat> =
-            (1..=CHATS as i64).map(|id| (id, Chat { at: id as u64, ..Chat::default() })).collect();
+            (1..=MAX_CHATS as i64).map(|id| (id, Chat { at: id as u64, ..Chat::default() })).collect();
         fs::write(&file, serde_json::to_vec(&chats).unwrap()).unwrap();
         let languages = ChatLanguages::open(file);
-        languages.heard(0, language("en"), Duration::from_secs(3));
+        languages.record(0, language("en"), Duration::from_secs(3));
         let chats = languages.lock();
-        assert_eq!(chats.len(), CHATS);
+        assert_eq!(chats.len(), MAX_CHATS);
         assert!(chats.contains_key(&0) && !chats.contains_key(&1));
     }
 }

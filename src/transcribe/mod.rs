@@ -1,4 +1,4 @@
-//! A recording from its bytes to its transcript: ties `audio` and `speech` together.
+//! From a recording's bytes to its transcript: ties `audio` and `speech` together.
 
 pub mod chat_languages;
 pub mod recording;

@@ -1,7 +1,6 @@
-//! A recording from its bytes to its transcript: decoded and listened to on a blocking thread,
-//! recognised stretch by stretch. The next stretch is made ready while one is recognised, so memory
-//! does not grow with the recording's length, and other recordings have their turn between two
-//! stretches.
+//! A recording is decoded, and its voice activity is detected, on a blocking thread; it is recognised
+//! stretch by stretch. Only the next stretch is prepared while one is recognised, so memory does not
+//! grow with the recording's length, and other recordings have their turn between two stretches.
 
 use std::future::Future;
 use std::iter;
@@ -17,20 +16,20 @@ use super::stretches::{LONGEST_STRETCH, Stretch, Stretches};
 use crate::audio::{AudioError, Decoder, Limits, SAMPLE_RATE};
 use crate::domain::{Fault, LanguageCode, Progress, Transcript};
 use crate::runtime::lock;
-use crate::speech::{Detector, Engine, Habit, Observer, RecogniseOptions, Speech, SpeechError};
+use crate::speech::{Detector, Engine, LanguagePrior, Observer, RecogniseOptions, Speech, SpeechError};
 
 const SAMPLES_PER_MS: u64 = SAMPLE_RATE as u64 / 1000;
 
-/// How long the thread that decodes is waited for beyond the decoder's own limit. It also listens
-/// for speech, and the processor may be busy.
+/// How long we wait for the decoding thread beyond the decoder's own limit. It detects voice activity
+/// too, and the processor may be busy.
 const GRACE: Duration = Duration::from_secs(60);
 
-/// From this many threads that were given up and still run, the process has to be restarted: each
-/// of them may keep a processor busy.
-const MAX_GIVEN_UP: usize = 2;
+/// If this many abandoned threads are still running, the process has to be restarted, because each of
+/// them may keep a processor core busy.
+const MAX_ABANDONED: usize = 2;
 
-/// The threads that were given up and have not ended since.
-static GIVEN_UP: Threads = Threads(Mutex::new(Vec::new()));
+/// The abandoned threads that have not ended yet.
+static ABANDONED: Threads = Threads(Mutex::new(Vec::new()));
 
 /// Why a recording has no transcript.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +38,7 @@ pub enum RecordingError {
     Audio(AudioError),
     #[error(transparent)]
     Speech(#[from] SpeechError),
-    /// The recording itself is not to blame.
+    /// Other recordings have caused this.
     #[error("{0} earlier recordings are still being decoded and cannot be stopped; only a restart ends that")]
     Stuck(usize),
 }
@@ -66,39 +65,38 @@ impl From<RecordingError> for Fault {
 /// How a recording is recognised.
 #[derive(Clone, Default)]
 pub struct RecordingOptions {
-    /// Goes on from there.
+    /// Where to continue.
     pub from: Progress,
-    /// What was heard of the speaker before.
-    pub habit: Habit,
-    /// Told the share that is done, in percent.
+    /// How likely each language is in this chat.
+    pub prior: LanguagePrior,
+    /// Receives the share that is done, in percent.
     pub progress: Option<watch::Sender<u8>>,
-    /// Told how its recognition gets on.
     pub observer: Option<Arc<dyn Observer>>,
 }
 
-/// A recording that is being recognised. Dropping it ends that.
+/// A recording that is being recognised. Dropping it aborts the recognition.
 pub struct Recording<'e> {
     engine: &'e Engine,
     length: Length,
-    stretches: mpsc::Receiver<Result<Heard, RecordingError>>,
+    stretches: mpsc::Receiver<Result<DetectedStretch, RecordingError>>,
     language: Option<LanguageCode>,
-    /// The end of what was said so far.
-    said: String,
-    habit: Habit,
+    /// The end of the text so far.
+    previous_text: String,
+    prior: LanguagePrior,
     progress: Option<watch::Sender<u8>>,
     observer: Option<Arc<dyn Observer>>,
     thread: Thread,
     _abort: AbortOnDrop,
 }
 
-/// A stretch of the recording that was listened to.
-struct Heard {
-    /// In samples.
-    place: Range<u64>,
+/// A stretch of the recording, in which voice activity was detected.
+struct DetectedStretch {
+    /// Where it is in the recording, in samples.
+    range: Range<u64>,
     speech: Speech,
 }
 
-/// What a recording is found to be before any of it is recognised.
+/// What is known of a recording before any of it is recognised.
 struct Length {
     samples: u64,
     /// What is missing and why, where the file is damaged.
@@ -106,16 +104,16 @@ struct Length {
 }
 
 impl<'e> Recording<'e> {
-    /// Decodes all of it once: what is too long, or no recording at all, is found before anything
-    /// is recognised.
+    /// Decodes all of the recording once, so that one that is too long or damaged is rejected before
+    /// anything is recognised.
     pub async fn open(
         engine: &'e Engine,
         bytes: Vec<u8>,
         limits: Limits,
         options: RecordingOptions,
     ) -> Result<Self, RecordingError> {
-        let stuck = GIVEN_UP.count();
-        if stuck >= MAX_GIVEN_UP {
+        let stuck = ABANDONED.count();
+        if stuck >= MAX_ABANDONED {
             return Err(RecordingError::Stuck(stuck));
         }
         let abort = AbortOnDrop(Arc::default());
@@ -129,21 +127,21 @@ impl<'e> Recording<'e> {
         let span = Span::current();
         tokio::task::spawn_blocking(move || {
             let (_entered, _alive) = (span.enter(), alive);
-            let source = Source { bytes: &bytes, limits: &limits, detector: &detector, abort: &flag };
-            source.decode(from, length, &sender);
+            let task = DecodeTask { bytes: &bytes, limits: &limits, detector: &detector, abort: &flag };
+            task.run(from, length, &sender);
         });
-        // Nobody tells: the runtime ends.
-        let length = thread.wait_for(measured, &GIVEN_UP).await?.unwrap_or(Err(AudioError::Aborted))?;
-        let RecordingOptions { from, habit, progress, observer } = options;
-        let said = end_of(from.transcript.text());
+        // A closed channel means that the runtime is shutting down.
+        let length = thread.wait_for(measured, &ABANDONED).await?.unwrap_or(Err(AudioError::Aborted))?;
+        let RecordingOptions { from, prior, progress, observer } = options;
+        let previous_text = last_words(from.transcript.text());
         let language = from.transcript.language;
         Ok(Self {
             engine,
             length,
             stretches,
             language,
-            said,
-            habit,
+            previous_text,
+            prior,
             progress,
             observer,
             thread,
@@ -160,19 +158,20 @@ impl<'e> Recording<'e> {
         self.length.damaged.as_deref()
     }
 
-    /// What [`Progress::until_ms`] is when all is recognised.
+    /// The value of [`Progress::until_ms`] when everything is recognised.
     pub fn length_ms(&self) -> u64 {
         self.length.samples / SAMPLES_PER_MS
     }
 
-    /// Recognises the next stretch: what was said in it, in the recording's time. None at the end.
-    /// The language is that of the first stretch in which something was said.
+    /// Recognises the next stretch. The times refer to the whole recording. None at the end. The
+    /// language is that of the first stretch with text.
     pub async fn next(&mut self) -> Result<Option<Progress>, RecordingError> {
-        let heard = self.thread.wait_for(self.stretches.recv(), &GIVEN_UP).await?;
-        let Some(heard) = heard else { return Ok(None) };
-        let heard = heard?;
-        let Range { start, end } = heard.place;
-        let mut transcript = self.recognise(heard).await?;
+        let Some(stretch) = self.thread.wait_for(self.stretches.recv(), &ABANDONED).await? else {
+            return Ok(None);
+        };
+        let stretch = stretch?;
+        let Range { start, end } = stretch.range;
+        let mut transcript = self.recognise(stretch).await?;
         let start_ms = start / SAMPLES_PER_MS;
         for segment in &mut transcript.segments {
             segment.start_ms += start_ms;
@@ -180,47 +179,50 @@ impl<'e> Recording<'e> {
         }
         self.language = self.language.or(transcript.language);
         if !transcript.segments.is_empty() {
-            self.said = end_of(format!("{} {}", self.said, transcript.text()));
+            self.previous_text = last_words(format!("{} {}", self.previous_text, transcript.text()));
         }
         Ok(Some(Progress { until_ms: end / SAMPLES_PER_MS, transcript }))
     }
 
-    async fn recognise(&self, heard: Heard) -> Result<Transcript, SpeechError> {
-        let Heard { place, speech } = heard;
-        let (percent, mut told) = watch::channel(0_u8);
-        let observer = self.observer.clone();
-        let (language, habit, before) = (self.language, self.habit.clone(), self.said.clone());
-        let options = RecogniseOptions { language, habit, before, progress: Some(percent), observer };
-        let tell = async {
-            while told.changed().await.is_ok() {
-                let done =
-                    place.start + (place.end - place.start) * u64::from(*told.borrow_and_update()) / 100;
+    async fn recognise(&self, stretch: DetectedStretch) -> Result<Transcript, SpeechError> {
+        let DetectedStretch { range, speech } = stretch;
+        let (sender, mut percent) = watch::channel(0_u8);
+        let options = RecogniseOptions {
+            language: self.language,
+            prior: self.prior.clone(),
+            previous_text: self.previous_text.clone(),
+            progress: Some(sender),
+            observer: self.observer.clone(),
+        };
+        let report = async {
+            while percent.changed().await.is_ok() {
+                let percent = u64::from(*percent.borrow_and_update());
+                let done = range.start + (range.end - range.start) * percent / 100;
                 if let Some(progress) = &self.progress {
                     progress.send_replace((done * 100 / self.length.samples.max(1)) as u8);
                 }
             }
         };
-        // The engine lets go of its end when it is done with the stretch, which ends `tell`.
-        tokio::join!(self.engine.recognise_speech(speech, options), tell).0
+        // The engine drops the sender when it is done with the stretch, which ends `report`.
+        tokio::join!(self.engine.recognise_speech(speech, options), report).0
     }
 }
 
-/// What is decoded and listened to, on a thread that may block.
-struct Source<'a> {
+/// Decodes a recording and detects its voice activity, on a blocking thread.
+struct DecodeTask<'a> {
     bytes: &'a [u8],
     limits: &'a Limits,
     detector: &'a Detector,
     abort: &'a AtomicBool,
 }
 
-impl Source<'_> {
-    /// Tells the length, then gives out the stretches from the sample `from` on, as fast as they
-    /// are taken.
-    fn decode(
+impl DecodeTask<'_> {
+    /// Sends the length, then the stretches from the sample `from` on, as fast as they are received.
+    fn run(
         &self,
         from: u64,
         length: oneshot::Sender<Result<Length, AudioError>>,
-        stretches: &mpsc::Sender<Result<Heard, RecordingError>>,
+        stretches: &mpsc::Sender<Result<DetectedStretch, RecordingError>>,
     ) {
         let (measured, whole) = match measure(self.bytes, self.limits, self.abort) {
             Ok(measured) => measured,
@@ -230,32 +232,31 @@ impl Source<'_> {
             }
         };
         let _ = length.send(Ok(measured));
-        let give = |heard| stretches.blocking_send(heard).is_ok();
+        let send = |stretch| stretches.blocking_send(stretch).is_ok();
         let chunks: Box<dyn Iterator<Item = _>> = match whole {
             Some(samples) => Box::new(iter::once(Ok(samples))),
             None => match Decoder::new(self.bytes, self.limits, self.abort) {
                 Ok(decoder) => Box::new(decoder),
                 Err(error) => {
-                    give(Err(error.into()));
+                    send(Err(error.into()));
                     return;
                 }
             },
         };
-        let pause = |samples: &[f32]| self.detector.pause(samples, &|| self.is_aborted());
+        let pause = |samples: &[f32]| self.detector.longest_pause(samples, &|| self.is_aborted());
         for stretch in Stretches::new(chunks, from, pause) {
-            let heard = stretch.map_err(RecordingError::from).and_then(|stretch| self.listen(stretch));
-            let failed = heard.is_err();
-            if !give(heard) || failed {
+            let stretch = stretch.map_err(RecordingError::from).and_then(|stretch| self.detect(stretch));
+            let failed = stretch.is_err();
+            if !send(stretch) || failed {
                 return;
             }
         }
     }
 
-    fn listen(&self, Stretch { start, samples }: Stretch) -> Result<Heard, RecordingError> {
-        Ok(Heard {
-            place: start..start + samples.len() as u64,
-            speech: self.detector.listen(samples, &|| self.is_aborted())?,
-        })
+    fn detect(&self, Stretch { start, samples }: Stretch) -> Result<DetectedStretch, RecordingError> {
+        let range = start..start + samples.len() as u64;
+        let speech = self.detector.detect(samples, &|| self.is_aborted())?;
+        Ok(DetectedStretch { range, speech })
     }
 
     fn is_aborted(&self) -> bool {
@@ -263,7 +264,7 @@ impl Source<'_> {
     }
 }
 
-/// How long the recording is, and all of it, if it is one stretch.
+/// The length of the recording, and its samples if they are a single stretch.
 fn measure(
     bytes: &[u8],
     limits: &Limits,
@@ -282,8 +283,8 @@ fn measure(
     Ok((Length { samples, damaged: decoder.damaged().map(str::to_owned) }, whole))
 }
 
-/// As much of a text's end as the next stretch is to go on from, from a word's beginning on.
-fn end_of(mut text: String) -> String {
+/// The last words of a text, as many as prompt the next stretch.
+fn last_words(mut text: String) -> String {
     const BYTES: usize = 600;
     if let Some(excess) = text.len().checked_sub(BYTES) {
         let words = text.char_indices().filter(|(at, c)| *at >= excess && c.is_whitespace());
@@ -295,25 +296,29 @@ fn end_of(mut text: String) -> String {
 
 /// The thread that decodes a recording.
 struct Thread {
-    /// It has a share of this as long as it runs.
+    /// The thread holds a clone of this as long as it runs.
     alive: Arc<()>,
-    /// For the decoder to end by itself.
+    /// The time limit of the decoder itself.
     limit: Duration,
 }
 
 impl Thread {
-    /// Waits for what the thread tells. If that takes longer than the limit, the thread is given
-    /// up: a decoder that loops without reading anything checks neither the time nor the request to
-    /// abort.
-    async fn wait_for<T>(&self, told: impl Future<Output = T>, given_up: &Threads) -> Result<T, AudioError> {
-        tokio::time::timeout(self.limit + GRACE, told).await.map_err(|_| {
+    /// Waits for a message of the thread. After the limit the thread is abandoned: a decoder that
+    /// loops without reading anything checks neither the time nor the request to abort.
+    async fn wait_for<T>(
+        &self,
+        message: impl Future<Output = T>,
+        abandoned: &Threads,
+    ) -> Result<T, AudioError> {
+        tokio::time::timeout(self.limit + GRACE, message).await.map_err(|_| {
             error!("A decoder does not end, its recording is given up");
-            given_up.add(&self.alive);
+            abandoned.add(&self.alive);
             AudioError::TooSlow { limit: self.limit }
         })
     }
 }
 
+/// Threads that may have ended.
 struct Threads(Mutex<Vec<Weak<()>>>);
 
 impl Threads {
@@ -321,7 +326,7 @@ impl Threads {
         lock(&self.0).push(Arc::downgrade(alive));
     }
 
-    /// How many of them still run.
+    /// How many of them are still running.
     fn count(&self) -> usize {
         let mut threads = lock(&self.0);
         threads.retain(|alive| alive.strong_count() > 0);
@@ -329,7 +334,7 @@ impl Threads {
     }
 }
 
-/// Ends the decoder on its thread when nobody waits for it any more.
+/// Makes the decoder end when the recording is dropped.
 struct AbortOnDrop(Arc<AtomicBool>);
 
 impl Drop for AbortOnDrop {
@@ -343,30 +348,30 @@ mod tests {
     use std::future;
     use std::time::Duration;
 
-    use super::{AudioError, Thread, Threads, end_of};
+    use super::{AudioError, Thread, Threads, last_words};
 
     #[tokio::test(start_paused = true)]
-    async fn a_thread_that_does_not_tell_in_time_is_given_up_until_it_ends() {
-        let (given_up, limit) = (Threads(Default::default()), Duration::from_secs(600));
+    async fn a_thread_that_is_late_is_abandoned_until_it_ends() {
+        let (abandoned, limit) = (Threads(Default::default()), Duration::from_secs(600));
         let thread = Thread { alive: Default::default(), limit };
         let alive = thread.alive.clone();
-        assert_eq!(thread.wait_for(future::ready(7), &given_up).await, Ok(7));
-        assert_eq!(given_up.count(), 0);
-        let told = thread.wait_for(future::pending::<u8>(), &given_up).await;
-        assert_eq!(told, Err(AudioError::TooSlow { limit }));
+        assert_eq!(thread.wait_for(future::ready(7), &abandoned).await, Ok(7));
+        assert_eq!(abandoned.count(), 0);
+        let message = thread.wait_for(future::pending::<u8>(), &abandoned).await;
+        assert_eq!(message, Err(AudioError::TooSlow { limit }));
         drop(thread);
-        assert_eq!(given_up.count(), 1, "it still runs");
+        assert_eq!(abandoned.count(), 1, "it still runs");
         drop(alive);
-        assert_eq!(given_up.count(), 0);
+        assert_eq!(abandoned.count(), 0);
     }
 
     #[test]
-    fn whole_words_of_the_end_are_gone_on_from() {
-        assert_eq!(end_of(String::new()), "");
-        assert_eq!(end_of("один два".into()), "один два");
-        let end = end_of("семь восемь ".repeat(90));
+    fn the_last_words_are_whole() {
+        assert_eq!(last_words(String::new()), "");
+        assert_eq!(last_words("один два".into()), "один два");
+        let end = last_words("семь восемь ".repeat(90));
         assert!((570..=600).contains(&end.len()), "{}", end.len());
         assert!(end.starts_with("семь восемь ") || end.starts_with("восемь семь "), "{end}");
-        assert_eq!(end_of("я".repeat(900)), "", "one endless word is none");
+        assert_eq!(last_words("я".repeat(900)), "", "there is no whole word");
     }
 }

@@ -1,53 +1,55 @@
-//! Cuts a long recording where it is quiet, so that it can be recognised piece by piece.
+//! Cuts a long recording in its pauses, so that it can be recognised stretch by stretch.
 
 use std::mem;
 
 use crate::audio::{AudioError, SAMPLE_RATE};
 
-/// Samples in the longest stretch, 4 MB: two of Whisper's windows of 30 s, each of which ends with
-/// a sentence and so leaves a few seconds. A little more would cost a third, as long as the others.
+/// Samples of the longest stretch, 56 s or 4 MB. Whisper recognises it in two windows of 30 s, each of
+/// which ends with a sentence and so leaves a few seconds for the next. A slightly longer stretch
+/// would need a third window, which takes as long as the others.
 pub(super) const LONGEST_STRETCH: usize = 56 * SAMPLE_RATE as usize;
-/// A stretch that has to be cut is at least so long.
-const SHORTEST: usize = 42 * SAMPLE_RATE as usize;
-/// The grid of the cuts, 32 ms.
+/// Where a long recording is cut at the earliest.
+const EARLIEST_CUT: usize = 42 * SAMPLE_RATE as usize;
+/// Cuts at the quietest point are multiples of this, 32 ms.
 const FRAME: usize = 512;
-/// Frames that are quiet together: half a second, more than the closure of any consonant.
+/// Frames of half a second, which is longer than the closure of any consonant.
 const PAUSE: usize = 16;
 
 /// A part of a recording.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Stretch {
-    /// The place of the first sample; a whole number of milliseconds.
+    /// The position of its first sample, a whole number of milliseconds.
     pub(super) start: u64,
-    /// Mono at [`SAMPLE_RATE`], at most [`LONGEST_STRETCH`] of them.
+    /// Mono at [`SAMPLE_RATE`], at most [`LONGEST_STRETCH`].
     pub(super) samples: Vec<f32>,
 }
 
-/// Joins chunks of PCM, and cuts them again within the last quarter whenever a [`LONGEST_STRETCH`]
-/// has come together. Where the cuts fall depends on the samples alone, not on the chunks.
+/// Joins chunks of PCM and cuts them into stretches, each in the last quarter of a
+/// [`LONGEST_STRETCH`]. The cuts depend only on the samples, not on the chunks.
 pub(super) struct Stretches<I, P> {
     chunks: I,
     pause: P,
-    held: Vec<f32>,
-    /// The place of the first sample held.
+    buffer: Vec<f32>,
+    /// The position of the first sample in the buffer.
     start: u64,
-    /// Samples still to be left out.
+    /// Samples that are still to be skipped.
     skip: u64,
 }
 
 impl<I, P: FnMut(&[f32]) -> Option<usize>> Stretches<I, P> {
-    /// Begins with the sample `from`: with the end of a stretch, those after it are the same again.
+    /// Begins with the sample `from`. If that is the end of a stretch, the stretches after it are the
+    /// same as those of the whole recording.
     ///
-    /// `pause` finds a place to cut the samples that it is given, a multiple of 16; where it does
-    /// not, that is done at the quietest half second.
+    /// `pause` returns where to cut the samples that it is given, a multiple of 16. If it returns
+    /// None, they are cut in the quietest half second.
     pub(super) fn new(chunks: I, from: u64, pause: P) -> Self {
-        Self { chunks, pause, held: Vec::new(), start: from, skip: from }
+        Self { chunks, pause, buffer: Vec::new(), start: from, skip: from }
     }
 
-    /// Takes the first samples of what is held.
+    /// Takes the first samples out of the buffer.
     fn take(&mut self, count: usize) -> Stretch {
-        let rest = self.held.split_off(count);
-        let stretch = Stretch { start: self.start, samples: mem::replace(&mut self.held, rest) };
+        let rest = self.buffer.split_off(count);
+        let stretch = Stretch { start: self.start, samples: mem::replace(&mut self.buffer, rest) };
         self.start += count as u64;
         stretch
     }
@@ -61,20 +63,20 @@ where
     type Item = Result<Stretch, AudioError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while self.held.len() <= LONGEST_STRETCH {
+        while self.buffer.len() <= LONGEST_STRETCH {
             match self.chunks.next() {
                 Some(Ok(chunk)) => {
                     let skipped = self.skip.min(chunk.len() as u64);
                     self.skip -= skipped;
-                    self.held.extend_from_slice(&chunk[skipped as usize..]);
+                    self.buffer.extend_from_slice(&chunk[skipped as usize..]);
                 }
                 Some(Err(error)) => return Some(Err(error)),
-                None if self.held.is_empty() => return None,
-                None => return Some(Ok(self.take(self.held.len()))),
+                None if self.buffer.is_empty() => return None,
+                None => return Some(Ok(self.take(self.buffer.len()))),
             }
         }
-        let last = &self.held[SHORTEST..LONGEST_STRETCH];
-        let cut = SHORTEST + (self.pause)(last).unwrap_or_else(|| quietest(last));
+        let last = &self.buffer[EARLIEST_CUT..LONGEST_STRETCH];
+        let cut = EARLIEST_CUT + (self.pause)(last).unwrap_or_else(|| quietest(last));
         Some(Ok(self.take(cut)))
     }
 }
@@ -109,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_is_not_cut() {
+    fn a_short_recording_is_not_cut() {
         for seconds in [1, 55, 56] {
             let recording = tone(seconds, &[]);
             assert_eq!(cut(&recording, 7000), [Stretch { start: 0, samples: recording }]);
@@ -118,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_recording_is_cut_in_its_pauses_and_nothing_of_it_is_lost() {
+    fn a_long_recording_is_cut_in_its_pauses_and_nothing_is_lost() {
         let recording = tone(200, &[20, 48, 98, 110, 150]);
         let stretches = cut(&recording, SECOND);
         let starts: Vec<_> = stretches.iter().map(|stretch| stretch.start as usize / SECOND).collect();
@@ -135,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn from_the_end_of_any_stretch_on_the_others_are_the_same() {
+    fn continuing_after_any_stretch_gives_the_same_stretches() {
         let recording = tone(200, &[20, 48, 98, 110, 150]);
         let stretches = cut(&recording, SECOND);
         for (n, Stretch { start, .. }) in stretches.iter().enumerate() {
@@ -148,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn without_any_pause_it_is_cut_all_the_same() {
+    fn a_recording_without_pauses_is_cut_too() {
         for level in [0.0, 0.5] {
             let stretches = cut(&vec![level; 250 * SECOND], SECOND);
             assert!(stretches.iter().all(|stretch| stretch.samples.len() <= LONGEST_STRETCH));
@@ -157,23 +159,23 @@ mod tests {
     }
 
     #[test]
-    fn an_error_comes_where_it_came() {
+    fn errors_are_passed_on() {
         let chunks = [Ok(vec![0.1; SECOND]), Err(AudioError::Aborted)];
         assert_eq!(Stretches::new(chunks.into_iter(), 0, |_| None).next(), Some(Err(AudioError::Aborted)));
     }
 
     #[test]
-    fn who_knows_a_better_place_is_listened_to() {
+    fn the_given_pause_is_where_it_is_cut() {
         let recording = tone(90, &[50]);
         let mut asked = 0;
         let pause = |samples: &[f32]| {
             asked += 1;
-            assert_eq!(samples, &recording[SHORTEST..LONGEST_STRETCH]);
+            assert_eq!(samples, &recording[EARLIEST_CUT..LONGEST_STRETCH]);
             Some(16)
         };
         let stretches: Vec<_> =
             Stretches::new(recording.chunks(SECOND).map(|chunk| Ok(chunk.to_vec())), 0, pause).collect();
         let starts: Vec<_> = stretches.iter().map(|stretch| stretch.as_ref().unwrap().start).collect();
-        assert_eq!((starts, asked), (vec![0, SHORTEST as u64 + 16], 1));
+        assert_eq!((starts, asked), (vec![0, EARLIEST_CUT as u64 + 16], 1));
     }
 }

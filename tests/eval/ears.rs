@@ -68,7 +68,7 @@ impl Stenogram {
     /// What [`Self::hear_with`] does first: voice activity.
     #[allow(dead_code, reason = "only a benchmark tells the two apart")]
     pub fn listen(&self, pcm: &[f32]) -> Result<Speech, String> {
-        self.engine().detector().listen(pcm.to_vec(), &|| false).map_err(|error| error.to_string())
+        self.engine().detector().detect(pcm.to_vec(), &|| false).map_err(|error| error.to_string())
     }
 
     /// And then: recognition.

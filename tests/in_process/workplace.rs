@@ -211,7 +211,7 @@ impl Workplace {
         }
         drop(store);
         let store = open().await.expect("open the queue again");
-        let vitals = Arc::new(Vitals::new(&stenogram::speech::INVENTIONS));
+        let vitals = Arc::new(Vitals::new(&stenogram::speech::DROP_REASONS));
         let recognition = Pulse::default();
         vitals.watch("recognition", recognition.clone());
         let queue: Arc<dyn Queue> =

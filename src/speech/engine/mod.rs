@@ -1,4 +1,4 @@
-//! The recognition engine: whisper.cpp on one thread of its own, asked from async code.
+//! The recognition engine: a handle for async code, and the thread that runs whisper.cpp.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,9 +12,10 @@ use tracing::Span;
 mod recogniser;
 mod thread;
 
+use self::recogniser::Input;
 use self::thread::{Message, Request};
 use super::error::SpeechError;
-use super::models::file_check::Header;
+use super::models::file_check::ModelInfo;
 use super::observer::ModelState;
 use super::options::{EngineOptions, RecogniseOptions};
 use super::vad::detector::{Detector, Speech};
@@ -22,22 +23,22 @@ use super::whisper::cpu;
 use crate::domain::{Task, Transcript};
 use crate::runtime::lock;
 
-/// The handle. One per process: the model's weights are in memory once, and recordings are
-/// recognised one after another, in the order in which they come from being listened to.
+/// The handle. There is one per process: the model's weights are in memory once, and recordings
+/// are recognised one after another, in the order in which their voice activity was detected.
 pub struct Engine {
-    /// One message waits here, the others in their senders.
+    /// One message waits in the channel, the others with their senders.
     messages: mpsc::Sender<Message>,
     model: watch::Receiver<ModelState>,
     stop: Arc<AtomicBool>,
     detector: Detector,
-    header: Header,
+    info: ModelInfo,
     task: Task,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Engine {
-    /// Checks options and model file, then loads the model on the engine's thread, which takes from
-    /// 0.1 s (tiny) to many seconds (large, from a slow disk).
+    /// Checks the options and the model's file, then loads the model on the engine's thread. That
+    /// takes from 0.1 s (tiny) to many seconds (large, from a slow disk).
     pub async fn start(options: EngineOptions) -> Result<Self, SpeechError> {
         options.check_size()?;
         if let Some(missing) = cpu::missing(&cpu::needed()) {
@@ -55,8 +56,8 @@ impl Engine {
                 move || thread::run(options, inbox, &stop, state, ready)
             })
             .map_err(|error| SpeechError::Failed(format!("no thread for it: {error}")))?;
-        let (header, detector) = started.await.map_err(|_| SpeechError::Died)??;
-        Ok(Self { messages, model, stop, detector, header, task, thread: Mutex::new(Some(thread)) })
+        let (info, detector) = started.await.map_err(|_| SpeechError::Died)??;
+        Ok(Self { messages, model, stop, detector, info, task, thread: Mutex::new(Some(thread)) })
     }
 
     /// Where the model is, now and later.
@@ -64,8 +65,8 @@ impl Engine {
         self.model.clone()
     }
 
-    /// Has the model loaded, where it was freed: while the recording it is needed for is on its
-    /// way. [`Engine::recognise`] would do it too.
+    /// Loads the model if it was freed, for instance while the next recording is being fetched.
+    /// [`Engine::recognise`] loads it too.
     pub async fn wake(&self) -> Result<(), SpeechError> {
         if *self.model.borrow() == ModelState::Loaded {
             return Ok(());
@@ -75,22 +76,22 @@ impl Engine {
         answer.await.map_err(|_| self.gone())?
     }
 
-    /// What is written down of the recordings.
+    /// Whether recordings are transcribed or translated.
     pub fn task(&self) -> Task {
         self.task
     }
 
-    /// Listens to recordings before they are recognised: by then what is said here about
-    /// [`Engine::recognise`] is done. For threads that may block.
+    /// Detects voice activity before recognition, for threads that may block.
+    /// [`Engine::recognise`] does it by itself.
     pub fn detector(&self) -> &Detector {
         &self.detector
     }
 
     /// Recognises `pcm`, 16 kHz mono, full scale ±1.
     ///
-    /// Listens to it first, on a thread for what blocks: where nobody speaks, the transcript is
-    /// empty and Whisper is not asked. Long silences are cut before recognition; times are those of
-    /// `pcm` all the same. [`Detector::listen`] has the rest.
+    /// Detects voice activity first, on a blocking thread. If nobody speaks, the transcript is empty
+    /// and Whisper does not run. Long silences are cut out before recognition; the transcript's times
+    /// still refer to `pcm`. See [`Detector::detect`].
     pub async fn recognise(
         &self,
         pcm: Vec<f32>,
@@ -100,55 +101,54 @@ impl Engine {
         let dropped = CancellationToken::new();
         let _guard = dropped.clone().drop_guard();
         let span = Span::current();
-        let listening = tokio::task::spawn_blocking(move || {
+        let detection = tokio::task::spawn_blocking(move || {
             let _entered = span.enter();
-            detector.listen(pcm, &|| stop.load(Ordering::Relaxed) || dropped.is_cancelled())
+            detector.detect(pcm, &|| stop.load(Ordering::Relaxed) || dropped.is_cancelled())
         });
-        // It does not come back: the runtime ends.
-        let speech = listening.await.unwrap_or(Err(SpeechError::Aborted))?;
+        // A join error means that the runtime is shutting down.
+        let speech = detection.await.unwrap_or(Err(SpeechError::Aborted))?;
         self.recognise_speech(speech, options).await
     }
 
-    /// Recognises what [`Engine::detector`] has left of a recording, which may be nothing.
+    /// Recognises the speech that [`Engine::detector`] found in a recording, if any.
     ///
-    /// Waits its turn. Dropping the future takes the recording out of the queue, or aborts its
-    /// recognition after the current pass of the encoder or decoder.
+    /// Recordings wait for their turn. Dropping the future takes the recording out of the queue, or
+    /// aborts its recognition after the current pass of the encoder or decoder.
     ///
-    /// Text is dropped that nobody can have said, or that Whisper is known to invent where the
-    /// evidence is weak. whisper.cpp's own rule for windows without speech is off, for its
-    /// probability is not that of the window.
+    /// Hallucinations are dropped: text that nobody can have said, and text that Whisper is known to
+    /// invent if the evidence for it is weak. whisper.cpp's own check for windows without speech is
+    /// off, because the probability that it uses is that of another window.
     pub async fn recognise_speech(
         &self,
         speech: Speech,
         options: RecogniseOptions,
     ) -> Result<Transcript, SpeechError> {
-        if let Some(language) = options.language.filter(|language| language.number() >= self.header.languages)
-        {
+        if let Some(language) = options.language.filter(|language| language.number() >= self.info.languages) {
             return Err(SpeechError::LanguageNotInModel(language));
         }
         if speech.is_empty() {
             return Ok(Transcript { task: self.task, ..Transcript::default() });
         }
         let (reply, answer) = oneshot::channel();
-        let RecogniseOptions { language, habit, before, progress, observer } = options;
-        let span = Span::current();
-        let request = Request { speech, language, habit, before, progress, observer, reply, span };
+        let RecogniseOptions { language, prior, previous_text, progress, observer } = options;
+        let input = Input { speech, language, prior, previous_text };
+        let request = Request { input, progress, observer, reply, span: Span::current() };
         self.messages.send(Message::Recognise(request)).await.map_err(|_| self.gone())?;
         let transcript = answer.await.map_err(|_| self.gone())??;
         Ok(Transcript { task: self.task, ..transcript })
     }
 
-    /// Aborts the running recognition, refuses the waiting ones ([`SpeechError::Aborted`]) and
-    /// joins the thread.
+    /// Aborts the running recognition, fails the waiting ones with [`SpeechError::Aborted`] and joins
+    /// the thread.
     ///
-    /// False when it has not come back within `limit`: a pass of a large model's encoder on a slow
-    /// machine takes many seconds and cannot be stopped within. The thread then still runs inside
-    /// whisper.cpp, so the process should leave without running C++'s exit handlers.
+    /// Returns false if the thread has not ended within `limit`: one pass of a large model's encoder
+    /// takes many seconds on a slow machine and cannot be interrupted. The thread is then still
+    /// inside whisper.cpp, so the process should exit without running C++ exit handlers.
     pub async fn shutdown(&self, limit: Duration) -> bool {
         self.stop.store(true, Ordering::Relaxed);
-        // When the queue is full, the thread meets another request and sees `stop` on its own.
+        // If the queue is full, the thread takes another request and sees `stop` anyway.
         let _ = self.messages.try_send(Message::Wake);
-        // The thread drops its end last of all, when the model is freed.
+        // The thread drops its end of the queue last, after the model.
         if tokio::time::timeout(limit, self.messages.closed()).await.is_err() {
             return false;
         }
@@ -162,7 +162,7 @@ impl Engine {
 }
 
 impl Drop for Engine {
-    /// Has the thread end soon, without waiting for it; [`Engine::shutdown`] waits.
+    /// Makes the thread end soon, without waiting for it. [`Engine::shutdown`] waits.
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
     }

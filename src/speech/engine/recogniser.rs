@@ -1,6 +1,6 @@
-//! One recording after another through whisper.cpp, on the thread that owns it.
+//! From speech to transcript: one recording after another through whisper.cpp, on its thread.
 
-use std::cell::RefCell;
+use std::ffi::c_int;
 use std::time::{Duration, Instant};
 
 use tracing::debug;
@@ -8,135 +8,154 @@ use whisper_rs::{WhisperSegment, WhisperTokenId};
 
 use crate::domain::{AudioContext, LanguageCode, Segment, Transcript};
 use crate::speech::error::SpeechError;
-use crate::speech::hallucination::guard::{Candidate, Evidence, guard};
+use crate::speech::hallucination::guard::{Candidate, Evidence, Guarded, guard};
 use crate::speech::language::choice::Choice;
-use crate::speech::language::detect::{Heard, Listening};
-use crate::speech::language::prior::Habit;
+use crate::speech::language::detect::{Detected, LanguageDetection};
+use crate::speech::language::prior::LanguagePrior;
 use crate::speech::vad::activity::Activity;
 use crate::speech::vad::detector::{LONGEST, Speech, seconds};
-use crate::speech::whisper::audio_context::{doubt, positions};
+use crate::speech::whisper::audio_context::{positions, rejection_reason};
 use crate::speech::whisper::{Control, RATE, Whisper};
 
-/// Shorter recordings are padded with silence. whisper.cpp gives nothing for less than 0.1 s and
-/// reads 200 samples out of bounds for less than that many.
+/// Shorter recordings are padded with silence. whisper.cpp returns no text for less than 0.1 s, and
+/// reads out of bounds for less than 200 samples.
 const SHORTEST: usize = RATE;
 /// Samples in whisper.cpp's unit of time, 10 ms.
 const TIMESTAMP: usize = RATE / 100;
 
-/// What is the same for all recordings.
-pub(crate) struct Recogniser {
+/// A recording that is to be recognised.
+pub(super) struct Input {
+    /// Not empty.
+    pub speech: Speech,
+    /// Known to the model. None: it is detected.
+    pub language: Option<LanguageCode>,
+    pub prior: LanguagePrior,
+    /// The end of the text before this recording.
+    pub previous_text: String,
+}
+
+/// Recognises recordings. It holds what is the same for all of them.
+pub(super) struct Recogniser {
     choice: Choice,
     audio_context: AudioContext,
 }
 
-/// What one recognition gave.
+/// The result of one recognition.
 struct Attempt {
     language: LanguageCode,
     segments: Vec<Segment>,
-    /// Why each piece that is not in them was dropped.
+    /// The reason for each piece of text that was dropped.
     dropped: Vec<&'static str>,
-    /// Why the whole window should be recognised, where that was not done.
-    doubt: Option<&'static str>,
+    /// Why the recording must be recognised again with the whole window.
+    rejection: Option<&'static str>,
 }
 
 impl Recogniser {
-    pub(crate) fn new(choice: Choice, audio_context: AudioContext) -> Self {
+    /// The model must know all languages of `choice`.
+    pub(super) fn new(choice: Choice, audio_context: AudioContext) -> Self {
         Self { choice, audio_context }
     }
 
-    /// Recognises `speech`, which is not empty, in `language`, or in the likeliest of its choice
-    /// for somebody of that `habit`, who has just said what was `before`. The model, `whisper`,
-    /// knows all of them.
-    pub(crate) fn recognise(
+    pub(super) fn recognise(
         &self,
         whisper: &mut Whisper,
-        mut speech: Speech,
-        language: Option<LanguageCode>,
-        habit: &Habit,
-        before: &str,
+        mut input: Input,
         control: &Control,
     ) -> Result<Transcript, SpeechError> {
         let started = Instant::now();
-        let pcm = &mut speech.pcm;
-        if pcm.len() < SHORTEST {
-            pcm.resize(SHORTEST, 0.0);
-        }
+        let pcm = &mut input.speech.pcm;
+        pcm.resize(pcm.len().max(SHORTEST), 0.0);
 
-        let spoken = speech.activity.voiced(0..speech.pcm.len()).unwrap_or(speech.pcm.len());
-        // Text begins with a space, where it does not go on with a word.
-        let prompt = if before.is_empty() { Vec::new() } else { whisper.tokens(&format!(" {before}")) };
-        let mut attempt = |positions| {
-            let choice = &self.choice;
-            let pcm = &speech.pcm;
-            let prompt = &prompt;
-            let mut listening = Listening { whisper, pcm, spoken, choice, habit, prompt, positions, control };
-            let Heard { language, no_speech } = listening.recognise(language)?;
-            let candidates = heard(whisper, &speech.activity, no_speech);
-            let dropped = RefCell::new(Vec::new());
-            let segments = guard(&candidates, &|why| dropped.borrow_mut().push(why));
-            let dropped = dropped.into_inner();
-            let doubt =
-                if positions.is_some() { doubt(whisper, &segments, !dropped.is_empty()) } else { None };
-            Ok(Attempt { language, segments, dropped, doubt })
-        };
-        let mut outcome: Result<_, SpeechError> = attempt(positions(self.audio_context, speech.pcm.len()));
-        if let Ok(Attempt { doubt: Some(why), .. }) = outcome {
-            debug!(why, "doubtful with a shortened window, recognising again");
-            (control.repeated)();
-            outcome = attempt(None);
+        let positions = positions(self.audio_context, pcm.len());
+        let mut attempt = self.attempt(whisper, &input, positions, control)?;
+        if let Some(why) = attempt.rejection {
+            debug!(why, "rejected with a shortened audio context, recognising again");
+            control.observer.on_retry();
+            attempt = self.attempt(whisper, &input, None, control)?;
         }
-        let Attempt { language: chosen, segments, dropped, .. } = outcome?;
         debug!(
-            seconds = seconds(speech.samples),
+            seconds = seconds(input.speech.samples),
             took = ?started.elapsed(),
-            language = chosen.as_str(),
-            segments = segments.len(),
-            dropped = dropped.len(),
+            language = attempt.language.as_str(),
+            segments = attempt.segments.len(),
+            dropped = attempt.dropped.len(),
             "recognised"
         );
-        dropped.into_iter().for_each(control.dropped);
-        if segments.is_empty() {
-            return Ok(Transcript::default());
-        }
-        if language.is_none() && self.choice.only().is_none() {
-            let speech = segments.iter().map(|segment| segment.end_ms - segment.start_ms).sum();
-            (control.spoken)(chosen, Duration::from_millis(speech));
-        }
-        let language = Some(chosen);
+        self.report(&attempt, &input, control);
+        let Attempt { language, segments, .. } = attempt;
+        let language = (!segments.is_empty()).then_some(language);
         Ok(Transcript { language, segments, ..Transcript::default() })
+    }
+
+    /// Recognises the recording once, with an audio context of so many `positions`, or with the
+    /// whole window.
+    fn attempt(
+        &self,
+        whisper: &mut Whisper,
+        input: &Input,
+        positions: Option<c_int>,
+        control: &Control,
+    ) -> Result<Attempt, SpeechError> {
+        let Speech { pcm, activity, .. } = &input.speech;
+        let prompt = &prompt(whisper, &input.previous_text);
+        let (choice, prior) = (&self.choice, &input.prior);
+        let spoken = activity.voiced(0..pcm.len()).unwrap_or(pcm.len());
+        let mut detection =
+            LanguageDetection { whisper, pcm, spoken, choice, prior, prompt, positions, control };
+        let Detected { language, no_speech } = detection.recognise(input.language)?;
+
+        let Guarded { kept: segments, dropped } = guard(&candidates(whisper, activity, no_speech));
+        let rejection = match positions {
+            Some(_) => rejection_reason(whisper, &segments, !dropped.is_empty()),
+            None => None,
+        };
+        Ok(Attempt { language, segments, dropped, rejection })
+    }
+
+    /// Reports what was dropped, and the language if it was detected.
+    fn report(&self, attempt: &Attempt, input: &Input, control: &Control) {
+        attempt.dropped.iter().for_each(|reason| control.observer.on_dropped(reason));
+        let is_detected = input.language.is_none() && self.choice.only().is_none();
+        if is_detected && !attempt.segments.is_empty() {
+            let speech = attempt.segments.iter().map(|segment| segment.end_ms - segment.start_ms).sum();
+            control.observer.on_language(attempt.language, Duration::from_millis(speech));
+        }
     }
 }
 
-/// What `whisper` has heard, trimmed, without empty segments, in order and within the recording, of
-/// which whisper.cpp heard what `activity` keeps; nobody speaks in it with the probability
-/// `no_speech`.
-fn heard(whisper: &Whisper, activity: &Activity, no_speech: Option<f32>) -> Vec<Candidate> {
-    let place = |timestamp: i64| timestamp.clamp(0, (LONGEST / TIMESTAMP) as i64) as usize * TIMESTAMP;
+/// The tokens of the text before the recording. Whisper's tokens for a new word begin with a space.
+fn prompt(whisper: &Whisper, previous_text: &str) -> Vec<WhisperTokenId> {
+    if previous_text.is_empty() { Vec::new() } else { whisper.tokens(&format!(" {previous_text}")) }
+}
+
+/// The segments of the last call of `whisper`, which was given the parts that `activity` keeps:
+/// trimmed, without empty ones, with times of the recording, in order and within it.
+fn candidates(whisper: &Whisper, activity: &Activity, no_speech: Option<f32>) -> Vec<Candidate> {
+    let samples = |timestamp: i64| timestamp.clamp(0, (LONGEST / TIMESTAMP) as i64) as usize * TIMESTAMP;
     let ms = |samples: usize| (samples * 1000 / RATE) as u64;
     let mut candidates = Vec::new();
     let (mut bytes, mut end) = (Vec::new(), 0);
     for segment in whisper.segments() {
         bytes.extend_from_slice(segment.to_bytes().unwrap_or_default());
         let text = take_text(&mut bytes);
-        let start = place(segment.start_timestamp()).max(end);
-        end = place(segment.end_timestamp()).max(start);
-        let place = activity.in_recording(start..end);
+        let start = samples(segment.start_timestamp()).max(end);
+        end = samples(segment.end_timestamp()).max(start);
         let text = text.trim();
         if !text.is_empty() {
-            let (start_ms, end_ms) = (ms(place.start), ms(place.end));
+            let range = activity.in_recording(start..end);
             let evidence = Evidence {
                 no_speech,
                 logprob: logprob(&segment, whisper.eot()),
                 voiced_ms: activity.voiced(start..end).map(|voiced| ms(voiced) as usize),
             };
-            let segment = Segment { start_ms, end_ms, text: text.to_owned() };
+            let segment = Segment { start_ms: ms(range.start), end_ms: ms(range.end), text: text.to_owned() };
             candidates.push(Candidate { segment, evidence });
         }
     }
     candidates
 }
 
-/// The average over the tokens of text, which are those below `eot`; 0 without any.
+/// The average log probability of the tokens of text, which are those below `eot`; 0 without any.
 fn logprob(segment: &WhisperSegment, eot: WhisperTokenId) -> f32 {
     let tokens = (0..segment.n_tokens()).filter_map(|n| segment.get_token(n));
     let data = tokens.map(|token| token.token_data()).filter(|data| data.id < eot);
@@ -144,13 +163,14 @@ fn logprob(segment: &WhisperSegment, eot: WhisperTokenId) -> f32 {
     sum / count.max(1) as f32
 }
 
-/// Takes the text out of `bytes`. A token may end within a character, and a segment with it: such a
-/// beginning stays in `bytes` for the next segment. What is no UTF-8 otherwise becomes U+FFFD.
+/// Takes the text out of `bytes`. A token, and with it a segment, may end within a character: the
+/// bytes of such a character stay in `bytes` for the next segment. Other invalid UTF-8 becomes
+/// U+FFFD.
 fn take_text(bytes: &mut Vec<u8>) -> String {
     let unfinished = bytes.utf8_chunks().last().map_or(0, |chunk| {
         let tail = chunk.invalid();
-        let begins = std::str::from_utf8(tail).is_err_and(|error| error.error_len().is_none());
-        if begins { tail.len() } else { 0 }
+        let is_unfinished = std::str::from_utf8(tail).is_err_and(|error| error.error_len().is_none());
+        if is_unfinished { tail.len() } else { 0 }
     });
     let rest = bytes.split_off(bytes.len() - unfinished);
     let text = String::from_utf8_lossy(bytes).into_owned();
@@ -172,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_character_is_replaced() {
+    fn other_invalid_utf_8_is_replaced() {
         let mut bytes = b"a\xffb\xd0c\x80".to_vec();
         assert_eq!(take_text(&mut bytes), "a\u{fffd}b\u{fffd}c\u{fffd}");
         assert!(bytes.is_empty());

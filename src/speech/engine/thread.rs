@@ -1,5 +1,4 @@
-//! The engine's thread: it takes one request after another, and frees the model when none comes for
-//! long.
+//! The engine's thread: it serves one request after another, and frees the model after an idle time.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,53 +11,49 @@ use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tracing::{Span, error, info, warn};
 
-use super::recogniser::Recogniser;
-use crate::domain::{LanguageCode, Transcript};
+use super::recogniser::{Input, Recogniser};
+use crate::domain::Transcript;
 use crate::runtime::allocator;
 use crate::runtime::deployment::typed;
 use crate::speech::error::SpeechError;
 use crate::speech::language::choice::Choice;
-use crate::speech::language::prior::Habit;
 use crate::speech::models::SILERO_VAD;
-use crate::speech::models::file_check::Header;
+use crate::speech::models::file_check::ModelInfo;
 use crate::speech::observer::{ModelState, Observer};
 use crate::speech::options::{EngineOptions, threads};
-use crate::speech::vad::detector::{Detector, Speech};
+use crate::speech::vad::detector::Detector;
 use crate::speech::vad::silero::Vad;
 use crate::speech::whisper::{Control, Whisper, device};
 
-/// What the thread is asked for.
-pub(crate) enum Message {
+/// What the thread is asked to do.
+pub(super) enum Message {
     Recognise(Request),
-    /// To have the model in memory.
+    /// Load the model, if it was freed.
     Load(oneshot::Sender<Result<(), SpeechError>>),
-    /// To look whether it is to stop.
+    /// Check whether to stop.
     Wake,
 }
 
-/// A recording on its way to the thread. Its caller has gone away when `reply` is closed.
-pub(crate) struct Request {
-    pub speech: Speech,
-    pub language: Option<LanguageCode>,
-    pub habit: Habit,
-    pub before: String,
+/// A recording that is to be recognised. If `reply` is closed, its caller no longer waits.
+pub(super) struct Request {
+    pub input: Input,
     pub progress: Option<watch::Sender<u8>>,
     pub observer: Option<Arc<dyn Observer>>,
     pub reply: oneshot::Sender<Result<Transcript, SpeechError>>,
-    /// Whose lines those of the recognition are: the job's.
+    /// The job's span, for the log lines of its recognition.
     pub span: Span,
 }
 
-/// From loading the model to freeing it for the last time.
-pub(crate) fn run(
+/// Loads the model, and serves requests until the engine stops.
+pub(super) fn run(
     options: EngineOptions,
     messages: mpsc::Receiver<Message>,
     stop: &AtomicBool,
     state: watch::Sender<ModelState>,
-    ready: oneshot::Sender<Result<(Header, Detector), SpeechError>>,
+    ready: oneshot::Sender<Result<(ModelInfo, Detector), SpeechError>>,
 ) {
-    // Declared before what holds the model, so dropped after it: a closed queue means a freed
-    // model.
+    // Declared before the host of the model, and so dropped after it: when the queue is closed, the
+    // model has been freed.
     let mut inbox = match Inbox::new(messages, options.idle_unload) {
         Ok(inbox) => inbox,
         Err(error) => {
@@ -66,32 +61,32 @@ pub(crate) fn run(
             return;
         }
     };
-    let mut attendant = match Attendant::new(options, state) {
-        Ok(attendant) => attendant,
+    let mut host = match ModelHost::new(options, state) {
+        Ok(host) => host,
         Err(error) => {
             let _ = ready.send(Err(error));
             return;
         }
     };
-    let detector = Detector::new(attendant.options.vad.as_deref().and_then(load_vad));
-    if ready.send(Ok((attendant.header, detector))).is_err() {
-        return; // Nobody waits for the engine any more.
+    let detector = Detector::new(host.options.vad.as_deref().and_then(load_vad));
+    if ready.send(Ok((host.info, detector))).is_err() {
+        return; // The caller no longer waits for the engine.
     }
     loop {
-        match inbox.next(attendant.model.is_some()) {
+        match inbox.next(host.model.is_some()) {
             _ if stop.load(Ordering::Relaxed) => return,
             Ok(None) => return,
-            Err(_) => attendant.free(),
+            Err(_) => host.free(),
             Ok(Some(Message::Wake)) => {}
             Ok(Some(Message::Load(reply))) => {
-                let _ = reply.send(attendant.model().map(drop));
+                let _ = reply.send(host.model().map(drop));
             }
-            Ok(Some(Message::Recognise(request))) => attendant.serve(request, stop),
+            Ok(Some(Message::Recognise(request))) => host.serve(request, stop),
         }
     }
 }
 
-/// Where messages come in, and a clock to wait for them by, if that has an end.
+/// The queue of messages, and a clock to wait for them with, if the model is freed when idle.
 struct Inbox {
     messages: mpsc::Receiver<Message>,
     clock: Option<(Runtime, Duration)>,
@@ -106,8 +101,8 @@ impl Inbox {
         Ok(Self { messages, clock })
     }
 
-    /// The next message, none when there will be no more; late, where there is a limit and it is
-    /// `limited`.
+    /// The next message, or None if there will be no more. `Err(Elapsed)` after the idle time, but
+    /// only if the wait is `limited`.
     fn next(&mut self, limited: bool) -> Result<Option<Message>, Elapsed> {
         match &self.clock {
             Some((clock, limit)) if limited => {
@@ -118,46 +113,46 @@ impl Inbox {
     }
 }
 
-/// Holds the model, and serves with it.
-struct Attendant {
+/// Holds the model, loads and frees it, and serves requests with it.
+struct ModelHost {
     options: EngineOptions,
-    header: Header,
+    info: ModelInfo,
     recogniser: Recogniser,
-    /// None while it is freed.
+    /// None while the model is freed.
     model: Option<Whisper>,
     state: watch::Sender<ModelState>,
-    /// Why it could not be loaded again, as the log has it already.
-    told: Option<String>,
+    /// Why the model could not be loaded again, if that is in the log already.
+    last_reported_error: Option<String>,
 }
 
-impl Attendant {
+impl ModelHost {
     fn new(options: EngineOptions, state: watch::Sender<ModelState>) -> Result<Self, SpeechError> {
-        let header = options.check_model()?;
-        let choice = Choice::new(options.languages.clone(), header.languages);
+        let info = options.check_model()?;
+        let choice = Choice::new(options.languages.clone(), info.languages);
         let recogniser = Recogniser::new(choice, options.audio_context);
-        tell_device();
+        log_device();
         let model = Some(load(&options)?);
-        Ok(Self { options, header, recogniser, model, state, told: None })
+        Ok(Self { options, info, recogniser, model, state, last_reported_error: None })
     }
 
-    /// The model, loaded again where it was freed.
+    /// The model, which is loaded again if it was freed.
     fn model(&mut self) -> Result<&mut Whisper, SpeechError> {
         if self.model.is_none() {
             let started = Instant::now();
-            match self.options.check_model().and_then(|header| self.load_again(header)) {
+            match self.options.check_model().and_then(|info| self.load_again(info)) {
                 Ok(model) => {
                     info!(took = ?started.elapsed(), "Model loaded again");
                     self.model = Some(model);
-                    self.told = None;
+                    self.last_reported_error = None;
                     self.state.send_replace(ModelState::Loaded);
                 }
                 Err(error) => {
                     let error = SpeechError::NotLoadedAgain(Box::new(error));
                     let why = error.to_string();
-                    // Every job that waits tries in vain.
-                    if self.told.as_ref() != Some(&why) {
+                    // Every waiting job tries to load the model; the same error is logged once.
+                    if self.last_reported_error.as_ref() != Some(&why) {
                         error!("{why}");
-                        self.told = Some(why);
+                        self.last_reported_error = Some(why);
                     }
                     self.state.send_replace(ModelState::Missing);
                     return Err(error);
@@ -167,8 +162,8 @@ impl Attendant {
         self.model.as_mut().ok_or(SpeechError::Died)
     }
 
-    fn load_again(&self, header: Header) -> Result<Whisper, SpeechError> {
-        if header != self.header {
+    fn load_again(&self, info: ModelInfo) -> Result<Whisper, SpeechError> {
+        if info != self.info {
             return Err(SpeechError::Replaced { path: self.options.model.clone() });
         }
         load(&self.options)
@@ -182,44 +177,31 @@ impl Attendant {
     }
 
     fn serve(&mut self, request: Request, stop: &AtomicBool) {
-        let Request { speech, language, habit, before, progress, observer, reply, span } = request;
+        let Request { input, progress, observer, reply, span } = request;
         let _entered = span.enter();
         if let Err(error) = self.model() {
             let _ = reply.send(Err(error));
             return;
         }
         let Some(model) = &mut self.model else { return };
-        let control = Control {
-            aborted: &|| {
-                observer.iter().for_each(|observer| observer.passed());
-                stop.load(Ordering::Relaxed) || reply.is_closed()
-            },
-            progress: &|percent| {
-                if let Some(progress) = &progress {
-                    progress.send_replace(percent);
-                }
-            },
-            dropped: &|why| observer.iter().for_each(|observer| observer.dropped(why)),
-            spoken: &|language, speech| {
-                observer.iter().for_each(|observer| observer.spoken(language, speech));
-            },
-            repeated: &|| observer.iter().for_each(|observer| observer.repeated()),
-        };
+        let observer = observer.as_deref().unwrap_or(&());
+        let aborted = || stop.load(Ordering::Relaxed) || reply.is_closed();
+        let control = Control { observer, progress: progress.as_ref(), aborted: &aborted };
         let started = Instant::now();
-        let outcome = self.recogniser.recognise(model, speech, language, &habit, &before, &control);
-        observer.iter().for_each(|observer| observer.took(started.elapsed()));
+        let outcome = self.recogniser.recognise(model, input, &control);
+        observer.on_finished(started.elapsed());
         let _ = reply.send(outcome);
     }
 }
 
-/// The options have passed [`EngineOptions::check_model`].
+/// The options must have passed [`EngineOptions::check_model`].
 fn load(options: &EngineOptions) -> Result<Whisper, SpeechError> {
     let threads = threads(options.threads);
     Whisper::load(&options.model, threads, options.task, options.flash_attention())
 }
 
-/// Says where a build for a GPU recognises.
-fn tell_device() {
+/// Logs the GPU that is used, or that a build for GPUs has found none.
+fn log_device() {
     let features = device::BUILT_FOR.join(", ");
     match device::gpu() {
         Some(gpu) => info!("Recognition on {gpu}"),
@@ -231,7 +213,7 @@ fn tell_device() {
     }
 }
 
-/// None, with a warning, where it cannot be used.
+/// Loads the voice activity model. If it cannot be used, logs a warning and returns None.
 fn load_vad(path: &Path) -> Option<Vad> {
     let loaded = Vad::load(path);
     let path = path.display();

@@ -1,9 +1,9 @@
-//! Drops what Whisper writes though nobody said it: on noise, music and silence it falls back on
-//! what its training data, subtitles from the web, had there.
+//! Drops hallucinations: text that nobody said. On noise, music and silence Whisper writes what its
+//! training data, subtitles from the web, had there.
 //!
-//! Alone, a layer drops only what cannot have been said: `[Music]`, and text without voice under
-//! it. Known phrases and repetitions go only together with weak evidence, for people do say "thank
-//! you" and "no, no, no".
+//! Text that cannot have been said is dropped in any case: `[Music]`, and text without voice. Known
+//! phrases and repetitions are dropped only if the evidence for them is weak, because people do say
+//! "thank you" and "no, no, no".
 
 use tracing::debug;
 
@@ -11,27 +11,26 @@ use super::phrases::{is_known, words};
 use super::repetition;
 use crate::domain::Segment;
 
-/// Whisper's own limit: a window above it may be silence.
+/// Whisper's own limit: a window with a higher probability may be silence.
 const NO_SPEECH: f32 = 0.6;
-/// Whisper's own limit: text below it was guessed.
+/// Whisper's own limit: text with a lower average log probability was guessed.
 const LOGPROB: f32 = -1.0;
-/// Nobody speaks faster, 33 letters a second; quick speech has 20.
+/// Nobody speaks faster than 33 letters a second; fast speech has 20.
 const MS_PER_LETTER: usize = 30;
 
-/// What speaks for a segment.
+/// The evidence that a segment was said.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Evidence {
-    /// Probability, 0 to 1, that there is no speech in the window that the segment is from; none
-    /// where it is not known.
+    /// The probability, 0 to 1, that there is no speech in the segment's window. None if unknown.
     pub no_speech: Option<f32>,
-    /// Natural logarithm of its tokens' probabilities, averaged.
+    /// The average log probability of its tokens.
     pub logprob: f32,
-    /// Milliseconds with voice under it; none where voice activity is not detected.
+    /// Milliseconds of voice within its times. None if voice activity is not detected.
     pub voiced_ms: Option<usize>,
 }
 
 impl Evidence {
-    /// Whether these words may well not have been said.
+    /// Whether these words may not have been said.
     fn is_weak(&self, words: &[String]) -> bool {
         let letters: usize = words.iter().map(|word| word.chars().count()).sum();
         self.no_speech.is_some_and(|no_speech| no_speech > NO_SPEECH)
@@ -47,20 +46,22 @@ pub(crate) struct Candidate {
     pub evidence: Evidence,
 }
 
-/// Why a text is taken for invented.
+/// Why a text is taken for a hallucination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Invention {
-    /// Nothing in it is a word: `[Music]`, `*applause*`, `♪`.
+enum Hallucination {
+    /// It contains no words: `[Music]`, `*applause*`, `♪`.
     NoWords,
+    /// Nobody speaks within its times.
     NoVoice,
+    /// It is in the lists of known hallucinations.
     KnownPhrase,
-    /// It says the same as the segment before it, and so on.
+    /// It repeats the segment before it, in a row of repetitions.
     RepeatedSegment,
-    /// It says the same again and again.
+    /// It repeats its own words.
     RepeatedWords,
 }
 
-impl Invention {
+impl Hallucination {
     const fn name(self) -> &'static str {
         match self {
             Self::NoWords => "no_words",
@@ -72,60 +73,65 @@ impl Invention {
     }
 }
 
-/// The names of the reasons for which text is dropped.
-pub const INVENTIONS: [&str; 5] = [
-    Invention::NoWords.name(),
-    Invention::NoVoice.name(),
-    Invention::KnownPhrase.name(),
-    Invention::RepeatedSegment.name(),
-    Invention::RepeatedWords.name(),
+/// The names of all reasons for which text is dropped.
+pub const DROP_REASONS: [&str; 5] = [
+    Hallucination::NoWords.name(),
+    Hallucination::NoVoice.name(),
+    Hallucination::KnownPhrase.name(),
+    Hallucination::RepeatedSegment.name(),
+    Hallucination::RepeatedWords.name(),
 ];
 
-/// The segments that hold, in order. Each that is dropped, or shortened to what it repeats, is
-/// explained at debug level, without the text, and `dropped` is told the reason's name.
-pub(crate) fn guard(candidates: &[Candidate], dropped: &dyn Fn(&'static str)) -> Vec<Segment> {
-    let mut held = Vec::with_capacity(candidates.len());
+/// The segments that are kept, in order.
+pub(crate) struct Guarded {
+    pub kept: Vec<Segment>,
+    /// For each segment that was dropped or shortened, the reason's name.
+    pub dropped: Vec<&'static str>,
+}
+
+/// Drops hallucinations. The reason for each is logged at debug level, without the text.
+pub(crate) fn guard(candidates: &[Candidate]) -> Guarded {
+    let (mut kept, mut dropped) = (Vec::with_capacity(candidates.len()), Vec::new());
     let same = |a: &Candidate, b: &Candidate| words(&a.segment.text) == words(&b.segment.text);
     for run in candidates.chunk_by(same) {
         for (n, Candidate { segment, evidence }) in run.iter().enumerate() {
-            // The first of them stays in any case.
+            // The first of a row of repetitions is kept.
             let times = if n == 0 { 1 } else { run.len() };
             let (why, rest) = judge(&segment.text, evidence, times);
             if let Some(why) = why {
                 let (start_ms, end_ms) = (segment.start_ms, segment.end_ms);
-                debug!(?why, start_ms, end_ms, ?evidence, "text taken for invented");
-                dropped(why.name());
+                debug!(?why, start_ms, end_ms, ?evidence, "text taken for a hallucination");
+                dropped.push(why.name());
             }
-            held.extend(rest.map(|text| Segment { text, ..*segment }));
+            kept.extend(rest.map(|text| Segment { text, ..*segment }));
         }
     }
-    held
+    Guarded { kept, dropped }
 }
 
-/// Why some or all of the text is invented, and what is left of it. The text has come so many times
-/// in a row.
-fn judge(text: &str, evidence: &Evidence, times: usize) -> (Option<Invention>, Option<String>) {
+/// Why some or all of the text is dropped, and what is left of it. It came `times` times in a row.
+fn judge(text: &str, evidence: &Evidence, times: usize) -> (Option<Hallucination>, Option<String>) {
     let words = words(text);
     let weak = evidence.is_weak(&words);
-    let invention = if is_annotation(text) {
-        Invention::NoWords
+    let hallucination = if is_annotation(text) {
+        Hallucination::NoWords
     } else if evidence.voiced_ms == Some(0) {
-        Invention::NoVoice
+        Hallucination::NoVoice
     } else if weak && is_known(&words) {
-        Invention::KnownPhrase
-    } else if repetition::is_too_much(times, weak) {
-        Invention::RepeatedSegment
+        Hallucination::KnownPhrase
+    } else if repetition::is_implausible(times, weak) {
+        Hallucination::RepeatedSegment
     } else {
         return match repetition::collapse(text, |repeated| evidence.is_weak(repeated)) {
-            Some(rest) => (Some(Invention::RepeatedWords), Some(rest)),
+            Some(rest) => (Some(Hallucination::RepeatedWords), Some(rest)),
             None => (None, Some(text.to_owned())),
         };
     };
-    (Some(invention), None)
+    (Some(hallucination), None)
 }
 
-/// Nothing but what stands in brackets or between asterisks, and signs. Between notes stand the
-/// words of a song, which may have been sung.
+/// Whether all words are in brackets or between asterisks. Words between notes do not count as
+/// annotations: they are the words of a song, which may have been sung.
 fn is_annotation(text: &str) -> bool {
     const PAIRS: [(char, char); 6] =
         [('[', ']'), ('(', ')'), ('{', '}'), ('【', '】'), ('（', '）'), ('*', '*')];
@@ -138,7 +144,7 @@ fn is_annotation(text: &str) -> bool {
             None => closing = PAIRS.iter().find(|(open, _)| *open == c).map(|&(_, close)| close),
         }
     }
-    // What was opened and not closed may be anything.
+    // If a bracket was not closed, its words may have been said.
     closing.is_none()
 }
 
@@ -158,8 +164,8 @@ mod tests {
         Evidence { voiced_ms: Some(ms), ..STRONG }
     }
 
-    /// For one test at a time: a line that another thread meets first, without a subscriber, is off
-    /// for all (tracing asks the one subscriber there is by way of the thread).
+    /// Held by one test at a time. If a thread without a subscriber reaches a log line first, tracing
+    /// switches the line off for all threads.
     static ALONE: Mutex<()> = Mutex::new(());
 
     fn candidates(texts: &[(&str, Evidence)]) -> Vec<Candidate> {
@@ -167,12 +173,11 @@ mod tests {
         texts.iter().map(|&(text, evidence)| Candidate { segment: segment(text), evidence }).collect()
     }
 
-    /// What is left of these texts, and why the others were dropped.
+    /// What is left of these texts, and the reasons for which others were dropped.
     fn guarded(texts: &[(&str, Evidence)]) -> (Vec<String>, Vec<&'static str>) {
         let _alone = ALONE.lock();
-        let why = std::cell::RefCell::new(Vec::new());
-        let left = guard(&candidates(texts), &|reason| why.borrow_mut().push(reason));
-        (left.into_iter().map(|segment| segment.text).collect(), why.into_inner())
+        let Guarded { kept, dropped } = guard(&candidates(texts));
+        (kept.into_iter().map(|segment| segment.text).collect(), dropped)
     }
 
     fn left(texts: &[(&str, Evidence)]) -> Vec<String> {
@@ -190,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_for_each_drop_is_told() {
+    fn each_drop_has_its_reason() {
         let noes = "no, ".repeat(30);
         let mut texts = vec![
             ("[Music]", STRONG),
@@ -206,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn known_phrases_go_only_with_weak_evidence() {
+    fn known_phrases_are_dropped_only_with_weak_evidence() {
         for text in
             ["Thanks for watching!", "Thank you.", "Продолжение следует...", "Субтитры сделал DimaTorzok"]
         {
@@ -216,13 +221,13 @@ mod tests {
                 drops(text, weak);
             }
         }
-        // Said quickly, and really said.
+        // Said fast, but there is enough voice.
         keeps("Thanks for watching!", voiced(700));
         keeps("You?", voiced(128));
     }
 
     #[test]
-    fn weak_evidence_alone_takes_nothing() {
+    fn weak_evidence_alone_drops_nothing() {
         for text in ["We meet at seven.", "Thank you for the flowers.", "да", "no no"] {
             for weak in [SILENT, GUESSED, BLIP, Evidence { voiced_ms: None, ..SILENT }] {
                 keeps(text, weak);
@@ -232,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_word_goes() {
+    fn text_without_words_is_dropped() {
         for text in [
             "[Music]",
             "(applause)",
@@ -254,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn repeated_segments_are_said_once_where_the_evidence_is_weak() {
+    fn repeated_segments_are_kept_once_if_the_evidence_is_weak() {
         let text = "I don't know.";
         assert_eq!(left(&[(text, STRONG); 3]), [text; 3], "said three times");
         assert_eq!(left(&[(text, GUESSED); 2]), [text; 2]);
@@ -266,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn repeated_words_are_said_once_where_the_evidence_is_weak() {
+    fn repeated_words_are_kept_once_if_the_evidence_is_weak() {
         keeps("No, no, no!", STRONG);
         keeps("eight eight eight eight", voiced(1500));
         assert_eq!(left(&[("No, no, no!", GUESSED)]), ["No,"]);
@@ -293,7 +298,7 @@ mod tests {
             .finish();
         let texts = [("Thank you.", GUESSED), ("so we go we go we go", BLIP), ("A secret.", STRONG)];
         let _alone = ALONE.lock();
-        tracing::subscriber::with_default(subscriber, || guard(&candidates(&texts), &|_| {}));
+        tracing::subscriber::with_default(subscriber, || guard(&candidates(&texts)));
         let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
         assert_eq!(log.lines().count(), 2, "{log}");
         assert!(log.contains("KnownPhrase") && log.contains("RepeatedWords"), "{log}");

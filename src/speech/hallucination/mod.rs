@@ -1,5 +1,5 @@
-//! What Whisper writes though nobody said it: found by its evidence, by lists of known phrases, and
-//! by repetition.
+//! Hallucinations: text that Whisper writes although nobody said it. They are recognised by weak
+//! evidence, by lists of known phrases, and by repetition.
 
 pub(super) mod guard;
 mod phrases;

@@ -1,4 +1,4 @@
-//! What Whisper is known to write where nobody says it, in the lists beside this file.
+//! Phrases that Whisper is known to hallucinate, from the lists in `phrases/`.
 
 use std::sync::LazyLock;
 
@@ -6,7 +6,7 @@ const LISTS: [&str; 2] = [include_str!("phrases/en.txt"), include_str!("phrases/
 
 struct Phrase {
     words: Vec<String>,
-    /// Anything may follow.
+    /// Whether any words may follow.
     open: bool,
 }
 
@@ -16,7 +16,7 @@ static KNOWN: LazyLock<Vec<Phrase>> = LazyLock::new(|| {
     lines.map(phrase).filter(|phrase| !phrase.words.is_empty()).collect()
 });
 
-/// Whether nothing is said but known phrases, one after another.
+/// Whether the words are known phrases, one after another, and nothing else.
 pub(crate) fn is_known(words: &[String]) -> bool {
     let mut rest = words;
     while !rest.is_empty() {
@@ -30,13 +30,13 @@ pub(crate) fn is_known(words: &[String]) -> bool {
     !words.is_empty()
 }
 
-/// The words of a text in the form in which they are compared: see [`word`].
+/// The words of a text, as [`word`] normalises them for comparison.
 pub(crate) fn words(text: &str) -> Vec<String> {
     let between = |c: char| !c.is_alphanumeric() && !matches!(c, '\'' | '’');
     text.split(between).map(word).filter(|word| !word.is_empty()).collect()
 }
 
-/// Lower case, without punctuation; ё is е. An apostrophe parts no words.
+/// Lower case, without punctuation, with е for ё. An apostrophe does not separate words.
 pub(crate) fn word(text: &str) -> String {
     let letters = text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase);
     letters.map(|c| if c == 'ё' { 'е' } else { c }).collect()

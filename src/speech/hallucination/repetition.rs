@@ -1,21 +1,23 @@
-//! A language model that has lost the thread says the same again and again.
+//! Repetitions: a decoder that is stuck in a loop writes the same words again and again.
 
 use super::phrases::{word, words};
 
-/// Times in a row from which on it is a repetition; Whisper's decoder loops, people stutter.
+/// From this many times in a row on, words may come from a loop of the decoder. Fewer may be a
+/// stutter.
 const REPEATED: usize = 3;
-/// Times in a row that nobody says anything, whatever speaks for it.
-const TOO_MUCH: usize = 10;
-/// The longest phrase that is looked for, in words.
+/// Nobody says the same words this many times in a row, whatever the evidence.
+const IMPLAUSIBLE: usize = 10;
+/// The longest repeated phrase that is detected, in words.
 const LONGEST_PHRASE: usize = 12;
 
-/// Whether what has now come so many times in a row was not said again.
-pub(crate) fn is_too_much(times: usize, weak: bool) -> bool {
-    times >= TOO_MUCH || (weak && times >= REPEATED)
+/// Whether nobody can have said the same words `times` times in a row. `weak`: the evidence for
+/// them is weak.
+pub(crate) fn is_implausible(times: usize, weak: bool) -> bool {
+    times >= IMPLAUSIBLE || (weak && times >= REPEATED)
 }
 
-/// `text` with what it repeats said once, where that is too much. None where it repeats nothing, or
-/// may: `is_weak` judges the repeated words, all times together.
+/// The `text` with each implausible repetition written once. None if there is none. `is_weak` judges
+/// the evidence for all of the repeated words together.
 pub(crate) fn collapse(text: &str, is_weak: impl Fn(&[String]) -> bool) -> Option<String> {
     let spelt: Vec<&str> = text.split_whitespace().collect();
     let plain: Vec<String> = spelt.iter().map(|spelt| word(spelt)).collect();
@@ -24,7 +26,7 @@ pub(crate) fn collapse(text: &str, is_weak: impl Fn(&[String]) -> bool) -> Optio
     while at < spelt.len() {
         let (length, times) = repeated(&plain[at..]);
         let all = at..at + length * times;
-        if is_too_much(times, is_weak(&words(&spelt[all.clone()].join(" ")))) {
+        if is_implausible(times, is_weak(&words(&spelt[all.clone()].join(" ")))) {
             kept.extend(&spelt[at..at + length]);
             at = all.end;
         } else {
@@ -35,8 +37,8 @@ pub(crate) fn collapse(text: &str, is_weak: impl Fn(&[String]) -> bool) -> Optio
     (kept.len() < spelt.len()).then(|| kept.join(" "))
 }
 
-/// The phrase at the beginning of `words` that takes most of them by repetition: its length, and
-/// how many times in a row it is there.
+/// The phrase at the beginning of `words` whose repetitions cover most of them: its length, and how
+/// many times in a row it occurs.
 fn repeated(words: &[String]) -> (usize, usize) {
     let times = |length: usize| {
         let phrase = &words[..length];
@@ -44,7 +46,7 @@ fn repeated(words: &[String]) -> (usize, usize) {
     };
     let lengths = 1..=LONGEST_PHRASE.min(words.len());
     let phrases = lengths.map(|length| (length, times(length))).filter(|&(_, times)| times >= REPEATED);
-    // Of those that take as many, the shortest.
+    // If several cover the same number of words, the shortest is taken.
     phrases.rev().max_by_key(|(length, times)| length * times).unwrap_or((1, 1))
 }
 
@@ -57,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn words_and_phrases_are_said_once() {
+    fn repeated_words_and_phrases_are_written_once() {
         for (text, expected) in [
             ("", ""),
             ("no no", "no no"),
@@ -74,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn with_good_evidence_only_what_nobody_says_is_collapsed() {
+    fn with_good_evidence_only_impossible_repetitions_are_collapsed() {
         let good = |text: &str| collapse(text, |_| false);
         assert_eq!(good("eight eight eight nine"), None);
         assert_eq!(good(&"no ".repeat(9)), None);
@@ -83,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn evidence_is_asked_for_what_repeats() {
+    fn the_evidence_is_judged_for_the_repeated_words() {
         let of_three_letters = |words: &[String]| words.concat().chars().count() == 3;
         assert_eq!(collapse("x x x y yy yy yy", of_three_letters).as_deref(), Some("x y yy yy yy"));
     }

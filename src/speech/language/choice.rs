@@ -1,31 +1,29 @@
-//! Which languages a recording may be in, and in which one it is, by the model's probabilities.
+//! The languages that a recording may be in, and which of them it is in.
 
-use super::prior::Habit;
+use super::prior::LanguagePrior;
 use crate::domain::{LanguageCode, Languages};
 use crate::speech::whisper::RATE;
 
-/// The probability that all listed languages together have at most where another one is clear.
-const IMPROBABLE: f32 = 0.1;
-/// The probability that a language that is not listed has at least where it is clear. With `base`,
-/// Russian and English of 2 s and more gave 0.36 to another language at most.
+/// Another language is clear only if all listed languages together have at most this probability.
+const MAX_LISTED: f32 = 0.1;
+/// A language that is not listed is clear only from this probability on. With `base`, at least 2 s
+/// of Russian or English gave another language at most 0.36.
 const CLEAR: f32 = 0.7;
-/// The same in a few words: pieces of Russian of about a second gave up to 0.9 to Polish,
-/// Lithuanian or Hindi.
+/// The same for a few words: about a second of Russian gave Polish, Lithuanian or Hindi up to 0.9.
 const CLEAR_IN_FEW_WORDS: f32 = 0.95;
-/// Samples of speech, 1.5 s: less are few words.
+/// Fewer samples of speech than this, 1.5 s, are a few words.
 const FEW_WORDS: usize = RATE * 3 / 2;
 
 /// The languages to choose from.
 pub(crate) struct Choice {
-    /// The likely ones; not empty.
+    /// The likely languages; not empty.
     listed: Vec<LanguageCode>,
-    /// Those that are chosen among: the listed ones, or all of the model's.
+    /// All languages that can be chosen: the listed ones, or all that the model knows.
     known: Vec<LanguageCode>,
 }
 
 impl Choice {
-    /// Among `languages`, or all languages of the model, of which there are `count`, if none is
-    /// listed.
+    /// Chooses among `languages` for a model that knows the first `count` languages.
     pub fn new(languages: Languages, count: usize) -> Self {
         let Languages { listed, others } = languages;
         let all: Vec<_> = LanguageCode::all().take(count).collect();
@@ -35,7 +33,7 @@ impl Choice {
         }
     }
 
-    /// The only language there is.
+    /// The only language that can be chosen, if there is only one.
     pub fn only(&self) -> Option<LanguageCode> {
         if let &[only] = &self.known[..] { Some(only) } else { None }
     }
@@ -48,14 +46,14 @@ impl Choice {
         self.listed.contains(&language)
     }
 
-    /// The language of a recording with so many samples of speech, of somebody with that `habit`:
-    /// the likeliest listed one, unless another is clear. `probabilities` are those of all
-    /// languages, by their numbers.
-    pub fn likeliest(&self, probabilities: &[f32], habit: &Habit, spoken: usize) -> LanguageCode {
+    /// The language of a recording with `spoken` samples of speech: the likeliest listed one,
+    /// unless another is clear. `probabilities` are those of all languages, indexed by their
+    /// numbers.
+    pub fn likeliest(&self, probabilities: &[f32], prior: &LanguagePrior, spoken: usize) -> LanguageCode {
         let weight = |language: LanguageCode| {
             probabilities
                 .get(language.number())
-                .map_or(0.0, |probability| probability * habit.prior(language))
+                .map_or(0.0, |probability| probability * prior.weight(language))
         };
         let most = |languages: &[LanguageCode]| {
             languages
@@ -67,7 +65,7 @@ impl Choice {
         let sum = |languages: &[LanguageCode]| languages.iter().copied().map(weight).sum::<f32>();
         let (likeliest, all) = (most(&self.known), sum(&self.known));
         let clear = if spoken < FEW_WORDS { CLEAR_IN_FEW_WORDS } else { CLEAR };
-        let is_clear = weight(likeliest) >= clear * all && sum(&self.listed) <= IMPROBABLE * all;
+        let is_clear = weight(likeliest) >= clear * all && sum(&self.listed) <= MAX_LISTED * all;
         if is_clear { likeliest } else { most(&self.listed) }
     }
 }
@@ -83,20 +81,19 @@ mod tests {
         code.parse().unwrap()
     }
 
-    /// What is chosen where languages are so probable, and so many seconds of them were heard in
-    /// the chat.
+    /// What is chosen with these probabilities, if these seconds were spoken in the chat before.
     fn chosen(
         choice: &Choice,
         probable: &[(&str, f32)],
-        habit: &[(&str, f32)],
+        prior: &[(&str, f32)],
         spoken: usize,
     ) -> &'static str {
         let mut probabilities = vec![0.0; 100];
         for &(code, probability) in probable {
             probabilities[language(code).number()] = probability;
         }
-        let habit = Habit(habit.iter().map(|&(code, seconds)| (language(code), seconds)).collect());
-        choice.likeliest(&probabilities, &habit, spoken).as_str()
+        let prior = LanguagePrior(prior.iter().map(|&(code, seconds)| (language(code), seconds)).collect());
+        choice.likeliest(&probabilities, &prior, spoken).as_str()
     }
 
     fn russian_and_english(others: bool) -> Choice {
@@ -127,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_chat_speaks_makes_its_languages_likelier_and_others_rarer() {
+    fn the_languages_of_a_chat_are_likelier_than_others() {
         let choice = russian_and_english(true);
         let ukrainian = [("uk", 0.7), ("ru", 0.3)];
         assert_eq!(chosen(&choice, &ukrainian, &[], SENTENCE), "ru");
@@ -137,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_without_others_is_held_to() {
+    fn without_others_a_listed_language_is_chosen() {
         let choice = russian_and_english(false);
         assert_eq!(chosen(&choice, &[("de", 0.99), ("en", 0.01)], &[], SENTENCE), "en");
         assert_eq!(choice.only(), None);
@@ -148,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn one_listed_language_is_likely_and_not_the_only_one() {
+    fn one_listed_language_is_likely_but_not_the_only_one() {
         let choice = Choice::new(Languages { listed: vec![language("ru")], others: true }, 99);
         assert_eq!(choice.only(), None);
         assert_eq!(chosen(&choice, &[("ru", 0.2), ("uk", 0.8)], &[], SENTENCE), "ru");

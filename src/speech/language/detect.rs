@@ -1,4 +1,5 @@
-//! In which language a recording is: guessed, and checked after it is recognised.
+//! Recognises a recording in its own language: guesses the language, recognises, then checks the
+//! guess.
 
 use std::ffi::c_int;
 
@@ -6,69 +7,69 @@ use tracing::{debug, info};
 use whisper_rs::WhisperTokenId;
 
 use super::choice::Choice;
-use super::prior::Habit;
+use super::prior::LanguagePrior;
 use crate::domain::LanguageCode;
 use crate::speech::error::SpeechError;
 use crate::speech::whisper::{Call, Control, POSITION, RATE, WINDOW, Whisper};
 
-/// Samples that are listened to for a first guess at the language, which is checked later.
-const GLIMPSE: usize = 8 * RATE;
+/// Samples from which the language is guessed. The guess is checked afterwards.
+const FIRST_GUESS_SAMPLES: usize = 8 * RATE;
 
-/// What is known of a recording beside its text.
-pub(crate) struct Heard {
+/// What is known of a recognised recording beside its text.
+pub(crate) struct Detected {
     pub language: LanguageCode,
-    /// Probability, 0 to 1, that nobody speaks in it. None where it took more than one window.
+    /// The probability, 0 to 1, that nobody speaks in it. None if it took more than one window.
     pub no_speech: Option<f32>,
 }
 
 /// A recording that is recognised in its likeliest language.
-pub(crate) struct Listening<'a> {
-    /// Holds the result afterwards.
+pub(crate) struct LanguageDetection<'a> {
+    /// Holds the text afterwards.
     pub whisper: &'a mut Whisper,
     pub pcm: &'a [f32],
     /// Samples of `pcm` with speech.
     pub spoken: usize,
     pub choice: &'a Choice,
-    /// What is known of the speaker.
-    pub habit: &'a Habit,
-    /// What was said before.
+    pub prior: &'a LanguagePrior,
+    /// The text before the recording.
     pub prompt: &'a [WhisperTokenId],
-    /// Those that the encoder is given for the text; none: all.
+    /// The audio context for the text. None: the whole window.
     pub positions: Option<c_int>,
     pub control: &'a Control<'a>,
 }
 
-impl Listening<'_> {
-    /// Recognises in the language that is `given`, or in the likeliest one.
+impl LanguageDetection<'_> {
+    /// Recognises the recording in the language that is `given`, or in the likeliest one.
     ///
-    /// Detecting a language first takes a pass of the encoder, as long as recognising a short clip
-    /// does. So the language is guessed, and checked after recognising, when the encoder's output
-    /// is still there: that costs one token. Only a wrong guess costs another recognition.
-    pub fn recognise(&mut self, given: Option<LanguageCode>) -> Result<Heard, SpeechError> {
+    /// Detecting the language first takes a pass of the encoder, as long as recognising a short
+    /// clip. So the language is guessed, and checked after recognition, when the encoder's output is
+    /// still in the state: the check costs one token. Only a wrong guess costs a second recognition.
+    pub fn recognise(&mut self, given: Option<LanguageCode>) -> Result<Detected, SpeechError> {
         if let Some(language) = given.or(self.choice.only()) {
             return self.recognise_in(language);
         }
-        let heard = self.recognise_likeliest()?;
-        if !self.choice.is_listed(heard.language) {
+        let detected = self.recognise_in_likeliest()?;
+        if !self.choice.is_listed(detected.language) {
             info!(
-                language = heard.language.as_str(),
+                language = detected.language.as_str(),
                 "This recording is clearly in a language that LANGUAGES does not list, and is written down in it"
             );
         }
-        Ok(heard)
+        Ok(detected)
     }
 
-    fn recognise_likeliest(&mut self) -> Result<Heard, SpeechError> {
-        // Of a longer recording the encoder leaves the end.
+    fn recognise_in_likeliest(&mut self) -> Result<Detected, SpeechError> {
+        // After a longer recording, only the encoder's output for its end is left in the state, so
+        // the language is detected before.
         if self.pcm.len() > WINDOW {
             self.prepare(WINDOW)?;
             let language = self.detect()?;
             return self.recognise_in(language);
         }
-        let guess = match self.habit.favourite(self.choice.known()) {
-            Some(favourite) => favourite,
+        let guess = match self.prior.dominant(self.choice.known()) {
+            Some(dominant) => dominant,
             None => {
-                self.prepare(GLIMPSE)?;
+                self.prepare(FIRST_GUESS_SAMPLES)?;
                 self.detect()?
             }
         };
@@ -77,38 +78,39 @@ impl Listening<'_> {
                 let opening = self.whisper.opening()?;
                 (self.likeliest(&opening.languages), Some(opening.no_speech))
             }
-            // The last pass was for a remainder. Detecting leaves the text in the state.
+            // whisper.cpp continued from the end of the last segment, and the encoder's output is
+            // for the rest of the recording only. Detecting leaves the text in the state.
             _ => (self.detect()?, None),
         };
         if language == guess {
-            return Ok(Heard { language, no_speech });
+            return Ok(Detected { language, no_speech });
         }
         debug!(guess = guess.as_str(), language = language.as_str(), "a wrong guess, recognising again");
         self.recognise_in(language)
     }
 
-    fn recognise_in(&mut self, language: LanguageCode) -> Result<Heard, SpeechError> {
+    fn recognise_in(&mut self, language: LanguageCode) -> Result<Detected, SpeechError> {
         let no_speech = match self.run(language)? {
             1 => Some(self.whisper.opening()?.no_speech),
-            // What the encoder has heard last is a part only.
+            // The encoder's output is for the end of the recording only.
             _ => None,
         };
-        Ok(Heard { language, no_speech })
+        Ok(Detected { language, no_speech })
     }
 
-    /// The likeliest language, by as much of the spectrogram in the state as the encoder takes at
-    /// once.
+    /// The likeliest language of the first window, or audio context, of the spectrogram in the
+    /// state.
     fn detect(&mut self) -> Result<LanguageCode, SpeechError> {
         let probabilities = self.whisper.language_probabilities()?;
         Ok(self.likeliest(&probabilities))
     }
 
     fn likeliest(&self, probabilities: &[f32]) -> LanguageCode {
-        self.choice.likeliest(probabilities, self.habit, self.spoken)
+        self.choice.likeliest(probabilities, self.prior, self.spoken)
     }
 
-    /// Puts the spectrogram of so many samples into the state, and has the encoder take no more
-    /// positions than that needs.
+    /// Puts the spectrogram of the first `samples` into the state, with the audio context that they
+    /// need.
     fn prepare(&mut self, samples: usize) -> Result<(), SpeechError> {
         let pcm = &self.pcm[..self.pcm.len().min(samples)];
         let positions = Some(pcm.len().div_ceil(POSITION) as c_int);
@@ -116,7 +118,7 @@ impl Listening<'_> {
         self.whisper.full(pcm, call, self.control).map(drop)
     }
 
-    /// Says how many passes of the encoder it took.
+    /// Recognises the recording, and returns how many passes of the encoder that took.
     fn run(&mut self, language: LanguageCode) -> Result<u32, SpeechError> {
         let Self { prompt, positions, .. } = *self;
         let call = Call { language, prompt, positions, encode: true };

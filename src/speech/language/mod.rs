@@ -1,4 +1,4 @@
-//! In which language a recording is.
+//! The language of a recording.
 
 pub(super) mod choice;
 pub(super) mod detect;
@@ -10,9 +10,9 @@ mod tests {
 
     #[test]
     fn the_table_of_languages_is_that_of_whisper_cpp() {
-        let ours: Vec<_> = LanguageCode::all().map(LanguageCode::as_str).collect();
+        let ours: Vec<_> = LanguageCode::all().map(|code| Some(code.as_str())).collect();
         let theirs: Vec<_> = (0..=whisper_rs::get_lang_max_id()).map(whisper_rs::get_lang_str).collect();
-        assert_eq!(ours.into_iter().map(Some).collect::<Vec<_>>(), theirs);
+        assert_eq!(ours, theirs);
         assert_eq!(LanguageCode::ENGLISH.as_str(), "en");
     }
 }

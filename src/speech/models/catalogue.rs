@@ -1,31 +1,30 @@
-//! The catalogue of models that stenogram can fetch.
+//! The catalogue of models that stenogram can download.
 
 use std::path::{Path, PathBuf};
 
 use super::hex::{hex, unhex};
 
-/// One file that can be fetched.
+/// A model that can be downloaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelSpec {
-    /// What the owner calls it: `base`, `large-v3-turbo-q5_0`.
+    /// Its name in the configuration: `base`, `large-v3-turbo-q5_0`.
     pub name: &'static str,
     pub file: &'static str,
     pub bytes: u64,
     pub sha256: [u8; 32],
-    /// Memory in MiB while a recognition runs, roughly: whisper.cpp's own table for the f16 files,
+    /// The approximate memory in MiB during a recognition: whisper.cpp's own table for the f16 files,
     /// less what quantised weights save.
     pub memory_mib: u32,
-    /// How long a recognition of 10 s takes on a CPU, in percent of the time of `base`. Measured up
-    /// to `small-q5_1` by `cargo bench --bench speech -- beside-base`; larger ones follow from that
-    /// of `small` and the multiplications that they take, quantised or not. None for what
-    /// recognises nothing.
+    /// How long it takes to recognise 10 s on a CPU, in percent of the time of `base`. Measured up to
+    /// `small-q5_1` by `cargo bench --bench speech -- beside-base`; for larger models it is derived
+    /// from that of `small` and their number of multiplications. None if it is not a speech model.
     pub relative_time: Option<u32>,
     pub note: &'static str,
-    /// The folder it is fetched from when no mirror is given, with the slash at its end.
+    /// The URL of the folder that it is downloaded from without a mirror, with a slash at the end.
     pub home: &'static str,
 }
 
-/// A name that the catalogue does not have.
+/// The name is not in the catalogue.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no model {0:?}: give the path of a .bin file or one of {names}", names = names())]
 pub struct UnknownModel(String);
@@ -40,7 +39,7 @@ impl ModelSpec {
         catalogue().find(|spec| spec.name == name).ok_or_else(|| UnknownModel(name.to_owned()))
     }
 
-    /// The entry whose file has this name.
+    /// The entry whose file has the name of the file at `path`.
     pub fn of_file(path: &Path) -> Option<&'static Self> {
         let file = path.file_name()?;
         catalogue().find(|spec| file == spec.file)
@@ -50,38 +49,38 @@ impl ModelSpec {
         directory.join(self.file)
     }
 
-    /// Size of its file in `directory`, if it is there.
+    /// The size of its file in `directory`, if it exists.
     pub fn installed(&self, directory: &Path) -> Option<u64> {
         let metadata = std::fs::metadata(self.path(directory)).ok()?;
         metadata.is_file().then_some(metadata.len())
     }
 
-    /// The beginning of its SHA-256, enough to tell files apart.
+    /// The beginning of its SHA-256, long enough to tell files apart.
     pub fn sha_prefix(&self) -> String {
         hex(&self.sha256[..6])
     }
 
-    /// Where it is fetched from: `mirror` is a folder (`http://nas.local/models`) that has the file
-    /// under its own name.
+    /// Where it is downloaded from. `mirror` is the URL of a folder (`http://nas.local/models`) that
+    /// contains the file under the same name.
     pub fn url(&self, mirror: Option<&str>) -> String {
         let folder = mirror.unwrap_or(self.home);
         format!("{}/{}", folder.trim_end_matches('/'), self.file)
     }
 }
 
-/// Every entry: speech first, from small to large, then voice activity.
+/// All entries: the speech models from small to large, then the voice activity model.
 pub fn catalogue() -> impl Iterator<Item = &'static ModelSpec> {
     SPEECH_MODELS.iter().chain([&SILERO_VAD])
 }
 
-/// Collection `ggerganov/whisper.cpp`, MIT. Pinned to a revision, so that a hash stays true.
+/// The collection `ggerganov/whisper.cpp`, MIT, at a fixed revision, so that the hashes stay valid.
 const WHISPER: &str =
     "https://huggingface.co/ggerganov/whisper.cpp/resolve/5359861c739e955e79d9a303bcbc70fb988958b1/";
-/// Collection `ggml-org/whisper-vad`, MIT.
+/// The collection `ggml-org/whisper-vad`, MIT.
 const VAD: &str =
     "https://huggingface.co/ggml-org/whisper-vad/resolve/9ffd54a1e1ee413ddf265af9913beaf518d1639b/";
 
-/// Speech models. English-only ones are left out.
+/// The speech models, without the English-only ones.
 pub static SPEECH_MODELS: [ModelSpec; 12] = [
     speech(
         "tiny",
@@ -193,7 +192,7 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
     ),
 ];
 
-/// Silero's voice activity detector, in whisper.cpp's format.
+/// Silero's voice activity model, in whisper.cpp's format.
 pub static SILERO_VAD: ModelSpec = ModelSpec {
     name: "silero-v5.1.2",
     file: "ggml-silero-v5.1.2.bin",

@@ -1,4 +1,4 @@
-//! Whether a model file is what the catalogue says it is, and one that the engine takes.
+//! Checks a model file against the catalogue, and whether the engine accepts it.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,7 +11,7 @@ use super::catalogue::{ModelSpec, SILERO_VAD};
 use super::file_check;
 use super::hex::hex;
 
-/// Told bytes done and bytes in all; may break the work off.
+/// Called with the bytes done and the bytes in all. It may cancel the work.
 pub type Progress<'a> = dyn FnMut(u64, u64) -> ControlFlow<()> + 'a;
 
 /// What [`verify`] found.
@@ -22,25 +22,24 @@ pub enum Verdict {
         found: u64,
         expected: u64,
     },
-    /// The SHA-256 that the file has, in hexadecimal.
+    /// The SHA-256 of the file, in hexadecimal.
     WrongHash {
         found: String,
     },
-    /// The catalogue has no file of this name to compare with, but the engine takes it. Its
-    /// SHA-256.
+    /// The catalogue has no file of this name, but the engine accepts it. The SHA-256 of the file.
     Unknown {
         found: String,
     },
-    /// [`file_check::check`] refuses it, and so would the engine. Reads on from "the model FILE".
+    /// [`file_check::check`] rejects it, as the engine would. The text continues "the model FILE".
     Refused {
         why: String,
     },
 }
 
-/// Compares the file with its catalogue entry, found by the file's name, and looks through a speech
-/// model as the engine does before it loads one.
+/// Compares the file with the catalogue's entry for its name, and checks a speech model as the engine
+/// does before it loads one.
 ///
-/// Fails with [`io::ErrorKind::Interrupted`] when `progress` breaks it off.
+/// Fails with [`io::ErrorKind::Interrupted`] if `progress` cancels it.
 pub fn verify(path: &Path, progress: &mut Progress) -> io::Result<Verdict> {
     let spec = ModelSpec::of_file(path);
     let verdict = match spec {
@@ -74,7 +73,7 @@ fn sha256_of(path: &Path, progress: &mut Progress) -> io::Result<[u8; 32]> {
     Ok(hasher.finalize().into())
 }
 
-/// Feeds the rest of `file` to `hasher` and returns its length. Broken off: `Interrupted`.
+/// Feeds the rest of `file` to `hasher` and returns its length. Fails with `Interrupted` if cancelled.
 pub(crate) fn hash_into(hasher: &mut Sha256, file: &mut File, progress: &mut Progress) -> io::Result<u64> {
     let total = file.metadata()?.len();
     let (mut buffer, mut done) = (vec![0; 1 << 16], 0);
@@ -82,7 +81,7 @@ pub(crate) fn hash_into(hasher: &mut Sha256, file: &mut File, progress: &mut Pro
         let n = match file.read(&mut buffer) {
             Ok(0) => return Ok(done),
             Ok(n) => n,
-            // A signal; ours below is the only `Interrupted` that leaves this function.
+            // A signal. This function returns `Interrupted` only if it is cancelled, below.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };

@@ -1,4 +1,5 @@
-//! Fetches a model: resumed where it was broken off, checked by its SHA-256, there only when whole.
+//! Downloads a model. An interrupted download is resumed, the SHA-256 is checked, and the file gets
+//! its name only when it is complete.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -17,16 +18,16 @@ use super::checksum::{self, Progress, Verdict};
 use super::hex::hex;
 use crate::runtime::atomic_file;
 
-/// Where a model comes from and how hard to try.
+/// Where a model is downloaded from, and how often that is tried.
 #[derive(Clone, Debug)]
 pub struct PullOptions {
-    /// A folder to fetch from instead of the model's home, see [`ModelSpec::url`].
+    /// The URL of a folder that has the models instead, see [`ModelSpec::url`].
     pub mirror: Option<String>,
-    /// Attempts that may fail one after another without getting a byte further.
+    /// Give up after this many failed attempts in a row without a new byte.
     pub attempts: u32,
-    /// The wait after the first failure; doubles with every further one, up to a minute.
+    /// The pause after the first failure. It doubles with every further one, up to a minute.
     pub backoff: Duration,
-    /// How long the server may be silent before the connection counts as broken.
+    /// How long the server may send nothing before the connection counts as broken.
     pub silence: Duration,
 }
 
@@ -36,7 +37,7 @@ impl Default for PullOptions {
     }
 }
 
-/// Why a model was not fetched.
+/// Why a model was not downloaded.
 #[derive(Debug, thiserror::Error)]
 pub enum PullError {
     #[error("{url}: {why}")]
@@ -62,35 +63,34 @@ pub enum PullError {
 impl PullError {
     fn disk(path: &Path, source: io::Error) -> Self {
         match source.kind() {
-            // Only [`checksum::hash_into`], broken off by `progress`, says so.
+            // Only [`checksum::hash_into`] returns this, if `progress` cancels it.
             io::ErrorKind::Interrupted => Self::Cancelled,
             _ => Self::Disk { path: path.to_owned(), source },
         }
     }
 }
 
-/// One attempt's failure.
-enum Broken {
+/// Why one attempt failed.
+enum AttemptError {
     /// Worth another attempt.
     Transient(String),
-    /// The next one would fail as well.
+    /// Another attempt would fail too.
     Permanent(PullError),
 }
 
-impl From<PullError> for Broken {
+impl From<PullError> for AttemptError {
     fn from(error: PullError) -> Self {
         Self::Permanent(error)
     }
 }
 
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
-/// Fetches `spec` into `directory` and returns the file's path. A file that is there already and is
-/// right is left alone; one that is wrong is replaced once the right one has arrived.
+/// Downloads `spec` into `directory` and returns the file's path. If the right file is already there,
+/// nothing is done; a wrong one is replaced when the right one is complete.
 ///
-/// Blocks for as long as it takes: run it on a blocking thread. `progress` is called at least once
-/// per 64 KiB and after each failure; so it breaks the work off within a minute, and at once while
-/// bytes come.
+/// Blocks until it is done, so run it on a blocking thread. `progress` is called at least once per
+/// 64 KiB and after each failure. So it cancels at once while bytes arrive, and else within a minute.
 pub fn pull(
     spec: &ModelSpec,
     directory: &Path,
@@ -104,7 +104,7 @@ pub fn pull(
         return Ok(target);
     }
 
-    let mut part = Part::open(&target, spec, progress)?;
+    let mut part = PartialFile::open(&target, spec, progress)?;
     let fetcher = Fetcher::new(spec, options);
     let mut resumed = part.length > 0;
     loop {
@@ -120,24 +120,24 @@ pub fn pull(
             let (found, expected) = (hex(&found), hex(&spec.sha256));
             return Err(PullError::Hash { url: fetcher.url, found, expected });
         }
-        // The part found on disk may have been another file's, or torn by a power cut.
-        warn!(model = spec.name, "the resumed download is not what it should be; starting it afresh");
+        // The partial file may have been of another version, or damaged by a power cut.
+        warn!(model = spec.name, "the resumed download has the wrong SHA-256, downloading all of it again");
         resumed = false;
     }
 }
 
-/// The unfinished file beside the target, locked against other processes while it is open.
-struct Part {
+/// The partial file beside the target, locked against other processes while it is open.
+struct PartialFile {
     file: File,
     path: PathBuf,
     length: u64,
-    /// Of all `length` bytes.
+    /// Has hashed all `length` bytes.
     hasher: Sha256,
-    /// The server's name for this version of the file, if it is a strong one.
+    /// The server's ETag of this version of the file, if it is a strong one.
     etag: Option<String>,
 }
 
-impl Part {
+impl PartialFile {
     fn open(target: &Path, spec: &ModelSpec, progress: &mut Progress) -> Result<Self, PullError> {
         let path = atomic_file::with_suffix(target, ".part");
         let file = lock(&path)?;
@@ -174,7 +174,7 @@ impl Part {
         self.hasher.clone().finalize().into()
     }
 
-    /// Gives the file its name, durably.
+    /// Gives the file its final name. The bytes, then the name, are synced to disk.
     fn publish(self, target: &Path) -> Result<(), PullError> {
         atomic_file::publish(&self.file, &self.path, target).map_err(|source| self.disk(source))
     }
@@ -190,7 +190,7 @@ fn lock(path: &Path) -> Result<File, PullError> {
             Err(TryLockError::WouldBlock) => return Err(PullError::Busy(path.to_owned())),
             Err(TryLockError::Error(error)) => return Err(disk(error)),
         }
-        // Another process may have finished, and renamed the file, between our opening and locking
+        // Between our opening and locking the file, another process may have completed and renamed
         // it.
         let opened = file.metadata().map_err(disk)?;
         if fs::metadata(path).is_ok_and(|named| (named.dev(), named.ino()) == (opened.dev(), opened.ino())) {
@@ -199,11 +199,11 @@ fn lock(path: &Path) -> Result<File, PullError> {
     }
 }
 
-/// Asks one server for one file.
+/// Downloads one file from one server.
 struct Fetcher {
     agent: Agent,
     url: String,
-    /// Size the file must have.
+    /// The size that the file must have.
     bytes: u64,
 }
 
@@ -220,10 +220,10 @@ impl Fetcher {
         Self { agent, url: spec.url(options.mirror.as_deref()), bytes: spec.bytes }
     }
 
-    /// Attempts until the part is whole.
+    /// Makes attempts until the file is complete.
     fn fetch(
         &self,
-        part: &mut Part,
+        part: &mut PartialFile,
         options: &PullOptions,
         progress: &mut Progress,
     ) -> Result<(), PullError> {
@@ -231,8 +231,8 @@ impl Fetcher {
         loop {
             let why = match self.attempt(part, progress) {
                 Ok(()) => return Ok(()),
-                Err(Broken::Permanent(error)) => return Err(error),
-                Err(Broken::Transient(why)) => why,
+                Err(AttemptError::Permanent(error)) => return Err(error),
+                Err(AttemptError::Transient(why)) => why,
             };
             if part.length > furthest {
                 (failures, furthest) = (0, part.length);
@@ -241,7 +241,7 @@ impl Fetcher {
             if failures >= options.attempts {
                 return Err(PullError::GivenUp { url: self.url.clone(), attempts: failures, why });
             }
-            let wait = options.backoff.saturating_mul(2u32.saturating_pow(failures - 1)).min(LONGEST_WAIT);
+            let wait = options.backoff.saturating_mul(2u32.saturating_pow(failures - 1)).min(MAX_BACKOFF);
             warn!(url = self.url, at = part.length, "download broken off, next try in {wait:?}: {why}");
             std::thread::sleep(wait);
             if progress(part.length, self.bytes).is_break() {
@@ -250,12 +250,12 @@ impl Fetcher {
         }
     }
 
-    /// One request; what it gives is appended to the part.
-    fn attempt(&self, part: &mut Part, progress: &mut Progress) -> Result<(), Broken> {
+    /// Makes one request, and appends the bytes of the response.
+    fn attempt(&self, part: &mut PartialFile, progress: &mut Progress) -> Result<(), AttemptError> {
         if self.bytes == part.length {
             return Ok(());
         }
-        // Compressed, a range would count other bytes.
+        // In a compressed response, a range would count compressed bytes.
         let mut request = self.agent.get(&self.url).header("accept-encoding", "identity");
         if part.length > 0 {
             request = request.header("range", format!("bytes={}-", part.length));
@@ -268,25 +268,27 @@ impl Fetcher {
         self.receive(response, part, progress)
     }
 
-    /// Judges the answer by its head, and has the part continue where the body begins.
-    fn accept(&self, response: &Response<Body>, part: &mut Part) -> Result<(), Broken> {
+    /// Checks the head of the response, and clears the partial file if the body does not continue it.
+    fn accept(&self, response: &Response<Body>, part: &mut PartialFile) -> Result<(), AttemptError> {
         let (status, headers) = (response.status(), response.headers());
         match status {
             StatusCode::OK | StatusCode::PARTIAL_CONTENT => {}
             StatusCode::RANGE_NOT_SATISFIABLE => {
                 part.clear()?;
-                return Err(Broken::Transient("the server's file is no longer than our part of it".into()));
+                return Err(AttemptError::Transient(
+                    "the server's file is no longer than our part of it".into(),
+                ));
             }
             StatusCode::NOT_FOUND => {
                 return Err(self.refused("there is no such file (404); check MODEL_URL".into()));
             }
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
-                return Err(Broken::Transient(format!("the server answered {status}")));
+                return Err(AttemptError::Transient(format!("the server answered {status}")));
             }
             _ => {
                 let why = format!("the server answered {status}");
                 return Err(if status.is_server_error() {
-                    Broken::Transient(why)
+                    AttemptError::Transient(why)
                 } else {
                     self.refused(why)
                 });
@@ -296,7 +298,8 @@ impl Fetcher {
             let why = "a web page came instead of a model; is a login page in between, or MODEL_URL wrong?";
             return Err(self.refused(why.into()));
         }
-        // All of it, though a part was asked for, means: no resuming here, or a newer file.
+        // If the server sends the whole file although we asked for a range, it cannot resume, or has
+        // a newer file.
         let (start, total) = match status {
             StatusCode::OK => (0, text(headers, CONTENT_LENGTH).and_then(|length| length.parse().ok())),
             _ => text(headers, CONTENT_RANGE).and_then(content_range).unwrap_or((u64::MAX, None)),
@@ -311,7 +314,7 @@ impl Fetcher {
         if start != part.length || (start > 0 && other_file) {
             part.clear()?;
             if start > 0 {
-                return Err(Broken::Transient("the server gave another range or another file".into()));
+                return Err(AttemptError::Transient("the server gave another range or another file".into()));
             }
         }
         part.etag = etag;
@@ -321,9 +324,9 @@ impl Fetcher {
     fn receive(
         &self,
         response: Response<Body>,
-        part: &mut Part,
+        part: &mut PartialFile,
         progress: &mut Progress,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), AttemptError> {
         let expected = self.bytes;
         let mut body = response.into_body().into_reader();
         let mut buffer = vec![0; 1 << 16];
@@ -332,7 +335,7 @@ impl Fetcher {
                 Ok(0) => break,
                 Ok(n) => n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(Broken::Transient(error.to_string())),
+                Err(error) => return Err(AttemptError::Transient(error.to_string())),
             };
             if part.length + n as u64 > expected {
                 part.clear()?;
@@ -344,21 +347,24 @@ impl Fetcher {
             }
         }
         if part.length < expected {
-            return Err(Broken::Transient(format!("it ended after {} of {expected} bytes", part.length)));
+            return Err(AttemptError::Transient(format!(
+                "it ended after {} of {expected} bytes",
+                part.length
+            )));
         }
         Ok(())
     }
 
-    fn refused(&self, why: String) -> Broken {
-        Broken::Permanent(PullError::Refused { url: self.url.clone(), why })
+    fn refused(&self, why: String) -> AttemptError {
+        AttemptError::Permanent(PullError::Refused { url: self.url.clone(), why })
     }
 
-    /// No answer came at all.
-    fn failure(&self, error: ureq::Error) -> Broken {
+    /// The error if there was no response.
+    fn failure(&self, error: ureq::Error) -> AttemptError {
         use ureq::Error::{ConnectionFailed, HostNotFound, Io, Protocol, Timeout};
         match error {
             Io(_) | Timeout(_) | HostNotFound | ConnectionFailed | Protocol(_) => {
-                Broken::Transient(error.to_string())
+                AttemptError::Transient(error.to_string())
             }
             _ => self.refused(error.to_string()),
         }
@@ -369,12 +375,12 @@ fn text(headers: &HeaderMap, name: ureq::http::HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// The entity tag, unless it is a weak one, which may name two different files.
+/// The entity tag, unless it is a weak one, which different files may share.
 fn strong_etag(headers: &HeaderMap) -> Option<String> {
     text(headers, ETAG).filter(|etag| etag.starts_with('"')).map(str::to_owned)
 }
 
-/// `bytes 200-999/1000`: first byte and size of the whole, unless that is `*`.
+/// Parses `bytes 200-999/1000`: the first byte and the size of the file, unless that is `*`.
 fn content_range(text: &str) -> Option<(u64, Option<u64>)> {
     let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
     let (start, _) = range.split_once('-')?;

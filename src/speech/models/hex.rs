@@ -1,7 +1,8 @@
-//! Hexadecimal digits, as hashes are written.
+//! Hexadecimal notation of hashes.
 
 use std::fmt::Write as _;
 
+/// Lower-case hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
@@ -9,7 +10,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// 64 lower-case hexadecimal digits; anything else does not compile.
+/// Parses 64 lower-case hexadecimal digits. In a constant, anything else does not compile.
 pub(super) const fn unhex(text: &str) -> [u8; 32] {
     const fn digit(byte: u8) -> u8 {
         match byte {

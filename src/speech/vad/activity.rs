@@ -1,91 +1,92 @@
-//! Which parts of a recording are speech, what of it Whisper is given, and what its times then
-//! mean.
+//! Which parts of a recording are speech, and how times in them map to the recording.
 //!
 //! ```text
 //! recording   ....speech......................speech speech......
 //! kept           |.speech.|                  |.speech speech.|
-//! heard          |.speech.|.speech speech.|
+//! joined         |.speech.|.speech speech.|
 //! ```
 //!
-//! Whisper hears the kept parts joined; its times are told back as those of the recording. Numbers
+//! Whisper is given the kept parts, joined, and its times are mapped back to the recording. Numbers
 //! are samples at 16 kHz.
 
 use std::ops::Range;
 
-use super::silero::WINDOW;
+use super::silero::FRAME;
 
 /// Samples per millisecond.
 const MS: usize = 16;
 
-// Thresholds and durations are those that faster-whisper arrived at; Silero's own, 30 ms of padding
-// and 100 ms of silence, cut words.
+// The thresholds and durations are those of faster-whisper. Silero's own, 30 ms of padding and
+// 100 ms of silence, cut words.
 
-/// Speech begins in a window with this probability,
+/// Speech begins with a frame of at least this probability.
 const SPEECH: f32 = 0.5;
-/// and goes on to the first one below this.
+/// Speech ends with the first frame below this probability.
 const SILENCE: f32 = 0.35;
-/// A silence this long is shortened; shorter ones belong to speech. Longer than two paddings.
+/// A silence of at least this length is shortened; shorter ones are kept. It must be longer than two
+/// paddings.
 const LONG_SILENCE: usize = 2000 * MS;
-/// What is kept of a long silence on either side of speech.
+/// What is kept of a long silence next to speech.
 const PADDING: usize = 400 * MS;
-/// Between long silences less voice than this is a word only if a window of it is certain: plucked
-/// notes, which are held for voice with 0.5 to 0.93, are not. Lone words ("да", "ok", "stop") reach
-/// 0.97 at any common speed.
-const WORD: usize = 500 * MS;
-const CERTAIN: f32 = 0.95;
-/// A click.
-const CLICK: usize = WINDOW;
+/// A phrase with less voice than this is kept only if one of its frames reaches
+/// [`LONE_WORD_PEAK`].
+const MIN_PHRASE: usize = 500 * MS;
+/// Lone words ("да", "ok", "stop") reach 0.97 at any usual speed. Plucked notes, which the model
+/// takes for voice, reach 0.5 to 0.93.
+const LONE_WORD_PEAK: f32 = 0.95;
+/// A phrase with no more voice than this is a click.
+const MAX_CLICK: usize = FRAME;
 
-/// Windows of the shortest pause that a recording is cut in, 0.3 s: more than the closure of any
+/// Frames of the shortest pause in which a recording is cut, 0.3 s: more than the closure of any
 /// consonant.
 const PAUSE: usize = 10;
 
-/// How far off a time of Whisper's may be.
-const BESIDE: usize = 500 * MS;
+/// How far off Whisper's times may be.
+const TIMESTAMP_TOLERANCE: usize = 500 * MS;
 
-/// What was heard in a recording.
+/// The parts of a recording that are kept, and the voice in them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Activity {
-    /// Parts of the recording that are worth recognising, in order, apart from each other.
+    /// The kept parts of the recording, in order and apart from each other.
     kept: Vec<Range<usize>>,
-    /// Where there is voice, in order, in the time of the kept parts joined; none where that is not
-    /// known.
+    /// Where there is voice in the joined parts, in order. None if unknown.
     voiced: Option<Vec<Range<usize>>>,
 }
 
 impl Activity {
-    /// Of a recording in which nobody speaks.
-    pub(crate) fn none() -> Self {
+    /// Nobody speaks: nothing is kept.
+    pub(super) fn none() -> Self {
         Self { kept: Vec::new(), voiced: Some(Vec::new()) }
     }
 
-    /// Of a recording of so many samples that nothing is known of: all of it is kept.
-    pub(crate) fn unknown(samples: usize) -> Self {
+    /// Voice activity was not detected in this many samples: all of them are kept.
+    pub(super) fn unknown(samples: usize) -> Self {
         Self { kept: std::iter::once(0..samples).collect(), voiced: None }
     }
 
-    /// From the probability of speech in each [`WINDOW`] of a recording with so many samples.
-    pub(crate) fn of(probabilities: &[f32], samples: usize) -> Self {
+    /// From the probability of speech in each [`FRAME`] of a recording with this many samples.
+    pub(super) fn of(probabilities: &[f32], samples: usize) -> Self {
         let (mut kept, mut voiced) = (Vec::new(), Vec::new());
         let mut joined = 0;
         for phrase in phrases(voices(probabilities, samples)) {
-            let (start, end) = (phrase[0].place.start, phrase[phrase.len() - 1].place.end);
-            // What lies between two phrases is a long silence, and so is what lies beyond them.
-            let part = start - kept_of(start)..end + kept_of(samples - end);
-            let heard = |place: usize| joined + place - part.start;
-            voiced.extend(phrase.iter().map(|voice| heard(voice.place.start)..heard(voice.place.end)));
+            let (start, end) = (phrase[0].range.start, phrase[phrase.len() - 1].range.end);
+            // Between two phrases is a long silence, so their parts do not overlap.
+            let part = start - kept_silence(start)..end + kept_silence(samples - end);
+            let to_joined = |at: usize| joined + at - part.start;
+            voiced
+                .extend(phrase.iter().map(|voice| to_joined(voice.range.start)..to_joined(voice.range.end)));
             joined += part.len();
             kept.push(part);
         }
         Self { kept, voiced: Some(voiced) }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.kept.is_empty()
     }
 
-    /// Leaves of the recording what is kept, joined.
-    pub(crate) fn cut(&self, pcm: &mut Vec<f32>) {
+    /// Replaces the recording by its kept parts, joined.
+    pub(super) fn cut(&self, pcm: &mut Vec<f32>) {
         let mut length = 0;
         for part in &self.kept {
             pcm.copy_within(part.clone(), length);
@@ -94,106 +95,108 @@ impl Activity {
         pcm.truncate(length);
     }
 
-    /// Where in the recording a stretch of what was heard lies. Whisper is generous with silence:
-    /// an end that only reaches into the padding beyond a cut, or a beginning in the padding before
-    /// one, stays on its own side.
-    pub(crate) fn in_recording(&self, heard: Range<usize>) -> Range<usize> {
-        let Range { mut start, mut end } = heard;
-        let mut joint = 0;
+    /// Maps a range of the joined parts to the recording. If the range reaches across a cut only into
+    /// silence, as Whisper's segments may, that end is moved to the cut.
+    pub(crate) fn in_recording(&self, joined: Range<usize>) -> Range<usize> {
+        let Range { mut start, mut end } = joined;
+        let mut cut = 0;
         for part in &self.kept {
-            if start < joint && joint < end {
-                if !self.is_voiced(&(start..joint)) {
-                    start = joint;
-                } else if !self.is_voiced(&(joint..end)) {
-                    end = joint;
+            if start < cut && cut < end {
+                if !self.is_voiced(&(start..cut)) {
+                    start = cut;
+                } else if !self.is_voiced(&(cut..end)) {
+                    end = cut;
                 }
             }
-            joint += part.len();
+            cut += part.len();
         }
-        let start = self.place(start, |offset, part| offset < part.len());
-        let end = self.place(end, |offset, part| offset <= part.len());
+        let start = self.to_recording(start, |offset, part| offset < part.len());
+        let end = self.to_recording(end, |offset, part| offset <= part.len());
         start..end.max(start)
     }
 
-    /// How much voice there is in a stretch of what was heard and just beside it, for Whisper's
-    /// times are rounded. None where that is not known.
-    pub(crate) fn voiced(&self, heard: Range<usize>) -> Option<usize> {
-        let (start, end) = (heard.start.saturating_sub(BESIDE), heard.end + BESIDE);
+    /// How many samples of voice there are in a range of the joined parts, give or take the tolerance
+    /// of Whisper's times. None if unknown.
+    pub(crate) fn voiced(&self, joined: Range<usize>) -> Option<usize> {
+        let start = joined.start.saturating_sub(TIMESTAMP_TOLERANCE);
+        let end = joined.end + TIMESTAMP_TOLERANCE;
         let within = |voice: &Range<usize>| voice.end.min(end).saturating_sub(voice.start.max(start));
         Some(self.voiced.as_ref()?.iter().map(within).sum())
     }
 
-    /// The place in the recording of a place in what was heard, in the first part that has it.
-    fn place(&self, heard: usize, has: impl Fn(usize, &Range<usize>) -> bool) -> usize {
-        let mut joint = 0;
+    /// Maps a sample of the joined parts to the recording, by the first part that `contains` its
+    /// offset. At a cut, this decides between the end of one part and the start of the next.
+    fn to_recording(&self, joined: usize, contains: impl Fn(usize, &Range<usize>) -> bool) -> usize {
+        let mut cut = 0;
         for part in &self.kept {
-            if has(heard - joint, part) {
-                return part.start + heard - joint;
+            if contains(joined - cut, part) {
+                return part.start + joined - cut;
             }
-            joint += part.len();
+            cut += part.len();
         }
-        // Beyond the end: whisper.cpp's last window is filled up with silence.
+        // Beyond the end: whisper.cpp fills its last window up with silence.
         self.kept.last().map_or(0, |part| part.end)
     }
 
-    fn is_voiced(&self, heard: &Range<usize>) -> bool {
+    fn is_voiced(&self, joined: &Range<usize>) -> bool {
         let mut voiced = self.voiced.iter().flatten();
-        voiced.any(|voice| voice.start < heard.end && heard.start < voice.end)
+        voiced.any(|voice| voice.start < joined.end && joined.start < voice.end)
     }
 }
 
-/// The middle of the longest pause between words, in samples; none where nobody pauses. A whole
-/// number of [`WINDOW`]s.
-pub(crate) fn longest_pause(probabilities: &[f32]) -> Option<usize> {
+/// The sample in the middle of the longest pause between words, a multiple of [`FRAME`]. None if
+/// there is no pause.
+pub(super) fn longest_pause(probabilities: &[f32]) -> Option<usize> {
     let mut at = 0;
     let pauses = probabilities.chunk_by(|a, b| (*a < SILENCE) == (*b < SILENCE)).filter_map(|run| {
         let start = at;
         at += run.len();
         (run[0] < SILENCE && run.len() >= PAUSE).then_some((run.len(), start))
     });
-    // Of equals the last: the stretch before it is the longer.
-    pauses.max().map(|(length, start)| (start + length / 2) * WINDOW)
+    // Of equal pauses the last, which makes the stretch before it longer.
+    pauses.max().map(|(length, start)| (start + length / 2) * FRAME)
 }
 
-/// How much is kept of a silence beside speech.
-fn kept_of(silence: usize) -> usize {
+/// How much of a silence is kept next to speech.
+fn kept_silence(silence: usize) -> usize {
     if silence < LONG_SILENCE { silence } else { PADDING }
 }
 
-/// A stretch of voice.
+/// A run of frames with voice.
 #[derive(Clone, Debug, PartialEq)]
 struct Voice {
-    place: Range<usize>,
+    range: Range<usize>,
     /// The highest probability in it.
     peak: f32,
 }
 
-/// In order.
+/// All runs of voice, in order.
 fn voices(probabilities: &[f32], samples: usize) -> Vec<Voice> {
     let mut voices = Vec::new();
     let mut begun: Option<(usize, f32)> = None;
-    for (window, &probability) in probabilities.iter().enumerate() {
+    for (frame, &probability) in probabilities.iter().enumerate() {
         begun = match begun {
-            None if probability >= SPEECH => Some((window * WINDOW, probability)),
+            None if probability >= SPEECH => Some((frame * FRAME, probability)),
             Some((start, peak)) if probability < SILENCE => {
-                voices.push(Voice { place: start..window * WINDOW, peak });
+                voices.push(Voice { range: start..frame * FRAME, peak });
                 None
             }
             Some((start, peak)) => Some((start, peak.max(probability))),
             None => None,
         };
     }
-    voices.extend(begun.map(|(start, peak)| Voice { place: start..samples, peak }));
+    voices.extend(begun.map(|(start, peak)| Voice { range: start..samples, peak }));
     voices
 }
 
-/// Voices with no long silence between them, and words among them.
+/// Groups of voices without a long silence in between. Clicks and other sounds that are not words
+/// are left out.
 fn phrases(voices: Vec<Voice>) -> Vec<Vec<Voice>> {
     let mut phrases: Vec<Vec<Voice>> = Vec::new();
     for voice in voices {
         match phrases.last_mut() {
             Some(phrase)
-                if phrase.last().is_some_and(|last| voice.place.start - last.place.end < LONG_SILENCE) =>
+                if phrase.last().is_some_and(|last| voice.range.start - last.range.end < LONG_SILENCE) =>
             {
                 phrase.push(voice);
             }
@@ -201,8 +204,9 @@ fn phrases(voices: Vec<Voice>) -> Vec<Vec<Voice>> {
         }
     }
     phrases.retain(|phrase| {
-        let length: usize = phrase.iter().map(|voice| voice.place.len()).sum();
-        length >= WORD || (length > CLICK && phrase.iter().any(|voice| voice.peak >= CERTAIN))
+        let length: usize = phrase.iter().map(|voice| voice.range.len()).sum();
+        let has_peak = || phrase.iter().any(|voice| voice.peak >= LONE_WORD_PEAK);
+        length >= MIN_PHRASE || (length > MAX_CLICK && has_peak())
     });
     phrases
 }
@@ -213,20 +217,20 @@ mod tests {
 
     use super::*;
 
-    /// Windows in so many milliseconds, which are a multiple of 32.
-    fn windows(ms: usize) -> usize {
-        ms * MS / WINDOW
+    /// Frames in this many milliseconds, which are a multiple of 32.
+    fn frames(ms: usize) -> usize {
+        ms * MS / FRAME
     }
 
-    /// Silences and voices in turn, in milliseconds; the recording ends 100 samples into its last
-    /// window.
-    fn activity(turns: &[usize]) -> (Activity, usize) {
-        let probabilities: Vec<f32> = turns
+    /// The activity of alternating silences and voices of these lengths in milliseconds. The
+    /// recording ends 100 samples into its last frame.
+    fn activity(lengths: &[usize]) -> (Activity, usize) {
+        let probabilities: Vec<f32> = lengths
             .iter()
             .enumerate()
-            .flat_map(|(n, &ms)| vec![if n % 2 == 0 { 0.1 } else { 0.99 }; windows(ms)])
+            .flat_map(|(n, &ms)| vec![if n % 2 == 0 { 0.1 } else { 0.99 }; frames(ms)])
             .collect();
-        let samples = (probabilities.len() * WINDOW).saturating_sub(WINDOW - 100);
+        let samples = (probabilities.len() * FRAME).saturating_sub(FRAME - 100);
         (Activity::of(&probabilities, samples), samples)
     }
 
@@ -236,19 +240,19 @@ mod tests {
 
     #[test]
     fn without_voice_nothing_is_kept() {
-        for turns in [&[][..], &[3200], &[3200, 32, 3200]] {
-            assert!(activity(turns).0.is_empty(), "{turns:?}");
+        for lengths in [&[][..], &[3200], &[3200, 32, 3200]] {
+            assert!(activity(lengths).0.is_empty(), "{lengths:?}");
         }
-        // As little as a short word is.
+        // As long as a short word.
         assert!(!activity(&[3200, 64, 3200]).0.is_empty());
         assert!(!activity(&[0, 128]).0.is_empty());
     }
 
     #[test]
-    fn little_voice_has_to_be_certain() {
-        let doubtful = |windows: usize| {
-            let probabilities = [vec![0.1; 80], vec![0.9; windows], vec![0.1; 80]].concat();
-            Activity::of(&probabilities, probabilities.len() * WINDOW)
+    fn a_short_voice_has_to_be_certain() {
+        let doubtful = |frames: usize| {
+            let probabilities = [vec![0.1; 80], vec![0.9; frames], vec![0.1; 80]].concat();
+            Activity::of(&probabilities, probabilities.len() * FRAME)
         };
         assert!(doubtful(15).is_empty());
         assert!(!doubtful(16).is_empty());
@@ -273,12 +277,12 @@ mod tests {
     }
 
     #[test]
-    fn speech_goes_on_while_it_is_merely_doubtful() {
+    fn speech_continues_while_it_is_merely_doubtful() {
         let probabilities = [0.1, 0.6, 0.4, 0.4, 0.36, 0.34, 0.4, 0.1];
-        assert_eq!(voices(&probabilities, 8 * WINDOW), [Voice { place: WINDOW..5 * WINDOW, peak: 0.6 }]);
+        assert_eq!(voices(&probabilities, 8 * FRAME), [Voice { range: FRAME..5 * FRAME, peak: 0.6 }]);
         assert_eq!(
-            voices(&probabilities[..3], 2 * WINDOW + 7),
-            [Voice { place: WINDOW..2 * WINDOW + 7, peak: 0.6 }]
+            voices(&probabilities[..3], 2 * FRAME + 7),
+            [Voice { range: FRAME..2 * FRAME + 7, peak: 0.6 }]
         );
     }
 
@@ -291,41 +295,41 @@ mod tests {
         let expected: Vec<f32> =
             activity.kept.iter().flat_map(|part| recording[part.clone()].to_vec()).collect();
         assert_eq!(pcm, expected);
-        // And every place in what is left is told back as the sample it was.
-        for (heard, &sample) in pcm.iter().enumerate() {
-            assert_eq!(activity.place(heard, |offset, part| offset < part.len()), sample as usize);
+        // Every sample that is left is mapped back to where it was.
+        for (joined, &sample) in pcm.iter().enumerate() {
+            assert_eq!(activity.to_recording(joined, |offset, part| offset < part.len()), sample as usize);
         }
     }
 
     #[test]
     fn times_are_those_of_the_recording() {
-        // Heard: silence to 400, voice to 1040, silence to 1440 | 1840, voice to 2160, silence to
-        // 2560.
+        // Joined: silence to 400, voice to 1040, silence to the cut at 1440 and on to 1840, voice to
+        // 2160, silence to 2560.
         let (activity, _) = activity(&[9600, 640, 20000, 320, 3200]);
-        let told = |heard: Range<usize>| ms(activity.in_recording(heard.start * MS..heard.end * MS));
-        assert_eq!(told(400..1040), 9600..10240);
-        assert_eq!(told(1840..2160), 30240..30560);
-        // All of it, cut and all.
-        assert_eq!(told(0..2560), 9200..30960);
-        // What reaches over the cut only for silence stays on its side.
-        assert_eq!(told(400..1600), 9600..10640);
-        assert_eq!(told(1100..2160), 29840..30560);
-        // What ends or begins at the cut does so on its own side.
-        assert_eq!(told(0..1440), 9200..10640);
-        assert_eq!(told(1440..2560), 29840..30960);
+        let mapped = |joined: Range<usize>| ms(activity.in_recording(joined.start * MS..joined.end * MS));
+        assert_eq!(mapped(400..1040), 9600..10240);
+        assert_eq!(mapped(1840..2160), 30240..30560);
+        // All of it, across the cut.
+        assert_eq!(mapped(0..2560), 9200..30960);
+        // A range that reaches across the cut only into silence stays on its side.
+        assert_eq!(mapped(400..1600), 9600..10640);
+        assert_eq!(mapped(1100..2160), 29840..30560);
+        // A range that ends or begins at the cut does so on its own side.
+        assert_eq!(mapped(0..1440), 9200..10640);
+        assert_eq!(mapped(1440..2560), 29840..30960);
         // Beyond the end.
-        assert_eq!(told(1840..9999), 30240..30960);
-        assert_eq!(told(5000..9999), 30960..30960);
-        // Nothing, at the cut.
-        let nothing = told(1440..1440);
+        assert_eq!(mapped(1840..9999), 30240..30960);
+        assert_eq!(mapped(5000..9999), 30960..30960);
+        // An empty range, at the cut.
+        let nothing = mapped(1440..1440);
         assert!(nothing.is_empty() && nothing.start == 29840, "{nothing:?}");
     }
 
     #[test]
-    fn voice_is_counted_within_a_stretch_and_just_beside_it() {
-        // Heard: voice from 1600 to 2240 and from 3840 to 4480, silence to 5920.
+    fn voice_is_counted_within_a_range_and_just_beside_it() {
+        // Joined: voice from 1600 to 2240 and from 3840 to 4480, silence to 5920.
         let (activity, _) = activity(&[1600, 640, 1600, 640, 1440]);
-        let voiced = |heard: Range<usize>| activity.voiced(heard.start * MS..heard.end * MS).unwrap() / MS;
+        let voiced = |joined: Range<usize>| activity.voiced(joined.start * MS..joined.end * MS).unwrap() / MS;
         assert_eq!(voiced(1600..2240), 640);
         assert_eq!(voiced(0..6000), 1280);
         assert_eq!(voiced(2000..2100), 640);
@@ -335,13 +339,13 @@ mod tests {
     }
 
     #[test]
-    fn what_nothing_is_known_of_is_kept_as_it_is() {
+    fn without_detection_everything_is_kept() {
         let activity = Activity::unknown(1000 * MS);
         let mut pcm = vec![0.5; 1000 * MS];
         activity.cut(&mut pcm);
         assert_eq!((pcm.len(), activity.voiced(0..1000 * MS)), (1000 * MS, None));
-        for (heard, told) in [(0..1000, 0..1000), (200..1400, 200..1000), (1200..1400, 1000..1000)] {
-            assert_eq!(ms(activity.in_recording(heard.start * MS..heard.end * MS)), told);
+        for (joined, expected) in [(0..1000, 0..1000), (200..1400, 200..1000), (1200..1400, 1000..1000)] {
+            assert_eq!(ms(activity.in_recording(joined.start * MS..joined.end * MS)), expected);
         }
         assert!(Activity::none().is_empty());
         assert_eq!(Activity::none().voiced(0..1000 * MS), Some(0));
@@ -349,10 +353,10 @@ mod tests {
 
     #[test]
     fn the_longest_pause_is_found() {
-        let speech = |turns: &[usize]| -> Vec<f32> {
-            turns.iter().enumerate().flat_map(|(n, &length)| vec![[0.9, 0.1][n % 2]; length]).collect()
+        let speech = |lengths: &[usize]| -> Vec<f32> {
+            lengths.iter().enumerate().flat_map(|(n, &length)| vec![[0.9, 0.1][n % 2]; length]).collect()
         };
-        for (turns, pause) in [
+        for (lengths, pause) in [
             (&[][..], None),
             (&[300], None),
             (&[20, 9, 20], None),
@@ -362,7 +366,7 @@ mod tests {
             (&[0, 40, 20], Some(20)),
             (&[0, 400], Some(200)),
         ] {
-            assert_eq!(longest_pause(&speech(turns)), pause.map(|windows| windows * WINDOW), "{turns:?}");
+            assert_eq!(longest_pause(&speech(lengths)), pause.map(|frames| frames * FRAME), "{lengths:?}");
         }
     }
 
@@ -380,23 +384,23 @@ mod tests {
         }
     }
 
-    /// Silences and voices of random lengths and probabilities, and how many samples they are.
+    /// Silences and voices of random lengths and probabilities, and their number of samples.
     fn random_recording(random: &mut Random) -> (Vec<f32>, usize) {
         let mut probabilities = Vec::new();
         for _ in 0..random.below(12) {
-            // Thresholds are between these, and long silences between these lengths.
+            // The thresholds are between these probabilities, and long silences between these lengths.
             let likely = [0.1, 0.4, 0.6, 0.9, 0.99][random.below(5)];
             let longest = [4, 20, 150][random.below(3)];
             let length = random.below(longest);
             probabilities.resize(probabilities.len() + length, likely);
         }
-        // The last window may be incomplete.
-        let samples = (probabilities.len() * WINDOW).saturating_sub(random.below(WINDOW));
+        // The last frame may be incomplete.
+        let samples = (probabilities.len() * FRAME).saturating_sub(random.below(FRAME));
         (probabilities, samples)
     }
 
     #[test]
-    fn any_recording_is_kept_in_order_and_its_times_keep_theirs() {
+    fn parts_and_times_of_any_recording_keep_their_order() {
         let mut random = Random::new();
         for _ in 0..2_000 {
             let (probabilities, samples) = random_recording(&mut random);
@@ -411,16 +415,15 @@ mod tests {
             let mut pcm = vec![0.5; samples];
             activity.cut(&mut pcm);
             assert_eq!(pcm.len(), length, "{what}");
-            // Segments one after the other, as Whisper tells them; the last may reach beyond the
-            // end.
+            // Consecutive segments, as Whisper returns them; the last may reach beyond the end.
             let mut times: Vec<usize> = (0..12).map(|_| random.below(length + 2 * LONG_SILENCE)).collect();
             times.sort_unstable();
             let segments = times.windows(2).map(|two| activity.in_recording(two[0]..two[1]));
-            let mut told = 0;
+            let mut last = 0;
             for segment in segments {
-                assert!(told <= segment.start && segment.start <= segment.end, "{times:?} in {what}");
+                assert!(last <= segment.start && segment.start <= segment.end, "{times:?} in {what}");
                 assert!(segment.end <= samples, "{times:?} in {what}");
-                told = segment.end;
+                last = segment.end;
             }
         }
     }

@@ -1,5 +1,5 @@
-//! Voice activity, detected on the caller's thread, so that it overlaps with the recognition of
-//! another recording.
+//! Detects voice activity on the caller's thread, in parallel to the recognition of another
+//! recording.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -12,32 +12,33 @@ use crate::runtime::lock;
 use crate::speech::error::SpeechError;
 use crate::speech::whisper::RATE;
 
-/// -60 dBFS: below it there is nothing to hear, and Whisper is known to invent text.
+/// -60 dBFS. Recordings without a louder sample are silent, and Whisper hallucinates on silence.
 const SILENCE: f32 = 0.001;
-/// 40 dB over full scale. Codecs overshoot by a few dB; what goes beyond this is no sound.
+/// 40 dB over full scale. Codecs overshoot by a few dB; louder samples are not sound.
 const LOUDEST: f32 = 100.0;
-/// whisper.cpp counts the cells of the spectrogram (100 frames/s of up to 128) in a 32-bit int.
+/// The longest recording, in samples: 24 hours. whisper.cpp counts the values of the spectrogram
+/// (100 frames a second of up to 128) in a 32-bit int.
 pub(crate) const LONGEST: usize = 24 * 3600 * RATE;
 
-/// Finds where somebody speaks. Clones share one model, and take turns with it.
+/// Finds where somebody speaks. Clones share one model and use it one after another.
 #[derive(Clone)]
 pub struct Detector {
     /// `None` when no model for voice activity is installed.
     vad: Option<Arc<Mutex<Vad>>>,
 }
 
-/// What of a recording is worth recognising.
+/// The speech in a recording.
 pub struct Speech {
     /// The parts with speech, joined.
     pub(crate) pcm: Vec<f32>,
-    /// Where they lie in the recording.
+    /// Where they are in the recording.
     pub(crate) activity: Activity,
-    /// Of the whole recording.
+    /// Length of the whole recording.
     pub(crate) samples: usize,
 }
 
 impl Speech {
-    /// Nobody speaks.
+    /// Whether nobody speaks.
     pub fn is_empty(&self) -> bool {
         self.activity.is_empty()
     }
@@ -48,12 +49,12 @@ impl Detector {
         Self { vad: vad.map(|vad| Arc::new(Mutex::new(vad))) }
     }
 
-    /// Leaves of `pcm`, 16 kHz mono, full scale ±1, what is worth recognising: nothing where no
-    /// sample is above -60 dBFS or nobody speaks, else all but the middle of long silences. Without
-    /// a model for voice activity, all.
+    /// Finds the speech in `pcm`, 16 kHz mono, full scale ±1. Only the middle of long silences is cut
+    /// out, unless no sample is above -60 dBFS or nobody speaks: then the speech is empty. Without a
+    /// voice activity model, everything counts as speech.
     ///
-    /// Blocking: less than a second of work for 96 s, between which `aborted` is asked.
-    pub fn listen(&self, mut pcm: Vec<f32>, aborted: &dyn Fn() -> bool) -> Result<Speech, SpeechError> {
+    /// Blocks for less than a second per 96 s of audio, and checks `aborted` in between.
+    pub fn detect(&self, mut pcm: Vec<f32>, aborted: &dyn Fn() -> bool) -> Result<Speech, SpeechError> {
         let samples = pcm.len();
         if samples > LONGEST {
             return Err(SpeechError::TooLong);
@@ -83,14 +84,13 @@ impl Detector {
         Ok(Speech { pcm, activity, samples })
     }
 
-    /// Where in `pcm` to cut between two words: a sample in the middle of the longest pause. None
-    /// where nobody pauses, without a model for voice activity, and when `aborted`. Blocking, as
-    /// [`Detector::listen`].
-    pub fn pause(&self, pcm: &[f32], aborted: &dyn Fn() -> bool) -> Option<usize> {
+    /// The sample in the middle of the longest pause between words in `pcm`. None if there is no
+    /// pause, no voice activity model, or if `aborted`. Blocks as [`Detector::detect`] does.
+    pub fn longest_pause(&self, pcm: &[f32], aborted: &dyn Fn() -> bool) -> Option<usize> {
         longest_pause(&self.probabilities(pcm, aborted)?)
     }
 
-    /// None without a model, after a failure of it (whisper.cpp logs those), and when aborted.
+    /// None without a model, if it fails (whisper.cpp logs that), or if aborted.
     fn probabilities(&self, pcm: &[f32], aborted: &dyn Fn() -> bool) -> Option<Vec<f32>> {
         let mut vad = lock(self.vad.as_ref()?);
         vad.probabilities(pcm, aborted)

@@ -1,4 +1,4 @@
-//! Voice activity: where in a recording somebody speaks, and what of it is worth recognising.
+//! Voice activity: where in a recording somebody speaks, and what Whisper is given of it.
 
 pub(super) mod activity;
 pub(super) mod detector;

@@ -1,11 +1,10 @@
-//! How much of its window Whisper is given for a short recording, and whether what came of less can
-//! be trusted.
+//! A shortened audio context for short recordings, and whether its result can be trusted.
 //!
-//! The encoder takes 30 s, of which a short recording is filled up with silence: most of the time
-//! that it takes goes into that. It can be given less, and is about as many times quicker. The
-//! models never met that in their training: some then repeat themselves, or do not find an end
-//! (voxtype#124). So what comes is looked at, and where anything speaks against it the recording is
-//! recognised again with the whole window.
+//! The encoder computes a window of 30 s, however short the recording is, and spends most of its
+//! time on the silence that fills the window up. It can compute less, and is then faster in about
+//! the same ratio. But the models were not trained for this: some repeat themselves, or do not find
+//! an end (voxtype#124). So the result is checked, and if there is any sign of trouble, the recording
+//! is recognised again with the whole window.
 
 use std::collections::HashMap;
 use std::ffi::c_int;
@@ -16,33 +15,36 @@ use super::{POSITION, WINDOW, Whisper};
 use crate::domain::{AudioContext, Segment};
 use crate::speech::hallucination::repetition;
 
-/// Positions for the silence that Whisper expects after speech, 2.6 s (whisper.cpp#1855), give or
-/// take half a step.
+/// Positions for the silence that Whisper expects after speech, 2.6 s (whisper.cpp#1855), rounded
+/// to a whole [`STEP`] in total.
 const MARGIN: usize = 128;
-/// ggml multiplies so many numbers of a row at once (with AVX2; twice as many with AVX-512), and
-/// one by one what is left over. Rows of the attention are as long as the window.
+/// ggml multiplies this many numbers of a row at once with AVX2 (twice as many with AVX-512), and the
+/// rest one by one. The rows of the attention are as long as the audio context.
 const STEP: usize = 32;
 
-/// Whisper's own limit: text below it was guessed.
+/// Whisper's own limit: text with a lower average log probability was guessed.
 const LOGPROB: f32 = -1.0;
-/// Whisper's own limit, for the last 32 tokens of more: text below it says the same again and
-/// again.
+/// Whisper's own limit: text with a lower entropy repeats itself.
 const ENTROPY: f32 = 2.4;
-const MEASURED: usize = 32;
+/// The entropy is that of the last tokens, and is not checked if there are no more than this.
+const ENTROPY_TOKENS: usize = 32;
 
-/// The positions that the encoder computes for a recording of `samples`; `None` for all.
+/// The positions that the encoder computes for this many samples. None: the whole window.
 pub(crate) fn positions(context: AudioContext, samples: usize) -> Option<c_int> {
     let needed = (samples.div_ceil(POSITION) + MARGIN - STEP / 2).next_multiple_of(STEP);
     (context == AudioContext::Auto && needed < WINDOW / POSITION).then_some(needed as c_int)
 }
 
-/// A token, be it text, a time or the end, and the natural logarithm of its probability.
+/// A token, which is text, a time or the end, and its log probability.
 type Token = (WhisperTokenId, f32);
 
-/// What speaks against a result with a shortened window: what `whisper` has heard, and what the
-/// guard left of it, `held`, where it dropped nothing unless it `invented`. Nothing does where it
-/// is as with the whole window.
-pub(crate) fn doubt(whisper: &Whisper, held: &[Segment], invented: bool) -> Option<&'static str> {
+/// Why the result of the last call of `whisper`, with a shortened audio context, cannot be trusted.
+/// `kept` are its segments without hallucinations, and `hallucinated` says whether there were any.
+pub(crate) fn rejection_reason(
+    whisper: &Whisper,
+    kept: &[Segment],
+    hallucinated: bool,
+) -> Option<&'static str> {
     let tokens = |segment: whisper_rs::WhisperSegment| -> Vec<Token> {
         let tokens = (0..segment.n_tokens()).filter_map(|n| segment.get_token(n));
         tokens.map(|token| token.token_data()).map(|data| (data.id, data.plog)).collect()
@@ -50,16 +52,16 @@ pub(crate) fn doubt(whisper: &Whisper, held: &[Segment], invented: bool) -> Opti
     if whisper.segments().any(|segment| segment.end_timestamp() < segment.start_timestamp()) {
         return Some("its times go back");
     }
-    if invented {
+    if hallucinated {
         return Some("some of it was dropped");
     }
-    let text = held.iter().map(|segment| segment.text.as_str()).collect::<Vec<_>>().join(" ");
-    doubt_of(&whisper.segments().flat_map(tokens).collect::<Vec<_>>(), whisper.eot(), &text)
+    let text = kept.iter().map(|segment| segment.text.as_str()).collect::<Vec<_>>().join(" ");
+    reason_in_text(&whisper.segments().flat_map(tokens).collect::<Vec<_>>(), whisper.eot(), &text)
 }
 
-fn doubt_of(tokens: &[Token], eot: WhisperTokenId, text: &str) -> Option<&'static str> {
+fn reason_in_text(tokens: &[Token], eot: WhisperTokenId, text: &str) -> Option<&'static str> {
     let Some(&(last, _)) = tokens.last() else { return Some("it has no text") };
-    // A window ends with a time or the token for it, unless the decoder was stopped.
+    // The text ends with a time or the end token, unless the decoder reached its limit.
     if last < eot {
         return Some("it does not end");
     }
@@ -67,7 +69,7 @@ fn doubt_of(tokens: &[Token], eot: WhisperTokenId, text: &str) -> Option<&'stati
     if logprob < LOGPROB {
         return Some("it was guessed");
     }
-    if tokens.len() > MEASURED && entropy(&tokens[tokens.len() - MEASURED..]) < ENTROPY {
+    if tokens.len() > ENTROPY_TOKENS && entropy(&tokens[tokens.len() - ENTROPY_TOKENS..]) < ENTROPY {
         return Some("it says the same again and again");
     }
     if repetition::collapse(text, |_| true).is_some() {
@@ -76,7 +78,7 @@ fn doubt_of(tokens: &[Token], eot: WhisperTokenId, text: &str) -> Option<&'stati
     None
 }
 
-/// Of the tokens, each with its share, in nats.
+/// The entropy of the distribution of tokens, in nats.
 fn entropy(tokens: &[Token]) -> f32 {
     let mut counts: HashMap<WhisperTokenId, f32> = HashMap::new();
     tokens.iter().for_each(|(id, _)| *counts.entry(*id).or_default() += 1.0);
@@ -92,7 +94,7 @@ mod tests {
     const TIME: WhisperTokenId = 50_400;
 
     #[test]
-    fn a_short_recording_needs_few_positions_and_a_long_one_all() {
+    fn a_short_recording_needs_few_positions_and_a_long_one_the_whole_window() {
         let positions = |seconds: f32| positions(AudioContext::Auto, (seconds * RATE as f32) as usize);
         assert_eq!(positions(1.0), Some(192));
         assert_eq!(positions(3.0), Some(288));
@@ -113,22 +115,22 @@ mod tests {
         }
     }
 
-    /// So many tokens of text, all different, and a time at the end.
+    /// `count` different tokens of text, and a time at the end.
     fn tokens(count: i32, logprob: f32) -> Vec<Token> {
         (0..count).chain([TIME]).map(|id| (id, logprob)).collect()
     }
 
     #[test]
-    fn a_good_text_is_not_doubted() {
+    fn a_good_text_is_not_rejected() {
         for count in [1, 5, 31, 32, 100] {
-            assert_eq!(doubt_of(&tokens(count, -0.2), EOT, "eight eight nine"), None, "{count}");
+            assert_eq!(reason_in_text(&tokens(count, -0.2), EOT, "eight eight nine"), None, "{count}");
         }
         let ended: Vec<_> = [(1, -0.1), (EOT, -0.1)].into();
-        assert_eq!(doubt_of(&ended, EOT, "one"), None);
+        assert_eq!(reason_in_text(&ended, EOT, "one"), None);
     }
 
     #[test]
-    fn each_reason_for_doubt_is_seen() {
+    fn each_reason_for_rejection_is_found() {
         let mut endless = tokens(5, -0.2);
         endless.pop();
         let same: Vec<_> = (0..40).map(|n| (n % 8, -0.2)).chain([(TIME, -0.2)]).collect();
@@ -139,7 +141,7 @@ mod tests {
             (same, "one", "it says the same again and again"),
             (tokens(5, -0.2), "well no no no", "it repeats itself"),
         ] {
-            assert_eq!(doubt_of(&tokens, EOT, text), Some(reason));
+            assert_eq!(reason_in_text(&tokens, EOT, text), Some(reason));
         }
     }
 }

@@ -1,52 +1,53 @@
-//! What this build of whisper.cpp needs of the CPU.
+//! The CPU instructions that this build of whisper.cpp needs.
 //!
-//! ggml's sources say at run time with which instructions they were compiled, and use them without
-//! looking: on a CPU that lacks one the program would be ended by SIGILL at its first recognition.
+//! ggml can tell with which instructions it was compiled, but does not check whether the CPU has
+//! them: on a CPU that lacks one, SIGILL would end the process at its first recognition.
 
-/// Instructions that ggml was compiled with.
+/// A set of instructions that ggml was compiled with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instructions {
     pub name: &'static str,
-    /// Whether this CPU has them.
-    pub here: bool,
+    /// Whether this CPU has it.
+    pub supported: bool,
 }
 
-/// Those that this build needs. Empty for the slow baseline that runs on every CPU of its kind.
+/// The instructions that this build needs. Empty for the slow baseline, which runs on every CPU of
+/// the architecture.
 #[cfg(target_arch = "x86_64")]
 pub fn needed() -> Vec<Instructions> {
-    use std::arch::is_x86_feature_detected as here;
+    use std::arch::is_x86_feature_detected as supported;
     use whisper_rs::whisper_rs_sys as ggml;
 
-    // SAFETY: each returns a number that the compiler has put there.
+    // SAFETY: each function returns a constant.
     let compiled = unsafe {
         [
-            ("SSE3", ggml::ggml_cpu_has_sse3(), here!("sse3")),
-            ("SSSE3", ggml::ggml_cpu_has_ssse3(), here!("ssse3")),
-            ("AVX", ggml::ggml_cpu_has_avx(), here!("avx")),
-            ("AVX2", ggml::ggml_cpu_has_avx2(), here!("avx2")),
-            ("FMA", ggml::ggml_cpu_has_fma(), here!("fma")),
-            ("F16C", ggml::ggml_cpu_has_f16c(), here!("f16c")),
-            ("BMI2", ggml::ggml_cpu_has_bmi2(), here!("bmi2")),
-            ("AVX-VNNI", ggml::ggml_cpu_has_avx_vnni(), here!("avxvnni")),
-            ("AVX512F", ggml::ggml_cpu_has_avx512(), here!("avx512f")),
-            ("AVX512-VBMI", ggml::ggml_cpu_has_avx512_vbmi(), here!("avx512vbmi")),
-            ("AVX512-VNNI", ggml::ggml_cpu_has_avx512_vnni(), here!("avx512vnni")),
-            ("AVX512-BF16", ggml::ggml_cpu_has_avx512_bf16(), here!("avx512bf16")),
+            ("SSE3", ggml::ggml_cpu_has_sse3(), supported!("sse3")),
+            ("SSSE3", ggml::ggml_cpu_has_ssse3(), supported!("ssse3")),
+            ("AVX", ggml::ggml_cpu_has_avx(), supported!("avx")),
+            ("AVX2", ggml::ggml_cpu_has_avx2(), supported!("avx2")),
+            ("FMA", ggml::ggml_cpu_has_fma(), supported!("fma")),
+            ("F16C", ggml::ggml_cpu_has_f16c(), supported!("f16c")),
+            ("BMI2", ggml::ggml_cpu_has_bmi2(), supported!("bmi2")),
+            ("AVX-VNNI", ggml::ggml_cpu_has_avx_vnni(), supported!("avxvnni")),
+            ("AVX512F", ggml::ggml_cpu_has_avx512(), supported!("avx512f")),
+            ("AVX512-VBMI", ggml::ggml_cpu_has_avx512_vbmi(), supported!("avx512vbmi")),
+            ("AVX512-VNNI", ggml::ggml_cpu_has_avx512_vnni(), supported!("avx512vnni")),
+            ("AVX512-BF16", ggml::ggml_cpu_has_avx512_bf16(), supported!("avx512bf16")),
         ]
     };
     let needed = compiled.into_iter().filter(|(_, compiled, _)| *compiled != 0);
-    needed.map(|(name, _, here)| Instructions { name, here }).collect()
+    needed.map(|(name, _, supported)| Instructions { name, supported }).collect()
 }
 
-/// Not looked into for other kinds of CPU.
+/// Not checked on other architectures.
 #[cfg(not(target_arch = "x86_64"))]
 pub fn needed() -> Vec<Instructions> {
     Vec::new()
 }
 
-/// The names of those `needed` that this CPU lacks, if any.
+/// The names of the `needed` instructions that this CPU lacks, if any.
 pub fn missing(needed: &[Instructions]) -> Option<String> {
-    let missing: Vec<_> = needed.iter().filter(|it| !it.here).map(|it| it.name).collect();
+    let missing: Vec<_> = needed.iter().filter(|it| !it.supported).map(|it| it.name).collect();
     (!missing.is_empty()).then(|| missing.join(", "))
 }
 
@@ -55,16 +56,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tests_run_on_a_cpu_that_this_build_fits() {
+    fn this_cpu_has_what_this_build_needs() {
         assert_eq!(missing(&needed()), None);
     }
 
-    /// Where it does not, whisper.cpp was built before `.cargo/config.toml` asked for it:
+    /// If this fails, whisper.cpp was built before `.cargo/config.toml` asked for it. Run
     /// `cargo clean -p whisper-rs-sys`.
     #[cfg(target_arch = "x86_64")]
     #[test]
-    fn this_build_multiplies_block_by_block() {
-        // SAFETY: it returns a number that the compiler has put there.
+    fn this_build_has_llamafile_matrix_multiplication() {
+        // SAFETY: the function returns a constant.
         assert_ne!(unsafe { whisper_rs::whisper_rs_sys::ggml_cpu_has_llamafile() }, 0);
     }
 }

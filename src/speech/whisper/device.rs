@@ -1,4 +1,4 @@
-//! What recognises: the CPU, or a GPU that this build knows how to use.
+//! The GPU that recognises, if this build supports GPUs and there is one.
 
 use std::ffi::CStr;
 
@@ -6,7 +6,7 @@ use whisper_rs::whisper_rs_sys as ggml;
 
 use super::log;
 
-/// The features for GPUs with which this program was built.
+/// The features for GPUs that this program was built with.
 pub const BUILT_FOR: &[&str] = &[
     #[cfg(feature = "cuda")]
     "cuda",
@@ -18,12 +18,10 @@ pub const BUILT_FOR: &[&str] = &[
     "vulkan",
 ];
 
-/// The GPU that whisper.cpp takes, the first there is, as its backend calls it. None: the CPU
-/// recognises.
+/// The name of the GPU that whisper.cpp uses, which is the first one. None: the CPU recognises.
 pub fn gpu() -> Option<String> {
     log::install();
-    // SAFETY: the devices are counted once, when the first is asked for, and live as long as the
-    // process.
+    // SAFETY: ggml registers its devices once, and they live as long as the process.
     unsafe {
         let devices = (0..ggml::ggml_backend_dev_count()).map(|n| ggml::ggml_backend_dev_get(n));
         let mut gpus = devices.filter(|&device| {

@@ -1,9 +1,8 @@
-//! whisper.cpp's and ggml's log, through tracing under the target `whisper`.
+//! Forwards the logs of whisper.cpp and ggml to tracing, under the target `whisper`.
 //!
-//! Not `whisper_rs::install_logging_hooks`: its tracing backend gives some thirty lines at `info`
-//! for every model loaded, and errors for every recognition that we abort ourselves. Neither
-//! library logs recognised text in the way we call them (`print_realtime` off, `WHISPER_DEBUG` not
-//! compiled).
+//! We do not use `whisper_rs::install_logging_hooks`: its tracing backend logs some thirty lines at
+//! `info` for every loaded model, and errors for every recognition that we abort ourselves. As we
+//! call them (without `print_realtime` and `WHISPER_DEBUG`), neither library logs recognised text.
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_void};
@@ -16,22 +15,21 @@ use whisper_rs::GGMLLogLevel;
 const TARGET: &str = "whisper";
 
 thread_local! {
-    /// We asked this thread's recognition to stop, so that what whisper.cpp then reports as a
-    /// failure is none.
+    /// Whether we ended this thread's recognition ourselves, so that what whisper.cpp then logs as an
+    /// error is none.
     static ABORTING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Takes the log over; the first call does it, before anything is loaded.
+/// Installs the callback. Only the first call, before anything is loaded, does something.
 pub(crate) fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // SAFETY: `forward` reads only the text, lets no panic out and lives as long as the
-        // process.
+        // SAFETY: `forward` only reads the text, does not unwind, and lives as long as the process.
         unsafe { whisper_rs::set_log_callback(Some(forward), std::ptr::null_mut()) };
     });
 }
 
-/// Whether failures that whisper.cpp logs on this thread are of our own making.
+/// Says whether we caused the errors that whisper.cpp logs on this thread.
 pub(crate) fn set_aborting(aborting: bool) {
     ABORTING.set(aborting);
 }
@@ -46,12 +44,13 @@ unsafe extern "C" fn forward(level: u32, text: *const c_char, _user_data: *mut c
     if text.is_empty() {
         return;
     }
-    // A subscriber that panics (standard error closed, say) must not unwind into C++.
+    // If a subscriber panics, for instance because standard error is closed, the panic must not
+    // unwind into C++.
     let _ = catch_unwind(|| match GGMLLogLevel::from(level) {
         GGMLLogLevel::Error if ABORTING.get() => debug!(target: TARGET, "{text}"),
         GGMLLogLevel::Error => error!(target: TARGET, "{text}"),
         GGMLLogLevel::Warn => warn!(target: TARGET, "{text}"),
-        // What they call information is a model's every parameter.
+        // At this level they log every parameter of a model.
         GGMLLogLevel::Info => debug!(target: TARGET, "{text}"),
         _ => trace!(target: TARGET, "{text}"),
     });

@@ -1,4 +1,4 @@
-//! whisper.cpp: a model, and one call of whisper_full after another on it.
+//! whisper.cpp: a loaded model, and single calls of whisper_full on it.
 
 pub mod audio_context;
 pub mod cpu;
@@ -10,88 +10,92 @@ use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::time::Duration;
 
+use tokio::sync::watch;
 use whisper_rs::{
     FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperError, WhisperSegment,
     WhisperState, WhisperSysContext, WhisperSysState, WhisperTokenId,
 };
 
 use super::error::SpeechError;
+use super::observer::Observer;
 use crate::domain::{LanguageCode, SAMPLE_RATE, Task};
 
-/// Samples per second of everything Whisper hears.
+/// Samples per second of all audio that Whisper is given.
 pub(crate) const RATE: usize = SAMPLE_RATE as usize;
-/// Samples of Whisper's window.
+/// Samples of Whisper's window of 30 s.
 pub(crate) const WINDOW: usize = 30 * RATE;
-/// Samples for a position of the encoder.
+/// Samples per position of the encoder.
 pub(crate) const POSITION: usize = RATE / 50;
-/// What whisper_full does when decoding at temperature 0 has failed: tries so many at each higher
-/// one.
+/// The number of candidates that are sampled at each higher temperature, if decoding at
+/// temperature 0 has failed.
 const BEST_OF: c_int = 5;
-/// A probability that is never reached. whisper.cpp 1.8.3 takes the one for no speech from logits
-/// that it has not computed in this call (whisper.cpp#3945, #4068): after a glimpse at the language
-/// they are those of the glimpse. Above its default of 0.6 it does not decode again at a higher
-/// temperature and drops the window, and with it what somebody said.
-const NEVER: f32 = 2.0;
+/// Switches off whisper.cpp's own check for windows without speech: no probability reaches this
+/// threshold. whisper.cpp 1.8.3 reads the probability from logits that this call did not compute
+/// (whisper.cpp#3945, #4068), for instance those of an earlier language detection. If it is above
+/// the threshold, whisper.cpp drops the window, with the words that were spoken in it.
+const NO_SPEECH_THRESHOLD_OFF: f32 = 2.0;
 
-/// How a running recognition hears from, and tells, the outside.
+/// Whom a running recognition reports to, and how it is aborted.
 pub(crate) struct Control<'a> {
-    /// Asked after each pass of the encoder or decoder.
+    pub observer: &'a dyn Observer,
+    /// Receives the share that is done, in percent.
+    pub progress: Option<&'a watch::Sender<u8>>,
     pub aborted: &'a dyn Fn() -> bool,
-    /// Told the share that is done, in percent.
-    pub progress: &'a dyn Fn(u8),
-    /// Told why a piece of text was dropped.
-    pub dropped: &'a dyn Fn(&'static str),
-    /// Told what language so much was said in, where it was not given.
-    pub spoken: &'a dyn Fn(LanguageCode, Duration),
-    /// Told that the shortened window has not sufficed.
-    pub repeated: &'a dyn Fn(),
 }
 
-/// What one call of whisper_full is to do.
+impl Control<'_> {
+    /// Reports that the recognition is not stuck, and returns whether it is to be aborted.
+    fn poll(&self) -> bool {
+        self.observer.on_pass();
+        (self.aborted)()
+    }
+}
+
+/// The parameters of one call of whisper_full.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call<'a> {
     pub language: LanguageCode,
-    /// What was said before.
+    /// The text before the recording.
     pub prompt: &'a [WhisperTokenId],
-    /// Positions that the encoder takes at once, in place of its 1500. Text is then decoded once,
-    /// at temperature 0: it is a try.
+    /// The audio context: positions that the encoder computes, instead of all its 1500. The text is
+    /// then decoded only once, at temperature 0, because it may be rejected.
     pub positions: Option<c_int>,
-    /// Whether to go on after the spectrogram.
+    /// Whether to continue after the spectrogram is computed.
     pub encode: bool,
 }
 
-/// What the decoder expects at the beginning of a window, before it is told a language or a task.
+/// What the decoder expects at the beginning of a window, before it is given a language or a task.
 pub(crate) struct Opening {
-    /// The probabilities of all languages, by their numbers.
+    /// The probabilities of all languages, indexed by their numbers.
     pub languages: Vec<f32>,
-    /// Probability, 0 to 1, that nobody speaks in the window.
+    /// The probability, 0 to 1, that nobody speaks in the window.
     pub no_speech: f32,
 }
 
-/// A call that runs, for its callbacks.
+/// What the callbacks of a running call use.
 struct Run<'a> {
     control: &'a Control<'a>,
     encode: bool,
-    /// Passes of the encoder that were begun.
+    /// Passes of the encoder that have started.
     passes: Cell<u32>,
 }
 
-/// The model.
+/// A loaded model.
 pub(crate) struct Whisper {
     context: WhisperContext,
-    /// Buffers of tens to hundreds of MB, with what the last call left in them. None after a
-    /// failure: the next call gets fresh ones.
+    /// Buffers of tens to hundreds of MB, which hold the results of the last call. None after a
+    /// failure; the next call then allocates new ones.
     state: Option<WhisperState>,
     threads: NonZeroUsize,
     task: Task,
-    /// By language. Kept, because `set_language` leaks the string it is given.
+    /// One for each language, reused because `set_language` leaks its string.
     params: HashMap<LanguageCode, FullParams<'static, 'static>>,
 }
 
 impl Whisper {
-    /// `path` has passed [`file_check::check`](super::models::file_check::check), and the model was trained for the `task`.
+    /// `path` must have passed [`check`](super::models::file_check::check), and the model must have
+    /// been trained for the `task`.
     pub(crate) fn load(
         path: &Path,
         threads: NonZeroUsize,
@@ -108,25 +112,25 @@ impl Whisper {
         Ok(Self { context, state, threads, task, params: HashMap::new() })
     }
 
-    /// Recognises `pcm`; the result is in [`segments`](Self::segments). Says how many passes of the
-    /// encoder it took.
+    /// Recognises `pcm` and returns how many passes of the encoder that took. The text is in
+    /// [`segments`](Self::segments).
     pub(crate) fn full(
         &mut self,
         pcm: &[f32],
         call: Call<'_>,
         control: &Control,
     ) -> Result<u32, SpeechError> {
-        // Detecting polls nothing.
-        if (control.aborted)() {
+        // A language detection before this call has not polled.
+        if control.poll() {
             return Err(SpeechError::Aborted);
         }
         let mut params = self.params(call);
         let run = Run { control, encode: call.encode, passes: Cell::default() };
         let user_data = std::ptr::from_ref(&run).cast_mut().cast::<c_void>();
-        // SAFETY: the callbacks take the pointer for a shared `Run`, which it is and which outlives
-        // the call of `full` below, the only one that uses these parameters; whisper.cpp calls them
-        // on this thread. (`set_abort_callback_safe` of whisper-rs 0.16 calls the closure through a
-        // pointer of another type.)
+        // SAFETY: the callbacks cast the pointer back to a shared `Run`. It outlives the call of
+        // `full` below, which alone uses these parameters, and whisper.cpp calls them on this
+        // thread. (`set_abort_callback_safe` of whisper-rs 0.16 calls the closure through a pointer
+        // of the wrong type.)
         unsafe {
             params.set_abort_callback(Some(on_abort));
             params.set_abort_callback_user_data(user_data);
@@ -143,15 +147,15 @@ impl Whisper {
                 self.state = Some(state);
                 Ok(run.passes.get())
             }
-            // Encoding (-6) or decoding (-8, -9) was given up, and we had asked for that. The state
-            // is as good as before.
-            Err(WhisperError::GenericError(-6 | -8 | -9)) if (control.aborted)() => {
+            // Encoding (-6) or decoding (-8, -9) ended because we aborted it. The state is still
+            // usable.
+            Err(WhisperError::GenericError(-6 | -8 | -9)) if control.poll() => {
                 self.state = Some(state);
                 Err(SpeechError::Aborted)
             }
             Err(error @ WhisperError::GenericError(-7)) => {
-                // Its key-value cache found no memory, and whisper_full_with_state has freed the
-                // state. Dropping it would free it again.
+                // There was no memory for the key-value cache, and whisper_full_with_state has
+                // freed the state. Dropping it would free it a second time.
                 std::mem::forget(state);
                 Err(failed(error))
             }
@@ -159,21 +163,21 @@ impl Whisper {
         }
     }
 
-    /// What the decoder expects by what the encoder has heard last. Costs one token.
+    /// What the decoder expects for the last output of the encoder. Costs one token.
     pub(crate) fn opening(&mut self) -> Result<Opening, SpeechError> {
         let mut state = self.take_state()?;
         state.decode(&[self.context.token_sot()], 0, self.threads.get()).map_err(failed)?;
         let logits = state.get_logits().map_err(failed)?;
-        // The tokens of the languages follow each other in the order of their numbers.
-        let of_languages = [0, whisper_rs::get_lang_max_id()].map(|id| self.context.token_lang(id) as usize);
-        let languages = softmax(&logits[of_languages[0]..=of_languages[1]]);
+        // The languages have consecutive tokens, in the order of their numbers.
+        let [first, last] = [0, whisper_rs::get_lang_max_id()].map(|id| self.context.token_lang(id) as usize);
+        let languages = softmax(&logits[first..=last]);
         let no_speech = softmax(logits)[self.context.token_nosp() as usize];
         self.state = Some(state);
         Ok(Opening { languages, no_speech })
     }
 
-    /// The probabilities of all languages, by their numbers, in as much of the last recording as
-    /// the encoder takes at once.
+    /// Runs the encoder on the spectrogram in the state, and returns the probabilities of all
+    /// languages, indexed by their numbers. Only the first window, or audio context, is used.
     pub(crate) fn language_probabilities(&mut self) -> Result<Vec<f32>, SpeechError> {
         let state = self.take_state()?;
         let (_, probabilities) = state.lang_detect(0, self.threads.get()).map_err(failed)?;
@@ -181,24 +185,24 @@ impl Whisper {
         Ok(probabilities)
     }
 
-    /// What the last call of [`full`](Self::full) has heard.
+    /// The text of the last call of [`full`](Self::full).
     pub(crate) fn segments(&self) -> impl Iterator<Item = WhisperSegment<'_>> {
         self.state.iter().flat_map(WhisperState::as_iter)
     }
 
-    /// The tokens of a text; none where it has no such thing, as with a NUL in it.
+    /// The tokens of a text; empty if it cannot be tokenised, for instance because of a NUL.
     pub(crate) fn tokens(&self, text: &str) -> Vec<WhisperTokenId> {
-        // A token is a byte at least. With fewer than needed whisper-rs 0.16 believes in billions
-        // of them.
+        // A token has at least one byte. If the limit is too low, whisper-rs 0.16 takes the negative
+        // result for billions of tokens.
         self.context.tokenize(text, text.len() + 1).unwrap_or_default()
     }
 
-    /// The token that ends a text; those of text are below it.
+    /// The token that ends a text. The tokens of text have smaller numbers.
     pub(crate) fn eot(&self) -> WhisperTokenId {
         self.context.token_eot()
     }
 
-    /// Whoever takes it puts it back, if it is of use still.
+    /// The caller puts it back, unless it has become unusable.
     fn take_state(&mut self) -> Result<WhisperState, SpeechError> {
         self.state.take().map_or_else(|| self.context.create_state().map_err(failed), Ok)
     }
@@ -216,7 +220,7 @@ impl Whisper {
     }
 }
 
-/// The probabilities that belong to these logits.
+/// Converts logits to probabilities.
 fn softmax(logits: &[f32]) -> Vec<f32> {
     let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum: f32 = logits.iter().map(|logit| (logit - most).exp()).sum();
@@ -230,7 +234,7 @@ fn failed(error: WhisperError) -> SpeechError {
 unsafe extern "C" fn on_abort(user_data: *mut c_void) -> bool {
     // SAFETY: see `full`.
     let run = unsafe { &*user_data.cast::<Run>() };
-    let aborted = (run.control.aborted)();
+    let aborted = run.control.poll();
     if aborted {
         log::set_aborting(true);
     }
@@ -245,7 +249,7 @@ unsafe extern "C" fn on_encode(
     // SAFETY: see `full`.
     let run = unsafe { &*user_data.cast::<Run>() };
     run.passes.set(run.passes.get() + 1);
-    // To whisper.cpp not to go on is a failure.
+    // If we end the call here, whisper.cpp logs that as a failure.
     log::set_aborting(!run.encode);
     run.encode
 }
@@ -258,21 +262,23 @@ unsafe extern "C" fn on_progress(
 ) {
     // SAFETY: see `full`.
     let run = unsafe { &*user_data.cast::<Run>() };
-    // The last window may begin past the end.
-    (run.control.progress)(percent.clamp(0, 100) as u8);
+    if let Some(progress) = run.control.progress {
+        // The last window may begin past the end, which gives more than 100.
+        progress.send_replace(percent.clamp(0, 100) as u8);
+    }
 }
 
-/// whisper_full's defaults for greedy decoding: temperature 0, then by 0.2 up to 1 while a window's
-/// entropy is below 2.4 or its average log probability below -1; but nothing is decided by the
-/// probability of no speech.
+/// whisper_full's defaults for greedy decoding, without the check for windows without speech. It
+/// decodes at temperature 0, then at temperatures up to 1 in steps of 0.2, while a window's entropy
+/// is below 2.4 or its average log probability is below -1.
 fn params(language: LanguageCode, threads: NonZeroUsize, task: Task) -> FullParams<'static, 'static> {
     let mut params = FullParams::new(SamplingStrategy::Greedy { best_of: BEST_OF });
     params.set_n_threads(threads.get() as c_int);
     params.set_language(Some(language.as_str()));
     params.set_translate(task == Task::Translate);
-    // The state is reused: no recording may be prompted with the text of the one before.
+    // The state is reused, and the text of one recording must not prompt the next.
     params.set_no_context(true);
-    params.set_no_speech_thold(NEVER);
+    params.set_no_speech_thold(NO_SPEECH_THRESHOLD_OFF);
     params.set_print_progress(false);
     params.set_print_timestamps(false);
     params
@@ -288,13 +294,7 @@ mod tests {
         Whisper::load(Path::new(MODEL), NonZeroUsize::MIN, Task::Transcribe, false).unwrap()
     }
 
-    const CONTROL: Control = Control {
-        aborted: &|| false,
-        progress: &|_| (),
-        dropped: &|_| (),
-        spoken: &|_, _| (),
-        repeated: &|| (),
-    };
+    const CONTROL: Control = Control { observer: &(), progress: None, aborted: &|| false };
 
     fn one_two() -> Vec<f32> {
         let spoken = include_bytes!("../../../tests/fixtures/micro/one-two.s16");
@@ -307,13 +307,13 @@ mod tests {
     }
 
     #[test]
-    fn no_speech_is_that_of_the_last_window_whatever_was_heard_before() {
+    fn the_no_speech_probability_is_that_of_the_last_window() {
         let mut whisper = load();
         let (silence, speech) = (vec![0.0; 2 * RATE], one_two());
         let mut no_speech = |pcm: &[f32]| {
             whisper.full(pcm, call(None), &CONTROL).unwrap();
             let no_speech = whisper.opening().unwrap().no_speech;
-            // A glimpse at something else.
+            // A call on other audio in between, as a language detection makes it.
             whisper.full(&silence, call(Some(50)), &CONTROL).unwrap();
             no_speech
         };
@@ -323,13 +323,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_before_reaches_the_decoder_and_is_gone_after_the_call() {
+    fn a_prompt_reaches_the_decoder_and_is_gone_after_the_call() {
         let mut whisper = load();
         let prompt = whisper.tokens(" one two three");
         assert_eq!(prompt.len(), 3);
         assert!(whisper.tokens("a\0b").is_empty());
         let pcm = one_two();
-        // How sure the decoder is depends on all that it was told.
+        // The probabilities of the tokens depend on everything that the decoder was given.
         let mut evidence = |prompt: &[WhisperTokenId]| {
             whisper.full(&pcm, Call { prompt, ..call(None) }, &CONTROL).unwrap();
             let tokens = |segment: WhisperSegment| -> Vec<f32> {
