@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use fake_telegram::{Chat, Draft, FRIEND, SAVED_MESSAGES, SECOND_FRIEND, Telegram};
-use support::daemon::Home;
+use support::daemon::{Home, events};
 use support::{bombs, speech};
 
 const BAR: Duration = Duration::from_secs(3);
@@ -34,7 +34,7 @@ async fn main() -> ExitCode {
     let telegram = Telegram::start().await.expect("start the loopback Telegram");
     let home = Home::new(&telegram);
     let mut daemon = home.start();
-    daemon.says("Connection established", DEADLINE).await;
+    daemon.event("connected", DEADLINE).await;
     // The first message opens the connection for files.
     wait_for_a_friend(&telegram, &clip).await;
 
@@ -53,11 +53,11 @@ async fn main() -> ExitCode {
     }
     let answered = start.elapsed();
     let finished = |log: &str| {
-        let ends = ["Will not be answered", "Nothing was said", "Answered", "Given up"];
-        let jobs: usize = ends.iter().map(|end| log.matches(end).count()).sum();
+        let ends = ["rejected", "silent", "answered", "dead_letter"];
+        let jobs: usize = ends.iter().map(|end| events(log, end).len()).sum();
         jobs > files.len() + 2 * ROUNDS
     };
-    daemon.says_what("an end of each file", DEADLINE, finished).await;
+    daemon.logs("an end of each file", DEADLINE, finished).await;
     let all = start.elapsed();
     let log = daemon.log();
     let (status, _) = daemon.stop().await;
@@ -72,7 +72,7 @@ async fn main() -> ExitCode {
         "{} hostile files ({made} of them made here): {} refused, the last one ended after {:.1} s; \
          the friend's {ROUNDS} messages took {:.1} s",
         files.len(),
-        log.matches("Will not be answered").count(),
+        events(&log, "rejected").len(),
         all.as_secs_f64(),
         answered.as_secs_f64()
     );

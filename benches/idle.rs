@@ -48,7 +48,7 @@ async fn idle(redis: Option<&RedisServer>) -> Figures {
         home.set("REDIS_URL", &server.url());
     }
     let mut daemon = home.start();
-    daemon.says("Connection established", DEADLINE).await;
+    daemon.event("connected", DEADLINE).await;
     let message = telegram.send(Chat::User(FRIEND), Draft::voice(speech::say(TEXT, "en-us+m3"), 2));
     telegram.wait_for_reply(Chat::User(FRIEND), message, DEADLINE).await.expect("it is answered");
     tokio::time::sleep(SETTLE).await;

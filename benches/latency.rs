@@ -82,7 +82,7 @@ async fn measure(clips: &[Vec<u8>], redis: Option<RedisServer>) -> Figures {
         home.set("REDIS_URL", &server.url());
     }
     let mut daemon = home.start();
-    daemon.says("Connection established", DEADLINE).await;
+    daemon.event("connected", DEADLINE).await;
     let drafts = || clips.iter().map(|clip| Draft::voice(clip.clone(), 2)).cycle();
 
     let mut messages = Vec::new();
@@ -138,7 +138,7 @@ fn stages(daemon: &Daemon) -> Vec<[Duration; 3]> {
     let log = daemon.log();
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     lines
-        .filter(|line| line["message"] == "stages")
+        .filter(|line| line["event"] == "stages")
         .map(|line| ["fetch_ms", "decode_ms", "recognise_ms"].map(|stage| time(&line, stage)))
         .collect()
 }

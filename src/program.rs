@@ -60,11 +60,14 @@ fn run(cli: Cli, runtime: &Runtime, decorator: &dyn Decorator) -> anyhow::Result
     let config = Config::check(&raw, command.needs())?;
     let (files, files_error) = match log_files(&config, &command) {
         Ok(files) => (files, None),
-        Err(error) => (None, Some(error.to_string())),
+        Err(error) => (None, Some(error)),
     };
     let log = logging::start(&config.log_filter, log_format(&config), files)?;
-    for warning in raw.warnings().iter().chain(&files_error) {
+    for warning in raw.warnings() {
         tracing::warn!("{warning}");
+    }
+    if let Some(error) = files_error {
+        tracing::warn!(event = "log_files_failed", "{error}");
     }
     let failed = match command {
         Command::Config | Command::Doctor(_) => 0,

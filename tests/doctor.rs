@@ -103,7 +103,7 @@ async fn in_a_healthy_set_up_nothing_fails() {
 async fn a_running_daemon_is_not_disturbed() {
     let patient = Patient::healthy().await;
     let mut daemon = patient.home.start();
-    daemon.says("Connection established", DEADLINE).await;
+    daemon.event("connected", DEADLINE).await;
     let used = || patient.telegram.look(|ledger| (ledger.clients().len(), ledger.count("updates.getState")));
     let before = used();
     let report = patient.examine();

@@ -9,7 +9,7 @@ use fake_telegram::{
     Action, Chat, Dedupe, Draft, FRIEND, Fault, SAVED_MESSAGES, SECOND_FRIEND, Telegram, User,
 };
 use stenogram::domain::policy::{Incoming, Policy};
-use stenogram::domain::{Fault as JobFault, Job, JobId, Part, Peer, Progress, Segment, Task, Transcript};
+use stenogram::domain::{Answer, Fault as JobFault, Job, JobId, Peer, Progress, Segment, Task, Transcript};
 use stenogram::jobs::intake::Intake;
 use stenogram::jobs::ports::{Messenger, Transcriber, Transcription};
 use stenogram::jobs::worker::Worker;
@@ -101,12 +101,12 @@ impl Messenger for NotingMessenger {
         self.account.fetch(job).await
     }
 
-    async fn find_sent(&self, job: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, JobFault> {
-        self.account.find_sent(job, parts).await
+    async fn find_sent(&self, job: &Job, answer: &Answer) -> Result<Vec<Option<i32>>, JobFault> {
+        self.account.find_sent(job, answer).await
     }
 
-    async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, JobFault> {
-        self.account.deliver(job, index, part).await
+    async fn deliver(&self, job: &Job, answer: &Answer, index: usize) -> Result<Option<i32>, JobFault> {
+        self.account.deliver(job, answer, index).await
     }
 
     fn forget(&self, job: JobId) {
@@ -163,7 +163,7 @@ impl Line {
         let queue = queue(folder).await;
         let (work, shutdown) = (Arc::new(Notify::new()), CancellationToken::new());
         let (policy, in_force) = watch::channel(POLICY);
-        let intake = Intake::new(Arc::clone(&queue), in_force, Arc::clone(&work), shutdown.clone());
+        let intake = Intake::new(queue.clone(), in_force, Arc::clone(&work), shutdown.clone());
         let ears = Ears { intake, policy: policy.borrow().clone() };
         let (recognised, count) = watch::channel(0);
         let (gate, opened) = watch::channel(false);
@@ -195,6 +195,12 @@ impl Line {
     async fn at_the_gate(&mut self, count: usize) {
         let came = self.came.wait_for(|came| *came == count);
         tokio::time::timeout(DEADLINE, came).await.expect("in time").expect("the line runs");
+    }
+
+    /// Waits until the job of this message has ended.
+    async fn ended(&mut self, message: i32) {
+        let ended = self.ended.wait_for(|ended| ended.contains(&message));
+        tokio::time::timeout(DEADLINE, ended).await.expect("in time").expect("the line runs");
     }
 
     /// Waits until nothing is left to do.
@@ -510,6 +516,25 @@ async fn what_was_recognised_for_another_task_is_recognised_anew() {
         let copy = telegram.send(OTHER_CHAT, Draft::forward(&post));
         telegram.wait_for_reply(OTHER_CHAT, copy, DEADLINE).await.unwrap();
         assert_eq!(*line.recognised.borrow_and_update(), 4);
+    }
+    line.finished().await;
+}
+
+#[tokio::test]
+async fn that_nothing_was_said_holds_for_its_task_alone() {
+    let (telegram, folder, mut line) = start().await;
+    let first = telegram.send(OTHER_CHAT, saying(" "));
+    line.ended(first).await;
+    let post = telegram.look(|ledger| ledger.post(OTHER_CHAT, first).cloned()).expect("it is there");
+    line.stop().await;
+
+    // Perhaps there is something to translate; but that is looked for once.
+    let mut line = Line::start_for(Task::Translate, &folder).await;
+    for _ in 0..2 {
+        let copy = telegram.send(OTHER_CHAT, Draft::forward(&post));
+        line.ended(copy).await;
+        assert_eq!(*line.recognised.borrow_and_update(), 1);
+        assert_eq!(replies(&telegram, OTHER_CHAT, copy), [""; 0]);
     }
     line.finished().await;
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use fake_telegram::{Chat, Draft, FRIEND, Telegram};
-use support::daemon::{Daemon, Home};
+use support::daemon::{Daemon, Home, events};
 use support::disk::SmallDisk;
 use support::skipped;
 
@@ -32,7 +32,7 @@ async fn what_the_daemon_says_is_in_a_file_of_the_day_too_and_other_commands_wri
     assert!(home.command().arg("models").arg("list").output().unwrap().status.success());
     assert!(!home.path().join("log").exists());
     let mut daemon = home.start();
-    daemon.says("Connection established", DEADLINE).await;
+    daemon.event("connected", DEADLINE).await;
     assert!(daemon.stop().await.0.success());
     // Either has a time of its own, some microseconds apart.
     let without_times = |lines: String| -> Vec<String> {
@@ -41,9 +41,9 @@ async fn what_the_daemon_says_is_in_a_file_of_the_day_too_and_other_commands_wri
     assert_eq!(without_times(written(&home)), without_times(home.log()));
     // The next run goes on in the same file.
     let mut daemon = home.start();
-    daemon.says("Connection established", DEADLINE).await;
+    daemon.event("connected", DEADLINE).await;
     assert!(daemon.stop().await.0.success());
-    assert_eq!(written(&home).matches("stenogram starting").count(), 2);
+    assert_eq!(events(&written(&home), "starting").len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -51,11 +51,10 @@ async fn without_a_folder_for_them_the_daemon_says_so_and_runs() {
     let (_telegram, home) = home().await;
     fs::write(home.path().join("log"), "a file").unwrap();
     let mut daemon = home.start();
-    // Two threads log these lines, in either order.
-    daemon.says("Connection established", DEADLINE).await;
-    daemon.says("cannot write log files to log, going on without them", DEADLINE).await;
+    daemon.event("log_files_failed", DEADLINE).await;
+    daemon.event("connected", DEADLINE).await;
     let ended = daemon.stop().await.0;
-    assert_eq!(home.log().matches("cannot write log files to log, going on without them").count(), 1);
+    assert_eq!(home.count("log_files_failed"), 1);
     assert!(ended.success(), "{ended}");
 }
 
@@ -68,26 +67,26 @@ async fn a_disk_full_of_logs_is_told_once_and_stops_nothing() {
         return;
     };
     let mut daemon = home.start();
-    daemon.says("Connection established", DEADLINE).await;
+    daemon.event("connected", DEADLINE).await;
     disk.fill();
     // What there is of the file's last page is room yet: so much is said that it is not enough.
-    let loud = |daemon: &Daemon| daemon.log().contains("cannot write log files to log");
+    let loud = |daemon: &Daemon| daemon.count("log_files_failed") > 0;
     for _ in 0..200 {
         if loud(&daemon) {
             break;
         }
         let before = daemon.log().len();
         daemon.signal(1);
-        daemon.says_what("something", DEADLINE, |log| log.len() > before).await;
+        daemon.logs("something", DEADLINE, |log| log.len() > before).await;
     }
-    daemon.says("cannot write log files to log", DEADLINE).await;
+    daemon.event("log_files_failed", DEADLINE).await;
     let recording = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/voices/en-1.ogg");
     let message = telegram.send(Chat::User(FRIEND), Draft::voice(fs::read(recording).unwrap(), 3));
     telegram.wait_for_reply(Chat::User(FRIEND), message, DEADLINE).await.expect("an answer");
     disk.free();
     daemon.signal(1);
-    daemon.says("Log files are written to log again", DEADLINE).await;
-    assert_eq!(daemon.log().matches("cannot write log files to log").count(), 1, "{}", daemon.log());
+    daemon.event("log_files_restored", DEADLINE).await;
+    assert_eq!(daemon.count("log_files_failed"), 1, "{}", daemon.log());
     assert!(daemon.stop().await.0.success());
-    assert!(written(&home).contains("Stopped"));
+    assert_eq!(events(&written(&home), "stopped").len(), 1);
 }

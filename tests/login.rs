@@ -94,7 +94,7 @@ async fn after_phone_code_and_password_the_daemon_runs() {
     let ogg = std::fs::read("tests/fixtures/voices/en-1.ogg").expect("a voice message");
     let message = telegram.send(Chat::User(2000), Draft::voice(ogg, 2));
     let mut daemon = home.start();
-    daemon.says("Connection established", DEADLINE).await;
+    daemon.event("connected", DEADLINE).await;
     telegram.wait_for_reply(Chat::User(2000), message, DEADLINE).await.expect("it is answered");
     let (code, _, stderr) = call(&home, "logout");
     assert_eq!(code, Some(1), "{stderr}");

@@ -24,6 +24,7 @@ mod eval;
 mod guard;
 mod health;
 mod line;
+mod log_events;
 mod log_files;
 mod login;
 mod models;

@@ -1,7 +1,8 @@
 //! The queue's promises, held against both backends, and what is particular to each.
 
-mod backend;
+pub mod backend;
 mod conformance;
 mod embedded;
 mod model;
+mod old_formats;
 mod redis;

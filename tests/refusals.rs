@@ -6,13 +6,13 @@ use std::time::{Duration, Instant, SystemTime};
 use fake_telegram::{
     Action, Chat, Draft, FRIEND, Fault, Freeze, Ledger, Revocation, SAVED_MESSAGES, SECOND_FRIEND, Telegram,
 };
-use stenogram::domain::{Fault as JobFault, Part, Restricted, Restriction, Task};
+use stenogram::domain::{Fault as JobFault, Restricted, Restriction};
 use stenogram::telegram::ReconnectDelays;
-use support::daemon::{Daemon, Home};
+use support::daemon::{Daemon, Home, events};
 use support::doctor::Report;
 
 use crate::health::http;
-use crate::in_process::account::{DEADLINE, Listener, open, options, session};
+use crate::in_process::account::{DEADLINE, Listener, answer, open, options, session};
 
 const FRIENDS_CHAT: Chat = Chat::User(FRIEND);
 const OTHER_CHAT: Chat = Chat::User(SECOND_FRIEND);
@@ -27,10 +27,6 @@ fn voice() -> Draft {
 /// What the test model recognises.
 fn spoken() -> Draft {
     Draft::voice(std::fs::read("tests/fixtures/voices/en-1.ogg").expect("a voice message"), 2)
-}
-
-fn part(text: &str) -> Part {
-    Part { text: text.into(), folded: false, task: Task::Transcribe }
 }
 
 fn timeout() -> Action {
@@ -83,7 +79,7 @@ mod trouble {
         assert_eq!(listener.account.fetch(&job).await.expect("fetched"), bytes);
         // Three parts: one was asked for before the login to that datacentre, one is asked for twice.
         assert_eq!(telegram.look(|ledger| ledger.count("upload.getFile")), 5);
-        listener.account.deliver(&job, 0, &part("one")).await.expect("sent");
+        listener.account.deliver(&job, &answer(["one"]), 0).await.expect("sent");
         assert_eq!(sends(&telegram), 2);
         assert_eq!(telegram.look(|ledger| ledger.replies(FRIENDS_CHAT, job.id.message).count()), 1);
     }
@@ -160,13 +156,13 @@ mod trouble {
             telegram.fault(Fault::on(method, timeout()).once());
         }
         let mut daemon = home.start();
-        daemon.says("Connection established", PATIENCE).await;
+        daemon.event("connected", PATIENCE).await;
         telegram.fault(Fault::on("updates.getDifference", timeout()).times(2));
         let message = telegram.send(FRIENDS_CHAT, spoken());
         telegram.wait_for_reply(FRIENDS_CHAT, message, PATIENCE).await.expect("answered");
-        daemon.says("Answered", PATIENCE).await;
+        daemon.event("answered", PATIENCE).await;
         let log = daemon.log();
-        assert!(!log.contains("Failed, next try") && !log.contains("Connection lost"), "{log}");
+        assert_eq!((daemon.count("retry"), daemon.count("disconnected")), (0, 0), "{log}");
         daemon.stop().await;
     }
 }
@@ -189,11 +185,11 @@ mod bad_requests {
             let job = listener.job(telegram.send(FRIENDS_CHAT, voice())).await;
             telegram.clear_faults();
             telegram.fault(Fault::on(SEND, Action::error(code, error)).once());
-            listener.account.deliver(&job, 0, &part("one")).await.expect("sent at the second try");
+            listener.account.deliver(&job, &answer(["one"]), 0).await.expect("sent at the second try");
             telegram.clear_faults();
             telegram.fault(Fault::on(SEND, Action::error(code, error)));
             let before = sends(&telegram);
-            let result = listener.account.deliver(&job, 1, &part("two")).await;
+            let result = listener.account.deliver(&job, &answer(["one", "two"]), 1).await;
             let Err(JobFault::Reject(why)) = result else { panic!("{error}: {result:?}") };
             assert!(why.contains(error), "{why}");
             assert_eq!(sends(&telegram), before + 2);
@@ -206,10 +202,10 @@ mod bad_requests {
         let job = listener.job(telegram.send(FRIENDS_CHAT, voice())).await;
         let other = listener.job(telegram.send(SAVED_MESSAGES, voice().own())).await;
         telegram.fault(Fault::on(SEND, Action::error(403, "PREMIUM_ACCOUNT_REQUIRED")).once());
-        let result = listener.account.deliver(&job, 0, &part("one")).await;
+        let result = listener.account.deliver(&job, &answer(["one"]), 0).await;
         let Err(JobFault::Reject(why)) = result else { panic!("{result:?}") };
         assert!(why.contains("Telegram Premium"), "{why}");
-        listener.account.deliver(&other, 0, &part("one")).await.expect("sent");
+        listener.account.deliver(&other, &answer(["one"]), 0).await.expect("sent");
     }
 
     #[tokio::test]
@@ -218,13 +214,12 @@ mod bad_requests {
         let home = Home::new(&telegram);
         telegram.fault(Fault::on(SEND, Action::error(400, "MESSAGE_TOO_LONG")).times(2));
         let mut daemon = home.start();
-        daemon.says("Connection established", PATIENCE).await;
+        daemon.event("connected", PATIENCE).await;
         let refused = telegram.send(FRIENDS_CHAT, spoken());
         let next = telegram.send(FRIENDS_CHAT, spoken());
         telegram.wait_for_reply(FRIENDS_CHAT, next, PATIENCE).await.expect("answered");
         let log = daemon.log();
-        let said: Vec<&str> = log.lines().filter(|line| line.contains("Will not be answered")).collect();
-        let [line] = said[..] else { panic!("{log}") };
+        let [line] = events(&log, "rejected")[..] else { panic!("{log}") };
         let job = format!("1000:{FRIEND}:{refused}");
         for what in ["WARN", "MESSAGE_TOO_LONG", &job] {
             assert!(line.contains(what), "{what} in {line}");
@@ -249,7 +244,7 @@ mod restrictions {
         assert_eq!((known.since, known.deletion), (frozen.since, Some(frozen.until)));
         assert_eq!(known.appeal, frozen.appeal);
         for job in [&job, &other] {
-            let result = listener.account.deliver(job, 0, &part("one")).await;
+            let result = listener.account.deliver(job, &answer(["one"]), 0).await;
             assert!(matches!(result, Err(JobFault::Held { .. })), "{result:?}");
         }
         assert_eq!(sends(&telegram), 0, "Telegram had said so before anything was sent");
@@ -261,7 +256,7 @@ mod restrictions {
         listener.connected().await;
         telegram.thaw();
         restricted(&listener, None).await;
-        listener.account.deliver(&job, 0, &part("one")).await.expect("sent");
+        listener.account.deliver(&job, &answer(["one"]), 0).await.expect("sent");
         assert_eq!(sends(&telegram), 1);
     }
 
@@ -271,14 +266,14 @@ mod restrictions {
         let job = listener.job(telegram.send(FRIENDS_CHAT, voice())).await;
         let other = listener.job(telegram.send(SAVED_MESSAGES, voice().own())).await;
         telegram.freeze(freeze(false));
-        let (one, two) = (part("one"), part("two"));
-        let send = |job| listener.account.deliver(job, 0, &one);
+        let (one, two) = (answer(["one"]), answer(["two"]));
+        let send = |job| listener.account.deliver(job, &one, 0);
         let Err(JobFault::Held { after, .. }) = send(&job).await else { panic!("sent") };
         assert!(after <= options().trials.first);
         restricted(&listener, Some(Restriction::Frozen)).await;
         let tried = async {
             while sends(&telegram) < 2 {
-                let both = tokio::join!(send(&job), listener.account.deliver(&other, 0, &two));
+                let both = tokio::join!(send(&job), listener.account.deliver(&other, &two, 0));
                 assert!(matches!(both, (Err(JobFault::Held { .. }), Err(JobFault::Held { .. }))), "{both:?}");
                 tokio::task::yield_now().await;
             }
@@ -294,7 +289,7 @@ mod restrictions {
         };
         tokio::time::timeout(DEADLINE, sent).await.expect("it is tried again");
         restricted(&listener, None).await;
-        listener.account.deliver(&other, 0, &two).await.expect("nothing holds it up any more");
+        listener.account.deliver(&other, &two, 0).await.expect("nothing holds it up any more");
     }
 
     #[tokio::test]
@@ -327,16 +322,15 @@ mod restrictions {
         home.unset("HEALTH_ADDRESS");
         home.set("HEALTH_ADDRESS", &at.to_string());
         let mut daemon = home.start();
-        daemon.says("Connection established", PATIENCE).await;
+        daemon.event("connected", PATIENCE).await;
         // Refusals only, first.
         telegram.freeze(freeze(false));
         let messages = [FRIENDS_CHAT, OTHER_CHAT].map(|chat| (chat, telegram.send(chat, spoken())));
-        daemon.says("has frozen this account", PATIENCE).await;
-        let held = "both jobs are held";
-        daemon.says_what(held, PATIENCE, |log| log.matches("Held for").count() >= 2).await;
+        daemon.event("account_restricted", PATIENCE).await;
+        // Of both jobs.
+        daemon.events("held", 2, PATIENCE).await;
         let log = daemon.log();
-        assert_eq!(log.matches("has frozen this account").count(), 1, "{log}");
-        assert!(!log.contains("as Telegram demands"), "{log}");
+        assert_eq!((daemon.count("account_restricted"), daemon.count("flood_wait")), (1, 0), "{log}");
         // Two, where both were on their way.
         assert!(sends(&telegram) <= 2);
         unready(&daemon, at, "Telegram has frozen the account").await;
@@ -363,12 +357,12 @@ mod restrictions {
         let report = Report::by(home.command());
         report.has("account", "fail", "It will be deleted in 30", &frozen.appeal);
         let mut daemon = home.start();
-        daemon.says("Connection established", PATIENCE).await;
+        daemon.event("connected", PATIENCE).await;
         unready(&daemon, at, &frozen.appeal).await;
         assert_eq!(sends(&telegram), before, "nothing is tried after a restart");
         assert!(!daemon.log().contains("ERROR"), "said before: {}", daemon.log());
         telegram.thaw();
-        daemon.says("Telegram lets the account send again", PATIENCE).await;
+        daemon.event("account_unrestricted", PATIENCE).await;
         for (chat, message) in messages {
             telegram.wait_for_reply(chat, message, PATIENCE).await.expect("answered");
         }

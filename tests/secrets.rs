@@ -157,7 +157,7 @@ async fn a_whole_life(log_level: &str, log_format: &str) -> (Planted, BTreeMap<S
     let mut outputs = BTreeMap::from([("login".to_owned(), log_in(&home))]);
 
     let mut daemon = home.start();
-    daemon.says("Connection established", DEADLINE).await;
+    daemon.event("connected", DEADLINE).await;
     telegram.fault(Fault::on("messages.sendMessage", Action::error(500, "INTERNAL")).once());
     telegram.fault(Fault::on("upload.getFile", Action::DropBefore).after(1).once());
     for (chat, file) in [(Chat::User(FRIEND), "en-1.ogg"), (SAVED_MESSAGES, "ru-1.ogg")] {
@@ -177,16 +177,16 @@ async fn a_whole_life(log_level: &str, log_format: &str) -> (Planted, BTreeMap<S
         ],
         Packing::OneUpdates,
     );
-    daemon.says("Will not be answered", DEADLINE).await;
+    daemon.event("rejected", DEADLINE).await;
     telegram.go_down().await;
-    daemon.says("Connection lost", DEADLINE).await;
+    daemon.event("disconnected", DEADLINE).await;
     telegram.come_back().await.unwrap();
     daemon.signal(1);
-    daemon.says("Policy and log level read again", DEADLINE).await;
+    daemon.event("reloaded", DEADLINE).await;
     // It stays in the queue, with its answer stored.
     telegram.fault(Fault::on("messages.sendMessage", Action::flood_wait(3600)));
     telegram.send(Chat::User(SECOND_FRIEND), Draft::voice(ogg, 3));
-    daemon.says("as Telegram demands", DEADLINE).await;
+    daemon.event("flood_wait", DEADLINE).await;
     let calls: [&[&str]; 6] = [
         &["queue"],
         &["queue", "--json"],
@@ -232,18 +232,10 @@ async fn at_level_trace_nothing_leaks_and_a_jobs_lines_share_its_id() {
     assert!(!files.is_empty());
     let lines = files.iter().flat_map(|(_, text)| text.lines());
     let lines: Vec<serde_json::Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
-    let of_a_job = [
-        "Voice message heard",
-        "Recognising",
-        "voice activity",
-        "stages",
-        "Recognised",
-        "Answered",
-        "Will not be answered",
-    ];
-    for message in of_a_job {
-        let mut said = lines.iter().filter(|line| line["message"] == message).peekable();
-        assert!(said.peek().is_some(), "nothing said {message:?}");
+    let of_a_job = ["heard", "recognising", "voice_activity", "stages", "recognised", "answered", "rejected"];
+    for event in of_a_job {
+        let mut said = lines.iter().filter(|line| line["event"] == event).peekable();
+        assert!(said.peek().is_some(), "no {event}");
         for line in said {
             let id = line["span"]["id"].as_str().unwrap_or_else(|| panic!("no id in {line}"));
             assert!(line["span"]["name"] == "job" && id.starts_with(&format!("{OWNER}:")), "{line}");

@@ -10,19 +10,15 @@ use fake_telegram::{
     Action, Chat, Dedupe, Draft, FRIEND, Fault, Packing, PeersInUpdates, Revocation, SAVED_MESSAGES,
     SUPERGROUP, SentAnswer, Settings, Telegram, access_hash,
 };
-use stenogram::domain::{Credentials, Fault as JobFault, Part, Restriction, Secret, Task, random_id};
+use stenogram::domain::{Credentials, Fault as JobFault, Restriction, Secret, random_id};
 use stenogram::telegram::{Account, AccountOptions, LoginError, Prompt};
 
-use crate::in_process::account::{API_ID, DEADLINE, Listener, Wants, lock, open, options, session};
+use crate::in_process::account::{API_ID, DEADLINE, Listener, Wants, answer, lock, open, options, session};
 
 const FRIENDS_CHAT: Chat = Chat::User(FRIEND);
 
 fn voice() -> Draft {
     Draft::voice(vec![7; 1000], 1)
-}
-
-fn part(text: &str) -> Part {
-    Part { text: text.into(), folded: false, task: Task::Transcribe }
 }
 
 /// Looks at the server's state more often than a test takes.
@@ -171,7 +167,7 @@ mod losing {
         for times in 2..=4 {
             telegram.wait_until(DEADLINE, |ledger| ledger.count("bad salt") >= times).await.unwrap();
             let job = listener.job(telegram.send(FRIENDS_CHAT, voice())).await;
-            listener.account.deliver(&job, 0, &part("one")).await.unwrap();
+            listener.account.deliver(&job, &answer(["one"]), 0).await.unwrap();
             telegram.look(|ledger| assert_eq!(ledger.replies(FRIENDS_CHAT, job.id.message).count(), 1));
         }
         telegram.look(|ledger| assert_eq!(ledger.clients().len(), 1, "one connection"));
@@ -494,9 +490,9 @@ mod catching_up {
         let job = listener.job(telegram.send(chat, voice())).await;
         assert_eq!(job.peer.access_hash, 0);
         // A recording known from elsewhere is not fetched before.
-        assert_eq!(listener.account.sent(&job, &[part("one")]).await.unwrap(), [None]);
+        assert_eq!(listener.account.sent(&job, &answer(["one"])).await.unwrap(), [None]);
         listener.account.fetch(&job).await.unwrap();
-        listener.account.deliver(&job, 0, &part("one")).await.unwrap();
+        listener.account.deliver(&job, &answer(["one"]), 0).await.unwrap();
         telegram.look(|ledger| assert_eq!(ledger.replies(chat, job.id.message).count(), 1));
     }
 }
@@ -538,7 +534,8 @@ mod hanging {
         let (telegram, _folder, listener) = start_with(patient).await;
         let job = listener.job(telegram.send(FRIENDS_CHAT, voice())).await;
         telegram.mute();
-        let delivered = tokio::time::timeout(DEADLINE, listener.account.deliver(&job, 0, &part("one"))).await;
+        let delivered =
+            tokio::time::timeout(DEADLINE, listener.account.deliver(&job, &answer(["one"]), 0)).await;
         assert!(matches!(delivered.expect("in time"), Err(JobFault::Unavailable(_))));
         telegram.cut();
         telegram.unmute();
@@ -613,11 +610,11 @@ mod hanging {
         let (telegram, _folder, listener) = start().await;
         let job = listener.job(telegram.send(FRIENDS_CHAT, voice())).await;
         telegram.fault(Fault::on("messages.sendMessage", Action::LoseAnswer).once());
-        let result = listener.account.deliver(&job, 0, &part("one")).await;
+        let result = listener.account.deliver(&job, &answer(["one"]), 0).await;
         assert!(matches!(result, Err(JobFault::Unavailable(_))), "{result:?}");
         // It was carried out all the same; sending it again changes nothing.
         listener.connected().await;
-        listener.account.deliver(&job, 0, &part("one")).await.unwrap();
+        listener.account.deliver(&job, &answer(["one"]), 0).await.unwrap();
         telegram.look(|ledger| assert_eq!(ledger.replies(FRIENDS_CHAT, job.id.message).count(), 1));
     }
 }
@@ -670,7 +667,7 @@ mod clocks {
             listener.connected().await;
             let message = telegram.send(FRIENDS_CHAT, voice());
             let job = listener.job(message).await;
-            listener.account.deliver(&job, 0, &part("one")).await.unwrap();
+            listener.account.deliver(&job, &answer(["one"]), 0).await.unwrap();
             // The time, the first salt, the right time, the salts, the connection, the state and the first
             // updates: each once or twice.
             assert!(packets(&telegram) < 30, "{}", packets(&telegram));
@@ -705,7 +702,7 @@ mod clocks {
         listener.connected().await;
         let job = listener.job(telegram.send(FRIENDS_CHAT, voice())).await;
         telegram.configure(|settings| settings.clock_ahead = -60);
-        let delivered = listener.account.deliver(&job, 0, &part("one")).await;
+        let delivered = listener.account.deliver(&job, &answer(["one"]), 0).await;
         assert!(matches!(delivered, Err(JobFault::Unavailable(_))), "{delivered:?}");
         is_refused(&listener).await;
     }
@@ -763,7 +760,7 @@ mod ending {
         let (telegram, _folder, listener) = start().await;
         let job = listener.job(telegram.send(FRIENDS_CHAT, voice())).await;
         telegram.revoke(Revocation::SessionRevoked);
-        let result = listener.account.deliver(&job, 0, &part("one")).await;
+        let result = listener.account.deliver(&job, &answer(["one"]), 0).await;
         assert!(matches!(result, Err(JobFault::Unavailable(_))), "{result:?}");
         listener.logged_out().await;
     }
@@ -880,15 +877,16 @@ mod replies {
     #[tokio::test]
     async fn a_reply_is_silent_and_sent_once_under_its_own_number() {
         for dedupe in [Dedupe::GiveFirst, Dedupe::Refuse] {
-            for answer in [SentAnswer::Updates, SentAnswer::Short] {
+            for sent_answer in [SentAnswer::Updates, SentAnswer::Short] {
                 let (telegram, _folder, listener) = start().await;
-                telegram.configure(|settings| (settings.dedupe, settings.sent_answer) = (dedupe, answer));
+                telegram
+                    .configure(|settings| (settings.dedupe, settings.sent_answer) = (dedupe, sent_answer));
                 let job = listener.job(telegram.send(FRIENDS_CHAT, voice())).await;
-                let sent = listener.account.deliver(&job, 0, &part("one")).await.unwrap();
-                listener.account.deliver(&job, 0, &part("one")).await.unwrap();
+                let sent = listener.account.deliver(&job, &answer(["one"]), 0).await.unwrap();
+                listener.account.deliver(&job, &answer(["one"]), 0).await.unwrap();
                 telegram.look(|ledger| {
                     let replies: Vec<_> = ledger.replies(FRIENDS_CHAT, job.id.message).collect();
-                    assert_eq!(replies.len(), 1, "{dedupe:?} {answer:?}");
+                    assert_eq!(replies.len(), 1, "{dedupe:?} {sent_answer:?}");
                     assert_eq!((replies[0].text.as_str(), replies[0].silent), ("one", true));
                     assert_eq!(replies[0].random_id, Some(random_id(job.id, 0)));
                     assert_eq!(sent, Some(replies[0].id));
@@ -903,8 +901,9 @@ mod replies {
         let (telegram, _folder, listener) = start().await;
         let job = listener.job(telegram.send(FRIENDS_CHAT, voice())).await;
         let text = "**no** @markup https://example.org ".repeat(40);
-        let folded = Part { folded: true, ..part(&text) };
-        listener.account.deliver(&job, 0, &folded).await.unwrap();
+        let mut folded = answer([&text]);
+        folded.parts[0].folded = true;
+        listener.account.deliver(&job, &folded, 0).await.unwrap();
         telegram.look(|ledger| {
             let reply = ledger.replies(FRIENDS_CHAT, job.id.message).next().unwrap();
             assert_eq!(reply.text, text);
@@ -918,11 +917,11 @@ mod replies {
     #[tokio::test]
     async fn own_messages_and_notes_to_oneself_are_answered_too() {
         let (telegram, _folder, listener) = start().await;
-        for answer in [SentAnswer::Updates, SentAnswer::Short] {
-            telegram.configure(|settings| settings.sent_answer = answer);
+        for sent_answer in [SentAnswer::Updates, SentAnswer::Short] {
+            telegram.configure(|settings| settings.sent_answer = sent_answer);
             for chat in [FRIENDS_CHAT, SAVED_MESSAGES] {
                 let job = listener.job(telegram.send(chat, voice().own())).await;
-                listener.account.deliver(&job, 0, &part("one")).await.unwrap();
+                listener.account.deliver(&job, &answer(["one"]), 0).await.unwrap();
                 telegram.look(|ledger| assert_eq!(ledger.replies(chat, job.id.message).count(), 1));
             }
         }
@@ -936,7 +935,7 @@ mod replies {
         let (telegram, _folder, listener) = start().await;
         let job = listener.job(telegram.send(FRIENDS_CHAT, voice())).await;
         telegram.fault(Fault::on("messages.sendMessage", Action::flood_wait(40)).once());
-        let result = listener.account.deliver(&job, 0, &part("one")).await;
+        let result = listener.account.deliver(&job, &answer(["one"]), 0).await;
         let Err(JobFault::Wait { after, .. }) = result else { panic!("{result:?}") };
         assert!(after >= Duration::from_secs(40));
         assert_eq!(telegram.look(|ledger| ledger.count("messages.sendMessage")), 1);
@@ -948,16 +947,16 @@ mod replies {
         let job = listener.job(telegram.send(FRIENDS_CHAT, voice())).await;
         let other = listener.job(telegram.send(SAVED_MESSAGES, voice().own())).await;
         telegram.fault(Fault::on("messages.sendMessage", Action::flood_wait(40)).once());
-        listener.account.deliver(&job, 0, &part("one")).await.unwrap_err();
+        listener.account.deliver(&job, &answer(["one"]), 0).await.unwrap_err();
         for job in [&job, &other] {
-            let result = listener.account.deliver(job, 0, &part("one")).await;
+            let result = listener.account.deliver(job, &answer(["one"]), 0).await;
             assert!(matches!(result, Err(JobFault::Wait { .. })), "{result:?}");
         }
         listener.account.fetch(&other).await.unwrap();
         listener.stop().await;
         let listener = Listener::start(open(&folder, options()).await);
         listener.connected().await;
-        let Err(JobFault::Wait { after, why }) = listener.account.deliver(&other, 0, &part("one")).await
+        let Err(JobFault::Wait { after, why }) = listener.account.deliver(&other, &answer(["one"]), 0).await
         else {
             panic!("sent")
         };
@@ -971,7 +970,7 @@ mod replies {
         let job = listener.job(telegram.send(FRIENDS_CHAT, voice())).await;
         telegram.fault(Fault::on("messages.sendMessage", Action::error(400, "PEER_FLOOD")).once());
         for _ in 0..2 {
-            let result = listener.account.deliver(&job, 0, &part("one")).await;
+            let result = listener.account.deliver(&job, &answer(["one"]), 0).await;
             assert!(matches!(result, Err(JobFault::Held { .. })), "{result:?}");
         }
         assert_eq!(telegram.look(|ledger| ledger.count("messages.sendMessage")), 1);
@@ -985,9 +984,9 @@ mod replies {
         let job = listener.job(telegram.send(FRIENDS_CHAT, voice())).await;
         let other = listener.job(telegram.send(SAVED_MESSAGES, voice().own())).await;
         telegram.fault(Fault::on("messages.sendMessage", Action::error(420, "SLOWMODE_WAIT_40")).once());
-        let result = listener.account.deliver(&job, 0, &part("one")).await;
+        let result = listener.account.deliver(&job, &answer(["one"]), 0).await;
         assert!(matches!(result, Err(JobFault::Wait { .. })), "{result:?}");
-        listener.account.deliver(&other, 0, &part("one")).await.unwrap();
+        listener.account.deliver(&other, &answer(["one"]), 0).await.unwrap();
     }
 
     #[tokio::test]
@@ -997,19 +996,19 @@ mod replies {
         for chat in [FRIENDS_CHAT, SAVED_MESSAGES] {
             let job = listener.job(telegram.send(chat, voice().own())).await;
             let other = listener.job(telegram.send(chat, voice().own())).await;
-            let parts = ["one", "two", "one"].map(part);
-            assert_eq!(listener.account.sent(&job, &parts).await.unwrap(), [None; 3]);
-            let first = listener.account.deliver(&job, 0, &parts[0]).await.unwrap();
+            let texts = answer(["one", "two", "one"]);
+            assert_eq!(listener.account.sent(&job, &texts).await.unwrap(), [None; 3]);
+            let first = listener.account.deliver(&job, &texts, 0).await.unwrap();
             // The same words in answer to another message, by somebody else, and more than two pages of talk.
-            listener.account.deliver(&other, 0, &part("two")).await.unwrap();
+            listener.account.deliver(&other, &answer(["two"]), 0).await.unwrap();
             if chat == FRIENDS_CHAT {
                 telegram.send(chat, Draft::text("two").reply_to(job.id.message));
             }
             for _ in 0..230 {
                 telegram.send_silently(chat, Draft::text("two"));
             }
-            let second = listener.account.deliver(&job, 1, &parts[1]).await.unwrap();
-            assert_eq!(listener.account.sent(&job, &parts).await.unwrap(), [first, second, None]);
+            let second = listener.account.deliver(&job, &texts, 1).await.unwrap();
+            assert_eq!(listener.account.sent(&job, &texts).await.unwrap(), [first, second, None]);
         }
     }
 

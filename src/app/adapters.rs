@@ -9,7 +9,7 @@ use tracing::warn;
 
 use crate::audio::Limits;
 use crate::domain::policy::{Incoming, Policy};
-use crate::domain::{Fault, Job, JobId, LanguageCode, Part, Peer, Progress, Task};
+use crate::domain::{Answer, Fault, Job, JobId, LanguageCode, Peer, Progress, Task};
 use crate::health::Vitals;
 use crate::health::observed::PASS;
 use crate::jobs::intake::Intake;
@@ -55,12 +55,12 @@ impl Messenger for Account {
         Account::fetch(self, job).await
     }
 
-    async fn find_sent(&self, job: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, Fault> {
-        self.sent(job, parts).await
+    async fn find_sent(&self, job: &Job, answer: &Answer) -> Result<Vec<Option<i32>>, Fault> {
+        self.sent(job, answer).await
     }
 
-    async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, Fault> {
-        Account::deliver(self, job, index, part).await
+    async fn deliver(&self, job: &Job, answer: &Answer, index: usize) -> Result<Option<i32>, Fault> {
+        Account::deliver(self, job, answer, index).await
     }
 
     fn forget(&self, job: JobId) {

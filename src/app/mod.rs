@@ -122,7 +122,7 @@ pub async fn run(
     decorator: &dyn Decorator,
 ) -> Result<(), RunError> {
     ending::start_deadline_on_signals().map_err(RunError::Signals)?;
-    info!(version = env!("CARGO_PKG_VERSION"), "stenogram starting");
+    info!(event = "starting", version = env!("CARGO_PKG_VERSION"), "stenogram starting");
     let shutdown = CancellationToken::new();
     let (policy, policy_in_force) = watch::channel(setup::policy(config));
     let vitals = Arc::new(Vitals::new(&DROP_REASONS));
@@ -150,13 +150,12 @@ pub async fn run(
         () = shutdown.cancelled() => return Ok(()),
     };
     drop(loading);
-    info!(model = %engine_options.model.display(), "Model loaded");
+    info!(event = "model_loaded", model = %engine_options.model.display(), "Model loaded");
     vitals.model_loaded(engine_options.name());
     watchers.spawn(follow_model(engine.model(), Arc::clone(&vitals)));
 
     let work = Arc::new(Notify::new());
-    let intake =
-        Intake::new(Arc::clone(&queue), policy_in_force.clone(), Arc::clone(&work), shutdown.clone());
+    let intake = Intake::new(queue.clone(), policy_in_force.clone(), Arc::clone(&work), shutdown.clone());
     let sink = IntakeSink { intake, policy: policy_in_force };
     let transcriber = Arc::new(LocalTranscriber {
         engine,
@@ -202,7 +201,7 @@ pub async fn run(
     match logged_out.into_inner().or(broken.into_inner()) {
         Some(error) => Err(error),
         None => {
-            info!("Stopped");
+            info!(event = "stopped", "Stopped");
             Ok(())
         }
     }
@@ -214,12 +213,12 @@ async fn listen(config: &Config) -> Result<Option<TcpListener>, ListenError> {
     let Some(health) = &config.health else { return Ok(None) };
     match server::bind(health.at).await {
         Ok(listener) => {
-            info!("Health and metrics at http://{}/", health.at);
+            info!(event = "health_listening", "Health and metrics at http://{}/", health.at);
             Ok(Some(listener))
         }
         Err(error) if health.explicit => Err(error),
         Err(error) => {
-            warn!("Going on without health and metrics: {error}");
+            warn!(event = "health_unavailable", "Going on without health and metrics: {error}");
             Ok(None)
         }
     }
@@ -307,7 +306,7 @@ async fn open_queue(
         Some(queue) => {
             let queue = queue?;
             for warning in queue.durability_warnings().await {
-                warn!("{warning}");
+                warn!(event = "queue_not_durable", "{warning}");
             }
             Ok(Some(Arc::new(queue)))
         }

@@ -33,7 +33,7 @@ pub async fn handle_signals(
             SIGHUP => service.reloading(|| reload(&policy_in_force, &log)),
             _ if shutdown.is_cancelled() => low_level::exit(INTERRUPTED),
             _ => {
-                info!("Stopping; once more to stop at once");
+                info!(event = "stopping", "Stopping; once more to stop at once");
                 shutdown.cancel();
             }
         }
@@ -46,10 +46,13 @@ fn reload(policy_in_force: &watch::Sender<Policy>, log: &LogFilter) {
         Ok(config) => {
             policy_in_force.send_replace(setup::policy(&config));
             match log.set(&config.log_filter) {
-                Ok(()) => info!("Policy and log level read again"),
-                Err(error) => warn!(%error, "Policy read again, the log level not"),
+                Ok(()) => info!(event = "reloaded", "Policy and log level read again"),
+                Err(error) => warn!(event = "reload_failed", %error, "Policy read again, the log level not"),
             }
         }
-        Err(errors) => warn!("The configuration is not reloaded, the old one stays in force: {errors}"),
+        Err(errors) => warn!(
+            event = "reload_failed",
+            "The configuration is not reloaded, the old one stays in force: {errors}"
+        ),
     }
 }

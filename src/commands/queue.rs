@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::domain::JobId;
 use crate::queue::embedded::{self, Embedded};
 use crate::queue::redis::RedisQueue;
-use crate::queue::{Entry, Handled, QueueError, State, Upkeep};
+use crate::queue::{AdminOutcome, Entry, QueueAdmin, QueueError, State};
 use crate::setup;
 use crate::telegram::SessionFile;
 
@@ -75,24 +75,24 @@ fn select(jobs: &Jobs, entries: &[Entry]) -> (Vec<JobId>, Vec<JobId>) {
 }
 
 async fn apply(
-    queue: &impl Upkeep,
+    queue: &impl QueueAdmin,
     change: &QueueChange,
     ids: &[JobId],
     out: &mut impl Write,
 ) -> Result<usize, CommandError> {
     let mut refused = 0;
     for &id in ids {
-        let (handled, word) = match change {
+        let (outcome, word) = match change {
             QueueChange::Retry(_) => (queue.requeue(id).await, "put back"),
             QueueChange::Drop(_) => (queue.discard(id).await, "dropped"),
         };
-        match handled.map_err(RunError::from)? {
-            Handled::Yes => writeln!(out, "{id}: {word}")?,
-            Handled::Unknown => {
+        match outcome.map_err(RunError::from)? {
+            AdminOutcome::Done => writeln!(out, "{id}: {word}")?,
+            AdminOutcome::Unknown => {
                 refused += 1;
                 report_error(format_args!("{id}: it was finished meanwhile"));
             }
-            Handled::Claimed => {
+            AdminOutcome::Claimed => {
                 refused += 1;
                 report_error(format_args!("{id}: it is being worked on"));
             }

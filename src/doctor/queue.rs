@@ -3,7 +3,7 @@
 use super::{Finding, Observer};
 use crate::config::{Config, Redis};
 use crate::queue::embedded;
-use crate::queue::redis::{Endangered, RedisQueue};
+use crate::queue::redis::{DurabilityWarning, RedisQueue};
 use crate::queue::{Entry, QueueError, State};
 use crate::runtime::deployment::typed;
 use crate::setup;
@@ -22,13 +22,13 @@ pub(super) async fn check(config: &Config, observer: &mut dyn Observer) {
 async fn in_redis(config: &Config, redis: &Redis, observer: &mut dyn Observer) {
     // Without a session the account is not known, but the test may write under any account's key.
     let account = SessionFile::user_in(&config.data_dir).unwrap_or_default();
-    match RedisQueue::examine(setup::redis_queue(config, redis, account)).await {
+    match RedisQueue::probe(setup::redis_queue(config, redis, account)).await {
         Err(error) => observer.found(Finding::fail(CHECK, error.to_string(), remedy(&error))),
-        Ok(endangered) => {
+        Ok(warnings) => {
             observer
                 .found(Finding::ok(CHECK, format!("Redis at {} answers and takes writes", redis.address)));
-            endangered.iter().for_each(|setting| observer.found(durability(setting)));
-            if endangered.is_empty() {
+            warnings.iter().for_each(|setting| observer.found(durability(setting)));
+            if warnings.is_empty() {
                 observer.found(Finding::ok(CHECK, "it writes through, and evicts nothing"));
             }
         }
@@ -48,7 +48,7 @@ fn remedy(error: &QueueError) -> &'static str {
     }
 }
 
-fn durability(setting: &Endangered) -> Finding {
+fn durability(setting: &DurabilityWarning) -> Finding {
     let (danger, remedy) = (setting.danger(), setting.remedy());
     match &setting.found {
         // At most a second of jobs is lost, and only in a power cut.

@@ -1,8 +1,6 @@
 //! A transcript as the messages that carry it.
 
-use serde::{Deserialize, Serialize};
-
-use super::{Task, Transcript};
+use super::{Answer, Form, Part, Transcript};
 
 /// Longest message text Telegram takes, in UTF-16 code units
 /// (`message_length_max` of <https://core.telegram.org/constructor/config>).
@@ -11,24 +9,13 @@ pub const MESSAGE_LIMIT: usize = 4096;
 /// From this length on, in UTF-16 code units, a part folds away under an expandable quote.
 const FOLD_FROM: usize = 800;
 
-/// One message of an answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Part {
-    /// Plain text; nothing in it is ever parsed as markup.
-    pub text: String,
-    /// The whole text is an expandable quote.
-    pub folded: bool,
-    /// What the text is of the speech.
-    #[serde(default)]
-    pub task: Task,
-}
-
-/// Cuts a transcript into parts within Telegram's limit; none if nothing was said.
-pub fn compose(transcript: &Transcript) -> Vec<Part> {
-    split(&transcript.text(), MESSAGE_LIMIT)
+/// Cuts a transcript into replies within Telegram's limit; none if nothing was said.
+pub fn compose(transcript: &Transcript) -> Answer {
+    let parts = split(&transcript.text(), MESSAGE_LIMIT)
         .into_iter()
-        .map(|text| Part { folded: utf16_len(&text) >= FOLD_FROM, text, task: transcript.task })
-        .collect()
+        .map(|text| Part { folded: utf16_len(&text) >= FOLD_FROM, text })
+        .collect();
+    Answer { task: transcript.task, form: Form::Replies, parts }
 }
 
 /// Length as Telegram counts it.
@@ -80,7 +67,7 @@ mod tests {
     use support::speech::Random;
 
     use super::*;
-    use crate::domain::Segment;
+    use crate::domain::{Segment, Task};
 
     fn said(text: &str) -> Transcript {
         let segments = vec![Segment { start_ms: 0, end_ms: 1, text: text.into() }];
@@ -89,24 +76,23 @@ mod tests {
 
     #[test]
     fn short_text_is_one_open_part() {
-        let parts = compose(&said("one two"));
-        assert_eq!(parts, [Part { text: "one two".into(), folded: false, task: Task::Transcribe }]);
-        assert!(compose(&Transcript::default()).is_empty());
+        let answer = compose(&said("one two"));
+        assert_eq!(answer.parts, [Part { text: "one two".into(), folded: false }]);
+        assert!(compose(&Transcript::default()).parts.is_empty());
     }
 
     #[test]
-    fn parts_say_which_task_they_are_of() {
-        let transcript = Transcript { task: Task::Translate, ..said("one") };
-        assert_eq!(compose(&transcript)[0].task, Task::Translate);
-        // As stored before there was a choice.
-        let old: Part = serde_json::from_str(r#"{"text":"один","folded":false}"#).unwrap();
-        assert_eq!(old.task, Task::Transcribe);
+    fn an_answer_is_of_the_transcripts_task_also_where_nothing_was_said() {
+        for text in ["one", ""] {
+            let transcript = Transcript { task: Task::Translate, ..said(text) };
+            assert_eq!(compose(&transcript).task, Task::Translate);
+        }
     }
 
     #[test]
     fn long_text_is_folded_and_cut_within_the_limit() {
         let text = "Слово за слово. ".repeat(700);
-        let parts = compose(&said(&text));
+        let parts = compose(&said(&text)).parts;
         assert_eq!(parts.len(), 3);
         assert!(parts.iter().all(|part| part.folded && utf16_len(&part.text) <= MESSAGE_LIMIT));
         assert!(parts.iter().all(|part| part.text.ends_with('.')));

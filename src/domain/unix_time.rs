@@ -14,3 +14,8 @@ pub fn now_seconds() -> i64 {
 pub fn now_millis() -> u64 {
     u64::try_from(now().as_millis()).unwrap_or(u64::MAX)
 }
+
+/// The moment that many milliseconds after the beginning of 1970; `None` if it is out of range.
+pub fn at_millis(millis: u64) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(Duration::from_millis(millis))
+}

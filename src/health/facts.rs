@@ -59,8 +59,6 @@ pub struct Work {
     pub since: Instant,
     /// Of whoever works on it.
     pub pulse: Pulse,
-    /// The number of its recording.
-    pub document: i64,
     /// Where it is now.
     pub stage: Option<Stage>,
     /// By stage; those of parts and repetitions together.
@@ -78,12 +76,11 @@ impl Work {
         Self {
             since: Instant::now(),
             pulse: Pulse::default(),
-            document: claim.job.document,
             stage: None,
             times: Default::default(),
             audio: None,
             recognised: 0.0,
-            silent: claim.outbox.as_ref().is_some_and(Vec::is_empty),
+            silent: claim.outbox.as_ref().is_some_and(|answer| answer.parts.is_empty()),
             gone: false,
         }
     }

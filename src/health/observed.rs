@@ -9,9 +9,9 @@ use tokio::time::Instant;
 
 use super::facts::{Outcome, Stage, Work};
 use super::vitals::Vitals;
-use crate::domain::{Fault, Job, JobId, Part, Progress, Task};
+use crate::domain::{Answer, Fault, Job, JobId, Progress, Task};
 use crate::jobs::ports::{Messenger, Transcriber, Transcription};
-use crate::queue::{Added, Claimed, Counts, Entry, Handled, Queue, QueueError, Upkeep};
+use crate::queue::{Added, Checkpoints, Claimed, Counts, JobQueue, Queue, QueueError, ResultCache};
 use crate::runtime::pulse::Pulse;
 
 /// An operation of the queue's store. Redis is given 5 s; a sick disk may take long over an fsync.
@@ -30,35 +30,35 @@ pub const PASS: Duration = Duration::from_secs(900);
 pub struct ObservedQueue {
     queue: Arc<dyn Queue>,
     vitals: Arc<Vitals>,
-    /// Of whoever adds jobs.
+    /// The pulse of the update loop, which adds jobs.
     intake: Pulse,
 }
 
 impl ObservedQueue {
     pub fn new(queue: Arc<dyn Queue>, vitals: Arc<Vitals>, intake: Pulse) -> Self {
-        vitals.queue_opened(&queue);
+        vitals.queue_opened(queue.clone());
         Self { queue, vitals, intake }
     }
 
     async fn observe<T>(
         &self,
-        pulses: &[Pulse],
+        pulse: &Pulse,
         operation: impl Future<Output = Result<T, QueueError>> + Send,
     ) -> Result<T, QueueError> {
-        pulses.iter().for_each(|pulse| pulse.beat(STORE));
+        pulse.beat(STORE);
         let result = operation.await;
-        pulses.iter().for_each(|pulse| pulse.beat(BETWEEN));
+        pulse.beat(BETWEEN);
         self.vitals.store_answered(result.as_ref().err());
         result
     }
 
-    /// The same for whoever works on this job.
+    /// The same with the pulse of the job.
     async fn observe_job<T>(
         &self,
         id: JobId,
         operation: impl Future<Output = Result<T, QueueError>> + Send,
     ) -> Result<T, QueueError> {
-        self.observe(&[self.vitals.pulse_of(id)], operation).await
+        self.observe(&self.vitals.pulse_of(id), operation).await
     }
 
     /// The end of the work on a job.
@@ -80,24 +80,9 @@ impl ObservedQueue {
 }
 
 #[async_trait]
-impl Upkeep for ObservedQueue {
-    async fn entries(&self) -> Result<Vec<Entry>, QueueError> {
-        self.queue.entries().await
-    }
-
-    async fn requeue(&self, id: JobId) -> Result<Handled, QueueError> {
-        self.queue.requeue(id).await
-    }
-
-    async fn discard(&self, id: JobId) -> Result<Handled, QueueError> {
-        self.queue.discard(id).await
-    }
-}
-
-#[async_trait]
-impl Queue for ObservedQueue {
+impl JobQueue for ObservedQueue {
     async fn add(&self, job: &Job) -> Result<Added, QueueError> {
-        let added = self.observe(std::slice::from_ref(&self.intake), self.queue.add(job)).await?;
+        let added = self.observe(&self.intake, self.queue.add(job)).await?;
         if added == Added::New {
             self.vitals.heard();
         }
@@ -106,7 +91,7 @@ impl Queue for ObservedQueue {
 
     async fn claim(&self) -> Result<Claimed, QueueError> {
         let looking = &self.vitals.looking;
-        let claimed = self.observe(std::slice::from_ref(looking), self.queue.claim()).await?;
+        let claimed = self.observe(looking, self.queue.claim()).await?;
         if let Claimed::Job(claim) = &claimed {
             // Whether another job is looked for now depends on how many are worked on.
             looking.rest();
@@ -117,24 +102,6 @@ impl Queue for ObservedQueue {
             }
         }
         Ok(claimed)
-    }
-
-    async fn begin(&self, id: JobId) -> Result<(), QueueError> {
-        self.observe_job(id, self.queue.begin(id)).await
-    }
-
-    async fn store_progress(&self, id: JobId, progress: &Progress) -> Result<(), QueueError> {
-        self.observe_job(id, self.queue.store_progress(id, progress)).await
-    }
-
-    async fn store_outbox(&self, id: JobId, parts: &[Part]) -> Result<(), QueueError> {
-        self.observe_job(id, self.queue.store_outbox(id, parts)).await?;
-        self.vitals.of_job(id, |work| work.silent = parts.is_empty());
-        Ok(())
-    }
-
-    async fn result(&self, document: i64) -> Result<Option<Vec<Part>>, QueueError> {
-        self.observe(&self.vitals.pulses_of_document(document), self.queue.result(document)).await
     }
 
     async fn done(&self, id: JobId, replies: &[i32]) -> Result<(), QueueError> {
@@ -173,6 +140,30 @@ impl Queue for ObservedQueue {
 
     async fn check(&self) -> Result<(), QueueError> {
         self.queue.check().await
+    }
+}
+
+#[async_trait]
+impl Checkpoints for ObservedQueue {
+    async fn begin(&self, id: JobId) -> Result<(), QueueError> {
+        self.observe_job(id, self.queue.begin(id)).await
+    }
+
+    async fn store_progress(&self, id: JobId, progress: &Progress) -> Result<(), QueueError> {
+        self.observe_job(id, self.queue.store_progress(id, progress)).await
+    }
+
+    async fn store_outbox(&self, id: JobId, answer: &Answer) -> Result<(), QueueError> {
+        self.observe_job(id, self.queue.store_outbox(id, answer)).await?;
+        self.vitals.of_job(id, |work| work.silent = answer.parts.is_empty());
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl ResultCache for ObservedQueue {
+    async fn result(&self, job: &Job) -> Result<Option<Answer>, QueueError> {
+        self.observe_job(job.id, self.queue.result(job)).await
     }
 }
 
@@ -256,12 +247,12 @@ impl Messenger for ObservedMessenger {
         self.observer.observe(job.id, Stage::Fetch, None, self.messenger.fetch(job)).await
     }
 
-    async fn find_sent(&self, job: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, Fault> {
-        self.observer.at_work(job.id, Some(DELIVER), self.messenger.find_sent(job, parts)).await
+    async fn find_sent(&self, job: &Job, answer: &Answer) -> Result<Vec<Option<i32>>, Fault> {
+        self.observer.at_work(job.id, Some(DELIVER), self.messenger.find_sent(job, answer)).await
     }
 
-    async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, Fault> {
-        let delivered = self.messenger.deliver(job, index, part);
+    async fn deliver(&self, job: &Job, answer: &Answer, index: usize) -> Result<Option<i32>, Fault> {
+        let delivered = self.messenger.deliver(job, answer, index);
         self.observer.observe(job.id, Stage::Deliver, Some(DELIVER), delivered).await
     }
 

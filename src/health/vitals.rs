@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 use super::facts::{Facts, Outcome, Stage, Work};
 use super::observed::BETWEEN;
 use crate::domain::{JobId, Restricted};
-use crate::queue::{Claim, Counts, Queue, QueueError};
+use crate::queue::{Claim, Counts, JobQueue, QueueError};
 use crate::runtime::lock;
 use crate::runtime::pulse::Pulse;
 
@@ -26,7 +26,7 @@ pub struct Vitals {
     /// What has to get on, and what that is called.
     watched: Mutex<Vec<(&'static str, Pulse)>>,
     /// Weak: it closes when the daemon lets go of it, whoever still looks at the facts.
-    queue: OnceLock<Weak<dyn Queue>>,
+    queue: OnceLock<Weak<dyn JobQueue>>,
     /// Of the worker while it looks for a job.
     pub(super) looking: Pulse,
     /// When the queue was asked last.
@@ -117,8 +117,8 @@ impl Vitals {
         self.change(|facts| facts.repeated += 1);
     }
 
-    pub(super) fn queue_opened(&self, queue: &Arc<dyn Queue>) {
-        let _ = self.queue.set(Arc::downgrade(queue));
+    pub(super) fn queue_opened(&self, queue: Arc<dyn JobQueue>) {
+        let _ = self.queue.set(Arc::downgrade(&queue));
         self.change(|facts| facts.queue_open = true);
     }
 
@@ -154,13 +154,6 @@ impl Vitals {
     /// The pulse of whoever works on a job.
     pub(super) fn pulse_of(&self, id: JobId) -> Pulse {
         self.facts().running.get(&id).map(|work| work.pulse.clone()).unwrap_or_default()
-    }
-
-    /// The pulses of those who work on a recording; more than one, where it was forwarded.
-    pub(super) fn pulses_of_document(&self, document: i64) -> Vec<Pulse> {
-        let facts = self.facts();
-        let of_document = facts.running.values().filter(|work| work.document == document);
-        of_document.map(|work| work.pulse.clone()).collect()
     }
 
     pub(super) fn stage_ended(&self, stage: Stage, took: Duration) {
@@ -242,7 +235,7 @@ impl Vitals {
     }
 }
 
-async fn ask(queue: &dyn Queue) -> Result<(Counts, Option<i64>), QueueError> {
+async fn ask(queue: &dyn JobQueue) -> Result<(Counts, Option<i64>), QueueError> {
     queue.check().await?;
     Ok((queue.counts().await?, queue.oldest().await?))
 }

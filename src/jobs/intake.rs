@@ -9,11 +9,11 @@ use tracing::{Instrument as _, debug, error, info, info_span};
 use crate::domain::policy::{Decision, Incoming, Policy};
 use crate::domain::unix_time;
 use crate::jobs::retry::insist;
-use crate::queue::{Added, Queue};
+use crate::queue::{Added, JobQueue};
 
 /// Takes the recordings that Telegram reports; see [`Intake::take`].
 pub struct Intake {
-    queue: Arc<dyn Queue>,
+    queue: Arc<dyn JobQueue>,
     policy: watch::Receiver<Policy>,
     /// Notified to wake the worker.
     work: Arc<Notify>,
@@ -23,7 +23,7 @@ pub struct Intake {
 impl Intake {
     /// The policy may change at any time; `work` is notified of every job.
     pub fn new(
-        queue: Arc<dyn Queue>,
+        queue: Arc<dyn JobQueue>,
         policy: watch::Receiver<Policy>,
         work: Arc<Notify>,
         shutdown: CancellationToken,
@@ -40,7 +40,13 @@ impl Intake {
             let job = match decision {
                 Decision::Answer(job) => job,
                 Decision::Ignore(reason) => {
-                    debug!(chat = incoming.peer.chat(), message = incoming.message, reason, "left alone");
+                    debug!(
+                        event = "ignored",
+                        chat = incoming.peer.chat(),
+                        message = incoming.message,
+                        reason,
+                        "left alone"
+                    );
                     continue;
                 }
             };
@@ -54,7 +60,12 @@ impl Intake {
                 Some(Ok(added)) => {
                     match added {
                         Added::New => {
-                            info!(seconds = job.duration, outgoing = job.outgoing, "Voice message heard");
+                            info!(
+                                event = "heard",
+                                seconds = job.duration,
+                                outgoing = job.outgoing,
+                                "Voice message heard"
+                            );
                         }
                         Added::Seen => debug!("heard again"),
                     }

@@ -10,17 +10,18 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::domain::reply::compose;
-use crate::domain::{Fault, Job, LanguageCode, Part, Progress};
+use crate::domain::{Answer, Fault, Job, LanguageCode, Progress, Transcript};
 use crate::jobs::ports::{Messenger, Transcriber};
 use crate::jobs::retry::insist;
-use crate::queue::{Claim, Queue, QueueError};
+use crate::queue::{Checkpoints, Claim, QueueError, ResultCache};
 
 /// How long a job with a long recording is put off when it gets no permit.
 const LONG_JOB_PAUSE: Duration = Duration::from_secs(60);
 
 /// What all jobs in work share.
 pub struct PipelineContext {
-    pub queue: Arc<dyn Queue>,
+    pub checkpoints: Arc<dyn Checkpoints>,
+    pub results: Arc<dyn ResultCache>,
     pub messenger: Arc<dyn Messenger>,
     pub transcriber: Arc<dyn Transcriber>,
     pub shutdown: CancellationToken,
@@ -37,33 +38,33 @@ pub async fn answer(
     context: &PipelineContext,
     on_checkpoint: &mut (dyn FnMut() + Send),
 ) -> Result<Vec<i32>, Fault> {
-    let PipelineContext { queue, messenger, shutdown, .. } = context;
+    let PipelineContext { checkpoints, messenger, shutdown, .. } = context;
     let job = &claim.job;
-    let (parts, sent) = match &claim.outbox {
-        Some(parts) if parts.is_empty() => (Vec::new(), Vec::new()),
-        Some(parts) => (parts.clone(), messenger.find_sent(job, parts).await?),
+    let (answer, sent) = match &claim.outbox {
+        Some(answer) if answer.parts.is_empty() => (answer.clone(), Vec::new()),
+        Some(answer) => (answer.clone(), messenger.find_sent(job, answer).await?),
         None => {
-            let parts = match cached_answer(job, context).await? {
-                Some(parts) => parts,
+            let answer = match cached_answer(job, context).await? {
+                Some(answer) => answer,
                 None => transcribe(claim, context, on_checkpoint).await?,
             };
-            stored("store an answer", shutdown, || queue.store_outbox(job.id, &parts)).await?;
+            stored("store an answer", shutdown, || checkpoints.store_outbox(job.id, &answer)).await?;
             on_checkpoint();
-            (parts, Vec::new())
+            (answer, Vec::new())
         }
     };
     let mut replies = Vec::new();
-    for (index, part) in parts.iter().enumerate() {
+    for index in 0..answer.parts.len() {
         if let Some(Some(message)) = sent.get(index) {
-            info!(part = index + 1, "Sent before, found in the chat");
+            info!(event = "found_sent", part = index + 1, "Sent before, found in the chat");
             replies.push(*message);
         } else {
-            replies.extend(messenger.deliver(job, index, part).await?);
+            replies.extend(messenger.deliver(job, &answer, index).await?);
         }
     }
-    match parts.len() {
-        0 => info!("Nothing was said, no reply"),
-        parts => info!(parts, "Answered"),
+    match answer.parts.len() {
+        0 => info!(event = "silent", "Nothing was said, no reply"),
+        parts => info!(event = "answered", parts, "Answered"),
     }
     Ok(replies)
 }
@@ -82,12 +83,12 @@ where
 
 /// The stored answer to another message with the same recording, if it was made for the current
 /// task.
-async fn cached_answer(job: &Job, context: &PipelineContext) -> Result<Option<Vec<Part>>, Fault> {
-    let PipelineContext { queue, transcriber, shutdown, .. } = context;
-    match insist("look for a transcript", shutdown, || queue.result(job.document)).await {
-        Some(Ok(Some(parts))) if parts.iter().all(|part| part.task == transcriber.task()) => {
-            info!("Known recording, its transcript is taken from the store");
-            Ok(Some(parts))
+async fn cached_answer(job: &Job, context: &PipelineContext) -> Result<Option<Answer>, Fault> {
+    let PipelineContext { results, transcriber, shutdown, .. } = context;
+    match insist("look for a transcript", shutdown, || results.result(job)).await {
+        Some(Ok(Some(answer))) if answer.task == transcriber.task() => {
+            info!(event = "transcript_reused", "Known recording, its transcript is taken from the store");
+            Ok(Some(answer))
         }
         Some(Ok(Some(_))) => {
             info!("Known recording, but what is stored of it is of another TASK");
@@ -108,12 +109,16 @@ async fn transcribe(
     claim: &Claim,
     context: &PipelineContext,
     on_checkpoint: &mut (dyn FnMut() + Send),
-) -> Result<Vec<Part>, Fault> {
-    let PipelineContext { queue, messenger, transcriber, shutdown, long_jobs } = context;
+) -> Result<Answer, Fault> {
+    let PipelineContext { checkpoints, messenger, transcriber, shutdown, long_jobs, .. } = context;
     let job = &claim.job;
     // A transcript that was begun for another TASK cannot be continued.
-    let same_task = |progress: &Progress| progress.transcript.task == transcriber.task();
-    let mut progress = claim.progress.clone().filter(same_task).unwrap_or_default();
+    let task = transcriber.task();
+    let begun = claim.progress.clone().filter(|progress| progress.transcript.task == task);
+    let mut progress = begun.unwrap_or_else(|| Progress {
+        transcript: Transcript { task, ..Transcript::default() },
+        ..Progress::default()
+    });
     let mut permit = match progress.until_ms {
         0 => None,
         _ => Some(long_job_permit(long_jobs)?),
@@ -121,31 +126,39 @@ async fn transcribe(
     let start = Instant::now();
     let (bytes, ()) = tokio::try_join!(messenger.fetch(job), transcriber.prepare(job))?;
     let fetched = start.elapsed();
-    stored("begin a job", shutdown, || queue.begin(job.id)).await?;
+    stored("begin a job", shutdown, || checkpoints.begin(job.id)).await?;
     let mut recording = transcriber.open(job, bytes, &progress).await?;
     let decoded = start.elapsed();
     if progress.until_ms > 0 {
         info!(
+            event = "resumed",
             from_s = progress.until_ms / 1000,
             of_s = recording.length() / 1000,
             "Going on with a recording"
         );
     }
-    debug!("Recognising");
+    debug!(event = "recognising", "Recognising");
     while let Some(stretch) = recording.next().await? {
         progress.add(stretch);
         if progress.until_ms >= recording.length() {
             break;
         }
-        stored("store a part of a transcript", shutdown, || queue.store_progress(job.id, &progress)).await?;
+        stored("store a part of a transcript", shutdown, || checkpoints.store_progress(job.id, &progress))
+            .await?;
         on_checkpoint();
-        info!(until_s = progress.until_ms / 1000, of_s = recording.length() / 1000, "Recognised so far");
+        info!(
+            event = "progress",
+            until_s = progress.until_ms / 1000,
+            of_s = recording.length() / 1000,
+            "Recognised so far"
+        );
         if permit.is_none() {
             permit = Some(long_job_permit(long_jobs)?);
         }
     }
     let recognised = start.elapsed();
     debug!(
+        event = "stages",
         fetch_ms = millis(fetched),
         decode_ms = millis(decoded - fetched),
         recognise_ms = millis(recognised - decoded),
@@ -153,6 +166,7 @@ async fn transcribe(
     );
     let transcript = progress.transcript;
     info!(
+        event = "recognised",
         audio_s = tenth(recording.length() as f64 / 1000.0),
         took_s = tenth(recognised.as_secs_f64()),
         language = transcript.language.map_or("-", LanguageCode::as_str),

@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 
-use crate::domain::{Fault, Job, JobId, Part, Progress, Task};
+use crate::domain::{Answer, Fault, Job, JobId, Progress, Task};
 
 /// Where recordings come from and answers go. It knows accounts and chats.
 #[async_trait]
@@ -17,12 +17,12 @@ pub trait Messenger: Send + Sync {
     /// Downloads the recording.
     async fn fetch(&self, job: &Job) -> Result<Vec<u8>, Fault>;
 
-    /// For each part, the id of the message that already carries it, if an earlier attempt sent
-    /// one.
-    async fn find_sent(&self, job: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, Fault>;
+    /// For each part of the answer, the id of the message that already carries it, if an earlier
+    /// attempt sent one.
+    async fn find_sent(&self, job: &Job, answer: &Answer) -> Result<Vec<Option<i32>>, Fault>;
 
-    /// Sends one part; the id of its message, where the messenger tells it.
-    async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, Fault>;
+    /// Sends the part of this index; the id of its message, where the messenger tells it.
+    async fn deliver(&self, job: &Job, answer: &Answer, index: usize) -> Result<Option<i32>, Fault>;
 
     /// Drops what is kept for a job between its attempts. Called when the job has ended.
     fn forget(&self, job: JobId);

@@ -39,6 +39,7 @@ where
             Err(QueueError::Unavailable(why)) => {
                 let pause = pauses.next_backoff().unwrap_or(PAUSES.1);
                 warn!(
+                    event = "queue_unavailable",
                     reason = why,
                     "Queue not available, cannot {what}; next try in {:.1} s",
                     pause.as_secs_f32()
@@ -51,7 +52,7 @@ where
             }
             result => {
                 if failed && result.is_ok() {
-                    info!("Queue available again");
+                    info!(event = "queue_available", "Queue available again");
                 }
                 return Some(result);
             }

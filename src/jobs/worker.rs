@@ -13,7 +13,7 @@ use crate::domain::{Fault, JobId};
 use crate::jobs::pipeline::{PipelineContext, answer};
 use crate::jobs::ports::{Messenger, Transcriber};
 use crate::jobs::retry::insist;
-use crate::queue::{Claim, Claimed, Queue, QueueError};
+use crate::queue::{Claim, Claimed, JobQueue, Queue, QueueError};
 use crate::runtime::lock;
 
 /// Failed attempts after which a job goes to the dead letters: some hours, as the pauses double
@@ -49,6 +49,7 @@ const MAX_LONG_JOBS: usize = MAX_CONCURRENT_JOBS - 1;
 /// A job whose recording may have killed an earlier process is worked on alone until it has passed
 /// that point. Otherwise a further crash would be counted against innocent jobs too.
 pub struct Worker {
+    queue: Arc<dyn JobQueue>,
     context: PipelineContext,
     /// Notified when a job was added, or when the next job of a chat may be claimed.
     work: Arc<Notify>,
@@ -80,8 +81,10 @@ impl Worker {
         shutdown: CancellationToken,
     ) -> Self {
         Self {
+            queue: queue.clone(),
             context: PipelineContext {
-                queue,
+                checkpoints: queue.clone(),
+                results: queue,
                 messenger,
                 transcriber,
                 shutdown,
@@ -106,7 +109,7 @@ impl Worker {
     }
 
     async fn claim_loop(&self) -> Result<(), String> {
-        let PipelineContext { queue, messenger, shutdown, .. } = &self.context;
+        let PipelineContext { messenger, shutdown, .. } = &self.context;
         loop {
             let claiming = self.claim_lock.lock().await;
             // There is a free slot, unless a suspicious job holds them all.
@@ -116,7 +119,7 @@ impl Worker {
                 () = shutdown.cancelled() => return Ok(()),
                 () = messenger.ready() => {}
             }
-            match insist("claim a job", shutdown, || queue.claim()).await {
+            match insist("claim a job", shutdown, || self.queue.claim()).await {
                 None => return Ok(()),
                 Some(Err(error)) => return Err(error.to_string()),
                 // The other loops wait for the lock meanwhile, so one loop polls for all.
@@ -151,7 +154,10 @@ impl Worker {
         let id = claim.job.id;
         if claim.delivery > 1 {
             let Claim { delivery, deaths, .. } = claim;
-            warn!(delivery, deaths, "Taking up a job that an earlier run did not finish");
+            warn!(
+                event = "redelivered",
+                delivery, deaths, "Taking up a job that an earlier run did not finish"
+            );
         }
         // After the first checkpoint a suspicious job is like any other, and returns the slots.
         let mut on_checkpoint = || drop(permit.split(MAX_CONCURRENT_JOBS - 1));
@@ -193,7 +199,7 @@ impl Worker {
             all_losses.remove(&claim.job.id);
             verdict_for(claim, Err(Fault::Retry { after: FIRST_RETRY_WHEN_CONNECTED, why }))
         } else {
-            info!(reason = why, "Put back until the connection returns");
+            info!(event = "released", reason = why, "Put back until the connection returns");
             Verdict::Release
         }
     }
@@ -204,7 +210,7 @@ impl Worker {
 
     /// C4: has the queue store how the attempt ended.
     async fn apply(&self, id: JobId, verdict: Verdict) -> Result<(), QueueError> {
-        let PipelineContext { queue, messenger, shutdown, .. } = &self.context;
+        let (queue, PipelineContext { messenger, shutdown, .. }) = (&self.queue, &self.context);
         if matches!(verdict, Verdict::Done(_) | Verdict::Reject(_) | Verdict::Bury(_)) {
             messenger.forget(id);
         }
@@ -237,32 +243,43 @@ fn verdict_for(claim: &Claim, result: Result<Vec<i32>, Fault>) -> Verdict {
             Verdict::Release
         }
         Err(Fault::Wait { after, why }) => {
-            warn!(reason = why, "Waiting {} s as Telegram demands", after.as_secs());
+            warn!(event = "flood_wait", reason = why, "Waiting {} s as Telegram demands", after.as_secs());
             Verdict::Wait(after, why)
         }
         Err(Fault::Later { after, why }) => {
-            info!(reason = why, "Put off for {} s", after.as_secs());
+            info!(event = "delayed", reason = why, "Put off for {} s", after.as_secs());
             Verdict::Wait(after, why)
         }
         Err(Fault::Held { after, why }) => {
-            debug!(reason = why, "Held for {} s", after.as_secs());
+            debug!(event = "held", reason = why, "Held for {} s", after.as_secs());
             Verdict::Wait(after, why)
         }
         Err(Fault::Gone(why)) => {
-            info!(reason = why, "Nothing to answer any more");
+            info!(event = "gone", reason = why, "Nothing to answer any more");
             Verdict::Reject(why)
         }
         Err(Fault::Reject(why)) => {
-            warn!(reason = why, "Will not be answered");
+            warn!(event = "rejected", reason = why, "Will not be answered");
             Verdict::Reject(why)
         }
         Err(Fault::Retry { why, .. }) if claim.attempts + 1 >= max_attempts(claim) => {
-            error!(reason = why, attempts = claim.attempts + 1, "Given up, moved to the dead letters");
+            error!(
+                event = "dead_letter",
+                reason = why,
+                attempts = claim.attempts + 1,
+                "Given up, moved to the dead letters"
+            );
             Verdict::Bury(why)
         }
         Err(Fault::Retry { after, why }) => {
             let after = (after * 2_u32.pow(claim.attempts.min(10))).min(MAX_PAUSE);
-            warn!(reason = why, attempt = claim.attempts + 1, "Failed, next try in {} s", after.as_secs());
+            warn!(
+                event = "retry",
+                reason = why,
+                attempt = claim.attempts + 1,
+                "Failed, next try in {} s",
+                after.as_secs()
+            );
             Verdict::Retry(after, why)
         }
     }
@@ -275,7 +292,8 @@ fn max_attempts(claim: &Claim) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Job, Peer, PeerKind, RecordingKind};
+    use crate::domain::reply::compose;
+    use crate::domain::{Job, Peer, PeerKind, RecordingKind, Transcript};
 
     fn claim(attempts: u32, is_answered: bool) -> Claim {
         let job = Job {
@@ -288,7 +306,7 @@ mod tests {
             duration: 7,
             size: 8,
         };
-        let outbox = is_answered.then(Vec::new);
+        let outbox = is_answered.then(|| compose(&Transcript::default()));
         Claim { job, delivery: 1, deaths: 0, attempts, progress: None, outbox }
     }
 

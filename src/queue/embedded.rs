@@ -1,13 +1,18 @@
 //! The queue in a file of its own, for one process: redb, with an fsync for every change.
 //!
-//! `file` is the file with its tables, `store` what each operation does, `line` the index in memory
-//! that tells whose turn it is. Here the blocking work is kept off the async threads, and a file
-//! that failed is opened anew: after an I/O error redb refuses everything until it is reopened, and
-//! whether the last commit is in the file can only be read from there.
+//! `file` is the file with its tables, `store` what each operation does, with `claim` and `admin`,
+//! and `schedule` the index in memory that tells which job comes next. One file may serve several
+//! accounts: each key has the account. Here the blocking work is kept off the async threads, and a
+//! file that failed is opened anew: after an I/O error redb refuses everything until it is
+//! reopened, and whether the last commit is in the file can only be read from there.
 
+mod admin;
+mod claim;
+mod expiring;
 mod file;
-mod line;
+mod migration;
 mod record;
+mod schedule;
 mod store;
 
 use std::path::PathBuf;
@@ -18,9 +23,11 @@ use async_trait::async_trait;
 
 use self::store::Store;
 use super::{
-    Added, Claimed, Counts, CrashRules, DROPPED, Entry, Handled, Mark, Queue, QueueError, Upkeep, millis, now,
+    Added, AdminOutcome, Checkpoints, Claimed, Counts, CrashRules, DROPPED, Entry, JobQueue, Mark,
+    QueueAdmin, QueueError, ResultCache, millis,
 };
-use crate::domain::{Job, JobId, Part, Progress};
+use crate::domain::unix_time::now_millis;
+use crate::domain::{Answer, Job, JobId, Progress};
 use crate::runtime::lock;
 
 /// How the embedded queue behaves.
@@ -41,7 +48,7 @@ const SNAPSHOTS: u32 = 5;
 #[derive(Debug)]
 pub struct Embedded {
     shared: Arc<Shared>,
-    /// Held by the claim in progress, see [`Shared::unreceived`].
+    /// Held by the claim in progress, see [`Shared::unconfirmed_claim`].
     claiming: tokio::sync::Mutex<()>,
 }
 
@@ -49,11 +56,11 @@ pub struct Embedded {
 struct Shared {
     path: PathBuf,
     options: EmbeddedOptions,
-    /// None after a failure: the next operation opens the file anew.
+    /// `None` after a failure: the next operation opens the file anew.
     store: Mutex<Option<Store>>,
-    /// Claimed, but the caller may not have got it: its future was dropped, or the commit failed
-    /// in a way that leaves open whether it happened. The next claim hands it out.
-    unreceived: Mutex<Option<JobId>>,
+    /// Claimed, but unconfirmed: the caller's future was dropped, or the commit failed in a way
+    /// that leaves open whether it happened. The next claim hands it out.
+    unconfirmed_claim: Mutex<Option<JobId>>,
 }
 
 impl Embedded {
@@ -64,11 +71,11 @@ impl Embedded {
     /// the path cannot be used, [`QueueError::Damaged`] where the file is no queue.
     pub async fn open(path: impl Into<PathBuf>, options: EmbeddedOptions) -> Result<Self, QueueError> {
         let path = path.into();
-        let shared =
-            Arc::new(Shared { path, options, store: Mutex::new(None), unreceived: Mutex::new(None) });
+        let (store, unconfirmed_claim) = (Mutex::default(), Mutex::default());
+        let shared = Arc::new(Shared { path, options, store, unconfirmed_claim });
         let opening = Arc::clone(&shared);
         blocking(move || {
-            *lock(&opening.store) = Some(Store::create(&opening.path, now(), &opening.options)?);
+            *lock(&opening.store) = Some(Store::create(&opening.path, now_millis(), &opening.options)?);
             Ok(())
         })
         .await?;
@@ -99,26 +106,26 @@ impl Embedded {
 
     async fn finish(&self, id: JobId, mark: Mark) -> Result<(), QueueError> {
         self.with(move |shared, store| {
-            let now = now();
+            let now = now_millis();
             store.finish(id, &mark, now, now.saturating_add(millis(shared.options.dedupe_ttl)))
         })
         .await
     }
 }
 
-/// The entries of the queue at `path`, as [`Upkeep::entries`] gives them, also while another
-/// process has it open; none where there is no file. Nothing is changed.
+/// The entries of the queue at `path`, as [`QueueAdmin::entries`] gives them, also while another
+/// process has it open; empty if there is no file. Nothing is changed.
 pub async fn entries(path: impl Into<PathBuf>) -> Result<Vec<Entry>, QueueError> {
     let path = path.into();
     for _ in 1..SNAPSHOTS {
         let path = path.clone();
-        match blocking(move || store::entries_of_copy(&path)).await {
+        match blocking(move || admin::entries_of_copy(&path)).await {
             // The other process wrote while it was copied.
             Err(QueueError::Damaged(_)) => {}
             entries => return entries,
         }
     }
-    blocking(move || store::entries_of_copy(&path)).await
+    blocking(move || admin::entries_of_copy(&path)).await
 }
 
 /// Redb panics over some damage; that becomes an error, and the store it happened in is dropped.
@@ -136,18 +143,18 @@ async fn blocking<T: Send + 'static>(
 }
 
 #[async_trait]
-impl Upkeep for Embedded {
+impl QueueAdmin for Embedded {
     async fn entries(&self) -> Result<Vec<Entry>, QueueError> {
         self.with(|_, store| store.entries()).await
     }
 
-    async fn requeue(&self, id: JobId) -> Result<Handled, QueueError> {
+    async fn requeue(&self, id: JobId) -> Result<AdminOutcome, QueueError> {
         self.with(move |_, store| store.requeue(id)).await
     }
 
-    async fn discard(&self, id: JobId) -> Result<Handled, QueueError> {
+    async fn discard(&self, id: JobId) -> Result<AdminOutcome, QueueError> {
         self.with(move |shared, store| {
-            let (now, mark) = (now(), Mark::Rejected { reason: DROPPED.to_owned() });
+            let (now, mark) = (now_millis(), Mark::Rejected { reason: DROPPED.to_owned() });
             store.discard(id, &mark, now, now.saturating_add(millis(shared.options.dedupe_ttl)))
         })
         .await
@@ -155,46 +162,23 @@ impl Upkeep for Embedded {
 }
 
 #[async_trait]
-impl Queue for Embedded {
+impl JobQueue for Embedded {
     async fn add(&self, job: &Job) -> Result<Added, QueueError> {
         let job = job.clone();
-        self.with(move |_, store| store.add(job, now())).await
+        self.with(move |_, store| store.add(job, now_millis())).await
     }
 
     async fn claim(&self) -> Result<Claimed, QueueError> {
-        let _turn = self.claiming.lock().await;
+        let _claiming = self.claiming.lock().await;
         let claim = |shared: &Shared, store: &mut Store| {
-            store.claim(now(), &shared.options, &mut lock(&shared.unreceived))
+            store.claim(now_millis(), &shared.options, &mut lock(&shared.unconfirmed_claim))
         };
         let claimed = self.with(claim).await?;
         if let Claimed::Job(claim) = &claimed {
-            // Unless it names a later one by now, of a claim that was dropped and came late.
-            lock(&self.shared.unreceived).take_if(|id| *id == claim.job.id);
+            // Unless it names a later one by now, of a claim whose future was dropped.
+            lock(&self.shared.unconfirmed_claim).take_if(|id| *id == claim.job.id);
         }
         Ok(claimed)
-    }
-
-    async fn begin(&self, id: JobId) -> Result<(), QueueError> {
-        self.with(move |_, store| store.begin(id)).await
-    }
-
-    async fn store_progress(&self, id: JobId, progress: &Progress) -> Result<(), QueueError> {
-        let progress = progress.clone();
-        self.with(move |_, store| store.store_progress(id, progress)).await
-    }
-
-    async fn store_outbox(&self, id: JobId, parts: &[Part]) -> Result<(), QueueError> {
-        let parts = parts.to_vec();
-        self.with(move |shared, store| {
-            let ttl = shared.options.result_ttl;
-            let result_until = (!ttl.is_zero()).then(|| now().saturating_add(millis(ttl)));
-            store.store_outbox(id, parts, now(), result_until)
-        })
-        .await
-    }
-
-    async fn result(&self, document: i64) -> Result<Option<Vec<Part>>, QueueError> {
-        self.with(move |_, store| store.result(document, now())).await
     }
 
     async fn done(&self, id: JobId, replies: &[i32]) -> Result<(), QueueError> {
@@ -206,12 +190,12 @@ impl Queue for Embedded {
     }
 
     async fn retry(&self, id: JobId, after: Duration, reason: &str) -> Result<(), QueueError> {
-        let (due, reason) = (now().saturating_add(millis(after)), reason.to_owned());
+        let (due, reason) = (now_millis().saturating_add(millis(after)), reason.to_owned());
         self.with(move |_, store| store.retry(id, due, reason, 1)).await
     }
 
     async fn wait(&self, id: JobId, after: Duration, reason: &str) -> Result<(), QueueError> {
-        let (due, reason) = (now().saturating_add(millis(after)), reason.to_owned());
+        let (due, reason) = (now_millis().saturating_add(millis(after)), reason.to_owned());
         self.with(move |_, store| store.retry(id, due, reason, 0)).await
     }
 
@@ -233,6 +217,36 @@ impl Queue for Embedded {
     }
 
     async fn check(&self) -> Result<(), QueueError> {
-        self.with(|_, store| store.check(now())).await
+        self.with(|_, store| store.check(now_millis())).await
+    }
+}
+
+#[async_trait]
+impl Checkpoints for Embedded {
+    async fn begin(&self, id: JobId) -> Result<(), QueueError> {
+        self.with(move |_, store| store.begin(id)).await
+    }
+
+    async fn store_progress(&self, id: JobId, progress: &Progress) -> Result<(), QueueError> {
+        let progress = progress.clone();
+        self.with(move |_, store| store.store_progress(id, progress)).await
+    }
+
+    async fn store_outbox(&self, id: JobId, answer: &Answer) -> Result<(), QueueError> {
+        let answer = answer.clone();
+        self.with(move |shared, store| {
+            let ttl = shared.options.result_ttl;
+            let result_until = (!ttl.is_zero()).then(|| now_millis().saturating_add(millis(ttl)));
+            store.store_outbox(id, answer, now_millis(), result_until)
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl ResultCache for Embedded {
+    async fn result(&self, job: &Job) -> Result<Option<Answer>, QueueError> {
+        let job = job.clone();
+        self.with(move |_, store| store.result(&job, now_millis())).await
     }
 }

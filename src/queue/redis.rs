@@ -7,94 +7,42 @@
 //! consumer: whoever opens the queue (attaching to it is not enough) takes over what is pending,
 //! puts it before the line, and is the only one who may claim from then on.
 //!
-//! All keys of an account begin with `{stenogram:<account>}`, one hash tag, so that a cluster keeps
-//! them on one node. That node is spoken to directly: [`QueueError::Configuration`] says which one
-//! it is. `<id>` is a job id, `account:chat:message`.
+//! `keys` has all keys of an account's queue. A cluster keeps them on one node, which is spoken to
+//! directly: [`QueueError::Configuration`] says which one it is.
 //!
-//! Its keys, after `{stenogram:…}`:
-//!
-//! - the prefix alone (hash): `format`: of all this, a number; `owner`: who may claim; `turn` and
-//!   `claimed`: number and job of the last claim; `places`: the last place in the line;
-//!   `unfinished`: how many jobs wait, run or are delayed
-//! - `:job:<id>` (hash): a job that is not finished. `job`: it, as JSON; `document`: its
-//!   recording's; `state`: `waiting`, `claimed`, `delayed` or `dead`; `entry`: its stream entry,
-//!   once it had one; `deliveries`; `deaths`: how many are held against its recording, and one more
-//!   while it is begun; `died`: when one of them was counted last, in milliseconds of Unix time;
-//!   `begun`: 1 where it is; `attempts`; `progress`: how far its recording is recognised, as JSON;
-//!   `outbox`: the answer's parts as JSON; `reason`: why it was put back or is dead
-//! - `:chat:<chat>` (list): ids of the chat's unfinished jobs in the order they were added
-//! - `:ready` (stream): the line, of the jobs that are first in their chat; field `id`, entry
-//!   `<place>-0`. Group `stenogram`, consumer `worker`. Entries are deleted when the job leaves the
-//!   line
-//! - `:first` (zset): ids of pending entries that nobody works on, by place: released, or claimed
-//!   by a predecessor
-//! - `:delayed` (zset): ids by when they are due, in milliseconds of Unix time
-//! - `:dead` (list): ids of the dead letters, oldest first
-//! - `:dates` (zset): ids of the unfinished jobs by the date of their message, in seconds of Unix
-//!   time
-//! - `:suspect:<document>` (string): the job by which a recording under suspicion is tried; expires
-//!   after the dedupe time
-//! - `:poison:<document>` (string): the job that has shown the recording to be poisonous; expires
-//!   after the dedupe time
-//! - `:mark:<id>` (string): how a finished job ended, as JSON; expires after the dedupe time
-//! - `:result:<document>` (string): a recording's answer, its parts as JSON; expires after the
-//!   result time
-//! - `:results` (zset): documents that have a result, by when it ends, in milliseconds of Unix time
-//! - `:check` (string): written to prove that writing works; expires
-//!
-//! An operation whose answer was lost (a connection that broke, a time-out) is an error, although
-//! the script may have run; repeating it is harmless, see the promises of [`super`]. For `claim`
-//! that takes a number: a turn counts as taken only when its answer has arrived, and the script
-//! answers the same turn with the same job.
+//! An operation whose reply was lost (a connection that broke, a time-out) is an error, although
+//! the script may have run; repeating it is harmless, see the promises of [`super`]. For that,
+//! claims are numbered: the number rises only when the reply has arrived, and the script replies to
+//! the same number with the same job.
 
 mod connection;
+mod keys;
+mod replies;
+mod scripts;
 
-use std::sync::LazyLock;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::Script;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 
 use self::connection::Connection;
-pub use self::connection::Endangered;
+pub use self::connection::DurabilityWarning;
+use self::replies::{ClaimReply, EntryReply, damaged, log, parse, parse_entry};
 use super::{
-    Added, Claim, Claimed, Counts, CrashRules, DROPPED, Entry, Handled, MAX_DEATHS, MAX_DELIVERIES,
-    MAX_DELIVERIES_AT_ONCE, MAX_RESULTS, Mark, Queue, QueueError, State, Upkeep, millis, now, reason,
-    tell_of_burial, tell_of_pause,
+    Added, AdminOutcome, Checkpoints, Claimed, Counts, CrashRules, DROPPED, Entry, JobQueue, MAX_DEATHS,
+    MAX_DELIVERIES, MAX_DELIVERIES_AT_ONCE, MAX_RESULTS, Mark, QueueAdmin, QueueError, ResultCache, millis,
+    reason,
 };
-use crate::domain::{Job, JobId, Part, Progress, unix_time};
+use crate::domain::unix_time::{self, now_millis};
+use crate::domain::{Answer, Job, JobId, Progress};
 
-/// Changes with the meaning of the keys.
-const FORMAT: &str = "1";
+/// Changes with the meaning of the keys. Queues of a lower format are read as they are: in format 1
+/// an answer was a list of parts, which [`Answer`] reads.
+const FORMAT: &str = "2";
 
 /// Largest time that is exact as a score, in milliseconds.
 const LAST_DUE: u64 = 1 << 53;
-
-macro_rules! script {
-    ($file:literal) => {
-        LazyLock::new(|| Script::new(concat!(include_str!("redis/lib.lua"), include_str!($file))))
-    };
-}
-
-static OPEN: LazyLock<Script> = script!("redis/open.lua");
-static ATTACH: LazyLock<Script> = script!("redis/attach.lua");
-static ADD: LazyLock<Script> = script!("redis/add.lua");
-static CLAIM: LazyLock<Script> = script!("redis/claim.lua");
-static BEGIN: LazyLock<Script> = script!("redis/begin.lua");
-static STORE_PROGRESS: LazyLock<Script> = script!("redis/store_progress.lua");
-static STORE_OUTBOX: LazyLock<Script> = script!("redis/store_outbox.lua");
-static FINISH: LazyLock<Script> = script!("redis/finish.lua");
-static RETRY: LazyLock<Script> = script!("redis/retry.lua");
-static RELEASE: LazyLock<Script> = script!("redis/release.lua");
-static BURY: LazyLock<Script> = script!("redis/bury.lua");
-static COUNTS: LazyLock<Script> = script!("redis/counts.lua");
-static OLDEST: LazyLock<Script> = script!("redis/oldest.lua");
-static ENTRIES: LazyLock<Script> = script!("redis/entries.lua");
-static REQUEUE: LazyLock<Script> = script!("redis/requeue.lua");
-static DISCARD: LazyLock<Script> = script!("redis/discard.lua");
 
 /// Which Redis, and how the queue in it behaves. Not `Debug`: the URL holds the password.
 #[derive(Clone)]
@@ -105,8 +53,8 @@ pub struct RedisOptions {
     pub account: i64,
     /// How long a finished job is remembered, so that the same message is not answered again.
     pub dedupe_ttl: Duration,
-    /// How long a recording's answer is kept for its next copy; zero: no answer is kept beyond its
-    /// job, and none that was is left.
+    /// How long a recording's answer is kept for its next copy. With zero no answer is kept beyond
+    /// its job, and those kept before are removed.
     pub result_ttl: Duration,
     pub crashes: CrashRules,
     /// How long a connection or an answer may take.
@@ -116,11 +64,11 @@ pub struct RedisOptions {
 /// The queue in Redis. It connects anew by itself; an operation fails while it cannot.
 pub struct RedisQueue {
     connection: Connection,
-    /// The hash tag, and the key of the queue's own hash.
+    /// With what all keys begin, see [`keys`].
     root: String,
     dedupe_ttl: Duration,
     result_ttl: Duration,
-    /// What `open.lua` and `claim.lua` are told of processes that died, as JSON.
+    /// The rules for processes that died, as `open.lua` and `claim.lua` take them.
     rules: String,
     owner: String,
     /// The number of the next claim, held by the claim in progress.
@@ -134,21 +82,23 @@ impl RedisQueue {
     /// [`QueueError::Unavailable`] where trying again later makes sense: nobody listens, the server
     /// is loading, read-only, or out of memory. [`QueueError::Configuration`] where it does not.
     pub async fn connect(options: RedisOptions) -> Result<Self, QueueError> {
-        let queue = Self::reach(options).await?;
+        let queue = Self::connect_only(options).await?;
         let keeps_results = if queue.result_ttl.is_zero() { "0" } else { "1" };
-        let (now, rules) = (now().to_string(), &queue.rules);
-        tell(&queue.run::<String>(&OPEN, &[&queue.owner, FORMAT, keeps_results, &now, rules]).await?)?;
+        let (now, rules) = (now_millis().to_string(), &queue.rules);
+        let args = [&queue.owner, FORMAT, keeps_results, &now, rules];
+        log(&queue.run::<String>(&scripts::OPEN, &args).await?)?;
         Ok(queue)
     }
 
     /// Connects to look after the account's queue while another process may be working on it.
-    pub async fn attach(options: RedisOptions) -> Result<impl Upkeep, QueueError> {
-        let queue = Self::reach(options).await?;
-        queue.run::<()>(&ATTACH, &[FORMAT]).await?;
+    pub async fn attach(options: RedisOptions) -> Result<impl QueueAdmin, QueueError> {
+        let queue = Self::connect_only(options).await?;
+        queue.run::<()>(&scripts::ATTACH, &[FORMAT]).await?;
         Ok(queue)
     }
 
-    async fn reach(options: RedisOptions) -> Result<Self, QueueError> {
+    /// Connects, and touches no key.
+    async fn connect_only(options: RedisOptions) -> Result<Self, QueueError> {
         let connection = Connection::new(&options.url, options.timeout)?;
         connection.ping().await?;
         let started = unix_time::now();
@@ -163,17 +113,16 @@ impl RedisQueue {
         })
     }
 
-    /// Whether the server is there, lets us in, and takes a write; and how its settings endanger
-    /// the queue. The queue is not opened: whoever works on it is not disturbed.
-    pub async fn examine(options: RedisOptions) -> Result<Vec<Endangered>, QueueError> {
-        let queue = Self::reach(options).await?;
-        queue.connection.check(&format!("{}:check", queue.root)).await?;
+    /// Checks that the server is there, lets us in, and takes a write; returns how its settings
+    /// endanger the queue. The queue is not opened, so a daemon that works on it is not disturbed.
+    pub async fn probe(options: RedisOptions) -> Result<Vec<DurabilityWarning>, QueueError> {
+        let queue = Self::connect_only(options).await?;
+        queue.check().await?;
         Ok(queue.durability_warnings().await)
     }
 
-    /// How the server's settings endanger what the queue has promised to keep, each with the
-    /// setting and the value it should have. Empty where all is well.
-    pub async fn durability_warnings(&self) -> Vec<Endangered> {
+    /// The settings of the server that endanger what the queue has promised to keep.
+    pub async fn durability_warnings(&self) -> Vec<DurabilityWarning> {
         self.connection.durability_warnings().await
     }
 
@@ -185,7 +134,7 @@ impl RedisQueue {
         self.connection.run(&call).await
     }
 
-    /// Runs a script that says whether the job was one that it may change.
+    /// Runs a script that replies whether the job was one that it may change.
     async fn change(&self, script: &Script, id: JobId, args: &[&str]) -> Result<(), QueueError> {
         let id_text = id.to_string();
         let args: Vec<&str> = std::iter::once(id_text.as_str()).chain(args.iter().copied()).collect();
@@ -194,7 +143,7 @@ impl RedisQueue {
 
     async fn finish(&self, id: JobId, mark: &Mark) -> Result<(), QueueError> {
         let (mark, life) = self.kept(mark)?;
-        self.change(&FINISH, id, &[&mark, &life]).await
+        self.change(&scripts::FINISH, id, &[&mark, &life]).await
     }
 
     /// The mark as it is written, and its life.
@@ -214,148 +163,63 @@ fn rules(options: &RedisOptions) -> String {
         "together": millis(together),
         "pauses": pauses.map(millis),
         "life": life(options.dedupe_ttl),
-        "deaths": MAX_DEATHS,
-        "deliveries": MAX_DELIVERIES,
-        "deliveries_at_once": MAX_DELIVERIES_AT_ONCE,
-        "suspected": reason::suspected(),
-        "unlucky": reason::unlucky(),
-        "poisonous": reason::poisonous(),
-        "worn_out": reason::worn_out(),
-        "copy_of_poisonous": reason::copy_of_poisonous(),
-        "copy_of_suspected": reason::copy_of_suspected(),
+        "max_deaths": MAX_DEATHS,
+        "max_deliveries": MAX_DELIVERIES,
+        "max_deliveries_at_once": MAX_DELIVERIES_AT_ONCE,
+        "reason": {
+            "died_over_recording": reason::died_over_recording(),
+            "died_repeatedly": reason::died_repeatedly(),
+            "too_many_deaths": reason::too_many_deaths(),
+            "too_many_deliveries": reason::too_many_deliveries(),
+            "copy_of_poisonous": reason::copy_of_poisonous(),
+            "copy_of_suspect": reason::copy_of_suspect(),
+        },
     })
     .to_string()
 }
 
-/// A job that a script has put off or given up.
-#[derive(Deserialize)]
-struct Told {
-    id: String,
-    reason: String,
-    /// Milliseconds; none where the job was given up.
-    pause: Option<u64>,
-}
-
-fn tell(told: &str) -> Result<(), QueueError> {
-    for Told { id, reason, pause } in parse::<Vec<Told>>(told)? {
-        match pause {
-            Some(pause) => tell_of_pause(id, &reason, Duration::from_millis(pause)),
-            None => tell_of_burial(id, &reason),
-        }
-    }
-    Ok(())
-}
-
-fn damaged(error: impl std::fmt::Display) -> QueueError {
-    QueueError::Damaged(format!("an entry in Redis cannot be read: {error}"))
-}
-
-fn parse<T: DeserializeOwned>(json: &str) -> Result<T, QueueError> {
-    serde_json::from_str(json).map_err(damaged)
-}
-
-/// What `claim.lua` returns after what it tells.
-fn parse_claim(reply: &[Option<String>]) -> Result<Claimed, QueueError> {
-    match reply {
-        [due] => {
-            let due = due.as_ref().map(|due| due.parse().map_err(damaged)).transpose()?;
-            let time = |due| UNIX_EPOCH.checked_add(Duration::from_millis(due));
-            Ok(Claimed::Empty { next_due: due.and_then(time) })
-        }
-        [Some(job), Some(delivery), deaths, Some(attempts), progress, outbox] => {
-            Ok(Claimed::Job(Box::new(Claim {
-                job: parse(job)?,
-                delivery: parse(delivery)?,
-                deaths: deaths.as_deref().map(parse).transpose()?.unwrap_or(0),
-                attempts: parse(attempts)?,
-                progress: progress.as_deref().map(parse).transpose()?,
-                outbox: outbox.as_deref().map(parse).transpose()?,
-            })))
-        }
-        _ => Err(damaged("fields of a job are missing")),
-    }
-}
-
-/// One entry of what `entries.lua` returns.
-type EntryReply = (String, String, u32, u32, Option<String>, Option<u64>);
-
-fn parse_entry((job, state, deliveries, attempts, reason, due): EntryReply) -> Result<Entry, QueueError> {
-    let due = due.and_then(|due| UNIX_EPOCH.checked_add(Duration::from_millis(due)));
-    let state = match (state.as_str(), due) {
-        ("claimed", _) => State::Claimed,
-        ("waiting", _) => State::Waiting,
-        ("delayed", Some(due)) => State::Delayed { due },
-        ("dead", _) => State::Dead,
-        _ => return Err(damaged(format!("a job is {state:?}"))),
-    };
-    Ok(Entry { job: serde_json::from_str(&job).map_err(damaged)?, state, deliveries, attempts, reason })
-}
-
 #[async_trait]
-impl Upkeep for RedisQueue {
+impl QueueAdmin for RedisQueue {
     async fn entries(&self) -> Result<Vec<Entry>, QueueError> {
-        let replies: Vec<EntryReply> = self.run(&ENTRIES, &[]).await?;
+        let replies: Vec<EntryReply> = self.run(&scripts::ENTRIES, &[]).await?;
         let mut entries: Vec<Entry> = replies.into_iter().map(parse_entry).collect::<Result<_, _>>()?;
         entries.sort_by_key(|entry| entry.state);
         Ok(entries)
     }
 
-    async fn requeue(&self, id: JobId) -> Result<Handled, QueueError> {
-        let known: bool = self.run(&REQUEUE, &[&id.to_string()]).await?;
-        Ok(if known { Handled::Yes } else { Handled::Unknown })
+    async fn requeue(&self, id: JobId) -> Result<AdminOutcome, QueueError> {
+        let known: bool = self.run(&scripts::REQUEUE, &[&id.to_string()]).await?;
+        Ok(if known { AdminOutcome::Done } else { AdminOutcome::Unknown })
     }
 
-    async fn discard(&self, id: JobId) -> Result<Handled, QueueError> {
+    async fn discard(&self, id: JobId) -> Result<AdminOutcome, QueueError> {
         let (mark, life) = self.kept(&Mark::Rejected { reason: DROPPED.to_owned() })?;
-        Ok(match self.run::<i64>(&DISCARD, &[&id.to_string(), &mark, &life]).await? {
-            0 => Handled::Unknown,
-            1 => Handled::Yes,
-            _ => Handled::Claimed,
+        Ok(match self.run::<i64>(&scripts::DISCARD, &[&id.to_string(), &mark, &life]).await? {
+            0 => AdminOutcome::Unknown,
+            1 => AdminOutcome::Done,
+            _ => AdminOutcome::Claimed,
         })
     }
 }
 
 #[async_trait]
-impl Queue for RedisQueue {
+impl JobQueue for RedisQueue {
     async fn add(&self, job: &Job) -> Result<Added, QueueError> {
         let text = serde_json::to_string(job).map_err(damaged)?;
-        let new: bool = self.run(&ADD, &[&job.id.to_string(), &text, &job.document.to_string()]).await?;
+        let new: bool =
+            self.run(&scripts::ADD, &[&job.id.to_string(), &text, &job.document.to_string()]).await?;
         Ok(if new { Added::New } else { Added::Seen })
     }
 
     async fn claim(&self) -> Result<Claimed, QueueError> {
         let mut turn = self.turn.lock().await;
-        let [number, now] = [*turn, now()].map(|number| number.to_string());
-        let reply: Vec<Option<String>> = self.run(&CLAIM, &[&self.owner, &number, &now, &self.rules]).await?;
-        let [Some(told), reply @ ..] = &reply[..] else { return Err(damaged("an answer is empty")) };
-        let claimed = parse_claim(reply)?;
+        let [number, now] = [*turn, now_millis()].map(|number| number.to_string());
+        let args = [&self.owner, &number, &now, &self.rules].map(String::as_str);
+        let reply = ClaimReply(self.run(&scripts::CLAIM, &args).await?);
+        let claimed = reply.claimed()?;
         *turn += 1;
-        tell(told)?;
+        log(reply.log_lines()?)?;
         Ok(claimed)
-    }
-
-    async fn begin(&self, id: JobId) -> Result<(), QueueError> {
-        self.change(&BEGIN, id, &[]).await
-    }
-
-    async fn store_progress(&self, id: JobId, progress: &Progress) -> Result<(), QueueError> {
-        let progress = serde_json::to_string(progress).map_err(damaged)?;
-        self.change(&STORE_PROGRESS, id, &[&progress]).await
-    }
-
-    async fn store_outbox(&self, id: JobId, parts: &[Part]) -> Result<(), QueueError> {
-        let parts = serde_json::to_string(parts).map_err(damaged)?;
-        let (now, life) = (now(), millis(self.result_ttl).min(LAST_DUE));
-        let ends = now.saturating_add(life).min(LAST_DUE);
-        let numbers = [life, ends, now, MAX_RESULTS as u64].map(|number| number.to_string());
-        let args: Vec<&str> =
-            std::iter::once(parts.as_str()).chain(numbers.iter().map(String::as_str)).collect();
-        self.change(&STORE_OUTBOX, id, &args).await
-    }
-
-    async fn result(&self, document: i64) -> Result<Option<Vec<Part>>, QueueError> {
-        let parts = self.connection.get(&format!("{}:result:{document}", self.root)).await?;
-        parts.map(|parts| serde_json::from_str(&parts).map_err(damaged)).transpose()
     }
 
     async fn done(&self, id: JobId, replies: &[i32]) -> Result<(), QueueError> {
@@ -367,34 +231,64 @@ impl Queue for RedisQueue {
     }
 
     async fn retry(&self, id: JobId, after: Duration, reason: &str) -> Result<(), QueueError> {
-        let due = now().saturating_add(millis(after)).min(LAST_DUE);
-        self.change(&RETRY, id, &[&due.to_string(), reason, "1"]).await
+        let due = now_millis().saturating_add(millis(after)).min(LAST_DUE);
+        self.change(&scripts::RETRY, id, &[&due.to_string(), reason, "1"]).await
     }
 
     async fn wait(&self, id: JobId, after: Duration, reason: &str) -> Result<(), QueueError> {
-        let due = now().saturating_add(millis(after)).min(LAST_DUE);
-        self.change(&RETRY, id, &[&due.to_string(), reason, "0"]).await
+        let due = now_millis().saturating_add(millis(after)).min(LAST_DUE);
+        self.change(&scripts::RETRY, id, &[&due.to_string(), reason, "0"]).await
     }
 
     async fn release(&self, id: JobId) -> Result<(), QueueError> {
-        self.change(&RELEASE, id, &[]).await
+        self.change(&scripts::RELEASE, id, &[]).await
     }
 
     async fn bury(&self, id: JobId, reason: &str) -> Result<(), QueueError> {
-        self.change(&BURY, id, &[reason]).await
+        self.change(&scripts::BURY, id, &[reason]).await
     }
 
     async fn counts(&self) -> Result<Counts, QueueError> {
-        let (waiting, claimed, delayed, dead) = self.run(&COUNTS, &[]).await?;
+        let (waiting, claimed, delayed, dead) = self.run(&scripts::COUNTS, &[]).await?;
         Ok(Counts { waiting, claimed, delayed, dead })
     }
 
     async fn oldest(&self) -> Result<Option<i64>, QueueError> {
-        let date: Option<String> = self.run(&OLDEST, &[]).await?;
+        let date: Option<String> = self.run(&scripts::OLDEST, &[]).await?;
         date.as_deref().map(parse).transpose()
     }
 
     async fn check(&self) -> Result<(), QueueError> {
-        self.connection.check(&format!("{}:check", self.root)).await
+        self.connection.check(&format!("{}{}", self.root, keys::CHECK)).await
+    }
+}
+
+#[async_trait]
+impl Checkpoints for RedisQueue {
+    async fn begin(&self, id: JobId) -> Result<(), QueueError> {
+        self.change(&scripts::BEGIN, id, &[]).await
+    }
+
+    async fn store_progress(&self, id: JobId, progress: &Progress) -> Result<(), QueueError> {
+        let progress = serde_json::to_string(progress).map_err(damaged)?;
+        self.change(&scripts::STORE_PROGRESS, id, &[&progress]).await
+    }
+
+    async fn store_outbox(&self, id: JobId, answer: &Answer) -> Result<(), QueueError> {
+        let answer = serde_json::to_string(answer).map_err(damaged)?;
+        let (now, life) = (now_millis(), millis(self.result_ttl).min(LAST_DUE));
+        let ends = now.saturating_add(life).min(LAST_DUE);
+        let numbers = [life, ends, now, MAX_RESULTS as u64].map(|number| number.to_string());
+        let args: Vec<&str> =
+            std::iter::once(answer.as_str()).chain(numbers.iter().map(String::as_str)).collect();
+        self.change(&scripts::STORE_OUTBOX, id, &args).await
+    }
+}
+
+#[async_trait]
+impl ResultCache for RedisQueue {
+    async fn result(&self, job: &Job) -> Result<Option<Answer>, QueueError> {
+        let key = format!("{}{}{}", self.root, keys::RESULT, job.document);
+        self.connection.get(&key).await?.as_deref().map(parse).transpose()
     }
 }

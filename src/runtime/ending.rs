@@ -78,7 +78,7 @@ pub fn exit(runtime: Runtime, status: u8) -> ! {
 fn last_line(line: &'static str) {
     let (written, done) = mpsc::channel();
     thread::spawn(move || {
-        warn!("{line}");
+        warn!(event = "stop_forced", "{line}");
         let _ = written.send(());
     });
     let _ = done.recv_timeout(LAST_LINE);

@@ -61,8 +61,8 @@ impl From<SpeechError> for Fault {
         match error {
             SpeechError::Aborted => Self::Aborted,
             SpeechError::Failed(_) => Self::retry_in(30, error),
-            // Not counted as a failed attempt: the owner may put the file back, or memory may become
-            // free again.
+            // Not counted as a failed attempt: the owner may put the file back, or memory may
+            // become free again.
             SpeechError::NotLoadedAgain(_) => Self::Later { after: RELOAD_RETRY, why: error.to_string() },
             SpeechError::Samples | SpeechError::TooLong | SpeechError::LanguageNotInModel(_) => {
                 Self::Reject(error.to_string())

@@ -1,34 +1,40 @@
-//! Recognition: whisper.cpp on a thread of its own, and the models it needs.
+//! Speech recognition: whisper.cpp on a thread of its own, and the models it needs.
 //!
 //! ```text
-//! options         how the engine is set up, and how one recording is recognised
-//! observer        what the engine tells of itself while it works
-//! error           why nothing was recognised
-//! engine          the handle: async in front, one thread behind, a queue of one between them
-//!   thread          what that thread does: one request after another; it frees the idle model
-//!   recogniser      speech to transcript
-//! vad             where somebody speaks
-//!   detector        leaves of a recording what is worth recognising, on its caller's thread
-//!   silero          how likely somebody speaks, by Silero's model
-//!   activity        which parts are speech, what of it Whisper is given, what its times then mean
-//! whisper         the model, and single calls of whisper.cpp
-//!   audio_context   how much of its window Whisper is given, and whether less has sufficed
-//!   cpu, device     the instructions that this build needs; the GPU, where it can use one
-//!   log             whisper.cpp's log lines, through tracing
-//! language        in which language a recording is
-//!   detect          in which language a recording is: guessed, and checked after it is recognised
-//!   choice          which languages there are to choose from, and which is the likeliest
-//!   prior           which languages a chat is known for, and which of them is guessed
-//! hallucination   what Whisper writes though nobody said it
-//!   guard           drops it: evidence, known phrases (phrases/), repetition
-//! models          the catalogue
-//!   download        fetches one          checksum   is it what it claims?
-//!   file_check      checks a model file before whisper.cpp, which aborts on a bad one, sees it
+//! options          how the engine is set up, and how one recording is recognised
+//! observer         what the engine reports
+//! error            why nothing was recognised
+//! engine           the handle for async code
+//!   thread           serves one request after another; frees the idle model
+//!   recogniser       from speech to transcript
+//! vad              voice activity
+//!   detector         finds the speech in a recording, on its caller's thread
+//!   silero           the probability of speech in each frame, by Silero's model
+//!   voice            from these probabilities to phrases and pauses
+//!   activity         the parts that are kept for Whisper; maps times back to the recording
+//! whisper          a loaded model, and single calls of whisper.cpp
+//!   audio_context    a shortened window for short recordings, and whether its result is good
+//!   cpu, device      the CPU instructions that this build needs; the GPU that it uses
+//!   log              whisper.cpp's log lines, through tracing
+//! language         the language of a recording
+//!   detect           recognises a recording in its language, which is guessed, then checked
+//!   choice           the languages that a recording may be in, and the likeliest of them
+//!   prior            how likely each language is before a recording is analysed
+//! hallucination    text that nobody said
+//!   guard            drops it, by evidence, known phrases and repetition
+//!   phrases          the lists of known phrases
+//!   repetition       finds repeated words
+//! models           the catalogue of models
+//!   download         downloads one
+//!   checksum         compares a file with the catalogue
+//!   file_check       checks a file before whisper.cpp, which aborts on a bad one, loads it
+//!   tensors          the tensors that a model's file must have
 //! ```
 //!
 //! ggml's threads spin at a barrier, which costs 10 to 50 times the time on a busy host unless
-//! `OMP_WAIT_POLICY=passive` is in the environment before the process starts. libgomp reads it when
-//! it is loaded, so nothing here can set it: the scripts, the unit file and the image do.
+//! `OMP_WAIT_POLICY=passive` is in the environment before the process starts. libgomp reads the
+//! variable when it is loaded, so this module cannot set it: the scripts, the unit file and the
+//! image do.
 
 mod engine;
 mod error;

@@ -103,7 +103,12 @@ impl Account {
                 Some(Outcome::Clock(ahead)) => (Duration::ZERO, ahead.to_string()),
             };
             let delay = attempts.failed(options).max(at_least);
-            warn!(reason = why, "Connection lost, next try in {:.0} s", delay.as_secs_f32());
+            warn!(
+                event = "disconnected",
+                reason = why,
+                "Connection lost, next try in {:.0} s",
+                delay.as_secs_f32()
+            );
             self.context.pulses.updates.beat(delay + STALL_LIMIT);
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
@@ -132,7 +137,7 @@ impl Account {
         let before = attempts.clone();
         attempts.succeeded(options);
         self.context.logout.refute(asked);
-        info!("Connection established");
+        info!(event = "connected", "Connection established");
         self.link.send_replace(Some(Arc::clone(&link)));
 
         let states = watch::Sender::new(None);

@@ -1,10 +1,10 @@
-//! The languages spoken in each chat, remembered across restarts. They keep a "да" in a Russian chat
-//! from being taken for Korean, and let the right language be guessed, which is faster than to detect
-//! it.
+//! The languages spoken in each chat, remembered across restarts. They keep a "да" in a Russian
+//! chat from being taken for Korean, and let the right language be guessed, which is faster than to
+//! detect it.
 //!
 //! They are in a small JSON file, which is rewritten as a whole. It holds nothing that cannot be
-//! learned again: if it cannot be read, the daemon starts with nothing, and if it cannot be written,
-//! the daemon forgets at the next start.
+//! learned again: if it cannot be read, the daemon starts with nothing, and if it cannot be
+//! written, the daemon forgets at the next start.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,8 +24,8 @@ use crate::speech::LanguagePrior;
 const HALF_LIFE_DAYS: f64 = 14.0;
 /// Each further recording multiplies the earlier seconds by this.
 const DECAY_PER_RECORDING: f32 = 0.8;
-/// The seconds that one recording may count, at least and at most: a "yes" counts for something, and
-/// an hour does not outweigh everything else.
+/// The seconds that one recording may count, at least and at most: a "yes" counts for something,
+/// and an hour does not outweigh everything else.
 const SECONDS_RANGE: (f32, f32) = (1.0, 20.0);
 /// If there are more chats, the one with the oldest recording is forgotten.
 const MAX_CHATS: usize = 2000;
@@ -107,8 +107,8 @@ impl Chat {
         self.at = now.as_secs();
     }
 
-    /// How much a second recorded at the time `at` counts now: at most 1, also after the clock was put
-    /// back.
+    /// How much a second recorded at the time `at` counts now: at most 1, also after the clock was
+    /// put back.
     fn decay(&self, now: Duration) -> f32 {
         let age = now.saturating_sub(Duration::from_secs(self.at));
         let days = age.as_secs_f64() / 86_400.0;

@@ -1,6 +1,7 @@
-//! A recording is decoded, and its voice activity is detected, on a blocking thread; it is recognised
-//! stretch by stretch. Only the next stretch is prepared while one is recognised, so memory does not
-//! grow with the recording's length, and other recordings have their turn between two stretches.
+//! A recording is decoded, and its voice activity is detected, on a blocking thread; it is
+//! recognised stretch by stretch. Only the next stretch is prepared while one is recognised, so
+//! memory does not grow with the recording's length, and other recordings have their turn between
+//! two stretches.
 
 use std::future::Future;
 use std::iter;
@@ -14,18 +15,18 @@ use tracing::{Span, error};
 
 use super::stretches::{LONGEST_STRETCH, Stretch, Stretches};
 use crate::audio::{AudioError, Decoder, Limits, SAMPLE_RATE};
-use crate::domain::{Fault, LanguageCode, Progress, Transcript};
+use crate::domain::{Fault, Progress, Transcript};
 use crate::runtime::lock;
 use crate::speech::{Detector, Engine, LanguagePrior, Observer, RecogniseOptions, Speech, SpeechError};
 
 const SAMPLES_PER_MS: u64 = SAMPLE_RATE as u64 / 1000;
 
-/// How long we wait for the decoding thread beyond the decoder's own limit. It detects voice activity
-/// too, and the processor may be busy.
+/// How long we wait for the decoding thread beyond the decoder's own limit. It detects voice
+/// activity too, and the processor may be busy.
 const GRACE: Duration = Duration::from_secs(60);
 
-/// If this many abandoned threads are still running, the process has to be restarted, because each of
-/// them may keep a processor core busy.
+/// If this many abandoned threads are still running, the process has to be restarted, because each
+/// of them may keep a processor core busy.
 const MAX_ABANDONED: usize = 2;
 
 /// The abandoned threads that have not ended yet.
@@ -79,12 +80,9 @@ pub struct Recording<'e> {
     engine: &'e Engine,
     length: Length,
     stretches: mpsc::Receiver<Result<DetectedStretch, RecordingError>>,
-    language: Option<LanguageCode>,
-    /// The end of the text so far.
-    previous_text: String,
-    prior: LanguagePrior,
+    /// Those of the next stretch.
+    options: RecogniseOptions,
     progress: Option<watch::Sender<u8>>,
-    observer: Option<Arc<dyn Observer>>,
     thread: Thread,
     _abort: AbortOnDrop,
 }
@@ -99,13 +97,13 @@ struct DetectedStretch {
 /// What is known of a recording before any of it is recognised.
 struct Length {
     samples: u64,
-    /// What is missing and why, where the file is damaged.
+    /// What is missing and why, if the file is damaged.
     damaged: Option<String>,
 }
 
 impl<'e> Recording<'e> {
-    /// Decodes all of the recording once, so that one that is too long or damaged is rejected before
-    /// anything is recognised.
+    /// Decodes all of the recording once, so that one that is too long, or is not a recording at
+    /// all, is rejected before anything is recognised.
     pub async fn open(
         engine: &'e Engine,
         bytes: Vec<u8>,
@@ -133,27 +131,21 @@ impl<'e> Recording<'e> {
         // A closed channel means that the runtime is shutting down.
         let length = thread.wait_for(measured, &ABANDONED).await?.unwrap_or(Err(AudioError::Aborted))?;
         let RecordingOptions { from, prior, progress, observer } = options;
-        let previous_text = last_words(from.transcript.text());
-        let language = from.transcript.language;
-        Ok(Self {
-            engine,
-            length,
-            stretches,
-            language,
-            previous_text,
+        let options = RecogniseOptions {
+            previous_text: last_words(from.transcript.text()),
+            language: from.transcript.language,
             prior,
-            progress,
             observer,
-            thread,
-            _abort: abort,
-        })
+            progress: None,
+        };
+        Ok(Self { engine, length, stretches, options, progress, thread, _abort: abort })
     }
 
     pub fn seconds(&self) -> f64 {
         self.length.samples as f64 / f64::from(SAMPLE_RATE)
     }
 
-    /// What is missing and why, where the file is damaged.
+    /// What is missing and why, if the file is damaged.
     pub fn damaged(&self) -> Option<&str> {
         self.length.damaged.as_deref()
     }
@@ -177,9 +169,10 @@ impl<'e> Recording<'e> {
             segment.start_ms += start_ms;
             segment.end_ms += start_ms;
         }
-        self.language = self.language.or(transcript.language);
+        let RecogniseOptions { language, previous_text, .. } = &mut self.options;
+        *language = language.or(transcript.language);
         if !transcript.segments.is_empty() {
-            self.previous_text = last_words(format!("{} {}", self.previous_text, transcript.text()));
+            *previous_text = last_words(format!("{previous_text} {}", transcript.text()));
         }
         Ok(Some(Progress { until_ms: end / SAMPLES_PER_MS, transcript }))
     }
@@ -187,13 +180,7 @@ impl<'e> Recording<'e> {
     async fn recognise(&self, stretch: DetectedStretch) -> Result<Transcript, SpeechError> {
         let DetectedStretch { range, speech } = stretch;
         let (sender, mut percent) = watch::channel(0_u8);
-        let options = RecogniseOptions {
-            language: self.language,
-            prior: self.prior.clone(),
-            previous_text: self.previous_text.clone(),
-            progress: Some(sender),
-            observer: self.observer.clone(),
-        };
+        let options = RecogniseOptions { progress: Some(sender), ..self.options.clone() };
         let report = async {
             while percent.changed().await.is_ok() {
                 let percent = u64::from(*percent.borrow_and_update());
@@ -217,7 +204,8 @@ struct DecodeTask<'a> {
 }
 
 impl DecodeTask<'_> {
-    /// Sends the length, then the stretches from the sample `from` on, as fast as they are received.
+    /// Sends the length, then the stretches from the sample `from` on, as fast as they are
+    /// received.
     fn run(
         &self,
         from: u64,

@@ -4,9 +4,9 @@ use std::mem;
 
 use crate::audio::{AudioError, SAMPLE_RATE};
 
-/// Samples of the longest stretch, 56 s or 4 MB. Whisper recognises it in two windows of 30 s, each of
-/// which ends with a sentence and so leaves a few seconds for the next. A slightly longer stretch
-/// would need a third window, which takes as long as the others.
+/// Samples of the longest stretch, 56 s or 4 MB. Whisper recognises it in two windows of 30 s, each
+/// of which ends with a sentence and so leaves a few seconds for the next. A slightly longer
+/// stretch would need a third window, which takes as long as the others.
 pub(super) const LONGEST_STRETCH: usize = 56 * SAMPLE_RATE as usize;
 /// Where a long recording is cut at the earliest.
 const EARLIEST_CUT: usize = 42 * SAMPLE_RATE as usize;
@@ -37,8 +37,8 @@ pub(super) struct Stretches<I, P> {
 }
 
 impl<I, P: FnMut(&[f32]) -> Option<usize>> Stretches<I, P> {
-    /// Begins with the sample `from`. If that is the end of a stretch, the stretches after it are the
-    /// same as those of the whole recording.
+    /// Begins with the sample `from`. If that is the end of a stretch, the stretches after it are
+    /// the same as those of the whole recording.
     ///
     /// `pause` returns where to cut the samples that it is given, a multiple of 16. If it returns
     /// None, they are cut in the quietest half second.

@@ -143,6 +143,16 @@ def logged(text, seconds=60, after=0):
     return wait(seconds, lambda: text in logs()[after:])
 
 
+def event(name, log):
+    """Whether a line of `log` reports this event; docs/OPERATING.md lists them."""
+    return f' event="{name}"' in log
+
+
+def logged_event(name, seconds=60, after=0):
+    """Waits until the daemon has logged the event; whether it did."""
+    return wait(seconds, lambda: event(name, logs()[after:]))
+
+
 def inside(service, script, user=None):
     """A shell's lines in a running container."""
     return call(["docker", "exec", *(["-u", user] if user else []), container(service), "sh", "-c", script])
@@ -442,7 +452,7 @@ def the_login(telegram):
     need("docker-compose run --rm userbot login: logs in", status == 0 and "Logged in as user 1000" in shown, (status, shown))
     secret = re.findall(r"\(not shown[^)]*\): *([^\r\n]*)", shown)
     check("login: code and password are not shown", secret == ["", ""] and API_HASH not in shown, shown)
-    need("after the login the waiting container runs the daemon by itself", logged("Connection established", 90), logs()[-3000:])
+    need("after the login the waiting container runs the daemon by itself", logged_event("connected", 90), logs()[-3000:])
     check("health: healthy", wait(60, lambda: health() == "healthy"), health())
     check("it was never restarted", restarts() == 0, restarts())
     mode = inside("userbot", "stat -c '%a %u' /data/account.session")[1].strip()
@@ -576,7 +586,7 @@ def busy_stop(messages):
         before = len(logs())
         sent = messages.send(times)
         new += sent
-        need("busy: recognises when it is stopped", logged("Recognising", 60, before))
+        need("busy: recognises when it is stopped", logged_event("recognising", 60, before))
         took = stop_took("userbot", lambda _: compose("stop", "userbot"))
         ended = look("userbot", "{{.State.ExitCode}} {{.State.OOMKilled}}")
         left = len(sent) - messages.answered(sent)
@@ -734,7 +744,7 @@ def secrets_kept(texts):
         leaks += [said for said in texts if said in text]
         check(f"no secret and no transcript in {place}", text and not leaks, leaks or "nothing there to look at")
     check("logs: are as talkative as it gets", "DEBUG whisper: " in places["docker logs, at trace level"])
-    check("logs: the files in LOG_DIR have the daemon's lines", "Answered" in places["the files in LOG_DIR"])
+    check("logs: the files in LOG_DIR have the daemon's lines", event("answered", places["the files in LOG_DIR"]))
 
 
 def checks():

@@ -41,7 +41,8 @@ async fn one_that_is_ahead_is_named_everywhere_and_costs_little() {
         home.set("HEALTH_ADDRESS", &at.to_string());
         let start = Instant::now();
         let mut daemon = home.start();
-        daemon.says(" ahead of Telegram's, which refuses messages from over 30 s", SAYS_WITHIN).await;
+        let why = "ahead of Telegram's, which refuses messages from over 30 s";
+        daemon.event_with("disconnected", why, SAYS_WITHIN).await;
         assert!(start.elapsed() < SAYS_WITHIN);
         // Not only once.
         telegram.wait_until(DEADLINE, |ledger| ledger.count("req_pq_multi") >= 3).await.unwrap();
@@ -61,7 +62,7 @@ async fn one_that_is_ahead_is_named_everywhere_and_costs_little() {
 
         // The owner sets it right.
         telegram.configure(|settings| settings.clock_ahead = 0);
-        daemon.says("Connection established", DEADLINE).await;
+        daemon.event("connected", DEADLINE).await;
         get_until(at, "/readyz", |answer| answer.status == 200).await;
         daemon.stop().await;
     }
@@ -73,8 +74,8 @@ async fn one_that_is_behind_connects_and_is_warned_of() {
         let telegram = telegram(behind).await;
         let home = Home::new(&telegram);
         let mut daemon = home.start();
-        daemon.says(" s behind Telegram's: set it, and keep it right with NTP", SAYS_WITHIN).await;
-        daemon.says("Connection established", SAYS_WITHIN).await;
+        daemon.event_with("clock_wrong", "s behind Telegram's", SAYS_WITHIN).await;
+        daemon.event("connected", SAYS_WITHIN).await;
         daemon.stop().await;
     }
 }
@@ -119,21 +120,19 @@ async fn one_that_somebody_puts_forward_ends_the_connection_before_anything_is_r
     home.set("LD_PRELOAD", &other_clock().to_string_lossy());
     home.set("CLOCK_OFFSET", &offset.to_string_lossy());
     let mut daemon = home.start();
-    daemon.says("Connection established", DEADLINE).await;
+    daemon.event("connected", DEADLINE).await;
     // After this nothing of the start is on its way any more: a request in flight would be repeated
     // until the connection ends.
     telegram.send(Chat::User(FRIEND), Draft::voice(speech::silence(0.5), 1));
-    daemon.says("Nothing was said", DEADLINE).await;
+    daemon.event("silent", DEADLINE).await;
     let file = std::fs::File::options().write(true).open(&offset).expect("open the offset");
     let before = telegram.look(|ledger| ledger.packets().len());
     file.set_len(3600).expect("put the clock forward");
-    daemon.says("clock was put forward by 3600 s", SAYS_WITHIN).await;
-    daemon.says("clock is 3600 s ahead of Telegram's", SAYS_WITHIN).await;
+    daemon.event_with("disconnected", "clock was put forward by 3600 s", SAYS_WITHIN).await;
+    daemon.event_with("disconnected", "clock is 3600 s ahead of Telegram's", SAYS_WITHIN).await;
     let since = telegram.look(|ledger| ledger.packets().len()) - before;
     assert!(since <= MOST * 3, "{since} packets");
     file.set_len(0).expect("put it back");
-    daemon
-        .says_what("a second connection", DEADLINE, |log| log.matches("Connection established").count() == 2)
-        .await;
+    daemon.events("connected", 2, DEADLINE).await;
     daemon.stop().await;
 }

@@ -39,7 +39,7 @@ async fn a_daemon_at_work_says_what_it_did_and_nothing_of_whom() {
     let message = telegram.send(chat, Draft::voice(say("one two three", "en-us"), 3));
     let reply = telegram.wait_for_reply(chat, message, DEADLINE).await.expect("a reply");
     telegram.send(chat, Draft::voice(silence(2.0), 2));
-    daemon.says("Nothing was said, no reply", DEADLINE).await;
+    daemon.event("silent", DEADLINE).await;
 
     let done = "stenogram_jobs_total{outcome=\"silent\"} 1\n";
     let answer = get_until(at, "/metrics", |answer| answer.body.contains(done)).await;
@@ -144,14 +144,14 @@ async fn an_address_that_is_taken_is_a_mistake_only_where_it_was_chosen() {
     let _taken = std::net::TcpListener::bind("127.0.0.1:9464");
     home.unset("HEALTH_ADDRESS");
     let mut daemon = home.start();
-    daemon.says("Going on without health and metrics", DEADLINE).await;
-    daemon.says("Connection established", DEADLINE).await;
+    daemon.event("health_unavailable", DEADLINE).await;
+    daemon.event("connected", DEADLINE).await;
     daemon.stop().await;
 
     home.set("HEALTH_ADDRESS", "off");
     let mut daemon = home.start();
-    daemon.says("Connection established", DEADLINE).await;
-    assert!(!daemon.log().contains("Health"), "{}", daemon.log());
+    daemon.event("connected", DEADLINE).await;
+    assert_eq!((daemon.count("health_listening"), daemon.count("health_unavailable")), (0, 0));
     let (code, _, complaint) = health(&home, &[]);
     assert!(code == Some(1) && complaint.contains("HEALTH_ADDRESS is off"), "{complaint}");
     daemon.stop().await;

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fake_telegram::{Chat, Draft, FRIEND, Telegram};
-use stenogram::domain::{Job, JobId, Part, Progress};
+use stenogram::domain::{Answer, Job, JobId, Progress};
 use stenogram::health::Vitals;
 use stenogram::health::readiness::Report;
-use stenogram::queue::{Added, Claimed, Counts, Entry, Handled, Queue, QueueError, Upkeep};
+use stenogram::queue::{Added, Checkpoints, Claimed, Counts, JobQueue, Queue, QueueError, ResultCache};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -43,38 +43,13 @@ impl Shaky {
 }
 
 #[async_trait]
-impl Upkeep for Shaky {
-    async fn entries(&self) -> Result<Vec<Entry>, QueueError> {
-        self.queue.entries().await
-    }
-    async fn requeue(&self, id: JobId) -> Result<Handled, QueueError> {
-        self.queue.requeue(id).await
-    }
-    async fn discard(&self, id: JobId) -> Result<Handled, QueueError> {
-        self.queue.discard(id).await
-    }
-}
-
-#[async_trait]
-impl Queue for Shaky {
+impl JobQueue for Shaky {
     async fn add(&self, job: &Job) -> Result<Added, QueueError> {
         self.queue.add(job).await
     }
     async fn claim(&self) -> Result<Claimed, QueueError> {
         self.reach().await?;
         self.queue.claim().await
-    }
-    async fn begin(&self, id: JobId) -> Result<(), QueueError> {
-        self.queue.begin(id).await
-    }
-    async fn store_progress(&self, id: JobId, progress: &Progress) -> Result<(), QueueError> {
-        self.queue.store_progress(id, progress).await
-    }
-    async fn store_outbox(&self, id: JobId, parts: &[Part]) -> Result<(), QueueError> {
-        self.queue.store_outbox(id, parts).await
-    }
-    async fn result(&self, document: i64) -> Result<Option<Vec<Part>>, QueueError> {
-        self.queue.result(document).await
     }
     async fn done(&self, id: JobId, replies: &[i32]) -> Result<(), QueueError> {
         self.queue.done(id, replies).await
@@ -102,6 +77,26 @@ impl Queue for Shaky {
     }
     async fn check(&self) -> Result<(), QueueError> {
         self.reach().await
+    }
+}
+
+#[async_trait]
+impl Checkpoints for Shaky {
+    async fn begin(&self, id: JobId) -> Result<(), QueueError> {
+        self.queue.begin(id).await
+    }
+    async fn store_progress(&self, id: JobId, progress: &Progress) -> Result<(), QueueError> {
+        self.queue.store_progress(id, progress).await
+    }
+    async fn store_outbox(&self, id: JobId, answer: &Answer) -> Result<(), QueueError> {
+        self.queue.store_outbox(id, answer).await
+    }
+}
+
+#[async_trait]
+impl ResultCache for Shaky {
+    async fn result(&self, job: &Job) -> Result<Option<Answer>, QueueError> {
+        self.queue.result(job).await
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fake_telegram::{Telegram, write_session};
 use stenogram::domain::policy::Incoming;
-use stenogram::domain::{Job, JobId, Peer, PeerKind};
+use stenogram::domain::{Answer, Form, Job, JobId, Part, Peer, PeerKind, Task};
 use stenogram::telegram::{
     Account, AccountOptions, LoggedOut, Recipient, ReconnectDelays, SessionError, SessionFile, TrialPauses,
 };
@@ -31,6 +31,12 @@ pub fn options() -> AccountOptions {
         max_file_size: 4 << 20,
         trials: TrialPauses { first: Duration::from_millis(500), max: Duration::from_secs(6 * 3600) },
     }
+}
+
+/// An answer of these texts, one a part.
+pub fn answer<const N: usize>(texts: [&str; N]) -> Answer {
+    let parts = texts.map(|text| Part { text: text.into(), folded: false });
+    Answer { task: Task::Transcribe, form: Form::Replies, parts: parts.into() }
 }
 
 /// A folder with a session for `telegram`.

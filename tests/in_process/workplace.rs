@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use stenogram::domain::{
-    Fault, Job, JobId, Part, Peer, PeerKind, Progress, RecordingKind, Segment, Task, Transcript,
+    Answer, Fault, Job, JobId, Peer, PeerKind, Progress, RecordingKind, Segment, Task, Transcript,
 };
 use stenogram::health::Vitals;
 use stenogram::health::observed::{ObservedMessenger, ObservedQueue, ObservedTranscriber};
 use stenogram::jobs::ports::{Messenger, Transcriber, Transcription};
 use stenogram::jobs::worker::Worker;
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
-use stenogram::queue::{CrashRules, Queue};
+use stenogram::queue::{Checkpoints as _, CrashRules, JobQueue as _, Queue};
 use stenogram::runtime::pulse::Pulse;
 use tempfile::TempDir;
 use tokio::sync::{Notify, watch};
@@ -76,11 +76,11 @@ impl Messenger for Planned {
         }
     }
 
-    async fn find_sent(&self, _: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, Fault> {
-        Ok(vec![None; parts.len()])
+    async fn find_sent(&self, _: &Job, answer: &Answer) -> Result<Vec<Option<i32>>, Fault> {
+        Ok(vec![None; answer.parts.len()])
     }
 
-    async fn deliver(&self, job: &Job, _: usize, _: &Part) -> Result<Option<i32>, Fault> {
+    async fn deliver(&self, job: &Job, _: &Answer, _: usize) -> Result<Option<i32>, Fault> {
         if let Plan::Flood(seconds) = self.plan(job)
             && self.flooded.swap(job.id.message, Ordering::Relaxed) != job.id.message
         {

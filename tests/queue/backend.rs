@@ -1,47 +1,56 @@
 //! What the suite needs of a backend, and the jobs it works with.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stenogram::domain::{
-    Job, JobId, Part, Peer, PeerKind, Progress, RecordingKind, Segment, Task, Transcript,
+    Answer, Form, Job, JobId, Part, Peer, PeerKind, Progress, RecordingKind, Segment, Task, Transcript,
 };
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
 use stenogram::queue::redis::{RedisOptions, RedisQueue};
-use stenogram::queue::{Claim, Claimed, CrashRules, Entry, Queue, QueueError, State};
+use stenogram::queue::{Claim, Claimed, CrashRules, Entry, JobQueue, Queue, QueueAdmin, QueueError, State};
 use support::redis::{DURABLE, Folder, RedisServer};
 
 pub const ACCOUNT: i64 = 1000;
 pub const LONG: Duration = Duration::from_secs(3600);
 const DEADLINE: Duration = Duration::from_secs(20);
 
+/// A queue with all that both backends do.
+pub trait AnyQueue: Queue + QueueAdmin {}
+
+impl<Q: Queue + QueueAdmin> AnyQueue for Q {}
+
 /// A place for a queue that outlives the queue itself.
 pub trait Backend {
     fn new() -> Self;
     /// Opens the queue as a new process would; to drop what it returns is a crash.
     /// What it keeps is kept for so long.
-    async fn open_as(&self, marks: Duration, results: Duration, crashes: CrashRules) -> Box<dyn Queue>;
+    async fn open_as(&self, marks: Duration, results: Duration, crashes: CrashRules) -> Box<dyn AnyQueue>;
 
-    async fn open_keeping(&self, marks: Duration, results: Duration) -> Box<dyn Queue> {
+    /// Opens the queues of two accounts in the same store.
+    async fn open_for(&self, accounts: [i64; 2], crashes: CrashRules) -> [Arc<dyn AnyQueue>; 2];
+
+    async fn open_keeping(&self, marks: Duration, results: Duration) -> Box<dyn AnyQueue> {
         self.open_as(marks, results, CrashRules::STRICT).await
     }
 
-    async fn open_with(&self, crashes: CrashRules) -> Box<dyn Queue> {
+    async fn open_with(&self, crashes: CrashRules) -> Box<dyn AnyQueue> {
         self.open_as(LONG, LONG, crashes).await
     }
 
-    async fn open(&self) -> Box<dyn Queue> {
+    async fn open(&self) -> Box<dyn AnyQueue> {
         self.open_keeping(LONG, LONG).await
     }
 
     /// Everything crashes, the store as well, and is started again.
-    async fn crash(&mut self, queue: Box<dyn Queue>, crashes: CrashRules) -> Box<dyn Queue> {
+    async fn crash(&mut self, queue: Box<dyn AnyQueue>, crashes: CrashRules) -> Box<dyn AnyQueue> {
         drop(queue);
         self.open_with(crashes).await
     }
 
     /// Crashes `queue` and opens it anew.
-    async fn reopen(&self, queue: Box<dyn Queue>) -> Box<dyn Queue> {
+    async fn reopen(&self, queue: Box<dyn AnyQueue>) -> Box<dyn AnyQueue> {
         drop(queue);
         self.open().await
     }
@@ -60,7 +69,7 @@ impl Backend for OnFile {
         Self(Folder::new("queue"))
     }
 
-    async fn open_as(&self, marks: Duration, results: Duration, crashes: CrashRules) -> Box<dyn Queue> {
+    async fn open_as(&self, marks: Duration, results: Duration, crashes: CrashRules) -> Box<dyn AnyQueue> {
         let options = EmbeddedOptions { dedupe_ttl: marks, result_ttl: results, crashes };
         // A claim whose future was dropped may be at work still and hold the file for a moment.
         let opened = until(async || match Embedded::open(self.path(), options.clone()).await {
@@ -68,6 +77,11 @@ impl Backend for OnFile {
             opened => Some(opened),
         });
         Box::new(opened.await.expect("open the file"))
+    }
+
+    async fn open_for(&self, _: [i64; 2], crashes: CrashRules) -> [Arc<dyn AnyQueue>; 2] {
+        let queue: Arc<dyn AnyQueue> = self.open_with(crashes).await.into();
+        [Arc::clone(&queue), queue]
     }
 }
 
@@ -78,16 +92,25 @@ impl Backend for InRedis {
         Self(RedisServer::start(DURABLE))
     }
 
-    async fn crash(&mut self, queue: Box<dyn Queue>, crashes: CrashRules) -> Box<dyn Queue> {
+    async fn crash(&mut self, queue: Box<dyn AnyQueue>, crashes: CrashRules) -> Box<dyn AnyQueue> {
         drop(queue);
         self.0.restart();
         self.open_with(crashes).await
     }
 
-    async fn open_as(&self, marks: Duration, results: Duration, crashes: CrashRules) -> Box<dyn Queue> {
+    async fn open_as(&self, marks: Duration, results: Duration, crashes: CrashRules) -> Box<dyn AnyQueue> {
         let options =
             RedisOptions { dedupe_ttl: marks, result_ttl: results, crashes, ..options(self.0.url()) };
         Box::new(RedisQueue::connect(options).await.expect("connect to Redis"))
+    }
+
+    async fn open_for(&self, accounts: [i64; 2], crashes: CrashRules) -> [Arc<dyn AnyQueue>; 2] {
+        let open = async |account| {
+            let options = RedisOptions { account, crashes, ..options(self.0.url()) };
+            let queue = RedisQueue::connect(options).await.expect("connect to Redis");
+            Arc::new(queue) as Arc<dyn AnyQueue>
+        };
+        [open(accounts[0]).await, open(accounts[1]).await]
     }
 }
 
@@ -123,13 +146,18 @@ pub fn job(chat: i64, message: i32) -> Job {
     }
 }
 
-pub fn parts(text: &str) -> Vec<Part> {
-    parts_of(Task::Transcribe, text)
+pub fn answer(text: &str) -> Answer {
+    answer_of(Task::Transcribe, text)
 }
 
-pub fn parts_of(task: Task, text: &str) -> Vec<Part> {
-    let part = |text: &str, folded| Part { text: text.into(), folded, task };
-    vec![part(text, false), part("«два»\0\n", true)]
+pub fn answer_of(task: Task, text: &str) -> Answer {
+    let part = |text: &str, folded| Part { text: text.into(), folded };
+    Answer { task, form: Form::Replies, parts: vec![part(text, false), part("«два»\0\n", true)] }
+}
+
+/// The answer where nothing was said.
+pub fn silence(task: Task) -> Answer {
+    Answer { parts: Vec::new(), ..answer_of(task, "") }
 }
 
 pub fn progress(text: &str) -> Progress {
@@ -139,24 +167,24 @@ pub fn progress(text: &str) -> Progress {
 }
 
 /// The dead letters, oldest first.
-pub async fn dead(queue: &dyn Queue) -> Vec<Entry> {
+pub async fn dead(queue: &dyn QueueAdmin) -> Vec<Entry> {
     let entries = queue.entries().await.expect("list");
     entries.into_iter().filter(|entry| entry.state == State::Dead).collect()
 }
 
 /// Claims, and there has to be a job.
-pub async fn claim(queue: &dyn Queue) -> Claim {
+pub async fn claim(queue: &dyn JobQueue) -> Claim {
     match queue.claim().await.expect("claim") {
         Claimed::Job(claim) => *claim,
         Claimed::Empty { next_due } => panic!("nothing to claim, next due {next_due:?}"),
     }
 }
 
-pub async fn claim_id(queue: &dyn Queue) -> JobId {
+pub async fn claim_id(queue: &dyn JobQueue) -> JobId {
     claim(queue).await.job.id
 }
 
-pub async fn is_empty(queue: &dyn Queue) -> bool {
+pub async fn is_empty(queue: &dyn JobQueue) -> bool {
     matches!(queue.claim().await.expect("claim"), Claimed::Empty { .. })
 }
 

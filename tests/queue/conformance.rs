@@ -7,13 +7,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use stenogram::domain::{Job, JobId, Task};
 use stenogram::queue::{
-    Added, Claimed, Counts, CrashRules, Handled, MAX_DEATHS, MAX_DELIVERIES, MAX_DELIVERIES_AT_ONCE, Queue,
+    Added, AdminOutcome, Claimed, Counts, CrashRules, MAX_DEATHS, MAX_DELIVERIES, MAX_DELIVERIES_AT_ONCE,
     QueueError, State,
 };
 
 use super::backend::{
-    Backend, InRedis, LONG, OnFile, claim, claim_id, dead, id, is_empty, job, parts, parts_of, progress,
-    until,
+    ACCOUNT, AnyQueue, Backend, InRedis, LONG, OnFile, answer, answer_of, claim, claim_id, dead, id,
+    is_empty, job, progress, silence, until,
 };
 
 macro_rules! suite {
@@ -44,6 +44,9 @@ suite! {
     a_result_lasts_for_its_time_from_the_first
     a_result_of_the_other_task_takes_its_place
     without_a_result_time_none_is_kept
+    accounts_do_not_hold_each_other_up
+    accounts_do_not_answer_each_other
+    accounts_do_not_suspect_each_others_recordings
     every_unfinished_job_is_listed
     a_dead_or_delayed_job_can_be_put_back
     a_job_can_be_dropped_unless_it_is_claimed
@@ -107,7 +110,7 @@ async fn a_known_job_is_not_added_again(backend: impl Backend) {
 }
 
 async fn one_of_many_adds_is_new(backend: impl Backend) {
-    let queue: Arc<dyn Queue> = backend.open().await.into();
+    let queue: Arc<dyn AnyQueue> = backend.open().await.into();
     for message in 1..=5 {
         let adds: Vec<_> = (0..16)
             .map(|_| {
@@ -133,16 +136,16 @@ async fn a_crash_loses_nothing_at_any_point(backend: impl Backend) {
 
     queue = backend.reopen(queue).await;
     assert_eq!(claim(&*queue).await.delivery, 2);
-    queue.store_outbox(job.id, &parts("один")).await.unwrap();
+    queue.store_outbox(job.id, &answer("один")).await.unwrap();
 
     queue = backend.reopen(queue).await;
     let recovered = claim(&*queue).await;
-    assert_eq!((recovered.delivery, recovered.outbox), (2, Some(parts("один"))));
+    assert_eq!((recovered.delivery, recovered.outbox), (2, Some(answer("один"))));
     queue.retry(job.id, Duration::ZERO, "").await.unwrap();
 
     queue = backend.reopen(queue).await;
     let retried = claim(&*queue).await;
-    assert_eq!((retried.delivery, retried.attempts, retried.outbox), (1, 1, Some(parts("один"))));
+    assert_eq!((retried.delivery, retried.attempts, retried.outbox), (1, 1, Some(answer("один"))));
     queue.release(job.id).await.unwrap();
 
     queue = backend.reopen(queue).await;
@@ -208,7 +211,7 @@ async fn every_job_is_claimed_once_and_in_its_chats_order(backend: impl Backend)
 }
 
 async fn claims_at_once_differ(backend: impl Backend) {
-    let queue: Arc<dyn Queue> = backend.open().await.into();
+    let queue: Arc<dyn AnyQueue> = backend.open().await.into();
     for chat in 0..30 {
         queue.add(&job(chat, 1)).await.unwrap();
     }
@@ -263,21 +266,21 @@ async fn a_result_answers_the_next_copy(backend: impl Backend) {
         queue.add(job).await.unwrap();
     }
     assert_eq!(claim(&*queue).await.job, first);
-    assert_eq!(queue.result(first.document).await.unwrap(), None);
-    queue.store_outbox(first.id, &parts("один")).await.unwrap();
+    assert_eq!(queue.result(&first).await.unwrap(), None);
+    queue.store_outbox(first.id, &answer("один")).await.unwrap();
     queue = backend.reopen(queue).await;
-    assert_eq!(queue.result(first.document).await.unwrap(), Some(parts("один")));
+    assert_eq!(queue.result(&first).await.unwrap(), Some(answer("один")));
     claim(&*queue).await;
     queue.done(first.id, &[1]).await.unwrap();
     queue = backend.reopen(queue).await;
     assert_eq!(claim(&*queue).await.job, copy);
-    assert_eq!(queue.result(copy.document).await.unwrap(), Some(parts("один")));
-    assert_eq!(queue.result(job(4, 1).document).await.unwrap(), None);
+    assert_eq!(queue.result(&copy).await.unwrap(), Some(answer("один")));
+    assert_eq!(queue.result(&job(4, 1)).await.unwrap(), None);
 
     // Of a job from before there were documents nothing is kept.
     assert_eq!(claim(&*queue).await.job, unknown);
-    queue.store_outbox(unknown.id, &parts("x")).await.unwrap();
-    assert_eq!(queue.result(0).await.unwrap(), None);
+    queue.store_outbox(unknown.id, &answer("x")).await.unwrap();
+    assert_eq!(queue.result(&unknown).await.unwrap(), None);
 }
 
 async fn a_result_lasts_for_its_time_from_the_first(backend: impl Backend) {
@@ -286,16 +289,16 @@ async fn a_result_lasts_for_its_time_from_the_first(backend: impl Backend) {
     queue.add(&job(1, 1)).await.unwrap();
     let id = claim_id(&*queue).await;
     let stored = Instant::now();
-    queue.store_outbox(id, &parts("first")).await.unwrap();
+    queue.store_outbox(id, &answer("first")).await.unwrap();
     let mut seen = 0;
     let ended = until(async || {
         if stored.elapsed() < life / 2 {
-            queue.store_outbox(id, &parts("second")).await.unwrap();
+            queue.store_outbox(id, &answer("second")).await.unwrap();
         }
-        match queue.result(job(1, 1).document).await.unwrap() {
+        match queue.result(&job(1, 1)).await.unwrap() {
             None => Some(stored.elapsed()),
             result => {
-                assert_eq!(result, Some(parts("first")));
+                assert_eq!(result, Some(answer("first")));
                 seen += 1;
                 None
             }
@@ -303,8 +306,8 @@ async fn a_result_lasts_for_its_time_from_the_first(backend: impl Backend) {
     })
     .await;
     assert!(seen > 0 && ended >= life - Duration::from_millis(1), "{seen} looks, gone after {ended:?}");
-    queue.store_outbox(id, &parts("third")).await.unwrap();
-    assert_eq!(queue.result(job(1, 1).document).await.unwrap(), Some(parts("third")));
+    queue.store_outbox(id, &answer("third")).await.unwrap();
+    assert_eq!(queue.result(&job(1, 1)).await.unwrap(), Some(answer("third")));
 }
 
 async fn a_result_of_the_other_task_takes_its_place(backend: impl Backend) {
@@ -312,21 +315,24 @@ async fn a_result_of_the_other_task_takes_its_place(backend: impl Backend) {
     queue.add(&job(1, 1)).await.unwrap();
     let id = claim_id(&*queue).await;
     for task in [Task::Transcribe, Task::Translate, Task::Transcribe] {
-        queue.store_outbox(id, &parts_of(task, "first")).await.unwrap();
-        queue.store_outbox(id, &parts_of(task, "second")).await.unwrap();
-        let result = queue.result(job(1, 1).document).await.unwrap();
-        assert_eq!(result, Some(parts_of(task, "first")));
+        queue.store_outbox(id, &answer_of(task, "first")).await.unwrap();
+        queue.store_outbox(id, &answer_of(task, "second")).await.unwrap();
+        let result = queue.result(&job(1, 1)).await.unwrap();
+        assert_eq!(result, Some(answer_of(task, "first")));
     }
-    // That nobody spoke holds for both.
-    queue.store_outbox(id, &[]).await.unwrap();
-    assert_eq!(queue.result(job(1, 1).document).await.unwrap(), Some(vec![]));
+    // That nobody spoke is known of one task, too.
+    for task in [Task::Translate, Task::Transcribe] {
+        queue.store_outbox(id, &silence(task)).await.unwrap();
+        let result = queue.result(&job(1, 1)).await.unwrap();
+        assert_eq!(result, Some(silence(task)));
+    }
 }
 
 async fn without_a_result_time_none_is_kept(backend: impl Backend) {
-    let store = async |queue: &dyn Queue, message| {
+    let store = async |queue: &dyn AnyQueue, message| {
         queue.add(&job(1, message)).await.unwrap();
         let id = claim_id(queue).await;
-        queue.store_outbox(id, &parts("x")).await.unwrap();
+        queue.store_outbox(id, &answer("x")).await.unwrap();
         queue.done(id, &[1]).await.unwrap();
     };
     let queue = backend.open().await;
@@ -337,7 +343,61 @@ async fn without_a_result_time_none_is_kept(backend: impl Backend) {
     drop(queue);
     let queue = backend.open().await;
     for message in [1, 2] {
-        assert_eq!(queue.result(job(1, message).document).await.unwrap(), None);
+        assert_eq!(queue.result(&job(1, message)).await.unwrap(), None);
+    }
+}
+
+const OTHER_ACCOUNT: i64 = 2000;
+const ACCOUNTS: [i64; 2] = [ACCOUNT, OTHER_ACCOUNT];
+
+/// The same message of the same chat with the same recording, as the other account sees it.
+fn others(job: Job) -> Job {
+    Job { id: JobId { account: OTHER_ACCOUNT, ..job.id }, ..job }
+}
+
+async fn accounts_do_not_hold_each_other_up(backend: impl Backend) {
+    let [first, second] = backend.open_for(ACCOUNTS, CrashRules::STRICT).await;
+    for message in [1, 2] {
+        first.add(&job(1, message)).await.unwrap();
+        assert_eq!(second.add(&others(job(1, message))).await.unwrap(), Added::New);
+    }
+    for message in [1, 2] {
+        let claimed = HashSet::from([claim_id(&*first).await, claim_id(&*second).await]);
+        assert_eq!(claimed, HashSet::from([id(1, message), others(job(1, message)).id]));
+        first.done(id(1, message), &[1]).await.unwrap();
+        second.done(others(job(1, message)).id, &[1]).await.unwrap();
+    }
+}
+
+async fn accounts_do_not_answer_each_other(backend: impl Backend) {
+    let [first, second] = backend.open_for(ACCOUNTS, CrashRules::STRICT).await;
+    first.add(&job(1, 1)).await.unwrap();
+    first.store_outbox(claim_id(&*first).await, &answer("first")).await.unwrap();
+    first.done(id(1, 1), &[1]).await.unwrap();
+    assert_eq!(second.result(&others(job(1, 1))).await.unwrap(), None);
+    second.add(&others(job(1, 1))).await.unwrap();
+    second.store_outbox(claim_id(&*second).await, &answer("second")).await.unwrap();
+    assert_eq!(first.result(&job(1, 1)).await.unwrap(), Some(answer("first")));
+    assert_eq!(second.result(&others(job(1, 1))).await.unwrap(), Some(answer("second")));
+}
+
+async fn accounts_do_not_suspect_each_others_recordings(backend: impl Backend) {
+    // Suspected of two deaths in quick succession, and poisonous after three.
+    for (crashes, deaths, chat) in [(SPACED, 2, 1), (CrashRules::STRICT, MAX_DEATHS, 2)] {
+        for death in 0..deaths {
+            let [first, _] = backend.open_for(ACCOUNTS, crashes).await;
+            if death == 0 {
+                first.add(&job(chat, 1)).await.unwrap();
+            }
+            assert_eq!(claim_id(&*first).await, id(chat, 1));
+            first.begin(id(chat, 1)).await.unwrap();
+        }
+        let [first, second] = backend.open_for(ACCOUNTS, crashes).await;
+        assert!(is_empty(&*first).await);
+        second.add(&others(job(chat, 1))).await.unwrap();
+        assert_eq!(claim_id(&*second).await, others(job(chat, 1)).id);
+        second.done(others(job(chat, 1)).id, &[1]).await.unwrap();
+        first.discard(id(chat, 1)).await.unwrap();
     }
 }
 
@@ -394,16 +454,16 @@ async fn a_dead_or_delayed_job_can_be_put_back(backend: impl Backend) {
     for (chat, message) in [(1, 1), (1, 2), (2, 1)] {
         queue.add(&job(chat, message)).await.unwrap();
     }
-    assert_eq!(queue.requeue(id(9, 9)).await.unwrap(), Handled::Unknown);
+    assert_eq!(queue.requeue(id(9, 9)).await.unwrap(), AdminOutcome::Unknown);
     assert_eq!(claim_id(&*queue).await, id(1, 1));
-    assert_eq!(queue.requeue(id(1, 1)).await.unwrap(), Handled::Yes);
-    queue.store_outbox(id(1, 1), &parts("x")).await.unwrap();
+    assert_eq!(queue.requeue(id(1, 1)).await.unwrap(), AdminOutcome::Done);
+    queue.store_outbox(id(1, 1), &answer("x")).await.unwrap();
     queue.bury(id(1, 1), "hopeless").await.unwrap();
     assert_eq!(claim_id(&*queue).await, id(2, 1));
     queue.retry(id(2, 1), LONG, "later").await.unwrap();
     for _ in 0..2 {
         for it in [id(1, 1), id(2, 1), id(1, 2)] {
-            assert_eq!(queue.requeue(it).await.unwrap(), Handled::Yes);
+            assert_eq!(queue.requeue(it).await.unwrap(), AdminOutcome::Done);
         }
         assert_eq!(queue.counts().await.unwrap(), Counts { waiting: 3, ..Counts::default() });
     }
@@ -417,9 +477,9 @@ async fn a_dead_or_delayed_job_can_be_put_back(backend: impl Backend) {
     queue.done(id(1, 2), &[1]).await.unwrap();
     let buried = claim(&*queue).await;
     assert_eq!((buried.job.id, buried.delivery, buried.attempts), (id(1, 1), 1, 0));
-    assert_eq!(buried.outbox, Some(parts("x")));
+    assert_eq!(buried.outbox, Some(answer("x")));
     queue.done(id(1, 1), &[2]).await.unwrap();
-    assert_eq!(queue.requeue(id(1, 1)).await.unwrap(), Handled::Unknown);
+    assert_eq!(queue.requeue(id(1, 1)).await.unwrap(), AdminOutcome::Unknown);
     // Into a chat with nothing else to do.
     queue.bury(id(2, 1), "").await.unwrap();
     queue.requeue(id(2, 1)).await.unwrap();
@@ -440,12 +500,12 @@ async fn a_job_can_be_dropped_unless_it_is_claimed(backend: impl Backend) {
     queue.bury(id(2, 1), "").await.unwrap();
     queue.retry(id(3, 1), LONG, "").await.unwrap();
     queue.release(id(4, 1)).await.unwrap();
-    assert_eq!(queue.discard(id(1, 1)).await.unwrap(), Handled::Claimed);
-    assert_eq!(queue.discard(id(9, 9)).await.unwrap(), Handled::Unknown);
+    assert_eq!(queue.discard(id(1, 1)).await.unwrap(), AdminOutcome::Claimed);
+    assert_eq!(queue.discard(id(9, 9)).await.unwrap(), AdminOutcome::Unknown);
     let dropped = [id(1, 2), id(2, 1), id(3, 1), id(4, 1), id(5, 1)];
     for _ in 0..2 {
         for id in dropped {
-            assert_eq!(queue.discard(id).await.unwrap(), Handled::Yes);
+            assert_eq!(queue.discard(id).await.unwrap(), AdminOutcome::Done);
             assert_eq!(queue.add(&job(id.chat, id.message)).await.unwrap(), Added::Seen);
         }
         assert_eq!(queue.counts().await.unwrap(), Counts { waiting: 9, claimed: 1, ..Counts::default() });
@@ -515,13 +575,13 @@ async fn the_fourth_delivery_goes_to_the_dead_letters(backend: impl Backend) {
 /// As [`CrashRules::default`], but so long that none of it passes during a test.
 const SPACED: CrashRules = CrashRules { together: LONG, pauses: [LONG, LONG.saturating_mul(2)] };
 
-async fn reopen(backend: &impl Backend, queue: Box<dyn Queue>, crashes: CrashRules) -> Box<dyn Queue> {
+async fn reopen(backend: &impl Backend, queue: Box<dyn AnyQueue>, crashes: CrashRules) -> Box<dyn AnyQueue> {
     drop(queue);
     backend.open_with(crashes).await
 }
 
 /// When the job is due, if it is delayed.
-async fn due(queue: &dyn Queue, id: JobId) -> Option<SystemTime> {
+async fn due(queue: &dyn AnyQueue, id: JobId) -> Option<SystemTime> {
     let entries = queue.entries().await.unwrap();
     match entries.iter().find(|entry| entry.job.id == id).expect("it is unfinished").state {
         State::Delayed { due } => Some(due),
@@ -532,10 +592,10 @@ async fn due(queue: &dyn Queue, id: JobId) -> Option<SystemTime> {
 /// Claims, and there has to be this job; the process dies over its recording.
 async fn die_over(
     backend: &impl Backend,
-    queue: Box<dyn Queue>,
+    queue: Box<dyn AnyQueue>,
     job: JobId,
     crashes: CrashRules,
-) -> Box<dyn Queue> {
+) -> Box<dyn AnyQueue> {
     assert_eq!(claim_id(&*queue).await, job);
     queue.begin(job).await.unwrap();
     reopen(backend, queue, crashes).await
@@ -564,7 +624,7 @@ async fn kills_in_quick_succession_make_nothing_poison(backend: impl Backend) {
     assert!(why.as_ref().is_some_and(|why| why.contains("the process died while")), "{why:?}");
     // When they are due they are worked on as if little had been, each chat in its order.
     for chat in 1..=6 {
-        assert_eq!(queue.requeue(id(chat, 1)).await.unwrap(), Handled::Yes);
+        assert_eq!(queue.requeue(id(chat, 1)).await.unwrap(), AdminOutcome::Done);
     }
     for chat in 1..=6 {
         let claim = claim(&*queue).await;
@@ -677,11 +737,11 @@ async fn copies_wait_for_the_one_under_suspicion(backend: impl Backend) {
     assert_eq!(queue.counts().await.unwrap(), Counts { delayed: 3, ..Counts::default() });
     // A copy cannot go first even if it is asked to; the suspect can.
     for chat in [4, 2, 1] {
-        assert_eq!(queue.requeue(id(chat, 1)).await.unwrap(), Handled::Yes);
+        assert_eq!(queue.requeue(id(chat, 1)).await.unwrap(), AdminOutcome::Done);
     }
     assert_eq!(claim_id(&*queue).await, id(1, 1));
     // It was innocent: nothing is held against the copies but what was their own.
-    queue.store_outbox(id(1, 1), &parts("one")).await.unwrap();
+    queue.store_outbox(id(1, 1), &answer("one")).await.unwrap();
     queue.done(id(1, 1), &[1]).await.unwrap();
     for (chat, deaths) in [(2, 1), (4, 0)] {
         queue.requeue(id(chat, 1)).await.unwrap();
@@ -697,7 +757,7 @@ async fn copies_of_a_poisonous_recording_are_given_up_at_once(backend: impl Back
     // One whose answer is ready does not touch the recording any more.
     queue.add(&copy(9)).await.unwrap();
     assert_eq!(claim_id(&*queue).await, id(9, 1));
-    queue.store_outbox(id(9, 1), &parts("x")).await.unwrap();
+    queue.store_outbox(id(9, 1), &answer("x")).await.unwrap();
     queue.retry(id(9, 1), LONG, "Telegram wants silence").await.unwrap();
     queue.add(&copy(1)).await.unwrap();
     for _ in 0..MAX_DEATHS {
@@ -720,7 +780,7 @@ async fn copies_of_a_poisonous_recording_are_given_up_at_once(backend: impl Back
         assert_eq!(last.reason, Some(format!("{reason}{}", id(1, 1))));
         match chat {
             2 => queue = backend.reopen(queue).await,
-            _ => assert_eq!(queue.discard(id(1, 1)).await.unwrap(), Handled::Yes),
+            _ => assert_eq!(queue.discard(id(1, 1)).await.unwrap(), AdminOutcome::Done),
         }
     }
     // Its owner has the last word: with any of them put back, none is refused.
@@ -838,10 +898,10 @@ async fn a_long_recording_goes_on_where_it_was(backend: impl Backend) {
     claim(&*queue).await;
     queue.retry(id(1, 1), Duration::ZERO, "").await.unwrap();
     assert!(claim(&*queue).await.progress.is_some(), "a retry goes on too");
-    queue.store_outbox(id(1, 1), &parts("один")).await.unwrap();
+    queue.store_outbox(id(1, 1), &answer("один")).await.unwrap();
     queue = backend.reopen(queue).await;
     let claim = claim(&*queue).await;
-    assert_eq!((claim.progress, claim.outbox), (None, Some(parts("один"))));
+    assert_eq!((claim.progress, claim.outbox), (None, Some(answer("один"))));
 }
 
 /// What died over recognising it is not what may die over sending it.
@@ -855,7 +915,7 @@ async fn a_stored_answer_forgets_the_deliveries_before_it(backend: impl Backend)
             queue = backend.reopen(queue).await;
         }
     }
-    queue.store_outbox(id(1, 1), &parts("один")).await.unwrap();
+    queue.store_outbox(id(1, 1), &answer("один")).await.unwrap();
     for delivery in 2..=MAX_DELIVERIES {
         queue = backend.reopen(queue).await;
         let claim = claim(&*queue).await;
@@ -941,7 +1001,7 @@ async fn repeating_is_harmless(backend: impl Backend) {
         claim(&*queue).await;
     }
     for _ in 0..3 {
-        queue.store_outbox(id(1, 1), &parts("x")).await.unwrap();
+        queue.store_outbox(id(1, 1), &answer("x")).await.unwrap();
     }
     for _ in 0..3 {
         queue.done(id(1, 1), &[1]).await.unwrap();
@@ -966,7 +1026,7 @@ async fn only_a_claimed_job_can_be_changed(backend: impl Backend) {
     let refused = async |id: JobId, released: bool| {
         let results = [
             queue.begin(id).await,
-            queue.store_outbox(id, &parts("x")).await,
+            queue.store_outbox(id, &answer("x")).await,
             queue.done(id, &[1]).await,
             queue.reject(id, "").await,
             queue.retry(id, LONG, "").await,
@@ -990,7 +1050,7 @@ async fn only_a_claimed_job_can_be_changed(backend: impl Backend) {
     assert!(matches!(queue.release(id(1, 1)).await, Err(QueueError::NotClaimed(_))));
     claim(&*queue).await;
     queue.done(id(1, 2), &[]).await.unwrap();
-    assert!(matches!(queue.store_outbox(id(1, 2), &[]).await, Err(QueueError::NotClaimed(_))));
+    assert!(matches!(queue.store_outbox(id(1, 2), &answer("x")).await, Err(QueueError::NotClaimed(_))));
     assert!(matches!(queue.retry(id(1, 2), LONG, "").await, Err(QueueError::NotClaimed(_))));
 }
 
@@ -1017,7 +1077,7 @@ async fn counts_follow_the_jobs(backend: impl Backend) {
     for (chat, message) in [(1, 1), (1, 2), (2, 1), (3, 1), (4, 1)] {
         queue.add(&job(chat, message)).await.unwrap();
     }
-    let is = async |queue: &dyn Queue, waiting, claimed, delayed, dead| {
+    let is = async |queue: &dyn AnyQueue, waiting, claimed, delayed, dead| {
         let counts = queue.counts().await.unwrap();
         assert_eq!(counts, Counts { waiting, claimed, delayed, dead });
     };
@@ -1043,14 +1103,14 @@ async fn extremes_pass_unharmed(backend: impl Backend) {
     for (chat, message) in [(i64::MIN, i32::MIN), (i64::MAX, i32::MAX), (0, 0)] {
         queue.add(&job(chat, message)).await.unwrap();
     }
-    let long = parts(&"ы\u{1F399}\"\\".repeat(100_000));
+    let long = answer(&"ы\u{1F399}\"\\".repeat(100_000));
     for (chat, message) in [(i64::MIN, i32::MIN), (i64::MAX, i32::MAX), (0, 0)] {
         assert_eq!(claim(&*queue).await.job, job(chat, message));
         queue.store_outbox(id(chat, message), &long).await.unwrap();
     }
     queue = backend.reopen(queue).await;
     assert_eq!(claim(&*queue).await.outbox, Some(long));
-    queue.store_outbox(id(i64::MIN, i32::MIN), &[]).await.unwrap();
+    queue.store_outbox(id(i64::MIN, i32::MIN), &silence(Task::Transcribe)).await.unwrap();
     queue.retry(id(i64::MIN, i32::MIN), Duration::MAX, "never").await.unwrap();
     assert_eq!(claim_id(&*queue).await, id(i64::MAX, i32::MAX));
     queue.done(id(i64::MAX, i32::MAX), &[i32::MIN, i32::MAX]).await.unwrap();
@@ -1068,7 +1128,7 @@ async fn an_idle_queue_can_be_checked(backend: impl Backend) {
 async fn the_queue_costs_little<B: Backend>(backend: B) {
     const ROUNDS: i32 = 200;
     let queue = backend.open().await;
-    let outbox = parts(&"слово ".repeat(100));
+    let outbox = answer(&"слово ".repeat(100));
     let mut times: [Vec<Duration>; 4] = Default::default();
     for message in 0..ROUNDS {
         let mut started = Instant::now();

@@ -7,13 +7,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use redb::{ReadableDatabase, ReadableTableMetadata, TableDefinition, TableHandle};
-use stenogram::domain::Job;
+use redb::{ReadableDatabase, ReadableTableMetadata, TableDefinition};
+use stenogram::domain::{Job, Task};
 use stenogram::queue::embedded::{self, Embedded};
-use stenogram::queue::{Added, Counts, MAX_DEATHS, Queue, QueueError, State};
+use stenogram::queue::{Added, Checkpoints, Counts, JobQueue, QueueError, State};
 
 use super::backend::{
-    Backend, LONG, OnFile, claim, claim_id, dead, embedded_options, id, is_empty, job, parts,
+    ACCOUNT, Backend, LONG, OnFile, answer, claim, claim_id, embedded_options, id, is_empty, job, silence,
 };
 
 /// Tells the test binary, started again by itself, which file to work on.
@@ -90,7 +90,7 @@ async fn a_damaged_file_is_an_error() {
     for chat in 1..=50 {
         queue.add(&job(chat, 1)).await.unwrap();
         claim(&*queue).await;
-        queue.store_outbox(id(chat, 1), &parts(&"word ".repeat(500))).await.unwrap();
+        queue.store_outbox(id(chat, 1), &answer(&"word ".repeat(500))).await.unwrap();
     }
     drop(queue);
     let sound = fs::read(place.path()).unwrap();
@@ -143,7 +143,7 @@ async fn a_torn_commit_loses_nothing_that_was_committed() {
     let (place, image) = (OnFile::new(), OnFile::new());
     drop(image.open().await);
     let queue = place.open().await;
-    let outbox = parts(&"word ".repeat(300));
+    let outbox = answer(&"word ".repeat(300));
     let mut seed: u64 = 0x5eed;
     for chat in 1..=6 {
         queue.add(&job(chat, 1)).await.unwrap();
@@ -253,27 +253,27 @@ async fn ended_marks_leave_the_file() {
     assert!(marks < 20, "{marks} marks are left");
 }
 
-const RESULTS: TableDefinition<i64, (u64, &[u8])> = TableDefinition::new("results");
-const RESULT_EXPIRY: TableDefinition<(u64, i64), ()> = TableDefinition::new("result_expiry");
+const RESULTS: TableDefinition<(i64, i64), (u64, &[u8])> = TableDefinition::new("account_results");
+const RESULT_EXPIRY: TableDefinition<(u64, (i64, i64)), ()> = TableDefinition::new("account_result_expiry");
 
 #[tokio::test]
 async fn a_damaged_result_makes_way_for_a_new_one() {
     let place = OnFile::new();
     drop(place.open().await);
-    let document = job(1, 1).document;
+    let key = (ACCOUNT, job(1, 1).document);
     let database = redb::Database::open(place.path()).unwrap();
     let tx = database.begin_write().unwrap();
     let end = u64::MAX / 2;
-    tx.open_table(RESULTS).unwrap().insert(document, (end, b"[{".as_slice())).unwrap();
-    tx.open_table(RESULT_EXPIRY).unwrap().insert((end, document), ()).unwrap();
+    tx.open_table(RESULTS).unwrap().insert(key, (end, b"[{".as_slice())).unwrap();
+    tx.open_table(RESULT_EXPIRY).unwrap().insert((end, key), ()).unwrap();
     tx.commit().unwrap();
     drop(database);
     let queue = place.open().await;
     queue.add(&job(1, 1)).await.unwrap();
     let id = claim_id(&*queue).await;
-    assert!(matches!(queue.result(document).await, Err(QueueError::Damaged(_))));
-    queue.store_outbox(id, &parts("x")).await.unwrap();
-    assert_eq!(queue.result(document).await.unwrap(), Some(parts("x")));
+    assert!(matches!(queue.result(&job(1, 1)).await, Err(QueueError::Damaged(_))));
+    queue.store_outbox(id, &answer("x")).await.unwrap();
+    assert_eq!(queue.result(&job(1, 1)).await.unwrap(), Some(answer("x")));
 }
 
 #[tokio::test]
@@ -283,48 +283,19 @@ async fn the_oldest_results_make_room() {
     let database = redb::Database::open(place.path()).unwrap();
     let tx = database.begin_write().unwrap();
     for document in 1..=10_000 {
-        let end = u64::MAX / 2 + document as u64;
-        tx.open_table(RESULTS).unwrap().insert(document, (end, b"[]".as_slice())).unwrap();
-        tx.open_table(RESULT_EXPIRY).unwrap().insert((end, document), ()).unwrap();
+        let (key, end) = ((ACCOUNT, document), u64::MAX / 2 + document as u64);
+        tx.open_table(RESULTS).unwrap().insert(key, (end, b"[]".as_slice())).unwrap();
+        tx.open_table(RESULT_EXPIRY).unwrap().insert((end, key), ()).unwrap();
     }
     tx.commit().unwrap();
     drop(database);
     let queue = place.open().await;
     queue.add(&job(1, 1)).await.unwrap();
-    queue.store_outbox(claim_id(&*queue).await, &parts("x")).await.unwrap();
-    assert_eq!(queue.result(job(1, 1).document).await.unwrap(), Some(parts("x")));
-    assert_eq!(queue.result(1).await.unwrap(), None);
-    assert_eq!(queue.result(2).await.unwrap(), Some(vec![]));
-}
-
-/// A file made before results and poison were kept is opened as it is.
-#[tokio::test]
-async fn a_file_of_an_older_version_is_opened() {
-    let place = OnFile::new();
-    drop(place.open().await);
-    let database = redb::Database::open(place.path()).unwrap();
-    let tx = database.begin_write().unwrap();
-    for table in ["results", "result_expiry", "poison", "poison_expiry"] {
-        let handle = tx.list_tables().unwrap().find(|handle| handle.name() == table).unwrap();
-        tx.delete_table(handle).unwrap();
-    }
-    tx.commit().unwrap();
-    drop(database);
-    let mut queue = place.open().await;
-    assert_eq!(queue.result(1).await.unwrap(), None);
-    queue.add(&job(1, 1)).await.unwrap();
-    queue.store_outbox(claim_id(&*queue).await, &parts("x")).await.unwrap();
-    assert_eq!(queue.result(job(1, 1).document).await.unwrap(), Some(parts("x")));
-    queue.done(id(1, 1), &[]).await.unwrap();
-    queue.add(&job(2, 1)).await.unwrap();
-    for _ in 0..MAX_DEATHS {
-        assert_eq!(claim_id(&*queue).await, id(2, 1));
-        queue.begin(id(2, 1)).await.unwrap();
-        queue = place.reopen(queue).await;
-    }
-    queue.add(&Job { document: job(2, 1).document, ..job(3, 1) }).await.unwrap();
-    assert!(is_empty(&*queue).await);
-    assert_eq!(dead(&*queue).await.len(), 2);
+    queue.store_outbox(claim_id(&*queue).await, &answer("x")).await.unwrap();
+    assert_eq!(queue.result(&job(1, 1)).await.unwrap(), Some(answer("x")));
+    let planted = |document| Job { document, ..job(1, 2) };
+    assert_eq!(queue.result(&planted(1)).await.unwrap(), None);
+    assert_eq!(queue.result(&planted(2)).await.unwrap(), Some(silence(Task::Transcribe)));
 }
 
 /// The test binary started again to run one of its tests on the file.
@@ -398,7 +369,7 @@ async fn working_child() {
         }
         for _ in 0..2 {
             let id = claim_id(&queue).await;
-            queue.store_outbox(id, &parts("x")).await.unwrap();
+            queue.store_outbox(id, &answer("x")).await.unwrap();
             queue.done(id, &[1]).await.unwrap();
             println!("done {}", id.message);
         }
@@ -451,7 +422,7 @@ async fn child_on_a_small_disk() {
     assert_eq!(claim_id(&queue).await, id(1, 1));
     let mut stored = Vec::new();
     let too_much = loop {
-        let next = parts(&"x".repeat(20_000 * (stored.len() + 1)));
+        let next = answer(&"x".repeat(20_000 * (stored.len() + 1)));
         match queue.store_outbox(id(1, 1), &next).await {
             Ok(()) => stored.push(next),
             Err(QueueError::Unavailable(_)) => break next,

@@ -5,13 +5,13 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use stenogram::domain::{JobId, Part, Progress, Task};
+use stenogram::domain::{Answer, JobId, Progress, Task};
 use stenogram::queue::{
-    self, Added, Claim, Claimed, Counts, CrashRules, Handled, MAX_DEATHS, MAX_DELIVERIES,
-    MAX_DELIVERIES_AT_ONCE, Queue, QueueError,
+    self, Added, AdminOutcome, Claim, Claimed, Counts, CrashRules, MAX_DEATHS, MAX_DELIVERIES,
+    MAX_DELIVERIES_AT_ONCE, QueueError,
 };
 
-use super::backend::{Backend, InRedis, LONG, OnFile, dead, id, job, parts_of, progress};
+use super::backend::{AnyQueue, Backend, InRedis, LONG, OnFile, answer_of, dead, id, job, progress, silence};
 
 const STEPS: u32 = 1200;
 const CHATS: u64 = 4;
@@ -59,7 +59,7 @@ struct Job {
     /// By a retry or a wait, or after a death.
     put_off: bool,
     progress: Option<Progress>,
-    outbox: Option<Vec<Part>>,
+    outbox: Option<Answer>,
 }
 
 /// Jobs in the order they were added, and the line as numbers of jobs.
@@ -70,7 +70,7 @@ struct Model {
     first: Vec<(u64, usize)>,
     line: VecDeque<(u64, usize)>,
     /// The first answer stored for each recording.
-    results: HashMap<i64, Vec<Part>>,
+    results: HashMap<i64, Answer>,
     /// The place of each job that is claimed.
     places: Vec<u64>,
     place: u64,
@@ -198,10 +198,10 @@ impl Model {
         }
     }
 
-    fn requeue(&mut self, id: JobId) -> Handled {
-        let Some(n) = self.find(id) else { return Handled::Unknown };
+    fn requeue(&mut self, id: JobId) -> AdminOutcome {
+        let Some(n) = self.find(id) else { return AdminOutcome::Unknown };
         match self.jobs[n].state {
-            State::Done => return Handled::Unknown,
+            State::Done => return AdminOutcome::Unknown,
             State::Waiting | State::Claimed => {}
             State::Due | State::Late => {
                 self.jobs[n].state = State::Waiting;
@@ -219,15 +219,15 @@ impl Model {
                 (added.progress, added.outbox) = (job.progress, job.outbox);
             }
         }
-        Handled::Yes
+        AdminOutcome::Done
     }
 
-    fn discard(&mut self, id: JobId) -> Handled {
-        let Some(n) = self.find(id) else { return Handled::Unknown };
+    fn discard(&mut self, id: JobId) -> AdminOutcome {
+        let Some(n) = self.find(id) else { return AdminOutcome::Unknown };
         let first = self.unfinished(id.chat).next() == Some(n);
         match self.jobs[n].state {
             State::Done => {}
-            State::Claimed => return Handled::Claimed,
+            State::Claimed => return AdminOutcome::Claimed,
             State::Dead => {
                 self.dead.retain(|dead| *dead != id);
                 self.jobs[n].state = State::Done;
@@ -239,7 +239,7 @@ impl Model {
             }
             _ => self.jobs[n].state = State::Done,
         }
-        Handled::Yes
+        AdminOutcome::Done
     }
 
     /// Every job that is not finished, in the order of its id: its state, deliveries, attempts.
@@ -278,13 +278,13 @@ impl Model {
                 (it.deliveries, it.deaths) = (1, it.begun.into());
                 true
             }
-            (Change::Outbox(parts), State::Claimed) => {
+            (Change::Outbox(answer), State::Claimed) => {
                 let it = &mut self.jobs[n];
-                (it.progress, it.outbox) = (None, Some(parts.clone()));
+                (it.progress, it.outbox) = (None, Some(answer.clone()));
                 (it.deliveries, it.deaths, it.begun) = (1, 0, false);
-                let result = self.results.entry(recording(id).document).or_insert_with(|| parts.clone());
-                if result[0].task != parts[0].task {
-                    result.clone_from(parts);
+                let result = self.results.entry(recording(id).document).or_insert_with(|| answer.clone());
+                if result.task != answer.task {
+                    result.clone_from(answer);
                 }
                 true
             }
@@ -321,7 +321,7 @@ impl Model {
 enum Change {
     Begin,
     Progress(Progress),
-    Outbox(Vec<Part>),
+    Outbox(Answer),
     Done,
     Reject,
     Bury,
@@ -330,11 +330,11 @@ enum Change {
     Wait(Duration),
 }
 
-async fn apply(queue: &dyn Queue, change: &Change, id: JobId) -> Result<(), QueueError> {
+async fn apply(queue: &dyn AnyQueue, change: &Change, id: JobId) -> Result<(), QueueError> {
     match change {
         Change::Begin => queue.begin(id).await,
         Change::Progress(progress) => queue.store_progress(id, progress).await,
-        Change::Outbox(parts) => queue.store_outbox(id, parts).await,
+        Change::Outbox(answer) => queue.store_outbox(id, answer).await,
         Change::Done => queue.done(id, &[1, 2]).await,
         Change::Reject => queue.reject(id, "r").await,
         Change::Bury => queue.bury(id, "b").await,
@@ -351,7 +351,7 @@ fn recording(id: JobId) -> stenogram::domain::Job {
     stenogram::domain::Job { document, ..job }
 }
 
-async fn entries(queue: &dyn Queue) -> Vec<(JobId, &'static str, u32, u32)> {
+async fn entries(queue: &dyn AnyQueue) -> Vec<(JobId, &'static str, u32, u32)> {
     let entries = queue.entries().await.unwrap().into_iter().map(|entry| {
         let state = match entry.state {
             queue::State::Waiting => "waiting",
@@ -429,7 +429,11 @@ async fn run(mut backend: impl Backend, pause: Duration) {
                     0 => Change::Progress(progress(&step.to_string())),
                     1..3 => {
                         let task = if random.below(2) == 0 { Task::Transcribe } else { Task::Translate };
-                        Change::Outbox(parts_of(task, &step.to_string()))
+                        // Now and then nothing was said.
+                        Change::Outbox(match random.below(4) {
+                            0 => silence(task),
+                            _ => answer_of(task, &step.to_string()),
+                        })
                     }
                     3..7 => Change::Done,
                     7 => Change::Reject,
@@ -463,9 +467,10 @@ async fn run(mut backend: impl Backend, pause: Duration) {
                     _ => (queue.discard(target).await, model.discard(target)),
                 };
                 assert_eq!(handled.unwrap(), expected, "step {step}: {target}");
-                let document = recording(target).document;
-                let result = queue.result(document).await.unwrap();
-                assert_eq!(result.as_ref(), model.results.get(&document), "step {step}: {target}");
+                let recording = recording(target);
+                let result = queue.result(&recording).await.unwrap();
+                let expected = model.results.get(&recording.document);
+                assert_eq!(result.as_ref(), expected, "step {step}: {target}");
             }
             _ => {
                 let together = if random.below(2) == 0 { Duration::ZERO } else { LONG };

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use stenogram::domain::JobId;
+use stenogram::domain::{Job, JobId, Task};
 use stenogram::queue::redis::{RedisOptions, RedisQueue};
-use stenogram::queue::{Added, Claimed, Counts, Handled, Queue, QueueError, Upkeep};
+use stenogram::queue::{
+    Added, AdminOutcome, Checkpoints, Claimed, Counts, JobQueue, QueueAdmin, QueueError, ResultCache,
+};
 use support::redis::{DURABLE, RedisServer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::backend::{LONG, claim, claim_id, dead, id, is_empty, job, options, parts, until};
+use super::backend::{LONG, answer, claim, claim_id, dead, id, is_empty, job, options, silence, until};
 
 async fn connect(url: String) -> Result<RedisQueue, QueueError> {
     RedisQueue::connect(options(url)).await
@@ -97,7 +99,7 @@ impl Operation {
                 assert!(matches!(&claimed, Claimed::Job(claim) if claim.job.id == id && claim.delivery == 1));
                 Ok(())
             }
-            Self::Outbox(id) => queue.store_outbox(id, &parts("x")).await,
+            Self::Outbox(id) => queue.store_outbox(id, &answer("x")).await,
             Self::Retry(id) => queue.retry(id, Duration::ZERO, "").await,
             Self::Release(id) => queue.release(id).await,
             Self::Done(id) => queue.done(id, &[1]).await,
@@ -261,7 +263,7 @@ async fn a_full_memory_refuses_jobs_and_lets_them_go() {
     let queue = open(&server).await;
     for chat in 1..=5 {
         assert_eq!(claim_id(&queue).await, id(chat, 1));
-        queue.store_outbox(id(chat, 1), &parts("x")).await.unwrap();
+        queue.store_outbox(id(chat, 1), &answer("x")).await.unwrap();
     }
     queue.done(id(1, 1), &[1]).await.unwrap();
     queue.reject(id(2, 1), "").await.unwrap();
@@ -348,15 +350,15 @@ async fn who_attaches_takes_nothing_over() {
         queue.add(&job(chat, 1)).await.unwrap();
     }
     assert_eq!(claim_id(&queue).await, id(1, 1));
-    let upkeep = attach().await.unwrap();
-    assert_eq!(upkeep.entries().await.unwrap(), queue.entries().await.unwrap());
-    assert_eq!(upkeep.discard(id(1, 1)).await.unwrap(), Handled::Claimed);
-    assert_eq!(upkeep.discard(id(2, 1)).await.unwrap(), Handled::Yes);
+    let admin = attach().await.unwrap();
+    assert_eq!(admin.entries().await.unwrap(), queue.entries().await.unwrap());
+    assert_eq!(admin.discard(id(1, 1)).await.unwrap(), AdminOutcome::Claimed);
+    assert_eq!(admin.discard(id(2, 1)).await.unwrap(), AdminOutcome::Done);
     queue.bury(id(1, 1), "").await.unwrap();
-    assert_eq!(upkeep.requeue(id(1, 1)).await.unwrap(), Handled::Yes);
+    assert_eq!(admin.requeue(id(1, 1)).await.unwrap(), AdminOutcome::Done);
     assert_eq!(claim_id(&queue).await, id(3, 1));
     assert_eq!(claim(&queue).await.delivery, 1);
-    server.command::<()>(&["HSET", "{stenogram:1000}", "format", "2"]);
+    server.command::<()>(&["HSET", "{stenogram:1000}", "format", "3"]);
     assert!(matches!(attach().await.err(), Some(QueueError::Configuration(why)) if why.contains("version")));
 }
 
@@ -384,7 +386,7 @@ async fn foreign_data_is_an_error() {
     server.command::<()>(&["SET", "{stenogram:1000}:chat:7", "mine"]);
     let result = queue.add(&job(7, 1)).await;
     assert!(matches!(result, Err(QueueError::Damaged(_))), "{result:?}");
-    server.command::<()>(&["HSET", "{stenogram:1000}", "format", "2"]);
+    server.command::<()>(&["HSET", "{stenogram:1000}", "format", "3"]);
     let (why, again) = refusal(server.url()).await;
     assert!(!again && why.contains("another version"), "{why}");
 }
@@ -405,7 +407,7 @@ async fn one_node_of_a_cluster_holds_it_all() {
         queue.add(&job(chat, 2)).await.unwrap();
         claim(&queue).await;
     }
-    queue.store_outbox(id(1, 1), &parts("x")).await.unwrap();
+    queue.store_outbox(id(1, 1), &answer("x")).await.unwrap();
     queue.done(id(1, 1), &[1]).await.unwrap();
     queue.reject(id(2, 1), "").await.unwrap();
     queue.bury(id(3, 1), "").await.unwrap();
@@ -429,7 +431,7 @@ async fn nothing_but_marks_is_left_of_finished_jobs() {
     }
     for _ in 1..=20 {
         let id = claim_id(&queue).await;
-        queue.store_outbox(id, &parts("x")).await.unwrap();
+        queue.store_outbox(id, &answer("x")).await.unwrap();
         queue.done(id, &[1]).await.unwrap();
     }
     let keys: Vec<String> = server.command(&["KEYS", "*"]);
@@ -453,11 +455,12 @@ async fn the_oldest_results_make_room() {
     end";
     server.command::<()>(&["EVAL", fill, "1", "{stenogram:1000}"]);
     queue.add(&job(1, 1)).await.unwrap();
-    queue.store_outbox(claim_id(&queue).await, &parts("x")).await.unwrap();
+    queue.store_outbox(claim_id(&queue).await, &answer("x")).await.unwrap();
     // The new one ends before those planted here, so it is itself what goes first.
     assert_eq!(server.command::<u64>(&["ZCARD", "{stenogram:1000}:results"]), 10_000);
-    assert_eq!(queue.result(job(1, 1).document).await.unwrap(), None);
-    assert_eq!(queue.result(1).await.unwrap(), Some(vec![]));
+    assert_eq!(queue.result(&job(1, 1)).await.unwrap(), None);
+    let planted = Job { document: 1, ..job(1, 2) };
+    assert_eq!(queue.result(&planted).await.unwrap(), Some(silence(Task::Transcribe)));
     assert_eq!(server.command::<u64>(&["EXISTS", "{stenogram:1000}:result:1"]), 1);
 }
 
@@ -471,7 +474,7 @@ async fn a_lost_answer_is_harmless() {
     for chat in 101..=105 {
         queue.add(&job(chat, 1)).await.unwrap();
         claim(&queue).await;
-        queue.store_outbox(id(chat, 1), &parts("x")).await.unwrap();
+        queue.store_outbox(id(chat, 1), &answer("x")).await.unwrap();
     }
     queue.release(id(101, 1)).await.unwrap();
     claim(&queue).await;
@@ -502,8 +505,8 @@ async fn a_lost_answer_is_harmless() {
         }
     }
     proxy.lose_next_answer();
-    unavailable(queue.store_outbox(id(1, 1), &parts("y")).await);
-    queue.store_outbox(id(1, 1), &parts("y")).await.unwrap();
+    unavailable(queue.store_outbox(id(1, 1), &answer("y")).await);
+    queue.store_outbox(id(1, 1), &answer("y")).await.unwrap();
     proxy.lose_next_answer();
     unavailable(queue.done(id(1, 1), &[1]).await);
     queue.done(id(1, 1), &[1]).await.unwrap();
@@ -521,7 +524,7 @@ async fn the_dates_of_an_older_queue_are_noted() {
     let queue = open(&server).await;
     for (chat, message) in [(1, 1), (1, 2), (2, 1), (3, 1)] {
         let date = 1_800_000_000 - i64::from(message);
-        queue.add(&stenogram::domain::Job { date, ..job(chat, message) }).await.unwrap();
+        queue.add(&Job { date, ..job(chat, message) }).await.unwrap();
     }
     claim(&queue).await;
     assert_eq!(claim_id(&queue).await, id(2, 1));

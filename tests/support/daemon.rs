@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use fake_telegram::{Telegram, write_session};
@@ -10,6 +11,12 @@ use tempfile::TempDir;
 
 use crate::signals::with_default_signals;
 use crate::speech::{MODEL, VAD};
+
+/// The document with the list of the daemon's events.
+static LIST: LazyLock<String> = LazyLock::new(|| {
+    let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/OPERATING.md");
+    fs::read_to_string(document).expect("read docs/OPERATING.md")
+});
 
 /// A home of the daemon: session, queue, log.
 pub struct Home {
@@ -85,11 +92,23 @@ impl Home {
         fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
+    /// How often all daemons here have logged this event.
+    pub fn count(&self, event: &str) -> usize {
+        events(&self.log(), event).len()
+    }
+
     /// Starts the daemon.
     pub fn start(&self) -> Daemon {
+        self.start_as(&mut self.command())
+    }
+
+    /// Starts `command` as the daemon.
+    pub fn start_as(&self, command: &mut Command) -> Daemon {
         let log = File::options().create(true).append(true).open(self.log_path()).expect("open the log");
-        let child = self.command().stdout(Stdio::null()).stderr(log).spawn().expect("start the daemon");
-        Daemon { child, log: self.log_path(), seen: fs::metadata(self.log_path()).map_or(0, |m| m.len()) }
+        // Before the start: a quick daemon has written lines before this thread runs again.
+        let seen = log.metadata().expect("the length of the log").len();
+        let child = command.stdout(Stdio::null()).stderr(log).spawn().expect("start the daemon");
+        Daemon { child, log: self.log_path(), seen }
     }
 }
 
@@ -112,13 +131,29 @@ impl Daemon {
         String::from_utf8_lossy(&all[(self.seen as usize).min(all.len())..]).into_owned()
     }
 
-    /// Waits until it has logged `text`.
-    pub async fn says(&mut self, text: &str, deadline: Duration) {
-        self.says_what(text, deadline, |log| log.contains(text)).await;
+    /// How often it has logged this event.
+    pub fn count(&self, event: &str) -> usize {
+        events(&self.log(), event).len()
+    }
+
+    /// Waits until it has logged this event.
+    pub async fn event(&mut self, event: &str, deadline: Duration) {
+        self.events(event, 1, deadline).await;
+    }
+
+    /// Waits until it has logged this event so many times.
+    pub async fn events(&mut self, event: &str, times: usize, deadline: Duration) {
+        self.logs(&format!("{event} {times} times"), deadline, |log| events(log, event).len() >= times).await;
+    }
+
+    /// Waits until it has logged this event in a line with `text`.
+    pub async fn event_with(&mut self, event: &str, text: &str, deadline: Duration) {
+        let has_text = |log: &str| events(log, event).iter().any(|line| line.contains(text));
+        self.logs(&format!("{event} with {text}"), deadline, has_text).await;
     }
 
     /// Waits until its log is as `holds` wants it; `what` is that in words.
-    pub async fn says_what(&mut self, what: &str, deadline: Duration, holds: impl Fn(&str) -> bool) {
+    pub async fn logs(&mut self, what: &str, deadline: Duration, holds: impl Fn(&str) -> bool) {
         let start = Instant::now();
         while !holds(&self.log()) {
             if let Some(status) = self.child.try_wait().expect("ask for its status") {
@@ -160,6 +195,14 @@ impl Daemon {
         self.child.kill().expect("kill the daemon");
         self.child.wait().expect("wait for the daemon");
     }
+}
+
+/// The lines of `log` that report this event, in either format.
+pub fn events<'a>(log: &'a str, event: &str) -> Vec<&'a str> {
+    // One that is never logged would be waited for in vain, or be missing whatever happens.
+    assert!(LIST.contains(&format!("\n| `{event}` |")), "docs/OPERATING.md lists no event {event}");
+    let forms = [format!(" event=\"{event}\""), format!("\"event\":\"{event}\"")];
+    log.lines().filter(|line| forms.iter().any(|form| line.contains(form))).collect()
 }
 
 /// Between two looks at another process, which tells nobody when there is something new to see.

@@ -6,8 +6,8 @@ use fake_telegram::{Action, Draft, Fault, Revocation, SAVED_MESSAGES, Telegram};
 use stenogram::domain::{Fault as JobFault, Job};
 use stenogram::telegram::AccountOptions;
 
-use super::{FRIENDS_CHAT, part, start, start_with, voice};
-use crate::in_process::account::{DEADLINE, Listener, options};
+use super::{FRIENDS_CHAT, start, start_with, voice};
+use crate::in_process::account::{DEADLINE, Listener, answer, options};
 
 const GET_FILE: &str = "upload.getFile";
 /// Bytes of a part over a connection for files, and the most over the main connection.
@@ -61,10 +61,10 @@ mod routes {
         let other = listener.job(telegram.send(SAVED_MESSAGES, voice().own())).await;
         let connection = listener.account.connection();
         for index in 0..3 {
-            let part = part(&format!("answer {index}"));
+            let answer = answer(["answer 0", "answer 1", "answer 2"]);
             let (file, sent) = tokio::join!(
                 listener.account.fetch(&with_file),
-                listener.account.deliver(&other, index, &part)
+                listener.account.deliver(&other, &answer, index)
             );
             assert!(file.unwrap() == large());
             sent.unwrap();
@@ -172,7 +172,7 @@ mod routes {
         let stuck = tokio::spawn(async move { account.fetch(&hangs).await });
         telegram.wait_until(DEADLINE, |ledger| ledger.count(GET_FILE) == 1).await.unwrap();
         listener.account.fetch(&other).await.unwrap();
-        listener.account.deliver(&other, 0, &part("one")).await.unwrap();
+        listener.account.deliver(&other, &answer(["one"]), 0).await.unwrap();
         assert_eq!(
             telegram.look(|ledger| ledger
                 .calls()
@@ -197,7 +197,7 @@ mod routes {
             if cut {
                 telegram.fault(Fault::on("updates.getState", Action::DropBefore).once());
             }
-            assert!(listener.account.deliver(&job, 0, &part("one")).await.is_err());
+            assert!(listener.account.deliver(&job, &answer(["one"]), 0).await.is_err());
             let told = listener.logged_out().await.to_string();
             assert!(told.contains("AUTH_KEY_DUPLICATED") && told.contains("two places"), "{told}");
         }
@@ -350,7 +350,7 @@ mod waits {
         let account = listener.account.clone();
         let behind = tokio::spawn(async move { account.fetch(&second).await });
         telegram.wait_until(DEADLINE, |ledger| ledger.count("messages.getMessages") == 3).await.unwrap();
-        listener.account.deliver(&other, 0, &part("one")).await.unwrap();
+        listener.account.deliver(&other, &answer(["one"]), 0).await.unwrap();
         assert_eq!(parts_asked_for(&telegram), before + 2, "sent after {:?}", refused.elapsed());
         assert!(waiting.await.unwrap().unwrap() == large());
         assert!(behind.await.unwrap().unwrap() == large());

@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Job, Part, Progress};
+use crate::domain::{Answer, Job, Progress, unix_time};
 use crate::queue::{
     self, Claim, Claimed, CrashRules, Entry, MAX_DELIVERIES, MAX_DELIVERIES_AT_ONCE, millis, reason,
 };
@@ -15,15 +15,15 @@ pub struct Record {
     pub job: Job,
     /// Rises with every job added.
     pub seq: u64,
-    /// Where it stands in the line, or stood before it was claimed, delayed or buried; none while
+    /// Where it stands in the line, or stood before it was claimed, delayed or buried; `None` while
     /// older jobs of its chat are unfinished.
     pub place: Option<u64>,
     pub state: State,
     pub deliveries: u32,
-    /// How many are held against its recording, and one more while it is begun.
+    /// The processes that died over its recording, plus one while `begun`.
     #[serde(default)]
     pub deaths: u32,
-    /// When one of them was counted last, in milliseconds of Unix time; 0 where that is not known.
+    /// When a death was counted last, in milliseconds of Unix time; 0 if that is not known.
     #[serde(default)]
     pub died: u64,
     #[serde(default)]
@@ -31,7 +31,7 @@ pub struct Record {
     pub attempts: u32,
     #[serde(default)]
     pub progress: Option<Progress>,
-    pub outbox: Option<Vec<Part>>,
+    pub outbox: Option<Answer>,
     /// Why it was put back or is dead.
     pub reason: Option<String>,
 }
@@ -50,7 +50,7 @@ pub enum State {
     Dead,
 }
 
-/// One record before and after an operation; none where it is not in the file.
+/// One record before and after an operation; `None` where it is not in the file.
 pub struct Change {
     pub before: Option<Record>,
     pub after: Option<Record>,
@@ -65,17 +65,18 @@ impl Change {
 }
 
 impl Record {
-    /// How many deaths are held against its recording.
+    /// How many processes died over its recording.
     pub fn past_deaths(&self) -> u32 {
         self.deaths.saturating_sub(self.begun.into())
     }
 
-    /// Takes the job back from a process that died. Returns how long it is put off, if it is.
-    pub fn take_back(&mut self, now: u64, rules: &CrashRules) -> Option<Duration> {
+    /// Makes a job that a process had claimed when it died claimable again. Returns for how long it
+    /// is put off, if it is.
+    pub fn recover(&mut self, now: u64, rules: &CrashRules) -> Option<Duration> {
         let (pause, reason) = if std::mem::take(&mut self.begun) {
-            (self.count_death(now, rules), reason::suspected())
+            (self.count_death(now, rules), reason::died_over_recording())
         } else if (MAX_DELIVERIES_AT_ONCE..MAX_DELIVERIES).contains(&self.deliveries) {
-            (rules.pauses[0], reason::unlucky())
+            (rules.pauses[0], reason::died_repeatedly())
         } else {
             (Duration::ZERO, String::new())
         };
@@ -134,8 +135,7 @@ impl From<Record> for Entry {
             State::Waiting | State::Returned => queue::State::Waiting,
             State::Claimed => queue::State::Claimed,
             State::Delayed { due } => {
-                let due = UNIX_EPOCH.checked_add(Duration::from_millis(due));
-                queue::State::Delayed { due: due.unwrap_or(UNIX_EPOCH) }
+                queue::State::Delayed { due: unix_time::at_millis(due).unwrap_or(UNIX_EPOCH) }
             }
             State::Dead => queue::State::Dead,
         };

@@ -1,12 +1,24 @@
 -- owner, turn, now (ms), rules (see redis.rs)
---   -> {what was told, job, delivery, deaths, attempts, progress, outbox},
---   or {what was told, when the next delayed job is due}.
+--   -> fields and values in turn: `log`, what the daemon is to log, and either those of the job
+--   (`job`, `deliveries`, `deaths`, `attempts`, `progress`, `outbox`) or `next_due`, when the next
+--   delayed job is due.
 local owner, turn, now, rules = ARGV[1], tonumber(ARGV[2]), ARGV[3], cjson.decode(ARGV[4])
 
-local function handed_out(id)
-  local fields = {'job', 'deliveries', 'deaths', 'attempts', 'progress', 'outbox'}
-  return {all_told(), unpack(redis.call('HMGET', job_key(id), unpack(fields)), 1, 6)}
+local function reply(fields, values)
+  local all = {'log', log_as_json()}
+  for n, field in ipairs(fields) do
+    all[#all + 1] = field
+    all[#all + 1] = values[n] or false
+  end
+  return all
 end
+
+local function claimed_job(id)
+  local fields = {'job', 'deliveries', 'deaths', 'attempts', 'progress', 'outbox'}
+  return reply(fields, redis.call('HMGET', job_key(id), unpack(fields)))
+end
+
+local function nothing_until(due) return reply({'next_due'}, {due}) end
 
 local known = redis.call('HGET', root, 'owner')
 if not known then
@@ -15,13 +27,13 @@ elseif known ~= owner then
   return redis.error_reply('TAKEN over')
 end
 
--- The answer to this very turn was lost: the same again. An older turn comes too late to be heard.
+-- If the reply to this very turn was lost, it is given again. Nobody waits for an older one.
 local last = tonumber(redis.call('HGET', root, 'turn') or 0)
-if turn < last then return {all_told(), false} end
+if turn < last then return nothing_until(false) end
 local claimed = redis.call('HGET', root, 'claimed')
-if turn == last and claimed and state_of(claimed) == 'claimed' then return handed_out(claimed) end
+if turn == last and claimed and state_of(claimed) == 'claimed' then return claimed_job(claimed) end
 
-even_without_memory()
+allow_when_out_of_memory()
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', delayed, '-inf', now)) do
   redis.call('ZREM', delayed, id)
   line_up(id)
@@ -37,17 +49,17 @@ local function next_in_line()
   return read and read[1][2][1][2][2]
 end
 
--- Why a job must not be worked on any more, if so. Notes that its recording is poisonous.
--- `document` is none where it is not known, or where the job has its answer and does not touch
--- the recording any more.
+-- Why a job must not be worked on any more, if so. Remembers that its recording is poisonous.
+-- `document` is false if it is not known, or if the job has its answer and does not touch the
+-- recording any more.
 local function why_dead(id, deliveries, deaths, document)
   local known = document and redis.call('GET', poison_key(document))
-  if known then return rules.copy_of_poisonous .. known end
-  if deaths >= rules.deaths then
+  if known then return rules.reason.copy_of_poisonous .. known end
+  if deaths >= rules.max_deaths then
     if document then redis.call('SET', poison_key(document), id, 'PX', rules.life) end
-    return rules.poisonous
+    return rules.reason.too_many_deaths
   end
-  return deliveries >= rules.deliveries and rules.worn_out
+  return deliveries >= rules.max_deliveries and rules.reason.too_many_deliveries
 end
 
 local id = next_in_line()
@@ -58,17 +70,17 @@ while id do
   local tried_first = document and suspect(document)
   if why then
     bury(id, why)
-    tell(id, why)
+    log(id, why)
   elseif tried_first and tried_first ~= id then
-    put_off(id, tonumber(now) + rules.pauses[1], rules.copy_of_suspected)
+    put_off(id, tonumber(now) + rules.pauses[1], rules.reason.copy_of_suspect)
     -- It may be put off more than once until the other one is through.
-    if fields[5] ~= rules.copy_of_suspected then tell(id, rules.copy_of_suspected, rules.pauses[1]) end
+    if fields[5] ~= rules.reason.copy_of_suspect then log(id, rules.reason.copy_of_suspect, rules.pauses[1]) end
   else
     redis.call('HINCRBY', job_key(id), 'deliveries', 1)
     redis.call('HSET', job_key(id), 'state', 'claimed', 'begun', 0)
     redis.call('HSET', root, 'turn', turn, 'claimed', id)
-    return handed_out(id)
+    return claimed_job(id)
   end
   id = next_in_line()
 end
-return {all_told(), redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')[2] or false}
+return nothing_until(redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')[2])

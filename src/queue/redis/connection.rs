@@ -18,19 +18,20 @@ pub struct Connection {
     open: Mutex<Option<MultiplexedConnection>>,
 }
 
-/// A setting of the server's that endangers what the queue has promised to keep.
+/// A setting of the server that endangers what the queue has promised to keep, and the value that
+/// it should have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}; {}", self.danger(), self.remedy())]
-pub struct Endangered {
+pub struct DurabilityWarning {
     address: String,
     pub setting: &'static str,
     wanted: &'static str,
     danger: &'static str,
-    /// None where the server does not say.
+    /// `None` if the server does not tell.
     pub found: Option<String>,
 }
 
-impl Endangered {
+impl DurabilityWarning {
     /// What it is, and what follows from it.
     pub fn danger(&self) -> String {
         let Self { address, setting, danger, .. } = self;
@@ -82,7 +83,7 @@ impl Connection {
         self.send(redis::cmd("GET").arg(key)).await
     }
 
-    /// Writes something that goes away by itself.
+    /// Writes something that expires.
     pub async fn check(&self, key: &str) -> Result<(), QueueError> {
         self.send(redis::cmd("SET").arg(key).arg(1).arg("EX").arg(60)).await
     }
@@ -94,7 +95,7 @@ impl Connection {
     }
 
     /// See [`super::RedisQueue::durability_warnings`].
-    pub async fn durability_warnings(&self) -> Vec<Endangered> {
+    pub async fn durability_warnings(&self) -> Vec<DurabilityWarning> {
         let wanted = [
             ("appendonly", "yes", "what it was given is lost when it stops"),
             ("appendfsync", "always", "what it was given in the last moments is lost in a power cut"),
@@ -109,7 +110,13 @@ impl Connection {
                 Ok([_, found]) => Some(found.clone()),
                 Ok(_) | Err(_) => None,
             };
-            warnings.push(Endangered { address: self.address.clone(), setting, wanted, danger, found });
+            warnings.push(DurabilityWarning {
+                address: self.address.clone(),
+                setting,
+                wanted,
+                danger,
+                found,
+            });
         }
         warnings
     }
@@ -144,71 +151,111 @@ impl Connection {
 
     /// What an error means and what the owner can do about it.
     fn explain(&self, error: &RedisError) -> QueueError {
-        use QueueError::{Configuration, Damaged, Unavailable};
+        use QueueError::{Damaged, Unavailable};
         let address = &self.address;
         let text = error.to_string();
+        // Redis before 7 puts the error of a command in a script into the text of another.
+        let has = |code: &str| error.code() == Some(code) || text.contains(&format!("{code} "));
         match error.kind() {
             // The crate does not pass on what the server said to the password.
-            ErrorKind::AuthenticationFailed => return wrong_password(address, &text),
+            ErrorKind::AuthenticationFailed => WRONG_PASSWORD.explain(address, &text),
             ErrorKind::Parse | ErrorKind::UnexpectedReturnType => {
-                return Damaged(format!("Redis at {address} gave an answer that makes no sense: {text}"));
+                Damaged(format!("Redis at {address} gave an answer that makes no sense: {text}"))
             }
             ErrorKind::Io if error.is_connection_refusal() => {
-                return Unavailable(format!("nobody listens at {address}: is Redis running there?"));
+                Unavailable(format!("nobody listens at {address}: is Redis running there?"))
             }
             ErrorKind::Io if error.is_timeout() => {
-                return Unavailable(format!("Redis at {address} did not answer in time"));
+                Unavailable(format!("Redis at {address} did not answer in time"))
             }
-            _ => {}
-        }
-        // Redis before 7 puts the error of a command in a script into the text of another.
-        let said = |code: &str| error.code() == Some(code) || text.contains(&format!("{code} "));
-        let first = |codes: &[&str]| codes.iter().any(|code| said(code));
-        if first(&["NOAUTH"]) {
-            Configuration(format!(
-                "Redis at {address} wants a password: set it in REDIS_URL (redis://:password@host:port/0)"
-            ))
-        } else if first(&["WRONGPASS"]) {
-            wrong_password(address, &text)
-        } else if first(&["NOPERM"]) {
-            Configuration(format!(
-                "the Redis user at {address} may not do what the queue needs: grant it the keys \
-                 {{stenogram:*}}* and scripts and streams ({text})"
-            ))
-        } else if first(&["LOADING"]) {
-            Unavailable(format!("Redis at {address} is still loading its data"))
-        } else if first(&["READONLY"]) {
-            Unavailable(format!("Redis at {address} is a read-only replica: point REDIS_URL at the master"))
-        } else if first(&["OOM"]) {
-            Unavailable(format!("Redis at {address} is out of memory: raise its maxmemory"))
-        } else if first(&["MISCONF"]) {
-            Unavailable(format!("Redis at {address} cannot write to its disk and takes no more: {text}"))
-        } else if first(&["MOVED", "CROSSSLOT"]) {
-            Configuration(format!(
-                "Redis at {address} is a node of a cluster that does not hold this queue: point REDIS_URL \
-                 at the one that does ({text})"
-            ))
-        } else if first(&["TAKEN"]) {
-            Configuration(format!(
-                "another stenogram has opened this account's queue in Redis at {address}: run only one"
-            ))
-        } else if first(&["FORMAT"]) {
-            Configuration(format!(
-                "the queue in Redis at {address} was written by another version of stenogram ({text}): use \
-                 that version, or another database"
-            ))
-        } else if first(&["WRONGTYPE"]) {
-            Damaged(format!("a key of the queue in Redis at {address} holds something else: {text}"))
-        } else if text.contains("refused to switch database") {
-            Configuration(format!("Redis at {address} has no such database: {text}"))
-        } else {
-            Unavailable(format!("Redis at {address}: {text}"))
+            _ => match REFUSALS.iter().find(|refusal| refusal.codes.iter().any(|code| has(code))) {
+                Some(refusal) => refusal.explain(address, &text),
+                None => Unavailable(format!("Redis at {address}: {text}")),
+            },
         }
     }
 }
 
-fn wrong_password(address: &str, text: &str) -> QueueError {
-    QueueError::Configuration(format!(
-        "Redis at {address} refused the user or the password of REDIS_URL ({text})"
-    ))
+/// What it means that Redis refuses something with one of these codes.
+struct Refusal {
+    codes: &'static [&'static str],
+    error: fn(String) -> QueueError,
+    /// For the owner, with `{address}`, and `{text}` for what Redis said.
+    message: &'static str,
 }
+
+impl Refusal {
+    fn explain(&self, address: &str, text: &str) -> QueueError {
+        (self.error)(self.message.replace("{address}", address).replace("{text}", text))
+    }
+}
+
+const WRONG_PASSWORD: Refusal = Refusal {
+    codes: &["WRONGPASS"],
+    error: QueueError::Configuration,
+    message: "Redis at {address} refused the user or the password of REDIS_URL ({text})",
+};
+
+const REFUSALS: &[Refusal] = &[
+    Refusal {
+        codes: &["NOAUTH"],
+        error: QueueError::Configuration,
+        message: "Redis at {address} wants a password: set it in REDIS_URL (redis://:password@host:port/0)",
+    },
+    WRONG_PASSWORD,
+    Refusal {
+        codes: &["NOPERM"],
+        error: QueueError::Configuration,
+        message: "the Redis user at {address} may not do what the queue needs: grant it the keys {stenogram:*}* \
+                  and scripts and streams ({text})",
+    },
+    Refusal {
+        codes: &["LOADING"],
+        error: QueueError::Unavailable,
+        message: "Redis at {address} is still loading its data",
+    },
+    Refusal {
+        codes: &["READONLY"],
+        error: QueueError::Unavailable,
+        message: "Redis at {address} is a read-only replica: point REDIS_URL at the master",
+    },
+    Refusal {
+        codes: &["OOM"],
+        error: QueueError::Unavailable,
+        message: "Redis at {address} is out of memory: raise its maxmemory",
+    },
+    Refusal {
+        codes: &["MISCONF"],
+        error: QueueError::Unavailable,
+        message: "Redis at {address} cannot write to its disk and takes no more: {text}",
+    },
+    Refusal {
+        codes: &["MOVED", "CROSSSLOT"],
+        error: QueueError::Configuration,
+        message: "Redis at {address} is a node of a cluster that does not hold this queue: point REDIS_URL at the \
+                  one that does ({text})",
+    },
+    // The next two are errors of our own scripts.
+    Refusal {
+        codes: &["TAKEN"],
+        error: QueueError::Configuration,
+        message: "another stenogram has opened this account's queue in Redis at {address}: run only one",
+    },
+    Refusal {
+        codes: &["FORMAT"],
+        error: QueueError::Configuration,
+        message: "the queue in Redis at {address} was written by another version of stenogram ({text}): use that \
+                  version, or another database",
+    },
+    Refusal {
+        codes: &["WRONGTYPE"],
+        error: QueueError::Damaged,
+        message: "a key of the queue in Redis at {address} holds something else: {text}",
+    },
+    Refusal {
+        // Redis gives no code for this.
+        codes: &["refused to switch database"],
+        error: QueueError::Configuration,
+        message: "Redis at {address} has no such database: {text}",
+    },
+];

@@ -3,7 +3,7 @@ local id = ARGV[1]
 local state = state_of(id)
 if not state then return redis.call('EXISTS', mark_key(id)) end
 if state == 'claimed' then return -1 end
-even_without_memory()
+allow_when_out_of_memory()
 if state == 'dead' then
   redis.call('LREM', dead, 1, id)
 else

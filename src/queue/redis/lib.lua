@@ -1,22 +1,29 @@
--- What the scripts share: put in front of each of them. The keys are described in redis.rs.
+-- What the scripts share: put in front of each of them, after the names of the keys (keys.rs).
 local root = KEYS[1]
-local ready, first = root .. ':ready', root .. ':first'
-local delayed, dead = root .. ':delayed', root .. ':dead'
-local results, dates = root .. ':results', root .. ':dates'
+local ready, first = root .. READY, root .. FIRST
+local delayed, dead = root .. DELAYED, root .. DEAD
+local results, dates = root .. RESULTS, root .. DATES
 local group, consumer = 'stenogram', 'worker'
 
-local function job_key(id) return root .. ':job:' .. id end
-local function mark_key(id) return root .. ':mark:' .. id end
-local function result_key(document) return root .. ':result:' .. document end
-local function poison_key(document) return root .. ':poison:' .. document end
-local function suspect_key(document) return root .. ':suspect:' .. document end
-local function chat_key(id) return root .. ':chat:' .. id:match('^[^:]*:([^:]*):') end
+local function job_key(id) return root .. JOB .. id end
+local function mark_key(id) return root .. MARK .. id end
+local function result_key(document) return root .. RESULT .. document end
+local function poison_key(document) return root .. POISON .. document end
+local function suspect_key(document) return root .. SUSPECT .. document end
+local function chat_key(id) return root .. CHAT .. id:match('^[^:]*:([^:]*):') end
 
 local function state_of(id) return redis.call('HGET', job_key(id), 'state') end
 
--- Redis that is out of memory refuses what may take more, unless the script has already written.
--- With this in front, the jobs it holds can still be worked off, which is what frees its memory.
-local function even_without_memory() redis.call('HDEL', root, '-') end
+-- A Redis that is out of memory refuses commands that may take more, unless the script has already
+-- written. After this write the jobs it holds can still be worked on, which frees its memory.
+local function allow_when_out_of_memory() redis.call('HDEL', root, '-') end
+
+-- The error if the queue is of a later format than this program knows.
+local function format_error(known)
+  local format = redis.call('HGET', root, 'format')
+  local is_known = not format or (tonumber(format) or math.huge) <= tonumber(known)
+  if not is_known then return redis.error_reply('FORMAT ' .. format) end
+end
 
 -- At the end of the line. The place is the stream's entry id, so that places can be compared.
 local function line_up(id)
@@ -25,24 +32,23 @@ local function line_up(id)
   redis.call('HSET', job_key(id), 'state', 'waiting', 'entry', entry)
 end
 
--- How many deaths are held against the job's recording.
+-- How many processes died over the job's recording.
 local function past_deaths(id)
   local counts = redis.call('HMGET', job_key(id), 'deaths', 'begun')
   return tonumber(counts[1] or 0) - tonumber(counts[2] or 0)
 end
 
--- Of the jobs with this recording that are under suspicion the one that is tried first.
+-- The job by which a recording under suspicion is tried first.
 local function suspect(document)
   local id = redis.call('GET', suspect_key(document))
   local state = id and state_of(id)
   return state and state ~= 'dead' and past_deaths(id) > 0 and id
 end
 
--- What the daemon tells its owner: jobs that were put off (with the pause in ms) or given up, and
--- why.
-local told = {}
-local function tell(id, reason, pause) told[#told + 1] = {id = id, reason = reason, pause = pause} end
-local function all_told() return #told > 0 and cjson.encode(told) or '[]' end
+-- What the daemon is to log: jobs that were put off (with the pause in ms) or given up, and why.
+local log_lines = {}
+local function log(id, reason, pause) log_lines[#log_lines + 1] = {id = id, reason = reason, pause = pause} end
+local function log_as_json() return #log_lines > 0 and cjson.encode(log_lines) or '[]' end
 
 -- In front of the line, at the place it had. The entry stays pending.
 local function put_first(id, entry)
@@ -93,9 +99,9 @@ local function bury(id, reason)
   redis.call('RPUSH', dead, id)
 end
 
--- Makes `owner` the one who may claim, and has `take_back` deal with what anybody else had claimed.
-local function open(owner, take_back)
-  even_without_memory()
+-- Makes `owner` the one who may claim, and calls `recover` for each entry that another had claimed.
+local function open(owner, recover)
+  allow_when_out_of_memory()
   redis.call('HDEL', root, 'turn', 'claimed')
   redis.call('HSET', root, 'owner', owner)
   redis.pcall('XGROUP', 'CREATE', ready, group, '0', 'MKSTREAM') -- may exist
@@ -106,7 +112,7 @@ local function open(owner, take_back)
       local entry = pending[1]
       local found = redis.call('XRANGE', ready, entry, entry)[1]
       if found then
-        take_back(found[2][2], entry)
+        recover(found[2][2], entry)
       else
         redis.call('XACK', ready, group, entry)
       end

@@ -1,9 +1,7 @@
--- owner, format, whether results are kept (0 or 1), now (ms), rules (see redis.rs) -> what was
--- told. Opens the queue as a new process.
-local format = redis.call('HGET', root, 'format')
-if format and format ~= ARGV[2] then
-  return redis.error_reply('FORMAT ' .. format)
-end
+-- owner, format, whether results are kept (0 or 1), now (ms), rules (see redis.rs) -> what the
+-- daemon is to log. Opens the queue as a new process.
+local refused = format_error(ARGV[2])
+if refused then return refused end
 local now, rules = tonumber(ARGV[4]), cjson.decode(ARGV[5])
 local soon, latest = now + rules.pauses[1], now + math.max(rules.pauses[1], rules.pauses[2])
 
@@ -27,27 +25,28 @@ local function note_suspect(id)
   end
 end
 
--- Takes a job back from a process that died; one that was released before stays where it is.
-local function take_back(id, entry)
+-- Makes a job that a process had claimed when it died claimable again. One that was released before
+-- stays where it is.
+local function recover(id, entry)
   if state_of(id) ~= 'claimed' then return put_first(id, entry) end
   local fields = redis.call('HMGET', job_key(id), 'deliveries', 'deaths', 'died', 'begun')
-  local deliveries, pause, reason = tonumber(fields[1] or 0), 0, rules.suspected
+  local deliveries, pause, reason = tonumber(fields[1] or 0), 0, rules.reason.died_over_recording
   if fields[4] == '1' then
     pause = count_death(id, tonumber(fields[2]), tonumber(fields[3] or 0))
     redis.call('HSET', job_key(id), 'begun', 0)
     note_suspect(id)
-  elseif deliveries >= rules.deliveries_at_once and deliveries < rules.deliveries then
-    pause, reason = rules.pauses[1], rules.unlucky
+  elseif deliveries >= rules.max_deliveries_at_once and deliveries < rules.max_deliveries then
+    pause, reason = rules.pauses[1], rules.reason.died_repeatedly
   end
   if pause == 0 then return put_first(id, entry) end
   put_off(id, now + pause, reason)
-  tell(id, reason, pause)
+  log(id, reason, pause)
 end
 
--- What was put off because processes died waits again, now that another one has opened the queue;
--- not for ever, where the clock was set back meanwhile. A retry has forgotten both counts.
+-- Jobs put off because processes died wait again, now that another one has opened the queue; not
+-- for ever, if the clock was set back meanwhile. A retry has forgotten both counts.
 local late = redis.call('ZRANGE', delayed, 0, -1, 'WITHSCORES')
-open(ARGV[1], take_back)
+open(ARGV[1], recover)
 for n = 1, #late, 2 do
   local counts = redis.call('HMGET', job_key(late[n]), 'deaths', 'deliveries')
   if tonumber(counts[1] or 0) > 0 or tonumber(counts[2] or 0) > 0 then
@@ -62,7 +61,7 @@ if ARGV[3] == '0' then
   redis.call('DEL', results)
 end
 
--- A queue of before the dates were noted.
+-- A queue of a version that did not store the dates.
 if redis.call('ZCARD', dates) ~= tonumber(redis.call('HGET', root, 'unfinished') or 0) then
   redis.call('DEL', dates)
   local function note_chat(first_of_chat)
@@ -72,4 +71,4 @@ if redis.call('ZCARD', dates) ~= tonumber(redis.call('HGET', root, 'unfinished')
   for _, id in ipairs(redis.call('ZRANGE', delayed, 0, -1)) do note_chat(id) end
 end
 redis.call('HSET', root, 'format', ARGV[2])
-return all_told()
+return log_as_json()

@@ -2,7 +2,7 @@
 local id = ARGV[1]
 local state = state_of(id)
 if not state then return 0 end
-even_without_memory()
+allow_when_out_of_memory()
 if state == 'delayed' then
   redis.call('ZREM', delayed, id)
   line_up(id)

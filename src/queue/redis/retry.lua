@@ -1,4 +1,5 @@
--- id, when it is due (ms), reason, attempts that this counts as -> 1, or 0 where the job is not claimed.
+-- id, when it is due (ms), reason, attempts that this counts as
+--   -> 1, or 0 where the job is not claimed.
 local id = ARGV[1]
 local state = state_of(id)
 if state == 'delayed' then return 1 end

@@ -1,18 +1,20 @@
--- id, parts, life of the result (ms, 0: none is kept), its end (ms), now (ms), most results
+-- id, answer, life of the result (ms, 0: none is kept), its end (ms), now (ms), most results
 --   -> 1, or 0 where the job is not claimed.
 local id, life, ends, now, most = ARGV[1], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
 if state_of(id) ~= 'claimed' then return 0 end
-even_without_memory()
+allow_when_out_of_memory()
 redis.call('HDEL', job_key(id), 'progress')
 redis.call('HSET', job_key(id), 'outbox', ARGV[2], 'deliveries', 1, 'deaths', 0, 'begun', 0)
 local document = redis.call('HGET', job_key(id), 'document')
 if life == '0' or not document or document == '0' then return 1 end
-local function task_of(parts)
-  local readable, list = pcall(cjson.decode, parts)
-  return readable and list[1] and (list[1].task or 'transcribe')
+-- The answers of format 1 are lists of parts, each with its task.
+local function task_of(answer)
+  local readable, answer = pcall(cjson.decode, answer)
+  if not readable or type(answer) ~= 'table' then return nil end
+  return answer.task or type(answer[1]) == 'table' and answer[1].task or 'transcribe'
 end
 local known = redis.call('GET', result_key(document))
--- Asked for again, it does not last longer.
+-- An answer that is used again does not last longer for it.
 if not known or task_of(known) ~= task_of(ARGV[2]) then
   redis.call('SET', result_key(document), ARGV[2], 'PX', life)
   redis.call('ZREMRANGEBYSCORE', results, '-inf', now)

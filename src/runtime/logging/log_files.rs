@@ -57,10 +57,19 @@ impl LogFiles {
         match result {
             Err(error) if !self.failing.swap(true, Ordering::Relaxed) => {
                 let why = error.to_string();
-                log_elsewhere(move || warn!(reason = why, "cannot write log files to {}", folder.display()));
+                log_elsewhere(move || {
+                    warn!(
+                        event = "log_files_failed",
+                        reason = why,
+                        "cannot write log files to {}",
+                        folder.display()
+                    )
+                });
             }
             Ok(()) if self.failing.swap(false, Ordering::Relaxed) => {
-                log_elsewhere(move || info!("Log files are written to {} again", folder.display()));
+                log_elsewhere(move || {
+                    info!(event = "log_files_restored", "Log files are written to {} again", folder.display())
+                });
             }
             _ => {}
         }

@@ -89,9 +89,9 @@ impl Engine {
 
     /// Recognises `pcm`, 16 kHz mono, full scale ±1.
     ///
-    /// Detects voice activity first, on a blocking thread. If nobody speaks, the transcript is empty
-    /// and Whisper does not run. Long silences are cut out before recognition; the transcript's times
-    /// still refer to `pcm`. See [`Detector::detect`].
+    /// Detects voice activity first, on a blocking thread. If nobody speaks, the transcript is
+    /// empty and Whisper does not run. Long silences are cut out before recognition; the
+    /// transcript's times still refer to `pcm`. See [`Detector::detect`].
     pub async fn recognise(
         &self,
         pcm: Vec<f32>,
@@ -115,9 +115,9 @@ impl Engine {
     /// Recordings wait for their turn. Dropping the future takes the recording out of the queue, or
     /// aborts its recognition after the current pass of the encoder or decoder.
     ///
-    /// Hallucinations are dropped: text that nobody can have said, and text that Whisper is known to
-    /// invent if the evidence for it is weak. whisper.cpp's own check for windows without speech is
-    /// off, because the probability that it uses is that of another window.
+    /// Hallucinations are dropped: text that nobody can have said, and text that Whisper is known
+    /// to invent if the evidence for it is weak. whisper.cpp's own check for windows without speech
+    /// is off, because the probability that it uses is that of another window.
     pub async fn recognise_speech(
         &self,
         speech: Speech,
@@ -138,12 +138,12 @@ impl Engine {
         Ok(Transcript { task: self.task, ..transcript })
     }
 
-    /// Aborts the running recognition, fails the waiting ones with [`SpeechError::Aborted`] and joins
-    /// the thread.
+    /// Aborts the running recognition, fails the waiting ones with [`SpeechError::Aborted`] and
+    /// joins the thread.
     ///
-    /// Returns false if the thread has not ended within `limit`: one pass of a large model's encoder
-    /// takes many seconds on a slow machine and cannot be interrupted. The thread is then still
-    /// inside whisper.cpp, so the process should exit without running C++ exit handlers.
+    /// Returns false if the thread has not ended within `limit`: one pass of a large model's
+    /// encoder takes many seconds on a slow machine and cannot be interrupted. The thread is then
+    /// still inside whisper.cpp, so the process should exit without running C++ exit handlers.
     pub async fn shutdown(&self, limit: Duration) -> bool {
         self.stop.store(true, Ordering::Relaxed);
         // If the queue is full, the thread takes another request and sees `stop` anyway.

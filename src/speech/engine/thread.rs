@@ -1,4 +1,5 @@
-//! The engine's thread: it serves one request after another, and frees the model after an idle time.
+//! The engine's thread: it serves one request after another, and frees the model after an idle
+//! time.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -141,7 +142,7 @@ impl ModelHost {
             let started = Instant::now();
             match self.options.check_model().and_then(|info| self.load_again(info)) {
                 Ok(model) => {
-                    info!(took = ?started.elapsed(), "Model loaded again");
+                    info!(event = "model_loaded", took = ?started.elapsed(), "Model loaded again");
                     self.model = Some(model);
                     self.last_reported_error = None;
                     self.state.send_replace(ModelState::Loaded);
@@ -173,7 +174,7 @@ impl ModelHost {
         self.model = None;
         allocator::give_back();
         self.state.send_replace(ModelState::Freed);
-        info!("Nothing to do for long, model freed");
+        info!(event = "model_freed", "Nothing to do for long, model freed");
     }
 
     fn serve(&mut self, request: Request, stop: &AtomicBool) {

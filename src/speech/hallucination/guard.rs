@@ -14,7 +14,7 @@ use crate::domain::Segment;
 /// Whisper's own limit: a window with a higher probability may be silence.
 const NO_SPEECH: f32 = 0.6;
 /// Whisper's own limit: text with a lower average log probability was guessed.
-const LOGPROB: f32 = -1.0;
+pub(crate) const LOGPROB: f32 = -1.0;
 /// Nobody speaks faster than 33 letters a second; fast speech has 20.
 const MS_PER_LETTER: usize = 30;
 
@@ -164,8 +164,8 @@ mod tests {
         Evidence { voiced_ms: Some(ms), ..STRONG }
     }
 
-    /// Held by one test at a time. If a thread without a subscriber reaches a log line first, tracing
-    /// switches the line off for all threads.
+    /// Held by one test at a time. If a thread without a subscriber reaches a log line first,
+    /// tracing switches the line off for all threads.
     static ALONE: Mutex<()> = Mutex::new(());
 
     fn candidates(texts: &[(&str, Evidence)]) -> Vec<Candidate> {

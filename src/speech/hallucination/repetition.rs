@@ -16,8 +16,8 @@ pub(crate) fn is_implausible(times: usize, weak: bool) -> bool {
     times >= IMPLAUSIBLE || (weak && times >= REPEATED)
 }
 
-/// The `text` with each implausible repetition written once. None if there is none. `is_weak` judges
-/// the evidence for all of the repeated words together.
+/// The `text` with each implausible repetition written once. None if there is none. `is_weak`
+/// judges the evidence for all of the repeated words together.
 pub(crate) fn collapse(text: &str, is_weak: impl Fn(&[String]) -> bool) -> Option<String> {
     let spelt: Vec<&str> = text.split_whitespace().collect();
     let plain: Vec<String> = spelt.iter().map(|spelt| word(spelt)).collect();

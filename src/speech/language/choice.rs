@@ -19,7 +19,7 @@ pub(crate) struct Choice {
     /// The likely languages; not empty.
     listed: Vec<LanguageCode>,
     /// All languages that can be chosen: the listed ones, or all that the model knows.
-    known: Vec<LanguageCode>,
+    candidates: Vec<LanguageCode>,
 }
 
 impl Choice {
@@ -28,18 +28,18 @@ impl Choice {
         let Languages { listed, others } = languages;
         let all: Vec<_> = LanguageCode::all().take(count).collect();
         match listed.is_empty() {
-            true => Self { listed: all.clone(), known: all },
-            false => Self { known: if others { all } else { listed.clone() }, listed },
+            true => Self { listed: all.clone(), candidates: all },
+            false => Self { candidates: if others { all } else { listed.clone() }, listed },
         }
     }
 
     /// The only language that can be chosen, if there is only one.
     pub fn only(&self) -> Option<LanguageCode> {
-        if let &[only] = &self.known[..] { Some(only) } else { None }
+        if let &[only] = &self.candidates[..] { Some(only) } else { None }
     }
 
-    pub fn known(&self) -> &[LanguageCode] {
-        &self.known
+    pub fn candidates(&self) -> &[LanguageCode] {
+        &self.candidates
     }
 
     pub fn is_listed(&self, language: LanguageCode) -> bool {
@@ -63,7 +63,7 @@ impl Choice {
                 .unwrap_or(LanguageCode::ENGLISH)
         };
         let sum = |languages: &[LanguageCode]| languages.iter().copied().map(weight).sum::<f32>();
-        let (likeliest, all) = (most(&self.known), sum(&self.known));
+        let (likeliest, all) = (most(&self.candidates), sum(&self.candidates));
         let clear = if spoken < FEW_WORDS { CLEAR_IN_FEW_WORDS } else { CLEAR };
         let is_clear = weight(likeliest) >= clear * all && sum(&self.listed) <= MAX_LISTED * all;
         if is_clear { likeliest } else { most(&self.listed) }

@@ -42,8 +42,9 @@ impl LanguageDetection<'_> {
     /// Recognises the recording in the language that is `given`, or in the likeliest one.
     ///
     /// Detecting the language first takes a pass of the encoder, as long as recognising a short
-    /// clip. So the language is guessed, and checked after recognition, when the encoder's output is
-    /// still in the state: the check costs one token. Only a wrong guess costs a second recognition.
+    /// clip. So the language is guessed, and checked after recognition, when the encoder's output
+    /// is still in the state: the check costs one token. Only a wrong guess costs a second
+    /// recognition.
     pub fn recognise(&mut self, given: Option<LanguageCode>) -> Result<Detected, SpeechError> {
         if let Some(language) = given.or(self.choice.only()) {
             return self.recognise_in(language);
@@ -66,7 +67,7 @@ impl LanguageDetection<'_> {
             let language = self.detect()?;
             return self.recognise_in(language);
         }
-        let guess = match self.prior.dominant(self.choice.known()) {
+        let guess = match self.prior.dominant(self.choice.candidates()) {
             Some(dominant) => dominant,
             None => {
                 self.prepare(FIRST_GUESS_SAMPLES)?;

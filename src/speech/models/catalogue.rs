@@ -12,12 +12,13 @@ pub struct ModelSpec {
     pub file: &'static str,
     pub bytes: u64,
     pub sha256: [u8; 32],
-    /// The approximate memory in MiB during a recognition: whisper.cpp's own table for the f16 files,
-    /// less what quantised weights save.
+    /// The approximate memory in MiB during a recognition: whisper.cpp's own table for the f16
+    /// files, less what quantised weights save.
     pub memory_mib: u32,
-    /// How long it takes to recognise 10 s on a CPU, in percent of the time of `base`. Measured up to
-    /// `small-q5_1` by `cargo bench --bench speech -- beside-base`; for larger models it is derived
-    /// from that of `small` and their number of multiplications. None if it is not a speech model.
+    /// How long it takes to recognise 10 s on a CPU, in percent of the time of `base`. Measured up
+    /// to `small-q5_1` by `cargo bench --bench speech -- beside-base`; for larger models it is
+    /// derived from that of `small` and their number of multiplications. None if it is not a speech
+    /// model.
     pub relative_time: Option<u32>,
     pub note: &'static str,
     /// The URL of the folder that it is downloaded from without a mirror, with a slash at the end.
@@ -60,8 +61,8 @@ impl ModelSpec {
         hex(&self.sha256[..6])
     }
 
-    /// Where it is downloaded from. `mirror` is the URL of a folder (`http://nas.local/models`) that
-    /// contains the file under the same name.
+    /// Where it is downloaded from. `mirror` is the URL of a folder (`http://nas.local/models`)
+    /// that contains the file under the same name.
     pub fn url(&self, mirror: Option<&str>) -> String {
         let folder = mirror.unwrap_or(self.home);
         format!("{}/{}", folder.trim_end_matches('/'), self.file)

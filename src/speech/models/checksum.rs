@@ -36,8 +36,8 @@ pub enum Verdict {
     },
 }
 
-/// Compares the file with the catalogue's entry for its name, and checks a speech model as the engine
-/// does before it loads one.
+/// Compares the file with the catalogue's entry for its name, and checks a speech model as the
+/// engine does before it loads one.
 ///
 /// Fails with [`io::ErrorKind::Interrupted`] if `progress` cancels it.
 pub fn verify(path: &Path, progress: &mut Progress) -> io::Result<Verdict> {
@@ -73,7 +73,8 @@ fn sha256_of(path: &Path, progress: &mut Progress) -> io::Result<[u8; 32]> {
     Ok(hasher.finalize().into())
 }
 
-/// Feeds the rest of `file` to `hasher` and returns its length. Fails with `Interrupted` if cancelled.
+/// Feeds the rest of `file` to `hasher` and returns its length. Fails with `Interrupted` if
+/// cancelled.
 pub(crate) fn hash_into(hasher: &mut Sha256, file: &mut File, progress: &mut Progress) -> io::Result<u64> {
     let total = file.metadata()?.len();
     let (mut buffer, mut done) = (vec![0; 1 << 16], 0);

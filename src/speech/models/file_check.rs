@@ -1,9 +1,9 @@
 //! Checks a ggml Whisper model before whisper.cpp loads it.
 //!
 //! whisper.cpp trusts the file. It reports a wrong magic as an error, but a Silero model, a broken
-//! header or a vocabulary without `" "` ends in `abort()`, in a C++ exception that Rust cannot catch,
-//! or in an allocation of all memory. So everything but the values of the weights is checked first,
-//! field by field as `whisper_model_load` of whisper.cpp 1.8.3 reads them.
+//! header or a vocabulary without `" "` ends in `abort()`, in a C++ exception that Rust cannot
+//! catch, or in an allocation of all memory. So everything but the values of the weights is checked
+//! first, field by field as `whisper_model_load` of whisper.cpp 1.8.3 reads them.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -37,17 +37,17 @@ pub enum ModelFileError {
 /// What the engine needs to know about a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ModelInfo {
-    /// The number of languages that it was trained for: those whose number in whisper.cpp is smaller
-    /// than this. 1 for an English-only model.
+    /// The number of languages that it was trained for: those whose number in whisper.cpp is
+    /// smaller than this. 1 for an English-only model.
     pub languages: usize,
-    /// Whether its decoder was pruned. The decoders of large-v3-turbo and the distilled models have 4
-    /// and 2 layers behind an encoder of 32, and were trained again afterwards to transcribe only.
-    /// All other models have as many layers in the decoder as in the encoder.
+    /// Whether its decoder was pruned. The decoders of large-v3-turbo and the distilled models have
+    /// 4 and 2 layers behind an encoder of 32, and were trained again afterwards to transcribe
+    /// only. All other models have as many layers in the decoder as in the encoder.
     pub is_pruned: bool,
 }
 
-/// Checks the file. `Ok` means that whisper.cpp can load and run it with enough memory, which is the
-/// size of the file and some tens to hundreds of MB.
+/// Checks the file. `Ok` means that whisper.cpp can load and run it with enough memory, which is
+/// the size of the file and some tens to hundreds of MB.
 pub fn check(path: &Path) -> Result<ModelInfo, ModelFileError> {
     let file = File::open(path)?;
     let length = file.metadata()?.len();

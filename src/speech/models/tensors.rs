@@ -20,8 +20,8 @@ impl Shape {
         2 * self.text_layers < self.audio_layers
     }
 
-    /// The same as `whisper_vocab::num_languages`, except for an English-only model, for which that has
-    /// no meaning.
+    /// The same as `whisper_vocab::num_languages`, except for an English-only model, for which that
+    /// has no meaning.
     pub(super) fn languages(&self) -> usize {
         if self.vocabulary == 51_864 { 1 } else { (self.vocabulary - 51_766) as usize }
     }
@@ -74,11 +74,11 @@ impl Type {
     /// quantisation.
     ///
     /// Like whisper.cpp, this ignores the version. The catalogue's files of May 2023 (tiny-q5_1,
-    /// base-q5_1, small-q5_1, medium-q5_0) have version 1, the later ones version 2. In version 2 the
-    /// blocks of q4_0, q4_1 and q8_0 became smaller, so older files of these types fail the check of
-    /// the tensors' sizes; q5_0 and q5_1 did not change. Files from before version 1, from two weeks
-    /// of 2023, have their bits in another order, and whisper.cpp writes nonsense with them. They
-    /// cannot be told from the files of programs that write no version.
+    /// base-q5_1, small-q5_1, medium-q5_0) have version 1, the later ones version 2. In version 2
+    /// the blocks of q4_0, q4_1 and q8_0 became smaller, so older files of these types fail the
+    /// check of the tensors' sizes; q5_0 and q5_1 did not change. Files from before version 1, from
+    /// two weeks of 2023, have their bits in another order, and whisper.cpp writes nonsense with
+    /// them. They cannot be told from the files of programs that write no version.
     pub(super) fn of_ftype(ftype: i32) -> Option<Self> {
         TYPES.iter().find(|(known, _)| *known == ftype % 1000).map(|(_, kind)| *kind)
     }
@@ -87,8 +87,8 @@ impl Type {
 /// The extents of a tensor, innermost first and filled up with ones, and how it is stored.
 pub(super) type Layout = ([i32; 3], Type);
 
-/// The bytes of a tensor's data. It has at most 2048 * 4 * 2048 or 2048 * 51866 numbers, so this does
-/// not overflow.
+/// The bytes of a tensor's data. It has at most 2048 * 4 * 2048 or 2048 * 51866 numbers, so this
+/// does not overflow.
 pub(super) fn size((extents, kind): Layout) -> u64 {
     let numbers: u64 = extents.iter().map(|&extent| extent as u64).product();
     numbers / kind.block as u64 * kind.bytes as u64
@@ -169,8 +169,8 @@ mod tests {
     #[test]
     fn types_are_those_of_ggml() {
         for (ftype, expected) in TYPES {
-            // SAFETY: these are functions of a number. They abort on a type that ggml does not know,
-            // which would fail the test as well.
+            // SAFETY: these are functions of a number. They abort on a type that ggml does not
+            // know, which would fail the test as well.
             let found = unsafe {
                 let id = ggml_ftype_to_ggml_type(ftype);
                 let (block, bytes) = (ggml_blck_size(id), ggml_type_size(id));
@@ -194,8 +194,8 @@ mod tests {
         }
     }
 
-    /// The published files have exactly the size that follows from these lists of tensors, types and
-    /// headers, which therefore are those of the real models.
+    /// The published files have exactly the size that follows from these lists of tensors, types
+    /// and headers, which therefore are those of the real models.
     #[test]
     fn the_catalogue_has_the_sizes_of_these_layouts() {
         for spec in &SPEECH_MODELS {

@@ -11,36 +11,10 @@
 
 use std::ops::Range;
 
-use super::silero::FRAME;
+use super::voice::{LONG_SILENCE, MS, phrases, voices};
 
-/// Samples per millisecond.
-const MS: usize = 16;
-
-// The thresholds and durations are those of faster-whisper. Silero's own, 30 ms of padding and
-// 100 ms of silence, cut words.
-
-/// Speech begins with a frame of at least this probability.
-const SPEECH: f32 = 0.5;
-/// Speech ends with the first frame below this probability.
-const SILENCE: f32 = 0.35;
-/// A silence of at least this length is shortened; shorter ones are kept. It must be longer than two
-/// paddings.
-const LONG_SILENCE: usize = 2000 * MS;
 /// What is kept of a long silence next to speech.
 const PADDING: usize = 400 * MS;
-/// A phrase with less voice than this is kept only if one of its frames reaches
-/// [`LONE_WORD_PEAK`].
-const MIN_PHRASE: usize = 500 * MS;
-/// Lone words ("да", "ok", "stop") reach 0.97 at any usual speed. Plucked notes, which the model
-/// takes for voice, reach 0.5 to 0.93.
-const LONE_WORD_PEAK: f32 = 0.95;
-/// A phrase with no more voice than this is a click.
-const MAX_CLICK: usize = FRAME;
-
-/// Frames of the shortest pause in which a recording is cut, 0.3 s: more than the closure of any
-/// consonant.
-const PAUSE: usize = 10;
-
 /// How far off Whisper's times may be.
 const TIMESTAMP_TOLERANCE: usize = 500 * MS;
 
@@ -64,7 +38,7 @@ impl Activity {
         Self { kept: std::iter::once(0..samples).collect(), voiced: None }
     }
 
-    /// From the probability of speech in each [`FRAME`] of a recording with this many samples.
+    /// From the probability of speech in each frame of a recording with this many samples.
     pub(super) fn of(probabilities: &[f32], samples: usize) -> Self {
         let (mut kept, mut voiced) = (Vec::new(), Vec::new());
         let mut joined = 0;
@@ -95,8 +69,8 @@ impl Activity {
         pcm.truncate(length);
     }
 
-    /// Maps a range of the joined parts to the recording. If the range reaches across a cut only into
-    /// silence, as Whisper's segments may, that end is moved to the cut.
+    /// Maps a range of the joined parts to the recording. If the range reaches across a cut only
+    /// into silence, as Whisper's segments may, that end is moved to the cut.
     pub(crate) fn in_recording(&self, joined: Range<usize>) -> Range<usize> {
         let Range { mut start, mut end } = joined;
         let mut cut = 0;
@@ -115,8 +89,8 @@ impl Activity {
         start..end.max(start)
     }
 
-    /// How many samples of voice there are in a range of the joined parts, give or take the tolerance
-    /// of Whisper's times. None if unknown.
+    /// How many samples of voice there are in a range of the joined parts, give or take the
+    /// tolerance of Whisper's times. None if unknown.
     pub(crate) fn voiced(&self, joined: Range<usize>) -> Option<usize> {
         let start = joined.start.saturating_sub(TIMESTAMP_TOLERANCE);
         let end = joined.end + TIMESTAMP_TOLERANCE;
@@ -144,71 +118,9 @@ impl Activity {
     }
 }
 
-/// The sample in the middle of the longest pause between words, a multiple of [`FRAME`]. None if
-/// there is no pause.
-pub(super) fn longest_pause(probabilities: &[f32]) -> Option<usize> {
-    let mut at = 0;
-    let pauses = probabilities.chunk_by(|a, b| (*a < SILENCE) == (*b < SILENCE)).filter_map(|run| {
-        let start = at;
-        at += run.len();
-        (run[0] < SILENCE && run.len() >= PAUSE).then_some((run.len(), start))
-    });
-    // Of equal pauses the last, which makes the stretch before it longer.
-    pauses.max().map(|(length, start)| (start + length / 2) * FRAME)
-}
-
 /// How much of a silence is kept next to speech.
 fn kept_silence(silence: usize) -> usize {
     if silence < LONG_SILENCE { silence } else { PADDING }
-}
-
-/// A run of frames with voice.
-#[derive(Clone, Debug, PartialEq)]
-struct Voice {
-    range: Range<usize>,
-    /// The highest probability in it.
-    peak: f32,
-}
-
-/// All runs of voice, in order.
-fn voices(probabilities: &[f32], samples: usize) -> Vec<Voice> {
-    let mut voices = Vec::new();
-    let mut begun: Option<(usize, f32)> = None;
-    for (frame, &probability) in probabilities.iter().enumerate() {
-        begun = match begun {
-            None if probability >= SPEECH => Some((frame * FRAME, probability)),
-            Some((start, peak)) if probability < SILENCE => {
-                voices.push(Voice { range: start..frame * FRAME, peak });
-                None
-            }
-            Some((start, peak)) => Some((start, peak.max(probability))),
-            None => None,
-        };
-    }
-    voices.extend(begun.map(|(start, peak)| Voice { range: start..samples, peak }));
-    voices
-}
-
-/// Groups of voices without a long silence in between. Clicks and other sounds that are not words
-/// are left out.
-fn phrases(voices: Vec<Voice>) -> Vec<Vec<Voice>> {
-    let mut phrases: Vec<Vec<Voice>> = Vec::new();
-    for voice in voices {
-        match phrases.last_mut() {
-            Some(phrase)
-                if phrase.last().is_some_and(|last| voice.range.start - last.range.end < LONG_SILENCE) =>
-            {
-                phrase.push(voice);
-            }
-            _ => phrases.push(vec![voice]),
-        }
-    }
-    phrases.retain(|phrase| {
-        let length: usize = phrase.iter().map(|voice| voice.range.len()).sum();
-        let has_peak = || phrase.iter().any(|voice| voice.peak >= LONE_WORD_PEAK);
-        length >= MIN_PHRASE || (length > MAX_CLICK && has_peak())
-    });
-    phrases
 }
 
 #[cfg(test)]
@@ -216,6 +128,7 @@ mod tests {
     use support::speech::Random;
 
     use super::*;
+    use crate::speech::vad::silero::FRAME;
 
     /// Frames in this many milliseconds, which are a multiple of 32.
     fn frames(ms: usize) -> usize {
@@ -277,16 +190,6 @@ mod tests {
     }
 
     #[test]
-    fn speech_continues_while_it_is_merely_doubtful() {
-        let probabilities = [0.1, 0.6, 0.4, 0.4, 0.36, 0.34, 0.4, 0.1];
-        assert_eq!(voices(&probabilities, 8 * FRAME), [Voice { range: FRAME..5 * FRAME, peak: 0.6 }]);
-        assert_eq!(
-            voices(&probabilities[..3], 2 * FRAME + 7),
-            [Voice { range: FRAME..2 * FRAME + 7, peak: 0.6 }]
-        );
-    }
-
-    #[test]
     fn cutting_keeps_exactly_the_kept_samples() {
         let (activity, samples) = activity(&[9600, 640, 20000, 320, 3200, 960]);
         let recording: Vec<f32> = (0..samples).map(|n| n as f32).collect();
@@ -303,8 +206,8 @@ mod tests {
 
     #[test]
     fn times_are_those_of_the_recording() {
-        // Joined: silence to 400, voice to 1040, silence to the cut at 1440 and on to 1840, voice to
-        // 2160, silence to 2560.
+        // Joined: silence to 400, voice to 1040, silence to the cut at 1440 and on to 1840, voice
+        // to 2160, silence to 2560.
         let (activity, _) = activity(&[9600, 640, 20000, 320, 3200]);
         let mapped = |joined: Range<usize>| ms(activity.in_recording(joined.start * MS..joined.end * MS));
         assert_eq!(mapped(400..1040), 9600..10240);
@@ -352,25 +255,6 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_pause_is_found() {
-        let speech = |lengths: &[usize]| -> Vec<f32> {
-            lengths.iter().enumerate().flat_map(|(n, &length)| vec![[0.9, 0.1][n % 2]; length]).collect()
-        };
-        for (lengths, pause) in [
-            (&[][..], None),
-            (&[300], None),
-            (&[20, 9, 20], None),
-            (&[20, 10, 20], Some(25)),
-            (&[20, 10, 20, 40, 20, 30], Some(70)),
-            (&[20, 10, 20, 10, 20], Some(55)),
-            (&[0, 40, 20], Some(20)),
-            (&[0, 400], Some(200)),
-        ] {
-            assert_eq!(longest_pause(&speech(lengths)), pause.map(|frames| frames * FRAME), "{lengths:?}");
-        }
-    }
-
-    #[test]
     fn times_keep_their_order() {
         let (activity, _) = activity(&[9600, 640, 20000, 320, 3200, 640, 2560, 64, 2560, 960, 96]);
         let length: usize = activity.kept.iter().map(Range::len).sum();
@@ -388,7 +272,8 @@ mod tests {
     fn random_recording(random: &mut Random) -> (Vec<f32>, usize) {
         let mut probabilities = Vec::new();
         for _ in 0..random.below(12) {
-            // The thresholds are between these probabilities, and long silences between these lengths.
+            // The thresholds are between these probabilities, and long silences between these
+            // lengths.
             let likely = [0.1, 0.4, 0.6, 0.9, 0.99][random.below(5)];
             let longest = [4, 20, 150][random.below(3)];
             let length = random.below(longest);

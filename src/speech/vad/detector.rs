@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use tracing::debug;
 
-use super::activity::{Activity, longest_pause};
+use super::activity::Activity;
 use super::silero::Vad;
+use super::voice::longest_pause;
 use crate::runtime::lock;
 use crate::speech::error::SpeechError;
 use crate::speech::whisper::RATE;
@@ -49,9 +50,9 @@ impl Detector {
         Self { vad: vad.map(|vad| Arc::new(Mutex::new(vad))) }
     }
 
-    /// Finds the speech in `pcm`, 16 kHz mono, full scale ±1. Only the middle of long silences is cut
-    /// out, unless no sample is above -60 dBFS or nobody speaks: then the speech is empty. Without a
-    /// voice activity model, everything counts as speech.
+    /// Finds the speech in `pcm`, 16 kHz mono, full scale ±1. Only the middle of long silences is
+    /// cut out, unless no sample is above -60 dBFS or nobody speaks: then the speech is empty.
+    /// Without a voice activity model, everything counts as speech.
     ///
     /// Blocks for less than a second per 96 s of audio, and checks `aborted` in between.
     pub fn detect(&self, mut pcm: Vec<f32>, aborted: &dyn Fn() -> bool) -> Result<Speech, SpeechError> {
@@ -76,6 +77,7 @@ impl Detector {
         }
         activity.cut(&mut pcm);
         debug!(
+            event = "voice_activity",
             seconds = seconds(samples),
             kept = seconds(pcm.len()),
             took = ?started.elapsed(),

@@ -3,3 +3,4 @@
 pub(super) mod activity;
 pub(super) mod detector;
 pub(super) mod silero;
+mod voice;

@@ -11,13 +11,14 @@ use crate::speech::models::SILERO_VAD;
 use crate::speech::models::checksum::{self, Verdict};
 use crate::speech::whisper::log;
 
-/// Samples of a frame, 32 ms, for which the model gives one probability. It was trained on this size.
+/// Samples of a frame, 32 ms, for which the model gives one probability. It was trained on this
+/// size.
 pub(crate) const FRAME: usize = 512;
 /// Frames between two checks for an abort, 96 s: less than a second of work.
 const BATCH: usize = 3000;
 /// Frames of context, 2 s, that are run again before a part, because whisper.cpp resets the model's
-/// state with every call. With more context, just as many frames are classified otherwise than in a single
-/// run (docs/BENCHMARKS.md).
+/// state with every call. With more context, just as many frames are classified differently than in
+/// a single run (docs/BENCHMARKS.md).
 const WARM_UP: usize = 62;
 
 /// The loudness of speech that the model knows well: the root mean square of the loudest [`BLOCK`].
@@ -68,9 +69,9 @@ impl Vad {
         Ok(Self { contexts: [context()?, context()?] })
     }
 
-    /// The probability of speech, 0 to 1, in each [`FRAME`] of `pcm`; the last one is filled up with
-    /// silence. Quiet recordings are amplified first, because the model takes whispering into a
-    /// distant microphone for silence. None if `aborted`, or if whisper.cpp fails, which it logs.
+    /// The probability of speech, 0 to 1, in each [`FRAME`] of `pcm`; the last one is filled up
+    /// with silence. Quiet recordings are amplified first, because the model takes whispering into
+    /// a distant microphone for silence. None if `aborted`, or if whisper.cpp fails, which it logs.
     pub(crate) fn probabilities(&mut self, pcm: &[f32], aborted: &dyn Fn() -> bool) -> Option<Vec<f32>> {
         let frames = pcm.len().div_ceil(FRAME);
         let mut probabilities = Vec::with_capacity(frames);

@@ -3,8 +3,8 @@
 //! The encoder computes a window of 30 s, however short the recording is, and spends most of its
 //! time on the silence that fills the window up. It can compute less, and is then faster in about
 //! the same ratio. But the models were not trained for this: some repeat themselves, or do not find
-//! an end (voxtype#124). So the result is checked, and if there is any sign of trouble, the recording
-//! is recognised again with the whole window.
+//! an end (voxtype#124). So the result is checked, and if there is any sign of trouble, the
+//! recording is recognised again with the whole window.
 
 use std::collections::HashMap;
 use std::ffi::c_int;
@@ -13,17 +13,16 @@ use whisper_rs::WhisperTokenId;
 
 use super::{POSITION, WINDOW, Whisper};
 use crate::domain::{AudioContext, Segment};
+use crate::speech::hallucination::guard::LOGPROB;
 use crate::speech::hallucination::repetition;
 
 /// Positions for the silence that Whisper expects after speech, 2.6 s (whisper.cpp#1855), rounded
 /// to a whole [`STEP`] in total.
 const MARGIN: usize = 128;
-/// ggml multiplies this many numbers of a row at once with AVX2 (twice as many with AVX-512), and the
-/// rest one by one. The rows of the attention are as long as the audio context.
+/// ggml multiplies this many numbers of a row at once with AVX2 (twice as many with AVX-512), and
+/// the rest one by one. The rows of the attention are as long as the audio context.
 const STEP: usize = 32;
 
-/// Whisper's own limit: text with a lower average log probability was guessed.
-const LOGPROB: f32 = -1.0;
 /// Whisper's own limit: text with a lower entropy repeats itself.
 const ENTROPY: f32 = 2.4;
 /// The entropy is that of the last tokens, and is not checked if there are no more than this.

@@ -15,8 +15,8 @@ use whisper_rs::GGMLLogLevel;
 const TARGET: &str = "whisper";
 
 thread_local! {
-    /// Whether we ended this thread's recognition ourselves, so that what whisper.cpp then logs as an
-    /// error is none.
+    /// Whether we ended this thread's recognition ourselves, so that what whisper.cpp then logs as
+    /// an error is none.
     static ABORTING: Cell<bool> = const { Cell::new(false) };
 }
 

@@ -192,8 +192,8 @@ impl Whisper {
 
     /// The tokens of a text; empty if it cannot be tokenised, for instance because of a NUL.
     pub(crate) fn tokens(&self, text: &str) -> Vec<WhisperTokenId> {
-        // A token has at least one byte. If the limit is too low, whisper-rs 0.16 takes the negative
-        // result for billions of tokens.
+        // A token has at least one byte. If the limit is too low, whisper-rs 0.16 takes the
+        // negative result for billions of tokens.
         self.context.tokenize(text, text.len() + 1).unwrap_or_default()
     }
 

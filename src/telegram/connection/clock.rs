@@ -77,6 +77,7 @@ impl ServerClock {
             let direction = if self.behind > 0 { "behind" } else { "ahead of" };
             let seconds = self.behind.abs();
             warn!(
+                event = "clock_wrong",
                 "This machine's clock is {seconds} s {direction} Telegram's: set it, and keep it right with NTP"
             );
         }

@@ -8,7 +8,7 @@ use super::super::connection::error::CallError;
 use super::super::connection::rpc_error::{Meaning, WaitScope};
 use super::calls::{call_to_send, sending_fault};
 use crate::domain::reply::utf16_len;
-use crate::domain::{Fault, Job, Part, random_id};
+use crate::domain::{Answer, Fault, Form, Job, random_id};
 
 impl Account {
     /// Sends part number `index` of the answer to `job` as a silent reply to its message.
@@ -20,7 +20,9 @@ impl Account {
     /// it is over, not even after a restart. The same goes for a restriction of the account. A
     /// request that Telegram calls bad is sent a second time, and then the job ends: a later
     /// attempt would fail as well.
-    pub async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, Fault> {
+    pub async fn deliver(&self, job: &Job, answer: &Answer, index: usize) -> Result<Option<i32>, Fault> {
+        // Another form is another request. rustc says so here when there is one.
+        let (Form::Replies, part) = (&answer.form, &answer.parts[index]);
         self.may_send()?;
         let link = self.current_link()?;
         let id = random_id(job.id, index);

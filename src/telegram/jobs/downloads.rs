@@ -47,7 +47,12 @@ impl Downloads {
         let until = Instant::now() + time;
         let mut pause = lock(&self.pause);
         if pause.as_ref().is_none_or(|pause| pause.until < until) {
-            warn!(reason = why, "Nothing is downloaded for {} s, as Telegram demands", time.as_secs());
+            warn!(
+                event = "download_paused",
+                reason = why,
+                "Nothing is downloaded for {} s, as Telegram demands",
+                time.as_secs()
+            );
             *pause = Some(Pause { until, why });
         }
     }

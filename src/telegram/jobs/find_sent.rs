@@ -9,7 +9,7 @@ use tracing::debug;
 use super::super::account::Account;
 use super::super::message;
 use super::calls::{call_to_send, sending_fault};
-use crate::domain::{Fault, Job, Part, PeerKind};
+use crate::domain::{Answer, Fault, Form, Job, Part, PeerKind};
 
 /// Messages in one page, the most that Telegram gives.
 const PAGE: i32 = 100;
@@ -19,7 +19,8 @@ const PAGES: usize = 20;
 impl Account {
     /// For each part of the answer to `job`, the number of the message that already carries it, if
     /// there is one in the chat.
-    pub async fn sent(&self, job: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, Fault> {
+    pub async fn sent(&self, job: &Job, answer: &Answer) -> Result<Vec<Option<i32>>, Fault> {
+        let Answer { form: Form::Replies, parts, .. } = answer;
         self.may_send()?;
         let link = self.current_link()?;
         let mut request = tl::functions::messages::GetHistory {
@@ -92,10 +93,9 @@ fn assign(parts: &[Part], replies: &[(i32, String)]) -> Vec<Option<i32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Task;
 
     fn assigned(parts: &[&str], replies: &[(i32, &str)]) -> Vec<Option<i32>> {
-        let part = |text: &&str| Part { text: (*text).into(), folded: false, task: Task::Transcribe };
+        let part = |text: &&str| Part { text: (*text).into(), folded: false };
         let parts: Vec<Part> = parts.iter().map(part).collect();
         let replies: Vec<_> = replies.iter().map(|(number, text)| (*number, (*text).to_owned())).collect();
         assign(&parts, &replies)

@@ -68,7 +68,7 @@ impl Restrictions {
     pub fn open(path: PathBuf, account: i64, pauses: TrialPauses) -> Self {
         let StoredRestriction(stored) = StoredRestriction::read(&path, account);
         if let Some(Stored { restricted, .. }) = &stored {
-            warn!("{}", describe(restricted));
+            warn!(event = "account_restricted", "{}", describe(restricted));
         }
         let now = watch::Sender::new(stored.as_ref().map(|stored| stored.restricted.clone()));
         let (stored, trial) = (Mutex::new(stored), Mutex::default());
@@ -107,7 +107,7 @@ impl Restrictions {
                     deletion: None,
                     appeal: SPAM_BOT.into(),
                 };
-                error!("{}", describe(&restricted));
+                error!(event = "account_restricted", "{}", describe(&restricted));
                 self.begun(restricted, false)
             }
         };
@@ -129,11 +129,11 @@ impl Restrictions {
         }
         let changed = match &*stored {
             Some(known) if known.restricted.why == Restriction::Frozen => {
-                info!("Now known: {}", describe(&restricted));
+                info!(event = "account_restricted", "Now known: {}", describe(&restricted));
                 Stored { restricted, confirmed: true, ..known.clone() }
             }
             _ => {
-                error!("{}", describe(&restricted));
+                error!(event = "account_restricted", "{}", describe(&restricted));
                 self.begun(restricted, true)
             }
         };
@@ -187,7 +187,10 @@ impl Restrictions {
     }
 
     fn end(&self, stored: &mut Option<Stored>) {
-        info!("Telegram lets the account send again, the answers that waited follow");
+        info!(
+            event = "account_unrestricted",
+            "Telegram lets the account send again, the answers that waited follow"
+        );
         *self.trial() = None;
         self.keep(stored, None);
     }

@@ -52,7 +52,10 @@ impl<R: Recipient> UpdateLoop<'_, R> {
     /// over.
     pub(super) async fn catch_up(&mut self) -> Result<(), UpdatesEnded> {
         let known = self.last.account;
-        info!("The outage was so long that Telegram does not list the missed messages, reading the chats");
+        info!(
+            event = "catching_up",
+            "The outage was so long that Telegram does not list the missed messages, reading the chats"
+        );
         let (chats, last) = self.chats_beyond(known, self.oldest_wanted()).await?;
         let mut total = Missed::default();
         let mut found = 0;
@@ -63,7 +66,12 @@ impl<R: Recipient> UpdateLoop<'_, R> {
             found += missed.recordings.len();
             self.hand_over_recordings(missed.recordings).await?;
         }
-        info!(chats = chats.len(), voice_messages = found, "The missed voice messages are queued");
+        info!(
+            event = "caught_up",
+            chats = chats.len(),
+            voice_messages = found,
+            "The missed voice messages are queued"
+        );
         warn_of_old(&total);
         self.last.account = last.max(known);
         Ok(())
@@ -227,6 +235,7 @@ fn first_page(peer: tl::enums::InputPeer, known: i32) -> tl::functions::messages
 fn warn_of_old(missed: &Missed) {
     if missed.too_old > 0 {
         warn!(
+            event = "too_old",
             voice_messages = missed.too_old,
             and_more = missed.uncounted,
             "Older than CATCH_UP_MAX_AGE, not answered"

@@ -296,7 +296,7 @@ impl<'a, R: Recipient> UpdateLoop<'a, R> {
                 }
             }
         }
-        debug!(chats, "walked the list of chats");
+        debug!(event = "chats_listed", chats, "walked the list of chats");
         if self.is_first {
             // Messages from before the first start are not answered, also not from a history.
             self.last.account = self.last.account.max(last);

@@ -9,9 +9,9 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use async_trait::async_trait;
 use signal_hook::consts::SIGKILL;
-use stenogram::domain::{Fault, Job, JobId, Part, Progress};
+use stenogram::domain::{Answer, Fault, Job, JobId, Progress};
 use stenogram::jobs::ports::Messenger;
-use stenogram::queue::{Added, Claimed, Counts, Entry, Handled, Queue, QueueError, Upkeep};
+use stenogram::queue::{Added, Checkpoints, Claimed, Counts, JobQueue, Queue, QueueError, ResultCache};
 
 /// The variable that says where the daemon dies: `C1-C2@17` is the 17th pass of that point.
 pub const CRASH: &str = "CHAOS_CRASH";
@@ -88,7 +88,7 @@ impl CrashingQueue {
 }
 
 #[async_trait]
-impl Queue for CrashingQueue {
+impl JobQueue for CrashingQueue {
     async fn add(&self, job: &Job) -> Result<Added, QueueError> {
         self.crash.pass(BEFORE_C1);
         let added = self.queue.add(job).await?;
@@ -98,23 +98,6 @@ impl Queue for CrashingQueue {
 
     async fn claim(&self) -> Result<Claimed, QueueError> {
         self.queue.claim().await
-    }
-
-    async fn begin(&self, id: JobId) -> Result<(), QueueError> {
-        self.queue.begin(id).await
-    }
-
-    async fn store_progress(&self, id: JobId, progress: &Progress) -> Result<(), QueueError> {
-        self.queue.store_progress(id, progress).await
-    }
-
-    async fn store_outbox(&self, id: JobId, parts: &[Part]) -> Result<(), QueueError> {
-        self.crash.pass(C2_C3);
-        self.queue.store_outbox(id, parts).await
-    }
-
-    async fn result(&self, document: i64) -> Result<Option<Vec<Part>>, QueueError> {
-        self.queue.result(document).await
     }
 
     async fn done(&self, id: JobId, replies: &[i32]) -> Result<(), QueueError> {
@@ -156,17 +139,25 @@ impl Queue for CrashingQueue {
 }
 
 #[async_trait]
-impl Upkeep for CrashingQueue {
-    async fn entries(&self) -> Result<Vec<Entry>, QueueError> {
-        self.queue.entries().await
+impl Checkpoints for CrashingQueue {
+    async fn begin(&self, id: JobId) -> Result<(), QueueError> {
+        self.queue.begin(id).await
     }
 
-    async fn requeue(&self, id: JobId) -> Result<Handled, QueueError> {
-        self.queue.requeue(id).await
+    async fn store_progress(&self, id: JobId, progress: &Progress) -> Result<(), QueueError> {
+        self.queue.store_progress(id, progress).await
     }
 
-    async fn discard(&self, id: JobId) -> Result<Handled, QueueError> {
-        self.queue.discard(id).await
+    async fn store_outbox(&self, id: JobId, answer: &Answer) -> Result<(), QueueError> {
+        self.crash.pass(C2_C3);
+        self.queue.store_outbox(id, answer).await
+    }
+}
+
+#[async_trait]
+impl ResultCache for CrashingQueue {
+    async fn result(&self, job: &Job) -> Result<Option<Answer>, QueueError> {
+        self.queue.result(job).await
     }
 }
 
@@ -190,13 +181,13 @@ impl Messenger for CrashingMessenger {
         self.messenger.fetch(job).await
     }
 
-    async fn find_sent(&self, job: &Job, parts: &[Part]) -> Result<Vec<Option<i32>>, Fault> {
-        self.messenger.find_sent(job, parts).await
+    async fn find_sent(&self, job: &Job, answer: &Answer) -> Result<Vec<Option<i32>>, Fault> {
+        self.messenger.find_sent(job, answer).await
     }
 
-    async fn deliver(&self, job: &Job, index: usize, part: &Part) -> Result<Option<i32>, Fault> {
+    async fn deliver(&self, job: &Job, answer: &Answer, index: usize) -> Result<Option<i32>, Fault> {
         self.crash.pass(C3_SEND);
-        self.messenger.deliver(job, index, part).await
+        self.messenger.deliver(job, answer, index).await
     }
 
     fn forget(&self, job: JobId) {

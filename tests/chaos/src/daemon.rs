@@ -62,8 +62,9 @@ impl Home {
         command.env_clear().envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.envs(crash.map(|order| (CRASH, order)));
         command.current_dir(&self.folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.try_clone()?);
-        let child = command.kill_on_drop(true).spawn().context("start the daemon")?;
+        // Before the start: a quick daemon has written lines before this thread runs again.
         let logged_before = log.metadata()?.len();
+        let child = command.kill_on_drop(true).spawn().context("start the daemon")?;
         let weights = Arc::default();
         if let Some(pid) = child.id() {
             tokio::spawn(weigh(pid, Arc::clone(&weights)));

@@ -187,8 +187,9 @@ impl Report {
                 }
                 continue;
             };
-            self.put_off += usize::from(line.contains("Put off for ") && line.contains("the process died"));
             let text = |name: &str| fields.get(name).and_then(|value| value.as_str()).unwrap_or_default();
+            self.put_off +=
+                usize::from(text("event") == "delayed" && text("reason").contains("the process died"));
             if matches!(text("level"), "WARN" | "ERROR") {
                 let complaint = format!("{} {}: {}", text("level"), text("message"), text("reason"));
                 let complaint = complaint.chars().filter(|c| !c.is_ascii_digit()).collect();

@@ -13,7 +13,7 @@ use fake_telegram::{
 };
 use stenogram::queue::embedded::{self, Embedded, EmbeddedOptions};
 use stenogram::queue::redis::{RedisOptions, RedisQueue};
-use stenogram::queue::{CrashRules, Entry, Queue, State, Upkeep as _};
+use stenogram::queue::{Counts, CrashRules, Entry, JobQueue, QueueAdmin, State};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -122,11 +122,10 @@ pub async fn run(options: &Options, folder: &Path) -> anyhow::Result<Report> {
     let last = lives.last(tail).await?;
     let Lives { home, records, owed, killed, .. } = lives;
 
-    let queue = open(&home, redis_url).await?;
-    let counts = queue.counts().await?;
+    let (counts, entries) = jobs_left(&home, redis_url).await?;
     let left =
         Left { waiting: counts.waiting, claimed: counts.claimed, delayed: counts.delayed, dead: counts.dead };
-    let dead = queue.entries().await?.into_iter().filter(|entry| entry.state == State::Dead);
+    let dead = entries.into_iter().filter(|entry| entry.state == State::Dead);
     let dead = dead.map(|entry| format!("{}: {}", entry.job.id, entry.reason.unwrap_or_default()));
     let log = std::fs::read_to_string(home.log()).context("the daemon's log")?;
     let unstruck: usize = world
@@ -160,15 +159,20 @@ pub async fn run(options: &Options, folder: &Path) -> anyhow::Result<Report> {
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-async fn open(home: &Home, redis_url: Option<String>) -> anyhow::Result<Box<dyn Queue>> {
-    Ok(match redis_url {
+/// What the daemon, which has ended, left in its queue.
+async fn jobs_left(home: &Home, redis_url: Option<String>) -> anyhow::Result<(Counts, Vec<Entry>)> {
+    match redis_url {
         None => {
             let crashes = CrashRules::default();
             let options = EmbeddedOptions { dedupe_ttl: DAY, result_ttl: DAY, crashes };
-            Box::new(Embedded::open(home.queue(), options).await?)
+            jobs_of(&Embedded::open(home.queue(), options).await?).await
         }
-        Some(url) => Box::new(RedisQueue::connect(redis_options(url)).await?),
-    })
+        Some(url) => jobs_of(&RedisQueue::connect(redis_options(url)).await?).await,
+    }
+}
+
+async fn jobs_of(queue: &(impl JobQueue + QueueAdmin)) -> anyhow::Result<(Counts, Vec<Entry>)> {
+    Ok((queue.counts().await?, queue.entries().await?))
 }
 
 fn redis_options(url: String) -> RedisOptions {

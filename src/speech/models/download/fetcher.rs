@@ -1,22 +1,17 @@
-//! Downloads a model. An interrupted download is resumed, the SHA-256 is checked, and the file gets
-//! its name only when it is complete.
+//! Downloads a file over HTTP, in as many requests as it takes.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::io::{self, Read};
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-use tracing::{info, warn};
+use tracing::warn;
 use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap};
 use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body};
 
-use super::catalogue::ModelSpec;
-use super::checksum::{self, Progress, Verdict};
-use super::hex::hex;
-use crate::runtime::atomic_file;
+use super::error::PullError;
+use super::partial_file::PartialFile;
+use crate::speech::models::ModelSpec;
+use crate::speech::models::checksum::Progress;
 
 /// Where a model is downloaded from, and how often that is tried.
 #[derive(Clone, Debug)]
@@ -37,39 +32,6 @@ impl Default for PullOptions {
     }
 }
 
-/// Why a model was not downloaded.
-#[derive(Debug, thiserror::Error)]
-pub enum PullError {
-    #[error("{url}: {why}")]
-    Refused { url: String, why: String },
-    #[error("{url}: given up after {attempts} attempts without progress, the last one failed: {why}")]
-    GivenUp { url: String, attempts: u32, why: String },
-    #[error(
-        "what {url} gives has the SHA-256 {found} and not {expected}; \
-         the mirror has another file under this name, or something on the way changed it"
-    )]
-    Hash { url: String, found: String, expected: String },
-    #[error("{} is being fetched by another process", .0.display())]
-    Busy(PathBuf),
-    #[error(
-        "cannot write {}: {source}; MODEL_DIR must name a folder that stenogram may write to, with room for the model",
-        path.display()
-    )]
-    Disk { path: PathBuf, source: io::Error },
-    #[error("broken off; what is there already will be used by the next attempt")]
-    Cancelled,
-}
-
-impl PullError {
-    fn disk(path: &Path, source: io::Error) -> Self {
-        match source.kind() {
-            // Only [`checksum::hash_into`] returns this, if `progress` cancels it.
-            io::ErrorKind::Interrupted => Self::Cancelled,
-            _ => Self::Disk { path: path.to_owned(), source },
-        }
-    }
-}
-
 /// Why one attempt failed.
 enum AttemptError {
     /// Worth another attempt.
@@ -86,129 +48,16 @@ impl From<PullError> for AttemptError {
 
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
-/// Downloads `spec` into `directory` and returns the file's path. If the right file is already there,
-/// nothing is done; a wrong one is replaced when the right one is complete.
-///
-/// Blocks until it is done, so run it on a blocking thread. `progress` is called at least once per
-/// 64 KiB and after each failure. So it cancels at once while bytes arrive, and else within a minute.
-pub fn pull(
-    spec: &ModelSpec,
-    directory: &Path,
-    options: &PullOptions,
-    progress: &mut Progress,
-) -> Result<PathBuf, PullError> {
-    let target = spec.path(directory);
-    let disk = |source| PullError::disk(&target, source);
-    fs::create_dir_all(directory).map_err(|source| PullError::disk(directory, source))?;
-    if target.exists() && checksum::verify_as(spec, &target, progress).map_err(disk)? == Verdict::Ok {
-        return Ok(target);
-    }
-
-    let mut part = PartialFile::open(&target, spec, progress)?;
-    let fetcher = Fetcher::new(spec, options);
-    let mut resumed = part.length > 0;
-    loop {
-        fetcher.fetch(&mut part, options, progress)?;
-        let found = part.digest();
-        if found == spec.sha256 {
-            part.publish(&target)?;
-            info!(model = spec.name, path = %target.display(), "model fetched");
-            return Ok(target);
-        }
-        part.clear()?;
-        if !resumed {
-            let (found, expected) = (hex(&found), hex(&spec.sha256));
-            return Err(PullError::Hash { url: fetcher.url, found, expected });
-        }
-        // The partial file may have been of another version, or damaged by a power cut.
-        warn!(model = spec.name, "the resumed download has the wrong SHA-256, downloading all of it again");
-        resumed = false;
-    }
-}
-
-/// The partial file beside the target, locked against other processes while it is open.
-struct PartialFile {
-    file: File,
-    path: PathBuf,
-    length: u64,
-    /// Has hashed all `length` bytes.
-    hasher: Sha256,
-    /// The server's ETag of this version of the file, if it is a strong one.
-    etag: Option<String>,
-}
-
-impl PartialFile {
-    fn open(target: &Path, spec: &ModelSpec, progress: &mut Progress) -> Result<Self, PullError> {
-        let path = atomic_file::with_suffix(target, ".part");
-        let file = lock(&path)?;
-        let mut part = Self { file, path, length: 0, hasher: Sha256::new(), etag: None };
-        let hashed = checksum::hash_into(&mut part.hasher, &mut part.file, progress);
-        part.length = hashed.map_err(|source| part.disk(source))?;
-        if part.length > spec.bytes {
-            part.clear()?;
-        }
-        Ok(part)
-    }
-
-    fn disk(&self, source: io::Error) -> PullError {
-        PullError::disk(&self.path, source)
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> Result<(), PullError> {
-        self.file.write_all(bytes).map_err(|source| self.disk(source))?;
-        self.hasher.update(bytes);
-        self.length += bytes.len() as u64;
-        Ok(())
-    }
-
-    fn clear(&mut self) -> Result<(), PullError> {
-        let cleared = self.file.set_len(0).and_then(|()| self.file.seek(SeekFrom::Start(0)));
-        cleared.map_err(|source| self.disk(source))?;
-        self.hasher.reset();
-        self.length = 0;
-        self.etag = None;
-        Ok(())
-    }
-
-    fn digest(&self) -> [u8; 32] {
-        self.hasher.clone().finalize().into()
-    }
-
-    /// Gives the file its final name. The bytes, then the name, are synced to disk.
-    fn publish(self, target: &Path) -> Result<(), PullError> {
-        atomic_file::publish(&self.file, &self.path, target).map_err(|source| self.disk(source))
-    }
-}
-
-fn lock(path: &Path) -> Result<File, PullError> {
-    let disk = |source| PullError::disk(path, source);
-    loop {
-        let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(false).open(path).map_err(disk)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(PullError::Busy(path.to_owned())),
-            Err(TryLockError::Error(error)) => return Err(disk(error)),
-        }
-        // Between our opening and locking the file, another process may have completed and renamed
-        // it.
-        let opened = file.metadata().map_err(disk)?;
-        if fs::metadata(path).is_ok_and(|named| (named.dev(), named.ino()) == (opened.dev(), opened.ino())) {
-            return Ok(file);
-        }
-    }
-}
-
 /// Downloads one file from one server.
-struct Fetcher {
+pub(super) struct Fetcher {
     agent: Agent,
-    url: String,
+    pub(super) url: String,
     /// The size that the file must have.
     bytes: u64,
 }
 
 impl Fetcher {
-    fn new(spec: &ModelSpec, options: &PullOptions) -> Self {
+    pub(super) fn new(spec: &ModelSpec, options: &PullOptions) -> Self {
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             .user_agent(concat!("stenogram/", env!("CARGO_PKG_VERSION")))
@@ -221,7 +70,7 @@ impl Fetcher {
     }
 
     /// Makes attempts until the file is complete.
-    fn fetch(
+    pub(super) fn fetch(
         &self,
         part: &mut PartialFile,
         options: &PullOptions,
@@ -268,7 +117,8 @@ impl Fetcher {
         self.receive(response, part, progress)
     }
 
-    /// Checks the head of the response, and clears the partial file if the body does not continue it.
+    /// Checks the head of the response, and clears the partial file if the body does not continue
+    /// it.
     fn accept(&self, response: &Response<Body>, part: &mut PartialFile) -> Result<(), AttemptError> {
         let (status, headers) = (response.status(), response.headers());
         match status {
@@ -298,8 +148,8 @@ impl Fetcher {
             let why = "a web page came instead of a model; is a login page in between, or MODEL_URL wrong?";
             return Err(self.refused(why.into()));
         }
-        // If the server sends the whole file although we asked for a range, it cannot resume, or has
-        // a newer file.
+        // If the server sends the whole file although we asked for a range, it cannot resume, or
+        // has a newer file.
         let (start, total) = match status {
             StatusCode::OK => (0, text(headers, CONTENT_LENGTH).and_then(|length| length.parse().ok())),
             _ => text(headers, CONTENT_RANGE).and_then(content_range).unwrap_or((u64::MAX, None)),

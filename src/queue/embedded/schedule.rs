@@ -1,22 +1,26 @@
-//! Whose turn it is: the index in memory over the records of the file.
+//! Which job comes next: the index in memory over the records of the file.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::record::{Record, State};
-use crate::domain::JobId;
+use crate::domain::{Job, JobId};
 use crate::queue::Counts;
 
-/// Rebuilt from the records when the file is opened, then told of every change to them.
+/// Account, document, deaths, id: of one recording the job with the most deaths comes first.
+type Suspicion = (i64, i64, Reverse<u32>, JobId);
+
+/// Rebuilt from the records when the file is opened, then updated with every change to them.
 #[derive(Debug, Default)]
-pub struct Line {
+pub struct Schedule {
     /// The last number given out, as a sequence number or as a place.
     last: u64,
-    /// The unfinished jobs of each chat by sequence number; only the first of a chat has a place.
-    chats: BTreeMap<(i64, u64), JobId>,
+    /// The unfinished jobs by account, chat and sequence number; only the first of a chat has a
+    /// place.
+    chats: BTreeMap<(i64, i64, u64), JobId>,
     /// Recovered or released, by the place they had: these go first.
     returned: BTreeMap<u64, JobId>,
-    /// The line itself, by place.
+    /// The line of those that wait, by place.
     ready: BTreeMap<u64, JobId>,
     /// By due time, then place.
     delayed: BTreeMap<(u64, u64), JobId>,
@@ -26,13 +30,13 @@ pub struct Line {
     dead: u64,
     /// The dates of the unfinished jobs.
     dates: BTreeSet<(i64, JobId)>,
-    /// The unfinished jobs whose recording is under suspicion: document, deaths, id.
-    suspects: BTreeSet<(i64, Reverse<u32>, JobId)>,
+    /// The unfinished jobs whose recording is under suspicion.
+    suspects: BTreeSet<Suspicion>,
 }
 
-impl Line {
+impl Schedule {
     /// The next sequence number or place.
-    pub fn number(&mut self) -> u64 {
+    pub fn next_number(&mut self) -> u64 {
         self.last += 1;
         self.last
     }
@@ -44,7 +48,7 @@ impl Line {
             self.dead += 1;
             return;
         }
-        self.chats.insert((id.chat, record.seq), id);
+        self.chats.insert((id.account, id.chat, record.seq), id);
         self.dates.insert((record.job.date, id));
         self.suspects.extend(suspicion(record));
         let Some(place) = record.place else { return };
@@ -63,7 +67,7 @@ impl Line {
             self.dead -= 1;
             return;
         }
-        self.chats.remove(&(id.chat, record.seq));
+        self.chats.remove(&(id.account, id.chat, record.seq));
         self.dates.remove(&(record.job.date, id));
         if let Some(suspicion) = suspicion(record) {
             self.suspects.remove(&suspicion);
@@ -83,15 +87,20 @@ impl Line {
         self.returned.values().chain(self.ready.values()).next().copied()
     }
 
-    /// The chat has unfinished jobs.
-    pub fn is_busy(&self, chat: i64) -> bool {
-        self.chats.range((chat, 0)..=(chat, u64::MAX)).next().is_some()
+    /// The job's chat has unfinished jobs.
+    pub fn is_busy(&self, id: JobId) -> bool {
+        self.first_of_chat(id, 0).is_some()
     }
 
     /// The job of the same chat that comes after this one.
-    pub fn behind(&self, record: &Record) -> Option<JobId> {
-        let chat = record.job.id.chat;
-        self.chats.range((chat, record.seq + 1)..=(chat, u64::MAX)).next().map(|(_, id)| *id)
+    pub fn next_in_chat(&self, record: &Record) -> Option<JobId> {
+        self.first_of_chat(record.job.id, record.seq + 1)
+    }
+
+    /// The first unfinished job of the chat from a sequence number on.
+    fn first_of_chat(&self, JobId { account, chat, .. }: JobId, from: u64) -> Option<JobId> {
+        let range = (account, chat, from)..=(account, chat, u64::MAX);
+        self.chats.range(range).next().map(|(_, id)| *id)
     }
 
     /// When the next delayed job is due, in milliseconds of Unix time.
@@ -112,11 +121,12 @@ impl Line {
         self.delayed.values().copied()
     }
 
-    /// Of the jobs with this recording that are under suspicion the one that is tried first.
-    pub fn suspect(&self, document: i64) -> Option<JobId> {
-        let none_before = (document, Reverse(u32::MAX), JobId::MIN);
-        let (found, _, id) = self.suspects.range(none_before..).next()?;
-        (*found == document).then_some(*id)
+    /// The job by which a recording under suspicion is tried first.
+    pub fn suspect(&self, job: &Job) -> Option<JobId> {
+        let recording = (job.id.account, job.document);
+        let before_all = (recording.0, recording.1, Reverse(u32::MAX), JobId::MIN);
+        let (account, document, _, id) = self.suspects.range(before_all..).next()?;
+        ((*account, *document) == recording).then_some(*id)
     }
 
     /// The earliest date of an unfinished job.
@@ -132,8 +142,9 @@ impl Line {
 }
 
 /// The job's entry among the suspects, if it is one.
-fn suspicion(record: &Record) -> Option<(i64, Reverse<u32>, JobId)> {
+fn suspicion(record: &Record) -> Option<Suspicion> {
     let Record { job, .. } = record;
     let deaths = record.past_deaths();
-    (deaths > 0 && job.document != 0).then_some((job.document, Reverse(deaths), job.id))
+    let suspicion = (job.id.account, job.document, Reverse(deaths), job.id);
+    (deaths > 0 && job.document != 0).then_some(suspicion)
 }

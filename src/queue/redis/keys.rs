@@ -1,0 +1,71 @@
+//! The keys of an account's queue. All begin with its root, `{stenogram:<account>}`: one hash tag,
+//! so that a cluster keeps them on one node, and no account sees another's. The root itself is a
+//! hash:
+//!
+//! - `format`: of all the keys, a number
+//! - `owner`: who may claim
+//! - `turn`, `claimed`: number and job of the last claim
+//! - `places`: the last place in the line
+//! - `unfinished`: how many jobs wait, run or are delayed
+//!
+//! Each constant here is what follows the root. Where it ends in a colon, an id follows: `<id>` is
+//! a job id, `account:chat:message`. The scripts know the constants by the same names.
+
+macro_rules! keys {
+    ($($(#[$doc:meta])* $name:ident = $key:literal;)*) => {
+        $($(#[$doc])* pub const $name: &str = $key;)*
+
+        const ALL: &[(&str, &str)] = &[$((stringify!($name), $name)),*];
+    };
+}
+
+keys! {
+    /// `:job:<id>`, a hash: a job that is not finished.
+    ///
+    /// - `job`: it, as JSON; `document`: its recording's
+    /// - `state`: `waiting`, `claimed`, `delayed` or `dead`
+    /// - `reason`: why it was put back or is dead
+    /// - `entry`: its entry in [`READY`], once it had one
+    /// - `deliveries`, `attempts`
+    /// - `deaths`: the processes that died over its recording, plus one while `begun` is 1; `died`:
+    ///   when a death was counted last, in milliseconds of Unix time
+    /// - `progress`: how far its recording is recognised; `outbox`: its answer; both as JSON
+    JOB = ":job:";
+    /// `:chat:<chat>`, a list: the ids of the chat's unfinished jobs in the order they were added.
+    CHAT = ":chat:";
+    /// A stream: the line of the jobs that are first in their chat, with the field `id` and the
+    /// entry `<place>-0`. Group `stenogram`, consumer `worker`. An entry is deleted when its job
+    /// leaves the line.
+    READY = ":ready";
+    /// A sorted set: the ids of pending entries that nobody works on, by place. They were released,
+    /// or claimed by a predecessor.
+    FIRST = ":first";
+    /// A sorted set: ids by when they are due, in milliseconds of Unix time.
+    DELAYED = ":delayed";
+    /// A list: the ids of the dead letters, oldest first.
+    DEAD = ":dead";
+    /// A sorted set: the ids of the unfinished jobs by the date of their message, in seconds of
+    /// Unix time.
+    DATES = ":dates";
+    /// `:suspect:<document>`, a string: the job by which a recording under suspicion is tried.
+    /// Expires after the dedupe time.
+    SUSPECT = ":suspect:";
+    /// `:poison:<document>`, a string: the job that has shown the recording to be poisonous.
+    /// Expires after the dedupe time.
+    POISON = ":poison:";
+    /// `:mark:<id>`, a string: how a finished job ended, as JSON. Expires after the dedupe time.
+    MARK = ":mark:";
+    /// `:result:<document>`, a string: a recording's answer, as JSON. Expires after the result
+    /// time.
+    RESULT = ":result:";
+    /// A sorted set: the documents that have a result, by when it ends, in milliseconds of Unix
+    /// time.
+    RESULTS = ":results";
+    /// A string: written to prove that writing works. Expires.
+    CHECK = ":check";
+}
+
+/// The constants as the scripts are to see them.
+pub fn in_lua() -> String {
+    ALL.iter().map(|(name, key)| format!("local {name} = '{key}'\n")).collect()
+}
