@@ -85,14 +85,14 @@ pub enum Command {
     Logout,
     /// Print the transcript of recordings, without Telegram
     ///
-    /// With several files, a line `==> FILE <==` precedes each transcript, except in JSON. A recording
-    /// that cannot be transcribed is reported on standard error, and the others are transcribed all
-    /// the same; the exit code is then 1.
+    /// With several files, a line `==> FILE <==` precedes each transcript, except in JSON. A
+    /// recording that cannot be transcribed is reported on standard error, and the others are
+    /// transcribed all the same; the exit code is then 1.
     Transcribe(Transcribe),
     /// Measure recognition on this machine, and recommend a model and a number of threads
     ///
-    /// Shows, for each model and number of threads, how many seconds of work a second of audio takes
-    /// in clips of several lengths, and the memory of the whole program.
+    /// Shows, for each model and number of threads, how many seconds of work a second of audio
+    /// takes in clips of several lengths, and the memory of the whole program.
     Bench(Bench),
     /// List, download and check the models
     #[command(subcommand)]
@@ -179,8 +179,8 @@ pub struct Bench {
     /// message]
     #[arg(value_name = "FILE")]
     pub inputs: Vec<Input>,
-    /// A model: a name or the path of a .bin file; may be given several times [default: all models in
-    /// MODEL_DIR, and MODEL]
+    /// A model: a name or the path of a .bin file; may be given several times [default: all models
+    /// in MODEL_DIR, and MODEL]
     #[arg(long = "model", value_name = "NAME|PATH")]
     pub models: Vec<ModelName>,
     /// The language spoken, such as en or ru, or auto to choose from LANGUAGES [default: LANGUAGE]
@@ -270,8 +270,8 @@ pub enum Models {
         /// Names from the list [default: MODEL, and silero-v5.1.2 for voice activity]
         #[arg(value_name = "NAME")]
         names: Vec<ModelName>,
-        /// Do nothing if MODEL is complete, judged by its size, or is a file of your own: for scripts
-        /// that start the daemon
+        /// Do nothing if MODEL is complete, judged by its size, or is a file of your own: for
+        /// scripts that start the daemon
         #[arg(long, conflicts_with = "names")]
         missing: bool,
     },

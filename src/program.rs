@@ -49,7 +49,8 @@ fn run(cli: Cli, runtime: &Runtime, decorator: &dyn Decorator) -> anyhow::Result
     let raw = RawConfig::load();
     let out = &mut io::stdout().lock();
     if command == Command::Config {
-        // It prints the values and goes on, so that the check below reports what is wrong with them.
+        // It prints the values and goes on, so that the check below reports what is wrong with
+        // them.
         commands::config::run(&raw, out).map_err(CommandError::from)?;
     }
     if let Command::Doctor(args) = command {

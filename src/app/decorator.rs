@@ -1,5 +1,5 @@
-//! Lets tests/chaos intercept the calls between the worker and the adapters. It ends the process right
-//! before or after a call, and stands in for the model.
+//! Lets tests/chaos intercept the calls between the worker and the adapters. It ends the process
+//! right before or after a call, and stands in for the model.
 
 use std::sync::Arc;
 

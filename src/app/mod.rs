@@ -224,7 +224,8 @@ async fn listen(config: &Config) -> Result<Option<TcpListener>, ListenError> {
     }
 }
 
-/// Starts the tasks that watch the daemon and report its health. They end when the value is dropped.
+/// Starts the tasks that watch the daemon and report its health. They end when the value is
+/// dropped.
 fn watch_over(
     account: &Arc<Account>,
     vitals: &Arc<Vitals>,

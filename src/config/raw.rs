@@ -34,8 +34,8 @@ impl Entry {
         self.origin != Origin::Default
     }
 
-    /// The value or the default. `None` if there is neither, or if the value could not be read: then
-    /// the [`ConfigError`] is recorded already.
+    /// The value or the default. `None` if there is neither, or if the value could not be read:
+    /// then the [`ConfigError`] is recorded already.
     pub(super) fn value(&self) -> Option<&str> {
         self.value.as_deref()
     }

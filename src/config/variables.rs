@@ -16,8 +16,8 @@ pub struct Variable {
     pub secret: bool,
     /// Whether `NAME_FILE` may name a file that holds the value.
     pub from_file: bool,
-    /// Whether an empty value has a meaning. For other variables it is the same as no value, so that
-    /// `NAME=${NAME:-}` in a compose file does no harm.
+    /// Whether an empty value has a meaning. For other variables it is the same as no value, so
+    /// that `NAME=${NAME:-}` in a compose file does no harm.
     pub may_be_empty: bool,
 }
 

@@ -72,8 +72,8 @@ impl Group {
 
 /// The control groups of this process, of both versions, from its own up to the root.
 ///
-/// In a container the path may be the host's, while only the container's own files are visible: then
-/// those at the top count.
+/// In a container the path may be the host's, while only the container's own files are visible:
+/// then those at the top count.
 fn groups(root: &Path) -> Vec<Group> {
     let memberships = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
     let mut found = Vec::new();

@@ -1,8 +1,8 @@
 //! Checks everything that the daemon depends on, and says what is wrong and what to do.
 //!
 //! It changes nothing and does not disturb a daemon: the session is used only if nobody has locked
-//! it, the embedded queue is read from a copy, and Redis is not opened as a consumer. Test files are
-//! deleted at once. A failed check does not stop the next ones.
+//! it, the embedded queue is read from a copy, and Redis is not opened as a consumer. Test files
+//! are deleted at once. A failed check does not stop the next ones.
 
 mod configuration;
 mod disk;

@@ -1,4 +1,4 @@
-//! Plain data and pure functions: no I/O, no tokio, nothing of any adapter.
+//! Plain data and pure functions: no I/O but the clock, no tokio, nothing of any adapter.
 
 pub mod answer;
 pub mod fault;

@@ -24,8 +24,8 @@ pub struct EngineOptions {
     /// Threads of a recognition; [`default_threads`] if not given. Never more than the process may
     /// run at once, because recognition then becomes 10 to 50 times slower.
     pub threads: Option<NonZeroUsize>,
-    /// The languages that a recording may be in. A single one without others is never detected, which
-    /// saves time.
+    /// The languages that a recording may be in. A single one without others is never detected,
+    /// which saves time.
     pub languages: Languages,
     /// [`Engine::start`](super::Engine::start) fails if the model was not trained for it.
     pub task: Task,
@@ -43,8 +43,8 @@ pub struct EngineOptions {
 }
 
 impl EngineOptions {
-    /// Checks, if the file exists and the catalogue has it, that it has the right size. This finds an
-    /// incomplete copy at once.
+    /// Checks, if the file exists and the catalogue has it, that it has the right size. This finds
+    /// an incomplete copy at once.
     pub fn check_size(&self) -> Result<(), SpeechError> {
         let (Some(spec), Ok(file)) = (ModelSpec::of_file(&self.model), self.model.metadata()) else {
             return Ok(());

@@ -53,8 +53,9 @@ pub fn advise(models: &[Measured], on_gpu: bool) -> Option<Advice> {
     capable.or_else(|| best.iter().max_by(fastest)).cloned()
 }
 
-/// The fewest threads that are about as fast as any number. The automatic audio context is chosen only
-/// if the full one was not measured, because its texts may be worse, which the owner has to judge.
+/// The fewest threads that are about as fast as any number. The automatic audio context is chosen
+/// only if the full one was not measured, because its texts may be worse, which the owner has to
+/// judge.
 fn best_of(model: &Measured, had_alternatives: bool, on_gpu: bool) -> Option<Advice> {
     let with = |context| {
         let rows = model.settings.iter().filter(move |row| row.setting.audio_context == context);
@@ -89,8 +90,8 @@ fn typical(row: &Row) -> Option<&Clip> {
     row.clips.iter().min_by_key(|clip| clip.seconds.abs_diff(TYPICAL_SECONDS))
 }
 
-/// `None`, which sorts below all others, for a model that is not in the catalogue. A quantised model
-/// ranks just below its original.
+/// `None`, which sorts below all others, for a model that is not in the catalogue. A quantised
+/// model ranks just below its original.
 fn rank(model: &str) -> Option<(usize, bool)> {
     let (family, quantised) = model.split_once("-q").map_or((model, false), |(family, _)| (family, true));
     FAMILIES.iter().position(|known| *known == family).map(|at| (at, !quantised))

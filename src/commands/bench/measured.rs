@@ -66,8 +66,8 @@ pub struct Measured {
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Memory {
     pub resident_mib: u64,
-    /// The most since the setting was begun. Where the kernel cannot reset the peak, it may be that of
-    /// an earlier model.
+    /// The most since the setting was begun. Where the kernel cannot reset the peak, it may be that
+    /// of an earlier model.
     pub peak_mib: u64,
 }
 

@@ -36,8 +36,8 @@ pub struct LogFiles {
 }
 
 impl LogFiles {
-    /// Opens today's file in `folder`, and makes the folder (mode 0700) if needed. Now and with each
-    /// new day, all but the latest `keep_days` files of earlier days are deleted.
+    /// Opens today's file in `folder`, and makes the folder (mode 0700) if needed. Now and with
+    /// each new day, all but the latest `keep_days` files of earlier days are deleted.
     pub fn open(folder: &Path, keep_days: usize) -> Result<Self, LogFilesError> {
         let failed = |why: String| LogFilesError { folder: folder.to_owned(), why };
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|e| failed(e.to_string()))?;

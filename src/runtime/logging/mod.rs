@@ -1,8 +1,9 @@
 //! Log lines: where they are written, in which form, and which of them.
 //!
 //! They go to standard error and, if LOG_DIR is set, to files; standard output is for results.
-//! LOG_LEVEL is the level of stenogram itself. Other crates log warnings only, unless LOG_LEVEL names
-//! them. grammers never logs below info, because its debug lines contain messages and phone numbers.
+//! LOG_LEVEL is the level of stenogram itself. Other crates log warnings only, unless LOG_LEVEL
+//! names them. grammers never logs below info, because its debug lines contain messages and phone
+//! numbers.
 
 mod log_files;
 
