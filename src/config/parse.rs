@@ -42,12 +42,12 @@ impl Parser<'_> {
             api_hash: self.optional("API_HASH", api_hash),
             data_dir: self.value("DATA_DIR", values::path),
             model_dir: self.value("MODEL_DIR", values::path),
-            model: self.from_str("MODEL"),
+            model: self.parsed("MODEL"),
             model_url: self.optional("MODEL_URL", values::web_url),
-            language: self.from_str("LANGUAGE"),
-            languages: self.from_str("LANGUAGES"),
-            task: self.from_str("TASK"),
-            audio_context: self.from_str("WHISPER_AUDIO_CTX"),
+            language: self.parsed("LANGUAGE"),
+            languages: self.parsed("LANGUAGES"),
+            task: self.parsed("TASK"),
+            audio_context: self.parsed("WHISPER_AUDIO_CTX"),
             flash_attention: self.value("FLASH_ATTENTION", values::flash_attention),
             threads: NonZeroUsize::new(self.value("THREADS", |text| within(0..=256, text.parse().ok()))),
             idle_unload: self.value("IDLE_UNLOAD", |text| {
@@ -151,7 +151,7 @@ impl Parser<'_> {
         value.unwrap_or_else(|| panic!("{name} has no valid default in the table of variables"))
     }
 
-    fn from_str<T: FromStr>(&mut self, name: &str) -> T {
+    fn parsed<T: FromStr>(&mut self, name: &str) -> T {
         self.value(name, |text| text.parse().ok())
     }
 
