@@ -11,8 +11,8 @@ use fake_telegram::{
     Action, Chat, Dedupe, Draft, FRIEND, Fault, Packing, PeersInUpdates, Revocation, SAVED_MESSAGES,
     SUPERGROUP, SentAnswer, Settings, Telegram, access_hash,
 };
-use stenogram::domain::{Fault as JobFault, Restriction, random_id};
-use stenogram::telegram::{Account, AccountOptions, Credentials, LoginError, Prompt};
+use stenogram::domain::{Credentials, Fault as JobFault, Restriction, Secret, random_id};
+use stenogram::telegram::{Account, AccountOptions, LoginError, Prompt};
 
 use crate::in_process::account::{API_ID, DEADLINE, Listener, Wants, answer, lock, open, options, session};
 
@@ -1056,7 +1056,7 @@ mod login {
     }
 
     async fn login(folder: &tempfile::TempDir, lines: &[&'static str]) -> Result<i64, LoginError> {
-        let credentials = Credentials { api_id: API_ID, api_hash: "0".repeat(32) };
+        let credentials = Credentials { api_id: API_ID, api_hash: Secret::new("0".repeat(32)) };
         let file = lock(folder).await;
         let typist = Typist::new(lines);
         // Deriving the key of the password takes its time.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use stenogram::domain::{Fault, Task};
+use stenogram::domain::{Fault, LanguageCode, Languages, Task};
 use stenogram::speech::{Engine, EngineOptions, RecogniseOptions};
 use support::model_file::ModelFile;
 use support::speech::{MODEL, fixtures, pcm};
@@ -19,7 +19,12 @@ fn write(name: &str, model: ModelFile) -> PathBuf {
 }
 
 fn options(model: PathBuf, task: Task) -> EngineOptions {
-    EngineOptions { model, languages: vec!["en".into()], task, ..EngineOptions::default() }
+    EngineOptions {
+        model,
+        languages: Languages::only(LanguageCode::ENGLISH),
+        task,
+        ..EngineOptions::default()
+    }
 }
 
 /// Whether the model understands most of what it is known to understand when it is asked for this task.

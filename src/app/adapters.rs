@@ -1,4 +1,4 @@
-//! The adapters, as intake and pipeline see them.
+//! Fits the adapters to the traits that intake and pipeline need.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tracing::warn;
 
 use crate::audio::Limits;
 use crate::domain::policy::Policy;
-use crate::domain::{Answer, Event, Fault, Job, JobId, Peer, Progress, Settings};
+use crate::domain::{Answer, Event, Fault, Job, JobId, LanguageCode, Peer, Progress, Settings};
 use crate::health::HealthState;
 use crate::health::limits::ENCODER_PASS_LIMIT;
 use crate::jobs::intake::Intake;
@@ -74,7 +74,7 @@ pub struct LocalTranscriber {
     pub limits: Limits,
     pub languages: Arc<ChatLanguages>,
     pub health: Arc<HealthState>,
-    /// The pulse of the engine, whichever job it works for.
+    /// The pulse of the engine, which all jobs share.
     pub recognition: Pulse,
 }
 
@@ -117,7 +117,7 @@ impl Transcription for Recording<'_> {
     }
 }
 
-/// Reports on what happens within a job's recognition.
+/// Reports on the recognition of one job.
 struct Recognition {
     health: Arc<HealthState>,
     pulse: Pulse,
@@ -138,8 +138,8 @@ impl Observer for Recognition {
         self.health.text_dropped(reason);
     }
 
-    fn on_language(&self, code: &'static str, speech: Duration) {
-        self.languages.record(self.job.chat, code, speech);
+    fn on_language(&self, language: LanguageCode, speech: Duration) {
+        self.languages.record(self.job.chat, language, speech);
     }
 
     fn on_retry(&self) {

@@ -36,7 +36,7 @@ pub use error::AudioError;
 pub use limits::Limits;
 
 /// The rate in Hz of all PCM that leaves this module: Whisper's.
-pub const SAMPLE_RATE: u32 = 16_000;
+pub use crate::domain::SAMPLE_RATE;
 
 /// A decoded recording.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -2,15 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Task;
+use super::{LanguageCode, Task};
 
 /// How a recording is recognised and answered. Resolved once, when its job is added, and stored with
 /// the job, so that neither a retry nor a restart with another configuration changes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
-    /// The code of the language that is spoken; `None` if it is to be detected.
+    /// The language that is spoken; `None` if it is to be detected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub language: Option<String>,
+    pub language: Option<LanguageCode>,
     pub task: Task,
     pub form: Form,
 }

@@ -1,13 +1,13 @@
 //! The facts about the daemon: plain data of one moment.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::half_hours::HalfHourCounts;
 use super::histogram::Histogram;
-use crate::domain::{JobId, Restricted};
+use crate::domain::{JobId, Restricted, unix_time};
 use crate::queue::{Claim, Counts};
 use crate::runtime::pulse::Pulse;
 
@@ -163,10 +163,9 @@ pub struct Facts {
 impl Facts {
     pub fn new(drop_reasons: &[&'static str]) -> Self {
         let now = Instant::now();
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Self {
             started: now,
-            started_at: since.as_secs_f64(),
+            started_at: unix_time::now().as_secs_f64(),
             stopping: false,
             model: None,
             model_in_memory: false,
@@ -207,8 +206,7 @@ impl Facts {
     /// The time since the oldest unanswered recording was sent, if there is one.
     pub fn oldest_age(&self) -> Option<Duration> {
         let sent = Duration::from_secs(u64::try_from(self.oldest?).unwrap_or_default());
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Some(now.saturating_sub(sent))
+        Some(unix_time::now().saturating_sub(sent))
     }
 
     /// For how much longer Telegram demands waiting.

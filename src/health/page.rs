@@ -13,10 +13,10 @@ use tokio::time::Instant;
 
 use super::facts::{Facts, Outcome, RunningJob, Stage};
 use super::half_hours::HALF_HOURS;
-use super::metrics::resident_bytes;
 use super::state::HealthState;
 use super::trouble::{Trouble, troubles};
 use super::words::{self, Locale};
+use crate::runtime::process::Memory;
 
 const PAGE: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/style.css");
@@ -273,8 +273,9 @@ fn foot(locale: Locale, facts: &Facts) -> String {
     }
     let up = words::duration(locale, facts.started.elapsed());
     parts.push(format!("{} {up}", locale.pick("running for", "работает")));
-    if let Some(bytes) = resident_bytes() {
-        parts.push(format!("{}\u{a0}{}", bytes >> 20, locale.pick("MiB of memory", "МиБ памяти")));
+    if let Some(memory) = Memory::sample() {
+        let resident = memory.resident >> 20;
+        parts.push(format!("{resident}\u{a0}{}", locale.pick("MiB of memory", "МиБ памяти")));
     }
     parts.join(" · ")
 }

@@ -1,6 +1,6 @@
 //! The state of the daemon's health: it is told of every change, and asked for the facts.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -10,7 +10,7 @@ use super::facts::{Facts, Outcome, RunningJob, Stage};
 use super::limits::BETWEEN_OPERATIONS_LIMIT;
 use crate::domain::{JobId, Restricted};
 use crate::queue::{Claim, Counts, JobQueue, QueueError};
-use crate::runtime::problem;
+use crate::runtime::{lock, problem};
 use crate::runtime::pulse::Pulse;
 
 /// How many of the last jobs are remembered.
@@ -49,12 +49,12 @@ impl HealthState {
 
     /// From now on the loop called `name` counts as stuck when its `pulse` is overdue.
     pub fn watch(&self, name: &'static str, pulse: Pulse) {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner).push((name, pulse));
+        lock(&self.watched).push((name, pulse));
     }
 
     /// The loops that are stuck, and for how long their pulses have been overdue.
     pub fn stuck(&self) -> Vec<(&'static str, Duration)> {
-        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let watched = lock(&self.watched);
         let mut stuck: Vec<_> =
             watched.iter().filter_map(|(name, pulse)| Some((*name, pulse.overdue()?))).collect();
         let facts = self.facts();
@@ -239,7 +239,7 @@ impl HealthState {
     }
 
     pub(super) fn facts(&self) -> MutexGuard<'_, Facts> {
-        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.facts)
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Facts) -> T) {

@@ -1,12 +1,12 @@
 //! What keeps voice messages from being answered, and how that is worded.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::facts::Facts;
 use super::words::{Locale, duration};
-use crate::domain::{Restricted, Restriction};
+use crate::domain::{Restricted, Restriction, unix_time};
 
 /// Something that keeps voice messages from being answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Trouble {
             | Self::NotConnected(time)
             | Self::ClockAhead(time)
             | Self::Stuck(_, time) => *time,
-            Self::Restricted(restricted) => unix_time().saturating_sub(from_epoch(restricted.since)),
+            Self::Restricted(restricted) => unix_time::now().saturating_sub(from_epoch(restricted.since)),
             _ => Duration::ZERO,
         };
         let (en, ru) = (duration(Locale::English, time), duration(Locale::Russian, time));
@@ -105,7 +105,7 @@ impl Trouble {
                 ),
             ),
             Self::Restricted(Restricted { why: Restriction::Frozen, deletion, appeal, .. }) => {
-                let left = deletion.map(|at| from_epoch(at).saturating_sub(unix_time()));
+                let left = deletion.map(|at| from_epoch(at).saturating_sub(unix_time::now()));
                 let [deletion_en, deletion_ru] = left.map_or_else(Default::default, |left| {
                     [
                         format!(" It will be deleted in {}.", duration(Locale::English, left)),
@@ -155,10 +155,6 @@ impl Trouble {
 
 fn from_epoch(moment: i64) -> Duration {
     Duration::from_secs(u64::try_from(moment).unwrap_or_default())
-}
-
-fn unix_time() -> Duration {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
 fn loop_in_russian(name: &str) -> &str {

@@ -1,14 +1,13 @@
 //! From an event to what comes of it: a recording becomes a job in the queue (policy, then C1).
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, error, info, info_span};
 
 use crate::domain::policy::{Decision, Policy};
-use crate::domain::{Event, Incoming, JobId, Recording};
+use crate::domain::{Event, Incoming, JobId, Recording, unix_time};
 use crate::jobs::retry::retry_until_available;
 use crate::queue::{Added, JobQueue};
 
@@ -78,10 +77,4 @@ impl Intake {
         self.work.notify_one();
         true
     }
-}
-
-/// Seconds of Unix time.
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

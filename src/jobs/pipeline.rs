@@ -11,7 +11,7 @@ use tracing::{debug, info, warn};
 
 use crate::domain::policy::Policy;
 use crate::domain::reply::compose;
-use crate::domain::{Answer, Fault, Job, Progress, Settings, Transcript};
+use crate::domain::{Answer, Fault, Job, LanguageCode, Progress, Settings, Transcript};
 use crate::jobs::ports::{Messenger, Transcriber};
 use crate::jobs::retry::retry_until_available;
 use crate::queue::{Checkpoints, Claim, QueueError, ResultCache};
@@ -180,7 +180,7 @@ async fn transcribe(
         event = "recognised",
         audio_s = tenth(recording.length() as f64 / 1000.0),
         took_s = tenth(recognised.as_secs_f64()),
-        language = transcript.language.as_deref().unwrap_or("-"),
+        language = transcript.language.map_or("-", LanguageCode::as_str),
         characters = transcript.text().chars().count(),
         "Recognised"
     );

@@ -1,7 +1,7 @@
 //! Claims jobs, works on a few at the same time, and decides what becomes of each.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
@@ -16,6 +16,7 @@ use crate::jobs::ports::{Messenger, Transcriber};
 use crate::jobs::retry::retry_until_available;
 use crate::queue::problems::JOB_GIVEN_UP;
 use crate::queue::{Claim, Claimed, GIVEN_UP, JobQueue, Queue, QueueError};
+use crate::runtime::lock;
 
 /// Failed attempts after which a job goes to the dead letters: some hours, as the pauses double
 /// from each fault's own up to [`MAX_PAUSE`]. Only [`Fault::Retry`] is one; waits, outages and
@@ -208,7 +209,7 @@ impl Worker {
     }
 
     fn connection_losses(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, u32>> {
-        self.connection_losses.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.connection_losses)
     }
 
     /// C4: has the queue store how the attempt ended.

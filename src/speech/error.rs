@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::{error, fmt};
 
-use super::language::UnknownLanguage;
+use super::models;
 use super::models::file_check::ModelFileError;
 use super::problems::{
     self, CPU_TOO_OLD, LANGUAGE_NOT_IN_MODEL, MODEL_REPLACED, OUT_OF_MEMORY, RECOGNITION_FAILED,
     TRANSLATION_IMPOSSIBLE,
 };
-use crate::domain::Fault;
+use crate::domain::{Fault, LanguageCode};
 use crate::runtime::problem::{self, Diagnosis};
 
 /// How long a job is put off if the model cannot be loaded again.
@@ -26,6 +26,11 @@ pub enum SpeechError {
     },
     /// The instructions that are missing.
     Cpu(String),
+    ModelSize {
+        path: PathBuf,
+        found: u64,
+        expected: u64,
+    },
     Load {
         path: PathBuf,
         why: String,
@@ -34,8 +39,7 @@ pub enum SpeechError {
     Replaced {
         path: PathBuf,
     },
-    UnknownLanguage(UnknownLanguage),
-    LanguageNotInModel(&'static str),
+    LanguageNotInModel(LanguageCode),
     EnglishOnly {
         path: PathBuf,
     },
@@ -64,6 +68,7 @@ impl SpeechError {
             Self::Model { path, source } => {
                 problems::unusable_model(path, format_args!("the model {} {source}", path.display()))
             }
+            Self::ModelSize { path, found, expected } => models::wrong_size(path, *found, *expected),
             Self::Cpu(missing) => {
                 CPU_TOO_OLD.with(format_args!("this CPU lacks {missing}, which this build needs"))
             }
@@ -74,9 +79,8 @@ impl SpeechError {
             }
             Self::Replaced { path } => MODEL_REPLACED
                 .with(format_args!("the model {} is another one than at the start", path.display())),
-            Self::UnknownLanguage(unknown) => unknown.diagnosis(),
             Self::LanguageNotInModel(code) => LANGUAGE_NOT_IN_MODEL
-                .with(format_args!("the model was not trained for the language {code:?}")),
+                .with(format_args!("the model was not trained for the language {code}")),
             Self::EnglishOnly { path } => TRANSLATION_IMPOSSIBLE
                 .with(format_args!("the model {} cannot translate, it knows English only", path.display())),
             Self::TranscribesOnly { path } => TRANSLATION_IMPOSSIBLE.with(format_args!(
@@ -108,12 +112,6 @@ impl fmt::Display for SpeechError {
 
 impl error::Error for SpeechError {}
 
-impl From<UnknownLanguage> for SpeechError {
-    fn from(error: UnknownLanguage) -> Self {
-        Self::UnknownLanguage(error)
-    }
-}
-
 impl From<SpeechError> for Fault {
     fn from(error: SpeechError) -> Self {
         match error {
@@ -124,13 +122,13 @@ impl From<SpeechError> for Fault {
             SpeechError::NotLoadedAgain(_) => Self::Later { after: RELOAD_RETRY, why: error.to_string() },
             SpeechError::Samples
             | SpeechError::TooLong
-            | SpeechError::UnknownLanguage(_)
             | SpeechError::LanguageNotInModel(_)
             | SpeechError::TaskNotInModel => Self::Reject(error.to_string()),
             SpeechError::EnglishOnly { .. }
             | SpeechError::TranscribesOnly { .. }
             | SpeechError::Cpu(_)
             | SpeechError::Model { .. }
+            | SpeechError::ModelSize { .. }
             | SpeechError::Load { .. }
             | SpeechError::Replaced { .. }
             | SpeechError::Died => Self::Fatal(error.to_string()),

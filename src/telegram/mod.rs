@@ -7,7 +7,7 @@
 //!
 //! No two files import each other. From the bottom up:
 //!
-//! - `options`, `unix_time`, `message`: settings, the wall clock, Telegram's schema as plain data;
+//! - `options`, `message`: settings, Telegram's schema as plain data;
 //! - `session/`: the session file, and the session as grammers uses it;
 //! - `store/`: what changes with every update (the position, the peers), and a pause in sending;
 //! - `connection/`: calls with a time limit, what errors mean, the connections of an account;
@@ -56,7 +56,6 @@ mod restrictions;
 mod session;
 mod store;
 mod supervisor;
-mod unix_time;
 mod updates;
 
 pub use account::Account;
@@ -64,7 +63,7 @@ pub use connection::clock::{ClockAhead, ClockVerdict, ServerClock, server_clock}
 pub use connection::logout::LoggedOut;
 pub use context::Pulses;
 pub use login::{LoginError, Prompt};
-pub use options::{AccountOptions, Credentials, ReconnectDelays, TrialPauses};
+pub use options::{AccountOptions, ReconnectDelays, TrialPauses};
 pub use probe::ProbeError;
 pub use restrictions::state::describe as restriction;
 pub use session::error::SessionError;

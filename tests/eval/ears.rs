@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use stenogram::audio::{self, Limits, SAMPLE_RATE};
-use stenogram::domain::{Progress, Transcript};
-use stenogram::speech::{AudioContext, Engine, EngineOptions, RecogniseOptions, Speech};
+use stenogram::domain::{AudioContext, LanguageCode, Languages, Progress, Transcript, UnknownLanguage};
+use stenogram::speech::{Engine, EngineOptions, RecogniseOptions, Speech};
 use stenogram::transcribe::recording::{Recording, RecordingOptions};
 use tokio::runtime::Runtime;
 use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperState};
@@ -20,7 +20,7 @@ pub struct Equipment {
     /// For stenogram only.
     pub vad: Option<PathBuf>,
     /// That stenogram chooses from; all where there are none.
-    pub languages: Vec<String>,
+    pub languages: Vec<LanguageCode>,
     pub threads: NonZeroUsize,
     /// For stenogram only.
     pub audio_context: AudioContext,
@@ -41,6 +41,7 @@ impl Stenogram {
         let runtime = Runtime::new().map_err(|error| error.to_string())?;
         let Equipment { model, vad, languages, threads, audio_context } = equipment.clone();
         let threads = Some(threads);
+        let languages = Languages { listed: languages, others: false };
         let options = EngineOptions { model, vad, languages, threads, audio_context, ..Default::default() };
         let engine = runtime.block_on(Engine::start(options)).map_err(|error| error.to_string())?;
         Ok(Self { engine: Some(engine), runtime })
@@ -52,7 +53,9 @@ impl Stenogram {
 
     /// Samples at 16 kHz.
     pub fn hear(&self, pcm: &[f32], language: Option<&str>) -> Result<Heard, String> {
-        self.hear_with(pcm, RecogniseOptions { language: language.map(str::to_owned), ..Default::default() })
+        let language =
+            language.map(str::parse).transpose().map_err(|error: UnknownLanguage| error.to_string())?;
+        self.hear_with(pcm, RecogniseOptions { language, ..Default::default() })
     }
 
     pub fn hear_with(&self, pcm: &[f32], options: RecogniseOptions) -> Result<Heard, String> {
@@ -102,7 +105,12 @@ impl Drop for Stenogram {
 }
 
 fn heard(transcript: Transcript, seconds: f64, took: f64) -> Heard {
-    Heard { text: transcript.text(), language: transcript.language, seconds, took }
+    Heard {
+        text: transcript.text(),
+        language: transcript.language.map(|code| code.to_string()),
+        seconds,
+        took,
+    }
 }
 
 /// whisper.cpp through its bindings, with its own defaults and nothing around it.

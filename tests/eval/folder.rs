@@ -17,7 +17,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use stenogram::config::WHISPER_LANGUAGES;
+use stenogram::domain::LanguageCode;
 
 use crate::score::Said;
 
@@ -70,7 +70,7 @@ fn by_names(folder: &Path, files: &[PathBuf]) -> io::Result<Vec<Sample>> {
         if files.contains(&beside) {
             let text = Some(fs::read_to_string(folder.join(beside))?.trim().to_owned());
             let parent = path.parent().and_then(Path::file_name).and_then(|name| name.to_str());
-            let language = parent.filter(|name| WHISPER_LANGUAGES.contains(name)).map(str::to_owned);
+            let language = parent.filter(|name| name.parse::<LanguageCode>().is_ok()).map(str::to_owned);
             samples.push(Sample { path: path.clone(), said: Said { text, language } });
         }
     }

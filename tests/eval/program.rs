@@ -8,7 +8,8 @@ use clap::{Parser, Subcommand};
 use eval::ears::Equipment;
 use eval::score::Tally;
 use eval::trials::{self, Findings};
-use stenogram::speech::{AudioContext, default_threads};
+use stenogram::domain::{AudioContext, LanguageCode};
+use stenogram::speech::default_threads;
 use support::speech::{self, Random};
 
 /// Word and character error rate, inventions, languages, time.
@@ -25,7 +26,7 @@ struct Arguments {
     vad: PathBuf,
     /// Languages to choose from; all that the model knows where there are none
     #[arg(long, global = true, value_delimiter = ',')]
-    languages: Vec<String>,
+    languages: Vec<LanguageCode>,
     #[arg(long, global = true)]
     threads: Option<NonZeroUsize>,
     /// stenogram with WHISPER_AUDIO_CTX=full

@@ -165,7 +165,7 @@ fn list(folder: &Path) -> Result<Vec<std::path::PathBuf>, String> {
 /// Clips of one to three words in one of two languages, nothing known of the speaker.
 pub fn languages(equipment: &Equipment, count: usize, random: &mut Random) -> Result<Findings, String> {
     const CANDIDATES: [&str; 2] = ["ru", "en"];
-    let languages = CANDIDATES.map(str::to_owned).to_vec();
+    let languages = CANDIDATES.map(|code| code.parse().expect("a code")).into();
     let stenogram = Stenogram::start(&Equipment { languages, ..equipment.clone() })?;
     let mut bare = Bare::start(&equipment.model, equipment.threads)?;
     let (mut all, mut alone, mut mistakes) = (Tally::default(), Tally::default(), Mistakes::default());

@@ -1,7 +1,7 @@
 //! The recognition engine: a handle for async code, and the thread that runs whisper.cpp.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ mod thread;
 use self::recogniser::Input;
 use self::thread::{Message, Request};
 use super::error::SpeechError;
-use super::language::Language;
 use super::models::file_check::ModelInfo;
 use super::observer::ModelState;
 use super::options::{EngineOptions, RecogniseOptions};
 use super::vad::detector::{Detector, Speech};
 use super::whisper::cpu;
 use crate::domain::{Task, Transcript};
+use crate::runtime::lock;
 
 /// The handle. There is one per process: the model's weights are in memory once, and recordings
 /// are recognised one after another, in the order in which their voice activity was detected.
@@ -39,7 +39,7 @@ impl Engine {
     /// Checks the options and the model's file, then loads the model on the engine's thread. That
     /// takes from 0.1 s (tiny) to many seconds (large, from a slow disk).
     pub async fn start(options: EngineOptions) -> Result<Self, SpeechError> {
-        options.check()?;
+        options.check_size()?;
         if let Some(missing) = cpu::missing(&cpu::needed()) {
             return Err(SpeechError::Cpu(missing));
         }
@@ -116,9 +116,8 @@ impl Engine {
         speech: Speech,
         options: RecogniseOptions,
     ) -> Result<Transcript, SpeechError> {
-        let language = options.language.as_deref().map(Language::find).transpose()?;
-        if let Some(language) = language.filter(|language| language.0 >= self.info.languages) {
-            return Err(SpeechError::LanguageNotInModel(language.code()));
+        if let Some(language) = options.language.filter(|language| language.number() >= self.info.languages) {
+            return Err(SpeechError::LanguageNotInModel(language));
         }
         if options.task == Task::Translate && !self.info.can_translate() {
             return Err(SpeechError::TaskNotInModel);
@@ -128,6 +127,7 @@ impl Engine {
             return Ok(Transcript { task, ..Transcript::default() });
         }
         let (reply, answer) = oneshot::channel();
+        let RecogniseOptions { language, task, prior, previous_text, progress, observer } = options;
         let input = Input { speech, language, task, prior, previous_text };
         let request = Request { input, progress, observer, reply, span: Span::current() };
         self.messages.send(Message::Recognise(request)).await.map_err(|_| self.gone())?;
@@ -148,7 +148,7 @@ impl Engine {
         if tokio::time::timeout(limit, self.messages.closed()).await.is_err() {
             return false;
         }
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = lock(&self.thread).take();
         thread.is_none_or(|thread| thread.join().is_ok())
     }
 

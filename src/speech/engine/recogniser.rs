@@ -5,16 +5,15 @@ use std::time::{Duration, Instant};
 use tracing::debug;
 use whisper_rs::{WhisperSegment, WhisperTokenId};
 
-use crate::domain::{Segment, Task, Transcript};
+use crate::domain::{AudioContext, LanguageCode, Segment, Task, Transcript};
 use crate::speech::error::SpeechError;
 use crate::speech::hallucination::guard::{Candidate, Evidence, Guarded, guard};
-use crate::speech::language::Language;
 use crate::speech::language::choice::Choice;
 use crate::speech::language::detect::{Detected, LanguageDetection};
 use crate::speech::language::prior::LanguagePrior;
 use crate::speech::vad::activity::Activity;
 use crate::speech::vad::detector::{LONGEST, Speech, seconds};
-use crate::speech::whisper::audio_context::{AudioContext, careful_pass, rejection_reason};
+use crate::speech::whisper::audio_context::{careful_pass, first_pass, rejection_reason};
 use crate::speech::whisper::decoding::{Decoding, Pass};
 use crate::speech::whisper::{Control, RATE, Whisper};
 
@@ -29,7 +28,7 @@ pub(super) struct Input {
     /// Not empty.
     pub speech: Speech,
     /// Known to the model. None: it is detected.
-    pub language: Option<Language>,
+    pub language: Option<LanguageCode>,
     /// The model must have been trained for it.
     pub task: Task,
     pub prior: LanguagePrior,
@@ -45,7 +44,7 @@ pub(super) struct Recogniser {
 
 /// The result of one recognition.
 struct Attempt {
-    language: Language,
+    language: LanguageCode,
     segments: Vec<Segment>,
     /// The reason for each piece of text that was dropped.
     dropped: Vec<&'static str>,
@@ -70,7 +69,7 @@ impl Recogniser {
         pcm.resize(pcm.len().max(SHORTEST), 0.0);
 
         let samples = pcm.len();
-        let pass = self.audio_context.first_pass(samples);
+        let pass = first_pass(self.audio_context, samples);
         let mut attempt = self.attempt(whisper, &input, pass, None, control)?;
         if let Some(why) = attempt.rejection {
             debug!(why, "rejected after a quick pass, recognising again more carefully");
@@ -81,14 +80,14 @@ impl Recogniser {
         debug!(
             seconds = seconds(input.speech.samples),
             took = ?started.elapsed(),
-            language = attempt.language.code(),
+            language = attempt.language.as_str(),
             segments = attempt.segments.len(),
             dropped = attempt.dropped.len(),
             "recognised"
         );
         self.report(&attempt, &input, control);
         let Attempt { language, segments, .. } = attempt;
-        let language = (!segments.is_empty()).then(|| language.code().to_owned());
+        let language = (!segments.is_empty()).then_some(language);
         Ok(Transcript { task: input.task, language, segments })
     }
 
@@ -123,7 +122,7 @@ impl Recogniser {
         let is_detected = input.language.is_none() && self.choice.only().is_none();
         if is_detected && !attempt.segments.is_empty() {
             let speech = attempt.segments.iter().map(|segment| segment.end_ms - segment.start_ms).sum();
-            control.observer.on_language(attempt.language.code(), Duration::from_millis(speech));
+            control.observer.on_language(attempt.language, Duration::from_millis(speech));
         }
     }
 }

@@ -130,7 +130,7 @@ struct ModelHost {
 impl ModelHost {
     fn new(options: EngineOptions, state: watch::Sender<ModelState>) -> Result<Self, SpeechError> {
         let info = options.check_model()?;
-        let choice = Choice::new(options.listed()?, options.other_languages, info.languages);
+        let choice = Choice::new(options.languages.clone(), info.languages);
         let recogniser = Recogniser::new(choice, options.audio_context);
         log_device();
         let model = Some(load(&options)?);

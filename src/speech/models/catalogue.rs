@@ -27,15 +27,7 @@ pub struct ModelSpec {
     pub home: &'static str,
 }
 
-/// A model as the configuration names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Model {
-    Catalogue(&'static ModelSpec),
-    /// Any other file.
-    File(PathBuf),
-}
-
-/// The name is not in the catalogue, and is not a path.
+/// The name is not in the catalogue.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.diagnosis())]
 pub struct UnknownModel(String);
@@ -61,14 +53,9 @@ pub fn wrong_size(path: &Path, found: u64, expected: u64) -> Diagnosis {
 }
 
 impl ModelSpec {
-    /// Finds the model that `text` names: an entry of the catalogue, or else a path, which contains
-    /// a slash or ends in `.bin`.
-    pub fn resolve(text: &str) -> Result<Model, UnknownModel> {
-        if let Some(spec) = catalogue().find(|spec| spec.name == text) {
-            return Ok(Model::Catalogue(spec));
-        }
-        let is_path = text.ends_with(".bin") || text.contains(std::path::MAIN_SEPARATOR);
-        if is_path { Ok(Model::File(text.into())) } else { Err(UnknownModel(text.to_owned())) }
+    /// The entry with this name.
+    pub fn named(name: &str) -> Result<&'static Self, UnknownModel> {
+        catalogue().find(|spec| spec.name == name).ok_or_else(|| UnknownModel(name.to_owned()))
     }
 
     /// The entry whose file has the name of the file at `path`.

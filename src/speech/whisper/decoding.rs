@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use whisper_rs::{FullParams, SamplingStrategy};
 
-use crate::speech::language::Language;
+use crate::domain::LanguageCode;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Decoding {
@@ -43,7 +43,7 @@ impl Decoding {
     /// whisper_full's defaults, without the check for windows without speech. `Greedy` decodes at
     /// temperature 0, then at temperatures up to 1 in steps of 0.2, while a window's entropy is
     /// below 2.4 or its average log probability is below -1.
-    pub(super) fn params(self, language: Language, threads: NonZeroUsize) -> FullParams<'static, 'static> {
+    pub(super) fn params(self, language: LanguageCode, threads: NonZeroUsize) -> FullParams<'static, 'static> {
         let mut params = FullParams::new(match self {
             Self::Quick | Self::Greedy => SamplingStrategy::Greedy { best_of: BEST_OF },
             Self::Careful => SamplingStrategy::BeamSearch { beam_size: BEAM, patience: -1.0 },
@@ -52,7 +52,7 @@ impl Decoding {
             params.set_temperature_inc(0.0);
         }
         params.set_n_threads(threads.get() as c_int);
-        params.set_language(Some(language.code()));
+        params.set_language(Some(language.as_str()));
         // The state is reused, and the text of one recording must not prompt the next.
         params.set_no_context(true);
         params.set_no_speech_thold(NO_SPEECH_THRESHOLD_OFF);

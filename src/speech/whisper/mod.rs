@@ -20,12 +20,11 @@ use whisper_rs::{
 
 use self::decoding::Decoding;
 use super::error::SpeechError;
-use super::language::Language;
 use super::observer::Observer;
-use crate::domain::Task;
+use crate::domain::{LanguageCode, SAMPLE_RATE, Task};
 
 /// Samples per second of all audio that Whisper is given.
-pub(crate) const RATE: usize = 16_000;
+pub(crate) const RATE: usize = SAMPLE_RATE as usize;
 /// Samples of Whisper's window of 30 s.
 pub(crate) const WINDOW: usize = 30 * RATE;
 /// Samples per position of the encoder.
@@ -50,7 +49,7 @@ impl Control<'_> {
 /// The parameters of one call of whisper_full.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call<'a> {
-    pub language: Language,
+    pub language: LanguageCode,
     pub task: Task,
     /// The text before the recording.
     pub prompt: &'a [WhisperTokenId],
@@ -85,7 +84,7 @@ pub(crate) struct Whisper {
     state: Option<WhisperState>,
     threads: NonZeroUsize,
     /// Reused because `set_language` leaks its string.
-    params: HashMap<(Language, Decoding), FullParams<'static, 'static>>,
+    params: HashMap<(LanguageCode, Decoding), FullParams<'static, 'static>>,
 }
 
 impl Whisper {
@@ -280,7 +279,7 @@ mod tests {
     }
 
     fn call(positions: Option<c_int>) -> Call<'static> {
-        let (language, task) = (Language::ENGLISH, Task::Transcribe);
+        let (language, task) = (LanguageCode::ENGLISH, Task::Transcribe);
         Call { language, task, prompt: &[], positions, decoding: Some(Decoding::Greedy) }
     }
 

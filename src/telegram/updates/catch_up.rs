@@ -14,12 +14,11 @@ use grammers_session::types::PeerId;
 use tracing::{info, warn};
 
 use super::super::message;
-use super::super::unix_time;
 use super::dialogs::{Dialog, Dialogs};
 use super::error::UpdatesEnded;
 use super::event_sink::EventSink;
 use super::update_loop::UpdateLoop;
-use crate::domain::Event;
+use crate::domain::{Event, unix_time};
 
 /// Messages in one page, the most that Telegram gives.
 const PAGE: i32 = 100;
@@ -208,7 +207,7 @@ impl<S: EventSink> UpdateLoop<'_, S> {
 
     /// Messages sent before this, in seconds of Unix time, are too old to be answered.
     fn oldest_wanted(&self) -> i64 {
-        let oldest = unix_time::since_epoch().saturating_sub(self.sink.max_age());
+        let oldest = unix_time::now().saturating_sub(self.sink.max_age());
         i64::try_from(oldest.as_secs()).unwrap_or(i64::MAX)
     }
 }
