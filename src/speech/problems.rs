@@ -12,7 +12,6 @@ pub static PROBLEMS: &[&Problem] = &[
     &OWN_MODEL_UNUSABLE,
     &MODEL_UNKNOWN,
     &MODEL_REPLACED,
-    &LANGUAGE_UNKNOWN,
     &LANGUAGE_NOT_IN_MODEL,
     &TRANSLATION_IMPOSSIBLE,
     &VAD_UNUSABLE,
@@ -71,13 +70,6 @@ pub static MODEL_REPLACED: Problem = Problem {
     why: "With IDLE_UNLOAD the model is loaded again when it is needed, and meanwhile its file was replaced by one \
           of another kind.",
     remedy: "restart stenogram to use the new model",
-};
-
-pub static LANGUAGE_UNKNOWN: Problem = Problem {
-    code: "language-unknown",
-    title: "Whisper knows no such language",
-    why: "Languages are given by their ISO 639-1 code.",
-    remedy: "correct LANGUAGE or LANGUAGES; give codes such as en, ru or uk",
 };
 
 pub static LANGUAGE_NOT_IN_MODEL: Problem = Problem {
