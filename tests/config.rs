@@ -314,7 +314,7 @@ fn secrets_are_read_from_files() {
     assert_eq!(config.redis.unwrap().url.expose(), "redis://:%20p%40ss%20@redis:6379/0");
     assert_eq!(origin(&raw(&environment), "API_HASH").to_string(), format!("API_HASH_FILE, {hash}"));
     let url = file("url", "redis://:secret@redis/1\n");
-    assert_eq!(ok(&[("REDIS_URL_FILE", &url)]).redis.unwrap().place, "redis:6379, database 1");
+    assert_eq!(ok(&[("REDIS_URL_FILE", &url)]).redis.unwrap().address, "redis:6379, database 1");
 }
 
 #[test]

@@ -16,7 +16,7 @@ const DEADLINE: Duration = Duration::from_secs(120);
 const RATE: usize = 16_000;
 
 async fn start(vad: PathBuf) -> Engine {
-    let languages = vec!["ru".to_owned(), "en".to_owned()];
+    let languages = "ru,en!".parse().unwrap();
     Engine::start(EngineOptions { model: MODEL.into(), languages, vad: Some(vad), ..Default::default() })
         .await
         .unwrap()
