@@ -58,12 +58,10 @@ fn each_number_of_threads_has_a_row_and_there_is_advice() {
     assert_eq!(table[0], ["MODEL", "THREADS", "CONTEXT", "FLASH", "LOAD", "1 s", "2 s", "MEMORY", "PEAK"]);
     let settings: Vec<(usize, &str)> =
         table[1..].iter().map(|row| (row[1].parse().expect("a number"), row[2])).collect();
-    let threads: Vec<usize> = settings.iter().step_by(2).map(|(threads, _)| *threads).collect();
+    let threads: Vec<usize> = settings.iter().map(|(threads, _)| *threads).collect();
     assert_eq!((threads[0], *threads.last().unwrap()), (1, cores));
     assert!(threads.is_sorted_by(|a, b| a < b), "{threads:?}");
-    for (pair, threads) in settings.chunks(2).zip(threads) {
-        assert_eq!(pair, [(threads, "full"), (threads, "auto")]);
-    }
+    assert!(settings.iter().all(|(_, context)| *context == "auto"), "{settings:?}");
     for row in &table[1..] {
         assert_eq!(row[0], "micro-q8_0");
         let number = |cell: &str| cell.split(' ').next().unwrap().parse::<f64>().expect("a number");
@@ -137,8 +135,7 @@ fn all_models_that_are_here_are_measured_and_a_bad_one_is_named() {
     fs::write(models.join("junk.bin"), "junk").expect("write a file");
     fs::write(models.join("ggml-base.bin.part"), "half").expect("write a file");
     home.set("MODEL", "base");
-    let (code, stdout, stderr) =
-        outcome(&home, &["--seconds", "1", "--runs", "1", "--threads", "1", "--context", "full"]);
+    let (code, stdout, stderr) = outcome(&home, &["--seconds", "1", "--runs", "1", "--threads", "1"]);
     assert_eq!(code, Some(1), "{stderr}");
     let complaints: Vec<&str> = stderr.lines().collect();
     assert_eq!(complaints.len(), 2, "{stderr}");
@@ -146,7 +143,7 @@ fn all_models_that_are_here_are_measured_and_a_bad_one_is_named() {
         complaints.iter().any(|line| line.contains("ggml-tiny.bin has 4 bytes and should have 77691713"))
     );
     assert!(complaints.iter().any(|line| line.contains("junk.bin is no ggml file")), "{stderr}");
-    let rows = stdout.lines().filter(|line| line.contains(" full ")).count();
+    let rows = stdout.lines().filter(|line| line.contains(" auto ")).count();
     assert_eq!(rows, 1, "neither the voice activity model nor half a model: {stdout}");
     assert!(stdout.contains("\nown  "), "{stdout}");
     assert!(stdout.contains("\nFor this machine: MODEL=./models/own.bin, THREADS=1\n"), "{stdout}");
@@ -203,7 +200,7 @@ fn progress_is_shown_at_a_terminal_only() {
     let args = ["--seconds", "1,2", "--runs", "1", "--threads", "1"];
     let mut terminal = Terminal::start(&bench(&home, &args));
     assert_eq!(terminal.ends().code(), Some(0), "{}", terminal.shown());
-    terminal.shows("micro-q8_0, 1 thread, full context", 1);
-    terminal.shows("0/4", 1);
+    terminal.shows("micro-q8_0, 1 thread, auto context", 1);
+    terminal.shows("0/2", 1);
     terminal.shows("For this machine: ", 1);
 }

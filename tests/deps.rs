@@ -4,8 +4,13 @@ use std::collections::BTreeSet;
 
 use crate::pages::PROJECT;
 
-const MANIFESTS: [&str; 4] =
-    ["Cargo.toml", "tests/fake-telegram/Cargo.toml", "tests/chaos/Cargo.toml", "tests/support/Cargo.toml"];
+const MANIFESTS: [&str; 5] = [
+    "Cargo.toml",
+    "tests/fake-telegram/Cargo.toml",
+    "tests/chaos/Cargo.toml",
+    "tests/eval/Cargo.toml",
+    "tests/support/Cargo.toml",
+];
 
 /// The dependencies of a manifest, as `Cargo.toml: dev-dependencies: name`.
 fn of_manifest(file: &str) -> BTreeSet<String> {

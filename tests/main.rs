@@ -20,7 +20,7 @@ mod deps;
 mod doctor;
 mod documents;
 mod e2e;
-mod eval;
+mod evaluation;
 mod explain;
 mod guard;
 mod health;

@@ -1,4 +1,4 @@
-//! The configuration, and the file it is in.
+//! The configuration, and the rights of its file.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,8 +11,8 @@ use crate::config::{Config, Needs, RawConfig, VARIABLE_UNKNOWN};
 const CHECK: &str = "configuration";
 const ENV_FILE: &str = ".env";
 
-/// What was found, and the configuration where it is good for looking on: the credentials may be
-/// missing.
+/// The findings, and the configuration if the other checks can use it, which they can without
+/// credentials.
 pub(super) fn check(raw: &RawConfig) -> (Vec<Finding>, Option<Config>) {
     let mut findings = Vec::new();
     match Config::check(raw, Needs::Telegram) {
@@ -20,8 +20,8 @@ pub(super) fn check(raw: &RawConfig) -> (Vec<Finding>, Option<Config>) {
             let set = raw.entries().iter().filter(|entry| entry.is_set()).count();
             findings.push(Finding::ok(CHECK, format!("{set} variables set, the others have their defaults")));
         }
-        Err(mistakes) => {
-            findings.extend(mistakes.mistakes.iter().map(|mistake| Finding::fail(CHECK, mistake.diagnosis())))
+        Err(found) => {
+            findings.extend(found.errors.iter().map(|error| Finding::fail(CHECK, error.diagnosis())))
         }
     }
     let odd = |warning: &String| Finding::warn(CHECK, VARIABLE_UNKNOWN.with(warning));
@@ -30,7 +30,7 @@ pub(super) fn check(raw: &RawConfig) -> (Vec<Finding>, Option<Config>) {
     (findings, Config::check(raw, Needs::Nothing).ok())
 }
 
-/// None where there is no such file: it is not needed.
+/// `None` if there is no such file: it is optional.
 fn env_file(path: &Path) -> Option<Finding> {
     let mode = fs::metadata(path).ok()?.permissions().mode() & 0o777;
     let shown = path.display();

@@ -1,27 +1,27 @@
-//! What a check has found.
+//! The result of a check.
 
 use serde::Serialize;
 
 use crate::runtime::problem::Diagnosis;
 
-/// How well it is.
+/// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     Ok,
-    /// It works, but not as it should, or could not be looked at.
+    /// It works, but not as it should, or it could not be checked.
     Warn,
     Fail,
 }
 
-/// One thing looked at. No text of it holds a secret.
+/// The result of one check. Its texts never contain a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What was looked at, in a word or two; several findings may share it.
+    /// What was checked, in a word or two. Several findings may share it.
     pub check: &'static str,
     pub outcome: Outcome,
     pub says: String,
-    /// What to do; none only where all is well.
+    /// What to do. `None` only for [`Outcome::Ok`].
     pub remedy: Option<String>,
     /// For `stenogram explain`, where it knows more.
     pub code: Option<&'static str>,

@@ -1,18 +1,19 @@
-//! What the machine has: CPU, threads, memory.
+//! What the machine offers: CPU, threads, memory.
 
 use std::path::Path;
 
 use super::memory;
 use super::{Finding, Observer};
 use crate::config::Config;
+use crate::setup;
 use crate::speech::cpu::{self, Instructions};
 use crate::speech::models::ModelSpec;
 use crate::speech::problems::{CPU_TOO_OLD, OUT_OF_MEMORY, too_many_threads};
 use crate::speech::{cores, default_threads};
 
 const MIB: u64 = 1 << 20;
-/// What the daemon takes beside the model, with room to breathe.
-const REST: u64 = 60 * MIB;
+/// The memory that the daemon takes besides the model, with some to spare.
+const BASE_MEMORY: u64 = 60 * MIB;
 
 pub(super) fn cpu(observer: &mut dyn Observer) {
     observer.found(judge_cpu(&cpu::needed()));
@@ -41,7 +42,7 @@ pub(super) fn threads(config: &Config, observer: &mut dyn Observer) {
     });
 }
 
-/// Whether `model` fits; a daemon that runs has it already.
+/// Whether `model` fits into memory. A daemon that runs has loaded it already.
 pub(super) fn memory(config: &Config, model: Option<&Path>, daemon_runs: bool, observer: &mut dyn Observer) {
     const CHECK: &str = "memory";
     observer.begins(CHECK);
@@ -53,8 +54,8 @@ pub(super) fn memory(config: &Config, model: Option<&Path>, daemon_runs: bool, o
         ));
         return;
     };
-    let needed = needed + REST;
-    let Some(room) = memory::room(Path::new("/"), daemon_runs) else {
+    let needed = needed + BASE_MEMORY;
+    let Some(headroom) = memory::headroom(Path::new("/"), daemon_runs) else {
         observer.found(Finding::unclear(
             CHECK,
             "cannot be looked at: /proc/meminfo is not readable",
@@ -62,8 +63,8 @@ pub(super) fn memory(config: &Config, model: Option<&Path>, daemon_runs: bool, o
         ));
         return;
     };
-    let (free, needed, of) = (room.bytes / MIB, needed / MIB, room.of);
-    let says = format!("{free} MiB {of}, and the model needs about {needed} MiB");
+    let (free, needed, scope) = (headroom.bytes / MIB, needed / MIB, headroom.scope);
+    let says = format!("{free} MiB {scope}, and the model needs about {needed} MiB");
     observer.found(if free < needed {
         Finding::fail(CHECK, OUT_OF_MEMORY.with(format_args!("{says}: too little")))
     } else {
@@ -71,16 +72,16 @@ pub(super) fn memory(config: &Config, model: Option<&Path>, daemon_runs: bool, o
     });
 }
 
-/// Bytes while a recognition runs.
+/// The memory that a recognition takes, in bytes.
 fn memory_of(config: &Config, model: Option<&Path>) -> Option<u64> {
-    let named = crate::app::model_path(config, &config.model).ok();
+    let named = setup::model_path(config, &config.model).ok();
     let spec = named.as_deref().and_then(ModelSpec::of_file);
     if let Some(spec) = spec {
         return Some(u64::from(spec.memory_mib) * MIB);
     }
     let file = model?.metadata().ok()?.len();
-    // What the catalogue's models take comes to this within a tenth: weights and a third of them,
-    // and the rest.
+    // For the models of the catalogue this is right within an eighth: the weights, a third of them,
+    // and a constant.
     Some(file / 3 * 4 + 200 * MIB)
 }
 

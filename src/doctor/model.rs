@@ -1,14 +1,13 @@
-//! The models: there, whole, and fit for the languages.
+//! The models: whether they are there, undamaged, and trained for the languages.
 
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use super::{Finding, Observer};
-use crate::app;
 use crate::config::Config;
 use crate::runtime::problem;
-use crate::speech::EngineOptions;
+use crate::setup;
 use crate::speech::models::checksum::{self, Verdict};
 use crate::speech::models::{self, SILERO_VAD};
 use crate::speech::problems::{RECOGNITION_FAILED, VAD_UNUSABLE, unusable_model};
@@ -16,10 +15,10 @@ use crate::speech::problems::{RECOGNITION_FAILED, VAD_UNUSABLE, unusable_model};
 const CHECK: &str = "model";
 const VAD: &str = "voice activity";
 
-/// The model's file, where it is there.
+/// Returns the model's file, if it exists.
 pub(super) fn check(config: &Config, observer: &mut dyn Observer) -> Option<PathBuf> {
     observer.begins(CHECK);
-    let path = match app::model_path(config, &config.model) {
+    let path = match setup::model_path(config, &config.model) {
         Ok(path) => path,
         Err(error) => {
             observer.found(Finding::fail(CHECK, error.diagnosis()));
@@ -33,7 +32,7 @@ pub(super) fn check(config: &Config, observer: &mut dyn Observer) -> Option<Path
     let vad = SILERO_VAD.path(&config.model_dir);
     let finding = match whole(VAD, &vad, observer) {
         Ok(_) => Finding::ok(VAD, format!("{} is whole", vad.display())),
-        // The daemon goes on without.
+        // The daemon runs without it too.
         Err(finding) => {
             let what = format_args!("{}; silence is recognised too, and may be given words", finding.says);
             Finding::warn(VAD, VAD_UNUSABLE.with(what))
@@ -43,7 +42,7 @@ pub(super) fn check(config: &Config, observer: &mut dyn Observer) -> Option<Path
     path.exists().then_some(path)
 }
 
-/// Compares the file with the catalogue; whether it is in there.
+/// Compares the file with the catalogue. Returns whether the catalogue has it.
 fn whole(check: &'static str, path: &Path, observer: &mut dyn Observer) -> Result<bool, Finding> {
     let shown = path.display();
     let what = match checksum::verify(path, &mut |done, total| {
@@ -65,12 +64,10 @@ fn whole(check: &'static str, path: &Path, observer: &mut dyn Observer) -> Resul
     Err(Finding::fail(check, unusable_model(path, what)))
 }
 
-/// Looks through the file as the engine would, languages included.
+/// Checks the file as the engine does, languages included.
 fn fit(config: &Config, path: &Path, known: bool) -> Finding {
-    let spoken = config.spoken(config.language);
-    let languages = spoken.listed.iter().map(|code| code.as_str().to_owned()).collect();
-    let (model, task) = (path.to_owned(), config.task);
-    let options = EngineOptions { model, languages, task, ..EngineOptions::default() };
+    let settings = setup::settings(config.language, config.task);
+    let options = setup::engine_options(config, path.to_owned(), &settings);
     let shown = path.display();
     match options.check_model() {
         Ok(_) if known => Finding::ok(CHECK, format!("{shown} is whole, by its SHA-256")),

@@ -1,12 +1,12 @@
-//! The queue: a Redis that keeps what it is given, or a whole file.
+//! The queue: whether Redis keeps what it accepts, or whether the file is undamaged.
 
 use super::{Finding, Observer, Outcome};
-use crate::app;
 use crate::config::{Config, Redis};
 use crate::queue::embedded;
 use crate::queue::problems::{JOB_GIVEN_UP, QUEUE_DAMAGED};
 use crate::queue::redis::{DurabilityWarning, RedisQueue};
 use crate::queue::{Entry, QueueError, State};
+use crate::setup;
 use crate::telegram::SessionFile;
 
 const CHECK: &str = "queue";
@@ -20,12 +20,13 @@ pub(super) async fn check(config: &Config, observer: &mut dyn Observer) {
 }
 
 async fn in_redis(config: &Config, redis: &Redis, observer: &mut dyn Observer) {
-    // Without a session no account is known; the key that is written for a trial may be any one's.
+    // Without a session the account is not known, but the test may write under any account's key.
     let account = SessionFile::user_in(&config.data_dir).unwrap_or_default();
-    match RedisQueue::probe(app::redis_queue(config, redis, account)).await {
+    match RedisQueue::probe(setup::redis_queue(config, redis, account)).await {
         Err(error) => observer.found(failed(&error)),
         Ok(warnings) => {
-            observer.found(Finding::ok(CHECK, format!("Redis at {} answers and takes writes", redis.place)));
+            observer
+                .found(Finding::ok(CHECK, format!("Redis at {} answers and takes writes", redis.address)));
             warnings.iter().for_each(|setting| observer.found(durability(setting)));
             if warnings.is_empty() {
                 observer.found(Finding::ok(CHECK, "it writes through, and evicts nothing"));
@@ -41,7 +42,7 @@ fn failed(error: &QueueError) -> Finding {
 
 fn durability(setting: &DurabilityWarning) -> Finding {
     let outcome = match setting.found.as_deref() {
-        // A second's worth at the most, and only in a power cut.
+        // At most a second of jobs is lost, and only in a power cut.
         Some("everysec") | None => Outcome::Warn,
         Some(_) => Outcome::Fail,
     };
@@ -49,7 +50,7 @@ fn durability(setting: &DurabilityWarning) -> Finding {
 }
 
 async fn in_a_file(config: &Config, observer: &mut dyn Observer) {
-    let (path, _) = app::embedded_queue(config);
+    let (path, _) = setup::embedded_queue(config);
     let shown = path.display().to_string();
     if !path.exists() {
         let says = format!("{shown} is not there yet: the first start makes it");

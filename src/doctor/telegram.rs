@@ -1,4 +1,4 @@
-//! Session, daemon, Telegram's answer, the clock, the login.
+//! The session, the daemon, the connection to Telegram, the clock, and the login.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -9,18 +9,17 @@ use super::{Finding, Observer};
 use crate::config::Config;
 use crate::domain::Restricted;
 use crate::telegram::{
-    self, Account, ClockVerdict, Credentials, ProbeError, ServerClock, SessionError, SessionFile,
-    server_clock,
+    self, Account, ClockVerdict, ProbeError, ServerClock, SessionError, SessionFile, server_clock,
 };
 
-/// For the connection and the first answer.
+/// How long connecting and the first answer may take.
 const ANSWER: Duration = Duration::from_secs(8);
-/// For connecting with the session and one request, at which grammers may ask for the time and a
-/// salt first.
+/// How long connecting with the session and one request may take. grammers may ask for the time and
+/// a salt first.
 const LOGIN: Duration = Duration::from_secs(10);
 const CREDENTIALS: &str = "credentials";
 
-/// Whether a daemon runs here.
+/// Returns whether a daemon runs with this session.
 pub(super) async fn check(config: &Config, observer: &mut dyn Observer) -> bool {
     observer.begins("session");
     let (finding, usable) = session(&config.data_dir);
@@ -30,14 +29,14 @@ pub(super) async fn check(config: &Config, observer: &mut dyn Observer) -> bool 
         Some(address) => reach(address, observer).await,
         None => false,
     };
-    // From here to the end of the login's check no daemon can start: as short as can be.
-    let lock = config.data_dir.is_dir().then(|| SessionFile::lock_to_look(&config.data_dir));
+    // No daemon can start while the lock is held, so it is held only for the check of the login.
+    let lock = config.data_dir.is_dir().then(|| SessionFile::lock_for_probe(&config.data_dir));
     let runs = matches!(lock, Some(Err(SessionError::InUse(_))));
     observer.found(daemon(&lock));
     observer.begins("login");
     let mut restricted = Account::restriction_in(&config.data_dir);
     let login = match lock {
-        Some(Ok(file)) if usable == Usable::NobodyYet && answered => {
+        Some(Ok(file)) if usable == Usable::NotLoggedIn && answered => {
             if let Some(finding) = credentials(file, config).await {
                 observer.found(finding);
             }
@@ -48,7 +47,7 @@ pub(super) async fn check(config: &Config, observer: &mut dyn Observer) -> bool 
             Finding::ok("login", "the daemon is running with this session, so it is not tried")
         }
         _ if !answered => not_tried("Telegram does not answer"),
-        Some(Ok(file)) => match config.telegram() {
+        Some(Ok(file)) => match config.credentials() {
             Ok(credentials) => {
                 let answer = Account::probe(file, credentials.api_id, LOGIN).await;
                 if let Ok(now) = &answer {
@@ -72,8 +71,8 @@ pub(super) async fn check(config: &Config, observer: &mut dyn Observer) -> bool 
 #[derive(PartialEq, Eq)]
 enum Usable {
     Yes,
-    /// A login makes it usable.
-    NobodyYet,
+    /// After a login it can be.
+    NotLoggedIn,
     No,
 }
 
@@ -86,8 +85,8 @@ fn session(folder: &Path) -> (Finding, Usable) {
         }
         Err(error) => error,
     };
-    let nobody_yet = matches!(error, SessionError::Missing(_) | SessionError::NotLoggedIn(_));
-    let usable = if nobody_yet { Usable::NobodyYet } else { Usable::No };
+    let needs_login = matches!(error, SessionError::Missing(_) | SessionError::NotLoggedIn(_));
+    let usable = if needs_login { Usable::NotLoggedIn } else { Usable::No };
     (Finding::fail(CHECK, error.diagnosis()), usable)
 }
 
@@ -100,7 +99,7 @@ fn daemon(lock: &Option<Result<SessionFile, SessionError>>) -> Finding {
     }
 }
 
-/// Whether Telegram answers, and what time it is there.
+/// Whether Telegram answers, and whether its clock and ours agree.
 async fn reach(address: SocketAddr, observer: &mut dyn Observer) -> bool {
     const CHECK: &str = "Telegram";
     let answer = server_clock(address, ANSWER).await;
@@ -153,12 +152,10 @@ fn login(answer: Result<Option<Restricted>, ProbeError>) -> Finding {
     }
 }
 
-/// Whether API_ID and API_HASH are good for a login. None where they are not there, or Telegram
-/// does not say.
+/// Whether Telegram accepts API_ID and API_HASH. `None` if they are missing or Telegram does not
+/// say.
 async fn credentials(file: SessionFile, config: &Config) -> Option<Finding> {
-    let telegram = config.telegram().ok()?;
-    let credentials =
-        Credentials { api_id: telegram.api_id, api_hash: telegram.api_hash.expose().to_owned() };
+    let credentials = config.credentials().ok()?;
     match Account::probe_credentials(file, &credentials, LOGIN).await {
         Ok(()) => Some(Finding::ok(CREDENTIALS, "Telegram accepts API_ID and API_HASH")),
         Err(ProbeError::Credentials(diagnosis)) => Some(Finding::fail(CREDENTIALS, diagnosis)),

@@ -17,7 +17,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from
 ///
 /// None once `shutdown` is asked for: then it is not known whether the operation happened, and the
 /// next start finds out. Errors that waiting does not mend come back at once.
-pub async fn insist<T, F>(
+pub async fn retry_until_available<T, F>(
     what: &str,
     shutdown: &CancellationToken,
     mut operation: impl FnMut() -> F,

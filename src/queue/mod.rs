@@ -80,7 +80,7 @@ pub mod problems;
 pub mod redis;
 mod traits;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -103,11 +103,6 @@ const DROPPED: &str = "dropped by the owner";
 enum Mark {
     Answered { replies: Vec<i32> },
     Rejected { reason: String },
-}
-
-/// Milliseconds of Unix time.
-fn now() -> u64 {
-    millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -169,8 +169,8 @@ pub trait Checkpoints: Send + Sync {
     async fn store_progress(&self, id: JobId, progress: &Progress) -> Result<(), QueueError>;
 
     /// C3: stores the composed answer with the claimed job, in place of its progress, and, in the
-    /// same step, as the result of its recording, unless there is one of the same task. Forgets the
-    /// deliveries before this one, and the deaths.
+    /// same step, as the result of its recording, unless there is one of the same settings. Forgets
+    /// the deliveries before this one, and the deaths.
     async fn store_outbox(&self, id: JobId, answer: &Answer) -> Result<(), QueueError>;
 }
 

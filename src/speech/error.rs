@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::{error, fmt};
 
-use super::language::UnknownLanguage;
+use super::models;
 use super::models::file_check::ModelFileError;
 use super::problems::{
     self, CPU_TOO_OLD, LANGUAGE_NOT_IN_MODEL, MODEL_REPLACED, OUT_OF_MEMORY, RECOGNITION_FAILED,
     TRANSLATION_IMPOSSIBLE,
 };
-use crate::domain::Fault;
+use crate::domain::{Fault, LanguageCode};
 use crate::runtime::problem::{self, Diagnosis};
 
 /// How long a job is put off if the model cannot be loaded again.
@@ -26,6 +26,11 @@ pub enum SpeechError {
     },
     /// The instructions that are missing.
     Cpu(String),
+    ModelSize {
+        path: PathBuf,
+        found: u64,
+        expected: u64,
+    },
     Load {
         path: PathBuf,
         why: String,
@@ -34,14 +39,15 @@ pub enum SpeechError {
     Replaced {
         path: PathBuf,
     },
-    UnknownLanguage(UnknownLanguage),
-    LanguageNotInModel(&'static str),
+    LanguageNotInModel(LanguageCode),
     EnglishOnly {
         path: PathBuf,
     },
     TranscribesOnly {
         path: PathBuf,
     },
+    /// The recording arrived under TASK=translate, for which the model was not trained.
+    TaskNotInModel,
     /// Not numbers, or over 40 dB too loud.
     Samples,
     TooLong,
@@ -62,6 +68,7 @@ impl SpeechError {
             Self::Model { path, source } => {
                 problems::unusable_model(path, format_args!("the model {} {source}", path.display()))
             }
+            Self::ModelSize { path, found, expected } => models::wrong_size(path, *found, *expected),
             Self::Cpu(missing) => {
                 CPU_TOO_OLD.with(format_args!("this CPU lacks {missing}, which this build needs"))
             }
@@ -72,15 +79,17 @@ impl SpeechError {
             }
             Self::Replaced { path } => MODEL_REPLACED
                 .with(format_args!("the model {} is another one than at the start", path.display())),
-            Self::UnknownLanguage(unknown) => unknown.diagnosis(),
-            Self::LanguageNotInModel(code) => LANGUAGE_NOT_IN_MODEL
-                .with(format_args!("the model was not trained for the language {code:?}")),
+            Self::LanguageNotInModel(code) => {
+                LANGUAGE_NOT_IN_MODEL.with(format_args!("the model was not trained for the language {code}"))
+            }
             Self::EnglishOnly { path } => TRANSLATION_IMPOSSIBLE
                 .with(format_args!("the model {} cannot translate, it knows English only", path.display())),
             Self::TranscribesOnly { path } => TRANSLATION_IMPOSSIBLE.with(format_args!(
                 "the model {} cannot translate: its decoder was cut down and trained to transcribe only",
                 path.display()
             )),
+            Self::TaskNotInModel => TRANSLATION_IMPOSSIBLE
+                .with("the recording arrived under TASK=translate, for which the model was not trained"),
             Self::Failed(why) => RECOGNITION_FAILED.with(format_args!("whisper.cpp failed: {why}")),
             Self::Died => RECOGNITION_FAILED.with("the recognition thread is gone"),
             Self::Samples | Self::TooLong | Self::Aborted => return None,
@@ -103,12 +112,6 @@ impl fmt::Display for SpeechError {
 
 impl error::Error for SpeechError {}
 
-impl From<UnknownLanguage> for SpeechError {
-    fn from(error: UnknownLanguage) -> Self {
-        Self::UnknownLanguage(error)
-    }
-}
-
 impl From<SpeechError> for Fault {
     fn from(error: SpeechError) -> Self {
         match error {
@@ -119,12 +122,13 @@ impl From<SpeechError> for Fault {
             SpeechError::NotLoadedAgain(_) => Self::Later { after: RELOAD_RETRY, why: error.to_string() },
             SpeechError::Samples
             | SpeechError::TooLong
-            | SpeechError::UnknownLanguage(_)
-            | SpeechError::LanguageNotInModel(_) => Self::Reject(error.to_string()),
+            | SpeechError::LanguageNotInModel(_)
+            | SpeechError::TaskNotInModel => Self::Reject(error.to_string()),
             SpeechError::EnglishOnly { .. }
             | SpeechError::TranscribesOnly { .. }
             | SpeechError::Cpu(_)
             | SpeechError::Model { .. }
+            | SpeechError::ModelSize { .. }
             | SpeechError::Load { .. }
             | SpeechError::Replaced { .. }
             | SpeechError::Died => Self::Fatal(error.to_string()),

@@ -15,9 +15,10 @@
 //!   activity         the parts that are kept for Whisper; maps times back to the recording
 //! whisper          a loaded model, and single calls of whisper.cpp
 //!   audio_context    a shortened window for short recordings, and whether its result is good
+//!   decoding         how carefully the text is looked for
 //!   cpu, device      the CPU instructions that this build needs; the GPU that it uses
 //!   log              whisper.cpp's log lines, through tracing
-//! language         Whisper's languages
+//! language         the language of a recording
 //!   detect           recognises a recording in its language, which is guessed, then checked
 //!   choice           the languages that a recording may be in, and the likeliest of them
 //!   prior            how likely each language is before a recording is analysed
@@ -55,5 +56,4 @@ pub use language::prior::LanguagePrior;
 pub use observer::{ModelState, Observer};
 pub use options::{EngineOptions, RecogniseOptions, cores, default_threads};
 pub use vad::detector::{Detector, Speech};
-pub use whisper::audio_context::AudioContext;
 pub use whisper::{cpu, device};

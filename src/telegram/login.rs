@@ -15,7 +15,7 @@ use super::connection::logout::LoggedOut;
 use super::connection::pool::Pool;
 use super::connection::rpc_error::Meaning;
 use super::context::AccountContext;
-use super::options::{AccountOptions, Credentials};
+use super::options::AccountOptions;
 use super::problems::{
     ALREADY_LOGGED_IN, CREDENTIALS_REFUSED, FLOOD_WAIT, LOGIN_CODE_WRONG, LOGIN_REFUSED, PHONE_NUMBER_WRONG,
     TELEGRAM_TROUBLE, TELEGRAM_UNREACHABLE, TERMINAL_MISSING,
@@ -27,6 +27,7 @@ use super::session::grammers::AccountSession;
 use super::store::UpdateStore;
 use super::store::position::LastMessages;
 use super::updates::dialogs;
+use crate::domain::Credentials;
 use crate::runtime::problem::Diagnosis;
 
 /// How many codes or passwords are accepted at most. Telegram itself allows only a few.
@@ -194,7 +195,7 @@ async fn record_start_position(pool: &Pool, home: i32, path: &Path, user: i64) -
 
 async fn sign_in(client: &Client, credentials: &Credentials, prompt: &dyn Prompt) -> Result<i64, LoginError> {
     let phone = prompt.phone()?;
-    let (client_, hash) = (client.clone(), credentials.api_hash.clone());
+    let (client_, hash) = (client.clone(), credentials.api_hash.expose().to_owned());
     let token = tokio::spawn(async move { client_.request_login_code(phone.trim(), &hash).await }).await??;
     prompt.say("Telegram has sent a code: look into your other Telegram apps first, then for an SMS.");
     for _ in 0..MAX_ATTEMPTS {

@@ -12,7 +12,6 @@ use super::connection::error::CallError;
 use super::connection::logout::LoggedOut;
 use super::connection::pool::Pool;
 use super::connection::rpc_error::Meaning;
-use super::options::Credentials;
 use super::problems::{CREDENTIALS_REFUSED, FLOOD_WAIT, TELEGRAM_TROUBLE, TELEGRAM_UNREACHABLE};
 use super::restrictions::app_config;
 use super::restrictions::state::StoredRestriction;
@@ -21,7 +20,7 @@ use super::session::error::SessionError;
 use super::session::file::SessionFile;
 use super::session::grammers::AccountSession;
 use super::store::UpdateStore;
-use crate::domain::Restricted;
+use crate::domain::{Credentials, Restricted};
 use crate::runtime::problem::Diagnosis;
 
 /// Why a session cannot be used now.
@@ -117,7 +116,7 @@ impl Account {
         let (pool, _, _) = Pool::open(session, credentials.api_id, limit);
         let request = tl::functions::auth::ExportLoginToken {
             api_id: credentials.api_id,
-            api_hash: credentials.api_hash.clone(),
+            api_hash: credentials.api_hash.expose().to_owned(),
             except_ids: Vec::new(),
         };
         pool.call(home, &request).await?;

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::iter;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -15,7 +15,8 @@ use tracing::{Span, error};
 
 use super::stretches::{LONGEST_STRETCH, Stretch, Stretches};
 use crate::audio::{AudioError, Decoder, Limits, SAMPLE_RATE};
-use crate::domain::{Fault, Progress, Transcript};
+use crate::domain::{Fault, Progress, Settings, Transcript};
+use crate::runtime::lock;
 use crate::runtime::problem::Problem;
 use crate::speech::{Detector, Engine, LanguagePrior, Observer, RecogniseOptions, Speech, SpeechError};
 
@@ -78,6 +79,7 @@ impl From<RecordingError> for Fault {
 /// How a recording is recognised.
 #[derive(Clone, Default)]
 pub struct RecordingOptions {
+    pub settings: Settings,
     /// Where to continue.
     pub from: Progress,
     /// How likely each language is in this chat.
@@ -142,10 +144,11 @@ impl<'e> Recording<'e> {
         });
         // A closed channel means that the runtime is shutting down.
         let length = thread.wait_for(measured, &ABANDONED).await?.unwrap_or(Err(AudioError::Aborted))?;
-        let RecordingOptions { from, prior, progress, observer } = options;
+        let RecordingOptions { settings, from, prior, progress, observer } = options;
         let options = RecogniseOptions {
             previous_text: last_words(from.transcript.text()),
-            language: from.transcript.language,
+            language: settings.language.or(from.transcript.language),
+            task: settings.task,
             prior,
             observer,
             progress: None,
@@ -182,7 +185,7 @@ impl<'e> Recording<'e> {
             segment.end_ms += start_ms;
         }
         let RecogniseOptions { language, previous_text, .. } = &mut self.options;
-        *language = language.take().or_else(|| transcript.language.clone());
+        *language = language.or(transcript.language);
         if !transcript.segments.is_empty() {
             *previous_text = last_words(format!("{previous_text} {}", transcript.text()));
         }
@@ -323,12 +326,12 @@ struct Threads(Mutex<Vec<Weak<()>>>);
 
 impl Threads {
     fn add(&self, alive: &Arc<()>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(alive));
+        lock(&self.0).push(Arc::downgrade(alive));
     }
 
     /// How many of them are still running.
     fn count(&self) -> usize {
-        let mut threads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut threads = lock(&self.0);
         threads.retain(|alive| alive.strong_count() > 0);
         threads.len()
     }

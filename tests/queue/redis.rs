@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use stenogram::domain::{Job, JobId, Task};
+use stenogram::domain::{JobId, Task};
 use stenogram::queue::redis::{RedisOptions, RedisQueue};
 use stenogram::queue::{
     Added, AdminOutcome, Checkpoints, Claimed, Counts, JobQueue, QueueAdmin, QueueError, ResultCache,
@@ -15,7 +15,9 @@ use support::redis::{DURABLE, RedisServer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::backend::{LONG, answer, claim, claim_id, dead, id, is_empty, job, options, silence, until};
+use super::backend::{
+    LONG, answer, claim, claim_id, dated, dead, id, is_empty, job, options, silence, until, with_document,
+};
 
 async fn connect(url: String) -> Result<RedisQueue, QueueError> {
     RedisQueue::connect(options(url)).await
@@ -461,7 +463,7 @@ async fn the_oldest_results_make_room() {
     // The new one ends before those planted here, so it is itself what goes first.
     assert_eq!(server.command::<u64>(&["ZCARD", "{stenogram:1000}:results"]), 10_000);
     assert_eq!(queue.result(&job(1, 1)).await.unwrap(), None);
-    let planted = Job { document: 1, ..job(1, 2) };
+    let planted = with_document(1, job(1, 2));
     assert_eq!(queue.result(&planted).await.unwrap(), Some(silence(Task::Transcribe)));
     assert_eq!(server.command::<u64>(&["EXISTS", "{stenogram:1000}:result:1"]), 1);
 }
@@ -526,7 +528,7 @@ async fn the_dates_of_an_older_queue_are_noted() {
     let queue = open(&server).await;
     for (chat, message) in [(1, 1), (1, 2), (2, 1), (3, 1)] {
         let date = 1_800_000_000 - i64::from(message);
-        queue.add(&Job { date, ..job(chat, message) }).await.unwrap();
+        queue.add(&dated(date, job(chat, message))).await.unwrap();
     }
     claim(&queue).await;
     assert_eq!(claim_id(&queue).await, id(2, 1));

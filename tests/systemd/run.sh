@@ -26,7 +26,7 @@ case ${1:-} in
 esac
 
 skip() {
-    printf 'SKIPPED tests/systemd: %s\n' "$*"
+    printf 'SKIPPED: tests/systemd: %s\n' "$*"
     exit 0
 }
 

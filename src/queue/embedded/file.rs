@@ -224,7 +224,7 @@ fn key(id: JobId) -> Key {
 }
 
 fn document_key(job: &Job) -> DocumentKey {
-    (job.id.account, job.document)
+    (job.id.account, job.recording.document)
 }
 
 fn encode(value: &impl Serialize) -> Result<Vec<u8>, QueueError> {

@@ -7,7 +7,7 @@ use super::EmbeddedOptions;
 use super::file::{File, SideRecord};
 use super::record::{Change, Record, State};
 use super::schedule::Schedule;
-use crate::domain::{Answer, Job, JobId, Progress, Task};
+use crate::domain::{Answer, Job, JobId, Progress, Settings};
 use crate::queue::problems::QUEUE_DAMAGED;
 use crate::queue::{Added, Counts, CrashRules, Mark, QueueError, log_put_off};
 
@@ -107,7 +107,9 @@ impl Store {
         let job = record.job.clone();
         let beside = match result_until {
             // An answer that is used again does not last longer for it.
-            Some(until) if job.document != 0 && !self.has_result(&job, answer.task, now)? => {
+            Some(until)
+                if job.recording.document != 0 && !self.has_result(&job, &answer.settings, now)? =>
+            {
                 SideRecord::Result { job: &job, answer: &answer, now, until }
             }
             _ => SideRecord::None,
@@ -120,11 +122,12 @@ impl Store {
         self.commit(vec![change], beside)
     }
 
-    /// Whether there is a result of that task. One that cannot be read counts as none.
-    fn has_result(&self, job: &Job, task: Task, now: u64) -> Result<bool, QueueError> {
+    /// Whether there is a result that was made under these settings. One that cannot be read counts
+    /// as none.
+    fn has_result(&self, job: &Job, settings: &Settings, now: u64) -> Result<bool, QueueError> {
         match self.file.result(job, now) {
             Err(QueueError::Damaged(_)) => Ok(false),
-            found => Ok(found?.is_some_and(|answer| answer.task == task)),
+            found => Ok(found?.is_some_and(|answer| answer.settings == *settings)),
         }
     }
 

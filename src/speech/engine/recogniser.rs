@@ -1,21 +1,20 @@
 //! From speech to transcript: one recording after another through whisper.cpp, on its thread.
 
-use std::ffi::c_int;
 use std::time::{Duration, Instant};
 
 use tracing::debug;
 use whisper_rs::{WhisperSegment, WhisperTokenId};
 
-use crate::domain::{Segment, Transcript};
+use crate::domain::{AudioContext, LanguageCode, Segment, Task, Transcript};
 use crate::speech::error::SpeechError;
 use crate::speech::hallucination::guard::{Candidate, Evidence, Guarded, guard};
-use crate::speech::language::Language;
 use crate::speech::language::choice::Choice;
 use crate::speech::language::detect::{Detected, LanguageDetection};
 use crate::speech::language::prior::LanguagePrior;
 use crate::speech::vad::activity::Activity;
 use crate::speech::vad::detector::{LONGEST, Speech, seconds};
-use crate::speech::whisper::audio_context::{AudioContext, rejection_reason};
+use crate::speech::whisper::audio_context::{careful_pass, first_pass, rejection_reason};
+use crate::speech::whisper::decoding::{Decoding, Pass};
 use crate::speech::whisper::{Control, RATE, Whisper};
 
 /// Shorter recordings are padded with silence. whisper.cpp returns no text for less than 0.1 s, and
@@ -29,7 +28,9 @@ pub(super) struct Input {
     /// Not empty.
     pub speech: Speech,
     /// Known to the model. None: it is detected.
-    pub language: Option<Language>,
+    pub language: Option<LanguageCode>,
+    /// The model must have been trained for it.
+    pub task: Task,
     pub prior: LanguagePrior,
     /// The end of the text before this recording.
     pub previous_text: String,
@@ -43,11 +44,11 @@ pub(super) struct Recogniser {
 
 /// The result of one recognition.
 struct Attempt {
-    language: Language,
+    language: LanguageCode,
     segments: Vec<Segment>,
     /// The reason for each piece of text that was dropped.
     dropped: Vec<&'static str>,
-    /// Why the recording must be recognised again with the whole window.
+    /// Why the recording must be recognised again more carefully.
     rejection: Option<&'static str>,
 }
 
@@ -67,48 +68,50 @@ impl Recogniser {
         let pcm = &mut input.speech.pcm;
         pcm.resize(pcm.len().max(SHORTEST), 0.0);
 
-        let positions = self.audio_context.positions(pcm.len());
-        let mut attempt = self.attempt(whisper, &input, positions, control)?;
+        let samples = pcm.len();
+        let pass = first_pass(self.audio_context, samples);
+        let mut attempt = self.attempt(whisper, &input, pass, None, control)?;
         if let Some(why) = attempt.rejection {
-            debug!(why, "rejected with a shortened audio context, recognising again");
+            debug!(why, "rejected after a quick pass, recognising again more carefully");
             control.observer.on_retry();
-            attempt = self.attempt(whisper, &input, None, control)?;
+            let guess = Some(attempt.language);
+            attempt = self.attempt(whisper, &input, careful_pass(samples), guess, control)?;
         }
         debug!(
             seconds = seconds(input.speech.samples),
             took = ?started.elapsed(),
-            language = attempt.language.code(),
+            language = attempt.language.as_str(),
             segments = attempt.segments.len(),
             dropped = attempt.dropped.len(),
             "recognised"
         );
         self.report(&attempt, &input, control);
         let Attempt { language, segments, .. } = attempt;
-        let language = (!segments.is_empty()).then(|| language.code().to_owned());
-        Ok(Transcript { language, segments, ..Transcript::default() })
+        let language = (!segments.is_empty()).then_some(language);
+        Ok(Transcript { task: input.task, language, segments })
     }
 
-    /// Recognises the recording once, with an audio context of so many `positions`, or with the
-    /// whole window.
+    /// Recognises the recording once. `guess` is the language of an earlier pass.
     fn attempt(
         &self,
         whisper: &mut Whisper,
         input: &Input,
-        positions: Option<c_int>,
+        pass: Pass,
+        guess: Option<Language>,
         control: &Control,
     ) -> Result<Attempt, SpeechError> {
         let Speech { pcm, activity, .. } = &input.speech;
         let prompt = &prompt(whisper, &input.previous_text);
-        let (choice, prior) = (&self.choice, &input.prior);
+        let (choice, prior, task) = (&self.choice, &input.prior, input.task);
         let spoken = activity.voiced(0..pcm.len()).unwrap_or(pcm.len());
         let mut detection =
-            LanguageDetection { whisper, pcm, spoken, choice, prior, prompt, positions, control };
+            LanguageDetection { whisper, pcm, spoken, choice, prior, guess, task, prompt, pass, control };
         let Detected { language, no_speech } = detection.recognise(input.language)?;
 
         let Guarded { kept: segments, dropped } = guard(&candidates(whisper, activity, no_speech));
-        let rejection = match positions {
-            Some(_) => rejection_reason(whisper, &segments, !dropped.is_empty()),
-            None => None,
+        let rejection = match pass.decoding {
+            Decoding::Quick => rejection_reason(whisper, &segments, !dropped.is_empty()),
+            Decoding::Greedy | Decoding::Careful => None,
         };
         Ok(Attempt { language, segments, dropped, rejection })
     }
@@ -119,7 +122,7 @@ impl Recogniser {
         let is_detected = input.language.is_none() && self.choice.only().is_none();
         if is_detected && !attempt.segments.is_empty() {
             let speech = attempt.segments.iter().map(|segment| segment.end_ms - segment.start_ms).sum();
-            control.observer.on_language(attempt.language.code(), Duration::from_millis(speech));
+            control.observer.on_language(attempt.language, Duration::from_millis(speech));
         }
     }
 }

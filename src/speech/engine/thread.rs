@@ -52,17 +52,9 @@ pub(super) fn run(
     state: watch::Sender<ModelState>,
     ready: oneshot::Sender<Result<(ModelInfo, Detector), SpeechError>>,
 ) {
-    // Declared before the host of the model, and so dropped after it: when the queue is closed, the
-    // model has been freed.
-    let mut inbox = match Inbox::new(messages, options.idle_unload) {
-        Ok(inbox) => inbox,
-        Err(error) => {
-            let _ = ready.send(Err(SpeechError::Failed(format!("no clock for the engine: {error}"))));
-            return;
-        }
-    };
-    let mut host = match ModelHost::new(options, state) {
-        Ok(host) => host,
+    // Dropped in reverse order: when the queue is closed, the model has been freed.
+    let (mut inbox, mut host) = match start(messages, options, state) {
+        Ok(started) => started,
         Err(error) => {
             let _ = ready.send(Err(error));
             return;
@@ -84,6 +76,16 @@ pub(super) fn run(
             Ok(Some(Message::Recognise(request))) => host.serve(request, stop),
         }
     }
+}
+
+fn start(
+    messages: mpsc::Receiver<Message>,
+    options: EngineOptions,
+    state: watch::Sender<ModelState>,
+) -> Result<(Inbox, ModelHost), SpeechError> {
+    let inbox = Inbox::new(messages, options.idle_unload)
+        .map_err(|error| SpeechError::Failed(format!("no clock for the engine: {error}")))?;
+    Ok((inbox, ModelHost::new(options, state)?))
 }
 
 /// The queue of messages, and a clock to wait for them with, if the model is freed when idle.
@@ -128,7 +130,7 @@ struct ModelHost {
 impl ModelHost {
     fn new(options: EngineOptions, state: watch::Sender<ModelState>) -> Result<Self, SpeechError> {
         let info = options.check_model()?;
-        let choice = Choice::new(options.listed()?, options.other_languages, info.languages);
+        let choice = Choice::new(options.languages.clone(), info.languages);
         let recogniser = Recogniser::new(choice, options.audio_context);
         log_device();
         let model = Some(load(&options)?);
@@ -171,7 +173,7 @@ impl ModelHost {
 
     fn free(&mut self) {
         self.model = None;
-        allocator::give_back();
+        allocator::trim_heap();
         self.state.send_replace(ModelState::Freed);
         info!(event = "model_freed", "Nothing to do for long, model freed");
     }
@@ -197,7 +199,7 @@ impl ModelHost {
 /// The options must have passed [`EngineOptions::check_model`].
 fn load(options: &EngineOptions) -> Result<Whisper, SpeechError> {
     let threads = threads(options.threads);
-    Whisper::load(&options.model, threads, options.task, options.flash_attention())
+    Whisper::load(&options.model, threads, options.flash_attention())
 }
 
 /// Logs the GPU that is used, or that a build for GPUs has found none.

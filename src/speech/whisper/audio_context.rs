@@ -4,27 +4,17 @@
 //! time on the silence that fills the window up. It can compute less, and is then faster in about
 //! the same ratio. But the models were not trained for this: some repeat themselves, or do not find
 //! an end (voxtype#124). So the result is checked, and if there is any sign of trouble, the
-//! recording is recognised again with the whole window.
+//! recording is recognised again with the whole window, and more carefully.
 
 use std::collections::HashMap;
 use std::ffi::c_int;
 
 use whisper_rs::WhisperTokenId;
 
+use super::decoding::{Decoding, Pass};
 use super::{POSITION, WINDOW, Whisper};
-use crate::domain::Segment;
-use crate::speech::hallucination::guard::LOGPROB;
+use crate::domain::{AudioContext, Segment};
 use crate::speech::hallucination::repetition;
-
-/// How much of its window the encoder computes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AudioContext {
-    /// All of it, as in training.
-    #[default]
-    Full,
-    /// What a short recording needs; all of it if that result is rejected.
-    Auto,
-}
 
 /// Positions for the silence that Whisper expects after speech, 2.6 s (whisper.cpp#1855), rounded
 /// to a whole [`STEP`] in total.
@@ -32,24 +22,41 @@ const MARGIN: usize = 128;
 /// ggml multiplies this many numbers of a row at once with AVX2 (twice as many with AVX-512), and
 /// the rest one by one. The rows of the attention are as long as the audio context.
 const STEP: usize = 32;
+/// The whole steps in the window of 1500 positions, 29.4 s. They take a fifth less time than all.
+const WHOLE: usize = WINDOW / POSITION / STEP * STEP;
+
+/// Text with a lower average log probability was guessed: more than half of its words are wrong
+/// (docs/BENCHMARKS.md). Whisper's own limit is -1.
+const LOGPROB: f32 = -0.6;
 
 /// Whisper's own limit: text with a lower entropy repeats itself.
 const ENTROPY: f32 = 2.4;
 /// The entropy is that of the last tokens, and is not checked if there are no more than this.
 const ENTROPY_TOKENS: usize = 32;
 
-impl AudioContext {
-    /// The positions that the encoder needs for this many samples. None: the whole window.
-    pub(crate) fn positions(self, samples: usize) -> Option<c_int> {
-        let needed = (samples.div_ceil(POSITION) + MARGIN - STEP / 2).next_multiple_of(STEP);
-        (self == Self::Auto && needed < WINDOW / POSITION).then_some(needed as c_int)
+/// The first pass over this many samples. Its result may be rejected if it is a quick one.
+pub(crate) fn first_pass(context: AudioContext, samples: usize) -> Pass {
+    let needed = (samples.div_ceil(POSITION) + MARGIN - STEP / 2).next_multiple_of(STEP);
+    if context == AudioContext::Auto && needed <= WHOLE {
+        return Pass { decoding: Decoding::Quick, positions: Some(needed as c_int) };
     }
+    Pass { decoding: Decoding::Greedy, positions: whole_window(samples) }
+}
+
+/// The pass over this many samples after a result was rejected.
+pub(crate) fn careful_pass(samples: usize) -> Pass {
+    Pass { decoding: Decoding::Careful, positions: whole_window(samples) }
+}
+
+/// The whole window, in whole steps if the samples fit into them.
+fn whole_window(samples: usize) -> Option<c_int> {
+    (samples.div_ceil(POSITION) <= WHOLE).then_some(WHOLE as c_int)
 }
 
 /// A token, which is text, a time or the end, and its log probability.
 type Token = (WhisperTokenId, f32);
 
-/// Why the result of the last call of `whisper`, with a shortened audio context, cannot be trusted.
+/// Why the result of the last call of `whisper`, a quick pass, cannot be trusted.
 /// `kept` are its segments without hallucinations, and `hallucinated` says whether there were any.
 pub(crate) fn rejection_reason(
     whisper: &Whisper,
@@ -99,26 +106,31 @@ fn entropy(tokens: &[Token]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::speech::whisper::RATE;
 
     const EOT: WhisperTokenId = 50_257;
     const TIME: WhisperTokenId = 50_400;
 
     #[test]
     fn a_short_recording_needs_few_positions_and_a_long_one_the_whole_window() {
-        let positions = |seconds: f32| AudioContext::Auto.positions((seconds * 16_000.0) as usize);
-        assert_eq!(positions(1.0), Some(192));
-        assert_eq!(positions(3.0), Some(288));
-        assert_eq!(positions(10.0), Some(640));
-        assert_eq!(positions(27.2), Some(1_472));
-        assert_eq!(positions(27.3), None);
-        assert_eq!(positions(300.0), None);
-        assert_eq!(AudioContext::Full.positions(16_000), None);
+        let pass = |seconds: f32| first_pass(AudioContext::Auto, (seconds * RATE as f32) as usize);
+        let quick = |positions| Pass { decoding: Decoding::Quick, positions: Some(positions) };
+        let greedy = |positions| Pass { decoding: Decoding::Greedy, positions };
+        assert_eq!(pass(1.0), quick(192));
+        assert_eq!(pass(3.0), quick(288));
+        assert_eq!(pass(10.0), quick(640));
+        assert_eq!(pass(27.2), quick(1_472));
+        assert_eq!(pass(27.3), greedy(Some(1_472)));
+        assert_eq!(pass(29.44), greedy(Some(1_472)));
+        assert_eq!(pass(29.45), greedy(None));
+        assert_eq!(pass(300.0), greedy(None));
+        assert_eq!(first_pass(AudioContext::Full, RATE), greedy(Some(1_472)));
     }
 
     #[test]
     fn positions_are_whole_steps_with_the_margin_give_or_take_half_a_step() {
-        for samples in (16_000..27 * 16_000).step_by(1_234) {
-            let positions = AudioContext::Auto.positions(samples).unwrap() as usize;
+        for samples in (RATE..27 * RATE).step_by(1_234) {
+            let positions = first_pass(AudioContext::Auto, samples).positions.unwrap() as usize;
             assert_eq!(positions % STEP, 0, "{samples}");
             let margin = positions - samples.div_ceil(POSITION);
             assert!(margin.abs_diff(MARGIN) <= STEP / 2, "{samples}: {margin}");
@@ -133,7 +145,7 @@ mod tests {
     #[test]
     fn a_good_text_is_not_rejected() {
         for count in [1, 5, 31, 32, 100] {
-            assert_eq!(reason_in_text(&tokens(count, -0.2), EOT, "eight eight nine"), None, "{count}");
+            assert_eq!(reason_in_text(&tokens(count, -0.55), EOT, "eight eight nine"), None, "{count}");
         }
         let ended: Vec<_> = [(1, -0.1), (EOT, -0.1)].into();
         assert_eq!(reason_in_text(&ended, EOT, "one"), None);
@@ -147,7 +159,7 @@ mod tests {
         for (tokens, text, reason) in [
             (vec![], "", "it has no text"),
             (endless, "one", "it does not end"),
-            (tokens(5, -1.1), "one", "it was guessed"),
+            (tokens(5, -0.65), "one", "it was guessed"),
             (same, "one", "it says the same again and again"),
             (tokens(5, -0.2), "well no no no", "it repeats itself"),
         ] {

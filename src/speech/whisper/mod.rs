@@ -2,6 +2,7 @@
 
 pub mod audio_context;
 pub mod cpu;
+pub(super) mod decoding;
 pub mod device;
 pub(super) mod log;
 
@@ -13,29 +14,21 @@ use std::path::Path;
 
 use tokio::sync::watch;
 use whisper_rs::{
-    FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperError, WhisperSegment,
-    WhisperState, WhisperSysContext, WhisperSysState, WhisperTokenId,
+    FullParams, WhisperContext, WhisperContextParameters, WhisperError, WhisperSegment, WhisperState,
+    WhisperSysContext, WhisperSysState, WhisperTokenId,
 };
 
+use self::decoding::Decoding;
 use super::error::SpeechError;
-use super::language::Language;
 use super::observer::Observer;
-use crate::domain::Task;
+use crate::domain::{LanguageCode, SAMPLE_RATE, Task};
 
 /// Samples per second of all audio that Whisper is given.
-pub(crate) const RATE: usize = 16_000;
+pub(crate) const RATE: usize = SAMPLE_RATE as usize;
 /// Samples of Whisper's window of 30 s.
 pub(crate) const WINDOW: usize = 30 * RATE;
 /// Samples per position of the encoder.
 pub(crate) const POSITION: usize = RATE / 50;
-/// The number of candidates that are sampled at each higher temperature, if decoding at
-/// temperature 0 has failed.
-const BEST_OF: c_int = 5;
-/// Switches off whisper.cpp's own check for windows without speech: no probability reaches this
-/// threshold. whisper.cpp 1.8.3 reads the probability from logits that this call did not compute
-/// (whisper.cpp#3945, #4068), for instance those of an earlier language detection. If it is above
-/// the threshold, whisper.cpp drops the window, with the words that were spoken in it.
-const NO_SPEECH_THRESHOLD_OFF: f32 = 2.0;
 
 /// Whom a running recognition reports to, and how it is aborted.
 pub(crate) struct Control<'a> {
@@ -56,14 +49,14 @@ impl Control<'_> {
 /// The parameters of one call of whisper_full.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call<'a> {
-    pub language: Language,
+    pub language: LanguageCode,
+    pub task: Task,
     /// The text before the recording.
     pub prompt: &'a [WhisperTokenId],
-    /// The audio context: positions that the encoder computes, instead of all its 1500. The text is
-    /// then decoded only once, at temperature 0, because it may be rejected.
+    /// The audio context: positions that the encoder computes, instead of all its 1500.
     pub positions: Option<c_int>,
-    /// Whether to continue after the spectrogram is computed.
-    pub encode: bool,
+    /// None: the call ends when the spectrogram is computed.
+    pub decoding: Option<Decoding>,
 }
 
 /// What the decoder expects at the beginning of a window, before it is given a language or a task.
@@ -77,6 +70,7 @@ pub(crate) struct Opening {
 /// What the callbacks of a running call use.
 struct Run<'a> {
     control: &'a Control<'a>,
+    /// Whether to continue after the spectrogram is computed.
     encode: bool,
     /// Passes of the encoder that have started.
     passes: Cell<u32>,
@@ -89,18 +83,15 @@ pub(crate) struct Whisper {
     /// failure; the next call then allocates new ones.
     state: Option<WhisperState>,
     threads: NonZeroUsize,
-    task: Task,
-    /// One for each language, reused because `set_language` leaks its string.
-    params: HashMap<Language, FullParams<'static, 'static>>,
+    /// Reused because `set_language` leaks its string.
+    params: HashMap<(LanguageCode, Decoding), FullParams<'static, 'static>>,
 }
 
 impl Whisper {
-    /// `path` must have passed [`check`](super::models::file_check::check), and the model must have
-    /// been trained for the `task`.
+    /// `path` must have passed [`check`](super::models::file_check::check).
     pub(crate) fn load(
         path: &Path,
         threads: NonZeroUsize,
-        task: Task,
         flash_attention: bool,
     ) -> Result<Self, SpeechError> {
         log::install();
@@ -110,7 +101,7 @@ impl Whisper {
         parameters.flash_attn(flash_attention);
         let context = WhisperContext::new_with_params(path, parameters).map_err(failed)?;
         let state = Some(context.create_state().map_err(failed)?);
-        Ok(Self { context, state, threads, task, params: HashMap::new() })
+        Ok(Self { context, state, threads, params: HashMap::new() })
     }
 
     /// Recognises `pcm` and returns how many passes of the encoder that took. The text is in
@@ -126,7 +117,7 @@ impl Whisper {
             return Err(SpeechError::Aborted);
         }
         let mut params = self.params(call);
-        let run = Run { control, encode: call.encode, passes: Cell::default() };
+        let run = Run { control, encode: call.decoding.is_some(), passes: Cell::default() };
         let user_data = std::ptr::from_ref(&run).cast_mut().cast::<c_void>();
         // SAFETY: the callbacks cast the pointer back to a shared `Run`. It outlives the call of
         // `full` below, which alone uses these parameters, and whisper.cpp calls them on this
@@ -209,14 +200,14 @@ impl Whisper {
     }
 
     fn params<'a>(&mut self, call: Call<'a>) -> FullParams<'static, 'a> {
-        let (threads, task) = (self.threads, self.task);
-        let params = self.params.entry(call.language).or_insert_with(|| params(call.language, threads, task));
+        let threads = self.threads;
+        let decoding = call.decoding.unwrap_or(Decoding::Quick);
+        let params = self.params.entry((call.language, decoding));
+        let params = params.or_insert_with(|| decoding.params(call.language, threads));
         let mut params: FullParams<'static, 'a> = params.clone();
+        params.set_translate(call.task == Task::Translate);
         params.set_tokens(call.prompt);
-        if let Some(positions) = call.positions {
-            params.set_audio_ctx(positions);
-            params.set_temperature_inc(0.0);
-        }
+        params.set_audio_ctx(call.positions.unwrap_or(0));
         params
     }
 }
@@ -269,22 +260,6 @@ unsafe extern "C" fn on_progress(
     }
 }
 
-/// whisper_full's defaults for greedy decoding, without the check for windows without speech. It
-/// decodes at temperature 0, then at temperatures up to 1 in steps of 0.2, while a window's entropy
-/// is below 2.4 or its average log probability is below -1.
-fn params(language: Language, threads: NonZeroUsize, task: Task) -> FullParams<'static, 'static> {
-    let mut params = FullParams::new(SamplingStrategy::Greedy { best_of: BEST_OF });
-    params.set_n_threads(threads.get() as c_int);
-    params.set_language(Some(language.code()));
-    params.set_translate(task == Task::Translate);
-    // The state is reused, and the text of one recording must not prompt the next.
-    params.set_no_context(true);
-    params.set_no_speech_thold(NO_SPEECH_THRESHOLD_OFF);
-    params.set_print_progress(false);
-    params.set_print_timestamps(false);
-    params
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -292,7 +267,7 @@ mod tests {
     const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/micro/ggml-micro-q8_0.bin");
 
     fn load() -> Whisper {
-        Whisper::load(Path::new(MODEL), NonZeroUsize::MIN, Task::Transcribe, false).unwrap()
+        Whisper::load(Path::new(MODEL), NonZeroUsize::MIN, false).unwrap()
     }
 
     const CONTROL: Control = Control { observer: &(), progress: None, aborted: &|| false };
@@ -304,7 +279,8 @@ mod tests {
     }
 
     fn call(positions: Option<c_int>) -> Call<'static> {
-        Call { language: Language::ENGLISH, prompt: &[], positions, encode: true }
+        let (language, task) = (LanguageCode::ENGLISH, Task::Transcribe);
+        Call { language, task, prompt: &[], positions, decoding: Some(Decoding::Greedy) }
     }
 
     #[test]
@@ -321,6 +297,32 @@ mod tests {
         let (first, quiet, again) = (no_speech(&speech), no_speech(&silence), no_speech(&speech));
         assert!(first < 0.1 && quiet > 0.6, "{first} {quiet}");
         assert_eq!(first, again);
+    }
+
+    #[test]
+    fn careful_decoding_finds_a_likelier_text() {
+        let mut whisper = load();
+        let mut random = support::speech::Random::seeded(1);
+        let mut logprob = |pcm: &[f32], decoding| {
+            let call = Call { decoding: Some(decoding), ..call(Some(1_472)) };
+            whisper.full(pcm, call, &CONTROL).unwrap();
+            let mut logprobs = Vec::new();
+            for segment in whisper.segments() {
+                let tokens = (0..segment.n_tokens()).filter_map(|n| segment.get_token(n));
+                logprobs.extend(tokens.map(|token| token.token_data().plog));
+            }
+            logprobs.iter().sum::<f32>() / logprobs.len().max(1) as f32
+        };
+        let mut likelier = 0;
+        for level in [0.02, 0.05, 0.1, 0.15, 0.2, 0.3] {
+            // In noise, the likeliest first token need not begin the likeliest text.
+            let mut noise = || level * (random.below(2001) as f32 / 1000.0 - 1.0);
+            let pcm: Vec<f32> = one_two().into_iter().map(|sample| sample + noise()).collect();
+            let (quick, careful) = (logprob(&pcm, Decoding::Quick), logprob(&pcm, Decoding::Careful));
+            println!("{level}: {quick}, {careful}");
+            likelier += usize::from(careful > quick + 0.001);
+        }
+        assert!(likelier > 0);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use tokio::time::sleep;
 use tracing::warn;
 
 use super::super::problems::CLOCK_WRONG;
-use super::super::unix_time::since_epoch;
+use crate::domain::unix_time;
 use crate::runtime::problem::Diagnosis;
 
 /// How far, in seconds, the clock of a client may be ahead of Telegram's and behind it. Telegram
@@ -162,7 +162,7 @@ struct Reading {
 
 impl Reading {
     fn take() -> Self {
-        Self { clock: since_epoch(), steady: Instant::now() }
+        Self { clock: unix_time::now(), steady: Instant::now() }
     }
 
     /// By how many seconds the clock was put forward between `earlier` and this reading.
@@ -189,10 +189,10 @@ async fn ask(address: SocketAddr) -> io::Result<ServerClock> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let nonce = nonce();
-    let before = since_epoch();
+    let before = unix_time::now();
     stream.write_all(&packet(&request(nonce))).await?;
     let answer = read_packet(&mut stream).await?;
-    let after = since_epoch();
+    let after = unix_time::now();
     let server = server_seconds(&answer, nonce)
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "what answers there is not Telegram"))?;
     let here = (before + after) / 2;

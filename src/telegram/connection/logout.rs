@@ -1,9 +1,10 @@
 //! The end of a session: what the owner is told, and which of several errors counts.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::time::Instant;
 
+use crate::runtime::lock;
 use crate::runtime::problem::Diagnosis;
 use crate::telegram::problems::{ACCOUNT_GONE, LOGGED_OUT, SESSION_USED_TWICE};
 
@@ -62,6 +63,6 @@ impl FirstLogout {
 
     fn first(&self) -> MutexGuard<'_, Option<(Instant, String)>> {
         // Nothing panics while holding it.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }

@@ -1,9 +1,9 @@
-//! What is wrong with a configuration, said so that its owner can put it right.
+//! What is wrong with a configuration, in words that let its owner correct it.
 
 use std::fmt;
 use std::path::PathBuf;
 
-use super::raw::Origin;
+use super::origin::Origin;
 use super::variables::Variable;
 use crate::runtime::problem::{Diagnosis, Problem};
 
@@ -19,7 +19,7 @@ static CREDENTIALS_MISSING: Problem = Problem {
 
 static CONFIGURATION_WRONG: Problem = Problem {
     code: "configuration-wrong",
-    title: "The configuration has a mistake: a variable must be something else",
+    title: "The configuration has an error: a variable must be something else",
     why: "A value is not one that its variable takes, two settings contradict each other, or a file that should \
           hold a value cannot be read. stenogram does not guess what was meant.",
     remedy: "correct it where it is set; `stenogram config` shows where each value comes from",
@@ -33,39 +33,39 @@ pub static VARIABLE_UNKNOWN: Problem = Problem {
     remedy: "correct it, or take it out; `stenogram config` lists all variables",
 };
 
-/// One thing to put right. No text of it holds a secret.
+/// One thing to correct. Its text never contains a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Mistake {
-    /// A value that the variable does not take; `shown` is the value, hidden where it is secret.
+pub enum ConfigError {
+    /// A value that the variable does not accept. `shown` is the value, hidden if it is secret.
     #[error("{}={shown} ({origin}): must be {}", .variable.name, .variable.allowed)]
     Value { variable: &'static Variable, shown: String, origin: Origin },
-    /// A value that is no UTF-8 text.
-    #[error("{name} ({origin}) is not UTF-8 text")]
-    NotText { name: String, origin: Origin },
+    /// A value that is not UTF-8 text.
+    #[error("{} ({origin}) is not UTF-8 text", .variable.name)]
+    NotText { variable: &'static Variable, origin: Origin },
     /// A variable that the command cannot do without.
     #[error("{} is not set. {}", .0.name, .0.help)]
     Missing(&'static Variable),
-    /// `NAME` and `NAME_FILE` at once.
-    #[error("{0} and {0}_FILE are both set ({1}); keep one of them")]
-    Twice(&'static str, Origin),
-    /// `NAME_FILE` names a file that is of no use.
-    #[error("{name}: cannot use {path:?}: {why}")]
-    File { name: String, path: PathBuf, why: String },
-    /// The `.env` file itself.
+    /// `NAME` and `NAME_FILE` are both set.
+    #[error("{} and {} are both set ({}); keep one of them", .0.name, .0.file_name(), .1)]
+    Twice(&'static Variable, Origin),
+    /// `NAME_FILE` names a file that cannot be used.
+    #[error("{}: cannot use {path:?}: {why}", .variable.file_name())]
+    File { variable: &'static Variable, path: PathBuf, why: String },
+    /// The `.env` file itself cannot be read.
     #[error("{path:?} (ENV_FILE) cannot be read: {why}")]
     EnvFile { path: PathBuf, why: String },
-    /// A line of the `.env` file. Its text may hold a secret, so only its number is given.
+    /// A line of the `.env` file. Its text may contain a secret, so only its number is given.
     #[error(
         "{path:?}, line {line}: not of the form NAME=value; \
          put a value with spaces, quotes, # or $ between 'single quotes'"
     )]
     Line { path: PathBuf, line: usize },
-    /// Variables that are right one by one and not together.
+    /// Variables that are correct by themselves but not together.
     #[error("{0}")]
     Contradiction(String),
 }
 
-impl Mistake {
+impl ConfigError {
     /// What is wrong, and what to do.
     pub fn diagnosis(&self) -> Diagnosis {
         match self {
@@ -73,24 +73,36 @@ impl Mistake {
             _ => CONFIGURATION_WRONG.with(self),
         }
     }
+
+    /// The one variable that the error is about.
+    pub(super) fn variable(&self) -> Option<&'static Variable> {
+        match self {
+            Self::Value { variable, .. }
+            | Self::NotText { variable, .. }
+            | Self::Missing(variable)
+            | Self::Twice(variable, _)
+            | Self::File { variable, .. } => Some(variable),
+            Self::EnvFile { .. } | Self::Line { .. } | Self::Contradiction(_) => None,
+        }
+    }
 }
 
-/// Everything that is wrong, at once: never empty.
+/// All errors of a configuration, never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistakes {
-    pub mistakes: Vec<Mistake>,
-    /// What was odd besides, such as a misspelt name: often the cause.
+pub struct ConfigErrors {
+    pub errors: Vec<ConfigError>,
+    /// What looks odd besides, such as a misspelt name. It is often the cause.
     pub warnings: Vec<String>,
 }
 
-impl fmt::Display for Mistakes {
+impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.mistakes.len() {
-            1 => write!(f, "the configuration has a mistake:")?,
-            n => write!(f, "the configuration has {n} mistakes:")?,
+        match self.errors.len() {
+            1 => write!(f, "the configuration has an error:")?,
+            n => write!(f, "the configuration has {n} errors:")?,
         }
         let mut remedies = Vec::new();
-        for Diagnosis { problem, what, remedy } in self.mistakes.iter().map(Mistake::diagnosis) {
+        for Diagnosis { problem, what, remedy } in self.errors.iter().map(ConfigError::diagnosis) {
             write!(f, "\n  - {what}")?;
             remedies.push(problem.tag(remedy));
         }
@@ -102,4 +114,4 @@ impl fmt::Display for Mistakes {
     }
 }
 
-impl std::error::Error for Mistakes {}
+impl std::error::Error for ConfigErrors {}
