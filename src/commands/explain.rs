@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::io::Write;
 
 use super::CommandError;
+use crate::runtime::logging;
 use crate::runtime::problem::{self, Problem};
-use crate::{config, doctor, health, ops, queue, speech, telegram, transcribe};
+use crate::{config, doctor, health, queue, speech, telegram, transcribe};
 
 /// The problems by subject.
 fn subjects() -> [(&'static str, Vec<&'static Problem>); 5] {
-    let machine = [problem::PROBLEMS, doctor::problems::PROBLEMS, health::server::PROBLEMS, ops::PROBLEMS];
+    let machine =
+        [problem::PROBLEMS, doctor::problems::PROBLEMS, health::server::PROBLEMS, logging::PROBLEMS];
     [
         ("Configuration", config::PROBLEMS.to_vec()),
         ("Telegram and the account", telegram::problems::PROBLEMS.to_vec()),

@@ -15,7 +15,7 @@ use crate::runtime::problem;
 use crate::setup;
 use crate::speech::models::checksum::{self, Verdict};
 use crate::speech::models::download::{PullOptions, pull};
-use crate::speech::models::{self, ModelSpec, SILERO_VAD, catalogue};
+use crate::speech::models::{ModelSpec, SILERO_VAD, catalogue};
 use crate::speech::problems::{self, MODEL_UNUSABLE};
 
 /// Runs the command. Returns how many models failed.

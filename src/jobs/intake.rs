@@ -47,7 +47,7 @@ impl Intake {
 
     /// C1: queues a recording that the policy wants answered.
     async fn take_recording(&self, incoming: &Incoming) -> bool {
-        let decision = self.policy.borrow().decide(incoming, now());
+        let decision = self.policy.borrow().decide(incoming, unix_time::now_seconds());
         let job = match decision {
             Decision::Answer(job) => job,
             Decision::Ignore(reason) => {

@@ -18,7 +18,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 use tracing_subscriber::{Layer, Registry, reload};
 
-pub use log_files::{LogFiles, LogFilesError};
+pub use log_files::{LogFiles, LogFilesError, PROBLEMS};
 
 /// Targets match by prefix, so this covers all crates of grammers.
 const GRAMMERS: &str = "grammers";

@@ -122,9 +122,8 @@ impl Engine {
         if options.task == Task::Translate && !self.info.can_translate() {
             return Err(SpeechError::TaskNotInModel);
         }
-        let RecogniseOptions { task, prior, previous_text, progress, observer, .. } = options;
         if speech.is_empty() {
-            return Ok(Transcript { task, ..Transcript::default() });
+            return Ok(Transcript { task: options.task, ..Transcript::default() });
         }
         let (reply, answer) = oneshot::channel();
         let RecogniseOptions { language, task, prior, previous_text, progress, observer } = options;

@@ -97,7 +97,7 @@ impl Recogniser {
         whisper: &mut Whisper,
         input: &Input,
         pass: Pass,
-        guess: Option<Language>,
+        guess: Option<LanguageCode>,
         control: &Control,
     ) -> Result<Attempt, SpeechError> {
         let Speech { pcm, activity, .. } = &input.speech;

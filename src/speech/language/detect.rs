@@ -33,7 +33,7 @@ pub(crate) struct LanguageDetection<'a> {
     pub choice: &'a Choice,
     pub prior: &'a LanguagePrior,
     /// The language of an earlier pass.
-    pub guess: Option<Language>,
+    pub guess: Option<LanguageCode>,
     pub task: Task,
     /// The text before the recording.
     pub prompt: &'a [WhisperTokenId],
