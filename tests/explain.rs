@@ -66,7 +66,6 @@ const MESSAGES: &[(&str, &str)] = &[
     ("own-model-unusable", "the model own.bin is no ggml file (it begins with [50, 4b]) own model"),
     ("model-unknown", "there is no model \"huge\": give the path of a .bin file or one of tiny, base"),
     ("model-replaced", "the model models/ggml-base.bin is another one than at the start"),
-    ("language-unknown", "Whisper knows no language \"xx\""),
     ("language-not-in-model", "the model was not trained for the language \"yue\""),
     ("translation-impossible", "the model models/ggml-base.en.bin cannot translate, it knows English only"),
     ("vad-unusable", "the voice activity model models/ggml-silero-v5.1.2.bin is not there"),

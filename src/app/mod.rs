@@ -135,8 +135,7 @@ pub async fn run(
     let session = SessionFile::lock(&config.data_dir)?;
     let account = Arc::new(Account::open(session, credentials.api_id, setup::account_options(config)).await?);
     let model = setup::model_path(config, &config.model)?;
-    let engine_options =
-        setup::engine_options(config, model, &setup::settings(config.language, config.task));
+    let engine_options = setup::engine_options(config, model, &setup::settings(config.language, config.task));
     engine_options.check_size()?;
     let listener = listen(config).await?;
     let mut watchers = watch_over(&account, &health, &service, listener, &shutdown);

@@ -10,7 +10,8 @@ use crate::{config, doctor, health, queue, speech, telegram, transcribe};
 
 /// The problems by subject.
 fn subjects() -> [(&'static str, Vec<&'static Problem>); 5] {
-    let machine = [problem::PROBLEMS, doctor::problems::PROBLEMS, health::server::PROBLEMS, logging::PROBLEMS];
+    let machine =
+        [problem::PROBLEMS, doctor::problems::PROBLEMS, health::server::PROBLEMS, logging::PROBLEMS];
     [
         ("Configuration", config::PROBLEMS.to_vec()),
         ("Telegram and the account", telegram::problems::PROBLEMS.to_vec()),

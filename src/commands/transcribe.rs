@@ -75,7 +75,8 @@ pub async fn run(config: &Config, args: &Transcribe, out: &mut impl Write) -> Re
     let settings =
         setup::settings(args.language.unwrap_or(config.language), args.task.unwrap_or(config.task));
     let options = setup::engine_options(config, model, &settings);
-    let engine = Engine::start(EngineOptions { idle_unload: None, ..options }).await.map_err(RunError::from)?;
+    let engine =
+        Engine::start(EngineOptions { idle_unload: None, ..options }).await.map_err(RunError::from)?;
     let failed = all(config, &engine, &settings, args, out).await;
     // Also if the output failed, because whisper.cpp must not be running when the process ends.
     engine.shutdown(ENGINE_GRACE).await;

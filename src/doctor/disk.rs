@@ -57,7 +57,9 @@ fn folder(name: &'static str, folder: &Path, more: u64) -> Finding {
         Err(error) => {
             Finding::warn(name, problem::of_file("cannot tell how much room is in", &place, &error))
         }
-        Ok(free) if free < CRITICAL_FREE.saturating_add(more) => Finding::fail(name, full(free, ", too little")),
+        Ok(free) if free < CRITICAL_FREE.saturating_add(more) => {
+            Finding::fail(name, full(free, ", too little"))
+        }
         Ok(free) if free < LOW_FREE.saturating_add(more) => Finding::warn(name, full(free, "")),
         Ok(free) if place == folder => {
             Finding::ok(name, format!("{shown} can be written to, {} free", megabytes(free)))

@@ -10,8 +10,8 @@ use super::facts::{Facts, Outcome, RunningJob, Stage};
 use super::limits::BETWEEN_OPERATIONS_LIMIT;
 use crate::domain::{JobId, Restricted};
 use crate::queue::{Claim, Counts, JobQueue, QueueError};
-use crate::runtime::{lock, problem};
 use crate::runtime::pulse::Pulse;
+use crate::runtime::{lock, problem};
 
 /// How many of the last jobs are remembered.
 const ENDED_JOBS: usize = 20;

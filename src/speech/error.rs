@@ -79,17 +79,17 @@ impl SpeechError {
             }
             Self::Replaced { path } => MODEL_REPLACED
                 .with(format_args!("the model {} is another one than at the start", path.display())),
-            Self::LanguageNotInModel(code) => LANGUAGE_NOT_IN_MODEL
-                .with(format_args!("the model was not trained for the language {code}")),
+            Self::LanguageNotInModel(code) => {
+                LANGUAGE_NOT_IN_MODEL.with(format_args!("the model was not trained for the language {code}"))
+            }
             Self::EnglishOnly { path } => TRANSLATION_IMPOSSIBLE
                 .with(format_args!("the model {} cannot translate, it knows English only", path.display())),
             Self::TranscribesOnly { path } => TRANSLATION_IMPOSSIBLE.with(format_args!(
                 "the model {} cannot translate: its decoder was cut down and trained to transcribe only",
                 path.display()
             )),
-            Self::TaskNotInModel => TRANSLATION_IMPOSSIBLE.with(
-                "the recording arrived under TASK=translate, for which the model was not trained",
-            ),
+            Self::TaskNotInModel => TRANSLATION_IMPOSSIBLE
+                .with("the recording arrived under TASK=translate, for which the model was not trained"),
             Self::Failed(why) => RECOGNITION_FAILED.with(format_args!("whisper.cpp failed: {why}")),
             Self::Died => RECOGNITION_FAILED.with("the recognition thread is gone"),
             Self::Samples | Self::TooLong | Self::Aborted => return None,

@@ -122,11 +122,11 @@ impl Engine {
         if options.task == Task::Translate && !self.info.can_translate() {
             return Err(SpeechError::TaskNotInModel);
         }
-        let RecogniseOptions { language, task, prior, previous_text, progress, observer } = options;
         if speech.is_empty() {
-            return Ok(Transcript { task, ..Transcript::default() });
+            return Ok(Transcript { task: options.task, ..Transcript::default() });
         }
         let (reply, answer) = oneshot::channel();
+        let RecogniseOptions { language, task, prior, previous_text, progress, observer } = options;
         let input = Input { speech, language, task, prior, previous_text };
         let request = Request { input, progress, observer, reply, span: Span::current() };
         self.messages.send(Message::Recognise(request)).await.map_err(|_| self.gone())?;

@@ -8,10 +8,6 @@ pub mod prior;
 mod tests {
     use crate::domain::LanguageCode;
 
-    fn code(name: &str) -> Result<&'static str, UnknownLanguage> {
-        Language::find(name).map(Language::code)
-    }
-
     #[test]
     fn the_table_of_languages_is_that_of_whisper_cpp() {
         let ours: Vec<_> = LanguageCode::all().map(|code| Some(code.as_str())).collect();

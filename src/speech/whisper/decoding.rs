@@ -43,7 +43,11 @@ impl Decoding {
     /// whisper_full's defaults, without the check for windows without speech. `Greedy` decodes at
     /// temperature 0, then at temperatures up to 1 in steps of 0.2, while a window's entropy is
     /// below 2.4 or its average log probability is below -1.
-    pub(super) fn params(self, language: LanguageCode, threads: NonZeroUsize) -> FullParams<'static, 'static> {
+    pub(super) fn params(
+        self,
+        language: LanguageCode,
+        threads: NonZeroUsize,
+    ) -> FullParams<'static, 'static> {
         let mut params = FullParams::new(match self {
             Self::Quick | Self::Greedy => SamplingStrategy::Greedy { best_of: BEST_OF },
             Self::Careful => SamplingStrategy::BeamSearch { beam_size: BEAM, patience: -1.0 },
