@@ -183,7 +183,7 @@ fn its_help_explains_the_columns() {
     let help = stdout(&Home::empty(), &["--help"]);
     for words in [
         "LOAD",
-        "seconds of work for a second of audio",
+        "seconds of work per second of audio",
         "MEMORY",
         "--compare",
         "Stop the daemon",

@@ -20,7 +20,7 @@ pub enum ModelName {
 
 /// A text that cannot be the name of a model.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is neither the name of a model, such as base, nor the path of a .bin file")]
+#[error("{0:?} is neither the name of a model (see `stenogram models list`) nor the path of a .bin file")]
 pub struct ParseModelNameError(String);
 
 impl FromStr for ModelName {
