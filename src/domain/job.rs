@@ -185,7 +185,7 @@ mod tests {
                 size: u64::MAX,
             },
             settings: Some(Settings {
-                language: Some("ru".into()),
+                language: Some("ru".parse().unwrap()),
                 task: Task::Translate,
                 form: Form::Replies,
             }),
