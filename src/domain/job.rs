@@ -95,7 +95,7 @@ pub struct Job {
     pub recording: Recording,
     /// `None` in a job of a version that did not store them: then those hold that are configured
     /// when the job is worked on.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<Settings>,
 }
 
