@@ -7,7 +7,7 @@ use whisper_rs::{WhisperSegment, WhisperTokenId};
 
 use crate::domain::{AudioContext, LanguageCode, Segment, Task, Transcript};
 use crate::speech::error::SpeechError;
-use crate::speech::hallucination::guard::{Candidate, Evidence, Guarded, guard};
+use crate::speech::hallucination::guard::{Candidate, Evidence, Guarded, NO_SPEECH, guard};
 use crate::speech::language::choice::Choice;
 use crate::speech::language::detect::{Detected, LanguageDetection};
 use crate::speech::language::prior::LanguagePrior;
@@ -48,6 +48,8 @@ struct Attempt {
     segments: Vec<Segment>,
     /// The reason for each piece of text that was dropped.
     dropped: Vec<&'static str>,
+    /// As in [`Detected`].
+    no_speech: Option<f32>,
     /// Why the recording must be recognised again more carefully.
     rejection: Option<&'static str>,
 }
@@ -75,7 +77,13 @@ impl Recogniser {
             debug!(why, "rejected after a quick pass, recognising again more carefully");
             control.observer.on_retry();
             let guess = Some(attempt.language);
-            attempt = self.attempt(whisper, &input, careful_pass(samples), guess, control)?;
+            let careful = self.attempt(whisper, &input, careful_pass(samples), guess, control)?;
+            // A beam search may find that no text is likelier than any. If somebody seems to speak,
+            // a guess is better than no answer.
+            let nobody_speaks = careful.no_speech.is_some_and(|no_speech| no_speech > NO_SPEECH);
+            if nobody_speaks || !careful.segments.is_empty() {
+                attempt = careful;
+            }
         }
         debug!(
             seconds = seconds(input.speech.samples),
@@ -113,7 +121,7 @@ impl Recogniser {
             Decoding::Quick => rejection_reason(whisper, &segments, !dropped.is_empty()),
             Decoding::Greedy | Decoding::Careful => None,
         };
-        Ok(Attempt { language, segments, dropped, rejection })
+        Ok(Attempt { language, segments, dropped, no_speech, rejection })
     }
 
     /// Reports what was dropped, and the language if it was detected.

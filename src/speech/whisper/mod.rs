@@ -302,27 +302,20 @@ mod tests {
     #[test]
     fn careful_decoding_finds_a_likelier_text() {
         let mut whisper = load();
-        let mut random = support::speech::Random::seeded(1);
-        let mut logprob = |pcm: &[f32], decoding| {
+        // Said at half the speed: the likeliest first token does not begin the likeliest text.
+        let pcm: Vec<f32> = one_two().into_iter().flat_map(|sample| [sample; 2]).collect();
+        let mut logprob = |decoding| {
             let call = Call { decoding: Some(decoding), ..call(Some(1_472)) };
-            whisper.full(pcm, call, &CONTROL).unwrap();
+            whisper.full(&pcm, call, &CONTROL).unwrap();
             let mut logprobs = Vec::new();
             for segment in whisper.segments() {
                 let tokens = (0..segment.n_tokens()).filter_map(|n| segment.get_token(n));
                 logprobs.extend(tokens.map(|token| token.token_data().plog));
             }
-            logprobs.iter().sum::<f32>() / logprobs.len().max(1) as f32
+            logprobs.iter().sum::<f32>() / logprobs.len() as f32
         };
-        let mut likelier = 0;
-        for level in [0.02, 0.05, 0.1, 0.15, 0.2, 0.3] {
-            // In noise, the likeliest first token need not begin the likeliest text.
-            let mut noise = || level * (random.below(2001) as f32 / 1000.0 - 1.0);
-            let pcm: Vec<f32> = one_two().into_iter().map(|sample| sample + noise()).collect();
-            let (quick, careful) = (logprob(&pcm, Decoding::Quick), logprob(&pcm, Decoding::Careful));
-            println!("{level}: {quick}, {careful}");
-            likelier += usize::from(careful > quick + 0.001);
-        }
-        assert!(likelier > 0);
+        let (quick, careful) = (logprob(Decoding::Quick), logprob(Decoding::Careful));
+        assert!(careful > quick + 0.05, "{careful} {quick}");
     }
 
     #[test]
