@@ -147,7 +147,7 @@ pub fn job(chat: i64, message: i32) -> Job {
             duration: 3,
             size: u64::MAX,
         },
-        settings: Some(settings(Task::Translate)),
+        settings: Some(Settings { language: Some("ru".parse().unwrap()), ..settings(Task::Translate) }),
     }
 }
 
@@ -164,7 +164,7 @@ pub fn dated(date: i64, mut job: Job) -> Job {
 }
 
 fn settings(task: Task) -> Settings {
-    Settings { language: Some("ru".parse().unwrap()), task, form: Form::Replies }
+    Settings { language: None, task, form: Form::Replies }
 }
 
 pub fn answer(text: &str) -> Answer {
