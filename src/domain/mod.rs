@@ -10,6 +10,7 @@ pub mod policy;
 mod recording;
 pub mod reply;
 pub mod restriction;
+mod sanitise;
 pub mod secret;
 mod settings;
 pub mod transcript;

@@ -1,5 +1,6 @@
 //! A transcript as the messages that carry it.
 
+use super::sanitise::sanitise;
 use super::{Answer, Part, Settings, Transcript};
 
 /// Longest message text Telegram takes, in UTF-16 code units
@@ -10,9 +11,9 @@ pub const MESSAGE_LIMIT: usize = 4096;
 const FOLD_FROM: usize = 800;
 
 /// Cuts a transcript that was made under these settings into replies within Telegram's limit; none if
-/// nothing was said.
+/// nothing was said. Their texts are [sanitised](sanitise).
 pub fn compose(transcript: &Transcript, settings: Settings) -> Answer {
-    let parts = split(&transcript.text(), MESSAGE_LIMIT)
+    let parts = split(&sanitise(&transcript.text()), MESSAGE_LIMIT)
         .into_iter()
         .map(|text| Part { folded: utf16_len(&text) >= FOLD_FROM, text })
         .collect();
@@ -80,6 +81,20 @@ mod tests {
         let answer = compose(&said("one two"), Settings::default());
         assert_eq!(answer.parts, [Part { text: "one two".into(), folded: false }]);
         assert!(compose(&Transcript::default(), Settings::default()).parts.is_empty());
+    }
+
+    #[test]
+    fn replies_are_sanitised_before_they_are_cut() {
+        let texts = |text: &str| -> Vec<String> {
+            let parts = compose(&said(text), Settings::default()).parts;
+            parts.into_iter().map(|part| part.text).collect()
+        };
+        assert_eq!(texts("\u{202E}one\u{0} \u{200B}two\u{200F}"), ["one two"]);
+        assert!(texts(" \u{200B}\u{2800}\n\u{FE0F}\u{202E}").is_empty());
+        // Marks and hidden characters that are removed take no message of their own.
+        assert_eq!(texts(&format!("a{}b", "\u{301}\u{E0041}".repeat(5_000))), ["a\u{301}\u{301}\u{301}b"]);
+        let pieces = texts(&"ж".repeat(10_000));
+        assert_eq!(pieces.iter().map(|piece| utf16_len(piece)).collect::<Vec<_>>(), [4096, 4096, 1808]);
     }
 
     #[test]
