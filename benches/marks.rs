@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use redb::{ReadableDatabase, TableDefinition};
-use stenogram::domain::{Job, JobId, Peer, PeerKind, RecordingKind};
+use stenogram::domain::{Job, JobId, Peer, PeerKind, Recording, RecordingKind};
 use stenogram::queue::embedded::{self, Embedded, EmbeddedOptions};
 use stenogram::queue::redis::{RedisOptions, RedisQueue};
 use stenogram::queue::{Added, Claimed, CrashRules, Queue};
@@ -32,13 +32,17 @@ fn job(number: i64) -> Job {
     let chat = CHAT + number % CHATS;
     Job {
         id: JobId { account: ACCOUNT, chat, message: 1_000_000 + number as i32 },
-        peer: Peer { kind: PeerKind::User, id: chat, access_hash: i64::MAX },
-        kind: RecordingKind::Voice,
-        document: 0,
-        outgoing: false,
-        date: 1_800_000_000,
-        duration: 3,
-        size: 9000,
+        recording: Recording {
+            chat: Peer { kind: PeerKind::User, id: chat, access_hash: i64::MAX },
+            thread: None,
+            kind: RecordingKind::Voice,
+            document: 0,
+            outgoing: false,
+            date: 1_800_000_000,
+            duration: 3,
+            size: 9000,
+        },
+        settings: None,
     }
 }
 

@@ -9,10 +9,6 @@
 //! near 1 tell nothing. Fails where a bar is missed by the clock, with voice activity too from base on; the test model,
 //! which is smaller than any real one, has but that for a busy machine and those for languages.
 
-#[path = "../tests/eval/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "a part of it is used, and not its tests")]
-mod eval;
-
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::atomic::AtomicBool;
@@ -20,7 +16,8 @@ use std::time::Instant;
 
 use eval::ears::{Bare, Equipment, Stenogram};
 use stenogram::audio::{self, Limits};
-use stenogram::speech::{AudioContext, LanguagePrior, RecogniseOptions, cores, default_threads};
+use stenogram::domain::{AudioContext, LanguageCode};
+use stenogram::speech::{LanguagePrior, RecogniseOptions, cores, default_threads};
 use support::{noise, speech, weights};
 
 /// Seconds of the clip, samples of a second.
@@ -123,10 +120,10 @@ fn measure(name: &str, folder: &Path) -> usize {
     let pcm = decode(&voice, SECONDS);
     // The voice activity model takes its time over it, and then nothing is recognised.
     let nothing = noise::hiss(pcm.len(), 0.02, &mut speech::Random::seeded(1));
-    let languages = vec!["ru".to_owned(), "en".to_owned()];
+    let languages = ["ru", "en"].map(|code| code.parse().expect("a code")).into();
     let equipment = Equipment { languages, ..equipment(model, AudioContext::Full) };
-    let known = LanguagePrior(vec![("en".to_owned(), 100.0)]);
-    let given = RecogniseOptions { language: Some("en".into()), ..Default::default() };
+    let known = LanguagePrior(vec![(LanguageCode::ENGLISH, 100.0)]);
+    let given = RecogniseOptions { language: Some(LanguageCode::ENGLISH), ..Default::default() };
     let remembered = RecogniseOptions { prior: known, ..Default::default() };
     let ours = |stenogram: &Stenogram, options: &RecogniseOptions| {
         cost(|| stenogram.hear_with(&pcm, options.clone()).expect("recognise").text)
@@ -239,7 +236,7 @@ fn recognition(stenogram: &Stenogram, pcm: &[f32], options: &RecogniseOptions) -
 /// What whisper.cpp alone, a shortened window, and that with voice activity took over clips of [`SHORT`] seconds, which
 /// are said in so many words by models of their own: by length, and in rounds.
 fn short_clips(name: &str, folder: &Path) -> Vec<[Vec<Cost>; 3]> {
-    let given = RecogniseOptions { language: Some("en".into()), ..Default::default() };
+    let given = RecogniseOptions { language: Some(LanguageCode::ENGLISH), ..Default::default() };
     let clip_by_clip = SHORT.map(|seconds| {
         let clip = decode(&voice_message(seconds), seconds);
         let model = model(name, seconds, folder);

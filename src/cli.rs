@@ -1,4 +1,4 @@
-//! Commands and flags: what was typed, and nothing of what it does.
+//! The command line: commands, flags and their help.
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
@@ -8,18 +8,18 @@ use std::process::ExitCode;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::config::{AudioContext, Language, Model, Needs};
-use crate::domain::{JobId, Task};
+use crate::config::Needs;
+use crate::domain::{AudioContext, JobId, LanguageChoice, ModelName, Task};
 
-/// How the program ends. Supervisors read these numbers: they stay as they are.
+/// The exit status. Supervisors rely on these numbers, so they never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// Done, or stopped because it was asked to.
+    /// Done, or stopped on request.
     Done = 0,
     Failed = 1,
-    /// Wrong usage (which clap reports under this number too) or a wrong configuration.
+    /// Wrong usage, for which clap uses this number too, or a wrong configuration.
     Usage = 2,
-    /// Not logged in, or logged out: nothing that a restart would change.
+    /// Not logged in, or logged out. A restart does not help.
     LoggedOut = 3,
 }
 
@@ -35,11 +35,11 @@ recognised on this machine by whisper.cpp: no recording leaves it.";
 
 const AFTER_HELP: &str = "\
 Configuration:
-  Comes from environment variables and from a file `.env` in the working
-  directory (or the one that ENV_FILE names); the environment wins.
+  Comes from environment variables and from the file `.env` in the working
+  directory (or the one that ENV_FILE names). The environment takes precedence.
   `.env.example` lists every variable. API_ID and API_HASH, which `run`,
   `login` and `logout` need, come from https://my.telegram.org.
-  `stenogram config` shows what is in force.
+  `stenogram config` shows the values in force.
 
 Files:
   ./data     the session, the embedded queue and their lock (DATA_DIR).
@@ -53,17 +53,18 @@ Exit codes:
   3  not logged in: run `stenogram login`. A supervisor must not restart it.
 
 Examples:
-  stenogram models pull                     fetch the configured model
+  stenogram models pull                     download the configured model
   stenogram login                           once, with phone and code
   stenogram                                 answer voice messages until stopped
-  stenogram queue                           what waits, is delayed or given up
-  stenogram health                          is the running daemon well?
-  stenogram doctor                          what is wrong, and what to do
-  stenogram bench                           how fast the models are on this machine
+  stenogram queue                           list the jobs that are not finished
+  stenogram health                          ask the running daemon if it works
+  stenogram doctor                          find problems and how to solve them
+  stenogram explain redis-unreachable       what a code in a message means
+  stenogram bench                           measure the models on this machine
   stenogram transcribe --format srt a.ogg   one recording, without Telegram
   cat a.ogg | stenogram transcribe -        the same from a pipe";
 
-/// What was typed.
+/// The command line.
 #[derive(Debug, Parser)]
 #[command(name = "stenogram", version, about = ABOUT, after_long_help = AFTER_HELP, max_term_width = 100)]
 #[command(after_help = "`stenogram --help` says more: configuration, files, exit codes, examples.")]
@@ -73,7 +74,7 @@ pub struct Cli {
     pub command: Option<Command>,
 }
 
-/// What to do.
+/// A command.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Answer voice messages until stopped; this is the default
@@ -85,34 +86,40 @@ pub enum Command {
     Logout,
     /// Print the transcript of recordings, without Telegram
     ///
-    /// Each of several transcripts stands below a line `==> FILE <==`, except in JSON. A recording
-    /// that cannot be transcribed is named on the standard error, and the others are gone on with;
-    /// the exit code is then 1.
+    /// With several files, a line `==> FILE <==` precedes each transcript, except in JSON. A
+    /// recording that cannot be transcribed is reported on standard error, and the others are
+    /// transcribed all the same; the exit code is then 1.
     Transcribe(Transcribe),
-    /// Measure recognition on this machine, and say which model and how many threads suit it
+    /// Measure recognition on this machine, and recommend a model and a number of threads
     ///
-    /// Shows, for each model and number of threads, the seconds of work that a second of audio
-    /// takes, in clips of several lengths, and the memory of the whole program.
+    /// Shows, for each model and number of threads, how many seconds of work a second of audio
+    /// takes in clips of several lengths, and the memory of the whole program.
     Bench(Bench),
-    /// List, fetch and check the models
+    /// List, download and check the models
     #[command(subcommand)]
     Models(Models),
     /// List the jobs that are not finished; put them back or drop them
     Queue(Queue),
-    /// Ask the running daemon whether it can answer voice messages; exit code 1 and why, if not
+    /// Ask the running daemon whether it can answer voice messages; if not, say why and exit with 1
     Health(Health),
-    /// Show the configuration in force and where each value came from
+    /// Show the configuration in force and where each value comes from
     Config,
-    /// Look for what is wrong, and say what to do about it
+    /// Find problems, and say how to solve them
     ///
     /// Checks the configuration, the session, Telegram, the queue, the models, memory, CPU, disk
-    /// and clock, and changes nothing. A daemon that runs is not disturbed. The exit code is 1 if
-    /// something failed, else 0, warnings included.
+    /// and clock, and changes nothing. A running daemon is not disturbed. The exit code is 1 if a
+    /// check failed, else 0, even with warnings.
     Doctor(Doctor),
+    /// Say why a problem arises and what to do about it
+    ///
+    /// Messages about the surroundings end in a code in brackets, such as [redis-unreachable].
+    /// Takes such a code, words to search for, or a whole line of the log; without any it lists
+    /// what is known. It needs no configuration.
+    Explain(Explain),
 }
 
 impl Command {
-    /// What the configuration must hold for this command.
+    /// What this command requires of the configuration.
     pub fn needs(&self) -> Needs {
         match self {
             Self::Run | Self::Login | Self::Logout => Needs::Telegram,
@@ -122,6 +129,7 @@ impl Command {
             | Self::Queue(_)
             | Self::Health(_)
             | Self::Doctor(_)
+            | Self::Explain(_)
             | Self::Config => Needs::Nothing,
         }
     }
@@ -130,63 +138,62 @@ impl Command {
 /// `stenogram transcribe`.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct Transcribe {
-    /// Recordings: voice messages, round videos, other audio files; `-` is the standard input
+    /// Recordings: voice messages, round videos, other audio files; `-` is standard input
     #[arg(value_name = "FILE", required = true)]
     pub inputs: Vec<Input>,
     /// The language spoken, such as en or ru, or auto to choose from LANGUAGES [default: LANGUAGE]
     #[arg(long, value_name = "LANGUAGE")]
-    pub language: Option<Language>,
-    /// What is written down: transcribe, what was said, or translate, that in English [default:
-    /// TASK]
+    pub language: Option<LanguageChoice>,
+    /// `transcribe` writes what was said, `translate` its translation into English [default: TASK]
     #[arg(long, value_name = "TASK")]
     pub task: Option<Task>,
-    /// How the transcript is written
+    /// The format of the transcript
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
     /// The model: a name or the path of a .bin file [default: MODEL]
     #[arg(long, value_name = "NAME|PATH")]
-    pub model: Option<Model>,
+    pub model: Option<ModelName>,
 }
 
 const AFTER_BENCH_HELP: &str = "\
 Columns:
-  CONTEXT   WHISPER_AUDIO_CTX: auto, which spares clips below 27 s a part of the work, or full
-  FLASH     FLASH_ATTENTION: whether attention is computed in one go, block by block
-  LOAD      from the model's file to the first clip; a model's first row may read it from disk
-  3 s, …    seconds of work for a second of audio, in clips of that length: at 0.25 it is four
-            times as fast as the audio. With full, short clips cost more: Whisper hears 30 s.
-  MEMORY    of the whole program when the last clip was recognised; a little of it may be
-            what an earlier row left
-  PEAK      the most it was
+  CONTEXT   WHISPER_AUDIO_CTX: auto, which saves work for clips shorter than 27 s, or full
+  FLASH     FLASH_ATTENTION: whether attention is computed block by block
+  LOAD      time to load the model; a model's first row may have to read it from disk
+  3 s, …    seconds of work per second of audio, in clips of that length. 0.25 is four times
+            as fast as speech. With full, short clips cost more: Whisper processes 30 s.
+  MEMORY    memory of the whole program after the last clip; a small part may be left over
+            from earlier rows
+  PEAK      the most memory that was in use
 
-Voice activity is left out: a clip costs what it does where somebody speaks all the time.
-A recording loses most of the silence before it, and begins anew where it is too short.
-The built-in message is spoken by espeak-ng. That is good for times; to see what a model
-makes of your voice, give it recordings of yours.
+Voice activity detection is off, so a clip costs what uninterrupted speech costs. Most of the
+silence at the start of a recording is removed, and a recording that is too short is repeated.
+The built-in message is spoken by espeak-ng. It is good enough to measure times; to see how
+well a model understands you, give it recordings of your voice.
 
-Stop the daemon meanwhile, or times are those of a busy machine. A row of a large model takes
-minutes.
+Stop the daemon first: on a busy machine everything takes longer. A row of a large model may
+take minutes.
 
 Examples:
-  stenogram bench                           every model that is here
-  stenogram bench --seconds 10 --runs 1     quickly
+  stenogram bench                           all installed models
+  stenogram bench --seconds 10 --runs 1     a quick estimate
   stenogram bench --compare --model small --model small-q5_1 a.ogg b.ogg";
 
 /// `stenogram bench`.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 #[command(after_help = AFTER_BENCH_HELP)]
 pub struct Bench {
-    /// Recordings that clips are cut from, one after the other; `-` is the standard input [default:
-    /// a message that is built in]
+    /// Recordings, which are joined and cut into clips; `-` is standard input [default: a built-in
+    /// message]
     #[arg(value_name = "FILE")]
     pub inputs: Vec<Input>,
-    /// A model: a name or the path of a .bin file; may be given several times [default: all in
-    /// MODEL_DIR, and MODEL]
+    /// A model: a name or the path of a .bin file; may be given several times [default: all models
+    /// in MODEL_DIR, and MODEL]
     #[arg(long = "model", value_name = "NAME|PATH")]
-    pub models: Vec<Model>,
+    pub models: Vec<ModelName>,
     /// The language spoken, such as en or ru, or auto to choose from LANGUAGES [default: LANGUAGE]
     #[arg(long, value_name = "LANGUAGE")]
-    pub language: Option<Language>,
+    pub language: Option<LanguageChoice>,
     /// Lengths of the clips, separated by commas
     #[arg(long, value_delimiter = ',', default_value = "3,10,30,120", value_parser = seconds())]
     pub seconds: Vec<u32>,
@@ -202,27 +209,26 @@ pub struct Bench {
     #[arg(long = "flash-attention", value_name = "ON,OFF", value_delimiter = ',')]
     #[arg(value_parser = on_or_off())]
     pub flash_attention: Vec<bool>,
-    /// Recognise each clip so often, unless that takes over 10 s, and count the fastest
+    /// How many times each clip is recognised, unless that takes over 10 s; the fastest time counts
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub runs: u32,
-    /// Show where the texts differ between settings
+    /// Show how the texts differ between settings
     #[arg(long)]
     pub compare: bool,
-    /// One JSON object, for programs
+    /// Print one JSON object, for programs
     #[arg(long)]
     pub json: bool,
 }
 
 fn audio_context() -> impl TypedValueParser<Value = AudioContext> {
-    let context = |name: String| if name == "auto" { AudioContext::Auto } else { AudioContext::Full };
-    PossibleValuesParser::new(["full", "auto"]).map(context)
+    PossibleValuesParser::new(["full", "auto"]).try_map(|name| name.parse::<AudioContext>())
 }
 
 fn on_or_off() -> impl TypedValueParser<Value = bool> {
     PossibleValuesParser::new(["on", "off"]).map(|text| text == "on")
 }
 
-/// An hour at most: the samples are in memory.
+/// At most an hour, because the samples are kept in memory.
 fn seconds() -> impl TypedValueParser<Value = u32> {
     clap::value_parser!(u32).range(1..=3600)
 }
@@ -230,10 +236,18 @@ fn seconds() -> impl TypedValueParser<Value = u32> {
 /// `stenogram doctor`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
 pub struct Doctor {
-    /// One JSON object, for programs: {"outcome", "findings": [{"check", "outcome", "says",
-    /// "remedy"}]}
+    /// Print one JSON object, for programs: {"outcome", "findings": [{"check", "outcome", "says",
+    /// "remedy", "code"}]}
     #[arg(long)]
     pub json: bool,
+}
+
+/// `stenogram explain`.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct Explain {
+    /// A code, words, or a message as it was printed [default: list everything]
+    #[arg(value_name = "CODE|WORDS", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub words: Vec<String>,
 }
 
 /// Where a recording comes from.
@@ -249,64 +263,64 @@ impl From<OsString> for Input {
     }
 }
 
-/// How a transcript is written.
+/// The format of a transcript.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// The words alone
+    /// Only the text
     Text,
     /// SubRip subtitles
     Srt,
     /// WebVTT subtitles
     Vtt,
-    /// A line of JSON for each file: length, text, task, language, segments and their times
+    /// A line of JSON per file: length, text, task, language, and segments with their times
     Json,
 }
 
 /// `stenogram models`.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Models {
-    /// List the catalogue with sizes, and what of it is here
+    /// List the catalogue with sizes, and which models are installed
     List,
-    /// Fetch models; one broken off goes on where it stopped
+    /// Download models; an interrupted download is resumed
     Pull {
-        /// Names of the list [default: MODEL, and silero-v5.1.2 for voice activity]
+        /// Names from the list [default: MODEL, and silero-v5.1.2 for voice activity]
         #[arg(value_name = "NAME")]
-        names: Vec<String>,
-        /// Nothing where MODEL is there in its full size, or is a file of your own: for scripts,
-        /// before a start
+        names: Vec<ModelName>,
+        /// Do nothing if MODEL is complete, judged by its size, or is a file of your own: for
+        /// scripts that start the daemon
         #[arg(long, conflicts_with = "names")]
         missing: bool,
     },
     /// Check models against their SHA-256
     ///
-    /// The exit code is 0 only if there was something to check and all of it is as it should be.
+    /// The exit code is 0 only if there was something to check and all of it is good.
     Verify {
-        /// Names of the list, or files that are called as there [default: all that are here]
+        /// Names from the list, or paths of files [default: all installed models]
         #[arg(value_name = "NAME|PATH")]
-        names: Vec<String>,
+        names: Vec<ModelName>,
     },
 }
 
 const AFTER_QUEUE_HELP: &str = "\
 States:
-  claimed   being worked on
-  waiting   for its turn
-  delayed   until it is due: after a failure, or because Telegram wants a pause
+  claimed   in work
+  waiting   until a worker takes it
+  delayed   until it is due, after a failure or because Telegram demands a pause
   dead      given up, with the reason; `retry` makes it a new job, `drop` ends it
 
-Listing never disturbs the daemon. With Redis, `retry` and `drop` work while it runs; the embedded
-queue is open to one process at a time, so stop the daemon for them and start it again.
+Listing never disturbs the daemon. With Redis, `retry` and `drop` work while the daemon runs. The
+embedded queue can be changed by one process at a time only, so stop the daemon first.
 
 Examples:
-  stenogram queue                           what is there
-  stenogram queue retry 1000:2000:42        one job
-  stenogram queue drop --all-dead           forget what was given up";
+  stenogram queue                           list all jobs
+  stenogram queue retry 1000:2000:42        put one job back
+  stenogram queue drop --all-dead           end all dead jobs";
 
 /// `stenogram queue`.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 #[command(args_conflicts_with_subcommands = true, after_help = AFTER_QUEUE_HELP)]
 pub struct Queue {
-    /// One JSON object a line, for programs
+    /// Print one JSON object per line, for programs
     #[arg(long)]
     pub json: bool,
     #[command(subcommand)]
@@ -316,27 +330,27 @@ pub struct Queue {
 /// `stenogram health`.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct Health {
-    /// Ask only whether it gets on, also where Telegram or the queue is away
+    /// Check liveness only; ignore outages of Telegram and the queue
     #[arg(long)]
     pub live: bool,
 }
 
-/// What is to be done to jobs of the queue.
+/// A change to jobs of the queue.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum QueueChange {
-    /// Put dead jobs back as new ones, and let delayed ones run now
+    /// Put dead jobs back as new ones, and make delayed ones due now
     Retry(Jobs),
-    /// End jobs without an answer; their messages stay known and are not answered later
+    /// End jobs without an answer; their messages are not answered later either
     Drop(Jobs),
 }
 
-/// Which jobs are meant.
+/// The jobs to change.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct Jobs {
     /// Jobs as `stenogram queue` lists them: account:chat:message
     #[arg(value_name = "JOB", required_unless_present = "all_dead", conflicts_with = "all_dead")]
     pub ids: Vec<JobId>,
-    /// Every dead one
+    /// All dead jobs
     #[arg(long)]
     pub all_dead: bool,
 }
@@ -372,14 +386,14 @@ mod tests {
         assert_eq!(args.language, "ru".parse().ok());
         assert_eq!(args.task, Some(Task::Translate));
         assert_eq!(args.format, Format::Vtt);
-        assert_eq!(args.model, Some(Model::Path("own.bin".into())));
+        assert_eq!(args.model, Some(ModelName::Path("own.bin".into())));
     }
 
     #[test]
     fn bench_takes_lists() {
         let line = "stenogram bench --model base --model own.bin --seconds 3,10 --threads 1,2 a.ogg";
         let Some(Command::Bench(bench)) = command(line) else { panic!() };
-        assert_eq!(bench.models, [Model::Name("base".into()), Model::Path("own.bin".into())]);
+        assert_eq!(bench.models, [ModelName::Catalogue("base".into()), ModelName::Path("own.bin".into())]);
         let threads: Vec<_> = bench.threads.iter().map(|threads| threads.get()).collect();
         assert_eq!((bench.seconds, threads, bench.runs), (vec![3, 10], vec![1, 2], 3));
         let Some(Command::Bench(bench)) = command("stenogram bench") else { panic!() };
@@ -400,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn jobs_are_named_or_all_the_dead_are_meant() {
+    fn jobs_are_named_or_all_dead_ones_are_selected() {
         let id = "1000:-5:7";
         let Some(Command::Queue(queue)) = command(&format!("stenogram queue retry {id}")) else { panic!() };
         assert_eq!(
@@ -429,6 +443,7 @@ mod tests {
             "queue",
             "health",
             "doctor",
+            "explain",
             "config",
         ] {
             assert_eq!(command(&format!("stenogram {line}")).map(|c| c.needs()), Some(Needs::Nothing));

@@ -1,8 +1,8 @@
-//! The program: parses, reads the configuration, starts logging, runs, and maps the outcome to an
-//! exit code.
+//! The program: parses the command line, reads the configuration, starts logging, runs the command,
+//! and maps the outcome to an exit status.
 //!
-//! It is in the library, so that tests/chaos runs what main.rs runs, with decorators of its own
-//! around what the daemon works with.
+//! It is part of the library, so that tests/chaos runs the same code as main.rs, with its own
+//! decorators around the parts that the daemon works with.
 
 use std::io;
 use std::process::ExitCode;
@@ -13,31 +13,33 @@ use tokio::runtime::Runtime;
 use crate::app::{self, Decorator};
 use crate::cli::{Cli, Command, Exit};
 use crate::commands::{self, CommandError};
-use crate::config::{Config, LogFormat, Mistakes, RawConfig};
-use crate::ops::{LogFiles, LogFilesError, logging};
+use crate::config::{Config, ConfigErrors, LogFormat, RawConfig, VARIABLE_UNKNOWN};
+use crate::runtime::logging::{self, LogFiles, LogFilesError};
+use crate::runtime::problem::PROCESS_LIMIT;
 use crate::runtime::{allocator, ending};
 use crate::telegram::{LoginError, SessionError};
 
-/// Threads for talking; recognition and blocking work have their own.
+/// The threads for network and timers. Recognition and blocking work have threads of their own.
 const THREADS: usize = 2;
 
-/// Runs the program, with `decorator` around what the daemon works with.
+/// Runs the program, with `decorator` around the parts that the daemon works with.
 pub fn main_with(decorator: &dyn Decorator) -> ExitCode {
-    allocator::keep_little();
+    allocator::tune_allocator();
     let cli = Cli::parse();
     let runtime =
         match tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {
-                commands::complain(format_args!("cannot start its threads: {error}"));
+                let why = format!("cannot start its threads: {error}");
+                commands::report_error(PROCESS_LIMIT.with(why));
                 return Exit::Failed.into();
             }
         };
     let exit = run(cli, &runtime, decorator).unwrap_or_else(|error| {
         let exit = exit_of(&error);
         if exit != Exit::Done {
-            // Without the chain: our messages hold what caused them.
-            commands::complain(&error);
+            // Without the chain of causes, which our messages already contain.
+            commands::report_error(&error);
         }
         exit
     });
@@ -46,48 +48,54 @@ pub fn main_with(decorator: &dyn Decorator) -> ExitCode {
 
 fn run(cli: Cli, runtime: &Runtime, decorator: &dyn Decorator) -> anyhow::Result<Exit> {
     let command = cli.command.unwrap_or_default();
-    let raw = RawConfig::load();
     let out = &mut io::stdout().lock();
+    if let Command::Explain(what) = command {
+        // It needs no configuration, so that it helps with one that is wrong.
+        commands::explain::run(&what.words, out)?;
+        return Ok(Exit::Done);
+    }
+    let raw = RawConfig::load();
     if command == Command::Config {
-        // It prints the values first, and goes on to be told what is wrong with them.
+        // It prints the values and goes on, so that the check below reports what is wrong with
+        // them.
         commands::config::run(&raw, out).map_err(CommandError::from)?;
     }
-    if let Command::Doctor(what) = command {
-        // With a wrong configuration too, and without log lines: it says itself what it finds.
-        let failed = runtime.block_on(commands::doctor::run(&raw, what, out)).map_err(CommandError::from)?;
+    if let Command::Doctor(args) = command {
+        // It works with a wrong configuration too, and reports by itself, without log lines.
+        let failed = runtime.block_on(commands::doctor::run(&raw, args, out)).map_err(CommandError::from)?;
         return Ok(exit_after(failed));
     }
     let config = Config::check(&raw, command.needs())?;
-    let (files, no_files) = match log_files(&config, &command) {
+    let (files, files_error) = match log_files(&config, &command) {
         Ok(files) => (files, None),
         Err(error) => (None, Some(error)),
     };
     let log = logging::start(&config.log_filter, log_format(&config), files)?;
     for warning in raw.warnings() {
-        tracing::warn!("{warning}");
+        tracing::warn!("{}", VARIABLE_UNKNOWN.with(warning));
     }
-    if let Some(error) = no_files {
+    if let Some(error) = files_error {
         tracing::warn!(event = "log_files_failed", "{error}");
     }
     let failed = match command {
-        Command::Config | Command::Doctor(_) => 0,
+        Command::Config | Command::Doctor(_) | Command::Explain(_) => 0,
         Command::Run => {
-            runtime.block_on(app::run(&config, &config.telegram()?, log, decorator))?;
+            runtime.block_on(app::run(&config, &config.credentials()?, log, decorator))?;
             0
         }
         Command::Login => {
-            runtime.block_on(commands::account::login(&config, &config.telegram()?, out))?;
+            runtime.block_on(commands::account::login(&config, &config.credentials()?, out))?;
             0
         }
         Command::Logout => {
-            runtime.block_on(commands::account::logout(&config, &config.telegram()?, out))?;
+            runtime.block_on(commands::account::logout(&config, &config.credentials()?, out))?;
             0
         }
-        Command::Transcribe(what) => runtime.block_on(commands::transcribe::run(&config, &what, out))?,
-        Command::Bench(what) => runtime.block_on(commands::bench::run(&config, &what, out))?,
-        Command::Queue(what) => runtime.block_on(commands::queue::run(&config, &what, out))?,
-        Command::Health(what) => commands::health::run(&config, &what, out)?,
-        Command::Models(what) => commands::models::run(&config, &what, out)?,
+        Command::Transcribe(args) => runtime.block_on(commands::transcribe::run(&config, &args, out))?,
+        Command::Bench(args) => runtime.block_on(commands::bench::run(&config, &args, out))?,
+        Command::Queue(args) => runtime.block_on(commands::queue::run(&config, &args, out))?,
+        Command::Health(args) => commands::health::run(&config, &args, out)?,
+        Command::Models(args) => commands::models::run(&config, &args, out)?,
     };
     Ok(exit_after(failed))
 }
@@ -96,7 +104,7 @@ fn exit_after(failed: usize) -> Exit {
     if failed == 0 { Exit::Done } else { Exit::Failed }
 }
 
-/// The daemon's lines alone go to files.
+/// Only the daemon logs to files.
 fn log_files(config: &Config, command: &Command) -> Result<Option<LogFiles>, LogFilesError> {
     let folder = config.log_dir.as_deref().filter(|_| *command == Command::Run);
     folder.map(|folder| LogFiles::open(folder, config.log_keep_days)).transpose()
@@ -109,7 +117,7 @@ fn log_format(config: &Config) -> logging::Format {
     }
 }
 
-/// The one place where outcomes become exit codes.
+/// Maps every error to an exit status.
 fn exit_of(error: &anyhow::Error) -> Exit {
     let no_session_to_end = |error: &LoginError| {
         matches!(error, LoginError::Session(SessionError::Missing(_) | SessionError::NotLoggedIn(_)))
@@ -120,11 +128,11 @@ fn exit_of(error: &anyhow::Error) -> Exit {
     });
     if let Some(run) = run {
         run.exit()
-    } else if error.is::<Mistakes>() || error.downcast_ref().is_some_and(CommandError::is_usage) {
+    } else if error.is::<ConfigErrors>() || error.downcast_ref().is_some_and(CommandError::is_usage) {
         Exit::Usage
     } else if error.downcast_ref().is_some_and(no_session_to_end) {
         Exit::LoggedOut
-    } else if error.downcast_ref().is_some_and(CommandError::reader_left) {
+    } else if error.downcast_ref().is_some_and(CommandError::is_broken_pipe) {
         Exit::Done
     } else {
         Exit::Failed

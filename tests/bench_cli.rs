@@ -172,7 +172,10 @@ fn what_cannot_be_measured_is_said() {
     home.set("MODEL", "base");
     let (code, stdout, stderr) = outcome(&home, &[]);
     assert_eq!((code, stdout.as_str()), (Some(1), ""));
-    assert_eq!(stderr, "stenogram: no model is in ./models; `stenogram models pull` fetches one\n");
+    assert_eq!(
+        stderr,
+        "stenogram: no model is in ./models; `stenogram models pull base` fetches a good one [model-unusable]\n"
+    );
 }
 
 #[test]
@@ -180,7 +183,7 @@ fn its_help_explains_the_columns() {
     let help = stdout(&Home::empty(), &["--help"]);
     for words in [
         "LOAD",
-        "seconds of work for a second of audio",
+        "seconds of work per second of audio",
         "MEMORY",
         "--compare",
         "Stop the daemon",

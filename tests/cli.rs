@@ -129,7 +129,7 @@ fn config_works_without_credentials() {
 }
 
 #[test]
-fn a_wrong_configuration_exits_with_2_and_every_mistake() {
+fn a_wrong_configuration_exits_with_2_and_every_error() {
     let place = Place::new("mistakes").with(".env", "THREADS=many\nREDIS_PASWORD=hunter2\n'hunter2\n");
     let environment = [
         ("API_ID", "abc"),
@@ -143,7 +143,7 @@ fn a_wrong_configuration_exits_with_2_and_every_mistake() {
         let outcome = place.call(args, &environment);
         assert_eq!(outcome.code, Some(2), "{args:?}");
         assert!(
-            outcome.stderr.starts_with("stenogram: the configuration has 8 mistakes:"),
+            outcome.stderr.starts_with("stenogram: the configuration has 8 errors:"),
             "{}",
             outcome.stderr
         );

@@ -6,10 +6,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use stenogram::config::{
-    Config, Language, LogFormat, Mistake, Mistakes, Model, Needs, Origin, RawConfig, VARIABLES,
-    WHISPER_LANGUAGES,
-};
+use stenogram::config::{Config, ConfigError, ConfigErrors, LogFormat, Needs, Origin, RawConfig, VARIABLES};
+use stenogram::domain::{LanguageChoice, ModelName};
 
 const HASH: &str = "0123456789abcdef0123456789abcdef";
 
@@ -29,19 +27,19 @@ fn raw(environment: &[(&str, &str)]) -> RawConfig {
     RawConfig::from_environment(|name| environment.get(name).cloned())
 }
 
-fn check(environment: &[(&str, &str)]) -> Result<Config, Mistakes> {
+fn check(environment: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     Config::check(&raw(environment), Needs::Nothing)
 }
 
 fn ok(environment: &[(&str, &str)]) -> Config {
-    check(environment).unwrap_or_else(|mistakes| panic!("{environment:?}: {mistakes}"))
+    check(environment).unwrap_or_else(|errors| panic!("{environment:?}: {errors}"))
 }
 
-/// The mistakes, one a line.
-fn mistakes(environment: &[(&str, &str)]) -> Vec<String> {
+/// The texts of all errors.
+fn errors(environment: &[(&str, &str)]) -> Vec<String> {
     match check(environment) {
         Ok(_) => panic!("{environment:?} is fine"),
-        Err(mistakes) => mistakes.mistakes.iter().map(Mistake::to_string).collect(),
+        Err(found) => found.errors.iter().map(ConfigError::to_string).collect(),
     }
 }
 
@@ -80,7 +78,7 @@ fn env_example_as_it_stands_changes_nothing_and_lacks_the_credentials_only() {
     assert_eq!(raw.warnings(), [] as [&str; 0]);
     Config::check(&raw, Needs::Nothing).unwrap();
     let missing = Config::check(&raw, Needs::Telegram).unwrap_err();
-    assert!(matches!(missing.mistakes[..], [Mistake::Missing(_), Mistake::Missing(_)]), "{missing}");
+    assert!(matches!(missing.errors[..], [ConfigError::Missing(_), ConfigError::Missing(_)]), "{missing}");
 }
 
 #[test]
@@ -95,17 +93,10 @@ fn every_default_may_be_written_out() {
 }
 
 #[test]
-fn languages_are_all_those_of_whisper_and_no_others() {
-    let known = |code: &&str| whisper_rs::get_lang_id(code).is_some();
-    assert!(WHISPER_LANGUAGES.iter().all(known));
-    assert_eq!(WHISPER_LANGUAGES.len() as i32, whisper_rs::get_lang_max_id() + 1);
-}
-
-#[test]
 fn nothing_said_gives_the_defaults() {
     let config = ok(&[]);
     assert_eq!((config.data_dir, config.model_dir), ("./data".into(), "./models".into()));
-    assert_eq!((config.model, config.model_url), (Model::Name("base".into()), None));
+    assert_eq!((config.model, config.model_url), (ModelName::Catalogue("base".into()), None));
     assert_eq!(config.languages.listed.iter().map(|code| code.as_str()).collect::<Vec<_>>(), ["ru", "en"]);
     assert_eq!((config.threads, config.redis), (None, None));
     assert_eq!(config.reconnect_delay, Duration::from_secs(5));
@@ -129,7 +120,7 @@ fn the_names_of_the_old_bot_keep_their_meaning() {
         ("RECONNECT_DELAY", "7"),
         ("MAX_RECONNECT_DELAY", "70"),
     ]);
-    let credentials = config.telegram().unwrap();
+    let credentials = config.credentials().unwrap();
     assert_eq!((credentials.api_id, credentials.api_hash.expose()), (12345, HASH));
     assert_eq!(config.redis.unwrap().url.expose(), "redis://redis:6380/2");
     assert_eq!((config.reconnect_delay.as_secs(), config.max_reconnect_delay.as_secs()), (7, 70));
@@ -139,7 +130,7 @@ fn the_names_of_the_old_bot_keep_their_meaning() {
 fn credentials_are_missed_only_where_they_are_needed() {
     let raw = raw(&[("API_ID", "12345")]);
     let config = Config::check(&raw, Needs::Nothing).unwrap();
-    let missing = config.telegram().unwrap_err();
+    let missing = config.credentials().unwrap_err();
     assert_eq!(missing, Config::check(&raw, Needs::Telegram).unwrap_err());
     let text = missing.to_string();
     assert!(text.contains("API_HASH") && text.contains("https://my.telegram.org"), "{text}");
@@ -181,7 +172,7 @@ fn every_variable_with_a_rule_refuses_what_breaks_it_and_says_what_is_allowed() 
         ("LOG_LEVEL", "inof"),
         ("LOG_FORMAT", "xml"),
     ] {
-        let found = mistakes(&[(name, bad)]);
+        let found = errors(&[(name, bad)]);
         let allowed = VARIABLES.iter().find(|variable| variable.name == name).unwrap().allowed;
         let wanted = format!("{name}={bad:?} (environment): must be {allowed}");
         assert_eq!(found, [wanted]);
@@ -191,11 +182,11 @@ fn every_variable_with_a_rule_refuses_what_breaks_it_and_says_what_is_allowed() 
 #[test]
 fn wrong_secrets_are_named_and_not_shown() {
     for (name, bad) in [("API_HASH", "hunter2"), ("REDIS_URL", "rediss://:hunter2@redis")] {
-        let found = mistakes(&[(name, bad)]);
+        let found = errors(&[(name, bad)]);
         assert_eq!(found.len(), 1);
         assert!(found[0].starts_with(name) && !found[0].contains("hunter2"), "{found:?}");
     }
-    let found = mistakes(&[("MODEL_URL", "https://me:hunter2@mirror")]);
+    let found = errors(&[("MODEL_URL", "https://me:hunter2@mirror")]);
     assert!(!found[0].contains("hunter2") && found[0].contains("mirror"), "{found:?}");
     let config = ok(&[("API_HASH", HASH), ("REDIS_URL", "redis://:hunter2@redis")]);
     let shown = format!("{config:?}");
@@ -214,7 +205,7 @@ fn contradictions_are_caught() {
         (&[("REDIS_PORT", "6380")], ["REDIS_PORT", "REDIS_HOST"]),
         (&[("LANGUAGE", "de"), ("LANGUAGES", "ru,en")], ["LANGUAGE=de", "LANGUAGES=\"ru,en\""]),
     ] {
-        let found = mistakes(environment);
+        let found = errors(environment);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(words.iter().all(|word| found[0].contains(word)), "{found:?}");
     }
@@ -222,31 +213,31 @@ fn contradictions_are_caught() {
 
 #[test]
 fn a_wrong_value_is_no_contradiction_besides() {
-    assert_eq!(mistakes(&[("RECONNECT_DELAY", "600"), ("MAX_RECONNECT_DELAY", "x")]).len(), 1);
-    assert_eq!(mistakes(&[("REDIS_HOST", "a b")]).len(), 1);
+    assert_eq!(errors(&[("RECONNECT_DELAY", "600"), ("MAX_RECONNECT_DELAY", "x")]).len(), 1);
+    assert_eq!(errors(&[("REDIS_HOST", "a b")]).len(), 1);
 }
 
 #[test]
 fn a_language_is_fixed_or_chosen_from_candidates() {
-    // What is in force, and what `--language auto` means in its place.
     let languages = |environment: &[(&str, &str)]| {
-        let config = ok(environment);
-        [config.language, Language::Auto].map(|language| {
-            let spoken = config.spoken(language);
-            let codes: Vec<_> = spoken.listed.iter().map(|code| code.as_str()).collect();
-            codes.join(",") + if spoken.only { "!" } else { "" }
-        })
+        let Config { language, languages, .. } = ok(environment);
+        let codes: Vec<_> = languages.listed.iter().map(|code| code.as_str()).collect();
+        let language = match language {
+            LanguageChoice::Auto => None,
+            LanguageChoice::Fixed(code) => Some(code.as_str()),
+        };
+        (language, codes.join(",") + if languages.others { "" } else { "!" })
     };
-    assert_eq!(languages(&[("LANGUAGE", "de")]), ["de!", "ru,en"]);
-    assert_eq!(languages(&[("LANGUAGE", "ru"), ("LANGUAGES", "ru,uk")]), ["ru!", "ru,uk"]);
-    assert_eq!(languages(&[("LANGUAGE", "auto"), ("LANGUAGES", "uk")]), ["uk", "uk"]);
-    assert_eq!(languages(&[("LANGUAGES", "ru,en!")]), ["ru,en!", "ru,en!"]);
-    assert_eq!(languages(&[("LANGUAGES", "")]), ["", ""]);
-    assert_eq!(languages(&[("LANGUAGE", "de"), ("LANGUAGES", "")]), ["de!", ""]);
+    assert_eq!(languages(&[("LANGUAGE", "de")]), (Some("de"), "ru,en".into()));
+    assert_eq!(languages(&[("LANGUAGE", "ru"), ("LANGUAGES", "ru,uk")]), (Some("ru"), "ru,uk".into()));
+    assert_eq!(languages(&[("LANGUAGE", "auto"), ("LANGUAGES", "uk")]), (None, "uk".into()));
+    assert_eq!(languages(&[("LANGUAGES", "ru,en!")]), (None, "ru,en!".into()));
+    assert_eq!(languages(&[("LANGUAGES", "")]), (None, String::new()));
+    assert_eq!(languages(&[("LANGUAGE", "de"), ("LANGUAGES", "")]), (Some("de"), String::new()));
 }
 
 #[test]
-fn all_mistakes_are_reported_at_once() {
+fn all_errors_are_reported_at_once() {
     let folder = folder("all_at_once");
     let env_file = folder.join("bad.env");
     fs::write(&env_file, "THREADS=many\nthis is hunter2\nLOG_FORMAT=xml\n").unwrap();
@@ -256,14 +247,14 @@ fn all_mistakes_are_reported_at_once() {
         ("REDIS_URL_FILE", "/nonexistent/url"),
         ("RECONNECT_DELAY", "600"),
     ]);
-    let mistakes = Config::check(&raw, Needs::Telegram).unwrap_err();
-    let text = mistakes.to_string();
+    let found = Config::check(&raw, Needs::Telegram).unwrap_err();
+    let text = found.to_string();
     for named in
         ["API_ID", "API_HASH", "THREADS", "LOG_FORMAT", "line 2", "REDIS_URL_FILE", "RECONNECT_DELAY"]
     {
         assert!(text.contains(named), "{named} in {text}");
     }
-    assert_eq!(mistakes.mistakes.len(), 7, "{text}");
+    assert_eq!(found.errors.len(), 7, "{text}");
     assert!(!text.contains("hunter2"), "{text}");
 }
 
@@ -278,7 +269,7 @@ fn the_environment_wins_over_the_env_file_and_stays_as_it_is() {
     let raw = raw(&[("ENV_FILE", path), ("MODEL", "small"), ("API_HASH", HASH)]);
     assert_eq!(raw.warnings(), [] as [&str; 0]);
     let config = Config::check(&raw, Needs::Nothing).unwrap();
-    assert_eq!(config.model, Model::Name("small".into()));
+    assert_eq!(config.model, ModelName::Catalogue("small".into()));
     assert_eq!(config.threads.unwrap().get(), 3);
     assert_eq!(origin(&raw, "MODEL"), Origin::Environment);
     assert_eq!(origin(&raw, "THREADS"), Origin::EnvFile(env_file));
@@ -299,7 +290,7 @@ fn an_empty_value_is_no_value() {
         ("REDIS_URL", ""),
     ]);
     let config = Config::check(&raw, Needs::Nothing).unwrap();
-    assert_eq!((config.model, config.redis), (Model::Name("tiny".into()), None));
+    assert_eq!((config.model, config.redis), (ModelName::Catalogue("tiny".into()), None));
 }
 
 #[test]
@@ -318,17 +309,17 @@ fn secrets_are_read_from_files() {
         ("REDIS_PASSWORD_FILE", &password),
     ];
     let config = ok(&environment);
-    let credentials = config.telegram().unwrap();
+    let credentials = config.credentials().unwrap();
     assert_eq!((credentials.api_id, credentials.api_hash.expose()), (12345, HASH));
     assert_eq!(config.redis.unwrap().url.expose(), "redis://:%20p%40ss%20@redis:6379/0");
     assert_eq!(origin(&raw(&environment), "API_HASH").to_string(), format!("API_HASH_FILE, {hash}"));
     let url = file("url", "redis://:secret@redis/1\n");
-    assert_eq!(ok(&[("REDIS_URL_FILE", &url)]).redis.unwrap().place, "redis:6379, database 1");
+    assert_eq!(ok(&[("REDIS_URL_FILE", &url)]).redis.unwrap().address, "redis:6379, database 1");
 }
 
 #[test]
-fn a_secret_and_its_file_at_once_are_a_mistake() {
-    let found = mistakes(&[("API_HASH", HASH), ("API_HASH_FILE", "/dev/null")]);
+fn a_secret_and_its_file_at_once_are_an_error() {
+    let found = errors(&[("API_HASH", HASH), ("API_HASH_FILE", "/dev/null")]);
     assert_eq!(found, ["API_HASH and API_HASH_FILE are both set (environment); keep one of them"]);
 }
 
@@ -339,7 +330,7 @@ fn files_of_no_use_are_named() {
     let binary = folder.join("binary");
     fs::write(&binary, [0xff, 0xfe, 0x00]).unwrap();
     for path in [endless, "/nonexistent/hash", "/dev/null", "/", binary.to_str().unwrap()] {
-        let found = mistakes(&[("API_HASH_FILE", path)]);
+        let found = errors(&[("API_HASH_FILE", path)]);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].contains("API_HASH_FILE") && found[0].contains(path), "{found:?}");
     }
@@ -347,11 +338,11 @@ fn files_of_no_use_are_named() {
 
 #[test]
 fn an_env_file_that_was_asked_for_must_be_there() {
-    let found = mistakes(&[("ENV_FILE", "/nonexistent/.env")]);
+    let found = errors(&[("ENV_FILE", "/nonexistent/.env")]);
     assert!(found.len() == 1 && found[0].contains("/nonexistent/.env"), "{found:?}");
     // What docker makes of a file that is mounted and is not there.
     let folder = folder("env_folder");
-    assert_eq!(mistakes(&[("ENV_FILE", folder.to_str().unwrap())]).len(), 1);
+    assert_eq!(errors(&[("ENV_FILE", folder.to_str().unwrap())]).len(), 1);
 }
 
 #[test]
@@ -366,20 +357,20 @@ fn names_that_do_nothing_are_warned_about() {
         assert!(warnings.contains(words), "{warnings}");
     }
     // The one who has forgotten API_HASH sees why.
-    let mistakes = Config::check(&raw, Needs::Telegram).unwrap_err().to_string();
-    assert!(mistakes.contains("is it API_HASH?"), "{mistakes}");
+    let found = Config::check(&raw, Needs::Telegram).unwrap_err().to_string();
+    assert!(found.contains("is it API_HASH?"), "{found}");
 }
 
 #[test]
-fn a_value_that_is_no_text_is_a_mistake() {
+fn a_value_that_is_no_text_is_an_error() {
     use std::os::unix::ffi::OsStringExt as _;
     let raw = RawConfig::from_environment(|name| match name {
         "MODEL" => Some(OsString::from_vec(vec![0xff])),
         "ENV_FILE" => Some("/dev/null".into()),
         _ => None,
     });
-    let mistakes = Config::check(&raw, Needs::Nothing).unwrap_err();
-    assert!(matches!(&mistakes.mistakes[..], [Mistake::NotText { name, .. }] if name == "MODEL"));
+    let found = Config::check(&raw, Needs::Nothing).unwrap_err();
+    assert!(matches!(&found.errors[..], [ConfigError::NotText { variable, .. }] if variable.name == "MODEL"));
 }
 
 #[test]

@@ -123,12 +123,12 @@ async fn mistakes_in_the_configuration() {
     let report = patient.examine();
     report.has("configuration", "fail", "API_HASH=(hidden)", "correct it where it is set");
     report.has("configuration", "fail", "THREADS=\"many\"", "stenogram config");
-    report.has("the rest", "warn", "was not looked at", "mend the configuration");
+    report.has("the rest", "warn", "was not looked at", "correct the configuration");
 
     let patient = Patient::healthy().await.without("API_ID").without("API_HASH");
     let report = patient.examine();
-    report.has("configuration", "fail", "API_ID is not set", "set API_ID in .env");
-    report.has("configuration", "fail", "API_HASH is not set", "set API_HASH in .env");
+    report.has("configuration", "fail", "API_ID is not set", "set it in .env");
+    report.has("configuration", "fail", "API_HASH is not set", "set it in .env");
     report.has("login", "warn", "API_ID is missing", "first the above");
     report.fails_only(&["configuration"]);
 
@@ -169,7 +169,7 @@ async fn a_redis_that_loses_what_it_was_given() {
     server.command::<()>(&["ACL", "SETUSER", "steno", "on", ">pass", "~*", "+@all", "-config"]);
     let url = format!("redis://steno:pass@127.0.0.1:{}/", server.port());
     let report = Patient::healthy().await.set("REDIS_URL", &url).examine();
-    report.has("queue", "warn", "could not check appendonly", "see to it that it is yes");
+    report.has("queue", "warn", "could not check appendonly", "set appendonly yes");
     report.fails_only(&[]);
 }
 
@@ -296,8 +296,8 @@ async fn remedies_are_typed_as_in_the_home_that_it_is() {
         write_session(&patient.session(), &nobody).unwrap();
         let report = patient.examine();
         let login = format!("run `{program} login`");
-        report.has("session", "fail", &format!("is not logged in: {login}"), &login);
-        report.has("model", "fail", "is not there", &format!("fetch it: `{program} models pull tiny`"));
+        report.has("session", "fail", "is not logged in", &login);
+        report.has("model", "fail", "is not there", &format!("`{program} models pull tiny` fetches"));
         report.has("daemon", "warn", "is not running", start);
         let mut command = patient.home.command();
         let daemon = command.arg("run").output().unwrap();
@@ -306,7 +306,7 @@ async fn remedies_are_typed_as_in_the_home_that_it_is() {
 
         let report = patient.without("API_HASH").examine();
         let file = if run_by == "systemd" { "/etc/stenogram/stenogram.env" } else { ".env" };
-        report.has("configuration", "fail", "API_HASH is not set", &format!("set API_HASH in {file}"));
+        report.has("configuration", "fail", "API_HASH is not set", &format!("set it in {file}"));
     }
 }
 
@@ -378,7 +378,7 @@ async fn a_torn_queue_and_a_torn_position() {
 
     fs::write(patient.home.data().join("updates.redb"), &whole[..1000]).unwrap();
     let report = patient.examine();
-    report.has("login", "fail", "cannot use the update state", "restore the named file");
+    report.has("login", "fail", "cannot use the update state", "restore it from a backup");
     report.fails_only(&["login"]);
 }
 
@@ -392,11 +392,11 @@ async fn a_full_disk() {
     write_session(&patient.session(), &patient.telegram.session()).unwrap();
     disk.fill();
     let report = patient.examine();
-    report.has("DATA_DIR", "fail", "is full", "make room");
-    report.has("LOG_DIR", "warn", "is full", "make room");
+    report.has("DATA_DIR", "fail", "No space left on device", "free space");
+    report.has("LOG_DIR", "warn", "No space left on device", "free space");
     disk.free();
     let report = patient.examine();
-    report.has("DATA_DIR", "fail", "free in ./data, too little", "make room");
+    report.has("DATA_DIR", "fail", "free in ./data, too little", "free space");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -436,12 +436,7 @@ async fn folders_and_a_session_that_belong_to_somebody_else() {
         fs::set_permissions(patient.file("models"), Permissions::from_mode(0o500)).unwrap();
         patient.examine_offline()
     };
-    report.has(
-        "session",
-        "fail",
-        "account.session: Permission denied",
-        "readable by the user that stenogram runs as",
-    );
+    report.has("session", "fail", "account.session: Permission denied", "the user that stenogram runs as");
     report.has("DATA_DIR", "fail", "cannot write to ./data: Permission denied", "chown -R");
     report.has("MODEL_DIR", "warn", "cannot write to ./models: Permission denied", "chown -R");
 }
@@ -451,7 +446,7 @@ async fn a_file_in_place_of_a_folder() {
     let patient = Patient::healthy().await;
     fs::write(patient.file("notes"), "").unwrap();
     let report = patient.set("LOG_DIR", "notes").examine();
-    report.has("LOG_DIR", "warn", "notes is a file, not a folder", "name another folder in LOG_DIR");
+    report.has("LOG_DIR", "warn", "cannot write to notes: not a directory", "move away what is in the way");
     report.fails_only(&[]);
 }
 

@@ -15,7 +15,7 @@ const DEADLINE: Duration = Duration::from_secs(120);
 const RATE: usize = 16_000;
 
 async fn start(vad: bool) -> Engine {
-    let languages = vec!["ru".to_owned(), "en".to_owned()];
+    let languages = "ru,en!".parse().unwrap();
     let vad = vad.then(|| VAD.into());
     let options = EngineOptions { model: MODEL.into(), languages, vad, ..Default::default() };
     Engine::start(options).await.unwrap()

@@ -20,7 +20,7 @@ const IDLE: Duration = Duration::from_millis(500);
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 fn options(model: impl Into<PathBuf>, idle_unload: Option<Duration>) -> EngineOptions {
-    let languages = vec!["ru".to_owned(), "en".to_owned()];
+    let languages = "ru,en!".parse().unwrap();
     EngineOptions { model: model.into(), languages, idle_unload, vad: Some(VAD.into()), ..Default::default() }
 }
 

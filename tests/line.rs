@@ -6,16 +6,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fake_telegram::{
-    Action, Chat, Dedupe, Draft, FRIEND, Fault, SAVED_MESSAGES, SECOND_FRIEND, Telegram, User,
+    Action, Chat, Dedupe, Draft, FRIEND, Fault, OWNER, SAVED_MESSAGES, SECOND_FRIEND, Telegram, User,
+    access_hash,
 };
-use stenogram::domain::policy::{Incoming, Policy};
-use stenogram::domain::{Answer, Fault as JobFault, Job, JobId, Peer, Progress, Segment, Task, Transcript};
+use stenogram::domain::policy::Policy;
+use stenogram::domain::{
+    Answer, Event, Fault as JobFault, Job, JobId, Peer, PeerKind, Progress, Recording, RecordingKind,
+    Segment, Settings, Task, Transcript,
+};
 use stenogram::jobs::intake::Intake;
 use stenogram::jobs::ports::{Messenger, Transcriber, Transcription};
 use stenogram::jobs::worker::Worker;
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
 use stenogram::queue::{Counts, CrashRules, Queue, QueueError};
-use stenogram::telegram::{Account, Recipient};
+use stenogram::telegram::{Account, EventSink};
 use tempfile::TempDir;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -25,7 +29,11 @@ use crate::in_process::account::{DEADLINE, open, options, session};
 
 const FRIENDS_CHAT: Chat = Chat::User(FRIEND);
 const OTHER_CHAT: Chat = Chat::User(SECOND_FRIEND);
-const POLICY: Policy = Policy { max_age: Duration::from_secs(86_400) };
+
+/// What is configured.
+fn policy(task: Task) -> Policy {
+    Policy { max_age: Duration::from_secs(86_400), settings: Settings { task, ..Settings::default() } }
+}
 
 struct Ears {
     intake: Intake,
@@ -33,13 +41,13 @@ struct Ears {
 }
 
 #[async_trait]
-impl Recipient for Ears {
-    async fn take(&self, recordings: Vec<Incoming>) -> bool {
-        self.intake.take(recordings).await
+impl EventSink for Ears {
+    async fn take(&self, events: Vec<Event>) -> bool {
+        self.intake.take(events).await
     }
 
-    fn covers(&self, peer: &Peer, bot: bool) -> bool {
-        self.policy.covers(peer, bot)
+    fn covers(&self, chat: &Peer, is_bot: bool) -> bool {
+        self.policy.covers(chat, is_bot)
     }
 
     fn max_age(&self) -> Duration {
@@ -47,10 +55,9 @@ impl Recipient for Ears {
     }
 }
 
-/// Reads a recording's text from its bytes. A text with `|` in it is a long recording, each part of it a
-/// stretch of a second, and all but the first wait for the gate to open.
+/// Reads a recording's text from its bytes, and translates it into capital letters. A text with `|` in it is
+/// a long recording, each part of it a stretch of a second, and all but the first wait for the gate to open.
 struct Reading {
-    task: Task,
     /// How many stretches were recognised.
     recognised: watch::Sender<usize>,
     gate: watch::Receiver<bool>,
@@ -60,10 +67,6 @@ struct Reading {
 
 #[async_trait]
 impl Transcriber for Reading {
-    fn task(&self) -> Task {
-        self.task
-    }
-
     async fn prepare(&self, _: &Job) -> Result<(), JobFault> {
         Ok(())
     }
@@ -71,12 +74,14 @@ impl Transcriber for Reading {
     async fn open(
         &self,
         _: &Job,
+        settings: &Settings,
         bytes: Vec<u8>,
         progress: &Progress,
     ) -> Result<Box<dyn Transcription + '_>, JobFault> {
-        let text = String::from_utf8(bytes).expect("a text");
+        let (task, text) = (settings.task, String::from_utf8(bytes).expect("a text"));
+        let text = if task == Task::Translate { text.to_uppercase() } else { text };
         let stretches = text.split('|').map(str::to_owned).collect();
-        Ok(Box::new(ReadAloud { stretches, read: progress.until_ms as usize / 1000, reading: self }))
+        Ok(Box::new(ReadAloud { task, stretches, read: progress.until_ms as usize / 1000, reading: self }))
     }
 }
 
@@ -116,6 +121,7 @@ impl Messenger for NotingMessenger {
 }
 
 struct ReadAloud<'a> {
+    task: Task,
     stretches: Vec<String>,
     read: usize,
     reading: &'a Reading,
@@ -138,7 +144,7 @@ impl Transcription for ReadAloud<'_> {
         self.reading.recognised.send_modify(|recognised| *recognised += 1);
         let until_ms = self.read as u64 * 1000;
         let segments = vec![Segment { start_ms: until_ms - 1000, end_ms: until_ms, text: text.clone() }];
-        let transcript = Transcript { task: self.reading.task, language: None, segments };
+        let transcript = Transcript { task: self.task, language: None, segments };
         Ok(Some(Progress { until_ms, transcript }))
     }
 }
@@ -162,16 +168,16 @@ impl Line {
         let account = open(folder, options()).await;
         let queue = queue(folder).await;
         let (work, shutdown) = (Arc::new(Notify::new()), CancellationToken::new());
-        let (policy, in_force) = watch::channel(POLICY);
-        let intake = Intake::new(queue.clone(), in_force, Arc::clone(&work), shutdown.clone());
+        let (policy, in_force) = watch::channel(policy(task));
+        let intake = Intake::new(queue.clone(), in_force.clone(), Arc::clone(&work), shutdown.clone());
         let ears = Ears { intake, policy: policy.borrow().clone() };
         let (recognised, count) = watch::channel(0);
         let (gate, opened) = watch::channel(false);
         let (came, at_the_gate) = watch::channel(0);
         let (ended, jobs_ended) = watch::channel(Vec::new());
         let messenger = Arc::new(NotingMessenger { account: Arc::clone(&account), ended });
-        let reading = Arc::new(Reading { task, recognised, gate: opened, came });
-        let worker = Worker::new(Arc::clone(&queue), messenger, reading, work, shutdown.clone());
+        let reading = Arc::new(Reading { recognised, gate: opened, came });
+        let worker = Worker::new(Arc::clone(&queue), messenger, reading, in_force, work, shutdown.clone());
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             account.run(&ears, shutdown).await.expect("not logged out");
@@ -497,25 +503,82 @@ async fn after_a_crash_each_job_is_alone_until_it_gets_on() {
 }
 
 #[tokio::test]
+async fn a_recording_is_recognised_under_the_settings_of_its_arrival() {
+    let (telegram, folder, line) = start().await;
+    line.stop().await;
+    let mut line = Line::start_for(Task::Translate, &folder).await;
+    let long = telegram.send(FRIENDS_CHAT, saying("one|two|three"));
+    let behind = telegram.send(FRIENDS_CHAT, saying("behind"));
+    line.at_the_gate(1).await;
+    line.left(Counts { claimed: 1, waiting: 1, ..Counts::default() }).await;
+    line.stop().await;
+
+    // One goes on, the other begins, after a restart with another TASK.
+    let line = Line::start_for(Task::Transcribe, &folder).await;
+    line.gate.send_replace(true);
+    telegram.wait_for_reply(FRIENDS_CHAT, behind, DEADLINE).await.unwrap();
+    assert_eq!(replies(&telegram, FRIENDS_CHAT, long), ["ONE TWO THREE"]);
+    assert_eq!(replies(&telegram, FRIENDS_CHAT, behind), ["BEHIND"]);
+    assert_eq!(*line.recognised.borrow(), 3, "two stretches and the short one");
+    let new = telegram.send(FRIENDS_CHAT, saying("new"));
+    telegram.wait_for_reply(FRIENDS_CHAT, new, DEADLINE).await.unwrap();
+    assert_eq!(replies(&telegram, FRIENDS_CHAT, new), ["new"]);
+    line.finished().await;
+}
+
+/// An earlier version stored no settings with a job. Such a job is recognised as it is configured now, and what
+/// was recognised of it for another task is of no use.
+#[tokio::test]
+async fn a_job_without_settings_has_those_that_are_configured() {
+    let (telegram, folder, line) = start().await;
+    line.stop().await;
+    let message = telegram.send_silently(FRIENDS_CHAT, saying("one|two|three"));
+    let old = Job {
+        id: JobId { account: OWNER, chat: FRIEND, message },
+        recording: Recording {
+            chat: Peer { kind: PeerKind::User, id: FRIEND, access_hash: access_hash(FRIEND) },
+            thread: None,
+            kind: RecordingKind::Voice,
+            document: 0,
+            outgoing: false,
+            date: 1_800_000_000,
+            duration: 3,
+            size: 13,
+        },
+        settings: None,
+    };
+    let segments = vec![Segment { start_ms: 0, end_ms: 1000, text: "one".into() }];
+    let transcript = Transcript { task: Task::Transcribe, language: None, segments };
+    let store = queue(&folder).await;
+    store.add(&old).await.unwrap();
+    store.claim().await.unwrap();
+    store.store_progress(old.id, &Progress { until_ms: 1000, transcript }).await.unwrap();
+    store.release(old.id).await.unwrap();
+    drop(store);
+
+    let line = Line::start_for(Task::Translate, &folder).await;
+    line.gate.send_replace(true);
+    telegram.wait_for_reply(FRIENDS_CHAT, message, DEADLINE).await.unwrap();
+    assert_eq!(replies(&telegram, FRIENDS_CHAT, message), ["ONE TWO THREE"]);
+    assert_eq!(*line.recognised.borrow(), 3, "from its beginning");
+    line.finished().await;
+}
+
+#[tokio::test]
 async fn what_was_recognised_for_another_task_is_recognised_anew() {
-    let (telegram, folder, mut line) = start().await;
+    let (telegram, folder, line) = start().await;
     let first = telegram.send(OTHER_CHAT, saying("short"));
     telegram.wait_for_reply(OTHER_CHAT, first, DEADLINE).await.unwrap();
     let post = telegram.look(|ledger| ledger.post(OTHER_CHAT, first).cloned()).expect("it is there");
-    let long = telegram.send(FRIENDS_CHAT, saying("one|two|three"));
-    line.at_the_gate(1).await;
     line.stop().await;
 
-    let mut line = Line::start_for(Task::Translate, &folder).await;
-    line.gate.send_replace(true);
-    telegram.wait_for_reply(FRIENDS_CHAT, long, DEADLINE).await.unwrap();
-    assert_eq!(replies(&telegram, FRIENDS_CHAT, long), ["one two three"]);
-    assert_eq!(*line.recognised.borrow(), 3, "from its beginning");
+    let line = Line::start_for(Task::Translate, &folder).await;
     // The same recording again: its transcript is no translation, but then there is one.
     for _ in 0..2 {
         let copy = telegram.send(OTHER_CHAT, Draft::forward(&post));
         telegram.wait_for_reply(OTHER_CHAT, copy, DEADLINE).await.unwrap();
-        assert_eq!(*line.recognised.borrow_and_update(), 4);
+        assert_eq!(replies(&telegram, OTHER_CHAT, copy), ["SHORT"]);
+        assert_eq!(*line.recognised.borrow(), 1);
     }
     line.finished().await;
 }

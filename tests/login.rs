@@ -117,7 +117,8 @@ async fn without_a_terminal_it_says_so_before_anything_happens() {
     assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
     assert_eq!(
         stderr,
-        "stenogram: cannot read from the terminal: there is none; run `stenogram login` on a terminal\n"
+        "stenogram: cannot read from the terminal: there is none; run `stenogram login` at a terminal; over SSH use `ssh -t` \
+         [terminal-missing]\n"
     );
     assert_eq!(telegram.look(|ledger| ledger.calls().len()), 0);
     assert!(!home.data().join("account.lock").exists());
@@ -172,9 +173,13 @@ async fn what_telegram_refuses_is_said_with_a_remedy() {
         (
             400,
             "PHONE_NUMBER_BANNED",
-            "this phone number is banned from Telegram. If that is a mistake, write to",
+            "(PHONE_NUMBER_BANNED); if that is a mistake, write to recover@telegram.org",
         ),
-        (-503, "Timeout", "it has trouble of its own (Timeout); run `stenogram login` again in a minute"),
+        (
+            -503,
+            "Timeout",
+            "it has trouble of its own (Timeout); try again in a few minutes [telegram-trouble]",
+        ),
         (420, "FLOOD_WAIT_4000", "too many tries; wait 4001 s"),
     ] {
         telegram.fault(Fault::on("auth.sendCode", Action::error(code, error)).once());
@@ -193,7 +198,7 @@ async fn what_telegram_refuses_is_said_with_a_remedy() {
         terminal.types_secretly("00000");
     }
     assert_eq!(terminal.ends().code(), Some(1));
-    terminal.shows("three wrong tries; wait some minutes", 1);
+    terminal.shows("three wrong tries; wait some minutes and run `stenogram login` again", 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -202,7 +207,7 @@ async fn logout_needs_telegram_and_keeps_the_session_until_then() {
     let home = home(&telegram);
     let (code, _, stderr) = call(&home, "logout");
     assert_eq!(code, Some(3), "{stderr}");
-    assert!(stderr.contains("is not logged in: run `stenogram login`"), "{stderr}");
+    assert!(stderr.contains("is not logged in; run `stenogram login`"), "{stderr}");
 
     let mut terminal = asked(&home, CODE_PROMPT);
     terminal.types(CODE);
@@ -212,7 +217,7 @@ async fn logout_needs_telegram_and_keeps_the_session_until_then() {
     let (code, stdout, stderr) = call(&home, "logout");
     assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
     assert!(stderr.starts_with("stenogram: Telegram cannot be reached: "), "{stderr}");
-    assert!(stderr.ends_with("; check the network and try again\n"), "{stderr}");
+    assert!(stderr.ends_with("; then try again [telegram-unreachable]\n"), "{stderr}");
     assert!(home.data().join("account.session").exists());
 
     telegram.come_back().await.expect("listen again");

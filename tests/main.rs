@@ -20,7 +20,8 @@ mod deps;
 mod doctor;
 mod documents;
 mod e2e;
-mod eval;
+mod evaluation;
+mod explain;
 mod guard;
 mod health;
 mod line;
@@ -44,7 +45,6 @@ mod telegram;
 mod toolkits;
 mod transcribe;
 mod translation;
-mod troubleshooting;
 mod vad;
 mod window;
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use stenogram::speech::models::checksum::{Verdict, verify, verify_as};
 use stenogram::speech::models::download::{PullError, PullOptions, pull};
-use stenogram::speech::models::{Model, ModelSpec, SILERO_VAD, SPEECH_MODELS, catalogue};
+use stenogram::speech::models::{ModelSpec, SILERO_VAD, SPEECH_MODELS, catalogue};
 use support::http::{Reply, Request, Server};
 use support::skipped;
 
@@ -305,7 +305,7 @@ fn verify_tells_what_is_wrong() {
 #[test]
 fn the_catalogue_is_consistent() {
     for spec in catalogue() {
-        assert_eq!(ModelSpec::resolve(spec.name), Ok(Model::Catalogue(spec)));
+        assert_eq!(ModelSpec::named(spec.name), Ok(spec));
         assert_eq!(ModelSpec::of_file(&Path::new("/models").join(spec.file)), Some(spec));
         assert_eq!(spec.file, format!("ggml-{}.bin", spec.name));
         assert_eq!(spec.sha_prefix().len(), 12);
@@ -313,9 +313,7 @@ fn the_catalogue_is_consistent() {
         assert_eq!(spec.url(Some("http://nas/m")), format!("http://nas/m/{}", spec.file));
         assert_eq!(catalogue().filter(|other| other.sha256 == spec.sha256).count(), 1);
     }
-    assert_eq!(ModelSpec::resolve("./mine.bin"), Ok(Model::File("./mine.bin".into())));
-    assert_eq!(ModelSpec::resolve("mine.bin"), Ok(Model::File("mine.bin".into())));
-    let unknown = ModelSpec::resolve("huge").unwrap_err().to_string();
+    let unknown = ModelSpec::named("huge").unwrap_err().to_string();
     assert!(unknown.contains("\"huge\"") && unknown.contains("large-v3-turbo-q5_0"), "{unknown}");
 }
 

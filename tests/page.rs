@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
-use stenogram::health::{Vitals, server};
+use stenogram::health::{HealthState, server};
 use support::browser::Browser;
 use support::skipped;
 use tokio::sync::oneshot;
@@ -51,16 +51,16 @@ fn fetch_axe() -> Result<String, String> {
 
 /// A day of a daemon's life, on a clock that jumps.
 async fn live(place: &Workplace) {
-    let vitals = &place.vitals;
+    let health = &place.health;
     let pass = async |hours: f64| tokio::time::sleep(Duration::from_secs_f64(hours * 3600.0)).await;
-    vitals.model_loaded("small-q5_1".into());
-    vitals.connected();
+    health.model_loaded("small-q5_1".into());
+    health.connected();
     for (hours, losses) in [(2.0, 1), (5.2, 3), (1.0, 1), (9.0, 0), (2.0, 2)] {
         pass(hours).await;
         for _ in 0..losses {
-            vitals.disconnected();
+            health.disconnected();
             pass(0.01).await;
-            vitals.connected();
+            health.connected();
         }
     }
     pass(3.2).await;
@@ -77,12 +77,12 @@ async fn live(place: &Workplace) {
         place.idle().await;
         pass(0.13).await;
     }
-    vitals.text_dropped("known_phrase");
-    vitals.recognition_repeated();
+    health.text_dropped("known_phrase");
+    health.recognition_repeated();
 }
 
 /// The page of a daemon that has lived a day, from a thread of its own until `stop` is dropped.
-fn serve() -> (SocketAddr, Arc<Vitals>, oneshot::Sender<()>) {
+fn serve() -> (SocketAddr, Arc<HealthState>, oneshot::Sender<()>) {
     let (ready, started) = channel();
     let (stop, stopped) = oneshot::channel::<()>();
     thread::spawn(move || {
@@ -95,15 +95,15 @@ fn serve() -> (SocketAddr, Arc<Vitals>, oneshot::Sender<()>) {
             let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
             let at = free.expect("a free port");
             let listener = server::bind(at).await.expect("the port is still free");
-            ready.send((at, Arc::clone(&place.vitals))).expect("the test waits");
+            ready.send((at, Arc::clone(&place.health))).expect("the test waits");
             tokio::select! {
-                () = server::serve(listener, Arc::clone(&place.vitals)) => {}
+                () = server::serve(listener, Arc::clone(&place.health)) => {}
                 _ = stopped => {}
             }
         });
     });
-    let (at, vitals) = started.recv().expect("the page is served");
-    (at, vitals, stop)
+    let (at, health) = started.recv().expect("the page is served");
+    (at, health, stop)
 }
 
 fn pictures() -> PathBuf {
@@ -131,7 +131,7 @@ fn it_is_legible_for_all_and_needs_nobody_else() {
     if let Err(why) = axe {
         skipped(format!("the check of its accessibility, as axe cannot be had: {why}"));
     }
-    let (at, _vitals, _stop) = serve();
+    let (at, _health, _stop) = serve();
     let pictures = pictures();
     for (lang, title) in [("en", "Ready · stenogram"), ("ru", "Работает · stenogram")] {
         let mut backgrounds = Vec::new();
@@ -175,12 +175,12 @@ fn it_follows_what_happens_and_says_when_nobody_answers() {
     let Some(mut browser) = Browser::start() else {
         return skipped("the status page in a browser, as there is no Chromium here");
     };
-    let (at, vitals, stop) = serve();
+    let (at, health, stop) = serve();
     browser.open(&format!("http://{at}/?lang=en"));
     assert_eq!(browser.evaluate("document.querySelector('#state').textContent"), "Ready");
     assert_eq!(browser.evaluate("document.querySelector('#away').hidden"), true);
 
-    vitals.disconnected();
+    health.disconnected();
     // It looks by itself every ten seconds, and whenever it is looked at again.
     browser.evaluate("document.dispatchEvent(new Event('visibilitychange')); true");
     browser.wait_for("document.querySelector('#state').textContent == 'Not ready'");

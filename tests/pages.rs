@@ -9,6 +9,7 @@ pub const PROJECT: &str = env!("CARGO_MANIFEST_DIR");
 pub struct Page {
     /// Absolute.
     pub path: PathBuf,
+    pub text: String,
     /// The first one is what comes before the first heading.
     pub sections: Vec<Section>,
 }
@@ -18,75 +19,65 @@ pub struct Page {
 pub struct Section {
     /// `## Heading`, or empty.
     pub heading: String,
-    /// Fenced and indented blocks without their comments; drawings, which have no language, are left out.
+    /// The lines of code blocks without comments; drawings, which have no language, are left out.
     pub blocks: Vec<String>,
     /// Code within the text.
     pub code: BTreeSet<String>,
     /// The text without code, which stands there as a single backtick.
-    pub prose: String,
+    prose: String,
 }
 
 impl Page {
-    /// `path` is relative to the project.
+    /// `path` is relative to the project, or absolute.
     pub fn read(path: &str) -> Self {
         let path = Path::new(PROJECT).join(path);
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        Self::parse(path, &text)
+        Self::parse(path.canonicalize().unwrap(), &text)
     }
 
     pub fn parse(path: PathBuf, text: &str) -> Self {
         let mut sections = vec![Section::default()];
-        let mut lines = text.lines();
-        let mut may_be_indented = true;
+        let (mut lines, mut may_be_indented) = (text.lines(), true);
         while let Some(line) = lines.next() {
             let section = sections.last_mut().expect("there is one");
             if let Some(language) = line.trim_start().strip_prefix("```") {
-                let block = lines.by_ref().take_while(|line| line.trim() != "```").map(without_comment);
-                let block: Vec<&str> = block.filter(|line| !line.is_empty()).collect();
-                section.blocks.extend((!language.is_empty()).then(|| block.join("\n")));
+                let block = lines.by_ref().take_while(|line| line.trim() != "```");
+                let commands = block.map(|line| if line.starts_with("# ") { "" } else { line });
+                let commands = commands.map(|line| line.split(" # ").next().unwrap_or_default().trim_end());
+                let wanted = commands.filter(|line| !line.is_empty() && !language.is_empty());
+                section.blocks.extend(wanted.map(str::to_owned));
             } else if may_be_indented && line.starts_with("    ") {
                 section.blocks.push(line.to_owned());
             } else if line.starts_with('#') {
-                sections.push(Section {
-                    heading: line.into(),
-                    prose: format!("{line}\n"),
-                    ..Section::default()
-                });
+                let (heading, prose) = (line.to_owned(), format!("{line}\n"));
+                sections.push(Section { heading, prose, ..Section::default() });
             } else {
                 section.prose += &format!("{line}\n");
                 may_be_indented = line.is_empty();
             }
         }
         for section in &mut sections {
-            let text = std::mem::take(&mut section.prose);
-            let (code, prose): (Vec<_>, Vec<_>) =
-                text.split('`').enumerate().partition(|(at, _)| at % 2 == 1);
-            let words = |(_, code): (_, &str)| code.split_whitespace().collect::<Vec<_>>().join(" ");
-            section.code = code.into_iter().map(words).collect();
-            section.prose = prose.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join("`");
+            for (number, piece) in std::mem::take(&mut section.prose).split('`').enumerate() {
+                match number % 2 {
+                    0 => section.prose += &format!("{piece}`"),
+                    _ => drop(section.code.insert(piece.split_whitespace().collect::<Vec<_>>().join(" "))),
+                }
+            }
         }
-        Self { path, sections }
+        Self { path, text: text.to_owned(), sections }
     }
 
-    /// The file of this project and the anchor that `link` leads to; none if it leads out of the project.
+    /// The file of this project and the anchor that `link` leads to; none if it leads out of it.
     pub fn target(&self, link: &str) -> Option<(PathBuf, Option<String>)> {
-        if link.contains("://") {
-            return None;
-        }
         let (file, anchor) = link.split_once('#').map_or((link, None), |(file, anchor)| (file, Some(anchor)));
         let path = if file.is_empty() { self.path.clone() } else { self.path.with_file_name(file) };
-        Some((path.canonicalize().unwrap_or(path), anchor.map(str::to_owned)))
-    }
-
-    /// The number of the section with this anchor.
-    pub fn place(&self, anchor: &str) -> Option<usize> {
-        self.sections.iter().position(|section| section.anchor() == anchor)
+        (!link.contains("://")).then(|| (path, anchor.map(str::to_owned)))
     }
 }
 
 impl Section {
     /// GitHub's: letters, digits, `_` and `-` in lower case, spaces as `-`.
-    fn anchor(&self) -> String {
+    pub fn anchor(&self) -> String {
         let heading = self.heading.trim_start_matches('#').trim().chars();
         let kept = heading.filter(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | ' '));
         kept.flat_map(|c| if c == ' ' { '-' } else { c }.to_lowercase()).collect()
@@ -95,17 +86,11 @@ impl Section {
     /// The targets of `[text](target)`, `[text]: target` and `<target>`.
     pub fn links(&self) -> Vec<&str> {
         let after = |open, close| {
-            let rest = self.prose.split(open).skip(1);
-            rest.map(move |rest: &str| rest.split(close).next().unwrap_or_default())
+            self.prose.split(open).skip(1).map(move |rest: &str| rest.split(close).next().unwrap_or_default())
         };
         let is_address = |link: &&str| link.contains("://");
         after("](", ')').chain(after("]: ", '\n').chain(after("<", '>')).filter(is_address)).collect()
     }
-}
-
-fn without_comment(line: &str) -> &str {
-    let command = if line.starts_with("# ") { "" } else { line.split(" # ").next().unwrap_or_default() };
-    command.trim_end()
 }
 
 /// Every page of the project, below its folder `folder`.
@@ -117,8 +102,7 @@ pub fn all(folder: &Path) -> Vec<Page> {
         if entry.is_dir() && is_ours && !entry.join(".git").exists() {
             found.extend(all(&entry));
         } else if name.ends_with(".md") {
-            let text = fs::read_to_string(&entry).unwrap();
-            found.push(Page::parse(entry.canonicalize().unwrap(), &text));
+            found.push(Page::read(&entry.to_string_lossy()));
         }
     }
     found

@@ -2,6 +2,7 @@
 //!
 //! Each item of the list in `src/telegram/mod.rs` has its test here, against the loopback Telegram.
 
+mod chats;
 mod downloads;
 
 use std::time::Duration;
@@ -10,8 +11,8 @@ use fake_telegram::{
     Action, Chat, Dedupe, Draft, FRIEND, Fault, Packing, PeersInUpdates, Revocation, SAVED_MESSAGES,
     SUPERGROUP, SentAnswer, Settings, Telegram, access_hash,
 };
-use stenogram::domain::{Fault as JobFault, Restriction, random_id};
-use stenogram::telegram::{Account, AccountOptions, Credentials, LoginError, Prompt};
+use stenogram::domain::{Credentials, Fault as JobFault, Restriction, Secret, random_id};
+use stenogram::telegram::{Account, AccountOptions, LoginError, Prompt};
 
 use crate::in_process::account::{API_ID, DEADLINE, Listener, Wants, answer, lock, open, options, session};
 
@@ -241,7 +242,7 @@ mod losing {
             telegram.configure(|settings| settings.peers_in_updates = peers);
             let message = telegram.send(stranger, voice());
             let job = listener.job(message).await;
-            assert_eq!(job.peer.access_hash, access_hash(2500), "{peers:?}");
+            assert_eq!(job.recording.chat.access_hash, access_hash(2500), "{peers:?}");
         }
     }
 
@@ -320,16 +321,15 @@ mod catching_up {
         let of_friend: Vec<i32> = listener
             .recordings()
             .iter()
-            .filter(|incoming| incoming.peer.id == FRIEND)
-            .map(|incoming| incoming.message)
+            .filter(|incoming| incoming.recording.chat.id == FRIEND)
+            .map(|incoming| incoming.id.message)
             .collect();
         assert_eq!(of_friend.len(), 25);
         assert!(of_friend.is_sorted());
         assert!(
-            listener
-                .recordings()
-                .iter()
-                .all(|incoming| incoming.peer.access_hash == access_hash(incoming.peer.id))
+            listener.recordings().iter().all(
+                |incoming| incoming.recording.chat.access_hash == access_hash(incoming.recording.chat.id)
+            )
         );
         heard.sort_unstable();
         assert_eq!(heard, missed);
@@ -474,7 +474,7 @@ mod catching_up {
         telegram.configure(|settings| settings.peers_in_updates = PeersInUpdates::None);
         telegram.fault(Fault::on("messages.getMessages", Action::flood_wait(1)).once());
         let job = listener.job(telegram.send(chat, voice())).await;
-        assert_eq!(job.peer.access_hash, access_hash(2500));
+        assert_eq!(job.recording.chat.access_hash, access_hash(2500));
     }
 
     #[tokio::test]
@@ -488,7 +488,7 @@ mod catching_up {
         telegram.configure(|settings| settings.peers_in_updates = PeersInUpdates::None);
         telegram.fault(Fault::on("messages.getMessages", Action::error(400, "MSG_ID_INVALID")).once());
         let job = listener.job(telegram.send(chat, voice())).await;
-        assert_eq!(job.peer.access_hash, 0);
+        assert_eq!(job.recording.chat.access_hash, 0);
         // A recording known from elsewhere is not fetched before.
         assert_eq!(listener.account.sent(&job, &answer(["one"])).await.unwrap(), [None]);
         listener.account.fetch(&job).await.unwrap();
@@ -1056,7 +1056,7 @@ mod login {
     }
 
     async fn login(folder: &tempfile::TempDir, lines: &[&'static str]) -> Result<i64, LoginError> {
-        let credentials = Credentials { api_id: API_ID, api_hash: "0".repeat(32) };
+        let credentials = Credentials { api_id: API_ID, api_hash: Secret::new("0".repeat(32)) };
         let file = lock(folder).await;
         let typist = Typist::new(lines);
         // Deriving the key of the password takes its time.

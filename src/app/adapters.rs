@@ -1,4 +1,4 @@
-//! The adapters, as intake and pipeline see them.
+//! Fits the adapters to the traits that intake and pipeline need.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,32 +8,32 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use crate::audio::Limits;
-use crate::domain::policy::{Incoming, Policy};
-use crate::domain::{Answer, Fault, Job, JobId, Peer, Progress, Task};
-use crate::health::Vitals;
-use crate::health::observed::PASS;
+use crate::domain::policy::Policy;
+use crate::domain::{Answer, Event, Fault, Job, JobId, LanguageCode, Peer, Progress, Settings};
+use crate::health::HealthState;
+use crate::health::limits::ENCODER_PASS_LIMIT;
 use crate::jobs::intake::Intake;
 use crate::jobs::ports::{Messenger, Transcriber, Transcription};
 use crate::runtime::pulse::Pulse;
 use crate::speech::{Engine, Observer};
-use crate::telegram::{Account, Recipient};
+use crate::telegram::{Account, EventSink};
 use crate::transcribe::chat_languages::ChatLanguages;
 use crate::transcribe::recording::{Recording, RecordingOptions};
 
-/// Passes the recordings that the account receives on to the intake.
+/// Passes the events that the account receives on to the intake.
 pub struct IntakeSink {
     pub intake: Intake,
     pub policy: watch::Receiver<Policy>,
 }
 
 #[async_trait]
-impl Recipient for IntakeSink {
-    async fn take(&self, recordings: Vec<Incoming>) -> bool {
-        self.intake.take(recordings).await
+impl EventSink for IntakeSink {
+    async fn take(&self, events: Vec<Event>) -> bool {
+        self.intake.take(events).await
     }
 
-    fn covers(&self, peer: &Peer, bot: bool) -> bool {
-        self.policy.borrow().covers(peer, bot)
+    fn covers(&self, chat: &Peer, is_bot: bool) -> bool {
+        self.policy.borrow().covers(chat, is_bot)
     }
 
     fn max_age(&self) -> Duration {
@@ -73,34 +73,31 @@ pub struct LocalTranscriber {
     pub engine: Engine,
     pub limits: Limits,
     pub languages: Arc<ChatLanguages>,
-    pub vitals: Arc<Vitals>,
-    /// The pulse of the engine, whichever job it works for.
+    pub health: Arc<HealthState>,
+    /// The pulse of the engine, which all jobs share.
     pub recognition: Pulse,
 }
 
 #[async_trait]
 impl Transcriber for LocalTranscriber {
-    fn task(&self) -> Task {
-        self.engine.task()
-    }
-
     async fn prepare(&self, _: &Job) -> Result<(), Fault> {
-        let _during = self.recognition.during(PASS);
+        let _during = self.recognition.during(ENCODER_PASS_LIMIT);
         Ok(self.engine.wake().await?)
     }
 
     async fn open(
         &self,
         job: &Job,
+        settings: &Settings,
         bytes: Vec<u8>,
         progress: &Progress,
     ) -> Result<Box<dyn Transcription + '_>, Fault> {
-        let (vitals, pulse) = (Arc::clone(&self.vitals), self.recognition.clone());
+        let (health, pulse) = (Arc::clone(&self.health), self.recognition.clone());
         let languages = Arc::clone(&self.languages);
         let prior = languages.prior(job.id.chat);
-        let observer = Arc::new(Recognition { vitals, pulse, languages, job: job.id });
-        let from = progress.clone();
-        let options = RecordingOptions { from, prior, progress: None, observer: Some(observer) };
+        let observer = Arc::new(Recognition { health, pulse, languages, job: job.id });
+        let (settings, from) = (settings.clone(), progress.clone());
+        let options = RecordingOptions { settings, from, prior, progress: None, observer: Some(observer) };
         let recording = Recording::open(&self.engine, bytes, self.limits.clone(), options).await?;
         if let Some(what) = recording.damaged() {
             warn!(what, "The recording is damaged, going on with the rest");
@@ -120,9 +117,9 @@ impl Transcription for Recording<'_> {
     }
 }
 
-/// Reports on what happens within a job's recognition.
+/// Reports on the recognition of one job.
 struct Recognition {
-    vitals: Arc<Vitals>,
+    health: Arc<HealthState>,
     pulse: Pulse,
     languages: Arc<ChatLanguages>,
     job: JobId,
@@ -130,22 +127,22 @@ struct Recognition {
 
 impl Observer for Recognition {
     fn on_pass(&self) {
-        self.pulse.keep(PASS);
+        self.pulse.keep(ENCODER_PASS_LIMIT);
     }
 
     fn on_finished(&self, time: Duration) {
-        self.vitals.recognised_in(self.job, time);
+        self.health.recognition_took(self.job, time);
     }
 
     fn on_dropped(&self, reason: &'static str) {
-        self.vitals.text_dropped(reason);
+        self.health.text_dropped(reason);
     }
 
-    fn on_language(&self, code: &'static str, speech: Duration) {
-        self.languages.record(self.job.chat, code, speech);
+    fn on_language(&self, language: LanguageCode, speech: Duration) {
+        self.languages.record(self.job.chat, language, speech);
     }
 
     fn on_retry(&self) {
-        self.vitals.recognition_repeated();
+        self.health.recognition_repeated();
     }
 }

@@ -1,12 +1,12 @@
-//! Lets tests/chaos put itself between the worker and the adapters, to end the process right before
-//! or after a call, and to answer in place of the model.
+//! Lets tests/chaos intercept the calls between the worker and the adapters. It ends the process
+//! right before or after a call, and stands in for the model.
 
 use std::sync::Arc;
 
 use crate::jobs::ports::{Messenger, Transcriber};
 use crate::queue::Queue;
 
-/// Wraps what the daemon works with. Health and metrics observe the wrapped parts.
+/// Wraps the parts that the daemon works with. Health and metrics observe the wrapped parts.
 pub trait Decorator {
     fn queue(&self, queue: Arc<dyn Queue>) -> Arc<dyn Queue> {
         queue
@@ -21,7 +21,7 @@ pub trait Decorator {
     }
 }
 
-/// Wraps nothing; the released program uses this.
+/// Wraps nothing. The released program uses this.
 pub struct Undecorated;
 
 impl Decorator for Undecorated {}

@@ -1,13 +1,11 @@
-//! The daemon: the one place that picks the adapters, ties them together, and takes them down in
+//! The daemon. It alone chooses the adapters, connects them to each other, and shuts them down in
 //! order.
 
 mod adapters;
 mod decorator;
-mod options;
 mod signals;
 
 use std::cell::OnceCell;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,40 +18,38 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use self::adapters::{IntakeSink, LocalTranscriber};
-use self::options::policy;
-use self::signals::obey;
+use self::signals::handle_signals;
 use crate::cli::Exit;
-use crate::config::{Config, Credentials};
-use crate::domain::Restricted;
-use crate::health::Vitals;
-use crate::health::observed::{ObservedMessenger, ObservedQueue, ObservedTranscriber, PASS};
+use crate::config::Config;
+use crate::domain::{Credentials, Restricted};
+use crate::health::HealthState;
+use crate::health::limits::ENCODER_PASS_LIMIT;
+use crate::health::observed::{ObservedMessenger, ObservedQueue, ObservedTranscriber};
 use crate::health::server::{self, ListenError};
 use crate::health::service::Service;
 use crate::jobs::intake::Intake;
 use crate::jobs::ports::{Messenger, Transcriber};
-use crate::jobs::retry::insist;
+use crate::jobs::retry::retry_until_available;
 use crate::jobs::worker::Worker;
-use crate::ops::logging::LogFilter;
 use crate::queue::embedded::Embedded;
 use crate::queue::redis::RedisQueue;
 use crate::queue::{Queue, QueueError};
-use crate::runtime::deployment::typed;
 use crate::runtime::ending;
+use crate::runtime::logging::LogFilter;
+use crate::runtime::problem::PROCESS_LIMIT;
 use crate::runtime::pulse::Pulse;
+use crate::setup;
 use crate::speech::models::UnknownModel;
 use crate::speech::{DROP_REASONS, Engine, ModelState, SpeechError};
 use crate::telegram::{Account, LoggedOut, SessionError, SessionFile};
 use crate::transcribe::chat_languages::ChatLanguages;
 
 pub use self::decorator::{Decorator, Undecorated};
-pub use self::options::{
-    account_options, audio_context, embedded_queue, engine_options, limits, model_path, redis_queue,
-};
 
-/// In the data folder: which languages are spoken in which chats.
+/// The file in DATA_DIR with the languages that are spoken in each chat.
 const LANGUAGES_FILE: &str = "languages.json";
-/// After the shutdown is asked for: how long intake and worker may take, and then the engine.
-/// Docker kills after 10 s.
+/// How long intake and worker may take after a shutdown is requested, and then the engine. Docker
+/// kills the process after 10 s.
 const GRACE: Duration = Duration::from_secs(5);
 const ENGINE_GRACE: Duration = Duration::from_secs(2);
 
@@ -66,20 +62,11 @@ pub enum RunError {
     LoggedOut(#[from] LoggedOut),
     #[error(transparent)]
     Queue(#[from] QueueError),
-    #[error(
-        "the daemon has the embedded queue open: stop it, run this again, and start it; nothing was changed"
-    )]
-    QueueInUse,
     #[error(transparent)]
     Model(#[from] UnknownModel),
-    #[error(
-        "the model {} has {found} bytes and should have {expected}: it is not whole; run `{}`",
-        path.display(), typed("models pull")
-    )]
-    ModelSize { path: PathBuf, found: u64, expected: u64 },
     #[error(transparent)]
     Speech(#[from] SpeechError),
-    #[error("cannot listen for signals: {0}")]
+    #[error("{}", PROCESS_LIMIT.with(format_args!("cannot listen for signals: {}", .0)))]
     Signals(std::io::Error),
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -99,7 +86,7 @@ impl RunError {
         }
     }
 
-    /// The owner has to change something; starting again does not help.
+    /// Whether the owner has to change the configuration: a restart does not help.
     fn needs_configuration(&self) -> bool {
         matches!(
             self,
@@ -114,7 +101,7 @@ impl RunError {
         )
     }
 
-    /// Only a login helps; starting again does not.
+    /// Whether only a login helps: a restart does not.
     fn needs_login(&self) -> bool {
         matches!(
             self,
@@ -129,7 +116,7 @@ impl RunError {
     }
 }
 
-/// Runs the daemon until SIGTERM or SIGINT, or until it cannot go on.
+/// Runs the daemon until SIGTERM or SIGINT, or until an error that it cannot recover from.
 pub async fn run(
     config: &Config,
     credentials: &Credentials,
@@ -139,80 +126,80 @@ pub async fn run(
     ending::start_deadline_on_signals().map_err(RunError::Signals)?;
     info!(event = "starting", version = env!("CARGO_PKG_VERSION"), "stenogram starting");
     let shutdown = CancellationToken::new();
-    let (policy, policy_in_force) = watch::channel(policy(config));
-    let vitals = Arc::new(Vitals::new(&DROP_REASONS));
+    let (policy, policy_in_force) = watch::channel(setup::policy(config));
+    let health = Arc::new(HealthState::new(&DROP_REASONS));
     let service = Arc::new(Service::from_environment());
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(RunError::Signals)?;
-    tokio::spawn(obey(signals, shutdown.clone(), policy, log, Arc::clone(&service)));
+    tokio::spawn(handle_signals(signals, shutdown.clone(), policy, log, Arc::clone(&service)));
 
     let session = SessionFile::lock(&config.data_dir)?;
-    let account = Arc::new(Account::open(session, credentials.api_id, account_options(config)).await?);
-    let model = model_path(config, &config.model)?;
-    let engine_options = engine_options(config, model, config.language)?;
-    engine_options.check()?;
+    let account = Arc::new(Account::open(session, credentials.api_id, setup::account_options(config)).await?);
+    let model = setup::model_path(config, &config.model)?;
+    let engine_options = setup::engine_options(config, model, &setup::settings(config.language, config.task));
+    engine_options.check_size()?;
     let listener = listen(config).await?;
-    let mut watchers = watch_over(&account, &vitals, &service, listener, &shutdown);
+    let mut watchers = watch_over(&account, &health, &service, listener, &shutdown);
 
     let Some(queue) = open_queue(config, account.id(), &shutdown).await? else { return Ok(()) };
     let intake_pulse = account.pulses().updates.clone();
     let queue = decorator.queue(queue);
-    let queue: Arc<dyn Queue> = Arc::new(ObservedQueue::new(queue, Arc::clone(&vitals), intake_pulse));
+    let queue: Arc<dyn Queue> = Arc::new(ObservedQueue::new(queue, Arc::clone(&health), intake_pulse));
     let recognition = Pulse::default();
-    vitals.watch("recognition", recognition.clone());
-    let loading = recognition.during(PASS);
+    health.watch("recognition", recognition.clone());
+    let loading = recognition.during(ENCODER_PASS_LIMIT);
     let engine = tokio::select! {
         engine = Engine::start(engine_options.clone()) => engine?,
         () = shutdown.cancelled() => return Ok(()),
     };
     drop(loading);
     info!(event = "model_loaded", model = %engine_options.model.display(), "Model loaded");
-    vitals.model_loaded(engine_options.name());
-    watchers.spawn(follow_model(engine.model(), Arc::clone(&vitals)));
+    health.model_loaded(engine_options.name());
+    watchers.spawn(follow_model(engine.model(), Arc::clone(&health)));
 
     let work = Arc::new(Notify::new());
     let intake = Intake::new(queue.clone(), policy_in_force.clone(), Arc::clone(&work), shutdown.clone());
-    let sink = IntakeSink { intake, policy: policy_in_force };
+    let sink = IntakeSink { intake, policy: policy_in_force.clone() };
     let transcriber = Arc::new(LocalTranscriber {
         engine,
-        limits: limits(config),
+        limits: setup::limits(config),
         languages: Arc::new(ChatLanguages::open(config.data_dir.join(LANGUAGES_FILE))),
-        vitals: Arc::clone(&vitals),
+        health: Arc::clone(&health),
         recognition: recognition.clone(),
     });
     let messenger = decorator.messenger(Arc::clone(&account) as Arc<dyn Messenger>);
-    let messenger = Arc::new(ObservedMessenger::new(messenger, Arc::clone(&vitals)));
+    let messenger = Arc::new(ObservedMessenger::new(messenger, Arc::clone(&health)));
     let observed = decorator.transcriber(Arc::clone(&transcriber) as Arc<dyn Transcriber>);
-    let observed = Arc::new(ObservedTranscriber::new(observed, vitals, recognition));
-    let worker = Worker::new(queue, messenger, observed, work, shutdown.clone());
+    let observed = Arc::new(ObservedTranscriber::new(observed, health, recognition));
+    let worker = Worker::new(queue, messenger, observed, policy_in_force, work, shutdown.clone());
     service.ready();
     let (logged_out, broken) = (OnceCell::new(), OnceCell::new());
-    let stop_after = |outcome: Result<(), RunError>, reason: &OnceCell<RunError>| {
+    let cancel_when_done = |outcome: Result<(), RunError>, reason: &OnceCell<RunError>| {
         if let Err(error) = outcome {
             ending::set_status(error.exit() as u8);
             let _ = reason.set(error);
         }
-        // Whichever side ends first takes the other with it.
+        // Whichever side ends first ends the other one too.
         shutdown.cancel();
     };
     let account_side = async {
-        stop_after(account.run(&sink, shutdown.clone()).await.map_err(RunError::from), &logged_out);
+        cancel_when_done(account.run(&sink, shutdown.clone()).await.map_err(RunError::from), &logged_out);
     };
-    let worker_side = async { stop_after(worker.run().await.map_err(RunError::Worker), &broken) };
+    let worker_side = async { cancel_when_done(worker.run().await.map_err(RunError::Worker), &broken) };
     let both = async { tokio::join!(account_side, worker_side) };
-    let too_late = async {
+    let grace_expired = async {
         shutdown.cancelled().await;
         ending::start_deadline();
         tokio::time::sleep(GRACE).await;
     };
     let ended = tokio::select! {
         ((), ()) = both => true,
-        () = too_late => false,
+        () = grace_expired => false,
     };
     let stopped = transcriber.engine.shutdown(ENGINE_GRACE).await;
     if !ended || !stopped {
         warn!("Stopping with work unfinished; it is taken up after the next start");
     }
-    // A logout makes the worker fail as well; the logout is the reason to report.
+    // A logout makes the worker fail too. The logout is the reason to report.
     match logged_out.into_inner().or(broken.into_inner()) {
         Some(error) => Err(error),
         None => {
@@ -222,7 +209,8 @@ pub async fn run(
     }
 }
 
-/// Where health is told, if it is. A default address that is taken is no reason not to run.
+/// Listens on the configured address. The daemon runs without it if only the default address cannot
+/// be used.
 async fn listen(config: &Config) -> Result<Option<TcpListener>, ListenError> {
     let Some(health) = &config.health else { return Ok(None) };
     match server::bind(health.at).await {
@@ -230,7 +218,7 @@ async fn listen(config: &Config) -> Result<Option<TcpListener>, ListenError> {
             info!(event = "health_listening", "Health and metrics at http://{}/", health.at);
             Ok(Some(listener))
         }
-        Err(error) if health.chosen => Err(error),
+        Err(error) if health.explicit => Err(error),
         Err(error) => {
             warn!(event = "health_unavailable", "Going on without health and metrics: {error}");
             Ok(None)
@@ -238,84 +226,89 @@ async fn listen(config: &Config) -> Result<Option<TcpListener>, ListenError> {
     }
 }
 
-/// What looks at the daemon while it works. It ends with the value.
+/// Starts the tasks that watch the daemon and report its health. They end when the value is
+/// dropped.
 fn watch_over(
     account: &Arc<Account>,
-    vitals: &Arc<Vitals>,
+    health: &Arc<HealthState>,
     service: &Arc<Service>,
     listener: Option<TcpListener>,
     shutdown: &CancellationToken,
 ) -> JoinSet<()> {
     let mut watchers = JoinSet::new();
     if let Some(listener) = listener {
-        watchers.spawn(server::serve(listener, Arc::clone(vitals)));
+        watchers.spawn(server::serve(listener, Arc::clone(health)));
     }
-    let (service, facts) = (Arc::clone(service), Arc::clone(vitals));
+    let (service, state) = (Arc::clone(service), Arc::clone(health));
     let stop = shutdown.clone();
     watchers.spawn(async move {
         tokio::select! {
-            () = service.follow(&facts) => {}
+            () = service.follow(&state) => {}
             () = stop.cancelled() => {}
         }
         stop.cancelled().await;
-        facts.stopping();
+        state.stopping();
         service.stopping();
     });
-    watchers.spawn(follow_account(account.restriction(), Arc::clone(vitals)));
-    vitals.watch("update loop", account.pulses().updates.clone());
-    vitals.watch("download", account.pulses().files.clone());
-    let (mut clock, facts) = (account.clock(), Arc::clone(vitals));
+    watchers.spawn(follow_account(account.restriction(), Arc::clone(health)));
+    health.watch("update loop", account.pulses().updates.clone());
+    health.watch("download", account.pulses().files.clone());
+    let (mut clock, state) = (account.clock(), Arc::clone(health));
     watchers.spawn(async move {
         while clock.changed().await.is_ok() {
             let ahead = *clock.borrow_and_update();
-            facts.clock_ahead(ahead.map(|ahead| ahead.seconds));
+            state.clock_ahead(ahead.map(|ahead| ahead.seconds));
         }
     });
-    let (account, vitals) = (Arc::clone(account), Arc::clone(vitals));
+    let (account, health) = (Arc::clone(account), Arc::clone(health));
     watchers.spawn(async move {
         loop {
             account.connected().await;
-            vitals.connected();
+            health.connected();
             account.disconnected().await;
-            vitals.disconnected();
+            health.disconnected();
         }
     });
     watchers
 }
 
-/// Tells whether Telegram lets the account send, as long as there is an account.
-async fn follow_account(mut restriction: watch::Receiver<Option<Restricted>>, vitals: Arc<Vitals>) {
+/// Reports whether Telegram lets the account send, as long as the account exists.
+async fn follow_account(mut restriction: watch::Receiver<Option<Restricted>>, health: Arc<HealthState>) {
     loop {
         let restricted = restriction.borrow_and_update().clone();
-        vitals.account_is(restricted);
+        health.account_restricted(restricted);
         if restriction.changed().await.is_err() {
             return;
         }
     }
 }
 
-/// Tells where the model is, as long as there is an engine.
-async fn follow_model(mut model: watch::Receiver<ModelState>, vitals: Arc<Vitals>) {
+/// Reports whether the model is loaded, as long as the engine exists.
+async fn follow_model(mut model: watch::Receiver<ModelState>, health: Arc<HealthState>) {
     while model.changed().await.is_ok() {
         let state = *model.borrow_and_update();
-        vitals.model_is(state == ModelState::Loaded, state == ModelState::Missing);
+        match state {
+            ModelState::Loaded => health.model_reloaded(),
+            ModelState::Freed => health.model_freed(),
+            ModelState::Missing => health.model_missing(),
+        }
     }
 }
 
-/// The queue that is configured; none if the shutdown comes while its server is awaited.
+/// Opens the configured queue. `None` if a shutdown is requested while its server is unavailable.
 async fn open_queue(
     config: &Config,
     account: i64,
     shutdown: &CancellationToken,
 ) -> Result<Option<Arc<dyn Queue>>, QueueError> {
     let Some(redis) = &config.redis else {
-        let (path, options) = embedded_queue(config);
+        let (path, options) = setup::embedded_queue(config);
         info!(file = %path.display(), "Queue: embedded");
         return Ok(Some(Arc::new(Embedded::open(path, options).await?)));
     };
-    info!(at = redis.place, "Queue: Redis");
-    let options = redis_queue(config, redis, account);
-    match insist("connect to Redis", shutdown, || RedisQueue::connect(options.clone())).await {
+    info!(at = redis.address, "Queue: Redis");
+    let options = setup::redis_queue(config, redis, account);
+    match retry_until_available("connect to Redis", shutdown, || RedisQueue::connect(options.clone())).await {
         None => Ok(None),
         Some(queue) => {
             let queue = queue?;

@@ -1,4 +1,4 @@
-//! Signals, and what they ask for.
+//! Signals and their effects.
 
 use std::sync::Arc;
 
@@ -10,17 +10,18 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::options::policy;
 use crate::config::{Config, Needs, RawConfig};
 use crate::domain::policy::Policy;
 use crate::health::service::Service;
-use crate::ops::logging::LogFilter;
+use crate::runtime::logging::LogFilter;
+use crate::setup;
 
-/// Conventional exit status of a program ended by SIGINT.
+/// The conventional exit status of a program that SIGINT ended.
 const INTERRUPTED: i32 = 130;
 
-/// Turns signals into what they ask for. A second SIGTERM or SIGINT ends the process at once.
-pub async fn obey(
+/// Reloads on SIGHUP and shuts down on SIGTERM or SIGINT. The second of these ends the process at
+/// once.
+pub async fn handle_signals(
     mut signals: Signals,
     shutdown: CancellationToken,
     policy_in_force: watch::Sender<Policy>,
@@ -39,19 +40,21 @@ pub async fn obey(
     }
 }
 
-/// Reads again what may change while the daemon runs: the policy and the log level.
+/// Reloads the settings that may change while the daemon runs: the policy and the log level.
 fn reload(policy_in_force: &watch::Sender<Policy>, log: &LogFilter) {
     match Config::check(&RawConfig::load(), Needs::Telegram) {
         Ok(config) => {
-            policy_in_force.send_replace(policy(&config));
+            // The model was checked for the settings of the start, and may not be fit for others.
+            let Policy { max_age, settings: _ } = setup::policy(&config);
+            policy_in_force.send_modify(|policy| policy.max_age = max_age);
             match log.set(&config.log_filter) {
                 Ok(()) => info!(event = "reloaded", "Policy and log level read again"),
                 Err(error) => warn!(event = "reload_failed", %error, "Policy read again, the log level not"),
             }
         }
-        Err(mistakes) => warn!(
+        Err(errors) => warn!(
             event = "reload_failed",
-            "The configuration has mistakes, the old one stays in force: {mistakes}"
+            "The configuration is not reloaded, the old one stays in force: {errors}"
         ),
     }
 }

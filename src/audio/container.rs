@@ -1,4 +1,4 @@
-//! Finds out which container a file is, and gives out its packets.
+//! Detects the container of a file, and reads its packets.
 
 use std::io::ErrorKind;
 use std::sync::{Arc, LazyLock};
@@ -14,12 +14,15 @@ use symphonia::default::formats::{
     AdtsReader, FlacReader, IsoMp4Reader, MkvReader, MpaReader, OggReader, WavReader,
 };
 
-use super::source::{Source, Watch};
+use super::budget::DecodeBudget;
+use super::error::AudioError;
+use super::limits::MAX_TRACKS;
+use super::source::Source;
 use super::track::Track;
 use super::view::View;
-use super::{AudioError, MAX_TRACKS, flac, matroska, mp4, ogg, wav};
+use super::{flac, matroska, mp4, ogg, wav};
 
-/// Containers that begin with a marker.
+/// Containers that begin with a magic number.
 static CONTAINERS: LazyLock<Probe> = LazyLock::new(|| {
     let mut probe = Probe::default();
     probe.register_format::<FlacReader<'_>>();
@@ -30,8 +33,8 @@ static CONTAINERS: LazyLock<Probe> = LazyLock::new(|| {
     probe
 });
 
-/// Frames without a container, the first of which has to be searched for. No container is searched
-/// for in such a file, since its contents have not been checked.
+/// Streams of frames without a container; symphonia searches for the first frame. Containers are
+/// not registered here: symphonia would search for them too, in contents that nothing has checked.
 static STREAMS: LazyLock<Probe> = LazyLock::new(|| {
     let mut probe = Probe::default();
     probe.register_format::<AdtsReader<'_>>();
@@ -45,56 +48,56 @@ pub(super) enum Container<'a> {
 }
 
 impl<'a> Container<'a> {
-    /// Opens a file, and the track of it that is to be heard.
-    pub fn open(file: &'a [u8], watch: &Arc<Watch<'a>>) -> Result<(Self, Track), AudioError> {
+    /// Opens a file, and the track that is to be decoded.
+    pub fn open(file: &'a [u8], budget: &Arc<DecodeBudget<'a>>) -> Result<(Self, Track), AudioError> {
         let file = without_id3(file);
         if mp4::is_mp4(file) {
-            return Self::open_mp4(file, watch);
+            return Self::open_mp4(file, budget);
         }
         let format = if matroska::is_matroska(file) {
-            read(&CONTAINERS, matroska::sound(file)?, watch)
+            open_format(&CONTAINERS, matroska::audio_view(file)?, budget)
         } else if ogg::is_ogg(file) {
-            read(&CONTAINERS, ogg::sound(file)?, watch)
+            open_format(&CONTAINERS, ogg::audio_view(file)?, budget)
         } else if flac::is_flac(file) {
-            read(&CONTAINERS, flac::sound(file)?, watch)
+            open_format(&CONTAINERS, flac::audio_view(file)?, budget)
         } else if wav::is_wav(file) {
-            read(&CONTAINERS, wav::sound(file), watch)
+            open_format(&CONTAINERS, wav::audio_view(file), budget)
         } else {
-            read(&STREAMS, View::whole(file), watch)
+            open_format(&STREAMS, View::whole(file), budget)
         }?;
         let track = Track::select(format.as_ref(), None)?;
         Ok((Self::Other(format), track))
     }
 
-    /// Takes the first track that can be decoded.
-    fn open_mp4(file: &'a [u8], watch: &Arc<Watch<'a>>) -> Result<(Self, Track), AudioError> {
+    /// Opens the first track that can be decoded.
+    fn open_mp4(file: &'a [u8], budget: &Arc<DecodeBudget<'a>>) -> Result<(Self, Track), AudioError> {
         let Some(movie) = mp4::Movie::find(file) else {
             return Err(AudioError::Broken("the file ends before the list of what it holds".to_owned()));
         };
         if movie.tracks().count() > MAX_TRACKS {
             return Err(AudioError::Unsupported(format!("a file of more than {MAX_TRACKS} tracks")));
         }
-        let mut why = AudioError::NoAudioTrack;
+        let mut failure = AudioError::NoAudioTrack;
         for entry in movie.tracks() {
             let Some(header) = entry.description() else {
-                why = AudioError::Broken("the description of a track is incomplete".to_owned());
+                failure = AudioError::Broken("the description of a track is incomplete".to_owned());
                 continue;
             };
-            let mut description = View::of(file);
-            description.add(header);
-            let track = read(&CONTAINERS, description, watch)
+            let mut description = View::empty(file);
+            description.insert(header);
+            let track = open_format(&CONTAINERS, description, budget)
                 .and_then(|format| Track::select(format.as_ref(), Some(movie.edit(&entry))));
-            match (track, entry.unknown_codec()) {
+            match (track, entry.unsupported_codec()) {
                 (Ok(track), _) => {
                     let samples = movie.samples(&entry);
                     return Ok((Self::Mp4 { track: entry.id(), samples }, track));
                 }
-                (Err(_), Some(codec)) => why = AudioError::Unsupported(codec.to_owned()),
+                (Err(_), Some(codec)) => failure = AudioError::Unsupported(codec.to_owned()),
                 (Err(AudioError::NoAudioTrack), None) => (),
-                (Err(error), None) => why = error,
+                (Err(error), None) => failure = error,
             }
         }
-        Err(why)
+        Err(failure)
     }
 
     pub fn next_packet(&mut self) -> Result<Option<Packet>, Error> {
@@ -103,7 +106,7 @@ impl<'a> Container<'a> {
             Self::Mp4 { track, samples } => {
                 let sample = samples.next().map_err(|damage| match damage {
                     mp4::Damage::EndsEarly => Error::IoError(ErrorKind::UnexpectedEof.into()),
-                    mp4::Damage::Overlap => Error::DecodeError("its samples overlap"),
+                    mp4::Damage::Overlapping => Error::DecodeError("its samples overlap"),
                 })?;
                 Ok(sample.map(|sample| {
                     let time = Timestamp::try_from(sample.time).unwrap_or_default();
@@ -113,7 +116,7 @@ impl<'a> Container<'a> {
         }
     }
 
-    /// Picks the track anew: one stream has ended and another begins.
+    /// Selects a track again, after one stream has ended and another begins.
     pub fn select(&self) -> Result<Track, AudioError> {
         match self {
             Self::Other(format) => Track::select(format.as_ref(), None),
@@ -122,8 +125,8 @@ impl<'a> Container<'a> {
     }
 }
 
-/// The file behind the ID3v2 tags that it begins with
-/// (<https://id3.org/id3v2.4.0-structure>, section 3.1), whatever container it is.
+/// The file without ID3v2 tags at its beginning, which any container may have
+/// (<https://id3.org/id3v2.4.0-structure>, section 3.1).
 fn without_id3(mut file: &[u8]) -> &[u8] {
     const HEADER: usize = 10;
     const HAS_FOOTER: u8 = 0x10;
@@ -135,12 +138,12 @@ fn without_id3(mut file: &[u8]) -> &[u8] {
     file
 }
 
-fn read<'a>(
+fn open_format<'a>(
     probe: &Probe,
     view: View<'a>,
-    watch: &Arc<Watch<'a>>,
+    budget: &Arc<DecodeBudget<'a>>,
 ) -> Result<Box<dyn FormatReader + 'a>, AudioError> {
-    let source = Box::new(Source::new(view, Arc::clone(watch)));
+    let source = Box::new(Source::new(view, Arc::clone(budget)));
     let stream = MediaSourceStream::new(source, MediaSourceStreamOptions::default());
     probe.probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default()).map_err(|error| {
         match error {
@@ -153,7 +156,7 @@ fn read<'a>(
     })
 }
 
-/// symphonia's errors in words that fit behind "damaged: ".
+/// One of symphonia's errors, in words that may follow "damaged: ".
 pub(super) fn describe(error: &Error) -> String {
     match error {
         Error::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => "the file ends early".to_owned(),

@@ -1,18 +1,18 @@
-//! Panics of other people's decoders, turned into errors.
+//! Turns panics of the decoders' crates into errors.
 
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
 thread_local! {
-    /// The message of the panic that [`catch`] is about to catch; `None` outside of it.
+    /// The message of the panic that [`catch`] is catching; `None` outside of it.
     static CAUGHT: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Runs `work`; a panic in it becomes an error with the panic's message and place.
+/// Runs `work`; a panic in it becomes an error with the panic's message and location.
 ///
-/// Such a panic is not printed: the caller reports it. What `work` has changed must not be used
-/// again after a panic, except to be dropped.
+/// Such a panic is not printed, because the caller reports it. After a panic, whatever `work` was
+/// changing may only be dropped.
 pub(super) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     silence_caught_panics();
     CAUGHT.set(Some(String::new()));
@@ -21,7 +21,7 @@ pub(super) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     result.map_err(|_| message)
 }
 
-/// Puts a hook before the present one that keeps the panics of [`catch`] to itself.
+/// Installs a panic hook that swallows the panics within [`catch`] and hands on all others.
 fn silence_caught_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -1,4 +1,5 @@
-//! The way of the samples: container, track, resampler, chunks.
+//! Decodes a recording: packets from the container, through the track's codec and the resampler,
+//! into blocks of samples.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -6,39 +7,42 @@ use std::time::{Duration, Instant};
 
 use symphonia::core::errors::Error;
 
+use super::budget::DecodeBudget;
 use super::container::{Container, describe};
+use super::error::AudioError;
+use super::limits::Limits;
 use super::resample::Resampler;
-use super::source::Watch;
 use super::track::Track;
-use super::{AudioError, Limits, SAMPLE_RATE, crash, sniff};
+use super::{SAMPLE_RATE, crash, sniff};
 
-/// Samples of a chunk, about a second of them.
-const CHUNK: usize = SAMPLE_RATE as usize;
+/// Samples in a block: one second.
+const BLOCK: usize = SAMPLE_RATE as usize;
 
-/// Samples of all channels in a second of what may be heard: two at 192 kHz, or eight at 48 kHz.
-const MAX_SAMPLES: u64 = 384_000;
+/// Samples of all channels together that one second of audio may have: two channels at 192 kHz, or
+/// eight at 48 kHz.
+const MAX_SAMPLES_PER_SECOND: u64 = 384_000;
 
-/// Failures to find a packet, one after the other, after which the rest of the file is given up.
-const MAX_LOST: u32 = 8;
+/// After this many failures in a row to find a packet, the rest of the file is given up.
+const MAX_FAILURES: u32 = 8;
 
-/// Decodes a recording chunk by chunk, in memory that does not grow with its length.
+/// Decodes a recording block by block, in memory that does not grow with its length.
 ///
-/// An iterator over mono PCM at [`SAMPLE_RATE`], in chunks of about a second, none of them empty.
+/// An iterator over mono PCM at [`SAMPLE_RATE`], in blocks of about a second, none of them empty.
 /// The first error ends it. A recording without any sample is an error; one with a broken tail ends
-/// early, and [`Decoder::damaged`] tells why.
+/// early, and [`Decoder::damaged`] says why.
 pub struct Decoder<'a> {
-    /// None once all is said.
+    /// `None` once the stream has ended.
     input: Option<Input<'a>>,
     resampler: Option<Resampler>,
-    /// Samples of the packet at hand, at the rate of the file.
+    /// Samples of the packet that was decoded last, at the rate of the file.
     mono: Vec<f32>,
-    watch: Arc<Watch<'a>>,
+    budget: Arc<DecodeBudget<'a>>,
     limits: Limits,
-    /// Samples given out.
+    /// Samples returned so far.
     produced: u64,
     damaged: Option<String>,
-    /// When the caller got the last chunk.
-    paused: Instant,
+    /// When the caller got the last block.
+    returned_at: Instant,
 }
 
 /// The container and the track in it.
@@ -46,22 +50,23 @@ struct Input<'a> {
     container: Container<'a>,
     track: Track,
     packets: u64,
-    lost: u32,
-    /// Length of the sound that was decoded, and the samples of all its channels. That includes
-    /// sound which the file says is to be cut off, for that takes as long to decode.
+    /// Packets in a row that were not found.
+    failures: u32,
+    /// Length of what was decoded, and the samples of all its channels. What the file marks to be
+    /// cut off is included, because it takes as long to decode.
     length: Duration,
     samples: u64,
 }
 
-/// What became of an attempt to read a packet.
+/// The result of an attempt to read a packet.
 enum Read {
-    /// Decoded, at this rate.
+    /// It was decoded, at this rate.
     Packet(u32),
-    /// Nothing to be heard in it.
+    /// It has no samples to be played.
     Nothing,
-    /// Something is missing here.
+    /// It is damaged; the next may be whole.
     Damage(String),
-    /// Something is missing from here on.
+    /// The rest of the file cannot be decoded.
     Broken(String),
     End,
 }
@@ -74,39 +79,40 @@ impl<'a> Decoder<'a> {
             return Err(AudioError::TooManyBytes { bytes: size, limit: limits.bytes });
         }
         sniff::check(bytes)?;
-        let watch = Arc::new(Watch::new(bytes.len(), limits.time, abort));
-        let input = crash::catch(|| Input::open(bytes, &watch));
-        watch.check()?;
+        let budget = Arc::new(DecodeBudget::new(bytes.len(), limits.time, abort));
+        let input = crash::catch(|| Input::open(bytes, &budget));
+        budget.check()?;
         Ok(Self {
             input: Some(input.map_err(AudioError::Crashed)??),
             resampler: None,
             mono: Vec::new(),
-            watch,
-            // A packet has a byte at least; more packets than that are empty ones.
+            budget,
+            // A packet has at least one byte, so a file with more packets than bytes has empty
+            // ones.
             limits: Limits { packets: limits.packets.min(size), ..limits.clone() },
             produced: 0,
             damaged: None,
-            paused: Instant::now(),
+            returned_at: Instant::now(),
         })
     }
 
-    /// What is missing and why, as far as decoding has come.
+    /// What is missing from the samples returned so far, and why.
     pub fn damaged(&self) -> Option<&str> {
         self.damaged.as_deref()
     }
 
-    /// Adds samples to `chunk` until it is full (true) or the recording ends (false).
-    fn fill(&mut self, chunk: &mut Vec<f32>) -> Result<bool, AudioError> {
-        while chunk.len() < CHUNK {
+    /// Adds samples to `block` until it is full (true) or the recording ends (false).
+    fn fill(&mut self, block: &mut Vec<f32>) -> Result<bool, AudioError> {
+        while block.len() < BLOCK {
             match self.read()? {
                 Read::Nothing => (),
-                Read::Packet(rate) => self.resample(rate, chunk)?,
-                Read::Damage(why) => self.note(&why, chunk),
+                Read::Packet(rate) => self.resample(rate, block)?,
+                Read::Damage(why) => self.record_damage(&why, block),
                 Read::Broken(why) => {
-                    self.note(&why, chunk);
-                    return self.end(chunk);
+                    self.record_damage(&why, block);
+                    return self.end(block);
                 }
-                Read::End => return self.end(chunk),
+                Read::End => return self.end(block),
             }
         }
         Ok(true)
@@ -114,57 +120,57 @@ impl<'a> Decoder<'a> {
 
     /// Reads and decodes a packet within the limits.
     fn read(&mut self) -> Result<Read, AudioError> {
-        self.watch.check()?;
+        self.budget.check()?;
         let Some(input) = &mut self.input else { return Ok(Read::End) };
         if input.packets >= self.limits.packets {
             return Err(AudioError::TooManyPackets { limit: self.limits.packets });
         }
         // Up to the same length again may be cut off at the beginning or the end.
         let length = 2 * self.limits.length;
-        if input.length > length || input.samples > length.as_secs().saturating_mul(MAX_SAMPLES) {
+        if input.length > length || input.samples > length.as_secs().saturating_mul(MAX_SAMPLES_PER_SECOND) {
             return Err(AudioError::TooLong { limit: self.limits.length });
         }
         let mono = &mut self.mono;
-        // A panic leaves the decoder in no state to go on; what was before it is kept.
+        // After a panic the decoder is not used again; what it decoded before is kept.
         let read = crash::catch(|| input.read(mono))
             .unwrap_or_else(|panic| Read::Broken(format!("the decoder crashed: {panic}")));
-        // A reader that was stopped takes it for damage, or for the end.
-        self.watch.check()?;
+        // symphonia reports a read that the budget refused as damage, or as the end of the file.
+        self.budget.check()?;
         Ok(read)
     }
 
-    /// Adds the packet in `mono` to `chunk`.
-    fn resample(&mut self, rate: u32, chunk: &mut Vec<f32>) -> Result<(), AudioError> {
+    /// Adds the packet in `mono` to `block`.
+    fn resample(&mut self, rate: u32, block: &mut Vec<f32>) -> Result<(), AudioError> {
         if let Some(former) = self.resampler.take_if(|former| former.rate() != rate) {
-            former.finish(chunk)?;
+            former.finish(block)?;
         }
         let resampler = match self.resampler.take() {
             Some(resampler) => resampler,
             None => Resampler::new(rate)?,
         };
-        self.resampler.insert(resampler).push(&self.mono, chunk)?;
-        if self.length(chunk) > self.limits.length {
+        self.resampler.insert(resampler).push(&self.mono, block)?;
+        if self.length(block) > self.limits.length {
             return Err(AudioError::TooLong { limit: self.limits.length });
         }
         Ok(())
     }
 
-    fn end(&mut self, chunk: &mut Vec<f32>) -> Result<bool, AudioError> {
+    fn end(&mut self, block: &mut Vec<f32>) -> Result<bool, AudioError> {
         if let Some(resampler) = self.resampler.take() {
-            resampler.finish(chunk)?;
+            resampler.finish(block)?;
         }
         Ok(false)
     }
 
-    /// Keeps the first damage, with its place.
-    fn note(&mut self, why: &str, chunk: &[f32]) {
-        let place = self.length(chunk).as_secs_f64();
-        self.damaged.get_or_insert_with(|| format!("{why} (at {place:.1} s)"));
+    /// Records the first damage, and where it is.
+    fn record_damage(&mut self, why: &str, block: &[f32]) {
+        let seconds = self.length(block).as_secs_f64();
+        self.damaged.get_or_insert_with(|| format!("{why} (at {seconds:.1} s)"));
     }
 
-    /// Length of the recording up to the end of `chunk`.
-    fn length(&self, chunk: &[f32]) -> Duration {
-        Duration::from_secs(self.produced + chunk.len() as u64) / SAMPLE_RATE
+    /// Length of the recording up to the end of `block`.
+    fn length(&self, block: &[f32]) -> Duration {
+        Duration::from_secs(self.produced + block.len() as u64) / SAMPLE_RATE
     }
 }
 
@@ -173,17 +179,17 @@ impl Iterator for Decoder<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.input.as_ref()?;
-        self.watch.forgive(self.paused.elapsed());
-        let mut chunk = Vec::with_capacity(2 * CHUNK);
-        let result = self.fill(&mut chunk);
-        self.paused = Instant::now();
+        self.budget.extend_deadline(self.returned_at.elapsed());
+        let mut block = Vec::with_capacity(2 * BLOCK);
+        let result = self.fill(&mut block);
+        self.returned_at = Instant::now();
         if !matches!(result, Ok(true)) {
             self.input = None;
         }
-        self.produced += chunk.len() as u64;
+        self.produced += block.len() as u64;
         match result {
             Err(error) => Some(Err(error)),
-            Ok(_) if !chunk.is_empty() => Some(Ok(chunk)),
+            Ok(_) if !block.is_empty() => Some(Ok(block)),
             Ok(_) if self.produced > 0 => None,
             Ok(_) => Some(Err(self.damaged.clone().map_or(AudioError::NoSound, AudioError::Broken))),
         }
@@ -191,9 +197,9 @@ impl Iterator for Decoder<'_> {
 }
 
 impl<'a> Input<'a> {
-    fn open(file: &'a [u8], watch: &Arc<Watch<'a>>) -> Result<Self, AudioError> {
-        let (container, track) = Container::open(file, watch)?;
-        Ok(Self { container, track, packets: 0, lost: 0, length: Duration::ZERO, samples: 0 })
+    fn open(file: &'a [u8], budget: &Arc<DecodeBudget<'a>>) -> Result<Self, AudioError> {
+        let (container, track) = Container::open(file, budget)?;
+        Ok(Self { container, track, packets: 0, failures: 0, length: Duration::ZERO, samples: 0 })
     }
 
     /// Reads the next packet and decodes it into `mono`.
@@ -205,14 +211,14 @@ impl<'a> Input<'a> {
             Err(Error::ResetRequired) => return self.next_in_chain(),
             Err(error @ Error::IoError(_)) => return Read::Broken(describe(&error)),
             Err(error) => {
-                self.lost += 1;
+                self.failures += 1;
                 let why = describe(&error);
-                return if self.lost < MAX_LOST { Read::Damage(why) } else { Read::Broken(why) };
+                return if self.failures < MAX_FAILURES { Read::Damage(why) } else { Read::Broken(why) };
             }
         };
-        self.lost = 0;
+        self.failures = 0;
         if packet.data.is_empty() {
-            // libopus would invent 120 ms of sound for each, and a file can have millions.
+            // libopus would fill in 120 ms of audio for each, and a file can have millions.
             return Read::Nothing;
         }
         match self.track.decode(packet, mono) {
@@ -227,7 +233,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// One stream ended and another begins, as in chained Ogg; it may be of another kind.
+    /// One stream has ended and another begins, as in chained Ogg. Its codec may be another one.
     fn next_in_chain(&mut self) -> Read {
         match self.container.select() {
             Ok(track) => {

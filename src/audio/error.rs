@@ -1,24 +1,27 @@
+//! Why a recording could not be decoded.
+
 use std::time::Duration;
 
-/// Why a recording could not be decoded. The message completes "cannot hear it: …".
+/// Why a recording could not be decoded. The message completes "the recording cannot be decoded:
+/// …".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AudioError {
     /// There are no bytes at all.
     #[error("the file is empty")]
     Empty,
-    /// No container that is known; what it seems to be instead.
+    /// No known container. The text says what the file seems to be instead.
     #[error("not audio: {0}")]
     NotAudio(&'static str),
-    /// Audio that nothing here can decode.
+    /// Audio for which there is no decoder.
     #[error("{0} is not supported")]
     Unsupported(String),
-    /// A container with pictures or text alone.
+    /// A container that holds only pictures or text.
     #[error("no audio track")]
     NoAudioTrack,
     /// A well-formed file without a single sample.
     #[error("the audio track is empty")]
     NoSound,
-    /// Too damaged to give anything, or such that the decoder panics before it gives anything.
+    /// Nothing can be decoded: the file is too damaged, or the decoder panics at its beginning.
     #[error("damaged beyond use: {0}")]
     Broken(String),
     #[error("larger than the limit of {limit} bytes: {bytes} bytes")]
@@ -29,13 +32,13 @@ pub enum AudioError {
     TooLong { limit: Duration },
     #[error("decoding took longer than the limit of {} s", limit.as_secs_f64())]
     TooSlow { limit: Duration },
-    /// The container leads its reader around in circles.
+    /// The container makes its reader go in circles.
     #[error("damaged beyond use: its parts refer to each other in circles")]
     Circular,
     /// The caller asked for it.
     #[error("decoding was aborted")]
     Aborted,
-    /// A panic while the file was opened, caught, or a failure of the resampler.
+    /// A caught panic while the file was opened, or a failure of the resampler.
     #[error("the decoder crashed on it: {0}")]
     Crashed(String),
 }

@@ -1,7 +1,7 @@
-//! The part of a FLAC file that symphonia is given: the description of the stream, and the frames.
-//! Comments, pictures and seek tables would take up to 30 times their size in memory.
+//! The parts of a FLAC file that symphonia is given: the description of the stream, and the frames.
+//! Comments, pictures and seek tables would cost up to 30 times their size in memory.
 
-use super::AudioError;
+use super::error::AudioError;
 use super::view::View;
 
 const MARKER: &[u8] = b"fLaC";
@@ -10,10 +10,10 @@ pub(super) fn is_flac(file: &[u8]) -> bool {
     file.starts_with(MARKER)
 }
 
-/// The file without the parts that are not needed to hear it.
-pub(super) fn sound(file: &[u8]) -> Result<View<'_>, AudioError> {
-    // https://www.rfc-editor.org/rfc/rfc9639#section-8.1: a flag for the last block and its type in
-    // one byte, its size in three.
+/// The file without the parts that are not needed to play it.
+pub(super) fn audio_view(file: &[u8]) -> Result<View<'_>, AudioError> {
+    // A block header has one byte for its type and a flag for the last block, and three for its
+    // size: https://www.rfc-editor.org/rfc/rfc9639#section-8.1.
     const LAST: u8 = 0x80;
     const STREAMINFO: u8 = 0;
     let mut info = None;
@@ -34,9 +34,9 @@ pub(super) fn sound(file: &[u8]) -> Result<View<'_>, AudioError> {
     let Some((header, info)) = info else {
         return Err(AudioError::Broken("it does not say what it holds".to_owned()));
     };
-    let mut view = View::of(file);
+    let mut view = View::empty(file);
     view.keep(0..MARKER.len());
-    view.add(header);
+    view.insert(header);
     view.keep(info);
     view.keep(at..file.len());
     Ok(view)

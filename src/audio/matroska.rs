@@ -1,33 +1,36 @@
-//! The part of a Matroska or WebM file that symphonia is given: one description of the tracks, and
-//! the clusters with the sound. Tags, cues, chapters and attachments would take many times their
-//! size in memory, and an index can refer to the same one a thousand times.
+//! The parts of a Matroska or WebM file that symphonia is given: one description of the tracks, and
+//! the clusters with the audio. Tags, cues, chapters and attachments would cost many times their
+//! size in memory, and an index can refer to the same element a thousand times.
 
 use std::ops::Range;
 
+use super::error::AudioError;
+use super::limits::MAX_TRACKS;
 use super::view::View;
-use super::{AudioError, MAX_TRACKS};
 
-// https://www.rfc-editor.org/rfc/rfc9559#section-27.1, with the marker bits of their lengths.
+// https://www.rfc-editor.org/rfc/rfc9559#section-27.1, including the bits that mark their lengths.
 const EBML: u32 = 0x1A45_DFA3;
 const SEGMENT: u32 = 0x1853_8067;
 const INFO: u32 = 0x1549_A966;
 const TRACKS: u32 = 0x1654_AE6B;
 const TRACK_ENTRY: u32 = 0xAE;
 const CLUSTER: u32 = 0x1F43_B675;
-/// The other parts of a segment, one of which ends a cluster whose size is not known.
+/// The other elements of a segment. Any of them ends a cluster of unknown size.
 const OTHERS: [u32; 5] = [0x114D_9B74, 0x1C53_BB6B, 0x1941_A469, 0x1043_A770, 0x1254_C367];
 
-/// Bytes of the descriptions that precede the sound. Those of subtitles may be long.
+/// The most bytes of headers before the audio. Those of subtitles can be long.
 const MAX_HEADERS: usize = 256 << 10;
 
-/// Bytes without which a cluster has nothing to be heard: its time, and a block.
-const LEAST_CLUSTER: usize = 8;
+/// The least bytes of a cluster that has audio: its time, and a block.
+const MIN_CLUSTER: usize = 8;
 
-/// An element: where its data begin and end, which is None where its size is not known.
+/// An element of the file.
 struct Element {
     id: u32,
     start: usize,
+    /// Where its data begin.
     data: usize,
+    /// Where its data end; `None` where its size is unknown.
     end: Option<usize>,
 }
 
@@ -35,15 +38,15 @@ pub(super) fn is_matroska(file: &[u8]) -> bool {
     file.starts_with(&EBML.to_be_bytes())
 }
 
-/// The file without the parts that are not needed to hear it.
-pub(super) fn sound(file: &[u8]) -> Result<View<'_>, AudioError> {
+/// The file without the parts that are not needed to play it.
+pub(super) fn audio_view(file: &[u8]) -> Result<View<'_>, AudioError> {
     let broken = |why: &str| AudioError::Broken(why.to_owned());
     let header = element(file, 0).and_then(|header| header.end).ok_or_else(|| broken("no header"))?;
     let segment = elements(file, header, file.len()).find(|element| element.id == SEGMENT);
     let segment = segment.ok_or_else(|| broken("it ends before the sound"))?;
     let end = segment.end.unwrap_or(file.len());
     let (mut info, mut tracks) = (None, None);
-    let mut clusters = View::of(file);
+    let mut clusters = View::empty(file);
     let mut last: Option<Element> = None;
     for part in elements(file, segment.data, end) {
         let range = part.range(file, end);
@@ -56,7 +59,7 @@ pub(super) fn sound(file: &[u8]) -> Result<View<'_>, AudioError> {
                 }
                 tracks = tracks.or(Some(range));
             }
-            CLUSTER if range.end.saturating_sub(part.data) >= LEAST_CLUSTER => {
+            CLUSTER if range.end.saturating_sub(part.data) >= MIN_CLUSTER => {
                 if let Some(former) = last.replace(part) {
                     clusters.keep(former.range(file, end));
                     if clusters.is_scattered() {
@@ -74,17 +77,17 @@ pub(super) fn sound(file: &[u8]) -> Result<View<'_>, AudioError> {
         return Err(AudioError::Unsupported(format!("a file with headers of more than {MAX_HEADERS} bytes")));
     }
     if let Some(last) = last {
-        // A reader that comes to the end of a cluster of unknown size takes the file for cut off.
-        let cut_off = last.end.is_some_and(|end| end > file.len());
+        // symphonia takes a file for truncated where a cluster of unknown size ends.
+        let truncated = last.end.is_some_and(|end| end > file.len());
         let range = last.range(file, end);
-        clusters.add(opening(CLUSTER, (!cut_off).then_some(range.end.saturating_sub(last.data))));
+        clusters.insert(element_header(CLUSTER, (!truncated).then_some(range.end.saturating_sub(last.data))));
         clusters.keep(last.data..range.end);
     }
     let whole = segment.end.is_none_or(|end| end <= file.len());
     let size = info.len() + tracks.len() + clusters.len() as usize;
-    let mut view = View::of(file);
+    let mut view = View::empty(file);
     view.keep(0..header);
-    view.add(opening(SEGMENT, whole.then_some(size)));
+    view.insert(element_header(SEGMENT, whole.then_some(size)));
     view.keep(info);
     view.keep(tracks);
     view.append(clusters);
@@ -92,14 +95,14 @@ pub(super) fn sound(file: &[u8]) -> Result<View<'_>, AudioError> {
 }
 
 impl Element {
-    /// Where it is in the file, in a segment that ends at `limit`.
+    /// Its bytes in the file, in a segment that ends at `limit`.
     fn range(&self, file: &[u8], limit: usize) -> Range<usize> {
         self.start..self.end.unwrap_or_else(|| cluster_end(file, self.data, limit)).min(file.len())
     }
 }
 
-/// The elements side by side, up to the first that is not well-formed. The size of the last may be
-/// unknown; before it, only that of a cluster.
+/// The elements from `start` to `end`, up to the first that is not well-formed. Only clusters and
+/// the last element may be of unknown size.
 fn elements(file: &[u8], start: usize, end: usize) -> impl Iterator<Item = Element> {
     let mut next = Some(start);
     std::iter::from_fn(move || {
@@ -112,7 +115,7 @@ fn elements(file: &[u8], start: usize, end: usize) -> impl Iterator<Item = Eleme
     })
 }
 
-/// Where a cluster of unknown size ends: before the next part of the segment, or with `limit`.
+/// Where a cluster of unknown size ends: before the next element of the segment, or at `limit`.
 fn cluster_end(file: &[u8], data: usize, limit: usize) -> usize {
     let mut at = data;
     while let Some(child) = element(file, at).filter(|_| at < limit) {
@@ -137,7 +140,7 @@ fn element(file: &[u8], start: usize) -> Option<Element> {
     Some(Element { id, start, data, end })
 }
 
-/// Bytes of a number that tells its length by its leading zeros.
+/// The length of a variable-size integer, which its leading zeros give.
 fn vint_width(first: u8) -> Option<usize> {
     (first != 0).then(|| first.leading_zeros() as usize + 1)
 }
@@ -146,8 +149,8 @@ fn number(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |value, &byte| value << 8 | u64::from(byte))
 }
 
-/// The beginning of an element of this size, or of an unknown one.
-fn opening(id: u32, size: Option<usize>) -> Vec<u8> {
+/// The header of an element of this size, or of unknown size.
+fn element_header(id: u32, size: Option<usize>) -> Vec<u8> {
     const UNKNOWN: u64 = (1 << 56) - 1;
     let size = size.map_or(UNKNOWN, |size| size as u64) | 1 << 56;
     [id.to_be_bytes().as_slice(), &size.to_be_bytes()].concat()

@@ -1,20 +1,22 @@
 //! Container and codec to mono PCM at 16 kHz, with hard limits.
 //!
 //! The bytes come from strangers. Whatever they are, [`decode`] and [`Decoder`] end within their
-//! [`Limits`], do not panic, and say what is wrong; what was decoded before a broken tail is kept.
+//! [`Limits`], do not panic, and say what is wrong. What was decoded before a broken tail is kept.
 //!
-//! Before symphonia sees a file, one pass over it finds the parts that are needed to hear it.
-//! Symphonia is given only these: other parts, such as tags and indexes, can take it memory or time
-//! far beyond their size.
+//! Before symphonia sees a file, one pass over it finds the parts that are needed to play it.
+//! symphonia is given only these, because other parts, such as tags and indexes, can cost it memory
+//! and time far beyond their size.
 //!
-//! symphonia takes containers apart and decodes, with libopus for Opus; rubato resamples. Both are
-//! named in this module only.
+//! symphonia parses containers and decodes, with libopus for Opus; rubato resamples. Both are named
+//! in this module only.
 
+mod budget;
 mod container;
 mod crash;
 mod decoder;
 mod error;
 mod flac;
+mod limits;
 mod matroska;
 mod mp4;
 mod ogg;
@@ -28,42 +30,13 @@ mod vorbis;
 mod wav;
 
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 pub use decoder::Decoder;
 pub use error::AudioError;
+pub use limits::Limits;
 
 /// The rate in Hz of all PCM that leaves this module: Whisper's.
-pub const SAMPLE_RATE: u32 = 16_000;
-
-/// Tracks that one file may have.
-const MAX_TRACKS: usize = 32;
-
-/// How much a recording may cost. Going over one is an error that names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Size of the file in bytes.
-    pub bytes: u64,
-    /// Packets of compressed audio.
-    pub packets: u64,
-    /// Length of the decoded audio.
-    pub length: Duration,
-    /// Time spent on decoding, not counting what the caller does between two chunks.
-    pub time: Duration,
-}
-
-impl Default for Limits {
-    /// Four hours of audio, which take a minute or less to decode.
-    fn default() -> Self {
-        Self {
-            bytes: 512 << 20,
-            // Four hours in packets of 2.5 ms, the shortest there are.
-            packets: 6_000_000,
-            length: Duration::from_secs(4 * 3600),
-            time: Duration::from_secs(600),
-        }
-    }
-}
+pub use crate::domain::SAMPLE_RATE;
 
 /// A decoded recording.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -81,15 +54,15 @@ impl Pcm {
     }
 }
 
-/// Decodes a whole recording, any file that symphonia or libopus knows.
+/// Decodes a whole recording, in any format that symphonia or libopus knows.
 ///
-/// Blocking: belongs on a thread of its own. Setting `abort` ends it soon with
+/// It blocks, so it belongs on a thread of its own. Setting `abort` ends it soon with
 /// [`AudioError::Aborted`].
 pub fn decode(bytes: &[u8], limits: &Limits, abort: &AtomicBool) -> Result<Pcm, AudioError> {
     let mut decoder = Decoder::new(bytes, limits, abort)?;
     let mut samples = Vec::new();
-    for chunk in &mut decoder {
-        samples.extend(chunk?);
+    for block in &mut decoder {
+        samples.extend(block?);
     }
     samples.shrink_to_fit();
     Ok(Pcm { samples, damaged: decoder.damaged().map(str::to_owned) })

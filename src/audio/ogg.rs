@@ -1,24 +1,25 @@
-//! The part of an Ogg file that symphonia is given: the undamaged pages. In a chained file it
-//! searches for pages again and again, and would read everything that lies between them each time.
+//! The parts of an Ogg file that symphonia is given: the undamaged pages. In a chained file
+//! symphonia searches for pages again and again, and each time it would read whatever lies between
+//! them.
 
 use std::collections::HashSet;
 
-use super::AudioError;
+use super::error::AudioError;
 use super::view::View;
 
-/// Pages that may begin a stream in one file. Each costs symphonia memory and, where streams are
-/// chained, a search for the stream's end; a voice message has one.
+/// The most streams in one file. Each costs symphonia memory and, where streams are chained, a
+/// search for the stream's end. A voice message has one.
 const MAX_STREAMS: usize = 256;
 
-/// Comments that all streams may have together. Each takes symphonia some hundred bytes; a song has
+/// The most comments in one file. Each costs symphonia a few hundred bytes; a song has about
 /// twenty.
 const MAX_COMMENTS: u64 = 10_000;
 
-/// How many times its size the pages with a wrong checksum in a file may have together. They can
-/// overlap: a page can begin at any byte of a damaged one.
+/// Pages with a wrong checksum may have this many times the file's size in all. They can overlap: a
+/// page can begin at any byte of a damaged one.
 const MAX_DAMAGED: usize = 4;
 
-/// Bytes of a page before its table of segments
+/// Bytes of a page before its segment table
 /// (<https://www.rfc-editor.org/rfc/rfc3533#section-6>).
 const HEADER: usize = 27;
 
@@ -26,20 +27,21 @@ pub(super) fn is_ogg(file: &[u8]) -> bool {
     file.starts_with(b"OggS")
 }
 
-/// The pages of the file that are whole.
-pub(super) fn sound(file: &[u8]) -> Result<View<'_>, AudioError> {
-    const BEGINS: u8 = 2;
+/// The undamaged pages of the file.
+pub(super) fn audio_view(file: &[u8]) -> Result<View<'_>, AudioError> {
+    const BEGINS_STREAM: u8 = 2;
     let broken = |why: &str| AudioError::Broken(why.to_owned());
-    let mut view = View::of(file);
+    let mut view = View::empty(file);
     let (mut streams, mut comments) = (0, 0u64);
     let mut flac = HashSet::new();
-    let mut tolerated = file.len().saturating_mul(MAX_DAMAGED);
+    let mut damaged_allowed = file.len().saturating_mul(MAX_DAMAGED);
     let mut at = 0;
     while let Some(found) = next_marker(file, at) {
         at = found + 1;
         let Some(page) = page(&file[found..]) else { continue };
-        if !is_whole(page) {
-            tolerated = tolerated.checked_sub(page.len()).ok_or_else(|| broken("too many damaged pages"))?;
+        if !is_intact(page) {
+            damaged_allowed =
+                damaged_allowed.checked_sub(page.len()).ok_or_else(|| broken("too many damaged pages"))?;
             continue;
         }
         at = found + page.len();
@@ -47,16 +49,16 @@ pub(super) fn sound(file: &[u8]) -> Result<View<'_>, AudioError> {
         if view.is_scattered() {
             return Err(broken("too much between its pages"));
         }
-        streams += usize::from(page[5] & BEGINS != 0);
+        streams += usize::from(page[5] & BEGINS_STREAM != 0);
         if streams > MAX_STREAMS {
             return Err(AudioError::Unsupported(format!("an Ogg file of more than {MAX_STREAMS} streams")));
         }
         let stream = &page[14..18];
-        if page[5] & BEGINS != 0 && packets(page).any(|packet| packet.starts_with(b"\x7fFLAC")) {
+        if page[5] & BEGINS_STREAM != 0 && packets(page).any(|packet| packet.starts_with(b"\x7fFLAC")) {
             flac.insert(stream);
         }
         let is_flac = flac.contains(stream);
-        let counts = packets(page).filter_map(|packet| comments_of(packet, is_flac));
+        let counts = packets(page).filter_map(|packet| comment_count(packet, is_flac));
         comments = counts.fold(comments, u64::saturating_add);
         if comments > MAX_COMMENTS {
             return Err(AudioError::Unsupported(format!("an Ogg file of more than {MAX_COMMENTS} comments")));
@@ -79,7 +81,7 @@ fn next_marker(file: &[u8], from: usize) -> Option<usize> {
     }
 }
 
-/// The page at the beginning of `bytes`, if all of it is there; it may be damaged.
+/// The page that `bytes` begin with, if all of it is there. It may be damaged.
 fn page(bytes: &[u8]) -> Option<&[u8]> {
     let segments = usize::from(*bytes.get(HEADER - 1)?);
     let table = bytes.get(HEADER..HEADER + segments)?;
@@ -87,14 +89,15 @@ fn page(bytes: &[u8]) -> Option<&[u8]> {
     bytes.get(..size)
 }
 
-/// Whether a page is what its checksum says.
-fn is_whole(page: &[u8]) -> bool {
+/// Whether the page matches its checksum.
+fn is_intact(page: &[u8]) -> bool {
     let (head, rest) = page.split_at(22);
     let (claimed, rest) = rest.split_at(4);
     checksum(checksum(checksum(0, head), &[0; 4]), rest).to_le_bytes() == claimed
 }
 
-/// The packets that begin in a page, as far as they are in it; the first may be the rest of one.
+/// The packets in a page, or their parts: the first may have begun on an earlier page, and the last
+/// may go on on the next.
 fn packets(page: &[u8]) -> impl Iterator<Item = &[u8]> {
     let (table, mut rest) = page[HEADER..].split_at(usize::from(page[HEADER - 1]));
     table.split_inclusive(|&size| size < u8::MAX).map(move |sizes| {
@@ -105,10 +108,10 @@ fn packets(page: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// How many comments a packet claims to hold, if it is the packet of the comments. Before the count
-/// comes the encoder's name: one so long that the count is on another page stands for too many
-/// comments.
-fn comments_of(packet: &[u8], is_flac: bool) -> Option<u64> {
+/// How many comments a packet claims to hold, if it is a comment header. The encoder's name
+/// precedes the count. If the name is so long that the count is on another page, that counts as too
+/// many.
+fn comment_count(packet: &[u8], is_flac: bool) -> Option<u64> {
     // FLAC's metadata blocks have a header of four bytes, with their type.
     let rest = packet.strip_prefix(b"OpusTags").or_else(|| packet.strip_prefix(b"\x03vorbis"));
     let rest = rest.or_else(|| packet.get(4..).filter(|_| is_flac && packet[0] & 0x7f == 4))?;

@@ -1,37 +1,38 @@
 //! Mono PCM of any rate to 16 kHz, in chunks of bounded size.
 //!
-//! The filter is chosen to be the one of ffmpeg's `swresample` with its defaults (a sinc of 32
-//! lobes at 0.97 of the lower Nyquist frequency under a Kaiser window, beta 9), so that a model
-//! hears here what it would hear through `ffmpeg -ac 1 -ar 16000`. Delay, reflected edges and total
-//! length are swresample's too.
+//! The filter imitates that of ffmpeg's `swresample` with its defaults: a sinc of 32 lobes at 0.97
+//! of the lower Nyquist frequency, under a Kaiser window with beta 9. So a model gets the samples
+//! that `ffmpeg -ac 1 -ar 16000` would give it. Delay, reflected edges and total length are
+//! swresample's too, which lets tests compare with ffmpeg sample by sample.
 
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{
     Async, FixedAsync, Resampler as _, SincInterpolationParameters, SincInterpolationType, WindowFunction,
 };
 
-use super::{AudioError, SAMPLE_RATE};
+use super::SAMPLE_RATE;
+use super::error::AudioError;
 
-/// Sample rates in Hz that are taken. Speech below 4 kHz is none; above 384 kHz nothing records,
-/// and the filter grows with the rate.
+/// Sample rates in Hz that are accepted. Below 4 kHz speech is unintelligible; nothing records
+/// above 384 kHz, and the filter grows with the rate.
 const RATES: std::ops::RangeInclusive<u32> = 4_000..=384_000;
 
 /// Input samples given to rubato at a time.
-const CHUNK: usize = 1024;
+const BLOCK: usize = 1024;
 
-/// Most filters that are computed between two input samples. More would cost time at the start of
-/// every recording (10 ms per thousand), for a jitter that is 60 dB below speech already.
+/// The most filter phases between two input samples. More would cost time at the start of every
+/// recording (10 ms per thousand), to reduce a jitter that is already 60 dB below speech.
 const MAX_PHASES: usize = 1024;
 
-/// Turns a stream of mono samples at one rate into mono samples at 16 kHz.
+/// Resamples a stream of mono samples to 16 kHz.
 pub(super) struct Resampler {
     rate: u32,
-    /// None where the input is at 16 kHz already.
+    /// `None` where the input is at 16 kHz already.
     filter: Option<Filter>,
 }
 
 impl Resampler {
-    /// For input at `rate` Hz.
+    /// A resampler of input at `rate` Hz.
     pub fn new(rate: u32) -> Result<Self, AudioError> {
         if !RATES.contains(&rate) {
             return Err(AudioError::Unsupported(format!("a sample rate of {rate} Hz")));
@@ -45,7 +46,7 @@ impl Resampler {
         self.rate
     }
 
-    /// Takes samples and appends to `out` what can be computed by now.
+    /// Takes samples, and appends to `out` what can be computed from those so far.
     pub fn push(&mut self, samples: &[f32], out: &mut Vec<f32>) -> Result<(), AudioError> {
         match &mut self.filter {
             Some(filter) => filter.push(samples, out),
@@ -56,7 +57,7 @@ impl Resampler {
         }
     }
 
-    /// Ends the stream: appends what the filter still holds.
+    /// Ends the stream, and appends what the filter still holds.
     pub fn finish(self, out: &mut Vec<f32>) -> Result<(), AudioError> {
         self.filter.map_or(Ok(()), |filter| filter.finish(out))
     }
@@ -64,22 +65,22 @@ impl Resampler {
 
 struct Filter {
     inner: Async<f32>,
-    /// Taps of swresample's filter, which decides about the total length.
+    /// Taps of swresample's filter, on which the total length depends.
     taps: u64,
     rate: u64,
-    /// Samples that are reflected at either end, where the filter reaches beyond the stream.
+    /// Samples that are reflected at each end, where the filter reaches beyond the stream.
     edge: usize,
     /// Silence before the reflected start, so that an output sample falls on the first input
     /// sample.
     lead: usize,
-    /// Until the start can be reflected, the first samples; none from then on.
+    /// The first samples, until there are enough to reflect; then `None`.
     head: Option<Vec<f32>>,
     /// The last `edge` input samples.
     tail: Vec<f32>,
-    /// Input not yet given to `inner`; shorter than a chunk between calls.
+    /// Input not yet given to `inner`; between calls, less than a block.
     pending: Vec<f32>,
     scratch: Vec<f32>,
-    /// Output samples still to be dropped: they belong to the time before the stream.
+    /// Output samples still to be dropped, because they precede the stream.
     to_drop: usize,
     received: u64,
     produced: u64,
@@ -87,33 +88,32 @@ struct Filter {
 
 impl Filter {
     fn new(rate: u32) -> Result<Self, AudioError> {
-        // swresample's numbers: the filter's cutoff relative to the input's Nyquist frequency, 32
-        // lobes.
+        // As in swresample: the cutoff relative to the input's Nyquist frequency, and 32 lobes.
         let cutoff = (0.97 * f64::from(SAMPLE_RATE) / f64::from(rate)).min(1.0);
         let taps = ((32.0 / cutoff).ceil() as usize).next_multiple_of(2);
-        // rubato has no Kaiser window. Blackman's comes closest to that of beta 9 when it is 0.975
-        // times as long (found by search); rubato's lengths are multiples of 8. What differs is 55
-        // dB below white noise, the hardest case, from 48 kHz, and 44 dB from 22.05 kHz, where the
-        // length fits worst.
+        // rubato has no Kaiser window. A Blackman window of 0.975 times the length comes closest to
+        // one with beta 9 (found by search); rubato's lengths are multiples of 8. For white noise,
+        // the hardest case, the difference is 55 dB below the signal from 48 kHz, and 44 dB from
+        // 22.05 kHz, where the length fits worst.
         let length = (0.975 * taps as f64 / 8.0).round() as usize * 8;
         let phases = SAMPLE_RATE / gcd(rate, SAMPLE_RATE);
         let parameters = SincInterpolationParameters::new(length, WindowFunction::Blackman)
-            // rubato's is relative to the lower of the two Nyquist frequencies.
+            // rubato wants it relative to the lower of the two Nyquist frequencies.
             .f_cutoff(if rate > SAMPLE_RATE { 0.97 } else { cutoff as f32 })
             .interpolation(SincInterpolationType::Nearest)
             .oversampling_factor(oversampling(phases as usize));
         let ratio = f64::from(SAMPLE_RATE) / f64::from(rate);
-        let inner = Async::new_sinc(ratio, 1.0, &parameters, CHUNK, 1, FixedAsync::Input)
+        let inner = Async::new_sinc(ratio, 1.0, &parameters, BLOCK, 1, FixedAsync::Input)
             .map_err(|error| AudioError::Unsupported(format!("resampling from {rate} Hz ({error})")))?;
 
-        // rubato's output k belongs to the input time (k + 1) * rate / 16000 - length / 2, which is
-        // whole where k + 1 is a multiple of `phases`. So much silence goes before the first sample
-        // that one of those falls on it, with room for the reflection.
+        // rubato's output k is at the input time (k + 1) * rate / 16000 - length / 2, which is
+        // whole where k + 1 is a multiple of `phases`. Enough silence is put before the first
+        // sample for one of these outputs to fall on it, and for the reflection.
         let period = rate / (SAMPLE_RATE / phases);
         let periods = (length as u32).div_ceil(period);
         let edge = length / 2;
-        // rubato is late by one step of its grid of filters. With one filter that is a whole
-        // sample; with very many it is nothing.
+        // rubato is late by one filter phase: a whole sample where there is one phase, and next to
+        // nothing where there are many.
         let grid_offset = usize::from(phases == 1);
         Ok(Self {
             scratch: vec![0.0; inner.output_frames_max()],
@@ -155,7 +155,7 @@ impl Filter {
         let total = output_length(self.received, self.rate, self.taps);
         let end = out.len() as u64 + total - self.produced.min(total);
         while (out.len() as u64) < end {
-            self.pending.resize(self.pending.len().next_multiple_of(CHUNK).max(CHUNK), 0.0);
+            self.pending.resize(self.pending.len().next_multiple_of(BLOCK).max(BLOCK), 0.0);
             self.run(out)?;
         }
         out.truncate(end as usize);
@@ -171,13 +171,13 @@ impl Filter {
         self.pending.extend_from_slice(&head);
     }
 
-    /// Filters every whole chunk that is pending.
+    /// Filters every whole block that is pending.
     fn run(&mut self, out: &mut Vec<f32>) -> Result<(), AudioError> {
         let mut used = 0;
-        for chunk in self.pending.chunks_exact(CHUNK) {
+        for block in self.pending.chunks_exact(BLOCK) {
             let broken = |error: &dyn std::fmt::Display| AudioError::Crashed(format!("resampler: {error}"));
             let frames = self.scratch.len();
-            let input = InterleavedSlice::new(chunk, 1, CHUNK).map_err(|error| broken(&error))?;
+            let input = InterleavedSlice::new(block, 1, BLOCK).map_err(|error| broken(&error))?;
             let mut output =
                 InterleavedSlice::new_mut(&mut self.scratch, 1, frames).map_err(|error| broken(&error))?;
             let (_, written) =
@@ -186,7 +186,7 @@ impl Filter {
             self.to_drop -= dropped;
             self.produced += (written - dropped) as u64;
             out.extend_from_slice(&self.scratch[dropped..written]);
-            used += CHUNK;
+            used += BLOCK;
         }
         self.pending.drain(..used);
         Ok(())
@@ -195,18 +195,18 @@ impl Filter {
 
 /// How many samples swresample makes of `received` samples at `rate` Hz.
 ///
-/// It computes an output sample while its window of `taps` samples lies within the input, which it
-/// extends at the end by a reflection of half the samples that are still in use.
+/// It computes an output sample while the window of `taps` samples lies within the input. At its
+/// end the input is extended by reflecting half of the samples that are still in use.
 fn output_length(received: u64, rate: u64, taps: u64) -> u64 {
     let out = u64::from(SAMPLE_RATE);
     let before = (taps - 1) / 2;
-    // The first output sample whose window does not end by `end`.
+    // The first output sample whose window reaches beyond `end`.
     let first_after = |end: u64| (end + 1).saturating_sub(taps - before).saturating_mul(out).div_ceil(rate);
     let in_use = (received + before).saturating_sub(first_after(received) * rate / out);
     first_after(received + in_use.min(taps).div_ceil(2))
 }
 
-/// Filters computed between two input samples: all that are needed, or nearly so.
+/// Filter phases between two input samples: a multiple of those needed, or as many as are allowed.
 fn oversampling(phases: usize) -> usize {
     match phases {
         1 => 1,
@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn a_tone_stays_where_it_is() {
         for rate in [8_000, 11_025, 22_050, 24_000, 32_000, 44_100, 47_999, 48_000, 96_000, 192_000] {
-            // A cosine is its own reflection at the start, so the edge there is exact as well.
+            // A cosine is its own reflection at the start, so the edge there is exact too.
             let out = resample(&sine(rate, 1000.0, rate as usize), rate, 960);
             assert!(out.len().abs_diff(16_000) <= 1, "{rate}: {}", out.len());
             let inner = 0..15_900;
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_16_khz_cannot_hold_is_removed() {
+    fn frequencies_above_8_khz_are_removed() {
         let out = resample(&sine(48_000, 11_000.0, 48_000), 48_000, 1000);
         let peak = out[100..15_900].iter().fold(0f32, |peak, x| peak.max(x.abs()));
         assert!(peak < 1e-3, "{peak}");
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_do_not_matter() {
+    fn the_size_of_the_pieces_does_not_matter() {
         let input = sine(44_100, 440.0, 30_000);
         let whole = resample(&input, 44_100, input.len());
         for piece in [1, 100, 1024, 5_000] {

@@ -1,15 +1,15 @@
-//! What a file is, by its first bytes, where symphonia would only say that it does not know.
+//! Names files by their magic numbers where symphonia would only say that it does not know them.
 
-use super::AudioError;
+use super::error::AudioError;
 
 enum Kind {
-    /// Audio that nothing here decodes.
+    /// Audio for which there is no decoder.
     Audio,
-    /// Something else.
+    /// Something other than audio.
     Other,
 }
 
-/// Offset, magic number, what it tells.
+/// Offset, magic number, kind, and name.
 const MAGIC: &[(usize, &[u8], Kind, &str)] = &[
     (0, b"#!AMR", Kind::Audio, "AMR"),
     (28, b"Speex   ", Kind::Audio, "Speex"),
@@ -31,7 +31,7 @@ const MAGIC: &[(usize, &[u8], Kind, &str)] = &[
     (0, b"lmgg", Kind::Other, "a speech model"),
 ];
 
-/// Fails for a file that is known to be no use, before anything tries to read it.
+/// Fails for a file that is known not to be decodable, before anything parses it.
 pub(super) fn check(bytes: &[u8]) -> Result<(), AudioError> {
     if bytes.is_empty() {
         return Err(AudioError::Empty);

@@ -1,33 +1,35 @@
-//! libopus's soft clipping, which it applies to 16-bit output alone.
+//! Soft clipping as in libopus, which applies it to 16-bit output only.
 //!
 //! Opus can decode to twice full scale. Players and ffmpeg ask libopus for 16 bits and get a
-//! bounded signal; symphonia asks for floats and does not. This is the method of
+//! bounded signal; symphonia asks for floats and gets an unbounded one. Merely clamping loud
+//! recordings gives a signal that differs from ffmpeg's by as little as 21 dB. This is
 //! `opus_pcm_soft_clip` (<https://opus-codec.org/docs/opus_api-1.5/group__opus__decoder.html>).
 
-/// The bend of one channel that is carried into its next packet.
+/// The clipping of one channel: the curve at the end of a packet goes on in the next.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SoftClip {
-    bend: f32,
+    /// The factor of the squared term of the curve; zero leaves samples as they are.
+    curvature: f32,
 }
 
 impl SoftClip {
-    /// Bends every half wave of `samples` that exceeds 1.0 so that its peak is just 1.0.
+    /// Compresses every half wave that exceeds 1.0 so that its peak is 1.0.
     pub fn apply(&mut self, samples: &mut [f32]) {
         for sample in samples.iter_mut() {
-            // Keeps the bend below monotonic.
+            // Beyond 2.0 the curve would not be monotonic.
             *sample = sample.clamp(-2.0, 2.0);
         }
         let Some(&first) = samples.first() else { return };
 
-        // The half wave that the former packet ended in.
+        // The half wave in which the previous packet ended.
         for sample in samples.iter_mut() {
-            if *sample * self.bend >= 0.0 {
+            if *sample * self.curvature >= 0.0 {
                 break;
             }
-            *sample += self.bend * *sample * *sample;
+            *sample += self.curvature * *sample * *sample;
         }
 
-        self.bend = 0.0;
+        self.curvature = 0.0;
         let mut from = 0;
         while let Some(over) = samples[from..].iter().position(|sample| sample.abs() > 1.0) {
             let over = from + over;
@@ -36,19 +38,20 @@ impl SoftClip {
             let length = samples[over..].iter().position(|&sample| !same_side(sample));
             let end = length.map_or(samples.len(), |length| over + length);
             let cut_at_start = start == 0;
-            // The first of the highest.
+            // The first sample with the maximum amplitude.
             let (peak_at, peak) = (over..end).fold((over, samples[over].abs()), |peak, at| {
                 if samples[at].abs() > peak.1 { (at, samples[at].abs()) } else { peak }
             });
 
-            // peak + bend * peak² = 1, a hair more for rounding.
-            let bend = (peak - 1.0) / (peak * peak) * (1.0 + 2.4e-7);
-            self.bend = if samples[over] > 0.0 { -bend } else { bend };
+            // peak - curvature * peak² = 1, and a little more against rounding errors.
+            let curvature = (peak - 1.0) / (peak * peak) * (1.0 + 2.4e-7);
+            self.curvature = if samples[over] > 0.0 { -curvature } else { curvature };
             for sample in &mut samples[start..end] {
-                *sample += self.bend * *sample * *sample;
+                *sample += self.curvature * *sample * *sample;
             }
             if cut_at_start && peak_at >= 2 {
-                // The former packet ended unbent: a ramp hides the step up to the peak.
+                // The end of the previous packet is not on this curve: a ramp up to the peak hides
+                // the step.
                 let mut offset = first - samples[0];
                 let step = offset / peak_at as f32;
                 for sample in &mut samples[from..peak_at] {
@@ -58,7 +61,7 @@ impl SoftClip {
             }
             from = end;
             if end < samples.len() {
-                self.bend = 0.0;
+                self.curvature = 0.0;
             }
         }
     }
@@ -73,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_is_left_alone() {
+    fn samples_within_full_scale_are_left_alone() {
         let mut samples = wave(1.0);
         SoftClip::default().apply(&mut samples);
         assert_eq!(samples, wave(1.0));
@@ -81,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_is_bounded_without_steps() {
+    fn samples_beyond_it_are_bounded_without_steps() {
         for packet in [120, 960, 2880] {
             let mut samples = wave(1.9);
             let mut clip = SoftClip::default();

@@ -1,12 +1,12 @@
-//! A file with parts left out or replaced, read as if it were all there is.
+//! A file with parts left out or replaced, which reads like a file.
 
 use std::ops::Range;
 
-/// Pieces of a view. Ordinary files have a few; each takes memory, and a file can have one per 15
-/// bytes.
+/// The most pieces of a view. Ordinary files have a few, hostile ones up to one per 15 bytes, and
+/// each takes memory.
 const MAX_PIECES: usize = 10_000;
 
-/// Parts of a file, and bytes put in between.
+/// Parts of a file, and bytes inserted between them.
 pub(super) struct View<'a> {
     file: &'a [u8],
     pieces: Vec<Piece>,
@@ -14,7 +14,7 @@ pub(super) struct View<'a> {
 }
 
 struct Piece {
-    /// Where it begins in the view.
+    /// Its position in the view.
     start: u64,
     content: Content,
 }
@@ -25,19 +25,19 @@ enum Content {
 }
 
 impl<'a> View<'a> {
-    /// Nothing of the file yet.
-    pub fn of(file: &'a [u8]) -> Self {
+    /// A view that has nothing of the file yet.
+    pub fn empty(file: &'a [u8]) -> Self {
         Self { file, pieces: Vec::new(), len: 0 }
     }
 
-    /// All of the file.
+    /// A view of the whole file.
     pub fn whole(file: &'a [u8]) -> Self {
-        let mut view = Self::of(file);
+        let mut view = Self::empty(file);
         view.keep(0..file.len());
         view
     }
 
-    /// Goes on with a part of the file, as far as the file goes.
+    /// Appends a part of the file. What lies beyond the file's end is left out.
     pub fn keep(&mut self, part: Range<usize>) {
         let part = part.start.min(self.file.len())..part.end.min(self.file.len());
         if part.is_empty() {
@@ -51,8 +51,8 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Goes on with these bytes.
-    pub fn add(&mut self, bytes: Vec<u8>) {
+    /// Appends these bytes.
+    pub fn insert(&mut self, bytes: Vec<u8>) {
         if bytes.is_empty() {
             return;
         }
@@ -61,12 +61,12 @@ impl<'a> View<'a> {
         self.pieces.push(Piece { start, content: Content::Added(bytes) });
     }
 
-    /// Goes on with another view of the same file.
+    /// Appends another view of the same file.
     pub fn append(&mut self, other: View<'a>) {
         for Piece { content, .. } in other.pieces {
             match content {
                 Content::Part(part) => self.keep(part),
-                Content::Added(bytes) => self.add(bytes),
+                Content::Added(bytes) => self.insert(bytes),
             }
         }
     }
@@ -75,13 +75,13 @@ impl<'a> View<'a> {
         self.len
     }
 
-    /// Whether it has more pieces than any ordinary file.
+    /// Whether it has more pieces than any ordinary file has.
     pub fn is_scattered(&self) -> bool {
         self.pieces.len() > MAX_PIECES
     }
 
-    /// As many bytes from `position` on as lie together; none at the end.
-    pub fn at(&self, position: u64) -> &[u8] {
+    /// The bytes from `position` to the end of their piece; empty at the end of the view.
+    pub fn bytes_from(&self, position: u64) -> &[u8] {
         let next = self.pieces.partition_point(|piece| piece.start <= position);
         let Some(piece) = next.checked_sub(1).and_then(|last| self.pieces.get(last)) else { return &[] };
         let content = match &piece.content {
@@ -99,22 +99,22 @@ mod tests {
 
     #[test]
     fn pieces_are_read_one_after_the_other() {
-        let mut view = View::of(b"0123456789");
+        let mut view = View::empty(b"0123456789");
         view.keep(1..3);
         view.keep(3..5);
-        view.add(b"ab".to_vec());
+        view.insert(b"ab".to_vec());
         view.keep(8..20);
         view.keep(30..40);
-        assert_eq!(view.pieces.len(), 3, "neighbours are one piece");
+        assert_eq!(view.pieces.len(), 3, "adjoining parts are one piece");
         let (mut read, mut position) = (Vec::<u8>::new(), 0);
-        while !view.at(position).is_empty() {
-            read.extend(view.at(position));
+        while !view.bytes_from(position).is_empty() {
+            read.extend(view.bytes_from(position));
             position = read.len() as u64;
         }
         assert_eq!(read, b"1234ab89");
         assert_eq!(view.len(), 8);
-        assert_eq!(view.at(5), b"b");
-        assert_eq!(view.at(9), b"");
-        assert_eq!(View::of(b"x").at(0), b"");
+        assert_eq!(view.bytes_from(5), b"b");
+        assert_eq!(view.bytes_from(9), b"");
+        assert_eq!(View::empty(b"x").bytes_from(0), b"");
     }
 }

@@ -1,18 +1,18 @@
-//! How much memory a Vorbis header asks for, before symphonia grants it.
+//! How much memory a Vorbis header asks for, checked before symphonia allocates it.
 
-/// Most memory in bytes that the codebooks of one stream may take. Encoders' own take well below
-/// one megabyte; a header of a few kilobytes can ask for four gigabytes.
+/// The most bytes of memory that the codebooks of one stream may take. Those of encoders take well
+/// below one megabyte; a header of a few kilobytes can ask for four gigabytes.
 const MAX_CODEBOOKS: u64 = 32 << 20;
 
 /// Whether the codebooks in the setup header stay within bounds.
 ///
-/// Every codebook begins, at any bit, with a pattern of 24 bits, its dimensions in 16 and its
-/// entries in 24 (<https://xiph.org/vorbis/doc/Vorbis_I_spec.html#x1-530003.2.1>); symphonia
-/// allocates dimensions times entries floats, and tables of the entries.
+/// A codebook may begin at any bit. It has a sync pattern of 24 bits, the number of dimensions in
+/// 16, and that of entries in 24 (<https://xiph.org/vorbis/doc/Vorbis_I_spec.html#x1-530003.2.1>).
+/// symphonia allocates dimensions times entries floats, and tables of the entries.
 pub(super) fn codebooks_are_sane(header: &[u8]) -> bool {
-    const PATTERN: u64 = 0x56_4342;
+    const SYNC: u64 = 0x56_4342;
     let mut total = 0u64;
-    // 72 bits from each byte on, of which the lowest 64 are seen at each of its 8 bits.
+    // At each byte, the codebook that may begin at any of its 8 bits: 64 of the next 72 bits.
     for window in header.windows(9) {
         let mut bits = 0u128;
         for (n, &byte) in window.iter().enumerate() {
@@ -20,7 +20,7 @@ pub(super) fn codebooks_are_sane(header: &[u8]) -> bool {
         }
         for shift in 0..8 {
             let book = (bits >> shift) as u64;
-            if book & 0xff_ffff == PATTERN {
+            if book & 0xff_ffff == SYNC {
                 let dimensions = book >> 24 & 0xffff;
                 let entries = book >> 40;
                 total = total.saturating_add(4 * entries * (dimensions + 4));
@@ -35,7 +35,7 @@ mod tests {
     use super::codebooks_are_sane;
 
     #[test]
-    fn a_bomb_is_seen_at_any_bit() {
+    fn a_bomb_is_found_at_any_bit() {
         for shift in 0..8 {
             let book = |entries: u128, dimensions: u128| {
                 ((entries << 40 | dimensions << 24 | 0x564342) << shift).to_le_bytes()

@@ -1,21 +1,21 @@
-//! The part of a WAV file that symphonia is given: the format and the samples. Lists of texts would
-//! take 17 times their size in memory.
+//! The parts of a WAV file that symphonia is given: the format and the samples. Lists of texts
+//! would cost 17 times their size in memory.
 
 use super::view::View;
 
-/// Most bytes of a format. The longest in use has 40.
+/// The most bytes of a format chunk. The longest in use has 40.
 const MAX_FORMAT: usize = 4096;
 
 pub(super) fn is_wav(file: &[u8]) -> bool {
     file.starts_with(b"RIFF") && file.get(8..12) == Some(b"WAVE")
 }
 
-/// The file without the parts that are not needed to hear it. symphonia knows where the samples
-/// end, so that what follows them may stay.
-pub(super) fn sound(file: &[u8]) -> View<'_> {
-    let mut view = View::of(file);
-    // The size of all ones stands for an unknown size, as in files that were written to a pipe.
-    view.add(b"RIFF\xff\xff\xff\xffWAVE".to_vec());
+/// The file without the parts that are not needed to play it. What follows the samples may stay,
+/// because symphonia does not read beyond them.
+pub(super) fn audio_view(file: &[u8]) -> View<'_> {
+    let mut view = View::empty(file);
+    // A size of all ones means unknown, as in files that were written to a pipe.
+    view.insert(b"RIFF\xff\xff\xff\xffWAVE".to_vec());
     let mut at = 12;
     let mut kept: Vec<&[u8]> = Vec::new();
     while let Some(header) = file.get(at..at + 8) {

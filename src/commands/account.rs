@@ -8,24 +8,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use signal_hook::consts::SIGINT;
 use signal_hook::{flag, low_level};
 
-use crate::app;
-use crate::config::{self, Config};
-use crate::telegram::{Account, Credentials, LoginError, Prompt, SessionFile};
+use crate::config::Config;
+use crate::domain::Credentials;
+use crate::setup;
+use crate::telegram::{Account, LoginError, Prompt, SessionFile};
 
-/// Logs in, asking at the terminal.
+/// Logs in. Asks at the terminal for what it needs.
 pub async fn login(
     config: &Config,
-    credentials: &config::Credentials,
+    credentials: &Credentials,
     out: &mut impl Write,
 ) -> Result<(), LoginError> {
-    // First of all: with nobody to ask, nothing should have happened yet.
+    // First of all, because without a terminal nothing should be changed.
     let terminal = Terminal::open()?;
     let file = SessionFile::lock(&config.data_dir)?;
     let path = file.path().to_owned();
-    let credentials =
-        Credentials { api_id: credentials.api_id, api_hash: credentials.api_hash.expose().to_owned() };
-    let user = Account::login(file, &credentials, app::account_options(config), &terminal).await?;
-    // Logged in it is, whether or not anybody reads that.
+    let user = Account::login(file, credentials, setup::account_options(config), &terminal).await?;
+    // The login has succeeded even if standard output is closed.
     let _ = writeln!(
         out,
         "Logged in as user {user}. The session is in {}:\nit gives full access to the account, so keep it to \
@@ -38,12 +37,12 @@ pub async fn login(
 /// Logs out and deletes the session.
 pub async fn logout(
     config: &Config,
-    credentials: &config::Credentials,
+    credentials: &Credentials,
     out: &mut impl Write,
 ) -> Result<(), LoginError> {
     let file = SessionFile::lock(&config.data_dir)?;
     let path = file.path().to_owned();
-    let account = Account::open(file, credentials.api_id, app::account_options(config)).await?;
+    let account = Account::open(file, credentials.api_id, setup::account_options(config)).await?;
     account.logout().await?;
     let _ = writeln!(out, "Logged out; {} is deleted.", path.display());
     Ok(())
@@ -51,7 +50,7 @@ pub async fn logout(
 
 const TERMINAL: &str = "/dev/tty";
 
-/// The terminal that the process belongs to, wherever its standard input and output lead.
+/// The terminal of the process, even if its standard input and output are redirected.
 struct Terminal {
     device: File,
     /// Whether SIGINT ends the process at once.
@@ -67,7 +66,7 @@ impl Terminal {
         Ok(Self { device, interruptible })
     }
 
-    /// Asks until there is an answer.
+    /// Asks until the answer is not empty.
     fn ask(&self, question: &str, read: impl Fn() -> io::Result<String>) -> io::Result<String> {
         loop {
             write!(&self.device, "{question}: ")?;
@@ -85,7 +84,8 @@ impl Terminal {
         }
     }
 
-    /// On Ctrl-C rpassword raises SIGINT before it has the terminal echo again.
+    /// On Ctrl-C rpassword raises SIGINT before it turns the terminal's echo on again. So SIGINT is
+    /// ignored until it has.
     fn read_secret(&self) -> io::Result<String> {
         self.interruptible.store(false, Ordering::Relaxed);
         let answer = rpassword::read_password();
@@ -99,7 +99,7 @@ impl Terminal {
 
     fn read_line(&self) -> io::Result<String> {
         let mut line = String::new();
-        // A terminal gives no more than a line at once, so nothing is left behind in the buffer.
+        // A terminal returns at most one line at a time, so nothing is left in the buffer.
         match BufReader::new(&self.device).read_line(&mut line)? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             _ => Ok(line),
@@ -121,8 +121,8 @@ impl Prompt for Terminal {
         self.ask(&format!("Password of the two-step verification (not shown{hint})"), || self.read_secret())
     }
 
-    fn say(&self, what: &str) {
-        // What cannot be said will show when something is asked.
-        let _ = writeln!(&self.device, "{what}");
+    fn say(&self, text: &str) {
+        // If this fails, the next question fails too and reports it.
+        let _ = writeln!(&self.device, "{text}");
     }
 }

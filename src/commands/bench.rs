@@ -1,13 +1,14 @@
-//! `stenogram bench`: what recognition costs on this machine, model by model and setting by
-//! setting.
+//! `stenogram bench`: measures how much time and memory recognition takes on this machine, for each
+//! model and setting.
 //!
-//! Measured is what the engine does with samples in memory, without voice activity: a clip costs
-//! what it does where somebody speaks all the time.
+//! It measures the engine with samples in memory and without voice activity detection, so a clip
+//! costs what uninterrupted speech of its length costs.
 
 mod advice;
 mod clips;
 mod difference;
 mod machine;
+mod measured;
 mod report;
 
 use std::ffi::OsStr;
@@ -19,39 +20,42 @@ use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 
-use self::machine::{Machine, Memory};
-use self::report::{Clip, Measured, Report, Row, Setting, Table};
-use super::{CommandError, complain, progress, transcribe};
-use crate::app;
+use self::machine::Machine;
+use self::measured::{Clip, Measured, Memory, Row, Setting};
+use self::report::{Report, Table};
+use super::{CommandError, progress, report_error, transcribe};
 use crate::cli::Bench;
-use crate::config::{AudioContext, Config, Language};
-use crate::runtime::deployment::typed;
+use crate::config::Config;
+use crate::domain::{AudioContext, LanguageChoice};
+use crate::runtime::process;
+use crate::setup;
 use crate::speech::models::{ModelSpec, SILERO_VAD};
+use crate::speech::problems::MODEL_UNUSABLE;
 use crate::speech::{Engine, EngineOptions, RecogniseOptions, SpeechError, cores};
 
-/// A clip is not recognised once more when all its runs have taken so long.
+/// A clip is not recognised again once its runs have taken this long in total.
 const ENOUGH: Duration = Duration::from_secs(10);
-/// A load from which on the numbers are those of a busy machine.
+/// With a higher system load the numbers are those of a busy machine.
 const BUSY: f64 = 0.5;
-/// How long the engine may take to end.
+/// How long the engine may take to stop.
 const ENGINE_GRACE: Duration = Duration::from_secs(60);
 
-/// Measures; how many recordings and models failed.
-pub async fn run(config: &Config, what: &Bench, out: &mut impl Write) -> Result<usize, CommandError> {
-    let machine = Machine::look();
-    let language = what.language.unwrap_or(config.language);
-    let (audio, bad_inputs) = audio(config, what);
-    let (models, bad_models) = models(config, what, language)?;
-    let flash = flash_attention(config, &what.flash_attention, machine.gpu.is_some());
-    let settings = settings(&what.threads, &what.contexts, &flash, cores());
+/// Measures. Returns how many recordings and models failed.
+pub async fn run(config: &Config, args: &Bench, out: &mut impl Write) -> Result<usize, CommandError> {
+    let machine = Machine::detect();
+    let language = args.language.unwrap_or(config.language);
+    let (audio, bad_inputs) = audio(config, args);
+    let (models, bad_models) = models(config, args, language)?;
+    let flash = flash_attention(config, &args.flash_attention, machine.gpu.is_some());
+    let settings = settings(&args.threads, &args.contexts, &flash, cores());
     let mut failed = bad_inputs + bad_models;
     if audio.is_empty() || models.is_empty() || settings.is_empty() {
         return Ok(failed.max(1));
     }
 
-    let bench = Run::new(what, &audio, settings, &models);
-    if !what.json {
-        write!(out, "{}", heading(&machine, what, language))?;
+    let bench = Run::new(args, &audio, settings, &models);
+    if !args.json {
+        write!(out, "{}", heading(&machine, args, language))?;
         bench.table.head(out)?;
     }
     let mut measured = Vec::new();
@@ -61,7 +65,7 @@ pub async fn run(config: &Config, what: &Bench, out: &mut impl Write) -> Result<
         let Measured { settings, .. } = &model.measured;
         if let Some(error) = model.failed {
             failed += 1;
-            bench.bar.suspend(|| complain(format_args!("{name}: {error}")));
+            bench.bar.suspend(|| report_error(format_args!("{name}: {error}")));
         }
         if !settings.is_empty() {
             measured.push(model.measured);
@@ -70,8 +74,8 @@ pub async fn run(config: &Config, what: &Bench, out: &mut impl Write) -> Result<
     bench.bar.finish_and_clear();
 
     let advice = advice::advise(&measured, machine.gpu.is_some());
-    if what.json {
-        let (recordings, language) = (names(what), name_of(language));
+    if args.json {
+        let (recordings, language) = (names(args), language.to_string());
         let report = Report {
             machine: &machine,
             recordings: &recordings,
@@ -82,7 +86,7 @@ pub async fn run(config: &Config, what: &Bench, out: &mut impl Write) -> Result<
         serde_json::to_writer(&mut *out, &report).map_err(io::Error::from)?;
         writeln!(out)?;
     } else {
-        if what.compare {
+        if args.compare {
             report::compare(&measured, out)?;
         }
         if let Some(advice) = advice {
@@ -93,15 +97,15 @@ pub async fn run(config: &Config, what: &Bench, out: &mut impl Write) -> Result<
     Ok(failed)
 }
 
-/// What clips are made of, and how many recordings cannot be used.
-fn audio(config: &Config, what: &Bench) -> (Vec<f32>, usize) {
-    if what.inputs.is_empty() {
+/// The audio that clips are cut from, and how many recordings cannot be used.
+fn audio(config: &Config, args: &Bench) -> (Vec<f32>, usize) {
+    if args.inputs.is_empty() {
         return (clips::built_in(), 0);
     }
     let (mut audio, mut failed) = (Vec::new(), 0);
-    for input in &what.inputs {
+    for input in &args.inputs {
         let decoded = transcribe::read(input, config.max_file_size)
-            .and_then(|bytes| Ok(clips::decode(&bytes, &app::limits(config))?));
+            .and_then(|bytes| Ok(clips::decode(&bytes, &setup::limits(config))?));
         let problem = match decoded {
             Ok(samples) if !samples.is_empty() => {
                 audio.extend(samples);
@@ -111,41 +115,43 @@ fn audio(config: &Config, what: &Bench) -> (Vec<f32>, usize) {
             Err(error) => error.to_string(),
         };
         failed += 1;
-        complain(format_args!("{}: {problem}", transcribe::name(input)));
+        report_error(format_args!("{}: {problem}", transcribe::name(input)));
     }
     (audio, failed)
 }
 
-/// The models that are asked for, or all that are here, from small to large; and how many cannot be
-/// used.
+/// The models that are asked for, or all installed ones from small to large, and how many of them
+/// cannot be used.
 fn models(
     config: &Config,
-    what: &Bench,
-    language: Language,
+    args: &Bench,
+    language: LanguageChoice,
 ) -> Result<(Vec<EngineOptions>, usize), CommandError> {
-    let paths = match what.models.as_slice() {
+    let paths = match args.models.as_slice() {
         [] => installed(config),
-        named => named.iter().map(|model| app::model_path(config, model)).collect::<Result<_, _>>()?,
+        named => named.iter().map(|model| setup::model_path(config, model)).collect::<Result<_, _>>()?,
     };
     if paths.is_empty() {
         let folder = config.model_dir.display();
-        complain(format_args!("no model is in {folder}; `{}` fetches one", typed("models pull")));
+        report_error(MODEL_UNUSABLE.with(format_args!("no model is in {folder}")).fill("name", "base"));
     }
+    let settings = setup::settings(language, config.task);
     let (mut models, mut failed) = (Vec::new(), 0);
     for path in paths {
-        match app::engine_options(config, path, language) {
-            // Every clip is to cost what speech of its length costs.
-            Ok(options) => models.push(EngineOptions { vad: None, ..options }),
+        // Without voice activity detection every clip costs what speech of its length costs.
+        let options = EngineOptions { vad: None, ..setup::engine_options(config, path, &settings) };
+        match options.check_size() {
+            Ok(()) => models.push(options),
             Err(error) => {
                 failed += 1;
-                complain(error);
+                report_error(error);
             }
         }
     }
     Ok((models, failed))
 }
 
-/// Every model in the models' folder, and the configured one.
+/// All models in MODEL_DIR, and the configured one.
 fn installed(config: &Config) -> Vec<PathBuf> {
     let folder = fs::read_dir(&config.model_dir).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = folder.map(|entry| entry.path()).collect();
@@ -153,16 +159,15 @@ fn installed(config: &Config) -> Vec<PathBuf> {
         let is = |part: Option<&OsStr>, name: &str| part.is_some_and(|part| part == name);
         is(path.extension(), "bin") && !is(path.file_name(), SILERO_VAD.file)
     });
-    // A name that the catalogue has not is said by every other command; here there are others to
-    // measure.
-    let configured = app::model_path(config, &config.model).ok();
+    // An unknown name in MODEL is no error here, because there are other models to measure.
+    let configured = setup::model_path(config, &config.model).ok();
     paths.extend(configured.filter(|path| path.exists() && !paths.contains(path)));
     paths.sort_by_cached_key(|path| (path.metadata().map_or(0, |metadata| metadata.len()), path.clone()));
     paths
 }
 
-/// What is asked for; else both on a GPU, where they have to be measured, and on a CPU as it is
-/// configured.
+/// The settings of flash attention: those asked for, or else both on a GPU and the configured one
+/// on a CPU.
 fn flash_attention(config: &Config, asked: &[bool], on_gpu: bool) -> Vec<bool> {
     match (asked, config.flash_attention) {
         ([], _) if on_gpu => vec![false, true],
@@ -171,9 +176,8 @@ fn flash_attention(config: &Config, asked: &[bool], on_gpu: bool) -> Vec<bool> {
     }
 }
 
-/// What is set side by side: the numbers of threads that are asked for, or 1, 2, 4 and so on up to
-/// the cores that there are for us, each with every audio context, and with and without flash
-/// attention.
+/// The settings to compare: the numbers of threads that are asked for, or 1, 2, 4 and so on up to
+/// the number of cores, each with every audio context and every setting of flash attention.
 fn settings(
     asked: &[NonZeroUsize],
     contexts: &[AudioContext],
@@ -188,7 +192,7 @@ fn settings(
         asked => asked.to_vec(),
     };
     for threads in threads.iter().filter(|&&threads| threads > cores) {
-        complain(format_args!("{threads} threads are left out: there are {cores} cores for stenogram"));
+        report_error(format_args!("{threads} threads are left out: there are {cores} cores for stenogram"));
     }
     let few = threads.into_iter().filter(|&threads| threads <= cores);
     let all = few.flat_map(|threads| contexts.iter().map(move |&context| (threads, context)));
@@ -198,8 +202,8 @@ fn settings(
     .collect()
 }
 
-/// What is said above the table.
-fn heading(machine: &Machine, what: &Bench, language: Language) -> String {
+/// The text above the table.
+fn heading(machine: &Machine, args: &Bench, language: LanguageChoice) -> String {
     let Machine { cores, cpu, gpu, load } = machine;
     let mut text = format!("{cores} cores");
     text.extend(cpu.iter().map(|cpu| format!(" of {cpu}")));
@@ -208,62 +212,55 @@ fn heading(machine: &Machine, what: &Bench, language: Language) -> String {
     if load.is_some_and(|load| load > BUSY) {
         text += ": something else is at work, so times are upper bounds";
     }
-    let audio = match names(what).as_slice() {
+    let audio = match names(args).as_slice() {
         [] => "a built-in message, spoken by espeak-ng".to_owned(),
         names => names.join(", "),
     };
-    let (language, runs) = (name_of(language), what.runs);
+    let runs = args.runs;
     text + &format!(
         "\nClips of {audio}; language {language}.\n\
          Seconds of work for a second of audio, by the fastest of up to {runs} runs:\n\n"
     )
 }
 
-fn names(what: &Bench) -> Vec<String> {
-    what.inputs.iter().map(transcribe::name).collect()
+fn names(args: &Bench) -> Vec<String> {
+    args.inputs.iter().map(transcribe::name).collect()
 }
 
-fn name_of(language: Language) -> String {
-    match language {
-        Language::Auto => "auto".to_owned(),
-        Language::Fixed(code) => code.to_string(),
-    }
-}
-
-/// What MODEL is to be for this file.
+/// The value of MODEL that selects this file.
 fn value(config: &Config, path: &Path) -> String {
     let spec = ModelSpec::of_file(path).filter(|spec| spec.path(&config.model_dir) == path);
     spec.map_or_else(|| path.display().to_string(), |spec| spec.name.to_owned())
 }
 
-/// All that stays the same from model to model.
+/// Everything that is the same for all models.
 struct Run<'a> {
-    what: &'a Bench,
+    args: &'a Bench,
     settings: Vec<Setting>,
-    /// Length in seconds, and samples.
+    /// Lengths in seconds, and samples.
     clips: Vec<(u32, Vec<f32>)>,
     table: Table,
     bar: ProgressBar,
 }
 
-/// What became of a model.
+/// The result of measuring a model.
 struct Outcome {
     measured: Measured,
-    /// Why there is no more.
+    /// Why some settings are missing.
     failed: Option<SpeechError>,
 }
 
 impl<'a> Run<'a> {
-    fn new(what: &'a Bench, audio: &[f32], settings: Vec<Setting>, models: &[EngineOptions]) -> Self {
+    fn new(args: &'a Bench, audio: &[f32], settings: Vec<Setting>, models: &[EngineOptions]) -> Self {
         let clips: Vec<_> =
-            what.seconds.iter().map(|&seconds| (seconds, clips::clip(audio, seconds))).collect();
+            args.seconds.iter().map(|&seconds| (seconds, clips::clip(audio, seconds))).collect();
         let names: Vec<String> = models.iter().map(EngineOptions::name).collect();
-        let table = Table::new(&names, what.seconds.clone());
+        let table = Table::new(&names, args.seconds.clone());
         let bar = progress::of_steps(models.len() * settings.len() * clips.len());
-        Self { what, settings, clips, table, bar }
+        Self { args, settings, clips, table, bar }
     }
 
-    /// Every setting of a model, up to the first that fails.
+    /// Measures all settings of a model, up to the first one that fails.
     async fn model(
         &self,
         config: &Config,
@@ -273,16 +270,15 @@ impl<'a> Run<'a> {
         let (model, value) = (options.name(), value(config, &options.model));
         let mut measured = Measured { model, value, settings: Vec::new() };
         for &setting in &self.settings {
-            let audio_context = app::audio_context(setting.audio_context);
             let options = EngineOptions {
                 threads: Some(setting.threads),
-                audio_context,
+                audio_context: setting.audio_context,
                 flash_attention: Some(setting.flash_attention),
                 ..options.clone()
             };
             match self.row(options, setting).await {
                 Ok(row) => {
-                    if !self.what.json {
+                    if !self.args.json {
                         self.bar.suspend(|| self.table.row(&measured.model, &row, out))?;
                     }
                     measured.settings.push(row);
@@ -295,21 +291,23 @@ impl<'a> Run<'a> {
 
     async fn row(&self, options: EngineOptions, setting: Setting) -> Result<Row, SpeechError> {
         let name = options.name();
+        let (language, task) = (options.only_language.clone(), options.task);
+        let recognise = RecogniseOptions { language, task, ..RecogniseOptions::default() };
         self.bar.set_message(format!("{name}, {setting}"));
-        Memory::forget_peak();
+        process::Memory::reset_peak();
         let started = Instant::now();
         let engine = Engine::start(options).await?;
         let load = started.elapsed().as_secs_f64();
-        let clips = self.clips(&engine).await;
-        let memory = Memory::look();
-        // Also after a failure: whisper.cpp must not be at work while the process ends.
+        let clips = self.clips(&engine, &recognise).await;
+        let memory = process::Memory::sample().map(Memory::from);
+        // Also after a failure, because whisper.cpp must not be running when the process ends.
         engine.shutdown(ENGINE_GRACE).await;
         Ok(Row { setting, load, clips: clips?, memory })
     }
 
-    async fn clips(&self, engine: &Engine) -> Result<Vec<Clip>, SpeechError> {
-        let recognise = |samples: &[f32]| engine.recognise(samples.to_vec(), RecogniseOptions::default());
-        // The first recognition takes the memory that the others use again.
+    async fn clips(&self, engine: &Engine, options: &RecogniseOptions) -> Result<Vec<Clip>, SpeechError> {
+        let recognise = |samples: &[f32]| engine.recognise(samples.to_vec(), options.clone());
+        // The first recognition allocates memory that the later ones reuse, so it is not measured.
         if let Some((_, shortest)) = self.clips.iter().min_by_key(|(seconds, _)| seconds) {
             recognise(shortest).await?;
         }
@@ -317,7 +315,7 @@ impl<'a> Run<'a> {
         for (seconds, samples) in &self.clips {
             let (mut runs, mut took, mut all) = (0, Duration::MAX, Duration::ZERO);
             let mut text = String::new();
-            while runs < self.what.runs && all < ENOUGH {
+            while runs < self.args.runs && all < ENOUGH {
                 let started = Instant::now();
                 text = recognise(samples).await?.text();
                 let run = started.elapsed();
@@ -325,7 +323,7 @@ impl<'a> Run<'a> {
             }
             let took = took.as_secs_f64();
             let ratio = took / f64::from(*seconds);
-            let text = self.what.compare.then_some(text);
+            let text = self.args.compare.then_some(text);
             clips.push(Clip { seconds: *seconds, took, ratio, runs, text });
             self.bar.inc(1);
         }

@@ -1,11 +1,11 @@
-//! `stenogram config`: what is in force and where each value came from.
+//! `stenogram config`: the values in force, and where each one comes from.
 
 use std::io::{self, Write};
 
 use crate::config::RawConfig;
 
-/// Writes a line a variable: name, value, origin, in columns. Secrets stay hidden. Whether the
-/// values are right is not looked at.
+/// Prints a line for each variable: name, value, origin, in columns. Secrets are hidden. The values
+/// are not checked here.
 pub fn run(raw: &RawConfig, out: &mut impl Write) -> io::Result<()> {
     let rows: Vec<[String; 3]> = raw
         .entries()

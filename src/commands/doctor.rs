@@ -9,37 +9,38 @@ use super::progress;
 use crate::cli::Doctor;
 use crate::config::RawConfig;
 use crate::doctor::{self, Finding, Observer, Outcome};
-use crate::ops;
+use crate::runtime::logging;
 
-/// Runs every check; how many have failed.
-pub async fn run(raw: &RawConfig, what: Doctor, out: &mut impl Write) -> io::Result<usize> {
-    let colours = ops::in_colours(&io::stdout());
-    let mut ward = Ward { out, json: what.json, colours, bar: None, findings: Vec::new(), result: Ok(()) };
-    doctor::examine(raw, &mut ward).await;
-    ward.end()
+/// Runs all checks. Returns how many failed.
+pub async fn run(raw: &RawConfig, args: Doctor, out: &mut impl Write) -> io::Result<usize> {
+    let colours = logging::shows_colours(&io::stdout());
+    let mut printer =
+        Printer { out, json: args.json, colours, bar: None, findings: Vec::new(), result: Ok(()) };
+    doctor::examine(raw, &mut printer).await;
+    printer.end()
 }
 
-/// Who listens to the doctor.
-struct Ward<'a, W> {
+/// Prints the findings as they come, or all at the end as JSON.
+struct Printer<'a, W> {
     out: &'a mut W,
     json: bool,
     colours: bool,
-    /// That something is going on, and how far it is.
+    /// Shows which check is running, and its progress.
     bar: Option<ProgressBar>,
     findings: Vec<Finding>,
-    /// The first failure to write; nothing is written after it.
+    /// The first failure to write. Nothing is written after it.
     result: io::Result<()>,
 }
 
-/// The whole as `--json` writes it.
+/// Everything, as `--json` writes it.
 #[derive(Serialize)]
 struct Report<'a> {
-    /// The worst of all.
+    /// The worst outcome of all findings.
     outcome: Outcome,
     findings: &'a [Finding],
 }
 
-impl<W: Write> Ward<'_, W> {
+impl<W: Write> Printer<'_, W> {
     fn end(self) -> io::Result<usize> {
         self.result?;
         let count = |outcome| self.findings.iter().filter(|finding| finding.outcome == outcome).count();
@@ -62,10 +63,10 @@ impl<W: Write> Ward<'_, W> {
     }
 }
 
-impl<W: Write> Observer for Ward<'_, W> {
+impl<W: Write> Observer for Printer<'_, W> {
     fn begins(&mut self, check: &'static str) {
         self.clear();
-        self.bar = Some(progress::of_waiting(check));
+        self.bar = Some(progress::spinner(check));
     }
 
     fn progress(&mut self, done: u64, total: u64) {
@@ -84,10 +85,10 @@ impl<W: Write> Observer for Ward<'_, W> {
     }
 }
 
-/// The longest name of a check.
+/// The length of the longest name of a check.
 const WIDTH: usize = 14;
 
-/// A line, and below it what to do, if something is.
+/// A line, and another one with the remedy, if there is one.
 fn line(finding: &Finding, colours: bool) -> String {
     let (word, colour) = match finding.outcome {
         Outcome::Ok => ("ok", "32"),
@@ -96,11 +97,12 @@ fn line(finding: &Finding, colours: bool) -> String {
     };
     let word = format!("{word:4}");
     let word = if colours { format!("\u{1b}[{colour}m{word}\u{1b}[0m") } else { word };
-    // An error may come in several lines, or from outside.
+    // An error may have several lines, or control characters from outside.
     let one_line = |text: &str| text.replace(char::is_control, " ");
     let mut text = format!("{word}  {:WIDTH$}  {}\n", finding.check, one_line(&finding.says));
     if let Some(remedy) = &finding.remedy {
-        text.push_str(&format!("      {:WIDTH$}  -> {}\n", "", one_line(remedy)));
+        let code = finding.code.map(|code| format!(" [{code}]")).unwrap_or_default();
+        text.push_str(&format!("      {:WIDTH$}  -> {}{code}\n", "", one_line(remedy)));
     }
     text
 }
@@ -114,8 +116,8 @@ fn sum(warned: usize, failed: usize) -> String {
     }
 }
 
-fn number(n: usize, what: &str) -> String {
-    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+fn number(n: usize, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
 }
 
 #[cfg(test)]
@@ -129,11 +131,13 @@ mod tests {
             outcome: Outcome::Fail,
             says: "is\nnot there".to_owned(),
             remedy: Some("log in".to_owned()),
+            code: Some("not-logged-in"),
         };
-        let expected = "FAIL  session         is not there\n                      -> log in\n";
+        let expected =
+            "FAIL  session         is not there\n                      -> log in [not-logged-in]\n";
         assert_eq!(line(&finding, false), expected);
         assert!(line(&finding, true).starts_with("\u{1b}[31mFAIL\u{1b}[0m  session"));
-        let well = Finding { outcome: Outcome::Ok, remedy: None, ..finding };
+        let well = Finding { outcome: Outcome::Ok, remedy: None, code: None, ..finding };
         assert_eq!(line(&well, false), "ok    session         is not there\n");
     }
 

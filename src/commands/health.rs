@@ -1,4 +1,4 @@
-//! `stenogram health`: asks the running daemon how it is.
+//! `stenogram health`: asks the running daemon whether it works.
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -6,25 +6,27 @@ use std::time::Duration;
 
 use ureq::Agent;
 
-use super::{CommandError, complain};
+use super::{CommandError, report_error};
 use crate::cli::Health;
 use crate::config::Config;
+use crate::doctor::problems::DAEMON_STOPPED;
 use crate::health::readiness::Report;
 
-/// The daemon gives its queue four seconds to answer.
+/// The daemon itself waits up to four seconds for its queue.
 const TIMEOUT: Duration = Duration::from_secs(8);
 
-/// Writes what is wrong, or that nothing is; the number of things that are wrong.
-pub fn run(config: &Config, what: &Health, out: &mut impl Write) -> Result<usize, CommandError> {
+/// Prints what is wrong, or that the daemon is alive or ready. Returns 1 if something is wrong.
+pub fn run(config: &Config, args: &Health, out: &mut impl Write) -> Result<usize, CommandError> {
     let Some(health) = &config.health else {
-        complain("HEALTH_ADDRESS is off, so the daemon cannot be asked");
+        report_error("HEALTH_ADDRESS is off, so the daemon cannot be asked; set an address and restart it");
         return Ok(1);
     };
-    let path = if what.live { "livez" } else { "readyz" };
+    let path = if args.live { "livez" } else { "readyz" };
     let report = match ask(health.at, path) {
         Ok(report) => report,
         Err(why) => {
-            complain(format!("the daemon does not answer at {} ({why}): does it run?", health.at));
+            let what = format!("the daemon does not answer at {} ({why})", health.at);
+            report_error(DAEMON_STOPPED.with(what));
             return Ok(1);
         }
     };
@@ -32,13 +34,13 @@ pub fn run(config: &Config, what: &Health, out: &mut impl Write) -> Result<usize
         writeln!(out, "{}: {}", reason.part, reason.reason)?;
     }
     if report.ok {
-        writeln!(out, "{}", if what.live { "alive" } else { "ready" })?;
+        writeln!(out, "{}", if args.live { "alive" } else { "ready" })?;
     }
     Ok(usize::from(!report.ok))
 }
 
 fn ask(at: SocketAddr, path: &str) -> Result<Report, String> {
-    // The answer of a daemon in trouble has status 503, and says why.
+    // A daemon that is not ready answers with status 503 and the reasons.
     let agent: Agent = Agent::config_builder()
         .timeout_global(Some(TIMEOUT))
         .http_status_as_error(false)
@@ -57,13 +59,13 @@ fn ask(at: SocketAddr, path: &str) -> Result<Report, String> {
     serde_json::from_str(&text).map_err(|_| "something else than stenogram answers there".to_owned())
 }
 
-/// Where a daemon that listens at `at` is found from here: one that listens everywhere, on
-/// loopback.
+/// The addresses at which a daemon that listens at `at` can be reached from this host. One that
+/// listens on all addresses is reached on loopback.
 fn reachable(at: SocketAddr) -> Vec<SocketAddr> {
     let (v4, v6) = (IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST));
     let hosts = match at.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => vec![v4],
-        // Which is IPv4 too, where the host has no IPv6.
+        // It accepts IPv4 too, and the host may have no IPv6.
         IpAddr::V6(ip) if ip.is_unspecified() => vec![v6, v4],
         ip => vec![ip],
     };

@@ -1,9 +1,10 @@
-//! The commands that are more than a call: one file each.
+//! The commands, one file each, except `run`.
 
 pub mod account;
 pub mod bench;
 pub mod config;
 pub mod doctor;
+pub mod explain;
 pub mod health;
 pub mod models;
 mod progress;
@@ -18,16 +19,20 @@ use crate::app::RunError;
 use crate::runtime::deployment::typed;
 use crate::speech::models::UnknownModel;
 
-/// Why a command could not even go through what it was given. What single files and models suffer
-/// from is told when it happens, and the others are gone on with.
+/// Why a command failed as a whole. Errors of single files and models are printed when they happen,
+/// and the command goes on with the others.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// The standard output takes nothing.
+    /// Standard output cannot be written to.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
-    /// What is the daemon's too, the engine or the queue, cannot be used as it is configured.
+    /// The session, the queue or the engine cannot be used, for a reason that stops the daemon too.
     #[error(transparent)]
     Run(#[from] RunError),
+    #[error(
+        "the daemon has the embedded queue open: stop it, run this again, and start it; nothing was changed"
+    )]
+    QueueInUse,
     #[error(transparent)]
     Model(#[from] UnknownModel),
     #[error(
@@ -35,21 +40,24 @@ pub enum CommandError {
         .0.display(), typed("models list")
     )]
     NoDownload(PathBuf),
+    /// `stenogram explain` was asked for what it does not know.
+    #[error("nothing is known about {0:?}; `{list}` lists what is", list = typed("explain"))]
+    NotKnown(String),
 }
 
 impl CommandError {
-    /// What was asked for, or configured, cannot be: trying again does not help.
+    /// Whether the arguments or the configuration are wrong, so that trying again does not help.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Model(_) | Self::NoDownload(_))
+        matches!(self, Self::Model(_) | Self::NoDownload(_) | Self::NotKnown(_))
     }
 
-    /// Whoever read the output has seen enough and closed it, as in `stenogram config | head -1`.
-    pub fn reader_left(&self) -> bool {
+    /// Whether the reader of the output has closed it, as in `stenogram config | head -1`.
+    pub fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 }
 
-/// Says on the standard error what is wrong. A standard error that is closed is no reason to stop.
-pub fn complain(what: impl fmt::Display) {
-    let _ = writeln!(io::stderr(), "stenogram: {what}");
+/// Prints an error to standard error, if that is open.
+pub fn report_error(error: impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "stenogram: {error}");
 }

@@ -6,19 +6,23 @@ use std::path::{Path, PathBuf};
 
 use indicatif::{DecimalBytes, ProgressBar};
 
-use super::{CommandError, complain, progress};
+use super::{CommandError, progress, report_error};
 use crate::cli::Models;
-use crate::config::{Config, Model};
+use crate::config::Config;
+use crate::domain::ModelName;
 use crate::runtime::deployment::typed;
+use crate::runtime::problem;
+use crate::setup;
 use crate::speech::models::checksum::{self, Verdict};
 use crate::speech::models::download::{PullOptions, pull};
-use crate::speech::models::{self, ModelSpec, SILERO_VAD, UnknownModel, catalogue};
+use crate::speech::models::{ModelSpec, SILERO_VAD, catalogue};
+use crate::speech::problems::{self, MODEL_UNUSABLE};
 
-/// Runs the command; how many models failed.
-pub fn run(config: &Config, what: &Models, out: &mut impl Write) -> Result<usize, CommandError> {
-    match what {
+/// Runs the command. Returns how many models failed.
+pub fn run(config: &Config, args: &Models, out: &mut impl Write) -> Result<usize, CommandError> {
+    match args {
         Models::List => Ok(list(config, out).map(|()| 0)?),
-        Models::Pull { missing: true, .. } if is_there(config)? => Ok(0),
+        Models::Pull { missing: true, .. } if is_complete(config)? => Ok(0),
         Models::Pull { names, .. } => pull_all(config, names, out),
         Models::Verify { names } => verify_all(config, names, out),
     }
@@ -36,8 +40,8 @@ fn list(config: &Config, out: &mut impl Write) -> io::Result<()> {
         };
         let time =
             spec.relative_time.map_or("-".to_owned(), |percent| (f64::from(percent) / 100.0).to_string());
-        let chosen = matches!(&config.model, Model::Name(name) if name == spec.name);
-        let name = format!("{}{}", spec.name, if chosen { " *" } else { "" });
+        let configured = matches!(&config.model, ModelName::Catalogue(name) if name == spec.name);
+        let name = format!("{}{}", spec.name, if configured { " *" } else { "" });
         writeln!(
             out,
             "{name:<22} {size:>9} {:>5} MiB {time:>5}  {:<12}  {here:<10} {}",
@@ -47,11 +51,11 @@ fn list(config: &Config, out: &mut impl Write) -> io::Result<()> {
         )?;
     }
     let configured = match &config.model {
-        Model::Name(name) if catalogue().any(|spec| spec.name == name) => {
+        ModelName::Catalogue(name) if catalogue().any(|spec| spec.name == name) => {
             "* is the configured model".to_owned()
         }
-        Model::Name(name) => format!("The configured model, {name}, is not among them"),
-        Model::Path(path) => format!("The configured model is the file {}", path.display()),
+        ModelName::Catalogue(name) => format!("The configured model, {name}, is not among them"),
+        ModelName::Path(path) => format!("The configured model is the file {}", path.display()),
     };
     writeln!(
         out,
@@ -62,23 +66,22 @@ fn list(config: &Config, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "\n{configured}. Models are kept in {}.", config.model_dir.display())
 }
 
-/// Whether nothing of the configured model is to be fetched, by its size: a look through it takes
-/// seconds.
-fn is_there(config: &Config) -> Result<bool, CommandError> {
+/// Whether the configured model is complete, judged by its size, because a checksum takes seconds.
+fn is_complete(config: &Config) -> Result<bool, CommandError> {
     Ok(match &config.model {
-        Model::Name(name) => {
-            let spec = spec(name)?;
+        ModelName::Catalogue(name) => {
+            let spec = ModelSpec::named(name)?;
             spec.installed(&config.model_dir) == Some(spec.bytes)
         }
-        Model::Path(_) => true,
+        ModelName::Path(_) => true,
     })
 }
 
-fn pull_all(config: &Config, names: &[String], out: &mut impl Write) -> Result<usize, CommandError> {
+fn pull_all(config: &Config, names: &[ModelName], out: &mut impl Write) -> Result<usize, CommandError> {
     let specs = match (names, &config.model) {
-        ([], Model::Name(name)) => vec![spec(name)?, &SILERO_VAD],
-        ([], Model::Path(path)) => return Err(CommandError::NoDownload(path.clone())),
-        (names, _) => names.iter().map(|name| spec(name)).collect::<Result<_, _>>()?,
+        ([], ModelName::Catalogue(name)) => vec![ModelSpec::named(name)?, &SILERO_VAD],
+        ([], ModelName::Path(path)) => return Err(CommandError::NoDownload(path.clone())),
+        (names, _) => names.iter().map(spec).collect::<Result<_, _>>()?,
     };
     let options = PullOptions { mirror: config.model_url.clone(), ..PullOptions::default() };
     let mut failed = 0;
@@ -90,28 +93,25 @@ fn pull_all(config: &Config, names: &[String], out: &mut impl Write) -> Result<u
             Ok(path) => writeln!(out, "{}: {}", spec.name, path.display())?,
             Err(error) => {
                 failed += 1;
-                complain(format_args!("{}: {error}", spec.name));
+                report_error(format_args!("{}: {error}", spec.name));
             }
         }
     }
     Ok(failed)
 }
 
-fn verify_all(config: &Config, names: &[String], out: &mut impl Write) -> Result<usize, CommandError> {
+fn verify_all(config: &Config, names: &[ModelName], out: &mut impl Write) -> Result<usize, CommandError> {
     let paths: Vec<PathBuf> = match names {
         [] => catalogue()
             .filter(|spec| spec.installed(&config.model_dir).is_some())
             .map(|spec| spec.path(&config.model_dir))
             .collect(),
-        names => names.iter().map(|name| path(config, name)).collect::<Result<_, _>>()?,
+        names => names.iter().map(|name| setup::model_path(config, name)).collect::<Result<_, _>>()?,
     };
     if paths.is_empty() {
-        // Nothing was found to be right.
         let folder = config.model_dir.display();
-        complain(format_args!(
-            "no model of the catalogue is in {folder}; `{}` fetches one",
-            typed("models pull")
-        ));
+        let what = format_args!("no model of the catalogue is in {folder}");
+        report_error(MODEL_UNUSABLE.with(what).fill("name", "base"));
         return Ok(1);
     }
     let mut failed = 0;
@@ -121,44 +121,37 @@ fn verify_all(config: &Config, names: &[String], out: &mut impl Write) -> Result
     Ok(failed)
 }
 
-/// Says what is to be said of the file; whether it is what it should be.
+/// Prints the result for one file. Returns whether the file is good.
 fn verify(path: &Path, out: &mut impl Write) -> io::Result<bool> {
     let bar = progress::of_bytes(&path.display().to_string());
     let verdict = checksum::verify(path, &mut |done, total| show(&bar, done, total));
     bar.finish_and_clear();
-    let remedy = ModelSpec::of_file(path).map_or_else(String::new, |spec| {
-        format!("; `{}` fetches it", typed(&format!("models pull {}", spec.name)))
-    });
+    let unusable = |what: String| problems::unusable_model(path, what).to_string();
     let good = matches!(verdict, Ok(Verdict::Ok | Verdict::Unknown { .. }));
-    let what = match verdict {
+    let text = match verdict {
         Ok(Verdict::Ok) => "ok".to_owned(),
         Ok(Verdict::WrongSize { found, expected }) => {
-            format!("has {found} bytes and should have {expected}{remedy}")
+            unusable(format!("has {found} bytes and should have {expected}"))
         }
-        Ok(Verdict::WrongHash { found }) => format!("has the wrong SHA-256 {found}{remedy}"),
+        Ok(Verdict::WrongHash { found }) => unusable(format!("has the wrong SHA-256 {found}")),
         Ok(Verdict::Unknown { found }) => {
             format!("is whole, by its structure; the catalogue does not have it, and its SHA-256 is {found}")
         }
-        Ok(Verdict::Refused { why }) => why,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => format!("is not there{remedy}"),
-        Err(error) => format!("cannot be read: {error}"),
+        Ok(Verdict::Refused { why }) => unusable(why),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => unusable("is not there".to_owned()),
+        Err(error) => {
+            problem::of_error(&error).within("cannot be read").fill("path", path.display()).to_string()
+        }
     };
-    writeln!(out, "{}: {what}", path.display())?;
+    writeln!(out, "{}: {text}", path.display())?;
     Ok(good)
 }
 
-fn spec(name: &str) -> Result<&'static ModelSpec, CommandError> {
-    match ModelSpec::resolve(name)? {
-        models::Model::Catalogue(spec) => Ok(spec),
-        models::Model::File(path) => Err(CommandError::NoDownload(path)),
+fn spec(name: &ModelName) -> Result<&'static ModelSpec, CommandError> {
+    match name {
+        ModelName::Catalogue(name) => Ok(ModelSpec::named(name)?),
+        ModelName::Path(path) => Err(CommandError::NoDownload(path.clone())),
     }
-}
-
-fn path(config: &Config, name: &str) -> Result<PathBuf, UnknownModel> {
-    Ok(match ModelSpec::resolve(name)? {
-        models::Model::Catalogue(spec) => spec.path(&config.model_dir),
-        models::Model::File(path) => path,
-    })
 }
 
 fn show(bar: &ProgressBar, done: u64, total: u64) -> ControlFlow<()> {

@@ -1,36 +1,37 @@
-//! `stenogram queue`: what is not finished, and putting it back or dropping it by hand.
+//! `stenogram queue`: lists unfinished jobs, puts them back or drops them.
 //!
-//! Shown are numbers and reasons, never a text, a name or a key.
+//! It shows numbers and reasons, but never a text, a name or a key.
 
 use std::io::{self, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
-use super::{CommandError, complain};
-use crate::app::{self, RunError};
+use super::{CommandError, report_error};
+use crate::app::RunError;
 use crate::cli::{Jobs, Queue, QueueChange};
 use crate::config::Config;
 use crate::domain::JobId;
 use crate::queue::embedded::{self, Embedded};
 use crate::queue::redis::RedisQueue;
 use crate::queue::{AdminOutcome, Entry, QueueAdmin, QueueError, State};
+use crate::setup;
 use crate::telegram::SessionFile;
 
-/// Runs the command; how many of the jobs named could not be changed.
-pub async fn run(config: &Config, what: &Queue, out: &mut impl Write) -> Result<usize, CommandError> {
+/// Runs the command. Returns how many of the given jobs could not be changed.
+pub async fn run(config: &Config, args: &Queue, out: &mut impl Write) -> Result<usize, CommandError> {
     let (redis, entries) = match &config.redis {
         Some(redis) => {
             let account = SessionFile::user_in(&config.data_dir).map_err(RunError::from)?;
-            let options = app::redis_queue(config, redis, account);
+            let options = setup::redis_queue(config, redis, account);
             let queue = RedisQueue::attach(options).await.map_err(RunError::from)?;
             let entries = queue.entries().await.map_err(RunError::from)?;
             (Some(queue), entries)
         }
-        None => (None, embedded::entries(app::embedded_queue(config).0).await.map_err(RunError::from)?),
+        None => (None, embedded::entries(setup::embedded_queue(config).0).await.map_err(RunError::from)?),
     };
-    let Some(change) = &what.change else {
-        if what.json {
+    let Some(change) = &args.change else {
+        if args.json {
             list_json(&entries, out)?
         } else {
             list(&entries, SystemTime::now(), out)?
@@ -38,34 +39,34 @@ pub async fn run(config: &Config, what: &Queue, out: &mut impl Write) -> Result<
         return Ok(0);
     };
     let (QueueChange::Retry(jobs) | QueueChange::Drop(jobs)) = change;
-    let (chosen, unknown) = choose(jobs, &entries);
+    let (selected, unknown) = select(jobs, &entries);
     for id in &unknown {
-        complain(format_args!("{id}: there is no such job; it may be finished by now"));
+        report_error(format_args!("{id}: there is no such job; it may be finished by now"));
     }
-    if chosen.is_empty() {
+    if selected.is_empty() {
         if unknown.is_empty() {
             writeln!(out, "No job is dead.")?;
         }
         return Ok(unknown.len());
     }
     let refused = match redis {
-        Some(queue) => apply(&queue, change, &chosen, out).await?,
-        None => apply(&open(config).await?, change, &chosen, out).await?,
+        Some(queue) => apply(&queue, change, &selected, out).await?,
+        None => apply(&open(config).await?, change, &selected, out).await?,
     };
     Ok(unknown.len() + refused)
 }
 
-/// The embedded queue, which nobody else may have open.
-async fn open(config: &Config) -> Result<Embedded, RunError> {
-    let (path, options) = app::embedded_queue(config);
+/// Opens the embedded queue, which no other process may have open.
+async fn open(config: &Config) -> Result<Embedded, CommandError> {
+    let (path, options) = setup::embedded_queue(config);
     Embedded::open(path, options).await.map_err(|error| match error {
-        QueueError::InUse(_) => RunError::QueueInUse,
-        error => error.into(),
+        QueueError::InUse(_) => CommandError::QueueInUse,
+        error => RunError::from(error).into(),
     })
 }
 
-/// The jobs meant that are there, and those that are not.
-fn choose(jobs: &Jobs, entries: &[Entry]) -> (Vec<JobId>, Vec<JobId>) {
+/// The jobs to change, and those that were named but do not exist.
+fn select(jobs: &Jobs, entries: &[Entry]) -> (Vec<JobId>, Vec<JobId>) {
     if jobs.all_dead {
         let dead = entries.iter().filter(|entry| entry.state == State::Dead);
         return (dead.map(|entry| entry.job.id).collect(), Vec::new());
@@ -89,18 +90,18 @@ async fn apply(
             AdminOutcome::Done => writeln!(out, "{id}: {word}")?,
             AdminOutcome::Unknown => {
                 refused += 1;
-                complain(format_args!("{id}: it was finished meanwhile"));
+                report_error(format_args!("{id}: it was finished meanwhile"));
             }
             AdminOutcome::Claimed => {
                 refused += 1;
-                complain(format_args!("{id}: it is being worked on"));
+                report_error(format_args!("{id}: it is being worked on"));
             }
         }
     }
     Ok(refused)
 }
 
-/// A job as `--json` writes it, on a line of its own. Times in seconds of Unix time.
+/// A job as `--json` writes it, one per line. Times are Unix time in seconds.
 #[derive(Serialize)]
 struct Line<'a> {
     job: String,
@@ -108,7 +109,7 @@ struct Line<'a> {
     due: Option<u64>,
     /// When the message was sent.
     sent: i64,
-    /// Length of the recording, as the sender claims.
+    /// The length of the recording, as the sender's app states it.
     seconds: u32,
     deliveries: u32,
     attempts: u32,
@@ -125,8 +126,8 @@ fn list_json(entries: &[Entry], out: &mut impl Write) -> io::Result<()> {
             job: entry.job.id.to_string(),
             state: name(entry.state),
             due,
-            sent: entry.job.date,
-            seconds: entry.job.duration,
+            sent: entry.job.recording.date,
+            seconds: entry.job.recording.duration,
             deliveries: entry.deliveries,
             attempts: entry.attempts,
             reason: entry.reason.as_deref(),
@@ -139,7 +140,7 @@ fn list_json(entries: &[Entry], out: &mut impl Write) -> io::Result<()> {
 
 const HEAD: [&str; 8] = ["JOB", "STATE", "SENT", "LENGTH", "DELIVERIES", "ATTEMPTS", "DUE", "REASON"];
 
-/// A table in columns as wide as they need to be, and a line that sums up.
+/// Prints a table and a line with the totals.
 fn list(entries: &[Entry], now: SystemTime, out: &mut impl Write) -> io::Result<()> {
     if entries.is_empty() {
         return writeln!(out, "The queue is empty.");
@@ -160,7 +161,8 @@ fn list(entries: &[Entry], now: SystemTime, out: &mut impl Write) -> io::Result<
 }
 
 fn row(entry: &Entry, now: SystemTime) -> [String; 8] {
-    let sent = UNIX_EPOCH + std::time::Duration::from_secs(u64::try_from(entry.job.date).unwrap_or(0));
+    let sent =
+        UNIX_EPOCH + std::time::Duration::from_secs(u64::try_from(entry.job.recording.date).unwrap_or(0));
     let age = now.duration_since(sent).unwrap_or_default().as_secs();
     let due = match entry.state {
         State::Delayed { due } => match due.duration_since(now).unwrap_or_default().as_secs() {
@@ -169,13 +171,13 @@ fn row(entry: &Entry, now: SystemTime) -> [String; 8] {
         },
         _ => "-".to_owned(),
     };
-    // A reason may quote somebody else's error: one line, whatever is in it.
+    // A reason may quote an error from outside, so control characters are removed.
     let reason = entry.reason.as_deref().unwrap_or("-").replace(char::is_control, " ");
     [
         entry.job.id.to_string(),
         name(entry.state).to_owned(),
         format!("{} ago", span(age)),
-        span(entry.job.duration.into()),
+        span(entry.job.recording.duration.into()),
         entry.deliveries.to_string(),
         entry.attempts.to_string(),
         due,
@@ -207,18 +209,22 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::domain::{Job, Peer, PeerKind, RecordingKind};
+    use crate::domain::{Job, Peer, PeerKind, Recording, RecordingKind};
 
     fn entry(message: i32, state: State, reason: Option<&str>) -> Entry {
         let job = Job {
             id: JobId { account: 1000, chat: 2000, message },
-            peer: Peer { kind: PeerKind::User, id: 2000, access_hash: 77_777 },
-            kind: RecordingKind::Voice,
-            document: 88_888,
-            outgoing: false,
-            date: 1_800_000_000,
-            duration: 150,
-            size: 9000,
+            recording: Recording {
+                chat: Peer { kind: PeerKind::User, id: 2000, access_hash: 77_777 },
+                thread: None,
+                kind: RecordingKind::Voice,
+                document: 88_888,
+                outgoing: false,
+                date: 1_800_000_000,
+                duration: 150,
+                size: 9000,
+            },
+            settings: None,
         };
         Entry { job, state, deliveries: 1, attempts: 2, reason: reason.map(str::to_owned) }
     }
@@ -252,12 +258,12 @@ mod tests {
     }
 
     #[test]
-    fn jobs_are_chosen_by_name_or_because_they_are_dead() {
+    fn jobs_are_selected_by_name_or_because_they_are_dead() {
         let entries = [entry(1, State::Waiting, None), entry(2, State::Dead, None)];
         let id = |message| JobId { account: 1000, chat: 2000, message };
         let named = Jobs { ids: vec![id(1), id(3)], all_dead: false };
-        assert_eq!(choose(&named, &entries), (vec![id(1)], vec![id(3)]));
+        assert_eq!(select(&named, &entries), (vec![id(1)], vec![id(3)]));
         let dead = Jobs { ids: vec![], all_dead: true };
-        assert_eq!(choose(&dead, &entries), (vec![id(2)], vec![]));
+        assert_eq!(select(&dead, &entries), (vec![id(2)], vec![]));
     }
 }

@@ -8,16 +8,17 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::{CommandError, complain, progress};
-use crate::app::{self, RunError};
+use super::{CommandError, progress, report_error};
+use crate::app::RunError;
 use crate::audio::AudioError;
 use crate::cli::{Format, Input, Transcribe};
 use crate::config::Config;
-use crate::domain::{Progress, Transcript};
+use crate::domain::{Progress, Settings, Transcript};
+use crate::setup;
 use crate::speech::{Engine, EngineOptions, SpeechError};
 use crate::transcribe::recording::{Recording, RecordingError, RecordingOptions};
 
-/// How long the engine may take to end.
+/// How long the engine may take to stop.
 const ENGINE_GRACE: Duration = Duration::from_secs(10);
 
 /// Why one input has no transcript.
@@ -57,47 +58,55 @@ impl From<RecordingError> for InputError {
     }
 }
 
-/// One transcript as `--format json` writes it, on a line of its own.
+/// A transcript as `--format json` writes it, one per line.
 #[derive(Serialize)]
 struct Line<'a> {
     file: &'a str,
-    /// Seconds.
+    /// In seconds.
     duration: f64,
     text: String,
     #[serde(flatten)]
     transcript: &'a Transcript,
 }
 
-/// Transcribes every input, going on after a failure. How many failed.
-pub async fn run(config: &Config, what: &Transcribe, out: &mut impl Write) -> Result<usize, CommandError> {
-    let model = app::model_path(config, what.model.as_ref().unwrap_or(&config.model))?;
-    let options = app::engine_options(config, model, what.language.unwrap_or(config.language))?;
-    let options = EngineOptions { task: what.task.unwrap_or(config.task), idle_unload: None, ..options };
-    let engine = Engine::start(options).await.map_err(RunError::from)?;
-    let failed = all(config, &engine, what, out).await;
-    // Also where the output failed: whisper.cpp must not be at work while the process ends.
+/// Transcribes all inputs, and goes on after a failure. Returns how many failed.
+pub async fn run(config: &Config, args: &Transcribe, out: &mut impl Write) -> Result<usize, CommandError> {
+    let model = setup::model_path(config, args.model.as_ref().unwrap_or(&config.model))?;
+    let settings =
+        setup::settings(args.language.unwrap_or(config.language), args.task.unwrap_or(config.task));
+    let options = setup::engine_options(config, model, &settings);
+    let engine =
+        Engine::start(EngineOptions { idle_unload: None, ..options }).await.map_err(RunError::from)?;
+    let failed = all(config, &engine, &settings, args, out).await;
+    // Also if the output failed, because whisper.cpp must not be running when the process ends.
     engine.shutdown(ENGINE_GRACE).await;
     Ok(failed?)
 }
 
-async fn all(config: &Config, engine: &Engine, what: &Transcribe, out: &mut impl Write) -> io::Result<usize> {
-    // As `head` and `tail` do it. A line of JSON names its file itself.
-    let headings = what.inputs.len() > 1 && what.format != Format::Json;
+async fn all(
+    config: &Config,
+    engine: &Engine,
+    settings: &Settings,
+    args: &Transcribe,
+    out: &mut impl Write,
+) -> io::Result<usize> {
+    // Headings like those of `head` and `tail`. A line of JSON contains the file's name.
+    let headings = args.inputs.len() > 1 && args.format != Format::Json;
     let (mut failed, mut printed) = (0, 0);
-    for input in &what.inputs {
+    for input in &args.inputs {
         let name = name(input);
-        match transcript(config, engine, input, &name).await {
+        match transcript(config, engine, settings, input, &name).await {
             Ok((transcript, duration)) => {
                 if headings {
                     writeln!(out, "{}==> {name} <==", if printed > 0 { "\n" } else { "" })?;
                 }
-                write(out, what.format, &name, duration, &transcript)?;
+                write(out, args.format, &name, duration, &transcript)?;
                 out.flush()?;
                 printed += 1;
             }
             Err(error) => {
                 failed += 1;
-                complain(format_args!("{name}: {error}"));
+                report_error(format_args!("{name}: {error}"));
             }
         }
     }
@@ -115,16 +124,18 @@ pub(super) fn name(input: &Input) -> String {
 async fn transcript(
     config: &Config,
     engine: &Engine,
+    settings: &Settings,
     input: &Input,
     name: &str,
 ) -> Result<(Transcript, f64), InputError> {
     let bytes = read(input, config.max_file_size)?;
     let bar = progress::of_percent(name);
     let (progress, mut percent) = watch::channel(0);
-    let options = RecordingOptions { progress: Some(progress), ..Default::default() };
-    let mut recording = Recording::open(engine, bytes, app::limits(config), options).await?;
-    if let Some(what) = recording.damaged() {
-        bar.suspend(|| complain(format_args!("{name}: damaged, going on with the rest: {what}")));
+    let settings = settings.clone();
+    let options = RecordingOptions { settings, progress: Some(progress), ..Default::default() };
+    let mut recording = Recording::open(engine, bytes, setup::limits(config), options).await?;
+    if let Some(damage) = recording.damaged() {
+        bar.suspend(|| report_error(format_args!("{name}: damaged, going on with the rest: {damage}")));
     }
     let duration = recording.seconds();
     let recognise = async {
@@ -132,7 +143,7 @@ async fn transcript(
         while let Some(stretch) = recording.next().await? {
             so_far.add(stretch);
         }
-        // Lets go of `progress`, which ends `show`.
+        // Drops `progress`, which ends `show`.
         drop(recording);
         Ok::<_, RecordingError>(so_far.transcript)
     };
@@ -146,27 +157,27 @@ async fn transcript(
     Ok((transcript?, duration))
 }
 
-/// A whole file, which may have so many bytes.
-pub(super) fn read(input: &Input, most: u64) -> Result<Vec<u8>, InputError> {
+/// Reads a whole file of at most `limit` bytes.
+pub(super) fn read(input: &Input, limit: u64) -> Result<Vec<u8>, InputError> {
     match input {
-        Input::Stdin => read_all(io::stdin().lock(), most),
-        Input::File(path) => read_file(path, most),
+        Input::Stdin => read_all(io::stdin().lock(), limit),
+        Input::File(path) => read_file(path, limit),
     }
 }
 
-fn read_file(path: &Path, most: u64) -> Result<Vec<u8>, InputError> {
+fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, InputError> {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
-    if metadata.is_file() && metadata.len() > most {
-        return Err(AudioError::TooManyBytes { bytes: metadata.len(), limit: most }.into());
+    if metadata.is_file() && metadata.len() > limit {
+        return Err(AudioError::TooManyBytes { bytes: metadata.len(), limit }.into());
     }
-    read_all(file, most)
+    read_all(file, limit)
 }
 
-/// At most one byte more than the decoder takes, so that it can say that it is too much.
-fn read_all(input: impl io::Read, most: u64) -> Result<Vec<u8>, InputError> {
+/// Reads one byte more than the decoder accepts at most, so that the decoder reports the error.
+fn read_all(input: impl io::Read, limit: u64) -> Result<Vec<u8>, InputError> {
     let mut bytes = Vec::new();
-    input.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    input.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

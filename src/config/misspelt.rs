@@ -1,10 +1,10 @@
-//! Guesses which variable was meant by a name that is none.
+//! Guesses which variable was meant by an unknown name.
 
 use std::borrow::Cow;
 
 use super::variables::VARIABLES;
 
-/// The name that was probably meant by one that is not ours.
+/// The variable that was probably meant by `name`, if that is not a variable itself.
 pub(super) fn misspelt(name: &str) -> Option<Cow<'static, str>> {
     let ours = VARIABLES.iter().flat_map(|variable| {
         let file_name = variable.from_file.then(|| Cow::Owned(variable.file_name()));
@@ -20,7 +20,7 @@ pub(super) fn misspelt(name: &str) -> Option<Cow<'static, str>> {
     }
 }
 
-/// The Levenshtein distance, upper and lower case being the same letter.
+/// The Levenshtein distance, ignoring case.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.to_uppercase().chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_nearly_are_ours_are_recognised() {
+    fn names_close_to_a_variable_are_recognised() {
         for (name, meant) in [
             ("API_HSAH", Some("API_HASH")),
             ("api_hash", Some("API_HASH")),

@@ -1,83 +1,63 @@
-//! The first stage: what the environment and the `.env` file said, and where.
+//! The first stage: what the environment and the `.env` file say, and which of them says it.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use super::error::ConfigError;
 use super::misspelt::misspelt;
-use super::mistake::Mistake;
+use super::origin::Origin;
 use super::variables::{VARIABLES, Variable};
 
-/// Longest value that a `NAME_FILE` may hold, in bytes. None of ours comes near; /dev/zero does.
+/// The longest value that a `NAME_FILE` may hold, in bytes. No real value is that long, but the
+/// file may be /dev/zero.
 const VALUE_FILE_LIMIT: u64 = 64 << 10;
 
-/// Where a value came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    Default,
-    Environment,
-    /// The `.env` file of this path.
-    EnvFile(PathBuf),
-    /// The file of this path, which the variable of this name names.
-    ValueFile(String, PathBuf),
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => f.write_str("default"),
-            Self::Environment => f.write_str("environment"),
-            Self::EnvFile(path) => path.display().fmt(f),
-            Self::ValueFile(name, path) => write!(f, "{name}, {}", path.display()),
-        }
-    }
-}
-
-/// A variable, and what was said about it. No `Debug`: it may hold a secret.
+/// A variable and its value, which is not checked yet. It has no `Debug`, because the value may be
+/// secret.
 pub struct Entry {
     pub variable: &'static Variable,
-    /// What is in force, defaults included; none where nothing is.
+    /// The value or the default. `None` if there is neither, or if the value could not be read.
     value: Option<String>,
     pub origin: Origin,
 }
 
 impl Entry {
-    /// The value fit for other eyes.
+    /// The value as it may be shown to others.
     pub fn shown(&self) -> Option<String> {
         self.value.as_deref().map(|value| self.variable.shown(value))
     }
 
-    /// Somebody said something about it, be it of use or not.
+    /// Whether the owner has set it, to a value that can be read or not.
     pub fn is_set(&self) -> bool {
         self.origin != Origin::Default
     }
 
-    /// The value; none where nobody gave one, or where it could not be read, which is a
-    /// [`Mistake`] noted already.
+    /// The value or the default. `None` if there is neither, or if the value could not be read:
+    /// then the [`ConfigError`] is recorded already.
     pub(super) fn value(&self) -> Option<&str> {
         self.value.as_deref()
     }
 }
 
-/// What was said about every variable of the table, none of it checked yet.
+/// The values of all variables of the table, not checked yet.
 pub struct RawConfig {
     entries: Vec<Entry>,
-    mistakes: Vec<Mistake>,
+    errors: Vec<ConfigError>,
     warnings: Vec<String>,
 }
 
 impl RawConfig {
-    /// Reads the environment of the process, and `.env` of the working directory or ENV_FILE. The
-    /// environment wins. It is not changed.
+    /// Reads the process's environment, and the file ENV_FILE or `.env` in the working directory.
+    /// The environment takes precedence, and is not changed.
     pub fn load() -> Self {
         Self::from_environment(|name| std::env::var_os(name))
     }
 
-    /// The same for any environment: `lookup` gives the value of a name.
+    /// Like [`RawConfig::load`] for any environment: `lookup` returns the value of a name.
     pub fn from_environment(lookup: impl Fn(&str) -> Option<OsString>) -> Self {
-        let mut raw = Self { entries: Vec::new(), mistakes: Vec::new(), warnings: Vec::new() };
+        let mut raw = Self { entries: Vec::new(), errors: Vec::new(), warnings: Vec::new() };
         let lookup = |name: &str| lookup(name).filter(|value| !is_for_gettext(name, value));
         let env_file = raw.read_env_file(&lookup);
         let layers = [
@@ -86,19 +66,19 @@ impl RawConfig {
         ];
         for variable in VARIABLES {
             // The .env file cannot say where it is itself.
-            let heard = if variable.name == "ENV_FILE" { &layers[..1] } else { &layers[..] };
-            let entry = raw.entry(variable, heard);
+            let applicable = if variable.name == "ENV_FILE" { &layers[..1] } else { &layers[..] };
+            let entry = raw.entry(variable, applicable);
             raw.entries.push(entry);
         }
         raw
     }
 
-    /// Every variable, in the order of the table.
+    /// All variables, in the order of the table.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
-    /// What is odd about the `.env` file and yet no mistake.
+    /// What is odd about the `.env` file without being an error.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -108,8 +88,8 @@ impl RawConfig {
         self.get("ENV_FILE").value().unwrap_or(".env").into()
     }
 
-    pub(super) fn mistakes(&self) -> &[Mistake] {
-        &self.mistakes
+    pub(super) fn errors(&self) -> &[ConfigError] {
+        &self.errors
     }
 
     /// The entry of a variable of the table.
@@ -136,36 +116,34 @@ impl RawConfig {
                     (self.value_of_file(variable, &path), Origin::ValueFile(variable.file_name(), path))
                 }
                 (Some(_), Some(_)) => {
-                    self.mistakes.push(Mistake::Twice(variable.name, layer.origin.clone()));
+                    self.errors.push(ConfigError::Twice(variable, layer.origin.clone()));
                     (None, layer.origin.clone())
                 }
             };
             return Entry { variable, value, origin };
         }
-        let given = !variable.default.is_empty();
-        let value = given.then(|| variable.default.to_owned());
+        let default = Some(variable.default).filter(|default| !default.is_empty());
+        let value = default.map(str::to_owned);
         Entry { variable, value, origin: Origin::Default }
     }
 
-    fn text(&mut self, variable: &Variable, value: OsString, origin: &Origin) -> Option<String> {
+    fn text(&mut self, variable: &'static Variable, value: OsString, origin: &Origin) -> Option<String> {
         let text = value.into_string().ok();
         if text.is_none() {
-            let (name, origin) = (variable.name.to_owned(), origin.clone());
-            self.mistakes.push(Mistake::NotText { name, origin });
+            self.errors.push(ConfigError::NotText { variable, origin: origin.clone() });
         }
         text
     }
 
-    fn value_of_file(&mut self, variable: &Variable, path: &Path) -> Option<String> {
+    fn value_of_file(&mut self, variable: &'static Variable, path: &Path) -> Option<String> {
         read_value(path)
             .map_err(|why| {
-                let (name, path) = (variable.file_name(), path.to_owned());
-                self.mistakes.push(Mistake::File { name, path, why });
+                self.errors.push(ConfigError::File { variable, path: path.to_owned(), why });
             })
             .ok()
     }
 
-    /// Reads the `.env` file; that there is none is a mistake only where ENV_FILE asked for one.
+    /// Reads the `.env` file. A missing file is an error only if ENV_FILE names it.
     fn read_env_file(&mut self, lookup: &dyn Fn(&str) -> Option<OsString>) -> EnvFile {
         let asked_for = lookup("ENV_FILE").filter(|path| !path.is_empty());
         let path = PathBuf::from(asked_for.clone().unwrap_or_else(|| ".env".into()));
@@ -173,7 +151,7 @@ impl RawConfig {
             Ok(text) => text,
             Err(error) => {
                 if asked_for.is_some() || error.kind() != io::ErrorKind::NotFound {
-                    self.mistakes.push(Mistake::EnvFile { path: path.clone(), why: error.to_string() });
+                    self.errors.push(ConfigError::EnvFile { path: path.clone(), why: error.to_string() });
                 }
                 return EnvFile { path, values: Vec::new() };
             }
@@ -184,26 +162,26 @@ impl RawConfig {
             match line {
                 Ok((name, _)) if values.iter().any(|(known, _)| *known == name) => {
                     self.warnings
-                        .push(format!("{}: {name} is there twice; the first counts", path.display()));
+                        .push(format!("{}: {name} is there twice; the first one counts", path.display()));
                 }
                 Ok(pair) => {
-                    self.warn_of(&pair.0, &path);
+                    self.check_name(&pair.0, &path);
                     values.push(pair);
                 }
                 Err(dotenvy::Error::LineParse(content, _)) => {
                     let line = line_number(text, &content);
-                    self.mistakes.push(Mistake::Line { path: path.clone(), line });
+                    self.errors.push(ConfigError::Line { path: path.clone(), line });
                 }
                 Err(error) => {
-                    self.mistakes.push(Mistake::EnvFile { path: path.clone(), why: error.to_string() });
+                    self.errors.push(ConfigError::EnvFile { path: path.clone(), why: error.to_string() });
                 }
             }
         }
         EnvFile { path, values }
     }
 
-    /// Warns of a name in the `.env` file that does nothing there and looks as if it should.
-    fn warn_of(&mut self, name: &str, path: &Path) {
+    /// Warns of a name in the `.env` file that has no effect but looks as if it should.
+    fn check_name(&mut self, name: &str, path: &Path) {
         let path = path.display();
         if name == "ENV_FILE" {
             self.warnings.push(format!("{path}: ENV_FILE has no effect here, only in the environment"));
@@ -213,7 +191,7 @@ impl RawConfig {
     }
 }
 
-/// One of the places where values come from.
+/// A source of values.
 struct Layer<'a> {
     origin: Origin,
     lookup: &'a dyn Fn(&str) -> Option<OsString>,
@@ -236,13 +214,13 @@ impl EnvFile {
     }
 }
 
-/// LANGUAGE is also GNU gettext's, and set on many desktops: `en_US:en`, `ru_RU.UTF-8`. No code of
-/// Whisper's looks like that.
+/// GNU gettext has a variable LANGUAGE too, which many desktops set: `en_US:en`, `ru_RU.UTF-8`. No
+/// code of Whisper's looks like that.
 fn is_for_gettext(name: &str, value: &OsString) -> bool {
     name == "LANGUAGE" && value.to_string_lossy().contains(['_', ':', '.', '@'])
 }
 
-/// The text of a file without the newline at its end.
+/// The text of a file, without the newline at its end.
 fn read_value(path: &Path) -> Result<String, String> {
     let mut text = String::new();
     File::open(path)
@@ -258,8 +236,8 @@ fn read_value(path: &Path) -> Result<String, String> {
     Ok(value.to_owned())
 }
 
-/// The number, from 1, of the line of `text` that `content`, one or more whole lines of it, begins
-/// with.
+/// The number, counted from 1, of the line of `text` with which `content` begins. `content` is one
+/// or more whole lines of `text`.
 fn line_number(text: &str, content: &str) -> usize {
     let first = content.lines().next().unwrap_or_default();
     text.lines().position(|line| line == first).unwrap_or_default() + 1

@@ -1,37 +1,37 @@
-//! Where a Redis is, as a URL or in parts.
+//! The address of a Redis server, as a URL or in parts.
 //!
-//! The queue's backend does the connecting; here mistakes are found before anything is started.
+//! The queue's backend connects to it. Here errors are found before anything is started.
 
 use std::fmt::Write as _;
 use std::net::Ipv6Addr;
 
-use super::secret::Secret;
+use crate::domain::Secret;
 
 /// A Redis to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redis {
-    /// As the redis crate takes it; may hold a password.
+    /// In the form that the redis crate accepts. It may contain a password.
     pub url: Secret,
-    /// Host and port, or the socket, and the database: for log lines.
-    pub place: String,
+    /// Host and port, or the socket, and the database, for log lines.
+    pub address: String,
 }
 
-/// A URL of Redis without TLS, for which our build of the client has no support.
+/// Accepts a URL of Redis without TLS, which our build of the client does not support.
 pub(super) fn from_url(url: &str) -> Option<Redis> {
     let (scheme, rest) = url.split_once("://")?;
     if url.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return None;
     }
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let place = match scheme {
+    let address = match scheme {
         "redis" => {
             let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
-            let (_, address) = authority.rsplit_once('@').unwrap_or(("", authority));
-            let (name, port) = match address.rfind(':').filter(|&at| !address[at..].contains(']')) {
-                Some(at) => (&address[..at], port(&address[at + 1..])?),
-                None => (address, 6379),
+            let (_, server) = authority.rsplit_once('@').unwrap_or(("", authority));
+            let (name, port) = match server.rfind(':').filter(|&at| !server[at..].contains(']')) {
+                Some(at) => (&server[..at], port(&server[at + 1..])?),
+                None => (server, 6379),
             };
-            place(&host(name)?, port, self::database(if database.is_empty() { "0" } else { database })?)
+            address(&host(name)?, port, self::database(if database.is_empty() { "0" } else { database })?)
         }
         "redis+unix" | "unix" => {
             let database = query.split('&').find_map(|pair| pair.strip_prefix("db=")).unwrap_or("0");
@@ -40,23 +40,24 @@ pub(super) fn from_url(url: &str) -> Option<Redis> {
         }
         _ => return None,
     };
-    Some(Redis { url: Secret::new(url), place })
+    Some(Redis { url: Secret::new(url), address })
 }
 
-/// `host` as [`host`] gives it.
+/// `host` is a result of [`host`].
 pub(super) fn from_parts(host: &str, port: u16, database: u16, password: Option<&str>) -> Redis {
     let user_info = password.map(|password| format!(":{}@", percent_encoded(password))).unwrap_or_default();
     Redis {
         url: Secret::new(format!("redis://{user_info}{host}:{port}/{database}")),
-        place: place(host, port, database),
+        address: address(host, port, database),
     }
 }
 
-fn place(host: &str, port: u16, database: u16) -> String {
+fn address(host: &str, port: u16, database: u16) -> String {
     format!("{host}:{port}, database {database}")
 }
 
-/// A host as a URL has it: a name, an IPv4 address, or an IPv6 address, in brackets or not.
+/// A host as it is written in a URL: a name, an IPv4 address, or an IPv6 address, for which the
+/// brackets are added.
 pub(super) fn host(text: &str) -> Option<String> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     if let Ok(address) = bare.parse::<Ipv6Addr>() {
@@ -70,12 +71,12 @@ pub(super) fn port(text: &str) -> Option<u16> {
     text.parse().ok().filter(|&port| port > 0)
 }
 
-/// Redis has 16 databases unless its configuration says more.
+/// Redis has 16 databases by default; its configuration may allow more.
 pub(super) fn database(text: &str) -> Option<u16> {
     text.parse().ok()
 }
 
-/// RFC 3986, section 2.1; all but the unreserved characters.
+/// Encodes all but the unreserved characters (RFC 3986, section 2.1).
 fn percent_encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -93,8 +94,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_say_where_and_not_the_password() {
-        for (url, place) in [
+    fn urls_show_the_address_and_not_the_password() {
+        for (url, address) in [
             ("redis://localhost", "localhost:6379, database 0"),
             ("redis://localhost/", "localhost:6379, database 0"),
             ("redis://user:pa%40ss@redis.lan:6380/2", "redis.lan:6380, database 2"),
@@ -104,7 +105,7 @@ mod tests {
             ("unix:///run/redis.sock", "/run/redis.sock, database 0"),
         ] {
             let redis = from_url(url).unwrap_or_else(|| panic!("{url}"));
-            assert_eq!(redis.place, place);
+            assert_eq!(redis.address, address);
             assert_eq!(redis.url.expose(), url);
             assert!(!format!("{redis:?}").contains("pass"));
         }

@@ -1,22 +1,18 @@
-//! Values as they are written: numbers with units, codes of languages, models, switches.
+//! Parsers of values as the owner writes them: numbers with units, paths, addresses, switches.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use crate::runtime::deployment::typed;
-
-/// A time of whole seconds: `90`, `90s`, `15m`, `12h`, `30d`.
+/// A duration in whole seconds: `90`, `90s`, `15m`, `12h`, `30d`.
 pub(super) fn duration(text: &str) -> Option<Duration> {
     let units = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)];
     scaled(text, &units).map(Duration::from_secs)
 }
 
-/// A time of whole minutes: `15`, `15m`, `2h`; none for `0`.
+/// A duration in whole minutes: `15`, `15m`, `2h`. The inner `None` stands for `0`, never.
 pub(super) fn minutes_or_never(text: &str) -> Option<Option<Duration>> {
     let units = [('m', 1), ('h', 60), ('d', 24 * 60)];
     let minutes = scaled(text, &units)?;
@@ -36,19 +32,19 @@ fn scaled(text: &str, units: &[(char, u64)]) -> Option<u64> {
         Some((_, factor)) => (&text[..text.len() - 1], *factor),
         None => (text, 1),
     };
-    // `parse` alone would take a sign too.
+    // `parse` alone would accept a sign too.
     if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
     digits.parse::<u64>().ok()?.checked_mul(factor)
 }
 
-/// A path; `~` means nothing outside a shell and would become a folder of that name.
+/// A path. `~` is refused: only a shell expands it, and here it would be the name of a folder.
 pub(super) fn path(text: &str) -> Option<PathBuf> {
     (!text.starts_with('~')).then(|| PathBuf::from(text))
 }
 
-/// An `http` or `https` URL without user name and password: it is shown and logged.
+/// An `http` or `https` URL. User name and password are refused, because the URL is logged.
 pub(super) fn web_url(text: &str) -> Option<String> {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
     let host = rest.split(['/', '?', '#']).next()?;
@@ -56,15 +52,16 @@ pub(super) fn web_url(text: &str) -> Option<String> {
     (plain && !host.is_empty() && !rest.contains('@')).then(|| text.to_owned())
 }
 
-/// Where the daemon tells how it is.
+/// Where the daemon serves its status page and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HealthAddress {
     pub at: SocketAddr,
-    /// The owner has named it: where it cannot be had, that is a mistake.
-    pub chosen: bool,
+    /// Whether the owner set it. The daemon does not start without an address that was set, but
+    /// does without the default one.
+    pub explicit: bool,
 }
 
-/// An IP address with a port, or `off`, which is none.
+/// An IP address with a port, or `off` for none.
 pub(super) fn address_or_off(text: &str) -> Option<Option<SocketAddr>> {
     if text == "off" {
         return Some(None);
@@ -72,13 +69,13 @@ pub(super) fn address_or_off(text: &str) -> Option<Option<SocketAddr>> {
     text.parse().ok().filter(|address: &SocketAddr| address.port() != 0).map(Some)
 }
 
-/// What `LOG_LEVEL` says: `info`, or `info,stenogram::queue=debug`.
+/// A value of LOG_LEVEL: `info`, or `info,stenogram::queue=debug`.
 pub(super) fn log_filter(text: &str) -> Option<Targets> {
-    // Targets would take a misspelt level for the name of a target, with everything logged.
+    // `Targets` takes a misspelt level for the name of a target and logs everything of it.
     let is_level = |piece: &str| !piece.is_empty() && piece.parse::<LevelFilter>().is_ok();
-    let sound = |piece: &str| piece.contains('=') || is_level(piece);
-    let sound = text.split(',').all(sound) && !text.contains(char::is_whitespace);
-    sound.then(|| text.parse().ok())?
+    let is_valid = |piece: &str| piece.contains('=') || is_level(piece);
+    let all_valid = text.split(',').all(is_valid) && !text.contains(char::is_whitespace);
+    all_valid.then(|| text.parse().ok())?
 }
 
 /// How log lines are written.
@@ -98,24 +95,7 @@ pub(super) fn log_format(text: &str) -> Option<LogFormat> {
     }
 }
 
-/// How much of its window Whisper is given for a short recording.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AudioContext {
-    /// What it needs, and all of it, with care, where that does not suffice.
-    Auto,
-    /// All of it at once.
-    Full,
-}
-
-pub(super) fn audio_context(text: &str) -> Option<AudioContext> {
-    match text {
-        "full" => Some(AudioContext::Full),
-        "auto" => Some(AudioContext::Auto),
-        _ => None,
-    }
-}
-
-/// None: as suits what recognises.
+/// The inner `None` stands for `auto`: on for a GPU, off for a CPU.
 pub(super) fn flash_attention(text: &str) -> Option<Option<bool>> {
     match text {
         "auto" => Some(None),
@@ -123,113 +103,6 @@ pub(super) fn flash_attention(text: &str) -> Option<Option<bool>> {
         "off" => Some(Some(false)),
         _ => None,
     }
-}
-
-/// Which model is meant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Model {
-    /// A name for the catalogue to look up.
-    Name(String),
-    /// A ggml file of the owner's.
-    Path(PathBuf),
-}
-
-/// A text that cannot be the name of a model.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{:?} is neither a model's name (see `{}`) nor the path of a .bin file", .0, typed("models list"))]
-pub struct ParseModelError(String);
-
-impl FromStr for Model {
-    type Err = ParseModelError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || ParseModelError(text.to_owned());
-        if text.contains('/') || text.ends_with(".bin") {
-            return path(text).map(Self::Path).ok_or_else(error);
-        }
-        let in_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        let is_name = !text.is_empty() && text.chars().all(in_name);
-        is_name.then(|| Self::Name(text.to_owned())).ok_or_else(error)
-    }
-}
-
-/// The codes that Whisper knows, as whisper.cpp 1.8 spells them; `tests/config.rs` compares.
-pub const WHISPER_LANGUAGES: [&str; 100] = [
-    "en", "zh", "de", "es", "ru", "ko", "fr", "ja", "pt", "tr", "pl", "ca", "nl", "ar", "sv", "it", "id",
-    "hi", "fi", "vi", "he", "uk", "el", "ms", "cs", "ro", "da", "hu", "ta", "no", "th", "ur", "hr", "bg",
-    "lt", "la", "mi", "ml", "cy", "sk", "te", "fa", "lv", "bn", "sr", "az", "sl", "kn", "et", "mk", "br",
-    "eu", "is", "hy", "ne", "mn", "bs", "kk", "sq", "sw", "gl", "mr", "pa", "si", "km", "sn", "yo", "so",
-    "af", "oc", "ka", "be", "tg", "sd", "gu", "am", "yi", "lo", "uz", "fo", "ht", "ps", "tk", "nn", "mt",
-    "sa", "lb", "my", "bo", "tl", "mg", "as", "tt", "haw", "ln", "ha", "ba", "jw", "su", "yue",
-];
-
-/// The code of a language that Whisper knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct LanguageCode(&'static str);
-
-impl LanguageCode {
-    pub fn as_str(self) -> &'static str {
-        self.0
-    }
-}
-
-impl fmt::Display for LanguageCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-/// A language of one's choice, or whichever is heard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Language {
-    Auto,
-    Fixed(LanguageCode),
-}
-
-/// A text that names no language of Whisper's.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is neither auto nor the code of a language that Whisper knows, such as en, ru or uk")]
-pub struct ParseLanguageError(String);
-
-impl FromStr for Language {
-    type Err = ParseLanguageError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "auto" {
-            return Ok(Self::Auto);
-        }
-        language_code(text).map(Self::Fixed).ok_or_else(|| ParseLanguageError(text.to_owned()))
-    }
-}
-
-fn language_code(text: &str) -> Option<LanguageCode> {
-    WHISPER_LANGUAGES.iter().find(|code| code.eq_ignore_ascii_case(text)).map(|code| LanguageCode(code))
-}
-
-/// The languages that are spoken here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Languages {
-    /// The likely ones, each once; none: all that Whisper knows.
-    pub listed: Vec<LanguageCode>,
-    /// Whether there are no others.
-    pub only: bool,
-}
-
-/// Codes separated by commas, with `!` after the last where there are no other languages; an empty
-/// text for all.
-pub(super) fn languages(text: &str) -> Option<Languages> {
-    let mut listed = Vec::new();
-    if text.trim().is_empty() {
-        return Some(Languages { listed, only: false });
-    }
-    let (codes, only) = text.trim().strip_suffix('!').map_or((text, false), |codes| (codes, true));
-    for piece in codes.split(',') {
-        let code = language_code(piece.trim())?;
-        if !listed.contains(&code) {
-            listed.push(code);
-        }
-    }
-    Some(Languages { listed, only })
 }
 
 #[cfg(test)]
@@ -304,31 +177,6 @@ mod tests {
         }
         for bad in ["inof", "info,stenogram", "stenogram=loud", "info,,", "info, redis=debug"] {
             assert!(log_filter(bad).is_none(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_model_is_a_name_or_a_path() {
-        assert_eq!("large-v3-turbo-q5_0".parse(), Ok(Model::Name("large-v3-turbo-q5_0".into())));
-        assert_eq!("own.bin".parse(), Ok(Model::Path("own.bin".into())));
-        assert_eq!("/m/own.ggml".parse(), Ok(Model::Path("/m/own.ggml".into())));
-        for bad in ["", "large v3", "~/own.bin"] {
-            assert!(bad.parse::<Model>().is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn languages_are_those_of_whisper() {
-        assert_eq!("auto".parse(), Ok(Language::Auto));
-        assert_eq!("RU".parse(), Ok(Language::Fixed(LanguageCode("ru"))));
-        assert!("ua".parse::<Language>().is_err(), "Ukrainian is uk");
-        let listed = vec![LanguageCode("ru"), LanguageCode("en")];
-        for (text, only) in [("ru, en,ru", false), ("ru,en!", true), (" ru, en ! ", true)] {
-            assert_eq!(languages(text), Some(Languages { listed: listed.clone(), only }), "{text}");
-        }
-        assert_eq!(languages(""), Some(Languages { listed: vec![], only: false }));
-        for bad in ["ru,", "ru;en", "auto", "ru,xx", "!", "ru!,en", "ru,en!!", "ru,!", "!ru"] {
-            assert_eq!(languages(bad), None, "{bad}");
         }
     }
 }

@@ -1,23 +1,23 @@
 //! The table of variables: what can be configured, in the order in which it is shown.
 //!
-//! `.env.example`, the output of `stenogram config` and the texts of mistakes all follow it.
+//! `.env.example`, the output of `stenogram config` and the texts of errors all follow it.
 
 /// One variable of the configuration.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Variable {
     pub name: &'static str,
-    /// What holds where nobody sets it, as one would write it; empty: nothing does.
+    /// The default, as written in `.env`; empty for none.
     pub default: &'static str,
-    /// What it is, in a few words.
+    /// What it is for, in a few words.
     pub help: &'static str,
-    /// The values it takes, worded to follow "must be".
+    /// The values that it accepts, worded to follow "must be".
     pub allowed: &'static str,
-    /// Its value is never shown.
+    /// Whether its value is never shown.
     pub secret: bool,
-    /// `NAME_FILE` may name a file that holds the value.
+    /// Whether `NAME_FILE` may name a file that holds the value.
     pub from_file: bool,
-    /// An empty value means something; elsewhere it is the same as none, so that
-    /// `NAME=${NAME:-}` in a compose file does no harm.
+    /// Whether an empty value has a meaning. For other variables it is the same as no value, so
+    /// that `NAME=${NAME:-}` in a compose file does no harm.
     pub may_be_empty: bool,
 }
 
@@ -43,28 +43,38 @@ impl Variable {
         Self { may_be_empty: true, ..self }
     }
 
-    /// The variable that names a file with this one's value.
+    /// The name of the variable that may name a file with this one's value.
     pub fn file_name(&self) -> String {
         format!("{}_FILE", self.name)
     }
 
-    /// `value` fit for other eyes: hidden where it is a secret, quoted otherwise.
+    /// `value` as it may be shown: hidden if it is secret, else quoted.
     pub fn shown(&self, value: &str) -> String {
         if self.secret { "(hidden)".to_owned() } else { format!("{:?}", without_user_info(value)) }
     }
 }
 
-/// `text` with what stands before the host of a URL, a name and a password, replaced by `***`.
+/// `text` with the user name and password of a URL replaced by `***`.
 pub(super) fn without_user_info(text: &str) -> String {
     let hidden = text.split_once("://").and_then(|(scheme, rest)| {
-        // The last "@" wins, wherever it stands: rather too much hidden than half a password shown.
+        // The last "@" counts, wherever it stands: better to hide too much than to show half of a
+        // password.
         let (_, host) = rest.rsplit_once('@')?;
         Some(format!("{scheme}://***@{host}"))
     });
     hidden.unwrap_or_else(|| text.to_owned())
 }
 
-/// Every variable there is.
+/// The variable of this name.
+///
+/// # Panics
+/// If the table has no such variable.
+pub(super) fn variable(name: &str) -> &'static Variable {
+    let variable = VARIABLES.iter().find(|variable| variable.name == name);
+    variable.unwrap_or_else(|| panic!("{name} is missing from the table of variables"))
+}
+
+/// All variables.
 pub const VARIABLES: &[Variable] = &[
     Variable::new(
         "API_ID",

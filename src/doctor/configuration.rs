@@ -1,18 +1,18 @@
-//! The configuration, and the file it is in.
+//! The configuration, and the rights of its file.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::Finding;
-use crate::config::{Config, Mistake, Needs, RawConfig};
-use crate::runtime::deployment::{self, Home, typed};
+use super::problems::ENV_FILE_READABLE;
+use crate::config::{Config, Needs, RawConfig, VARIABLE_UNKNOWN};
 
 const CHECK: &str = "configuration";
 const ENV_FILE: &str = ".env";
 
-/// What was found, and the configuration where it is good for looking on: the credentials may be
-/// missing.
+/// The findings, and the configuration if the other checks can use it, which they can without
+/// credentials.
 pub(super) fn check(raw: &RawConfig) -> (Vec<Finding>, Option<Config>) {
     let mut findings = Vec::new();
     match Config::check(raw, Needs::Telegram) {
@@ -20,45 +20,24 @@ pub(super) fn check(raw: &RawConfig) -> (Vec<Finding>, Option<Config>) {
             let set = raw.entries().iter().filter(|entry| entry.is_set()).count();
             findings.push(Finding::ok(CHECK, format!("{set} variables set, the others have their defaults")));
         }
-        Err(mistakes) => findings.extend(mistakes.mistakes.iter().map(mistake)),
+        Err(found) => {
+            findings.extend(found.errors.iter().map(|error| Finding::fail(CHECK, error.diagnosis())))
+        }
     }
-    let odd = |warning: &String| Finding::warn(CHECK, warning, "correct it, or take it out");
+    let odd = |warning: &String| Finding::warn(CHECK, VARIABLE_UNKNOWN.with(warning));
     findings.extend(raw.warnings().iter().map(odd));
     findings.extend(env_file(&raw.env_file()));
     (findings, Config::check(raw, Needs::Nothing).ok())
 }
 
-fn mistake(mistake: &Mistake) -> Finding {
-    let remedy = match mistake {
-        Mistake::Missing(variable) => missing(variable.name),
-        _ => format!("correct it where it is set; `{}` shows where each value comes from", typed("config")),
-    };
-    Finding::fail(CHECK, mistake.to_string(), remedy)
-}
-
-fn missing(name: &str) -> String {
-    let home = deployment::here();
-    match home {
-        Home::Compose | Home::Systemd => format!("set {name} in {}", home.configuration()),
-        Home::StartSh | Home::Other => format!(
-            "set {name} in .env or in the environment; `./start.sh` at a terminal asks for what is missing"
-        ),
-    }
-}
-
-/// None where there is no such file: it is not needed.
+/// `None` if there is no such file: it is optional.
 fn env_file(path: &Path) -> Option<Finding> {
     let mode = fs::metadata(path).ok()?.permissions().mode() & 0o777;
     let shown = path.display();
     Some(if mode & 0o077 == 0 {
         Finding::ok(ENV_FILE, format!("{shown} is readable by its owner alone"))
     } else {
-        Finding::warn(
-            ENV_FILE,
-            format!(
-                "{shown} can be read by other users (mode {mode:03o}); it may hold API_HASH and passwords"
-            ),
-            format!("chmod 600 {shown}"),
-        )
+        let what = format_args!("{shown} can be read by other users (mode {mode:03o})");
+        Finding::warn(ENV_FILE, ENV_FILE_READABLE.with(what).fill("path", &shown))
     })
 }

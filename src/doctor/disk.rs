@@ -1,4 +1,4 @@
-//! The folders: can they be written to, and is there room?
+//! The folders: whether they can be written to, and whether there is space.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -6,29 +6,31 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::{Finding, Observer};
-use crate::config::{Config, Model};
-use crate::speech::models::{self, ModelSpec};
+use crate::config::Config;
+use crate::domain::ModelName;
+use crate::runtime::problem::{self, DISK_FULL};
+use crate::speech::models::ModelSpec;
 
-/// With less than this the queue's next pages may not fit.
-const TOO_LITTLE: u64 = 16 << 20;
-/// With less than this it is time to make room.
-const LITTLE: u64 = 200 << 20;
-/// What is written to see whether it can be, in bytes: a few pages, since a file of one may still
-/// fit where a change of the queue does not.
-const TRIAL: usize = 64 << 10;
+/// With less free space than this the queue may fail to grow.
+const CRITICAL_FREE: u64 = 16 << 20;
+/// With less free space than this it is time to make room.
+const LOW_FREE: u64 = 200 << 20;
+/// How many bytes are written as a test: several pages, because a file of one page may fit where a
+/// change of the queue does not.
+const WRITE_TEST_BYTES: usize = 64 << 10;
 
 pub(super) fn check(config: &Config, observer: &mut dyn Observer) {
     observer.begins("DATA_DIR");
-    observer.found(needed("DATA_DIR", &config.data_dir, 0));
+    observer.found(folder("DATA_DIR", &config.data_dir, 0));
     observer.begins("MODEL_DIR");
-    let more = still_to_fetch(config);
-    let finding = needed("MODEL_DIR", &config.model_dir, more);
+    let more = bytes_to_download(config);
+    let finding = folder("MODEL_DIR", &config.model_dir, more);
     // Only `models pull` writes there.
     observer.found(if more == 0 { no_worse_than_warning(finding) } else { finding });
-    if let Some(folder) = &config.log_dir {
+    if let Some(log_dir) = &config.log_dir {
         observer.begins("LOG_DIR");
-        // The daemon goes on without it.
-        observer.found(no_worse_than_warning(needed("LOG_DIR", folder, 0)));
+        // The daemon runs without log files too.
+        observer.found(no_worse_than_warning(folder("LOG_DIR", log_dir, 0)));
     }
 }
 
@@ -36,53 +38,29 @@ fn no_worse_than_warning(finding: Finding) -> Finding {
     Finding { outcome: finding.outcome.min(super::Outcome::Warn), ..finding }
 }
 
-/// Bytes of the configured model, where it is one of the catalogue's that is not there.
-fn still_to_fetch(config: &Config) -> u64 {
-    match &config.model {
-        Model::Name(name) => match ModelSpec::resolve(name) {
-            Ok(models::Model::Catalogue(spec)) if spec.installed(&config.model_dir).is_none() => spec.bytes,
-            _ => 0,
-        },
-        Model::Path(_) => 0,
-    }
+/// The size of the configured model, if it is in the catalogue and not downloaded yet; else 0.
+fn bytes_to_download(config: &Config) -> u64 {
+    let ModelName::Catalogue(name) = &config.model else { return 0 };
+    let missing = |spec: &&ModelSpec| spec.installed(&config.model_dir).is_none();
+    ModelSpec::named(name).ok().filter(missing).map_or(0, |spec| spec.bytes)
 }
 
-/// Whether the folder `name` can be written to and has room, also for `more` bytes.
-fn needed(name: &'static str, folder: &Path, more: u64) -> Finding {
+/// Whether the folder that variable `name` sets can be written to, with space for `more` bytes.
+fn folder(name: &'static str, folder: &Path, more: u64) -> Finding {
     let shown = folder.display();
     let place = existing(folder);
-    if let Err(error) = write_in(&place) {
-        return match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Finding::fail(name, format!("the disk of {shown} is full: {error}"), make_room(name))
-            }
-            io::ErrorKind::NotADirectory => Finding::fail(
-                name,
-                format!("{} is a file, not a folder", place.display()),
-                format!("move it away, or name another folder in {name}"),
-            ),
-            _ => Finding::fail(
-                name,
-                format!("cannot write to {}: {error}", place.display()),
-                format!(
-                    "give it to the user that stenogram runs as ({}), or name another folder in {name}",
-                    chown(&place)
-                ),
-            ),
-        };
+    if let Err(error) = test_write(&place) {
+        return Finding::fail(name, problem::of_file("cannot write to", &place, &error));
     }
+    let full = |free, how| DISK_FULL.with(format_args!("only {} free in {shown}{how}", megabytes(free)));
     match free(&place) {
-        Err(error) => Finding::warn(
-            name,
-            format!("cannot tell how much room {shown} has: {error}"),
-            format!("look with `df {}`", place.display()),
-        ),
-        Ok(free) if free < TOO_LITTLE.saturating_add(more) => {
-            Finding::fail(name, format!("{} free in {shown}, too little", megabytes(free)), make_room(name))
+        Err(error) => {
+            Finding::warn(name, problem::of_file("cannot tell how much room is in", &place, &error))
         }
-        Ok(free) if free < LITTLE.saturating_add(more) => {
-            Finding::warn(name, format!("only {} free in {shown}", megabytes(free)), make_room(name))
+        Ok(free) if free < CRITICAL_FREE.saturating_add(more) => {
+            Finding::fail(name, full(free, ", too little"))
         }
+        Ok(free) if free < LOW_FREE.saturating_add(more) => Finding::warn(name, full(free, "")),
         Ok(free) if place == folder => {
             Finding::ok(name, format!("{shown} can be written to, {} free", megabytes(free)))
         }
@@ -90,17 +68,7 @@ fn needed(name: &'static str, folder: &Path, more: u64) -> Finding {
     }
 }
 
-fn make_room(name: &str) -> String {
-    let why = if name == "DATA_DIR" { "; with a full disk nothing is accepted into the queue" } else { "" };
-    format!("make room, or name a folder on another disk in {name}{why}")
-}
-
-fn chown(folder: &Path) -> String {
-    let user = rustix::process::geteuid().as_raw();
-    format!("chown -R {user} {}", folder.display())
-}
-
-/// The folder itself, or the nearest one above it that is there.
+/// The folder itself, or the nearest one above it that exists.
 fn existing(folder: &Path) -> PathBuf {
     let parents = folder.ancestors().map(|parent| match parent.as_os_str() {
         empty if empty.is_empty() => Path::new("."),
@@ -109,19 +77,19 @@ fn existing(folder: &Path) -> PathBuf {
     parents.into_iter().find(|parent| parent.exists()).unwrap_or(Path::new(".")).to_owned()
 }
 
-/// Writes as a file without a name what is gone when it is closed.
-fn write_in(folder: &Path) -> io::Result<()> {
+/// Writes a file that has no name any more, so nothing is left when it is closed.
+fn test_write(folder: &Path) -> io::Result<()> {
     if !folder.is_dir() {
         return Err(io::ErrorKind::NotADirectory.into());
     }
     let name = folder.join(format!(".stenogram-doctor-{}", std::process::id()));
     let mut file: File = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&name)?;
     fs::remove_file(&name)?;
-    file.write_all(&[0; TRIAL])?;
+    file.write_all(&[0; WRITE_TEST_BYTES])?;
     file.sync_all()
 }
 
-/// Bytes that a user other than root may still write.
+/// The bytes that a user other than root may still write.
 fn free(folder: &Path) -> io::Result<u64> {
     let disk = rustix::fs::statvfs(folder)?;
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
@@ -129,8 +97,8 @@ fn free(folder: &Path) -> io::Result<u64> {
 
 fn megabytes(bytes: u64) -> String {
     match bytes / 1_000_000 {
-        much @ 10_000.. => format!("{} GB", much / 1000),
-        little => format!("{little} MB"),
+        large @ 10_000.. => format!("{} GB", large / 1000),
+        small => format!("{small} MB"),
     }
 }
 
@@ -139,11 +107,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_that_is_not_there_yet_is_looked_for_above() {
+    fn a_missing_folder_is_tested_by_its_nearest_parent() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(existing(&folder.path().join("a/b")), folder.path());
         assert_eq!(existing(Path::new("no/such/folder")), Path::new("."));
-        assert!(write_in(folder.path()).is_ok());
+        assert!(test_write(folder.path()).is_ok());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
     }
 }

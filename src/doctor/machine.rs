@@ -1,17 +1,19 @@
-//! What the machine has: CPU, threads, memory.
+//! What the machine offers: CPU, threads, memory.
 
 use std::path::Path;
 
 use super::memory;
 use super::{Finding, Observer};
 use crate::config::Config;
+use crate::setup;
 use crate::speech::cpu::{self, Instructions};
 use crate::speech::models::ModelSpec;
+use crate::speech::problems::{CPU_TOO_OLD, OUT_OF_MEMORY, too_many_threads};
 use crate::speech::{cores, default_threads};
 
 const MIB: u64 = 1 << 20;
-/// What the daemon takes beside the model, with room to breathe.
-const REST: u64 = 60 * MIB;
+/// The memory that the daemon takes besides the model, with some to spare.
+const BASE_MEMORY: u64 = 60 * MIB;
 
 pub(super) fn cpu(observer: &mut dyn Observer) {
     observer.found(judge_cpu(&cpu::needed()));
@@ -20,11 +22,8 @@ pub(super) fn cpu(observer: &mut dyn Observer) {
 fn judge_cpu(needed: &[Instructions]) -> Finding {
     const CHECK: &str = "CPU";
     if let Some(missing) = cpu::missing(needed) {
-        return Finding::fail(
-            CHECK,
-            format!("lacks {missing}, which this build needs: recognition would end in SIGILL"),
-            "build stenogram on this machine, or take the portable image; in a Proxmox VM choose the CPU type host",
-        );
+        let what = "which this build needs: recognition would end in SIGILL";
+        return Finding::fail(CHECK, CPU_TOO_OLD.with(format_args!("lacks {missing}, {what}")));
     }
     let names: Vec<_> = needed.iter().map(|instructions| instructions.name).collect();
     if names.is_empty() {
@@ -37,63 +36,52 @@ pub(super) fn threads(config: &Config, observer: &mut dyn Observer) {
     const CHECK: &str = "threads";
     let cores = cores();
     observer.found(match config.threads {
-        Some(asked) if asked > cores => Finding::warn(
-            CHECK,
-            format!(
-                "THREADS={asked} is more than the {cores} cores there are for stenogram; it uses {cores}"
-            ),
-            format!("set THREADS={cores} or less, or leave it out; or give the container more cores"),
-        ),
+        Some(asked) if asked > cores => Finding::warn(CHECK, too_many_threads(asked, cores)),
         Some(asked) => Finding::ok(CHECK, format!("{asked} for recognition, of {cores} cores")),
         None => Finding::ok(CHECK, format!("{} for recognition, of {cores} cores", default_threads())),
     });
 }
 
-/// Whether `model` fits; a daemon that runs has it already.
+/// Whether `model` fits into memory. A daemon that runs has loaded it already.
 pub(super) fn memory(config: &Config, model: Option<&Path>, daemon_runs: bool, observer: &mut dyn Observer) {
     const CHECK: &str = "memory";
     observer.begins(CHECK);
     let Some(needed) = memory_of(config, model) else {
-        observer.found(Finding::warn(
+        observer.found(Finding::unclear(
             CHECK,
             "was not compared: the model's size is not known",
             "first the model, then run this again",
         ));
         return;
     };
-    let needed = needed + REST;
-    let Some(room) = memory::room(Path::new("/"), daemon_runs) else {
-        observer.found(Finding::warn(
+    let needed = needed + BASE_MEMORY;
+    let Some(headroom) = memory::headroom(Path::new("/"), daemon_runs) else {
+        observer.found(Finding::unclear(
             CHECK,
             "cannot be looked at: /proc/meminfo is not readable",
             "look with `free -m`; README's table has the sizes of the models",
         ));
         return;
     };
-    let (free, needed, of) = (room.bytes / MIB, needed / MIB, room.of);
-    let says = format!("{free} MiB {of}, and the model needs about {needed} MiB");
+    let (free, needed, scope) = (headroom.bytes / MIB, needed / MIB, headroom.scope);
+    let says = format!("{free} MiB {scope}, and the model needs about {needed} MiB");
     observer.found(if free < needed {
-        Finding::fail(
-            CHECK,
-            format!("{says}: too little"),
-            "take a smaller or a quantised model (README's table), or give it more memory: USERBOT_MEMORY in .env \
-             with docker-compose, the container's in Proxmox, MemoryMax of the unit; the smallest counts",
-        )
+        Finding::fail(CHECK, OUT_OF_MEMORY.with(format_args!("{says}: too little")))
     } else {
         Finding::ok(CHECK, says)
     });
 }
 
-/// Bytes while a recognition runs.
+/// The memory that a recognition takes, in bytes.
 fn memory_of(config: &Config, model: Option<&Path>) -> Option<u64> {
-    let named = crate::app::model_path(config, &config.model).ok();
+    let named = setup::model_path(config, &config.model).ok();
     let spec = named.as_deref().and_then(ModelSpec::of_file);
     if let Some(spec) = spec {
         return Some(u64::from(spec.memory_mib) * MIB);
     }
     let file = model?.metadata().ok()?.len();
-    // What the catalogue's models take comes to this within a tenth: weights and a third of them,
-    // and the rest.
+    // For the models of the catalogue this is right within an eighth: the weights, a third of them,
+    // and a constant.
     Some(file / 3 * 4 + 200 * MIB)
 }
 

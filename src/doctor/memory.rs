@@ -1,33 +1,33 @@
-//! How much memory this process may still take: of the machine's, and of its control group's.
+//! How much memory this process may still take, by the machine and by its control groups.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What there is.
+/// The memory that there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Room {
+pub(super) struct Headroom {
     pub bytes: u64,
-    /// Whose that is; reads on from "512 MiB".
-    pub of: &'static str,
+    /// What the number is about, worded to follow "512 MiB".
+    pub scope: &'static str,
 }
 
-/// The least that the machine and every control group above this process still have, or, with
-/// `in_all`, have in all. `root` is `/`, except in tests. None where not even the machine says.
-pub(super) fn room(root: &Path, in_all: bool) -> Option<Room> {
-    let machine = machine(root, in_all)?;
-    let groups = groups(root).into_iter().filter_map(|group| group.room(in_all));
+/// The least free memory, or with `total` the least total, of the machine and of all control groups
+/// above this process. `root` is `/`, except in tests. `None` if the machine's is not known.
+pub(super) fn headroom(root: &Path, total: bool) -> Option<Headroom> {
+    let machine = machine(root, total)?;
+    let groups = groups(root).into_iter().filter_map(|group| group.bytes(total));
     let words =
-        if in_all { ["in all", "is the container's limit"] } else { ["free", "free in this container"] };
+        if total { ["in all", "is the container's limit"] } else { ["free", "free in this container"] };
     match groups.min() {
-        Some(bytes) if bytes < machine => Some(Room { bytes, of: words[1] }),
-        _ => Some(Room { bytes: machine, of: words[0] }),
+        Some(bytes) if bytes < machine => Some(Headroom { bytes, scope: words[1] }),
+        _ => Some(Headroom { bytes: machine, scope: words[0] }),
     }
 }
 
-/// What the kernel, or lxcfs in its place, says of the machine.
-fn machine(root: &Path, in_all: bool) -> Option<u64> {
+/// The machine's memory, as the kernel reports it, or lxcfs in its place.
+fn machine(root: &Path, total: bool) -> Option<u64> {
     let text = fs::read_to_string(root.join("proc/meminfo")).ok()?;
-    let wanted = if in_all { "MemTotal:" } else { "MemAvailable:" };
+    let wanted = if total { "MemTotal:" } else { "MemAvailable:" };
     let line = text.lines().find_map(|line| line.strip_prefix(wanted))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
@@ -38,7 +38,7 @@ struct Group {
     folder: PathBuf,
     limit: &'static str,
     used: &'static str,
-    /// The line of memory.stat with cache that makes way.
+    /// The line of memory.stat with the cache that the kernel drops on demand.
     cache: &'static str,
 }
 
@@ -53,14 +53,14 @@ impl Group {
     }
 
     fn number(&self, file: &str) -> Option<u64> {
-        // "max", for none, is no number.
+        // Without a limit the file contains "max".
         fs::read_to_string(self.folder.join(file)).ok()?.trim().parse().ok()
     }
 
-    /// None where the group has no limit.
-    fn room(&self, in_all: bool) -> Option<u64> {
+    /// `None` if the group has no limit.
+    fn bytes(&self, total: bool) -> Option<u64> {
         let limit = self.number(self.limit)?;
-        if in_all {
+        if total {
             return Some(limit);
         }
         let used = self.number(self.used)?;
@@ -70,10 +70,10 @@ impl Group {
     }
 }
 
-/// The control groups of this process, from its own up to the root, of either version.
+/// The control groups of this process, of both versions, from its own up to the root.
 ///
-/// In a container the path may be the host's while the files are its own: then those at the top
-/// count.
+/// In a container the path may be the host's, while only the container's own files are visible:
+/// then those at the top count.
 fn groups(root: &Path) -> Vec<Group> {
     let memberships = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
     let mut found = Vec::new();
@@ -116,13 +116,14 @@ mod tests {
 
     fn both(files: &[(&str, &str)]) -> [(u64, &'static str); 2] {
         let root = root(files);
-        [false, true].map(|in_all| room(root.path(), in_all).map(|room| (room.bytes / MIB, room.of)).unwrap())
+        [false, true]
+            .map(|total| headroom(root.path(), total).map(|found| (found.bytes / MIB, found.scope)).unwrap())
     }
 
     #[test]
     fn without_control_groups_the_machine_counts() {
         assert_eq!(both(&[]), [(2048, "free"), (4096, "in all")]);
-        assert_eq!(room(Path::new("/nowhere"), false), None);
+        assert_eq!(headroom(Path::new("/nowhere"), false), None);
     }
 
     #[test]

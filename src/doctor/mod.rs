@@ -1,8 +1,8 @@
-//! Looks at everything that the daemon depends on, and says of each what is wrong and what to do.
+//! Checks everything that the daemon depends on, and says what is wrong and what to do.
 //!
-//! It changes nothing and disturbs no daemon: the session is used only while its lock can be had,
-//! the embedded queue is read from a copy, Redis is not opened as a consumer. What it writes, to
-//! see whether that can be done, is gone at once. Every check goes on where an earlier one failed.
+//! It changes nothing and does not disturb a daemon: the session is used only if nobody has locked
+//! it, the embedded queue is read from a copy, and Redis is not opened as a consumer. Test files
+//! are deleted at once. A failed check does not stop the next ones.
 
 mod configuration;
 mod disk;
@@ -10,6 +10,7 @@ mod finding;
 mod machine;
 mod memory;
 mod model;
+pub mod problems;
 mod queue;
 mod telegram;
 
@@ -17,26 +18,26 @@ pub use finding::{Finding, Outcome};
 
 use crate::config::RawConfig;
 
-/// Told of what is going on, in order.
+/// Is told about each check, in order.
 pub trait Observer {
     /// The check of this name begins; it may take seconds.
     fn begins(&mut self, check: &'static str);
-    /// So many bytes of so many are done.
+    /// `done` of `total` bytes are checked.
     fn progress(&mut self, done: u64, total: u64);
     fn found(&mut self, finding: Finding);
 }
 
-/// Runs every check. Those that need a configuration are left out where it has mistakes.
+/// Runs all checks. Those that need a configuration are left out if it has errors.
 pub async fn examine(raw: &RawConfig, observer: &mut dyn Observer) {
     observer.begins("configuration");
     let (findings, config) = configuration::check(raw);
     findings.into_iter().for_each(|finding| observer.found(finding));
     machine::cpu(observer);
     let Some(config) = config else {
-        observer.found(Finding::warn(
+        observer.found(Finding::unclear(
             "the rest",
             "was not looked at: it depends on the configuration",
-            "mend the configuration, then run this again",
+            "correct the configuration, then run this again",
         ));
         return;
     };

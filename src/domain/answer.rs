@@ -1,30 +1,19 @@
-//! What is sent in answer to a recording, and in which form.
+//! What is sent in answer to a recording.
 
 use serde::{Deserialize, Serialize};
 
-use super::Task;
+use super::{Form, Settings, Task};
 
 /// An answer, as it is stored with its job and kept for copies of the recording.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "StoredAnswer")]
 pub struct Answer {
-    /// What the text is of the speech. Known of an answer without text too: an answer of one task
-    /// is never used for the other.
-    pub task: Task,
-    pub form: Form,
+    /// Those it was made under, known of an answer without text too: it is never used for a copy of
+    /// the recording that has others.
+    #[serde(flatten)]
+    pub settings: Settings,
     /// In the order in which they are sent; empty where nothing was said.
     pub parts: Vec<Part>,
-}
-
-/// How an answer appears in Telegram.
-///
-/// Stored by name, and a form with data of its own as `{"name": data}`: new forms do not change
-/// how the ones before them are stored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Form {
-    /// Each part is a message that replies to the recording's.
-    Replies,
 }
 
 /// One message of an answer.
@@ -41,8 +30,8 @@ pub struct Part {
 #[serde(untagged)]
 enum StoredAnswer {
     Answer {
-        task: Task,
-        form: Form,
+        #[serde(flatten)]
+        settings: Settings,
         parts: Vec<Part>,
     },
     /// Until format 1 of the queue: the parts alone, each with its task.
@@ -61,10 +50,13 @@ struct PartWithTask {
 impl From<StoredAnswer> for Answer {
     fn from(stored: StoredAnswer) -> Self {
         match stored {
-            StoredAnswer::Answer { task, form, parts } => Self { task, form, parts },
+            StoredAnswer::Answer { settings, parts } => Self { settings, parts },
             StoredAnswer::Parts(parts) => Self {
-                task: parts.first().map(|part| part.task).unwrap_or_default(),
-                form: Form::Replies,
+                settings: Settings {
+                    language: None,
+                    task: parts.first().map(|part| part.task).unwrap_or_default(),
+                    form: Form::Replies,
+                },
                 parts: parts
                     .into_iter()
                     .map(|PartWithTask { text, folded, .. }| Part { text, folded })
@@ -80,7 +72,8 @@ mod tests {
 
     fn answer(task: Task, texts: &[&str]) -> Answer {
         let part = |text: &&str| Part { text: (*text).into(), folded: true };
-        Answer { task, form: Form::Replies, parts: texts.iter().map(part).collect() }
+        let settings = Settings { language: None, task, form: Form::Replies };
+        Answer { settings, parts: texts.iter().map(part).collect() }
     }
 
     /// Answers that are stored today are read by the versions to come.
@@ -88,7 +81,11 @@ mod tests {
     fn the_stored_form_is_fixed() {
         let stored = r#"{"task":"translate","form":"replies","parts":[{"text":"one","folded":true}]}"#;
         assert_eq!(serde_json::to_string(&answer(Task::Translate, &["one"])).unwrap(), stored);
-        for answer in [answer(Task::Translate, &["one"]), answer(Task::Translate, &[])] {
+        let mut german = answer(Task::Transcribe, &["eins"]);
+        german.settings.language = Some("de".into());
+        let stored = r#"{"language":"de","task":"transcribe","form":"replies","parts":"#;
+        assert!(serde_json::to_string(&german).unwrap().starts_with(stored));
+        for answer in [answer(Task::Translate, &["one"]), answer(Task::Translate, &[]), german] {
             let stored = serde_json::to_string(&answer).unwrap();
             assert_eq!(serde_json::from_str::<Answer>(&stored).unwrap(), answer);
         }

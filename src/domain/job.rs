@@ -1,10 +1,12 @@
-//! The unit of work: one voice message that is to be answered once.
+//! The unit of work: one recording that is to be answered once.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use super::{Recording, Settings};
 
 /// Names one message of one account; the key under which a job is known to the queue.
 ///
@@ -85,37 +87,16 @@ impl Peer {
     }
 }
 
-/// What was recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RecordingKind {
-    /// A voice message: OGG/Opus.
-    Voice,
-    /// A round video message: MP4 with an AAC track.
-    VideoNote,
-}
-
-/// One voice message to be answered.
-///
-/// It names the message, not its file: file references expire, so the file is looked up
-/// when the job's turn comes.
+/// A recording that is to be answered once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     pub id: JobId,
-    pub peer: Peer,
-    pub kind: RecordingKind,
-    /// Telegram's number of the file, the same in every message that the recording is forwarded to.
-    /// Zero where it is not known.
+    #[serde(flatten)]
+    pub recording: Recording,
+    /// `None` in a job of a version that did not store them: then those hold that are configured
+    /// when the job is worked on.
     #[serde(default)]
-    pub document: i64,
-    /// Sent by the account's owner.
-    pub outgoing: bool,
-    /// When the message was sent, in seconds of Unix time.
-    pub date: i64,
-    /// Length that the sender claims, in seconds.
-    pub duration: u32,
-    /// Size of the file that Telegram claims, in bytes.
-    pub size: u64,
+    pub settings: Option<Settings>,
 }
 
 /// The `random_id` under which one part of a job's answer is sent.
@@ -133,6 +114,7 @@ pub fn random_id(job: JobId, part: usize) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{Form, RecordingKind, Task};
 
     const ID: JobId = JobId { account: 1000, chat: -1_000_000_000_042, message: 7 };
 
@@ -162,14 +144,62 @@ mod tests {
         assert_eq!(random_id(ID, 0), RANDOM_ID_OF_FIRST_PART);
     }
 
-    /// Jobs stored before the field was there go on.
+    /// Jobs that earlier versions stored, without a document, a thread or settings.
     #[test]
-    fn a_job_without_a_document_can_be_read() {
-        let old = r#"{"id":{"account":1000,"chat":2000,"message":7},
-            "peer":{"kind":"user","id":2000,"access_hash":5},"kind":"voice","outgoing":false,
+    fn an_old_job_can_be_read() {
+        let oldest = r#"{"id":{"account":1000,"chat":2000,"message":7},
+            "peer":{"kind":"user","id":2000,"access_hash":5},"kind":"voice","outgoing":true,
             "date":1800000000,"duration":3,"size":9000}"#;
-        let job: Job = serde_json::from_str(old).unwrap();
-        assert_eq!((job.id.message, job.document), (7, 0));
+        let old = oldest.replace(r#""outgoing""#, r#""document":8,"outgoing""#);
+        for (stored, document) in [(oldest, 0), (&old, 8)] {
+            let job: Job = serde_json::from_str(stored).unwrap();
+            let chat = Peer { kind: PeerKind::User, id: 2000, access_hash: 5 };
+            let recording = Recording {
+                chat,
+                thread: None,
+                kind: RecordingKind::Voice,
+                document,
+                outgoing: true,
+                date: 1_800_000_000,
+                duration: 3,
+                size: 9000,
+            };
+            let id = JobId { account: 1000, chat: 2000, message: 7 };
+            assert_eq!(job, Job { id, recording, settings: None });
+        }
+    }
+
+    /// The scripts in Redis read the date, and a version before this one reads all it knows.
+    #[test]
+    fn the_fields_of_a_job_are_stored_side_by_side() {
+        let job = Job {
+            id: ID,
+            recording: Recording {
+                chat: Peer { kind: PeerKind::Channel, id: 42, access_hash: i64::MIN },
+                thread: Some(9),
+                kind: RecordingKind::VideoNote,
+                document: i64::MAX,
+                outgoing: false,
+                date: 1_800_000_000,
+                duration: 3,
+                size: u64::MAX,
+            },
+            settings: Some(Settings {
+                language: Some("ru".into()),
+                task: Task::Translate,
+                form: Form::Replies,
+            }),
+        };
+        let stored = serde_json::to_string(&job).unwrap();
+        assert_eq!(
+            stored,
+            r#"{"id":{"account":1000,"chat":-1000000000042,"message":7},"peer":{"kind":"channel","id":42,"#
+                .to_owned()
+                + r#""access_hash":-9223372036854775808},"thread":9,"kind":"video_note","#
+                + r#""document":9223372036854775807,"outgoing":false,"date":1800000000,"duration":3,"#
+                + r#""size":18446744073709551615,"settings":{"language":"ru","task":"translate","form":"replies"}}"#
+        );
+        assert_eq!(serde_json::from_str::<Job>(&stored).unwrap(), job);
     }
 
     const RANDOM_ID_OF_FIRST_PART: i64 = 5_192_257_310_934_557_473;

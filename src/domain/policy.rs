@@ -1,39 +1,19 @@
-//! Which recordings are answered: a pure function over plain data.
+//! Which recordings are answered, and how: pure functions over plain data.
 
 use std::time::Duration;
 
-use super::{Job, JobId, Peer, PeerKind, RecordingKind};
+use super::{Incoming, Job, Peer, PeerKind, Settings};
 
 /// Telegram's own account, which sends login codes.
 const SERVICE_NOTIFICATIONS: i64 = 777_000;
-
-/// A recording in a message, as far as the policy wants to know it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Incoming {
-    pub account: i64,
-    pub peer: Peer,
-    /// The other side is a bot, or the message was sent through one.
-    pub bot: bool,
-    pub message: i32,
-    pub outgoing: bool,
-    /// Seconds of Unix time.
-    pub date: i64,
-    pub kind: RecordingKind,
-    /// Telegram's number of the file.
-    pub document: i64,
-    /// It vanishes once played, or after a time.
-    pub view_once: bool,
-    /// Seconds, as the sender claims.
-    pub duration: u32,
-    /// Bytes, as Telegram claims.
-    pub size: u64,
-}
 
 /// What the owner wants answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// Messages older than this when they arrive are left alone.
     pub max_age: Duration,
+    /// How recordings are recognised and answered.
+    pub settings: Settings,
 }
 
 /// What becomes of a recording.
@@ -45,8 +25,8 @@ pub enum Decision {
 
 impl Policy {
     /// Whether anything in a chat could be answered; what was missed elsewhere need not be read.
-    pub fn covers(&self, peer: &Peer, bot: bool) -> bool {
-        self.reason_to_ignore_chat(peer, bot).is_none()
+    pub fn covers(&self, chat: &Peer, is_bot: bool) -> bool {
+        self.reason_to_ignore_chat(chat, is_bot).is_none()
     }
 
     /// Decides at `now`, in seconds of Unix time.
@@ -54,40 +34,40 @@ impl Policy {
         match self.reason_to_ignore(incoming, now) {
             Some(reason) => Decision::Ignore(reason),
             None => Decision::Answer(Job {
-                id: JobId {
-                    account: incoming.account,
-                    chat: incoming.peer.chat(),
-                    message: incoming.message,
-                },
-                peer: incoming.peer,
-                kind: incoming.kind,
-                document: incoming.document,
-                outgoing: incoming.outgoing,
-                date: incoming.date,
-                duration: incoming.duration,
-                size: incoming.size,
+                id: incoming.id,
+                recording: incoming.recording.clone(),
+                settings: Some(self.settings(&incoming.recording.chat)),
             }),
         }
     }
 
-    fn reason_to_ignore_chat(&self, peer: &Peer, bot: bool) -> Option<&'static str> {
-        if peer.kind != PeerKind::User {
+    /// How recordings in `chat` are recognised and answered. So far all chats are alike.
+    pub fn settings(&self, _chat: &Peer) -> Settings {
+        self.settings.clone()
+    }
+
+    fn reason_to_ignore_chat(&self, chat: &Peer, is_bot: bool) -> Option<&'static str> {
+        if chat.kind != PeerKind::User {
             return Some("not a private chat");
         }
-        if peer.id == SERVICE_NOTIFICATIONS {
+        if chat.id == SERVICE_NOTIFICATIONS {
             return Some("Telegram's service notifications");
         }
-        bot.then_some("a bot")
+        is_bot.then_some("a chat with a bot")
     }
 
     fn reason_to_ignore(&self, incoming: &Incoming, now: i64) -> Option<&'static str> {
-        if let Some(reason) = self.reason_to_ignore_chat(&incoming.peer, incoming.bot) {
+        let chat = &incoming.recording.chat;
+        if let Some(reason) = self.reason_to_ignore_chat(chat, incoming.chat_is_bot) {
             return Some(reason);
+        }
+        if incoming.sender.is_bot {
+            return Some("sent by a bot, or through one");
         }
         if incoming.view_once {
             return Some("meant to vanish");
         }
-        let age = now.saturating_sub(incoming.date).max(0).unsigned_abs();
+        let age = now.saturating_sub(incoming.recording.date).max(0).unsigned_abs();
         if age > self.max_age.as_secs() {
             return Some("older than CATCH_UP_MAX_AGE");
         }
@@ -98,23 +78,30 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{Form, JobId, Recording, RecordingKind, Sender, Task};
 
     const NOW: i64 = 1_800_000_000;
-    const POLICY: Policy = Policy { max_age: Duration::from_secs(86_400) };
+    const POLICY: Policy = Policy {
+        max_age: Duration::from_secs(86_400),
+        settings: Settings { language: None, task: Task::Translate, form: Form::Replies },
+    };
 
     fn incoming() -> Incoming {
         Incoming {
-            account: 1000,
-            peer: Peer { kind: PeerKind::User, id: 2000, access_hash: 5 },
-            bot: false,
-            message: 7,
-            outgoing: false,
-            date: NOW - 10,
-            kind: RecordingKind::Voice,
-            document: 9000,
+            id: JobId { account: 1000, chat: 2000, message: 7 },
+            recording: Recording {
+                chat: Peer { kind: PeerKind::User, id: 2000, access_hash: 5 },
+                thread: None,
+                kind: RecordingKind::Voice,
+                document: 9000,
+                outgoing: false,
+                date: NOW - 10,
+                duration: 3,
+                size: 9000,
+            },
+            sender: Sender { id: 2000, is_owner: false, is_bot: false },
+            chat_is_bot: false,
             view_once: false,
-            duration: 3,
-            size: 9000,
         }
     }
 
@@ -126,48 +113,52 @@ mod tests {
 
     #[test]
     fn private_recordings_are_answered_whoever_sent_them() {
-        for outgoing in [false, true] {
+        for is_owner in [false, true] {
             for kind in [RecordingKind::Voice, RecordingKind::VideoNote] {
-                let incoming = Incoming { outgoing, kind, ..incoming() };
+                let mut incoming = incoming();
+                incoming.sender.is_owner = is_owner;
+                (incoming.recording.outgoing, incoming.recording.kind) = (is_owner, kind);
                 let Decision::Answer(job) = POLICY.decide(&incoming, NOW) else { panic!("ignored") };
-                assert_eq!(job.id, JobId { account: 1000, chat: 2000, message: 7 });
-                assert_eq!((job.peer, job.kind, job.outgoing), (incoming.peer, kind, outgoing));
+                let settings = Some(POLICY.settings);
+                assert_eq!(job, Job { id: incoming.id, recording: incoming.recording, settings });
             }
         }
     }
 
     #[test]
     fn groups_and_channels_are_left_alone() {
-        assert!(ignored(|i| i.peer.kind = PeerKind::Group));
-        assert!(ignored(|i| i.peer.kind = PeerKind::Channel));
-        assert!(ignored(|i| {
-            i.peer.kind = PeerKind::Group;
-            i.outgoing = true;
-        }));
+        for kind in [PeerKind::Group, PeerKind::Channel] {
+            assert!(ignored(|i| i.recording.chat.kind = kind));
+            assert!(ignored(|i| {
+                i.recording.chat.kind = kind;
+                i.sender.is_owner = true;
+            }));
+        }
     }
 
     #[test]
     fn a_chat_is_covered_if_something_in_it_could_be_answered() {
-        let Incoming { peer, .. } = incoming();
-        assert!(POLICY.covers(&peer, false));
-        assert!(!POLICY.covers(&peer, true));
-        assert!(!POLICY.covers(&Peer { kind: PeerKind::Channel, ..peer }, false));
-        assert!(!POLICY.covers(&Peer { id: SERVICE_NOTIFICATIONS, ..peer }, false));
+        let chat = incoming().recording.chat;
+        assert!(POLICY.covers(&chat, false));
+        assert!(!POLICY.covers(&chat, true));
+        assert!(!POLICY.covers(&Peer { kind: PeerKind::Channel, ..chat }, false));
+        assert!(!POLICY.covers(&Peer { id: SERVICE_NOTIFICATIONS, ..chat }, false));
     }
 
     #[test]
     fn bots_service_messages_and_vanishing_ones_are_left_alone() {
-        assert!(ignored(|i| i.bot = true));
-        assert!(ignored(|i| i.peer.id = SERVICE_NOTIFICATIONS));
+        assert!(ignored(|i| i.chat_is_bot = true));
+        assert!(ignored(|i| i.sender.is_bot = true));
+        assert!(ignored(|i| i.recording.chat.id = SERVICE_NOTIFICATIONS));
         assert!(ignored(|i| i.view_once = true));
     }
 
     #[test]
     fn old_messages_are_left_alone_and_a_wrong_clock_is_forgiven() {
-        assert!(!ignored(|i| i.date = NOW - 86_400));
-        assert!(ignored(|i| i.date = NOW - 86_401));
-        assert!(!ignored(|i| i.date = NOW + 600));
-        assert!(!ignored(|i| i.date = i64::MAX));
-        assert!(ignored(|i| i.date = i64::MIN));
+        assert!(!ignored(|i| i.recording.date = NOW - 86_400));
+        assert!(ignored(|i| i.recording.date = NOW - 86_401));
+        assert!(!ignored(|i| i.recording.date = NOW + 600));
+        assert!(!ignored(|i| i.recording.date = i64::MAX));
+        assert!(ignored(|i| i.recording.date = i64::MIN));
     }
 }

@@ -1,6 +1,6 @@
 //! A transcript as the messages that carry it.
 
-use super::{Answer, Form, Part, Transcript};
+use super::{Answer, Part, Settings, Transcript};
 
 /// Longest message text Telegram takes, in UTF-16 code units
 /// (`message_length_max` of <https://core.telegram.org/constructor/config>).
@@ -9,13 +9,14 @@ pub const MESSAGE_LIMIT: usize = 4096;
 /// From this length on, in UTF-16 code units, a part folds away under an expandable quote.
 const FOLD_FROM: usize = 800;
 
-/// Cuts a transcript into replies within Telegram's limit; none if nothing was said.
-pub fn compose(transcript: &Transcript) -> Answer {
+/// Cuts a transcript that was made under these settings into replies within Telegram's limit; none if
+/// nothing was said.
+pub fn compose(transcript: &Transcript, settings: Settings) -> Answer {
     let parts = split(&transcript.text(), MESSAGE_LIMIT)
         .into_iter()
         .map(|text| Part { folded: utf16_len(&text) >= FOLD_FROM, text })
         .collect();
-    Answer { task: transcript.task, form: Form::Replies, parts }
+    Answer { settings, parts }
 }
 
 /// Length as Telegram counts it.
@@ -67,7 +68,7 @@ mod tests {
     use support::speech::Random;
 
     use super::*;
-    use crate::domain::{Segment, Task};
+    use crate::domain::Segment;
 
     fn said(text: &str) -> Transcript {
         let segments = vec![Segment { start_ms: 0, end_ms: 1, text: text.into() }];
@@ -76,23 +77,15 @@ mod tests {
 
     #[test]
     fn short_text_is_one_open_part() {
-        let answer = compose(&said("one two"));
+        let answer = compose(&said("one two"), Settings::default());
         assert_eq!(answer.parts, [Part { text: "one two".into(), folded: false }]);
-        assert!(compose(&Transcript::default()).parts.is_empty());
-    }
-
-    #[test]
-    fn an_answer_is_of_the_transcripts_task_also_where_nothing_was_said() {
-        for text in ["one", ""] {
-            let transcript = Transcript { task: Task::Translate, ..said(text) };
-            assert_eq!(compose(&transcript).task, Task::Translate);
-        }
+        assert!(compose(&Transcript::default(), Settings::default()).parts.is_empty());
     }
 
     #[test]
     fn long_text_is_folded_and_cut_within_the_limit() {
         let text = "Слово за слово. ".repeat(700);
-        let parts = compose(&said(&text)).parts;
+        let parts = compose(&said(&text), Settings::default()).parts;
         assert_eq!(parts.len(), 3);
         assert!(parts.iter().all(|part| part.folded && utf16_len(&part.text) <= MESSAGE_LIMIT));
         assert!(parts.iter().all(|part| part.text.ends_with('.')));

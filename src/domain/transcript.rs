@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::LanguageCode;
+
 /// What is written down of speech.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -49,8 +51,8 @@ pub struct Segment {
 pub struct Transcript {
     #[serde(default)]
     pub task: Task,
-    /// In which it was said. ISO 639-1 code, as Whisper has them; none where nothing was said.
-    pub language: Option<String>,
+    /// The language spoken; `None` if nothing was said.
+    pub language: Option<LanguageCode>,
     pub segments: Vec<Segment>,
 }
 
@@ -70,7 +72,7 @@ impl Progress {
         self.until_ms = stretch.until_ms;
         let Transcript { task, language, segments } = stretch.transcript;
         self.transcript.task = task;
-        self.transcript.language = self.transcript.language.take().or(language);
+        self.transcript.language = self.transcript.language.or(language);
         self.transcript.segments.extend(segments);
     }
 }
@@ -129,7 +131,7 @@ mod tests {
         let segment = |start_ms, end_ms, text: &str| Segment { start_ms, end_ms, text: text.into() };
         Transcript {
             task: Task::Transcribe,
-            language: Some("en".into()),
+            language: Some(LanguageCode::ENGLISH),
             segments: vec![segment(0, 1500, "one <two>"), segment(3_661_020, 3_662_000, "three")],
         }
     }

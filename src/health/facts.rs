@@ -1,13 +1,13 @@
-//! The facts: plain data of one moment.
+//! The facts about the daemon: plain data of one moment.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::day::Day;
-use super::metrics::Histogram;
-use crate::domain::{JobId, Restricted};
+use super::half_hours::HalfHourCounts;
+use super::histogram::Histogram;
+use crate::domain::{JobId, Restricted, unix_time};
 use crate::queue::{Claim, Counts};
 use crate::runtime::pulse::Pulse;
 
@@ -15,20 +15,32 @@ use crate::runtime::pulse::Pulse;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Answered,
-    /// Nobody spoke in it.
+    /// Nobody speaks in the recording.
     Silent,
-    /// The message was deleted, or may not be answered any more.
+    /// The message was deleted, or can no longer be answered.
     Gone,
     Rejected,
-    /// Given up.
+    /// Given up, and kept as a dead letter.
     Dead,
-    /// Failed, and comes again: not the job's end.
+    /// Failed, and will be tried again. The job has not ended.
     Retried,
 }
 
 impl Outcome {
     pub const ALL: [Self; 6] =
         [Self::Answered, Self::Silent, Self::Gone, Self::Rejected, Self::Dead, Self::Retried];
+
+    /// The label in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Silent => "silent",
+            Self::Gone => "gone",
+            Self::Rejected => "rejected",
+            Self::Dead => "dead",
+            Self::Retried => "retried",
+        }
+    }
 }
 
 /// A stage of the pipeline that takes time.
@@ -43,6 +55,7 @@ pub enum Stage {
 impl Stage {
     pub const ALL: [Self; 4] = [Self::Fetch, Self::Decode, Self::Recognise, Self::Deliver];
 
+    /// The label in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Fetch => "fetch",
@@ -53,25 +66,27 @@ impl Stage {
     }
 }
 
-/// A job as far as it concerns anybody: no text, no name, no number.
+/// A job that is being worked on, without its text and the names and numbers of its chat.
 #[derive(Clone, Debug)]
-pub struct Work {
+pub struct RunningJob {
     pub since: Instant,
-    /// Of whoever works on it.
+    /// The pulse of the loop that works on it.
     pub pulse: Pulse,
-    /// Where it is now.
+    /// The stage it is in; `None` between two stages.
     pub stage: Option<Stage>,
-    /// By stage; those of parts and repetitions together.
+    /// The time spent in each stage, with all its parts and repetitions.
     pub times: [Duration; Stage::ALL.len()],
-    /// Seconds of sound, once that is known.
+    /// Seconds of audio, once they are known.
     pub audio: Option<f64>,
-    /// Seconds of sound that were recognised in `times`.
+    /// Seconds of audio that were recognised within `times`.
     pub recognised: f64,
+    /// Its answer is empty, because nobody speaks.
     pub silent: bool,
+    /// Its message is gone, or can no longer be answered.
     pub gone: bool,
 }
 
-impl Work {
+impl RunningJob {
     pub fn new(claim: &Claim) -> Self {
         Self {
             since: Instant::now(),
@@ -89,94 +104,97 @@ impl Work {
         self.times[stage as usize]
     }
 
-    /// Seconds of computing for each second of sound; none where nothing was recognised.
-    pub fn factor(&self) -> Option<f64> {
+    /// Seconds of recognition for each second of audio; `None` where nothing was recognised.
+    pub fn real_time_factor(&self) -> Option<f64> {
         let took = self.took(Stage::Recognise).as_secs_f64();
         (self.recognised > 0.0 && took > 0.0).then(|| took / self.recognised)
     }
 }
 
-/// What is known.
+/// Everything that is known of the daemon at one moment.
 #[derive(Debug)]
 pub struct Facts {
     pub started: Instant,
-    /// Seconds of Unix time.
+    /// The same in seconds of Unix time.
     pub started_at: f64,
     pub stopping: bool,
-    /// The file's name, once it is loaded.
+    /// The name of the model's file, once it is loaded.
     pub model: Option<String>,
     pub model_in_memory: bool,
-    /// It was freed, and cannot be loaded again.
+    /// The model was freed, and cannot be loaded again.
     pub model_missing: bool,
+    /// Since when there is a connection.
     pub connected: Option<Instant>,
-    /// Since when there is no connection, where there is none.
-    pub lost: Instant,
-    /// By how many seconds this machine's clock is ahead of Telegram's, where that prevents a
+    /// Since when there is none, if there is none.
+    pub disconnected_since: Instant,
+    /// The seconds by which this machine's clock is ahead of Telegram's, if that prevents a
     /// connection.
     pub clock_ahead: Option<u64>,
     pub connections: u64,
     /// Why Telegram does not let the account send.
     pub restricted: Option<Restricted>,
-    pub reconnects: Day,
+    pub reconnects: HalfHourCounts,
     pub queue_open: bool,
-    /// Since when the store takes no writes.
+    /// Since when the queue's store takes no writes.
     pub queue_trouble: Option<Instant>,
     pub queue_errors: u64,
     pub counts: Counts,
-    /// When the oldest recording that waits for its answer was sent, in seconds of Unix time.
+    /// When the oldest unanswered recording was sent, in seconds of Unix time.
     pub oldest: Option<i64>,
-    pub heard: u64,
-    /// The jobs that are being worked on.
-    pub running: BTreeMap<JobId, Work>,
-    /// The last jobs with their outcome and when they ended, newest first.
-    pub last: VecDeque<(Instant, Outcome, Work)>,
+    /// Recordings added to the queue.
+    pub queued: u64,
+    pub running: BTreeMap<JobId, RunningJob>,
+    /// The jobs that ended last, newest first: when, and with which outcome.
+    pub ended: VecDeque<(Instant, Outcome, RunningJob)>,
     pub outcomes: [u64; Outcome::ALL.len()],
     pub stages: [Histogram; Stage::ALL.len()],
-    /// Seconds.
+    /// Seconds of audio that were recognised.
     pub audio: f64,
-    pub flood: Duration,
+    /// The time for which Telegram has demanded waiting so far (FLOOD_WAIT), and until when it
+    /// does.
+    pub flood_waited: Duration,
     pub flood_until: Instant,
-    /// What the guard dropped, by its reasons.
+    /// How many texts were dropped for each reason.
     pub dropped: BTreeMap<&'static str, u64>,
-    /// Recognitions that a shortened window did not suffice for.
+    /// Recognitions with a shortened window that had to be repeated with the whole one.
     pub repeated: u64,
 }
 
 impl Facts {
     pub fn new(drop_reasons: &[&'static str]) -> Self {
         let now = Instant::now();
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Self {
             started: now,
-            started_at: since.as_secs_f64(),
+            started_at: unix_time::now().as_secs_f64(),
             stopping: false,
             model: None,
             model_in_memory: false,
             model_missing: false,
             connected: None,
-            lost: now,
+            disconnected_since: now,
             clock_ahead: None,
             connections: 0,
             restricted: None,
-            reconnects: Day::new(now),
+            reconnects: HalfHourCounts::new(now),
             queue_open: false,
             queue_trouble: None,
             queue_errors: 0,
             counts: Counts::default(),
             oldest: None,
-            heard: 0,
+            queued: 0,
             running: BTreeMap::new(),
-            last: VecDeque::new(),
+            ended: VecDeque::new(),
             outcomes: Default::default(),
             stages: Default::default(),
             audio: 0.0,
-            flood: Duration::ZERO,
+            flood_waited: Duration::ZERO,
             flood_until: now,
             dropped: drop_reasons.iter().map(|reason| (*reason, 0)).collect(),
             repeated: 0,
         }
     }
 
+    /// Connections made after one was lost.
     pub fn reconnected(&self) -> u64 {
         self.connections.saturating_sub(1)
     }
@@ -185,14 +203,13 @@ impl Facts {
         self.outcomes[outcome as usize]
     }
 
-    /// Since the oldest recording without an answer was sent, where there is one.
+    /// The time since the oldest unanswered recording was sent, if there is one.
     pub fn oldest_age(&self) -> Option<Duration> {
         let sent = Duration::from_secs(u64::try_from(self.oldest?).unwrap_or_default());
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Some(now.saturating_sub(sent))
+        Some(unix_time::now().saturating_sub(sent))
     }
 
-    /// For how long Telegram still forbids to send.
+    /// For how much longer Telegram demands waiting.
     pub fn flood_left(&self) -> Duration {
         self.flood_until.saturating_duration_since(Instant::now())
     }

@@ -1,45 +1,25 @@
-//! The facts as Prometheus wants them: its text format, version 0.0.4
+//! The facts in Prometheus' text format, version 0.0.4
 //! (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
 
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
 use super::facts::{Facts, Outcome, Stage};
-use super::readiness;
-use super::vitals::Vitals;
+use super::histogram::Histogram;
+use super::state::HealthState;
+use super::trouble;
 use crate::domain::Restriction;
+use crate::runtime::process::Memory;
 
-/// What the answer's `Content-Type` has to be.
+/// The `Content-Type` of the response.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Upper bounds in seconds: from decoding a voice message to recognising an hour of speech.
-const BOUNDS: [f64; 13] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 180.0, 600.0, 1800.0];
-
-/// Durations by size, in seconds.
-#[derive(Debug, Default)]
-pub struct Histogram {
-    /// How many were at most as large as each bound and larger than the one before.
-    counts: [u64; BOUNDS.len()],
-    count: u64,
-    pub sum: f64,
-}
-
-impl Histogram {
-    pub fn observe(&mut self, seconds: f64) {
-        if let Some(bucket) = BOUNDS.iter().position(|bound| seconds <= *bound) {
-            self.counts[bucket] += 1;
-        }
-        self.count += 1;
-        self.sum += seconds;
-    }
-}
-
-/// All of it, of this moment.
-pub fn render(vitals: &Vitals) -> String {
-    let stuck = vitals.stuck();
-    let facts = vitals.facts();
+/// All metrics as of now.
+pub fn render(health: &HealthState) -> String {
+    let stuck = health.stuck();
+    let facts = health.facts();
     let mut out = Exposition::default();
-    health(&mut out, &facts, &stuck);
+    status(&mut out, &facts, &stuck);
     telegram(&mut out, &facts);
     queue(&mut out, &facts);
     work(&mut out, &facts);
@@ -47,13 +27,17 @@ pub fn render(vitals: &Vitals) -> String {
     out.0
 }
 
-fn health(out: &mut Exposition, facts: &Facts, stuck: &[(&'static str, Duration)]) {
+fn status(out: &mut Exposition, facts: &Facts, stuck: &[(&'static str, Duration)]) {
     out.family("stenogram_build_info", "gauge", "Always 1; the version is its label.");
     out.sample("stenogram_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
-    out.gauge("stenogram_live", "1 while all loops get on, 0 where one is stuck.", stuck.is_empty().into());
+    out.gauge(
+        "stenogram_live",
+        "1 while every loop makes progress, 0 while one is stuck.",
+        stuck.is_empty().into(),
+    );
     let name = "stenogram_ready";
-    out.family(name, "gauge", "1 where this part is as it must be to answer voice messages.");
-    for (part, ready) in readiness::parts(facts, stuck) {
+    out.family(name, "gauge", "1 while this part is ready to answer voice messages.");
+    for (part, ready) in trouble::parts(facts, stuck) {
         out.sample(name, &[("part", part)], u8::from(ready));
     }
 }
@@ -66,19 +50,19 @@ fn telegram(out: &mut Exposition, facts: &Facts) {
         facts.reconnected() as f64,
     );
     let name = "stenogram_account_restricted";
-    out.family(name, "gauge", "1 where Telegram does not let the account send for this reason.");
+    out.family(name, "gauge", "1 while Telegram does not let the account send for this reason.");
     for why in Restriction::ALL {
         let holds = facts.restricted.as_ref().is_some_and(|restricted| restricted.why == why);
         out.sample(name, &[("reason", why.name())], u8::from(holds));
     }
     out.counter(
         "stenogram_flood_wait_seconds_total",
-        "Time in which Telegram wanted nothing sent or fetched.",
-        facts.flood.as_secs_f64(),
+        "Time for which Telegram has demanded waiting before sending or fetching.",
+        facts.flood_waited.as_secs_f64(),
     );
     out.gauge(
         "stenogram_flood_wait_remaining_seconds",
-        "How much longer it wants that.",
+        "Time for which it still demands that.",
         facts.flood_left().as_secs_f64(),
     );
 }
@@ -98,18 +82,18 @@ fn queue(out: &mut Exposition, facts: &Facts) {
     let oldest = facts.oldest_age().unwrap_or_default().as_secs_f64();
     out.gauge(
         "stenogram_queue_oldest_job_age_seconds",
-        "Since the oldest recording without an answer was sent; 0 where there is none.",
+        "Time since the oldest unanswered recording was sent; 0 if there is none.",
         oldest,
     );
     out.counter(
         "stenogram_queue_errors_total",
-        "Operations that the queue's store did not do.",
+        "Operations of the queue that failed because its store was away or damaged.",
         facts.queue_errors as f64,
     );
 }
 
 fn work(out: &mut Exposition, facts: &Facts) {
-    out.counter("stenogram_messages_heard_total", "Voice messages queued.", facts.heard as f64);
+    out.counter("stenogram_messages_heard_total", "Voice messages added to the queue.", facts.queued as f64);
     let name = "stenogram_jobs_total";
     out.family(name, "counter", "Jobs that ended, by outcome.");
     for outcome in Outcome::ALL.into_iter().filter(|outcome| *outcome != Outcome::Retried) {
@@ -117,22 +101,22 @@ fn work(out: &mut Exposition, facts: &Facts) {
     }
     out.counter(
         "stenogram_job_retries_total",
-        "Tries at a job that failed and are repeated.",
+        "Failed attempts at a job that are tried again.",
         facts.outcome(Outcome::Retried) as f64,
     );
     let name = "stenogram_stage_duration_seconds";
-    out.family(name, "histogram", "Time that a stage took, where it succeeded.");
+    out.family(name, "histogram", "Time that a stage took when it succeeded.");
     for stage in Stage::ALL {
         out.histogram(name, ("stage", stage.name()), &facts.stages[stage as usize]);
     }
-    out.counter("stenogram_audio_seconds_total", "Length of what was recognised.", facts.audio);
+    out.counter("stenogram_audio_seconds_total", "Length of the audio that was recognised.", facts.audio);
     out.counter(
         "stenogram_recognitions_repeated_total",
-        "Recognitions with a shortened window that were done again with all of it.",
+        "Recognitions with a shortened window that were repeated with the whole one.",
         facts.repeated as f64,
     );
     let name = "stenogram_dropped_texts_total";
-    out.family(name, "counter", "Pieces of transcripts dropped as invented by Whisper, by reason.");
+    out.family(name, "counter", "Segments of transcripts dropped as hallucinated by Whisper, by reason.");
     for (reason, count) in &facts.dropped {
         out.sample(name, &[("reason", reason)], count);
     }
@@ -141,7 +125,7 @@ fn work(out: &mut Exposition, facts: &Facts) {
 fn process(out: &mut Exposition, facts: &Facts) {
     out.gauge(
         "stenogram_model_in_memory",
-        "1 while the model is in memory, 0 before it is loaded and while it is freed for want of work.",
+        "1 while the model is in memory, 0 before it is loaded and while it is freed because it is not used.",
         f64::from(facts.model_in_memory),
     );
     out.gauge(
@@ -149,33 +133,13 @@ fn process(out: &mut Exposition, facts: &Facts) {
         "When the process started, in seconds of Unix time.",
         facts.started_at,
     );
-    if let Some(bytes) = resident_bytes() {
-        out.gauge("process_resident_memory_bytes", "Memory in use.", bytes as f64);
+    if let Some(memory) = Memory::sample() {
+        let resident = memory.resident as f64;
+        out.gauge("process_resident_memory_bytes", "Memory that the process has in RAM.", resident);
     }
 }
 
-/// The memory that this process has in RAM.
-pub fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kilobytes << 10)
-}
-
-impl Outcome {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Answered => "answered",
-            Self::Silent => "silent",
-            Self::Gone => "gone",
-            Self::Rejected => "rejected",
-            Self::Dead => "dead",
-            Self::Retried => "retried",
-        }
-    }
-}
-
-/// Lines of the format. Names, helps and labels are our own: none needs escaping.
+/// Builds the lines. Names, help texts and labels are ours, so none needs escaping.
 #[derive(Default)]
 struct Exposition(String);
 
@@ -202,10 +166,8 @@ impl Exposition {
 
     fn histogram(&mut self, name: &str, label: (&str, &str), histogram: &Histogram) {
         let bucket = format!("{name}_bucket");
-        let mut below = 0;
-        for (bound, count) in BOUNDS.iter().zip(histogram.counts) {
-            below += count;
-            self.sample(&bucket, &[label, ("le", &bound.to_string())], below);
+        for (bound, count) in histogram.cumulative() {
+            self.sample(&bucket, &[label, ("le", &bound.to_string())], count);
         }
         self.sample(&bucket, &[label, ("le", "+Inf")], histogram.count);
         self.sample(&format!("{name}_sum"), &[label], histogram.sum);
@@ -233,10 +195,5 @@ mod tests {
         has("x_bucket{stage=\"fetch\",le=\"+Inf\"} 4");
         has("x_sum{stage=\"fetch\"} 4000.56");
         has("x_count{stage=\"fetch\"} 4");
-    }
-
-    #[test]
-    fn this_process_uses_memory() {
-        assert!(resident_bytes().is_some_and(|bytes| bytes > 1 << 20));
     }
 }

@@ -1,30 +1,41 @@
-//! How the daemon is: for its owner's browser, for Prometheus, for Docker, systemd and scripts.
+//! The daemon's health: for its owner's browser, for Prometheus, and for Docker, systemd and
+//! scripts.
 //!
-//! Nobody who works knows of this room. It wraps the queue, the messenger and the transcriber
-//! ([`observed`]) and writes down what passes through; `app` adds what only it can see, the
-//! connection and the model.
+//! The code that does the work knows nothing of this room, which wraps the queue, the messenger and
+//! the transcriber ([`observed`]) and records what passes through. `app` adds what only it can see:
+//! the connection and the model.
 //!
 //! ```text
-//! facts      what is known
-//! vitals     holds it under one lock, so that everything shown is of one moment
-//! day        the connections lost in the last 24 hours
-//! observed   queue, messenger and transcriber, wrapped: counts, times, and the worker's pulse
-//! readiness  can it answer voice messages now, and if not, why?
-//! metrics    the facts for Prometheus        page  the same for people
-//! server     the listener that gives all this away, on loopback unless told otherwise
-//! service    systemd: ready, status, watchdog
+//! histogram   durations by size
+//! half_hours  counts of the last 24 hours
+//! facts       everything that is known at one moment: plain data
+//! limits      how long each step may take before its loop counts as stuck
+//! state       holds the facts under one lock, and is told of every change
+//! observed    queue, messenger and transcriber, wrapped: counts, times, and the worker's pulse
+//! words       durations, numbers and outcomes, in the languages of the page
+//! trouble     what keeps voice messages from being answered, in a table of words
+//! readiness   /readyz, /livez, and the status line for systemd
+//! metrics     the facts for Prometheus
+//! page        the facts for people
+//! server      the listener that serves all this, on loopback by default
+//! service     systemd: ready, status, watchdog
 //! ```
 //!
-//! Nothing here holds a text, a name, or the number of a chat.
+//! Files import only what is listed above them. Nothing here holds a text, a name, or the number of
+//! a chat.
 
-mod day;
 mod facts;
+mod half_hours;
+mod histogram;
+pub mod limits;
 mod metrics;
 pub mod observed;
 mod page;
 pub mod readiness;
 pub mod server;
 pub mod service;
-mod vitals;
+mod state;
+mod trouble;
+mod words;
 
-pub use vitals::Vitals;
+pub use state::HealthState;

@@ -1,5 +1,5 @@
-//! The queue, the messenger and the transcriber, wrapped. Their users do not know that they are
-//! observed.
+//! The queue, the messenger and the transcriber, wrapped to record what passes through. Their users
+//! do not notice.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,37 +7,28 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use super::facts::{Outcome, Stage, Work};
-use super::vitals::Vitals;
-use crate::domain::{Answer, Fault, Job, JobId, Progress, Task};
+use super::facts::{Outcome, RunningJob, Stage};
+use super::limits::{
+    BETWEEN_OPERATIONS_LIMIT, DECODE_LIMIT, DELIVERY_LIMIT, ENCODER_PASS_LIMIT, STORE_LIMIT,
+};
+use super::state::HealthState;
+use crate::domain::{Answer, Fault, Job, JobId, Progress, Settings};
 use crate::jobs::ports::{Messenger, Transcriber, Transcription};
 use crate::queue::{Added, Checkpoints, Claimed, Counts, JobQueue, Queue, QueueError, ResultCache};
 use crate::runtime::pulse::Pulse;
 
-/// An operation of the queue's store. Redis is given 5 s; a sick disk may take long over an fsync.
-const STORE: Duration = Duration::from_secs(300);
-/// What lies between two operations: a pause of 15 s at most, a look around every 5 s, or the
-/// position in the stream of updates on its way to the disk.
-pub(super) const BETWEEN: Duration = Duration::from_secs(180);
-/// Decoding ends by itself after 10 minutes.
-const DECODE: Duration = Duration::from_secs(900);
-/// Some requests with a limit of 30 s each.
-const DELIVER: Duration = Duration::from_secs(900);
-/// A pass of a large model's encoder on a slow machine takes a minute or two.
-pub const PASS: Duration = Duration::from_secs(900);
-
 /// The queue, observed.
 pub struct ObservedQueue {
     queue: Arc<dyn Queue>,
-    vitals: Arc<Vitals>,
+    health: Arc<HealthState>,
     /// The pulse of the update loop, which adds jobs.
     intake: Pulse,
 }
 
 impl ObservedQueue {
-    pub fn new(queue: Arc<dyn Queue>, vitals: Arc<Vitals>, intake: Pulse) -> Self {
-        vitals.queue_opened(queue.clone());
-        Self { queue, vitals, intake }
+    pub fn new(queue: Arc<dyn Queue>, health: Arc<HealthState>, intake: Pulse) -> Self {
+        health.queue_opened(queue.clone());
+        Self { queue, health, intake }
     }
 
     async fn observe<T>(
@@ -45,23 +36,23 @@ impl ObservedQueue {
         pulse: &Pulse,
         operation: impl Future<Output = Result<T, QueueError>> + Send,
     ) -> Result<T, QueueError> {
-        pulse.beat(STORE);
+        pulse.beat(STORE_LIMIT);
         let result = operation.await;
-        pulse.beat(BETWEEN);
-        self.vitals.store_answered(result.as_ref().err());
+        pulse.beat(BETWEEN_OPERATIONS_LIMIT);
+        self.health.store_answered(result.as_ref().err());
         result
     }
 
-    /// The same with the pulse of the job.
+    /// Observes an operation for the loop that works on this job.
     async fn observe_job<T>(
         &self,
         id: JobId,
         operation: impl Future<Output = Result<T, QueueError>> + Send,
     ) -> Result<T, QueueError> {
-        self.observe(&self.vitals.pulse_of(id), operation).await
+        self.observe(&self.health.pulse_of(id), operation).await
     }
 
-    /// The end of the work on a job.
+    /// Observes the operation that ends the work on a job.
     async fn end(
         &self,
         id: JobId,
@@ -69,13 +60,13 @@ impl ObservedQueue {
         operation: impl Future<Output = Result<(), QueueError>> + Send,
     ) -> Result<(), QueueError> {
         self.observe_job(id, operation).await?;
-        self.vitals.job_ended(id, outcome);
+        self.health.job_ended(id, outcome);
         Ok(())
     }
 
-    /// What the end of a job means, by what is known of it.
-    fn outcome(&self, id: JobId, of: impl FnOnce(&Work) -> Outcome) -> Option<Outcome> {
-        self.vitals.facts().running.get(&id).map(of)
+    /// The outcome of a job, which `judge` finds from what is known of it.
+    fn outcome(&self, id: JobId, judge: impl FnOnce(&RunningJob) -> Outcome) -> Option<Outcome> {
+        self.health.facts().running.get(&id).map(judge)
     }
 }
 
@@ -84,33 +75,33 @@ impl JobQueue for ObservedQueue {
     async fn add(&self, job: &Job) -> Result<Added, QueueError> {
         let added = self.observe(&self.intake, self.queue.add(job)).await?;
         if added == Added::New {
-            self.vitals.heard();
+            self.health.job_queued();
         }
         Ok(added)
     }
 
     async fn claim(&self) -> Result<Claimed, QueueError> {
-        let looking = &self.vitals.looking;
-        let claimed = self.observe(looking, self.queue.claim()).await?;
+        let pulse = &self.health.claim_pulse;
+        let claimed = self.observe(pulse, self.queue.claim()).await?;
         if let Claimed::Job(claim) = &claimed {
-            // Whether another job is looked for now depends on how many are worked on.
-            looking.rest();
-            self.vitals.job_claimed(claim);
-            // One that an earlier process died over may have to wait until all others are done.
+            // Whether the worker claims another job now depends on how many it is working on.
+            pulse.rest();
+            self.health.job_claimed(claim);
+            // A job with a counted death is worked on alone, so it may have to wait for all others.
             if claim.deaths == 0 {
-                self.vitals.pulse_of(claim.job.id).beat(BETWEEN);
+                self.health.pulse_of(claim.job.id).beat(BETWEEN_OPERATIONS_LIMIT);
             }
         }
         Ok(claimed)
     }
 
     async fn done(&self, id: JobId, replies: &[i32]) -> Result<(), QueueError> {
-        let outcome = self.outcome(id, |work| if work.silent { Outcome::Silent } else { Outcome::Answered });
+        let outcome = self.outcome(id, |job| if job.silent { Outcome::Silent } else { Outcome::Answered });
         self.end(id, outcome, self.queue.done(id, replies)).await
     }
 
     async fn reject(&self, id: JobId, reason: &str) -> Result<(), QueueError> {
-        let outcome = self.outcome(id, |work| if work.gone { Outcome::Gone } else { Outcome::Rejected });
+        let outcome = self.outcome(id, |job| if job.gone { Outcome::Gone } else { Outcome::Rejected });
         self.end(id, outcome, self.queue.reject(id, reason)).await
     }
 
@@ -155,7 +146,7 @@ impl Checkpoints for ObservedQueue {
 
     async fn store_outbox(&self, id: JobId, answer: &Answer) -> Result<(), QueueError> {
         self.observe_job(id, self.queue.store_outbox(id, answer)).await?;
-        self.vitals.of_job(id, |work| work.silent = answer.parts.is_empty());
+        self.health.update_job(id, |job| job.silent = answer.parts.is_empty());
         Ok(())
     }
 }
@@ -167,14 +158,14 @@ impl ResultCache for ObservedQueue {
     }
 }
 
-/// Writes down how the jobs get on.
+/// Records the progress of jobs.
 struct JobObserver {
-    vitals: Arc<Vitals>,
+    health: Arc<HealthState>,
 }
 
 impl JobObserver {
-    /// Only stages that succeeded count in the times of all jobs. A stage without a limit has a
-    /// pulse of its own.
+    /// Observes a stage. The histogram of all jobs counts it only if it succeeds. A stage without a
+    /// limit has a pulse of its own.
     async fn observe<T>(
         &self,
         id: JobId,
@@ -183,36 +174,36 @@ impl JobObserver {
         work: impl Future<Output = Result<T, Fault>> + Send,
     ) -> Result<T, Fault> {
         let started = Instant::now();
-        self.vitals.of_job(id, |work| work.stage = Some(stage));
-        let result = self.at_work(id, limit, work).await;
+        self.health.update_job(id, |job| job.stage = Some(stage));
+        let result = self.watch(id, limit, work).await;
         let took = started.elapsed();
-        self.vitals.of_job(id, |work| work.times[stage as usize] += took);
+        self.health.update_job(id, |job| job.times[stage as usize] += took);
         if result.is_ok() {
-            self.vitals.stage_ended(stage, took);
+            self.health.stage_ended(stage, took);
         }
         result
     }
 
-    /// Does a piece of a job's work, which takes so long at most, or is watched in another way.
-    async fn at_work<T>(
+    /// Observes a piece of a job's work, which takes at most `limit` or has a pulse of its own.
+    async fn watch<T>(
         &self,
         id: JobId,
         limit: Option<Duration>,
         work: impl Future<Output = Result<T, Fault>> + Send,
     ) -> Result<T, Fault> {
-        let pulse = self.vitals.pulse_of(id);
+        let pulse = self.health.pulse_of(id);
         match limit {
             Some(limit) => pulse.beat(limit),
             None => pulse.rest(),
         }
         let result = work.await;
-        pulse.beat(BETWEEN);
+        pulse.beat(BETWEEN_OPERATIONS_LIMIT);
         match &result {
-            Err(Fault::Gone(_)) => self.vitals.of_job(id, |work| work.gone = true),
-            Err(Fault::Wait { after, .. }) => self.vitals.flood(*after),
+            Err(Fault::Gone(_)) => self.health.update_job(id, |job| job.gone = true),
+            Err(Fault::Wait { after, .. }) => self.health.flood_wait(*after),
             _ => {}
         }
-        self.vitals.of_job(id, |work| work.stage = None);
+        self.health.update_job(id, |job| job.stage = None);
         result
     }
 }
@@ -224,18 +215,18 @@ pub struct ObservedMessenger {
 }
 
 impl ObservedMessenger {
-    pub fn new(messenger: Arc<dyn Messenger>, vitals: Arc<Vitals>) -> Self {
-        Self { messenger, observer: JobObserver { vitals } }
+    pub fn new(messenger: Arc<dyn Messenger>, health: Arc<HealthState>) -> Self {
+        Self { messenger, observer: JobObserver { health } }
     }
 }
 
 #[async_trait]
 impl Messenger for ObservedMessenger {
     async fn ready(&self) {
-        let looking = &self.observer.vitals.looking;
-        looking.rest();
+        let pulse = &self.observer.health.claim_pulse;
+        pulse.rest();
         self.messenger.ready().await;
-        looking.beat(BETWEEN);
+        pulse.beat(BETWEEN_OPERATIONS_LIMIT);
     }
 
     fn connection(&self) -> Option<u64> {
@@ -243,17 +234,17 @@ impl Messenger for ObservedMessenger {
     }
 
     async fn fetch(&self, job: &Job) -> Result<Vec<u8>, Fault> {
-        // However long the whole takes: each part has its own limit, and a pulse of its own.
+        // The whole may take any time: each part has its own limit, and a pulse of its own.
         self.observer.observe(job.id, Stage::Fetch, None, self.messenger.fetch(job)).await
     }
 
     async fn find_sent(&self, job: &Job, answer: &Answer) -> Result<Vec<Option<i32>>, Fault> {
-        self.observer.at_work(job.id, Some(DELIVER), self.messenger.find_sent(job, answer)).await
+        self.observer.watch(job.id, Some(DELIVERY_LIMIT), self.messenger.find_sent(job, answer)).await
     }
 
     async fn deliver(&self, job: &Job, answer: &Answer, index: usize) -> Result<Option<i32>, Fault> {
         let delivered = self.messenger.deliver(job, answer, index);
-        self.observer.observe(job.id, Stage::Deliver, Some(DELIVER), delivered).await
+        self.observer.observe(job.id, Stage::Deliver, Some(DELIVERY_LIMIT), delivered).await
     }
 
     fn forget(&self, job: JobId) {
@@ -265,32 +256,28 @@ impl Messenger for ObservedMessenger {
 pub struct ObservedTranscriber {
     transcriber: Arc<dyn Transcriber>,
     observer: JobObserver,
-    /// The pulse of the recognition, whichever job it works for.
+    /// The pulse of the recognition, which all jobs share.
     recognition: Pulse,
 }
 
 impl ObservedTranscriber {
-    pub fn new(transcriber: Arc<dyn Transcriber>, vitals: Arc<Vitals>, recognition: Pulse) -> Self {
-        Self { transcriber, observer: JobObserver { vitals }, recognition }
+    pub fn new(transcriber: Arc<dyn Transcriber>, health: Arc<HealthState>, recognition: Pulse) -> Self {
+        Self { transcriber, observer: JobObserver { health }, recognition }
     }
 }
 
 #[async_trait]
 impl Transcriber for ObservedTranscriber {
-    fn task(&self) -> Task {
-        self.transcriber.task()
-    }
-
-    /// The recording is fetched at the same time, and may have arrived long before a model is
-    /// loaded. The job's pulse is kept going until then; the recognition's pulse shows a load that
+    /// The recording is fetched at the same time, and may have arrived long before the model is
+    /// loaded. Until then the job's pulse is extended; the recognition's pulse shows a load that
     /// hangs.
     async fn prepare(&self, job: &Job) -> Result<(), Fault> {
-        let pulse = self.observer.vitals.pulse_of(job.id);
+        let pulse = self.observer.health.pulse_of(job.id);
         let mut prepared = self.transcriber.prepare(job);
         loop {
             tokio::select! {
                 result = &mut prepared => return result,
-                () = tokio::time::sleep(BETWEEN / 2) => pulse.keep(BETWEEN),
+                () = tokio::time::sleep(BETWEEN_OPERATIONS_LIMIT / 2) => pulse.keep(BETWEEN_OPERATIONS_LIMIT),
             }
         }
     }
@@ -298,13 +285,15 @@ impl Transcriber for ObservedTranscriber {
     async fn open(
         &self,
         job: &Job,
+        settings: &Settings,
         bytes: Vec<u8>,
         progress: &Progress,
     ) -> Result<Box<dyn Transcription + '_>, Fault> {
         let id = job.id;
-        let transcription = self.transcriber.open(job, bytes, progress);
-        let transcription = self.observer.observe(id, Stage::Decode, Some(DECODE), transcription).await?;
-        self.observer.vitals.of_job(id, |work| work.audio = Some(transcription.length() as f64 / 1000.0));
+        let transcription = self.transcriber.open(job, settings, bytes, progress);
+        let transcription =
+            self.observer.observe(id, Stage::Decode, Some(DECODE_LIMIT), transcription).await?;
+        self.observer.health.update_job(id, |job| job.audio = Some(transcription.length() as f64 / 1000.0));
         let until_ms = progress.until_ms;
         Ok(Box::new(ObservedTranscription { transcription, transcriber: self, id, until_ms }))
     }
@@ -326,13 +315,13 @@ impl Transcription for ObservedTranscription<'_> {
 
     async fn next(&mut self) -> Result<Option<Progress>, Fault> {
         let ObservedTranscriber { observer, recognition, .. } = self.transcriber;
-        observer.vitals.of_job(self.id, |work| work.stage = Some(Stage::Recognise));
-        // Others may have their turn first. The recognition beats by itself after each pass.
-        let _during = recognition.during(PASS);
-        let stretch = observer.at_work(self.id, None, self.transcription.next()).await?;
+        observer.health.update_job(self.id, |job| job.stage = Some(Stage::Recognise));
+        // Other jobs may come first. The recognition's pulse beats after each pass of the model.
+        let _during = recognition.during(ENCODER_PASS_LIMIT);
+        let stretch = observer.watch(self.id, None, self.transcription.next()).await?;
         if let Some(stretch) = &stretch {
             let seconds = stretch.until_ms.saturating_sub(self.until_ms) as f64 / 1000.0;
-            observer.vitals.recognised(self.id, seconds);
+            observer.health.audio_recognised(self.id, seconds);
             self.until_ms = stretch.until_ms;
         }
         Ok(stretch)

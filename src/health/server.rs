@@ -1,9 +1,9 @@
-//! The listener: `/livez`, `/readyz`, `/metrics` and the page at `/`.
+//! The HTTP listener: `/livez`, `/readyz`, `/metrics` and the page at `/`.
 //!
-//! On loopback unless its owner says otherwise; but every program of the host can reach that, and
-//! every web page that a browser on it shows can try to. So what a connection may cost is limited,
-//! only reading is possible, and a request under a public name, which a web page could have pointed
-//! here (DNS rebinding), is refused.
+//! It is on loopback by default, but any program of the host can reach that, and any web page in a
+//! browser on the host can try to. So the cost of a connection is limited, requests can only read,
+//! and requests under public host names are refused, because a web page could have pointed such a
+//! name here (DNS rebinding).
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::header::{self, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -21,67 +21,81 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
-use super::page::{self, words::Language};
+use super::metrics;
+use super::page;
 use super::readiness::Report;
-use super::{Vitals, metrics};
+use super::state::HealthState;
+use super::words::Locale;
+use crate::runtime::problem::{PROCESS_LIMIT, Problem};
 
-/// Connections served at once; more wait in the kernel's queue.
+/// Connections served at once. Others wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 32;
-/// Bytes that a request may have before its body, which nobody reads.
+/// The most bytes of a request's head. Bodies are not read.
 const MAX_HEAD: usize = 16 << 10;
-/// Time for sending that, and for the whole.
+/// How long receiving the head may take, and how long the whole connection.
 const HEAD_LIMIT: Duration = Duration::from_secs(5);
 const CONNECTION_LIMIT: Duration = Duration::from_secs(20);
-/// After no connection could be accepted, for want of file descriptors, say.
+/// How long to wait after a connection could not be accepted, for example for lack of file
+/// descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
-/// Endings of names that the public DNS does not have, so no web page can come under one of them.
+/// Suffixes that the public DNS does not have, so that no web page can have such a name.
 const LOCAL_NAMES: [&str; 6] = [".localhost", ".local", ".lan", ".home", ".internal", ".home.arpa"];
 
-/// The listener's address cannot be had.
+pub static PROBLEMS: &[&Problem] = &[&PORT_TAKEN];
+
+static PORT_TAKEN: Problem = Problem {
+    code: "port-taken",
+    title: "Port already in use: cannot listen for health and metrics (Address already in use)",
+    why: "Another program, perhaps another stenogram, listens at HEALTH_ADDRESS, or this machine has no such \
+          address.",
+    remedy: "set HEALTH_ADDRESS to another port, such as 127.0.0.1:9465, or to off; `ss -ltnp` shows who has a port",
+};
+
+/// The listener's address cannot be bound.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "cannot listen at {at} for health and metrics: {why}; \
-     set HEALTH_ADDRESS to another port, such as 127.0.0.1:9465, or to off"
-)]
+#[error("{}", PORT_TAKEN.with(format_args!("cannot listen at {at} for health and metrics: {why}")))]
 pub struct ListenError {
     at: SocketAddr,
     why: std::io::Error,
 }
 
-/// Takes the address; nothing is answered before [`serve`].
+/// Binds the address. Requests are answered only by [`serve`].
 pub async fn bind(at: SocketAddr) -> Result<TcpListener, ListenError> {
     TcpListener::bind(at).await.map_err(|why| ListenError { at, why })
 }
 
-/// Answers for ever.
-pub async fn serve(listener: TcpListener, vitals: Arc<Vitals>) {
+/// Serves requests forever.
+pub async fn serve(listener: TcpListener, health: Arc<HealthState>) {
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        // Never closed.
+        // The semaphore is never closed.
         let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let vitals = Arc::clone(&vitals);
+                let health = Arc::clone(&health);
                 tokio::spawn(async move {
-                    if timeout(CONNECTION_LIMIT, talk(stream, vitals)).await.is_err() {
-                        debug!("a connection for health took too long");
+                    if timeout(CONNECTION_LIMIT, serve_connection(stream, health)).await.is_err() {
+                        debug!("a connection to the health listener took too long");
                     }
                     drop(permit);
                 });
             }
             Err(error) => {
-                warn!(%error, "No connection for health can be accepted for now");
+                warn!(
+                    "{}",
+                    PROCESS_LIMIT.with(format_args!("cannot accept a connection for health: {error}"))
+                );
                 sleep(ACCEPT_PAUSE).await;
             }
         }
     }
 }
 
-async fn talk(stream: TcpStream, vitals: Arc<Vitals>) {
+async fn serve_connection(stream: TcpStream, health: Arc<HealthState>) {
     let service = service_fn(|request: Request<Incoming>| {
-        let vitals = Arc::clone(&vitals);
-        async move { Ok::<_, Infallible>(answer(&request, &vitals).await) }
+        let health = Arc::clone(&health);
+        async move { Ok::<_, Infallible>(answer(&request, &health).await) }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -91,12 +105,12 @@ async fn talk(stream: TcpStream, vitals: Arc<Vitals>) {
         .serve_connection(TokioIo::new(stream), service)
         .await;
     if let Err(error) = served {
-        debug!(%error, "a connection for health broke off");
+        debug!(%error, "a connection to the health listener failed");
     }
 }
 
-async fn answer<B>(request: &Request<B>, vitals: &Vitals) -> Response<String> {
-    if !is_local(host(request.headers())) {
+async fn answer<B>(request: &Request<B>, health: &HealthState) -> Response<String> {
+    if !is_local(request.headers().get(header::HOST).map(HeaderValue::as_bytes)) {
         let text =
             "stenogram is not served under this name: use its IP address, or a name of the local network\n";
         return plain(StatusCode::MISDIRECTED_REQUEST, text.into());
@@ -107,19 +121,19 @@ async fn answer<B>(request: &Request<B>, vitals: &Vitals) -> Response<String> {
         return response;
     }
     match request.uri().path() {
-        "/livez" => report(&Report::liveness(vitals)),
-        "/readyz" => report(&Report::readiness(vitals).await),
+        "/livez" => json(&Report::liveness(health)),
+        "/readyz" => json(&Report::readiness(health).await),
         "/metrics" => {
-            vitals.probe().await;
-            response(StatusCode::OK, metrics::CONTENT_TYPE, metrics::render(vitals))
+            health.probe_queue().await;
+            response(StatusCode::OK, metrics::CONTENT_TYPE, metrics::render(health))
         }
         "/" => {
-            vitals.probe().await;
+            health.probe_queue().await;
             let accepted =
                 request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
-            let language = Language::wanted(request.uri().query(), accepted);
+            let locale = Locale::negotiate(request.uri().query(), accepted);
             let mut response =
-                response(StatusCode::OK, "text/html; charset=utf-8", page::render(vitals, language));
+                response(StatusCode::OK, "text/html; charset=utf-8", page::render(health, locale));
             let headers = response.headers_mut();
             headers.insert(header::CONTENT_SECURITY_POLICY, page::CONTENT_SECURITY_POLICY.clone());
             headers.insert(header::VARY, HeaderValue::from_static("Accept-Language"));
@@ -129,9 +143,9 @@ async fn answer<B>(request: &Request<B>, vitals: &Vitals) -> Response<String> {
     }
 }
 
-fn report(report: &Report) -> Response<String> {
+fn json(report: &Report) -> Response<String> {
     let status = if report.ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    // Texts and truth values always are JSON.
+    // Strings and booleans can always be serialised.
     let text = serde_json::to_string(report).unwrap_or_default() + "\n";
     response(status, "application/json", text)
 }
@@ -159,13 +173,8 @@ fn response(status: StatusCode, kind: &'static str, body: String) -> Response<St
     response
 }
 
-/// None where the request names no host, as no browser's does.
-fn host(headers: &HeaderMap) -> Option<&[u8]> {
-    headers.get(header::HOST).map(HeaderValue::as_bytes)
-}
-
-/// Whether a request for this host can be meant for us: an IP address, or a name that nobody on the
-/// internet can have.
+/// Whether a request for this host may be answered: it must be an IP address, or a name that nobody
+/// on the internet can have. Every browser names a host.
 fn is_local(host: Option<&[u8]>) -> bool {
     let Some(host) = host else { return true };
     let Ok(host) = std::str::from_utf8(host) else { return false };

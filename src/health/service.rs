@@ -1,8 +1,9 @@
-//! systemd is told when the daemon is ready, what it does, and that it gets on: sd_notify(3).
+//! Notifies systemd when the daemon is ready, of what it does, and that it makes progress:
+//! sd_notify(3).
 //!
-//! Ready means that the queue is open, the model loaded, and the connection to Telegram being made.
-//! Before that a Redis that is away may be waited for as long as it takes, so systemd is asked for
-//! more time. The watchdog is told nothing while a loop is stuck, and systemd then ends and
+//! Ready means that the queue is open, the model is loaded, and the connection to Telegram is being
+//! made. Until then systemd is asked for more time, because the daemon waits for a Redis that is
+//! away, however long that takes. While a loop is stuck the watchdog is not fed, and systemd
 //! restarts the daemon.
 
 use std::ffi::OsStr;
@@ -18,36 +19,37 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::debug;
 
 use super::readiness;
-use super::vitals::Vitals;
+use super::state::HealthState;
 
-/// How often it is looked whether all gets on, where no watchdog wants to know more often.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// How often the loops are checked, unless the watchdog wants to be fed more often.
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What systemd hears of the daemon; nothing where it was not started by systemd.
+/// The connection to systemd. Without one, which is when systemd did not start the daemon, nothing
+/// is sent.
 #[derive(Debug)]
 pub struct Service {
     socket: Option<UnixDatagram>,
-    look_every: Duration,
+    check_interval: Duration,
     watchdog: bool,
     ready: AtomicBool,
 }
 
 impl Service {
-    /// As NOTIFY_SOCKET and WATCHDOG_USEC say.
+    /// By NOTIFY_SOCKET and WATCHDOG_USEC.
     pub fn from_environment() -> Self {
         let socket = std::env::var_os("NOTIFY_SOCKET").filter(|path| !path.is_empty());
         let watchdog = sd_notify::watchdog_enabled().filter(|limit| !limit.is_zero());
         Self::new(socket.as_deref(), watchdog)
     }
 
-    /// `watchdog`: after so long without news the daemon counts as dead.
+    /// With a `watchdog`, systemd restarts the daemon after this time without a message.
     pub fn new(socket: Option<&OsStr>, watchdog: Option<Duration>) -> Self {
         let socket = socket.and_then(|path| {
-            connect(path).inspect_err(|error| debug!(%error, "systemd cannot be told anything")).ok()
+            connect(path).inspect_err(|error| debug!(%error, "systemd cannot be notified")).ok()
         });
         Self {
             socket,
-            look_every: watchdog.map_or(LOOK_EVERY, |limit| (limit / 2).min(LOOK_EVERY)),
+            check_interval: watchdog.map_or(CHECK_INTERVAL, |limit| (limit / 2).min(CHECK_INTERVAL)),
             watchdog: watchdog.is_some(),
             ready: AtomicBool::new(false),
         }
@@ -55,15 +57,15 @@ impl Service {
 
     pub fn ready(&self) {
         self.ready.store(true, Ordering::Relaxed);
-        self.tell(&[NotifyState::Ready]);
+        self.notify(&[NotifyState::Ready]);
     }
 
-    /// The configuration is read again by `reload`. Before it was ever ready that is nobody's
-    /// business.
+    /// Runs `reload`, which reads the configuration again, and notifies systemd before and after.
+    /// That makes sense only once the daemon was ready.
     pub fn reloading(&self, reload: impl FnOnce()) {
         let was_ready = self.ready.load(Ordering::Relaxed);
         if was_ready && let Ok(now) = NotifyState::monotonic_usec_now() {
-            self.tell(&[NotifyState::Reloading, now]);
+            self.notify(&[NotifyState::Reloading, now]);
         }
         reload();
         if was_ready {
@@ -72,48 +74,50 @@ impl Service {
     }
 
     pub fn stopping(&self) {
-        self.tell(&[NotifyState::Stopping]);
+        self.notify(&[NotifyState::Stopping]);
     }
 
-    /// Tells of changes, and that all gets on while it does; ends at once where nobody listens.
-    pub async fn follow(&self, vitals: &Vitals) {
+    /// Reports every change of the status, and feeds the watchdog while every loop makes progress.
+    /// Returns at once if there is no systemd.
+    pub async fn follow(&self, health: &HealthState) {
         if self.socket.is_none() {
             return;
         }
-        let mut told = String::new();
-        let mut ticks = interval(self.look_every);
+        let mut last_status = String::new();
+        let mut ticks = interval(self.check_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let is_tick = tokio::select! {
                 _ = ticks.tick() => true,
-                () = vitals.changed() => false,
+                () = health.changed() => false,
             };
-            let stuck = vitals.stuck();
-            let status = readiness::status(&vitals.facts(), &stuck);
-            if status != told {
-                self.tell(&[NotifyState::Status(&status)]);
-                told = status;
+            let status = readiness::status(health);
+            if status != last_status {
+                self.notify(&[NotifyState::Status(&status)]);
+                last_status = status;
             }
-            if !is_tick {
-            } else if !self.ready.load(Ordering::Relaxed) && stuck.is_empty() {
-                let microseconds = u32::try_from((self.look_every * 6).as_micros()).unwrap_or(u32::MAX);
-                self.tell(&[NotifyState::ExtendTimeoutUsec(microseconds)]);
-            } else if self.watchdog && stuck.is_empty() {
-                self.tell(&[NotifyState::Watchdog]);
+            if !is_tick || !health.stuck().is_empty() {
+                continue;
+            }
+            if !self.ready.load(Ordering::Relaxed) {
+                let microseconds = u32::try_from((self.check_interval * 6).as_micros()).unwrap_or(u32::MAX);
+                self.notify(&[NotifyState::ExtendTimeoutUsec(microseconds)]);
+            } else if self.watchdog {
+                self.notify(&[NotifyState::Watchdog]);
             }
         }
     }
 
-    fn tell(&self, states: &[NotifyState]) {
+    fn notify(&self, states: &[NotifyState]) {
         let Some(socket) = &self.socket else { return };
         let lines: Vec<String> = states.iter().map(NotifyState::to_string).collect();
         if let Err(error) = socket.send(lines.join("\n").as_bytes()) {
-            debug!(%error, "systemd was not told");
+            debug!(%error, "systemd was not notified");
         }
     }
 }
 
-/// A name that begins with `@` is an abstract one (unix(7)).
+/// Connects to a socket, whose name is abstract if it begins with `@` (unix(7)).
 fn connect(name: &OsStr) -> io::Result<UnixDatagram> {
     let address = match name.as_bytes().strip_prefix(b"@") {
         Some(name) => SocketAddr::from_abstract_name(name)?,
@@ -121,7 +125,7 @@ fn connect(name: &OsStr) -> io::Result<UnixDatagram> {
     };
     let socket = UnixDatagram::unbound()?;
     socket.connect_addr(&address)?;
-    // Rather say nothing than wait for whoever should listen.
+    // A message is dropped rather than waited for.
     socket.set_nonblocking(true)?;
     Ok(socket)
 }

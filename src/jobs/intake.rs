@@ -1,17 +1,17 @@
-//! From an incoming recording to a job in the queue: policy, then C1.
+//! From an event to what comes of it: a recording becomes a job in the queue (policy, then C1).
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, error, info, info_span};
 
-use crate::domain::policy::{Decision, Incoming, Policy};
-use crate::jobs::retry::insist;
+use crate::domain::policy::{Decision, Policy};
+use crate::domain::{Event, Incoming, JobId, Recording, unix_time};
+use crate::jobs::retry::retry_until_available;
 use crate::queue::{Added, JobQueue};
 
-/// Takes the recordings that Telegram reports; see [`Intake::take`].
+/// Acts on the events that Telegram reports; see [`Intake::take`].
 pub struct Intake {
     queue: Arc<dyn JobQueue>,
     policy: watch::Receiver<Policy>,
@@ -31,61 +31,50 @@ impl Intake {
         Self { queue, policy, work, shutdown }
     }
 
-    /// Queues the recordings that the policy wants answered. Returns true once all of them are
-    /// stored, however long the store takes, and false if the daemon shuts down first or they
-    /// cannot be stored.
-    pub async fn take(&self, batch: Vec<Incoming>) -> bool {
-        for incoming in batch {
-            let decision = self.policy.borrow().decide(&incoming, now());
-            let job = match decision {
-                Decision::Answer(job) => job,
-                Decision::Ignore(reason) => {
-                    debug!(
-                        event = "ignored",
-                        chat = incoming.peer.chat(),
-                        message = incoming.message,
-                        reason,
-                        "left alone"
-                    );
-                    continue;
-                }
+    /// Acts on events in order. Returns true once all that came of them is stored, however long the
+    /// store takes, and false if the daemon shuts down first or something cannot be stored.
+    pub async fn take(&self, events: Vec<Event>) -> bool {
+        for event in events {
+            let is_stored = match event {
+                Event::Recording(incoming) => self.take_recording(&incoming).await,
             };
-            // The worker's span is the same, so every log line of a job has its id in the same
-            // field.
-            let span = info_span!("job", id = %job.id);
-            let added = insist("add a job", &self.shutdown, || self.queue.add(&job));
-            let added = added.instrument(span.clone()).await;
-            let _entered = span.enter();
-            match added {
-                Some(Ok(added)) => {
-                    match added {
-                        Added::New => {
-                            info!(
-                                event = "heard",
-                                seconds = job.duration,
-                                outgoing = job.outgoing,
-                                "Voice message heard"
-                            );
-                        }
-                        Added::Seen => debug!("heard again"),
-                    }
-                    // Also for a known job: an earlier `add` may have succeeded without our
-                    // knowing.
-                    self.work.notify_one();
-                }
-                Some(Err(error)) => {
-                    error!(%error, "the job cannot be queued");
-                    return false;
-                }
-                None => return false,
+            if !is_stored {
+                return false;
             }
         }
         true
     }
-}
 
-/// Seconds of Unix time.
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    /// C1: queues a recording that the policy wants answered.
+    async fn take_recording(&self, incoming: &Incoming) -> bool {
+        let decision = self.policy.borrow().decide(incoming, unix_time::now_seconds());
+        let job = match decision {
+            Decision::Answer(job) => job,
+            Decision::Ignore(reason) => {
+                let JobId { chat, message, .. } = incoming.id;
+                debug!(event = "ignored", chat, message, reason, "left alone");
+                return true;
+            }
+        };
+        // The worker's span is the same, so every log line of a job has its id in the same field.
+        let span = info_span!("job", id = %job.id);
+        let added = retry_until_available("add a job", &self.shutdown, || self.queue.add(&job));
+        let added = added.instrument(span.clone()).await;
+        let _entered = span.enter();
+        let Recording { duration, outgoing, .. } = job.recording;
+        match added {
+            Some(Ok(Added::New)) => {
+                info!(event = "heard", seconds = duration, outgoing, "Voice message heard");
+            }
+            Some(Ok(Added::Seen)) => debug!("heard again"),
+            Some(Err(error)) => {
+                error!(%error, "the job cannot be queued");
+                return false;
+            }
+            None => return false,
+        }
+        // Also for a known job: an earlier `add` may have succeeded without our knowing.
+        self.work.notify_one();
+        true
+    }
 }

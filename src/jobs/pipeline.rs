@@ -5,14 +5,15 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use crate::domain::policy::Policy;
 use crate::domain::reply::compose;
-use crate::domain::{Answer, Fault, Job, Progress, Transcript};
+use crate::domain::{Answer, Fault, Job, LanguageCode, Progress, Settings, Transcript};
 use crate::jobs::ports::{Messenger, Transcriber};
-use crate::jobs::retry::insist;
+use crate::jobs::retry::retry_until_available;
 use crate::queue::{Checkpoints, Claim, QueueError, ResultCache};
 
 /// How long a job with a long recording is put off when it gets no permit.
@@ -24,6 +25,8 @@ pub struct PipelineContext {
     pub results: Arc<dyn ResultCache>,
     pub messenger: Arc<dyn Messenger>,
     pub transcriber: Arc<dyn Transcriber>,
+    /// Has the settings of jobs that were stored without.
+    pub policy: watch::Receiver<Policy>,
     pub shutdown: CancellationToken,
     /// One permit for each job that may be in the middle of a long recording.
     pub long_jobs: Semaphore,
@@ -44,9 +47,11 @@ pub async fn answer(
         Some(answer) if answer.parts.is_empty() => (answer.clone(), Vec::new()),
         Some(answer) => (answer.clone(), messenger.find_sent(job, answer).await?),
         None => {
-            let answer = match cached_answer(job, context).await? {
+            let configured = || context.policy.borrow().settings(&job.recording.chat);
+            let settings = job.settings.clone().unwrap_or_else(configured);
+            let answer = match cached_answer(job, &settings, context).await? {
                 Some(answer) => answer,
-                None => transcribe(claim, context, on_checkpoint).await?,
+                None => transcribe(claim, settings, context, on_checkpoint).await?,
             };
             stored("store an answer", shutdown, || checkpoints.store_outbox(job.id, &answer)).await?;
             on_checkpoint();
@@ -74,24 +79,28 @@ async fn stored<F>(what: &str, shutdown: &CancellationToken, change: impl FnMut(
 where
     F: Future<Output = Result<(), QueueError>>,
 {
-    match insist(what, shutdown, change).await {
+    match retry_until_available(what, shutdown, change).await {
         Some(Ok(())) => Ok(()),
         Some(Err(error)) => Err(Fault::Fatal(error.to_string())),
         None => Err(Fault::Aborted),
     }
 }
 
-/// The stored answer to another message with the same recording, if it was made for the current
-/// task.
-async fn cached_answer(job: &Job, context: &PipelineContext) -> Result<Option<Answer>, Fault> {
-    let PipelineContext { results, transcriber, shutdown, .. } = context;
-    match insist("look for a transcript", shutdown, || results.result(job)).await {
-        Some(Ok(Some(answer))) if answer.task == transcriber.task() => {
+/// The stored answer to another message with the same recording, if it was made under the same
+/// settings.
+async fn cached_answer(
+    job: &Job,
+    settings: &Settings,
+    context: &PipelineContext,
+) -> Result<Option<Answer>, Fault> {
+    let PipelineContext { results, shutdown, .. } = context;
+    match retry_until_available("look for a transcript", shutdown, || results.result(job)).await {
+        Some(Ok(Some(answer))) if answer.settings == *settings => {
             info!(event = "transcript_reused", "Known recording, its transcript is taken from the store");
             Ok(Some(answer))
         }
         Some(Ok(Some(_))) => {
-            info!("Known recording, but what is stored of it is of another TASK");
+            info!("Known recording, but its stored transcript was made under another LANGUAGE or TASK");
             Ok(None)
         }
         Some(Ok(None)) => Ok(None),
@@ -107,13 +116,15 @@ async fn cached_answer(job: &Job, context: &PipelineContext) -> Result<Option<An
 
 async fn transcribe(
     claim: &Claim,
+    settings: Settings,
     context: &PipelineContext,
     on_checkpoint: &mut (dyn FnMut() + Send),
 ) -> Result<Answer, Fault> {
     let PipelineContext { checkpoints, messenger, transcriber, shutdown, long_jobs, .. } = context;
     let job = &claim.job;
-    // A transcript that was begun for another TASK cannot be continued.
-    let task = transcriber.task();
+    // A transcript that was begun for another task cannot be continued: a job of a version that
+    // stored no settings may have been begun under another TASK.
+    let task = settings.task;
     let begun = claim.progress.clone().filter(|progress| progress.transcript.task == task);
     let mut progress = begun.unwrap_or_else(|| Progress {
         transcript: Transcript { task, ..Transcript::default() },
@@ -127,7 +138,7 @@ async fn transcribe(
     let (bytes, ()) = tokio::try_join!(messenger.fetch(job), transcriber.prepare(job))?;
     let fetched = start.elapsed();
     stored("begin a job", shutdown, || checkpoints.begin(job.id)).await?;
-    let mut recording = transcriber.open(job, bytes, &progress).await?;
+    let mut recording = transcriber.open(job, &settings, bytes, &progress).await?;
     let decoded = start.elapsed();
     if progress.until_ms > 0 {
         info!(
@@ -169,11 +180,11 @@ async fn transcribe(
         event = "recognised",
         audio_s = tenth(recording.length() as f64 / 1000.0),
         took_s = tenth(recognised.as_secs_f64()),
-        language = transcript.language.as_deref().unwrap_or("-"),
+        language = transcript.language.map_or("-", LanguageCode::as_str),
         characters = transcript.text().chars().count(),
         "Recognised"
     );
-    Ok(compose(&transcript))
+    Ok(compose(&transcript, settings))
 }
 
 /// A permit to go on with a long recording. Without one the job is put off, so that its slot is

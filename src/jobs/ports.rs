@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 
-use crate::domain::{Answer, Fault, Job, JobId, Progress, Task};
+use crate::domain::{Answer, Fault, Job, JobId, Progress, Settings};
 
 /// Where recordings come from and answers go. It knows accounts and chats.
 #[async_trait]
@@ -31,17 +31,15 @@ pub trait Messenger: Send + Sync {
 /// Turns recordings into transcripts. It knows nothing of where they come from.
 #[async_trait]
 pub trait Transcriber: Send + Sync {
-    /// Whether speech is transcribed or translated.
-    fn task(&self) -> Task;
-
     /// Gets ready for a job whose recording is on its way: a model that was freed is loaded
     /// meanwhile.
     async fn prepare(&self, job: &Job) -> Result<(), Fault>;
 
-    /// Decodes the recording, to be recognised from where `progress` ends.
+    /// Decodes the recording, to be recognised under these settings from where `progress` ends.
     async fn open(
         &self,
         job: &Job,
+        settings: &Settings,
         bytes: Vec<u8>,
         progress: &Progress,
     ) -> Result<Box<dyn Transcription + '_>, Fault>;

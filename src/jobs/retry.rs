@@ -17,7 +17,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from
 ///
 /// None once `shutdown` is asked for: then it is not known whether the operation happened, and the
 /// next start finds out. Errors that waiting does not mend come back at once.
-pub async fn insist<T, F>(
+pub async fn retry_until_available<T, F>(
     what: &str,
     shutdown: &CancellationToken,
     mut operation: impl FnMut() -> F,
@@ -40,7 +40,7 @@ where
                 let pause = pauses.next_backoff().unwrap_or(PAUSES.1);
                 warn!(
                     event = "queue_unavailable",
-                    reason = why,
+                    reason = %why,
                     "Queue not available, cannot {what}; next try in {:.1} s",
                     pause.as_secs_f32()
                 );

@@ -1,19 +1,22 @@
 //! Claims jobs, works on a few at the same time, and decides what becomes of each.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
-use tokio::sync::{Mutex, Notify, Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex, Notify, Semaphore, SemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
+use crate::domain::policy::Policy;
 use crate::domain::{Fault, JobId};
 use crate::jobs::pipeline::{PipelineContext, answer};
 use crate::jobs::ports::{Messenger, Transcriber};
-use crate::jobs::retry::insist;
-use crate::queue::{Claim, Claimed, JobQueue, Queue, QueueError};
+use crate::jobs::retry::retry_until_available;
+use crate::queue::problems::JOB_GIVEN_UP;
+use crate::queue::{Claim, Claimed, GIVEN_UP, JobQueue, Queue, QueueError};
+use crate::runtime::lock;
 
 /// Failed attempts after which a job goes to the dead letters: some hours, as the pauses double
 /// from each fault's own up to [`MAX_PAUSE`]. Only [`Fault::Retry`] is one; waits, outages and
@@ -76,6 +79,7 @@ impl Worker {
         queue: Arc<dyn Queue>,
         messenger: Arc<dyn Messenger>,
         transcriber: Arc<dyn Transcriber>,
+        policy: watch::Receiver<Policy>,
         work: Arc<Notify>,
         shutdown: CancellationToken,
     ) -> Self {
@@ -86,6 +90,7 @@ impl Worker {
                 results: queue,
                 messenger,
                 transcriber,
+                policy,
                 shutdown,
                 long_jobs: Semaphore::new(MAX_LONG_JOBS),
             },
@@ -118,7 +123,7 @@ impl Worker {
                 () = shutdown.cancelled() => return Ok(()),
                 () = messenger.ready() => {}
             }
-            match insist("claim a job", shutdown, || self.queue.claim()).await {
+            match retry_until_available("claim a job", shutdown, || self.queue.claim()).await {
                 None => return Ok(()),
                 Some(Err(error)) => return Err(error.to_string()),
                 // The other loops wait for the lock meanwhile, so one loop polls for all.
@@ -204,7 +209,7 @@ impl Worker {
     }
 
     fn connection_losses(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, u32>> {
-        self.connection_losses.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.connection_losses)
     }
 
     /// C4: has the queue store how the attempt ended.
@@ -214,16 +219,20 @@ impl Worker {
             messenger.forget(id);
         }
         let stored = match &verdict {
-            Verdict::Release => insist("put back a job", shutdown, || queue.release(id)).await,
-            Verdict::Done(replies) => insist("finish a job", shutdown, || queue.done(id, replies)).await,
+            Verdict::Release => retry_until_available("put back a job", shutdown, || queue.release(id)).await,
+            Verdict::Done(replies) => {
+                retry_until_available("finish a job", shutdown, || queue.done(id, replies)).await
+            }
             Verdict::Retry(after, why) => {
-                insist("put off a job", shutdown, || queue.retry(id, *after, why)).await
+                retry_until_available("put off a job", shutdown, || queue.retry(id, *after, why)).await
             }
             Verdict::Wait(after, why) => {
-                insist("put off a job", shutdown, || queue.wait(id, *after, why)).await
+                retry_until_available("put off a job", shutdown, || queue.wait(id, *after, why)).await
             }
-            Verdict::Reject(why) => insist("end a job", shutdown, || queue.reject(id, why)).await,
-            Verdict::Bury(why) => insist("bury a job", shutdown, || queue.bury(id, why)).await,
+            Verdict::Reject(why) => {
+                retry_until_available("end a job", shutdown, || queue.reject(id, why)).await
+            }
+            Verdict::Bury(why) => retry_until_available("bury a job", shutdown, || queue.bury(id, why)).await,
         };
         // `None` when the daemon stops first: the job then stays claimed until the next start.
         stored.unwrap_or(Ok(()))
@@ -262,12 +271,8 @@ fn verdict_for(claim: &Claim, result: Result<Vec<i32>, Fault>) -> Verdict {
             Verdict::Reject(why)
         }
         Err(Fault::Retry { why, .. }) if claim.attempts + 1 >= max_attempts(claim) => {
-            error!(
-                event = "dead_letter",
-                reason = why,
-                attempts = claim.attempts + 1,
-                "Given up, moved to the dead letters"
-            );
+            let attempts = claim.attempts + 1;
+            error!(event = "dead_letter", reason = why, attempts, "{}", JOB_GIVEN_UP.tag(GIVEN_UP));
             Verdict::Bury(why)
         }
         Err(Fault::Retry { after, why }) => {
@@ -292,20 +297,24 @@ fn max_attempts(claim: &Claim) -> u32 {
 mod tests {
     use super::*;
     use crate::domain::reply::compose;
-    use crate::domain::{Job, Peer, PeerKind, RecordingKind, Transcript};
+    use crate::domain::{Job, Peer, PeerKind, Recording, RecordingKind, Settings, Transcript};
 
     fn claim(attempts: u32, is_answered: bool) -> Claim {
         let job = Job {
             id: JobId { account: 1, chat: 2, message: 3 },
-            peer: Peer { kind: PeerKind::User, id: 2, access_hash: 4 },
-            kind: RecordingKind::Voice,
-            document: 5,
-            outgoing: false,
-            date: 6,
-            duration: 7,
-            size: 8,
+            recording: Recording {
+                chat: Peer { kind: PeerKind::User, id: 2, access_hash: 4 },
+                thread: None,
+                kind: RecordingKind::Voice,
+                document: 5,
+                outgoing: false,
+                date: 6,
+                duration: 7,
+                size: 8,
+            },
+            settings: None,
         };
-        let outbox = is_answered.then(|| compose(&Transcript::default()));
+        let outbox = is_answered.then(|| compose(&Transcript::default(), Settings::default()));
         Claim { job, delivery: 1, deaths: 0, attempts, progress: None, outbox }
     }
 

@@ -4,6 +4,11 @@
 use std::fmt::Display;
 use std::time::Duration;
 
+use super::problems::JOB_GIVEN_UP;
+
+/// The log line of a job that is moved to the dead letters.
+pub const GIVEN_UP: &str = "Given up, moved to the dead letters";
+
 /// A job over whose recording this many processes died is dead: after its
 /// [`begin`](super::Checkpoints::begin), before what came of it was stored. Deaths in quick
 /// succession count as one, see [`CrashRules`].
@@ -72,7 +77,7 @@ pub mod reason {
 pub fn log_dead_letter(job: impl Display, reason: &str) {
     // Under the job's span, as all its lines are.
     tracing::info_span!("job", id = %job)
-        .in_scope(|| tracing::error!(event = "dead_letter", reason, "Given up, moved to the dead letters"));
+        .in_scope(|| tracing::error!(event = "dead_letter", reason, "{}", JOB_GIVEN_UP.tag(GIVEN_UP)));
 }
 
 /// Logs that the queue itself put a job off because of the processes that died.

@@ -16,17 +16,21 @@ mod schedule;
 mod store;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use self::store::Store;
+use super::problems::QUEUE_DAMAGED;
 use super::{
     Added, AdminOutcome, Checkpoints, Claimed, Counts, CrashRules, DROPPED, Entry, JobQueue, Mark,
-    QueueAdmin, QueueError, ResultCache, millis, now,
+    QueueAdmin, QueueError, ResultCache, millis,
 };
+use crate::domain::unix_time::now_millis;
 use crate::domain::{Answer, Job, JobId, Progress};
+use crate::runtime::lock;
+use crate::runtime::problem::FILE_UNUSABLE;
 
 /// How the embedded queue behaves.
 #[derive(Clone, Debug)]
@@ -73,7 +77,7 @@ impl Embedded {
         let shared = Arc::new(Shared { path, options, store, unconfirmed_claim });
         let opening = Arc::clone(&shared);
         blocking(move || {
-            *lock(&opening.store) = Some(Store::create(&opening.path, now(), &opening.options)?);
+            *lock(&opening.store) = Some(Store::create(&opening.path, now_millis(), &opening.options)?);
             Ok(())
         })
         .await?;
@@ -104,7 +108,7 @@ impl Embedded {
 
     async fn finish(&self, id: JobId, mark: Mark) -> Result<(), QueueError> {
         self.with(move |shared, store| {
-            let now = now();
+            let now = now_millis();
             store.finish(id, &mark, now, now.saturating_add(millis(shared.options.dedupe_ttl)))
         })
         .await
@@ -132,17 +136,11 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, QueueError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
-        Err(stopped) if stopped.is_panic() => Err(QueueError::Damaged(format!(
-            "reading it failed ({stopped}): restore it from a backup, or move it away to start with an \
-             empty queue"
-        ))),
-        Err(_) => Err(QueueError::Unavailable("the program is stopping".into())),
+        Err(stopped) if stopped.is_panic() => {
+            Err(QueueError::Damaged(QUEUE_DAMAGED.with(format_args!("reading it failed ({stopped})"))))
+        }
+        Err(_) => Err(QueueError::Unavailable(FILE_UNUSABLE.with("the program is stopping"))),
     }
-}
-
-/// A panic while it was held has left it whole: the store is taken out while it is worked on.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[async_trait]
@@ -157,7 +155,7 @@ impl QueueAdmin for Embedded {
 
     async fn discard(&self, id: JobId) -> Result<AdminOutcome, QueueError> {
         self.with(move |shared, store| {
-            let (now, mark) = (now(), Mark::Rejected { reason: DROPPED.to_owned() });
+            let (now, mark) = (now_millis(), Mark::Rejected { reason: DROPPED.to_owned() });
             store.discard(id, &mark, now, now.saturating_add(millis(shared.options.dedupe_ttl)))
         })
         .await
@@ -168,13 +166,13 @@ impl QueueAdmin for Embedded {
 impl JobQueue for Embedded {
     async fn add(&self, job: &Job) -> Result<Added, QueueError> {
         let job = job.clone();
-        self.with(move |_, store| store.add(job, now())).await
+        self.with(move |_, store| store.add(job, now_millis())).await
     }
 
     async fn claim(&self) -> Result<Claimed, QueueError> {
         let _claiming = self.claiming.lock().await;
         let claim = |shared: &Shared, store: &mut Store| {
-            store.claim(now(), &shared.options, &mut lock(&shared.unconfirmed_claim))
+            store.claim(now_millis(), &shared.options, &mut lock(&shared.unconfirmed_claim))
         };
         let claimed = self.with(claim).await?;
         if let Claimed::Job(claim) = &claimed {
@@ -193,12 +191,12 @@ impl JobQueue for Embedded {
     }
 
     async fn retry(&self, id: JobId, after: Duration, reason: &str) -> Result<(), QueueError> {
-        let (due, reason) = (now().saturating_add(millis(after)), reason.to_owned());
+        let (due, reason) = (now_millis().saturating_add(millis(after)), reason.to_owned());
         self.with(move |_, store| store.retry(id, due, reason, 1)).await
     }
 
     async fn wait(&self, id: JobId, after: Duration, reason: &str) -> Result<(), QueueError> {
-        let (due, reason) = (now().saturating_add(millis(after)), reason.to_owned());
+        let (due, reason) = (now_millis().saturating_add(millis(after)), reason.to_owned());
         self.with(move |_, store| store.retry(id, due, reason, 0)).await
     }
 
@@ -220,7 +218,7 @@ impl JobQueue for Embedded {
     }
 
     async fn check(&self) -> Result<(), QueueError> {
-        self.with(|_, store| store.check(now())).await
+        self.with(|_, store| store.check(now_millis())).await
     }
 }
 
@@ -239,8 +237,8 @@ impl Checkpoints for Embedded {
         let answer = answer.clone();
         self.with(move |shared, store| {
             let ttl = shared.options.result_ttl;
-            let result_until = (!ttl.is_zero()).then(|| now().saturating_add(millis(ttl)));
-            store.store_outbox(id, answer, now(), result_until)
+            let result_until = (!ttl.is_zero()).then(|| now_millis().saturating_add(millis(ttl)));
+            store.store_outbox(id, answer, now_millis(), result_until)
         })
         .await
     }
@@ -250,6 +248,6 @@ impl Checkpoints for Embedded {
 impl ResultCache for Embedded {
     async fn result(&self, job: &Job) -> Result<Option<Answer>, QueueError> {
         let job = job.clone();
-        self.with(move |_, store| store.result(&job, now())).await
+        self.with(move |_, store| store.result(&job, now_millis())).await
     }
 }

@@ -76,14 +76,15 @@
 
 mod crash_rules;
 pub mod embedded;
+pub mod problems;
 pub mod redis;
 mod traits;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde::Serialize;
 
-pub use self::crash_rules::{CrashRules, MAX_DEATHS, MAX_DELIVERIES, MAX_DELIVERIES_AT_ONCE};
+pub use self::crash_rules::{CrashRules, GIVEN_UP, MAX_DEATHS, MAX_DELIVERIES, MAX_DELIVERIES_AT_ONCE};
 use self::crash_rules::{log_dead_letter, log_put_off, reason};
 pub use self::traits::{
     Added, AdminOutcome, Checkpoints, Claim, Claimed, Counts, Entry, JobQueue, Queue, QueueAdmin, QueueError,
@@ -102,11 +103,6 @@ const DROPPED: &str = "dropped by the owner";
 enum Mark {
     Answered { replies: Vec<i32> },
     Rejected { reason: String },
-}
-
-/// Milliseconds of Unix time.
-fn now() -> u64 {
-    millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 fn millis(duration: Duration) -> u64 {

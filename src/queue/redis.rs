@@ -20,7 +20,7 @@ mod keys;
 mod replies;
 mod scripts;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::Script;
@@ -32,8 +32,9 @@ use self::replies::{ClaimReply, EntryReply, damaged, log, parse, parse_entry};
 use super::{
     Added, AdminOutcome, Checkpoints, Claimed, Counts, CrashRules, DROPPED, Entry, JobQueue, MAX_DEATHS,
     MAX_DELIVERIES, MAX_DELIVERIES_AT_ONCE, MAX_RESULTS, Mark, QueueAdmin, QueueError, ResultCache, millis,
-    now, reason,
+    reason,
 };
+use crate::domain::unix_time::{self, now_millis};
 use crate::domain::{Answer, Job, JobId, Progress};
 
 /// Changes with the meaning of the keys. Queues of a lower format are read as they are: in format 1
@@ -83,7 +84,7 @@ impl RedisQueue {
     pub async fn connect(options: RedisOptions) -> Result<Self, QueueError> {
         let queue = Self::connect_only(options).await?;
         let keeps_results = if queue.result_ttl.is_zero() { "0" } else { "1" };
-        let (now, rules) = (now().to_string(), &queue.rules);
+        let (now, rules) = (now_millis().to_string(), &queue.rules);
         let args = [&queue.owner, FORMAT, keeps_results, &now, rules];
         log(&queue.run::<String>(&scripts::OPEN, &args).await?)?;
         Ok(queue)
@@ -100,7 +101,7 @@ impl RedisQueue {
     async fn connect_only(options: RedisOptions) -> Result<Self, QueueError> {
         let connection = Connection::new(&options.url, options.timeout)?;
         connection.ping().await?;
-        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let started = unix_time::now();
         Ok(Self {
             connection,
             root: format!("{{stenogram:{}}}", options.account),
@@ -205,14 +206,15 @@ impl QueueAdmin for RedisQueue {
 impl JobQueue for RedisQueue {
     async fn add(&self, job: &Job) -> Result<Added, QueueError> {
         let text = serde_json::to_string(job).map_err(damaged)?;
-        let new: bool =
-            self.run(&scripts::ADD, &[&job.id.to_string(), &text, &job.document.to_string()]).await?;
+        let new: bool = self
+            .run(&scripts::ADD, &[&job.id.to_string(), &text, &job.recording.document.to_string()])
+            .await?;
         Ok(if new { Added::New } else { Added::Seen })
     }
 
     async fn claim(&self) -> Result<Claimed, QueueError> {
         let mut turn = self.turn.lock().await;
-        let [number, now] = [*turn, now()].map(|number| number.to_string());
+        let [number, now] = [*turn, now_millis()].map(|number| number.to_string());
         let args = [&self.owner, &number, &now, &self.rules].map(String::as_str);
         let reply = ClaimReply(self.run(&scripts::CLAIM, &args).await?);
         let claimed = reply.claimed()?;
@@ -230,12 +232,12 @@ impl JobQueue for RedisQueue {
     }
 
     async fn retry(&self, id: JobId, after: Duration, reason: &str) -> Result<(), QueueError> {
-        let due = now().saturating_add(millis(after)).min(LAST_DUE);
+        let due = now_millis().saturating_add(millis(after)).min(LAST_DUE);
         self.change(&scripts::RETRY, id, &[&due.to_string(), reason, "1"]).await
     }
 
     async fn wait(&self, id: JobId, after: Duration, reason: &str) -> Result<(), QueueError> {
-        let due = now().saturating_add(millis(after)).min(LAST_DUE);
+        let due = now_millis().saturating_add(millis(after)).min(LAST_DUE);
         self.change(&scripts::RETRY, id, &[&due.to_string(), reason, "0"]).await
     }
 
@@ -275,7 +277,7 @@ impl Checkpoints for RedisQueue {
 
     async fn store_outbox(&self, id: JobId, answer: &Answer) -> Result<(), QueueError> {
         let answer = serde_json::to_string(answer).map_err(damaged)?;
-        let (now, life) = (now(), millis(self.result_ttl).min(LAST_DUE));
+        let (now, life) = (now_millis(), millis(self.result_ttl).min(LAST_DUE));
         let ends = now.saturating_add(life).min(LAST_DUE);
         let numbers = [life, ends, now, MAX_RESULTS as u64].map(|number| number.to_string());
         let args: Vec<&str> =
@@ -287,7 +289,7 @@ impl Checkpoints for RedisQueue {
 #[async_trait]
 impl ResultCache for RedisQueue {
     async fn result(&self, job: &Job) -> Result<Option<Answer>, QueueError> {
-        let key = format!("{}{}{}", self.root, keys::RESULT, job.document);
+        let key = format!("{}{}{}", self.root, keys::RESULT, job.recording.document);
         self.connection.get(&key).await?.as_deref().map(parse).transpose()
     }
 }

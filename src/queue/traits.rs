@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 
 use crate::domain::{Answer, Job, JobId, Progress};
+use crate::runtime::problem::Diagnosis;
 
 /// What [`JobQueue::add`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,19 +91,29 @@ pub enum QueueError {
     /// The store is away or refuses to write; the same operation may succeed later. If only the
     /// reply was lost it may also have happened, which repeating it finds out.
     #[error("the queue is not available: {0}")]
-    Unavailable(String),
+    Unavailable(Diagnosis),
     /// The store holds something that this program does not understand.
     #[error("the queue's data is damaged: {0}")]
-    Damaged(String),
+    Damaged(Diagnosis),
     /// The queue has no such claimed job: a mistake in this program.
     #[error("job {0} is not claimed")]
     NotClaimed(JobId),
     /// Another process has the queue open, and only one can.
     #[error("{0}")]
-    InUse(String),
+    InUse(Diagnosis),
     /// The queue cannot be used as configured; the owner has to change something first.
     #[error("{0}")]
-    Configuration(String),
+    Configuration(Diagnosis),
+}
+
+impl QueueError {
+    /// What went wrong and what to do; none for a mistake in this program.
+    pub fn diagnosis(&self) -> Option<&Diagnosis> {
+        match self {
+            Self::Unavailable(it) | Self::Damaged(it) | Self::InUse(it) | Self::Configuration(it) => Some(it),
+            Self::NotClaimed(_) => None,
+        }
+    }
 }
 
 /// The jobs: from C1, which adds one, to C4, which ends it.
@@ -158,8 +169,8 @@ pub trait Checkpoints: Send + Sync {
     async fn store_progress(&self, id: JobId, progress: &Progress) -> Result<(), QueueError>;
 
     /// C3: stores the composed answer with the claimed job, in place of its progress, and, in the
-    /// same step, as the result of its recording, unless there is one of the same task. Forgets the
-    /// deliveries before this one, and the deaths.
+    /// same step, as the result of its recording, unless there is one of the same settings. Forgets
+    /// the deliveries before this one, and the deaths.
     async fn store_outbox(&self, id: JobId, answer: &Answer) -> Result<(), QueueError>;
 }
 

@@ -22,7 +22,7 @@ mod glibc {
 /// glibc maps large pieces on their own too, but with the first that is freed it raises the limit
 /// to its size, up to 32 MB: samples and spectra, of another size in each stretch of a long
 /// recording, then stay. docs/BENCHMARKS.md has what that cost.
-pub fn keep_little() {
+pub fn tune_allocator() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
         glibc::mallopt(glibc::M_MMAP_THRESHOLD, 1 << 20);
@@ -31,7 +31,7 @@ pub fn keep_little() {
 }
 
 /// Returns what is freed now: of 90 MB with the model of `tests/idle.rs` 83 stay, with this 15.
-pub fn give_back() {
+pub fn trim_heap() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     glibc::malloc_trim(0);
 }

@@ -34,6 +34,11 @@ pub fn typed(arguments: &str) -> String {
     here().typed(arguments)
 }
 
+/// `text`, with commands and files as they are called here, see [`Home::localised`].
+pub fn localised(text: &str) -> String {
+    here().localised(text)
+}
+
 impl Home {
     fn named(name: &str) -> Self {
         match name {
@@ -46,14 +51,26 @@ impl Home {
 
     /// `stenogram ARGUMENTS` as it is typed there.
     pub fn typed(self, arguments: &str) -> String {
-        let program = match self {
+        format!("{} {arguments}", self.program())
+    }
+
+    /// A text for all homes as it reads in this one: `` `stenogram COMMAND` `` is the command as it
+    /// is typed there, `<configuration>` the file of the configuration, and `<start>` what starts
+    /// the daemon.
+    fn localised(self, text: &str) -> String {
+        text.replace("`stenogram ", &format!("`{} ", self.program()))
+            .replace("<configuration>", self.configuration())
+            .replace("<start>", self.start())
+    }
+
+    fn program(self) -> &'static str {
+        match self {
             // Not `exec`: it works without a daemon too.
             Self::Compose => "docker-compose run --rm userbot",
             Self::Systemd => "sudo stenogramctl",
             Self::StartSh => "./start.sh",
             Self::Other => "stenogram",
-        };
-        format!("{program} {arguments}")
+        }
     }
 
     /// The file of the configuration, as the owner knows it.
@@ -89,6 +106,13 @@ mod tests {
             ("Systemd", "stenogram login"),
         ] {
             assert_eq!(Home::named(name).typed("login"), login, "{name:?}");
+            assert_eq!(Home::named(name).localised("run `stenogram login`"), format!("run `{login}`"));
         }
+    }
+    #[test]
+    fn files_are_called_as_their_owner_knows_them() {
+        let text = "set it in <configuration>, then <start>";
+        let there = "set it in /etc/stenogram/stenogram.env, then `sudo systemctl start stenogram`";
+        assert_eq!(Home::Systemd.localised(text), there);
     }
 }

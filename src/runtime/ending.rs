@@ -17,6 +17,8 @@ use signal_hook::low_level;
 use tokio::runtime::Runtime;
 use tracing::warn;
 
+use super::problem::PROCESS_LIMIT;
+
 /// From the request to end until the process ends. Docker kills after 10 s.
 const LIMIT: Duration = Duration::from_millis(7500);
 
@@ -54,7 +56,9 @@ pub fn start_deadline() {
             low_level::exit(STATUS.load(Ordering::Relaxed).into());
         };
         if let Err(error) = thread::Builder::new().name("deadline".into()).spawn(end) {
-            warn!(%error, "Cannot start a thread: the process may take longer than 8 s to end");
+            let what =
+                format!("cannot start a thread, so the process may take longer than 8 s to end: {error}");
+            warn!("{}", PROCESS_LIMIT.with(what));
         }
     });
 }

@@ -4,10 +4,12 @@
 //! a loop waiting from outside (a FLOOD_WAIT, a network or a store that is away) is no reason to be
 //! overdue: the loop says how long it waits, or that nobody knows.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use super::lock;
 
 /// The pulse of one loop, or of several that do the same; clones share it. Before the first beat
 /// nothing is due.
@@ -52,7 +54,7 @@ impl Pulse {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -1,15 +1,17 @@
 //! A redb file that only its owner can read, that is there as a whole or not at all, and that takes
 //! little memory.
 
-use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use redb::backends::FileBackend;
 use redb::{Builder, Database, Error, ReadTransaction, ReadableDatabase as _, WriteTransaction};
+
+use super::atomic_file::{folder_of, publish, with_suffix};
+use super::lock;
 
 /// Bytes of memory for redb's pages; its default is 1 GiB.
 const CACHE: usize = 2 << 20;
@@ -19,8 +21,7 @@ const CACHE: usize = 2 << 20;
 /// `fill` makes its tables. The file gets its name only after that, because redb refuses to open a
 /// file whose making was interrupted. A file that is there loses the rights of other users.
 pub fn make(path: &Path, fill: impl FnOnce(&WriteTransaction) -> Result<(), Error>) -> Result<(), Error> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(folder_of(path))?;
     match fs::metadata(path) {
         Ok(file) if file.len() > 0 => return Ok(fs::set_permissions(path, Permissions::from_mode(0o600))?),
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
@@ -31,15 +32,13 @@ pub fn make(path: &Path, fill: impl FnOnce(&WriteTransaction) -> Result<(), Erro
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
         Ok(()) | Err(_) => {}
     }
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
     let database = Builder::new().set_cache_size(CACHE).create(&unfinished)?;
     let write = database.begin_write()?;
     fill(&write)?;
     write.commit()?;
     database.close()?;
-    fs::rename(&unfinished, path)?;
-    // Without this a power cut can lose the new name.
-    Ok(File::open(folder)?.sync_all()?)
+    Ok(publish(&file, &unfinished, path)?)
 }
 
 /// Opens a file that is there and checks it as a whole. redb may panic over a damaged file, so call
@@ -63,12 +62,6 @@ fn builder() -> Builder {
     let mut builder = Builder::new();
     builder.set_cache_size(CACHE).set_check_integrity_on_open(true);
     builder
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
 }
 
 /// A database that is opened again after a failure: after an I/O error, such as a full disk, redb
@@ -111,7 +104,7 @@ impl Reopening {
 
     fn lock(&self) -> MutexGuard<'_, Option<Arc<Database>>> {
         // A panic while it was held has left it empty or whole.
-        self.database.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.database)
     }
 }
 

@@ -1,58 +1,116 @@
 //! Why nothing was recognised, and what that means for the job.
 
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::time::Duration;
+use std::{error, fmt};
 
-use super::language::UnknownLanguage;
-use super::models::ModelSpec;
+use super::models;
 use super::models::file_check::ModelFileError;
-use crate::domain::Fault;
-use crate::runtime::deployment::typed;
+use super::problems::{
+    self, CPU_TOO_OLD, LANGUAGE_NOT_IN_MODEL, MODEL_REPLACED, OUT_OF_MEMORY, RECOGNITION_FAILED,
+    TRANSLATION_IMPOSSIBLE,
+};
+use crate::domain::{Fault, LanguageCode};
+use crate::runtime::problem::{self, Diagnosis};
 
 /// How long a job is put off if the model cannot be loaded again.
 const RELOAD_RETRY: Duration = Duration::from_secs(60);
 
 /// Why nothing was recognised.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub enum SpeechError {
-    #[error("the model {} {source}; {}", path.display(), remedy(path))]
-    Model { path: PathBuf, source: ModelFileError },
-    #[error(
-        "this CPU lacks {0}, which this build needs: build stenogram on this machine, or take the portable image; \
-         in a Proxmox VM choose the CPU type host"
-    )]
+    Model {
+        path: PathBuf,
+        source: ModelFileError,
+    },
+    /// The instructions that are missing.
     Cpu(String),
-    #[error("whisper.cpp cannot load the model {}: {why}; is there enough memory?", path.display())]
-    Load { path: PathBuf, why: String },
-    #[error("the model was freed for want of work and cannot be loaded again: {0}")]
+    ModelSize {
+        path: PathBuf,
+        found: u64,
+        expected: u64,
+    },
+    Load {
+        path: PathBuf,
+        why: String,
+    },
     NotLoadedAgain(Box<SpeechError>),
-    #[error("the model {} is another one than at the start; restart stenogram to use it", path.display())]
-    Replaced { path: PathBuf },
-    #[error(transparent)]
-    UnknownLanguage(#[from] UnknownLanguage),
-    #[error("the model was not trained for the language {0:?}; take a multilingual or a newer model")]
-    LanguageNotInModel(&'static str),
-    #[error(
-        "the model {} cannot translate, it knows English only; take a multilingual one, such as small, or \
-         TASK=transcribe", path.display()
-    )]
-    EnglishOnly { path: PathBuf },
-    #[error(
-        "the model {} cannot translate: its decoder was cut down and trained to transcribe only, as that of \
-         large-v3-turbo; take large-v3, medium or small, or TASK=transcribe", path.display()
-    )]
-    TranscribesOnly { path: PathBuf },
-    #[error("the recording has samples that are no sound: not a number, or over 40 dB too loud")]
+    Replaced {
+        path: PathBuf,
+    },
+    LanguageNotInModel(LanguageCode),
+    EnglishOnly {
+        path: PathBuf,
+    },
+    TranscribesOnly {
+        path: PathBuf,
+    },
+    /// The recording arrived under TASK=translate, for which the model was not trained.
+    TaskNotInModel,
+    /// Not numbers, or over 40 dB too loud.
     Samples,
-    #[error("the recording is longer than 24 hours")]
     TooLong,
-    #[error("whisper.cpp failed: {0}")]
     Failed(String),
-    #[error("the recognition was aborted")]
     Aborted,
-    #[error("the recognition thread is gone; restart stenogram and report its last log lines")]
     Died,
 }
+
+impl SpeechError {
+    /// What went wrong and what to do, unless the recording is to blame or the program is stopping.
+    pub fn diagnosis(&self) -> Option<Diagnosis> {
+        Some(match self {
+            Self::Model { path, source: ModelFileError::Io(error) }
+                if error.kind() != ErrorKind::NotFound =>
+            {
+                problem::of_file("cannot read the model", path, error)
+            }
+            Self::Model { path, source } => {
+                problems::unusable_model(path, format_args!("the model {} {source}", path.display()))
+            }
+            Self::ModelSize { path, found, expected } => models::wrong_size(path, *found, *expected),
+            Self::Cpu(missing) => {
+                CPU_TOO_OLD.with(format_args!("this CPU lacks {missing}, which this build needs"))
+            }
+            Self::Load { path, why } => OUT_OF_MEMORY
+                .with(format_args!("whisper.cpp cannot load the model {}: {why}", path.display())),
+            Self::NotLoadedAgain(error) => {
+                error.diagnosis()?.within("the model was freed for want of work and cannot be loaded again")
+            }
+            Self::Replaced { path } => MODEL_REPLACED
+                .with(format_args!("the model {} is another one than at the start", path.display())),
+            Self::LanguageNotInModel(code) => {
+                LANGUAGE_NOT_IN_MODEL.with(format_args!("the model was not trained for the language {code}"))
+            }
+            Self::EnglishOnly { path } => TRANSLATION_IMPOSSIBLE
+                .with(format_args!("the model {} cannot translate, it knows English only", path.display())),
+            Self::TranscribesOnly { path } => TRANSLATION_IMPOSSIBLE.with(format_args!(
+                "the model {} cannot translate: its decoder was cut down and trained to transcribe only",
+                path.display()
+            )),
+            Self::TaskNotInModel => TRANSLATION_IMPOSSIBLE
+                .with("the recording arrived under TASK=translate, for which the model was not trained"),
+            Self::Failed(why) => RECOGNITION_FAILED.with(format_args!("whisper.cpp failed: {why}")),
+            Self::Died => RECOGNITION_FAILED.with("the recognition thread is gone"),
+            Self::Samples | Self::TooLong | Self::Aborted => return None,
+        })
+    }
+}
+
+impl fmt::Display for SpeechError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self, self.diagnosis()) {
+            (_, Some(diagnosis)) => diagnosis.fmt(f),
+            (Self::Samples, None) => f.write_str(
+                "the recording has samples that are no sound: not a number, or over 40 dB too loud",
+            ),
+            (Self::TooLong, None) => f.write_str("the recording is longer than 24 hours"),
+            (_, None) => f.write_str("the recognition was aborted"),
+        }
+    }
+}
+
+impl error::Error for SpeechError {}
 
 impl From<SpeechError> for Fault {
     fn from(error: SpeechError) -> Self {
@@ -64,25 +122,16 @@ impl From<SpeechError> for Fault {
             SpeechError::NotLoadedAgain(_) => Self::Later { after: RELOAD_RETRY, why: error.to_string() },
             SpeechError::Samples
             | SpeechError::TooLong
-            | SpeechError::UnknownLanguage(_)
-            | SpeechError::LanguageNotInModel(_) => Self::Reject(error.to_string()),
+            | SpeechError::LanguageNotInModel(_)
+            | SpeechError::TaskNotInModel => Self::Reject(error.to_string()),
             SpeechError::EnglishOnly { .. }
             | SpeechError::TranscribesOnly { .. }
             | SpeechError::Cpu(_)
             | SpeechError::Model { .. }
+            | SpeechError::ModelSize { .. }
             | SpeechError::Load { .. }
             | SpeechError::Replaced { .. }
             | SpeechError::Died => Self::Fatal(error.to_string()),
-        }
-    }
-}
-
-/// What to do about an unusable model file. Only models of the catalogue can be downloaded.
-fn remedy(path: &Path) -> String {
-    match ModelSpec::of_file(path) {
-        Some(spec) => format!("`{}` fetches a good one", typed(&format!("models pull {}", spec.name))),
-        None => {
-            format!("put a good file in its place, or name a model of `{}` in MODEL", typed("models list"))
         }
     }
 }

@@ -4,6 +4,7 @@
 //! options          how the engine is set up, and how one recording is recognised
 //! observer         what the engine reports
 //! error            why nothing was recognised
+//! problems         what can be wrong with all this, and what to do
 //! engine           the handle for async code
 //!   thread           serves one request after another; frees the idle model
 //!   recogniser       from speech to transcript
@@ -17,7 +18,7 @@
 //!   decoding         how carefully the text is looked for
 //!   cpu, device      the CPU instructions that this build needs; the GPU that it uses
 //!   log              whisper.cpp's log lines, through tracing
-//! language         Whisper's languages
+//! language         the language of a recording
 //!   detect           recognises a recording in its language, which is guessed, then checked
 //!   choice           the languages that a recording may be in, and the likeliest of them
 //!   prior            how likely each language is before a recording is analysed
@@ -44,6 +45,7 @@ mod language;
 pub mod models;
 mod observer;
 mod options;
+pub mod problems;
 mod vad;
 mod whisper;
 
@@ -54,5 +56,4 @@ pub use language::prior::LanguagePrior;
 pub use observer::{ModelState, Observer};
 pub use options::{EngineOptions, RecogniseOptions, cores, default_threads};
 pub use vad::detector::{Detector, Speech};
-pub use whisper::audio_context::AudioContext;
 pub use whisper::{cpu, device};

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::domain::LanguageCode;
+
 /// Receives reports about a recognition, on the engine's thread. Every method does nothing unless
 /// it is implemented.
 pub trait Observer: Send + Sync {
@@ -13,7 +15,7 @@ pub trait Observer: Send + Sync {
     fn on_dropped(&self, _reason: &'static str) {}
     /// The language was detected, and this much was said in it. Not called if there was only one
     /// language to choose from.
-    fn on_language(&self, _code: &'static str, _speech: Duration) {}
+    fn on_language(&self, _language: LanguageCode, _speech: Duration) {}
     /// The text of a shortened audio context was rejected, and the recording is recognised again
     /// with Whisper's whole window.
     fn on_retry(&self) {}

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +10,13 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use super::error::SpeechError;
-use super::language::Language;
 use super::language::prior::LanguagePrior;
+use super::models::ModelSpec;
 use super::models::file_check::{self, ModelInfo};
 use super::observer::Observer;
-use super::whisper::audio_context::AudioContext;
+use super::problems::too_many_threads;
 use super::whisper::device;
-use crate::domain::Task;
+use crate::domain::{AudioContext, LanguageCode, Languages, Task};
 
 /// How the engine is set up.
 #[derive(Clone, Debug, Default)]
@@ -25,13 +26,12 @@ pub struct EngineOptions {
     /// Threads of a recognition; [`default_threads`] if not given. Never more than the process may
     /// run at once, because recognition then becomes 10 to 50 times slower.
     pub threads: Option<NonZeroUsize>,
-    /// Codes of the languages that are likely here: a recording is recognised in the likeliest of
-    /// them. If there is only one and `other_languages` is off, it is never detected, which saves
-    /// time. Empty: the likeliest language that the model knows.
-    pub languages: Vec<String>,
-    /// Whether a recording that is clearly in a language outside `languages` is recognised in that
-    /// language, if the model knows it.
-    pub other_languages: bool,
+    /// The languages that a recording may be in, unless [`RecogniseOptions::language`] gives its
+    /// language. A single one without others is never detected, which saves time.
+    pub languages: Languages,
+    /// The language that [`RecogniseOptions::language`] gives for every recording, if it does. Only
+    /// this one must be known to the model then.
+    pub only_language: Option<LanguageCode>,
     /// [`Engine::start`](super::Engine::start) fails if the model was not trained for it.
     pub task: Task,
     /// How much of Whisper's window is computed for a short recording.
@@ -48,9 +48,17 @@ pub struct EngineOptions {
 }
 
 impl EngineOptions {
-    /// Checks what can be checked without the model: the codes of the languages.
-    pub fn check(&self) -> Result<(), SpeechError> {
-        self.listed().map(drop)
+    /// Checks, if the file exists and the catalogue has it, that it has the right size. This finds
+    /// an incomplete copy at once.
+    pub fn check_size(&self) -> Result<(), SpeechError> {
+        let (Some(spec), Ok(file)) = (ModelSpec::of_file(&self.model), self.model.metadata()) else {
+            return Ok(());
+        };
+        let (found, expected) = (file.len(), spec.bytes);
+        if found == expected {
+            return Ok(());
+        }
+        Err(SpeechError::ModelSize { path: self.model.clone(), found, expected })
     }
 
     /// The model's name: the name of its file without `ggml-` and the extension.
@@ -63,13 +71,15 @@ impl EngineOptions {
     pub fn check_model(&self) -> Result<ModelInfo, SpeechError> {
         let info = file_check::check(&self.model)
             .map_err(|source| SpeechError::Model { path: self.model.clone(), source })?;
-        if let Some(unknown) = self.listed()?.iter().find(|language| language.0 >= info.languages) {
-            return Err(SpeechError::LanguageNotInModel(unknown.code()));
+        let required = self.only_language.as_ref().map_or(&*self.languages.listed, slice::from_ref);
+        let is_unknown = |language: &&LanguageCode| language.number() >= info.languages;
+        if let Some(&unknown) = required.iter().find(is_unknown) {
+            return Err(SpeechError::LanguageNotInModel(unknown));
         }
         let path = self.model.clone();
         match self.task {
             Task::Translate if info.languages == 1 => Err(SpeechError::EnglishOnly { path }),
-            Task::Translate if info.is_pruned => Err(SpeechError::TranscribesOnly { path }),
+            Task::Translate if !info.can_translate() => Err(SpeechError::TranscribesOnly { path }),
             Task::Translate | Task::Transcribe => Ok(info),
         }
     }
@@ -77,11 +87,6 @@ impl EngineOptions {
     /// Whether flash attention is used: as configured, or if there is a GPU.
     pub fn flash_attention(&self) -> bool {
         self.flash_attention.unwrap_or_else(|| device::gpu().is_some())
-    }
-
-    /// The languages, looked up.
-    pub(crate) fn listed(&self) -> Result<Vec<Language>, SpeechError> {
-        Ok(self.languages.iter().map(|name| Language::find(name)).collect::<Result<_, _>>()?)
     }
 }
 
@@ -102,7 +107,7 @@ pub(crate) fn threads(asked: Option<NonZeroUsize>) -> NonZeroUsize {
     let Some(asked) = asked else { return default_threads() };
     let cores = cores();
     if asked > cores {
-        warn!("{asked} threads are more than the {cores} cores there are for us; using {cores}");
+        warn!("{}", too_many_threads(asked, cores));
     }
     asked.min(cores)
 }
@@ -110,8 +115,10 @@ pub(crate) fn threads(asked: Option<NonZeroUsize>) -> NonZeroUsize {
 /// How one recording is recognised.
 #[derive(Clone, Default)]
 pub struct RecogniseOptions {
-    /// The code of the language, which is then not detected.
-    pub language: Option<String>,
+    /// The language, which is then not detected.
+    pub language: Option<LanguageCode>,
+    /// Recognition fails if the model was not trained for it.
+    pub task: Task,
     /// How likely each language is before the recording is analysed. It makes detection faster and
     /// more reliable.
     pub prior: LanguagePrior,

@@ -11,11 +11,15 @@ use tokio::task::JoinError;
 use super::account::Account;
 use super::connection::clock::{ClockAhead, ClockError, check_clock};
 use super::connection::error::CallError;
-use super::connection::logout::account_is_gone;
+use super::connection::logout::LoggedOut;
 use super::connection::pool::Pool;
 use super::connection::rpc_error::Meaning;
 use super::context::AccountContext;
-use super::options::{AccountOptions, Credentials};
+use super::options::AccountOptions;
+use super::problems::{
+    ALREADY_LOGGED_IN, CREDENTIALS_REFUSED, FLOOD_WAIT, LOGIN_CODE_WRONG, LOGIN_REFUSED, PHONE_NUMBER_WRONG,
+    TELEGRAM_TROUBLE, TELEGRAM_UNREACHABLE, TERMINAL_MISSING,
+};
 use super::session::contents::Contents;
 use super::session::error::SessionError;
 use super::session::file::SessionFile;
@@ -23,7 +27,8 @@ use super::session::grammers::AccountSession;
 use super::store::UpdateStore;
 use super::store::position::LastMessages;
 use super::updates::dialogs;
-use crate::runtime::deployment::typed;
+use crate::domain::Credentials;
+use crate::runtime::problem::Diagnosis;
 
 /// How many codes or passwords are accepted at most. Telegram itself allows only a few.
 const MAX_ATTEMPTS: usize = 3;
@@ -47,29 +52,29 @@ pub enum LoginError {
     #[error(transparent)]
     Session(#[from] SessionError),
     /// Somebody is logged in with this session.
-    #[error("already logged in as user {}; run `{}` first to change the account", .0, typed("logout"))]
+    #[error("{}", ALREADY_LOGGED_IN.with(format_args!("already logged in as user {}", .0)))]
     AlreadyLoggedIn(i64),
     /// Telegram refused.
     #[error("Telegram refuses: {0}")]
-    Refused(String),
+    Refused(Diagnosis),
     /// There was no answer from Telegram.
-    #[error("Telegram cannot be reached: {0}; check the network and try again")]
+    #[error("{}", TELEGRAM_UNREACHABLE.with(format_args!("Telegram cannot be reached: {}", .0)))]
     Unreachable(String),
     #[error(transparent)]
     Clock(ClockAhead),
     /// The person could not be asked.
-    #[error("cannot read from the terminal: {}; run `{}` on a terminal", .0, typed("login"))]
+    #[error("{}", TERMINAL_MISSING.with(format_args!("cannot read from the terminal: {}", .0)))]
     Terminal(#[from] std::io::Error),
     /// Too many wrong codes or passwords.
-    #[error("three wrong tries; wait some minutes and run `{}` again", typed("login"))]
+    #[error("{}", LOGIN_CODE_WRONG.with("three wrong tries"))]
     TooManyTries,
 }
 
 impl From<CallError> for LoginError {
     fn from(error: CallError) -> Self {
-        match &error {
-            CallError::Lost(why) => Self::Unreachable(why.clone()),
-            CallError::Rpc { .. } => Self::Refused(explain(&error)),
+        match error {
+            CallError::Lost(why) => Self::Unreachable(why),
+            CallError::Rpc { ref name, .. } => Self::Refused(explain(&error, name)),
         }
     }
 }
@@ -92,47 +97,30 @@ impl From<InvocationError> for LoginError {
 /// grammers panics over two kinds of answers that it does not expect.
 impl From<JoinError> for LoginError {
     fn from(_: JoinError) -> Self {
-        Self::Refused(
-            "it wants a kind of login that stenogram does not know. Log in with an official app first, then try again"
-                .into(),
-        )
+        Self::Refused(LOGIN_REFUSED.with("it wants a kind of login that stenogram does not know"))
     }
 }
 
-fn explain(error: &CallError) -> String {
-    let CallError::Rpc { name, .. } = error else { return error.to_string() };
-    match error.meaning() {
-        Some(Meaning::Wait { time, .. }) => return format!("too many tries; wait {} s", time.as_secs()),
-        Some(Meaning::ServerTrouble) => {
-            return format!("it has trouble of its own ({name}); run `{}` again in a minute", typed("login"));
+/// What Telegram's error of this name means at a login.
+fn explain(error: &CallError, name: &str) -> Diagnosis {
+    match (error.meaning(), name) {
+        (Some(Meaning::Wait { time, .. }), _) => {
+            FLOOD_WAIT.with(format_args!("too many tries; wait {} s", time.as_secs()))
         }
-        Some(Meaning::InvalidApplication) => {
-            return format!(
-                "API_ID and API_HASH do not belong together or are blocked ({name}); compare them with \
-                 https://my.telegram.org"
-            );
+        (Some(Meaning::ServerTrouble), _) => {
+            TELEGRAM_TROUBLE.with(format_args!("it has trouble of its own ({name})"))
         }
-        _ => {}
-    }
-    match name.as_str() {
-        "PHONE_NUMBER_INVALID" => {
-            "that is no phone number of an account; write it with the country, as +4915112345678".into()
+        (Some(Meaning::InvalidApplication), _) => CREDENTIALS_REFUSED
+            .with(format_args!("API_ID and API_HASH do not belong together or are blocked ({name})")),
+        (Some(Meaning::Deactivated), _) => LoggedOut(name.to_owned()).diagnosis(),
+        (_, "PHONE_NUMBER_INVALID") => PHONE_NUMBER_WRONG.with("that is no phone number of an account"),
+        (_, "UPDATE_APP_TO_LOGIN") => LOGIN_REFUSED.with("it wants a newer program for logins"),
+        (_, "PHONE_NUMBER_FLOOD" | "PHONE_PASSWORD_FLOOD") => {
+            FLOOD_WAIT.with("too many logins with this number today")
         }
-        "PHONE_NUMBER_BANNED" => {
-            "this phone number is banned from Telegram. If that is a mistake, write to recover@telegram.org, or use \
-             the account of another number"
-                .into()
-        }
-        "USER_DEACTIVATED" | "USER_DEACTIVATED_BAN" => account_is_gone(name),
-        "UPDATE_APP_TO_LOGIN" => {
-            "it wants a newer program for logins; look for a newer release of stenogram".into()
-        }
-        "PHONE_NUMBER_FLOOD" | "PHONE_PASSWORD_FLOOD" => {
-            "too many logins with this number; try again tomorrow".into()
-        }
-        "PHONE_CODE_EXPIRED" => format!("the code has expired; run `{}` again", typed("login")),
-        "SESSION_PASSWORD_NEEDED" => "the account wants its password".into(),
-        _ => error.to_string(),
+        (_, "PHONE_CODE_EXPIRED") => LOGIN_CODE_WRONG.with("the code has expired"),
+        (_, "SESSION_PASSWORD_NEEDED") => LOGIN_REFUSED.with("the account wants its password"),
+        _ => LOGIN_REFUSED.with(error),
     }
 }
 
@@ -207,7 +195,7 @@ async fn record_start_position(pool: &Pool, home: i32, path: &Path, user: i64) -
 
 async fn sign_in(client: &Client, credentials: &Credentials, prompt: &dyn Prompt) -> Result<i64, LoginError> {
     let phone = prompt.phone()?;
-    let (client_, hash) = (client.clone(), credentials.api_hash.clone());
+    let (client_, hash) = (client.clone(), credentials.api_hash.expose().to_owned());
     let token = tokio::spawn(async move { client_.request_login_code(phone.trim(), &hash).await }).await??;
     prompt.say("Telegram has sent a code: look into your other Telegram apps first, then for an SMS.");
     for _ in 0..MAX_ATTEMPTS {
@@ -219,10 +207,11 @@ async fn sign_in(client: &Client, credentials: &Credentials, prompt: &dyn Prompt
                 return check_password(client, token, prompt).await;
             }
             Err(SignInError::SignUpRequired) => {
-                return Err(LoginError::Refused("there is no account with this number".into()));
+                let refused = PHONE_NUMBER_WRONG.with("there is no account with this number");
+                return Err(LoginError::Refused(refused));
             }
             Err(SignInError::Other(error)) => return Err(error.into()),
-            Err(error) => return Err(LoginError::Refused(error.to_string())),
+            Err(error) => return Err(LoginError::Refused(LOGIN_REFUSED.with(error))),
         }
     }
     Err(LoginError::TooManyTries)
@@ -248,7 +237,7 @@ async fn check_password(
                 PasswordToken::new(client.invoke(&request).await?.into())
             }
             Err(SignInError::Other(error)) => return Err(error.into()),
-            Err(error) => return Err(LoginError::Refused(error.to_string())),
+            Err(error) => return Err(LoginError::Refused(LOGIN_REFUSED.with(error))),
         };
     }
     Err(LoginError::TooManyTries)

@@ -3,22 +3,21 @@
 use grammers_client::tl;
 use grammers_session::types::{PeerId, PeerInfo};
 
-use crate::domain::policy::Incoming;
-use crate::domain::{Peer, PeerKind, RecordingKind};
+use crate::domain::{Incoming, JobId, Peer, PeerKind, Recording, RecordingKind, Sender};
 
-/// A recording in a message, before the access hash of its chat is known.
+/// A recording in a message, before what is known of its chat and its sender is added.
 pub(super) struct UnresolvedRecording {
-    pub chat: Option<PeerId>,
+    pub chat: PeerId,
     pub message: i32,
-    peer: (PeerKind, i64),
+    from: Option<PeerId>,
     via_bot: bool,
-    outgoing: bool,
-    date: i32,
+    view_once: bool,
+    /// Without the access hash of the chat.
     recording: Recording,
 }
 
-/// A voice or video message's file and what its attributes claim.
-pub(super) struct Recording {
+/// The file of a voice message or round video, and what its attributes claim.
+pub(super) struct RecordingFile {
     pub document: tl::types::Document,
     kind: RecordingKind,
     duration: u32,
@@ -26,48 +25,94 @@ pub(super) struct Recording {
 }
 
 impl UnresolvedRecording {
-    pub fn incoming(self, account: i64, access_hash: i64, bot: bool) -> Incoming {
-        let (kind, id) = self.peer;
+    /// Who sent it: the `owner` of the account, another user, or a group or channel in whose name
+    /// it was sent.
+    pub fn sender(&self, owner: i64) -> PeerId {
+        // Telegram may leave the sender out of a message in a private chat, and does so where
+        // somebody writes in the name of the chat.
+        let is_private = self.recording.chat.kind == PeerKind::User;
+        let from =
+            self.from.or_else(|| PeerId::user(owner).filter(|_| is_private && self.recording.outgoing));
+        from.unwrap_or(self.chat)
+    }
+
+    /// The recording with what is known of its chat and its sender. An access hash that is not
+    /// known is 0.
+    pub fn incoming(self, owner: i64, chat: Option<&PeerInfo>, sender: Option<&PeerInfo>) -> Incoming {
+        let sender_id = self.sender(owner).bot_api_dialog_id().unwrap_or(owner);
+        let Self { message, mut recording, .. } = self;
+        recording.chat.access_hash = chat.and_then(PeerInfo::auth).map_or(0, |auth| auth.hash());
         Incoming {
-            account,
-            peer: Peer { kind, id, access_hash },
-            bot: bot || self.via_bot,
-            message: self.message,
-            outgoing: self.outgoing,
-            date: self.date.into(),
-            kind: self.recording.kind,
-            document: self.recording.document.id,
-            view_once: self.recording.view_once,
-            duration: self.recording.duration,
-            size: u64::try_from(self.recording.document.size).unwrap_or(0),
+            id: JobId { account: owner, chat: recording.chat.chat(), message },
+            sender: Sender {
+                id: sender_id,
+                is_owner: recording.outgoing || sender_id == owner,
+                is_bot: self.via_bot || sender.is_some_and(is_bot),
+            },
+            recording,
+            chat_is_bot: chat.is_some_and(is_bot),
+            view_once: self.view_once,
         }
+    }
+}
+
+/// The message in an update that announces a new one.
+pub(super) fn new_message(update: &tl::enums::Update) -> Option<&tl::enums::Message> {
+    match update {
+        tl::enums::Update::NewMessage(update) => Some(&update.message),
+        tl::enums::Update::NewChannelMessage(update) => Some(&update.message),
+        _ => None,
     }
 }
 
 /// The recording in a message, if there is one.
 pub(super) fn unresolved_recording(message: &tl::enums::Message) -> Option<UnresolvedRecording> {
     let tl::enums::Message::Message(message) = message else { return None };
-    let recording = recording(message.media.as_ref()?)?;
-    let (peer, chat) = match &message.peer_id {
-        tl::enums::Peer::User(user) => ((PeerKind::User, user.user_id), PeerId::user(user.user_id)),
-        tl::enums::Peer::Chat(chat) => ((PeerKind::Group, chat.chat_id), PeerId::chat(chat.chat_id)),
+    let file = recording_file(message.media.as_ref()?)?;
+    let (chat, kind, id) = match &message.peer_id {
+        tl::enums::Peer::User(user) => (PeerId::user(user.user_id)?, PeerKind::User, user.user_id),
+        tl::enums::Peer::Chat(group) => (PeerId::chat(group.chat_id)?, PeerKind::Group, group.chat_id),
         tl::enums::Peer::Channel(channel) => {
-            ((PeerKind::Channel, channel.channel_id), PeerId::channel(channel.channel_id))
+            (PeerId::channel(channel.channel_id)?, PeerKind::Channel, channel.channel_id)
         }
     };
     Some(UnresolvedRecording {
         chat,
         message: message.id,
-        peer,
+        from: message.from_id.as_ref().map(PeerId::from),
         via_bot: message.via_bot_id.is_some() || message.via_business_bot_id.is_some(),
-        outgoing: message.out,
-        date: message.date,
-        recording,
+        view_once: file.view_once,
+        recording: Recording {
+            chat: Peer { kind, id, access_hash: 0 },
+            thread: thread(message),
+            kind: file.kind,
+            document: file.document.id,
+            outgoing: message.out,
+            date: message.date.into(),
+            duration: file.duration,
+            size: u64::try_from(file.document.size).unwrap_or(0),
+        },
     })
 }
 
+/// The forum topic of a message, by the message that began it; `None` in the General topic, of
+/// whose messages Telegram does not say that they are in a topic.
+fn thread(message: &tl::types::Message) -> Option<i32> {
+    match message.reply_to.as_ref()? {
+        tl::enums::MessageReplyHeader::Header(header) if header.forum_topic => {
+            header.reply_to_top_id.or(header.reply_to_msg_id)
+        }
+        _ => None,
+    }
+}
+
+/// Whether a peer is a bot, as far as that is known.
+pub(super) fn is_bot(peer: &PeerInfo) -> bool {
+    matches!(peer, PeerInfo::User { bot: Some(true), .. })
+}
+
 /// The voice message or round video in `media`.
-pub(super) fn recording(media: &tl::enums::MessageMedia) -> Option<Recording> {
+pub(super) fn recording_file(media: &tl::enums::MessageMedia) -> Option<RecordingFile> {
     let tl::enums::MessageMedia::Document(media) = media else { return None };
     let tl::enums::Document::Document(document) = media.document.as_ref()? else { return None };
     let (kind, duration) = document.attributes.iter().find_map(|attribute| match attribute {
@@ -80,7 +125,7 @@ pub(super) fn recording(media: &tl::enums::MessageMedia) -> Option<Recording> {
         }
         _ => None,
     })?;
-    Some(Recording { document: document.clone(), kind, duration, view_once: media.ttl_seconds.is_some() })
+    Some(RecordingFile { document: document.clone(), kind, duration, view_once: media.ttl_seconds.is_some() })
 }
 
 /// A peer as plain data. Its access hash is 0 if it is not known.

@@ -1,14 +1,13 @@
 //! The only module that uses grammers.
 //!
 //! An [`Account`] is one logged-in Telegram account. [`Account::run`] keeps it connected and hands
-//! every recording in the stream of updates to a [`Recipient`]. The account's position in that
-//! stream is stored only after the recipient has stored the recordings, so that Telegram sends
-//! again what was not. Meanwhile [`Account::fetch`] and [`Account::deliver`] serve the pipeline
+//! every event in the stream of updates to an [`EventSink`]. The account's position in that stream is
+//! stored only after the sink has stored the events, so that Telegram sends again what was not. Meanwhile [`Account::fetch`] and [`Account::deliver`] serve the pipeline
 //! over the current connection.
 //!
 //! No two files import each other. From the bottom up:
 //!
-//! - `options`, `unix_time`, `message`: settings, the wall clock, Telegram's schema as plain data;
+//! - `options`, `message`: settings, Telegram's schema as plain data;
 //! - `session/`: the session file, and the session as grammers uses it;
 //! - `store/`: what changes with every update (the position, the peers), and a pause in sending;
 //! - `connection/`: calls with a time limit, what errors mean, the connections of an account;
@@ -52,11 +51,11 @@ mod login;
 mod message;
 mod options;
 mod probe;
+pub mod problems;
 mod restrictions;
 mod session;
 mod store;
 mod supervisor;
-mod unix_time;
 mod updates;
 
 pub use account::Account;
@@ -64,8 +63,9 @@ pub use connection::clock::{ClockAhead, ClockVerdict, ServerClock, server_clock}
 pub use connection::logout::LoggedOut;
 pub use context::Pulses;
 pub use login::{LoginError, Prompt};
-pub use options::{AccountOptions, Credentials, ReconnectDelays, TrialPauses};
+pub use options::{AccountOptions, ReconnectDelays, TrialPauses};
 pub use probe::ProbeError;
+pub use restrictions::state::describe as restriction;
 pub use session::error::SessionError;
 pub use session::file::SessionFile;
-pub use updates::recipient::Recipient;
+pub use updates::event_sink::EventSink;

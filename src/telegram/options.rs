@@ -6,13 +6,6 @@ use backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
 
 use crate::domain::Restriction;
 
-/// The application's credentials, which the owner gets from my.telegram.org.
-#[derive(Clone)]
-pub struct Credentials {
-    pub api_id: i32,
-    pub api_hash: String,
-}
-
 /// How patient an account is with its connection.
 #[derive(Clone, Copy, Debug)]
 pub struct AccountOptions {

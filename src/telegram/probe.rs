@@ -1,5 +1,6 @@
 //! Asks Telegram whether it accepts a session or credentials, and changes nothing of the session.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::connection::error::CallError;
 use super::connection::logout::LoggedOut;
 use super::connection::pool::Pool;
 use super::connection::rpc_error::Meaning;
-use super::options::Credentials;
+use super::problems::{CREDENTIALS_REFUSED, FLOOD_WAIT, TELEGRAM_TROUBLE, TELEGRAM_UNREACHABLE};
 use super::restrictions::app_config;
 use super::restrictions::state::StoredRestriction;
 use super::session::contents::Contents;
@@ -19,7 +20,8 @@ use super::session::error::SessionError;
 use super::session::file::SessionFile;
 use super::session::grammers::AccountSession;
 use super::store::UpdateStore;
-use crate::domain::Restricted;
+use crate::domain::{Credentials, Restricted};
+use crate::runtime::problem::Diagnosis;
 
 /// Why a session cannot be used now.
 #[derive(Debug, thiserror::Error)]
@@ -28,32 +30,32 @@ pub enum ProbeError {
     Session(#[from] SessionError),
     #[error(transparent)]
     LoggedOut(#[from] LoggedOut),
-    /// Telegram refused for another reason than a logout, for example with FLOOD_WAIT.
+    /// Telegram gave no clear answer: it demands a pause, or has trouble of its own.
     #[error("{0}")]
-    Refused(String),
-    /// Telegram has trouble of its own.
+    Unclear(Diagnosis),
     #[error("{0}")]
-    Trouble(String),
-    #[error("no connection to Telegram: {0}")]
-    Unreachable(String),
+    Unreachable(Diagnosis),
     #[error(transparent)]
     Clock(ClockAhead),
-    /// API_ID and API_HASH are not accepted. It holds the name of Telegram's error.
-    #[error("Telegram refuses API_ID and API_HASH ({0}): they do not belong together, or are blocked")]
-    Credentials(String),
+    /// API_ID and API_HASH are not accepted.
+    #[error("{0}")]
+    Credentials(Diagnosis),
 }
 
 impl From<CallError> for ProbeError {
     fn from(error: CallError) -> Self {
         let meaning = error.meaning();
         match (error, meaning) {
-            (CallError::Lost(why), _) => Self::Unreachable(why),
+            (CallError::Lost(why), _) => Self::unreachable(why),
             (CallError::Rpc { name, .. }, Some(Meaning::LoggedOut | Meaning::Deactivated)) => {
                 LoggedOut(name).into()
             }
-            (CallError::Rpc { name, .. }, Some(Meaning::InvalidApplication)) => Self::Credentials(name),
-            (error, Some(Meaning::ServerTrouble)) => Self::Trouble(error.to_string()),
-            (error, _) => Self::Refused(error.to_string()),
+            (CallError::Rpc { name, .. }, Some(Meaning::InvalidApplication)) => {
+                let what = format!("Telegram refuses API_ID and API_HASH ({name})");
+                Self::Credentials(CREDENTIALS_REFUSED.with(what))
+            }
+            (error, Some(Meaning::Wait { .. })) => Self::Unclear(FLOOD_WAIT.with(error)),
+            (error, _) => Self::Unclear(TELEGRAM_TROUBLE.with(error)),
         }
     }
 }
@@ -62,8 +64,14 @@ impl From<ClockError> for ProbeError {
     fn from(error: ClockError) -> Self {
         match error {
             ClockError::Ahead(ahead) => Self::Clock(ahead),
-            ClockError::Unreachable(error) => Self::Unreachable(error.to_string()),
+            ClockError::Unreachable(error) => Self::unreachable(error),
         }
+    }
+}
+
+impl ProbeError {
+    fn unreachable(why: impl Display) -> Self {
+        Self::Unreachable(TELEGRAM_UNREACHABLE.with(format_args!("no connection to Telegram: {why}")))
     }
 }
 
@@ -108,7 +116,7 @@ impl Account {
         let (pool, _, _) = Pool::open(session, credentials.api_id, limit);
         let request = tl::functions::auth::ExportLoginToken {
             api_id: credentials.api_id,
-            api_hash: credentials.api_hash.clone(),
+            api_hash: credentials.api_hash.expose().to_owned(),
             except_ids: Vec::new(),
         };
         pool.call(home, &request).await?;

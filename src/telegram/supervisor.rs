@@ -19,10 +19,12 @@ use super::connection::error::CallError;
 use super::connection::link::{LATE_AFTER, Link, STALL_LIMIT};
 use super::connection::logout::LoggedOut;
 use super::connection::pool::Pool;
+use super::connection::rpc_error::Meaning;
 use super::context::AccountContext;
 use super::options::AccountOptions;
+use super::problems::{FLOOD_WAIT, TELEGRAM_TROUBLE, TELEGRAM_UNREACHABLE};
 use super::updates::error::UpdatesEnded;
-use super::updates::recipient::Recipient;
+use super::updates::event_sink::EventSink;
 use super::updates::update_loop::UpdateLoop;
 
 /// The clocks are not compared again within this time: over a slow line every answer may be late.
@@ -40,10 +42,11 @@ enum Outcome {
 
 impl From<CallError> for Outcome {
     fn from(error: CallError) -> Self {
-        match (error.logged_out(), error.wait()) {
+        match (error.logged_out(), error.meaning()) {
             (Some(name), _) => Self::LoggedOut(LoggedOut(name.to_owned())),
-            (None, Some(wait)) => Self::Wait(wait, error.to_string()),
-            (None, None) => Self::Lost(error.to_string()),
+            (None, Some(Meaning::Wait { time, .. })) => Self::Wait(time, FLOOD_WAIT.tag(error)),
+            (None, Some(_)) => Self::Lost(TELEGRAM_TROUBLE.tag(error)),
+            (None, None) => Self::Lost(TELEGRAM_UNREACHABLE.tag(error)),
         }
     }
 }
@@ -73,9 +76,9 @@ impl ReconnectState {
 }
 
 impl Account {
-    /// Keeps the account connected until `shutdown`, and hands every recording to `to`. The
-    /// position in the stream of updates is stored as [`Recipient::take`] describes.
-    pub async fn run(&self, to: &impl Recipient, shutdown: CancellationToken) -> Result<(), LoggedOut> {
+    /// Keeps the account connected until `shutdown`, and hands every event to `sink`. The position in
+    /// the stream of updates is stored as [`EventSink::take`] describes.
+    pub async fn run(&self, sink: &impl EventSink, shutdown: CancellationToken) -> Result<(), LoggedOut> {
         let options = &self.context.options;
         let mut attempts = ReconnectState::new(options);
         loop {
@@ -83,7 +86,7 @@ impl Account {
             let outcome = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => None,
-                outcome = self.connect_and_serve(to, &mut attempts) => Some(outcome),
+                outcome = self.connect_and_serve(sink, &mut attempts) => Some(outcome),
             };
             self.clock.send_replace(match &outcome {
                 Some(Outcome::Clock(ahead)) => Some(*ahead),
@@ -117,13 +120,13 @@ impl Account {
         }
     }
 
-    async fn connect_and_serve(&self, to: &impl Recipient, attempts: &mut ReconnectState) -> Outcome {
+    async fn connect_and_serve(&self, sink: &impl EventSink, attempts: &mut ReconnectState) -> Outcome {
         let AccountContext { session, options, api_id, .. } = &*self.context;
         match check_clock(session.home_address(), attempts.limit).await {
             Ok(Some(clock)) => clock.warn(),
             Ok(None) => {}
             Err(ClockError::Ahead(ahead)) => return Outcome::Clock(ahead),
-            Err(ClockError::Unreachable(error)) => return Outcome::Lost(error.to_string()),
+            Err(ClockError::Unreachable(error)) => return Outcome::Lost(TELEGRAM_UNREACHABLE.tag(error)),
         }
         let (pool, runner, updates) = Pool::open(Arc::clone(session), *api_id, options.call_timeout);
         let link = Arc::new(Link::new(Arc::clone(&self.context), pool));
@@ -141,7 +144,7 @@ impl Account {
         self.link.send_replace(Some(Arc::clone(&link)));
 
         let states = watch::Sender::new(None);
-        let updates = UpdateLoop::new(&link, to, updates, states.subscribe(), state);
+        let updates = UpdateLoop::new(&link, sink, updates, states.subscribe(), state);
         tokio::select! {
             ended = updates.run() => match ended {
                 UpdatesEnded::Call(error) => {
@@ -152,7 +155,7 @@ impl Account {
                     error.into()
                 }
                 UpdatesEnded::Closed => Outcome::Lost("the server closed the connection".into()),
-                UpdatesEnded::NotTaken => Outcome::Lost("new recordings could not be queued".into()),
+                UpdatesEnded::SinkRejected => Outcome::Lost("new recordings could not be queued".into()),
                 // For example a full disk. Nothing is lost, because the batch comes again.
                 UpdatesEnded::Session(error) => Outcome::Lost(error.to_string()),
             },

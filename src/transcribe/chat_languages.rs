@@ -7,16 +7,17 @@
 //! written, the daemon forgets at the next start.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
+use std::io;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
+use crate::domain::{LanguageCode, unix_time};
+use crate::runtime::{atomic_file, lock, problem};
 use crate::speech::LanguagePrior;
 
 /// Recorded seconds count half after this many days.
@@ -37,8 +38,8 @@ pub struct ChatLanguages {
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Chat {
-    /// The seconds of each language, by code, as they counted at the time `at`.
-    seconds: BTreeMap<String, f32>,
+    /// The seconds of each language, as they counted at the time `at`.
+    seconds: BTreeMap<LanguageCode, f32>,
     /// The Unix time of the last recording, in seconds.
     at: u64,
 }
@@ -53,7 +54,8 @@ impl ChatLanguages {
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => {
-                warn!("Cannot read {}, the languages of the chats are learned anew: {error}", file.display());
+                let what = "The languages of the chats are learned anew, cannot read";
+                warn!("{}", problem::of_file(what, &file, &error));
                 BTreeMap::new()
             }
         };
@@ -62,12 +64,12 @@ impl ChatLanguages {
 
     /// The languages spoken in `chat` before.
     pub fn prior(&self, chat: i64) -> LanguagePrior {
-        self.lock().get(&chat).map_or_else(LanguagePrior::default, |chat| chat.prior(SystemTime::now()))
+        self.lock().get(&chat).map_or_else(LanguagePrior::default, |chat| chat.prior(unix_time::now()))
     }
 
-    /// Records that there was this much speech in `chat`, in the language with this code.
-    pub fn record(&self, chat: i64, language: &str, speech: Duration) {
-        let now = SystemTime::now();
+    /// Records that there was this much speech in `chat`, in this language.
+    pub fn record(&self, chat: i64, language: LanguageCode, speech: Duration) {
+        let now = unix_time::now();
         let mut chats = self.lock();
         chats.entry(chat).or_default().record(language, speech, now);
         if chats.len() > MAX_CHATS {
@@ -75,46 +77,40 @@ impl ChatLanguages {
             oldest.map(|id| chats.remove(&id));
         }
         if let Err(error) = self.write(&chats) {
-            warn!(
-                "Cannot write {}, the languages of the chats are forgotten at the next start: {error}",
-                self.file.display()
-            );
+            let what = "The next start forgets the languages of the chats, cannot write";
+            warn!("{}", problem::of_file(what, &self.file, &error));
         }
     }
 
     fn write(&self, chats: &BTreeMap<i64, Chat>) -> io::Result<()> {
-        let unfinished = self.file.with_extension("new");
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
-        file.write_all(&serde_json::to_vec(chats)?)?;
-        fs::rename(unfinished, &self.file)
+        atomic_file::replace(&self.file, &serde_json::to_vec(chats)?)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<i64, Chat>> {
-        self.chats.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.chats)
     }
 }
 
 impl Chat {
-    fn prior(&self, now: SystemTime) -> LanguagePrior {
+    fn prior(&self, now: Duration) -> LanguagePrior {
         let decay = self.decay(now);
-        LanguagePrior(self.seconds.iter().map(|(code, seconds)| (code.clone(), seconds * decay)).collect())
+        LanguagePrior(self.seconds.iter().map(|(&language, seconds)| (language, seconds * decay)).collect())
     }
 
-    fn record(&mut self, language: &str, speech: Duration, now: SystemTime) {
+    fn record(&mut self, language: LanguageCode, speech: Duration, now: Duration) {
         let decay = self.decay(now) * DECAY_PER_RECORDING;
         self.seconds.values_mut().for_each(|seconds| *seconds *= decay);
         self.seconds.retain(|_, seconds| *seconds >= 0.1);
-        *self.seconds.entry(language.to_owned()).or_default() +=
+        *self.seconds.entry(language).or_default() +=
             speech.as_secs_f32().clamp(SECONDS_RANGE.0, SECONDS_RANGE.1);
-        self.at = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        self.at = now.as_secs();
     }
 
     /// How much a second recorded at the time `at` counts now: at most 1, also after the clock was
     /// put back.
-    fn decay(&self, now: SystemTime) -> f32 {
-        let then = UNIX_EPOCH + Duration::from_secs(self.at);
-        let days = now.duration_since(then).unwrap_or_default().as_secs_f64() / 86_400.0;
+    fn decay(&self, now: Duration) -> f32 {
+        let age = now.saturating_sub(Duration::from_secs(self.at));
+        let days = age.as_secs_f64() / 86_400.0;
         0.5_f64.powf(days / HALF_LIFE_DAYS) as f32
     }
 }
@@ -126,8 +122,12 @@ mod tests {
     const CHAT: i64 = 1000;
     const DAY: Duration = Duration::from_secs(86_400);
 
+    fn language(code: &str) -> LanguageCode {
+        code.parse().unwrap()
+    }
+
     fn seconds(prior: &LanguagePrior, code: &str) -> f32 {
-        prior.0.iter().find(|(known, _)| known == code).map_or(0.0, |(_, seconds)| *seconds)
+        prior.0.iter().find(|(known, _)| *known == language(code)).map_or(0.0, |(_, seconds)| *seconds)
     }
 
     #[test]
@@ -137,7 +137,7 @@ mod tests {
         let file = folder.path().join("languages.json");
         let languages = ChatLanguages::open(file.clone());
         assert_eq!(languages.prior(CHAT), LanguagePrior::default());
-        languages.record(CHAT, "ru", Duration::from_secs(12));
+        languages.record(CHAT, language("ru"), Duration::from_secs(12));
 
         let prior = ChatLanguages::open(file.clone()).prior(CHAT);
         assert!((seconds(&prior, "ru") - 12.0).abs() < 0.1, "{prior:?}");
@@ -153,29 +153,29 @@ mod tests {
         let languages = ChatLanguages::open(file);
         assert_eq!(languages.prior(CHAT), LanguagePrior::default());
         drop(folder);
-        languages.record(CHAT, "en", Duration::from_secs(3));
+        languages.record(CHAT, language("en"), Duration::from_secs(3));
         assert_eq!(seconds(&languages.prior(CHAT), "en").round(), 3.0);
     }
 
     #[test]
     fn old_recordings_count_less() {
-        let now = UNIX_EPOCH + DAY * 20_000;
+        let now = DAY * 20_000;
         let mut chat = Chat::default();
-        chat.record("ru", Duration::from_secs(3600), now);
+        chat.record(language("ru"), Duration::from_secs(3600), now);
         assert_eq!(seconds(&chat.prior(now), "ru"), 20.0);
         assert_eq!(seconds(&chat.prior(now + DAY * 14), "ru"), 10.0);
         assert_eq!(seconds(&chat.prior(now - DAY), "ru"), 20.0, "the clock was put back");
-        chat.record("en", Duration::from_millis(200), now);
+        chat.record(language("en"), Duration::from_millis(200), now);
         assert_eq!(seconds(&chat.prior(now), "ru"), 16.0);
         assert_eq!(seconds(&chat.prior(now), "en"), 1.0);
     }
 
     #[test]
     fn a_chat_that_changes_its_language_is_known_for_the_new_one_soon() {
-        let now = UNIX_EPOCH + DAY * 20_000;
+        let now = DAY * 20_000;
         let mut chat = Chat::default();
-        (0..100).for_each(|_| chat.record("ru", Duration::from_secs(5), now));
-        (0..4).for_each(|_| chat.record("en", Duration::from_secs(5), now));
+        (0..100).for_each(|_| chat.record(language("ru"), Duration::from_secs(5), now));
+        (0..4).for_each(|_| chat.record(language("en"), Duration::from_secs(5), now));
         let prior = chat.prior(now);
         assert!(seconds(&prior, "en") > seconds(&prior, "ru"), "{prior:?}");
     }
@@ -188,7 +188,7 @@ mod tests {
             (1..=MAX_CHATS as i64).map(|id| (id, Chat { at: id as u64, ..Chat::default() })).collect();
         fs::write(&file, serde_json::to_vec(&chats).unwrap()).unwrap();
         let languages = ChatLanguages::open(file);
-        languages.record(0, "en", Duration::from_secs(3));
+        languages.record(0, language("en"), Duration::from_secs(3));
         let chats = languages.lock();
         assert_eq!(chats.len(), MAX_CHATS);
         assert!(chats.contains_key(&0) && !chats.contains_key(&1));

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::iter;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -15,7 +15,9 @@ use tracing::{Span, error};
 
 use super::stretches::{LONGEST_STRETCH, Stretch, Stretches};
 use crate::audio::{AudioError, Decoder, Limits, SAMPLE_RATE};
-use crate::domain::{Fault, Progress, Transcript};
+use crate::domain::{Fault, Progress, Settings, Transcript};
+use crate::runtime::lock;
+use crate::runtime::problem::Problem;
 use crate::speech::{Detector, Engine, LanguagePrior, Observer, RecogniseOptions, Speech, SpeechError};
 
 const SAMPLES_PER_MS: u64 = SAMPLE_RATE as u64 / 1000;
@@ -31,6 +33,16 @@ const MAX_ABANDONED: usize = 2;
 /// The abandoned threads that have not ended yet.
 static ABANDONED: Threads = Threads(Mutex::new(Vec::new()));
 
+pub static PROBLEMS: &[&Problem] = &[&DECODER_STUCK];
+
+static DECODER_STUCK: Problem = Problem {
+    code: "decoder-stuck",
+    title: "Earlier recordings are still being decoded and cannot be stopped",
+    why: "Two broken recordings keep a decoder busy for ever. The daemon ends, so that it is started again without \
+          them.",
+    remedy: "restart stenogram; if it happens again, report it with the recording, if you may share that",
+};
+
 /// Why a recording has no transcript.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
@@ -39,7 +51,9 @@ pub enum RecordingError {
     #[error(transparent)]
     Speech(#[from] SpeechError),
     /// Other recordings have caused this.
-    #[error("{0} earlier recordings are still being decoded and cannot be stopped; only a restart ends that")]
+    #[error("{}", DECODER_STUCK.with(format_args!(
+        "{} earlier recordings are still being decoded and cannot be stopped", .0
+    )))]
     Stuck(usize),
 }
 
@@ -65,6 +79,7 @@ impl From<RecordingError> for Fault {
 /// How a recording is recognised.
 #[derive(Clone, Default)]
 pub struct RecordingOptions {
+    pub settings: Settings,
     /// Where to continue.
     pub from: Progress,
     /// How likely each language is in this chat.
@@ -129,10 +144,11 @@ impl<'e> Recording<'e> {
         });
         // A closed channel means that the runtime is shutting down.
         let length = thread.wait_for(measured, &ABANDONED).await?.unwrap_or(Err(AudioError::Aborted))?;
-        let RecordingOptions { from, prior, progress, observer } = options;
+        let RecordingOptions { settings, from, prior, progress, observer } = options;
         let options = RecogniseOptions {
             previous_text: last_words(from.transcript.text()),
-            language: from.transcript.language,
+            language: settings.language.or(from.transcript.language),
+            task: settings.task,
             prior,
             observer,
             progress: None,
@@ -169,7 +185,7 @@ impl<'e> Recording<'e> {
             segment.end_ms += start_ms;
         }
         let RecogniseOptions { language, previous_text, .. } = &mut self.options;
-        *language = language.take().or_else(|| transcript.language.clone());
+        *language = language.or(transcript.language);
         if !transcript.segments.is_empty() {
             *previous_text = last_words(format!("{previous_text} {}", transcript.text()));
         }
@@ -310,12 +326,12 @@ struct Threads(Mutex<Vec<Weak<()>>>);
 
 impl Threads {
     fn add(&self, alive: &Arc<()>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(alive));
+        lock(&self.0).push(Arc::downgrade(alive));
     }
 
     /// How many of them are still running.
     fn count(&self) -> usize {
-        let mut threads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut threads = lock(&self.0);
         threads.retain(|alive| alive.strong_count() > 0);
         threads.len()
     }

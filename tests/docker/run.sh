@@ -25,7 +25,7 @@ case ${1:-} in
 esac
 
 skip() {
-    echo "skipped: the containers were not tried: $*"
+    echo "SKIPPED: tests/docker: $*"
     exit 0
 }
 

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use stenogram::audio::{self, Limits, SAMPLE_RATE};
-use stenogram::domain::{Progress, Transcript};
-use stenogram::speech::{AudioContext, Engine, EngineOptions, RecogniseOptions, Speech};
+use stenogram::domain::{AudioContext, LanguageCode, Languages, Progress, Transcript, UnknownLanguage};
+use stenogram::speech::{Engine, EngineOptions, RecogniseOptions, Speech};
 use stenogram::transcribe::recording::{Recording, RecordingOptions};
 use tokio::runtime::Runtime;
 use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperState};
 
-use super::score::Heard;
+use crate::score::Heard;
 
 /// With what both hear.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub struct Equipment {
     /// For stenogram only.
     pub vad: Option<PathBuf>,
     /// That stenogram chooses from; all where there are none.
-    pub languages: Vec<String>,
+    pub languages: Vec<LanguageCode>,
     pub threads: NonZeroUsize,
     /// For stenogram only.
     pub audio_context: AudioContext,
@@ -41,6 +41,7 @@ impl Stenogram {
         let runtime = Runtime::new().map_err(|error| error.to_string())?;
         let Equipment { model, vad, languages, threads, audio_context } = equipment.clone();
         let threads = Some(threads);
+        let languages = Languages { listed: languages, others: false };
         let options = EngineOptions { model, vad, languages, threads, audio_context, ..Default::default() };
         let engine = runtime.block_on(Engine::start(options)).map_err(|error| error.to_string())?;
         Ok(Self { engine: Some(engine), runtime })
@@ -52,7 +53,9 @@ impl Stenogram {
 
     /// Samples at 16 kHz.
     pub fn hear(&self, pcm: &[f32], language: Option<&str>) -> Result<Heard, String> {
-        self.hear_with(pcm, RecogniseOptions { language: language.map(str::to_owned), ..Default::default() })
+        let language =
+            language.map(str::parse).transpose().map_err(|error: UnknownLanguage| error.to_string())?;
+        self.hear_with(pcm, RecogniseOptions { language, ..Default::default() })
     }
 
     pub fn hear_with(&self, pcm: &[f32], options: RecogniseOptions) -> Result<Heard, String> {
@@ -63,13 +66,11 @@ impl Stenogram {
     }
 
     /// What [`Self::hear_with`] does first: voice activity.
-    #[allow(dead_code, reason = "only a benchmark tells the two apart")]
     pub fn listen(&self, pcm: &[f32]) -> Result<Speech, String> {
         self.engine().detector().detect(pcm.to_vec(), &|| false).map_err(|error| error.to_string())
     }
 
     /// And then: recognition.
-    #[allow(dead_code, reason = "only a benchmark tells the two apart")]
     pub fn recognise(&self, speech: Speech, options: RecogniseOptions) -> Result<String, String> {
         let transcript = self.runtime.block_on(self.engine().recognise_speech(speech, options));
         Ok(transcript.map_err(|error| error.to_string())?.text())
@@ -104,7 +105,12 @@ impl Drop for Stenogram {
 }
 
 fn heard(transcript: Transcript, seconds: f64, took: f64) -> Heard {
-    Heard { text: transcript.text(), language: transcript.language, seconds, took }
+    Heard {
+        text: transcript.text(),
+        language: transcript.language.map(|code| code.to_string()),
+        seconds,
+        took,
+    }
 }
 
 /// whisper.cpp through its bindings, with its own defaults and nothing around it.
@@ -118,7 +124,6 @@ impl Bare {
         Self::with(model, threads, WhisperContextParameters::default())
     }
 
-    #[allow(dead_code, reason = "only a benchmark asks for it")]
     pub fn with_flash_attention(model: &Path, threads: NonZeroUsize) -> Result<Self, String> {
         let mut parameters = WhisperContextParameters::default();
         parameters.flash_attn(true);

@@ -17,9 +17,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use stenogram::config::WHISPER_LANGUAGES;
+use stenogram::domain::LanguageCode;
 
-use super::score::Said;
+use crate::score::Said;
 
 /// A recording.
 #[derive(Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ fn by_names(folder: &Path, files: &[PathBuf]) -> io::Result<Vec<Sample>> {
         if files.contains(&beside) {
             let text = Some(fs::read_to_string(folder.join(beside))?.trim().to_owned());
             let parent = path.parent().and_then(Path::file_name).and_then(|name| name.to_str());
-            let language = parent.filter(|name| WHISPER_LANGUAGES.contains(name)).map(str::to_owned);
+            let language = parent.filter(|name| name.parse::<LanguageCode>().is_ok()).map(str::to_owned);
             samples.push(Sample { path: path.clone(), said: Said { text, language } });
         }
     }
@@ -134,94 +134,4 @@ fn matches(pattern: &str, name: &str) -> bool {
         rest = after;
     }
     rest.ends_with(last)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        for (file, text) in files {
-            let path = folder.path().join(file);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        folder
-    }
-
-    /// File, text, language of each.
-    fn samples(files: &[(&str, &str)]) -> Vec<(String, Option<String>, Option<String>)> {
-        let folder = folder(files);
-        let name = |path: &Path| path.strip_prefix(folder.path()).unwrap().display().to_string();
-        let samples = read(folder.path()).unwrap();
-        samples.into_iter().map(|it| (name(&it.path), it.said.text, it.said.language)).collect()
-    }
-
-    fn known(
-        file: &str,
-        text: Option<&str>,
-        language: Option<&str>,
-    ) -> (String, Option<String>, Option<String>) {
-        (file.to_owned(), text.map(str::to_owned), language.map(str::to_owned))
-    }
-
-    #[test]
-    fn texts_stand_beside_recordings() {
-        let files = [
-            ("a.ogg", ""),
-            ("a.txt", "one two\n"),
-            ("ru/b.mp3", ""),
-            ("ru/b.txt", "один"),
-            ("quiet/c.wav", ""),
-            ("quiet/c.txt", "\n"),
-            ("d.ogg", ""),
-        ];
-        let expected = [
-            known("a.ogg", Some("one two"), None),
-            known("quiet/c.wav", Some(""), None),
-            known("ru/b.mp3", Some("один"), Some("ru")),
-        ];
-        assert_eq!(samples(&files), expected);
-    }
-
-    #[test]
-    fn a_table_names_recordings_in_short() {
-        let table = "# Texts\n\n| file | language | text |\n|---|---|---|\n\
-            | speech/a.{wav,mp3}, b…2.ogg, other/c.ogg | en | One, two. |\n\
-            | speech/t.wav | ru | (60 s, no text) |\n| quiet/* | – | nothing |\n\nAnd more.\n";
-        let files = [
-            ("TEXTS.md", table),
-            ("speech/a.mp3", ""),
-            ("speech/a.wav", ""),
-            ("speech/b-1-2.ogg", ""),
-            ("speech/b-1-3.ogg", ""),
-            ("other/c.ogg", ""),
-            ("speech/t.wav", ""),
-            ("quiet/d.wav", ""),
-        ];
-        let said = |file| known(file, Some("One, two."), Some("en"));
-        let expected = [
-            said("speech/a.mp3"),
-            said("speech/a.wav"),
-            said("speech/b-1-2.ogg"),
-            said("other/c.ogg"),
-            known("speech/t.wav", None, Some("ru")),
-            known("quiet/d.wav", Some(""), None),
-        ];
-        assert_eq!(samples(&files), expected);
-    }
-
-    #[test]
-    fn what_is_wrong_with_a_folder_is_said() {
-        for (files, what) in [
-            (&[("a.ogg", "")][..], "neither a TEXTS.md"),
-            (&[("TEXTS.md", "| a.ogg | en | one |")], "there is no a.ogg"),
-            (&[("TEXTS.md", "| a.ogg | en |")], "not file, language and text"),
-        ] {
-            let error = read(folder(files).path()).unwrap_err();
-            assert!(error.contains(what), "{error}");
-        }
-        assert!(read(Path::new("/nowhere")).unwrap_err().starts_with("/nowhere: No such file"));
-    }
 }

@@ -3,7 +3,7 @@
 use support::noise::{KINDS, Kind, mixed, noise};
 use support::speech::{Random, decode, ogg, speak_as};
 
-use super::score::Said;
+use crate::score::Said;
 
 /// Samples per second.
 const RATE: usize = 16_000;

@@ -1,23 +1,16 @@
 //! `cargo bench --bench eval -- …`: how well recordings are recognised, see README.md beside this file.
 
-mod ears;
-#[allow(dead_code, reason = "the helpers of its unit tests, which run in tests/main.rs and not here")]
-mod folder;
-mod made;
-#[allow(unused_imports, reason = "its unit tests run in tests/main.rs and not here")]
-mod score;
-mod trials;
-
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use ears::Equipment;
-use score::Tally;
-use stenogram::speech::{AudioContext, default_threads};
+use eval::ears::Equipment;
+use eval::score::Tally;
+use eval::trials::{self, Findings};
+use stenogram::domain::{AudioContext, LanguageCode};
+use stenogram::speech::default_threads;
 use support::speech::{self, Random};
-use trials::Findings;
 
 /// Word and character error rate, inventions, languages, time.
 #[derive(Parser)]
@@ -33,7 +26,7 @@ struct Arguments {
     vad: PathBuf,
     /// Languages to choose from; all that the model knows where there are none
     #[arg(long, global = true, value_delimiter = ',')]
-    languages: Vec<String>,
+    languages: Vec<LanguageCode>,
     #[arg(long, global = true)]
     threads: Option<NonZeroUsize>,
     /// stenogram with WHISPER_AUDIO_CTX=full

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use support::speech::Random;
 
-use super::ears::{Bare, Equipment, Stenogram};
-use super::folder;
-use super::made::{CONDITIONS, Condition, message, no_speech};
-use super::score::{HEAD, Heard, Said, Tally, line, percent};
+use crate::ears::{Bare, Equipment, Stenogram};
+use crate::folder;
+use crate::made::{CONDITIONS, Condition, message, no_speech};
+use crate::score::{HEAD, Heard, Said, Tally, line, percent};
 
 /// Points of exact matches that may be lost to bare whisper.cpp on clean input.
 const MAY_LOSE: f64 = 2.0;
@@ -165,7 +165,7 @@ fn list(folder: &Path) -> Result<Vec<std::path::PathBuf>, String> {
 /// Clips of one to three words in one of two languages, nothing known of the speaker.
 pub fn languages(equipment: &Equipment, count: usize, random: &mut Random) -> Result<Findings, String> {
     const CANDIDATES: [&str; 2] = ["ru", "en"];
-    let languages = CANDIDATES.map(str::to_owned).to_vec();
+    let languages = CANDIDATES.map(|code| code.parse().expect("a code")).into();
     let stenogram = Stenogram::start(&Equipment { languages, ..equipment.clone() })?;
     let mut bare = Bare::start(&equipment.model, equipment.threads)?;
     let (mut all, mut alone, mut mistakes) = (Tally::default(), Tally::default(), Mistakes::default());

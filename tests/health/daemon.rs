@@ -75,7 +75,7 @@ async fn a_daemon_at_work_says_what_it_did_and_nothing_of_whom() {
     let (status, _) = daemon.stop().await;
     assert!(status.success(), "{status}");
     let (code, said, complaint) = health(&home, &[]);
-    assert!(code == Some(1) && said.is_empty() && complaint.contains("does it run?"), "{complaint}");
+    assert!(code == Some(1) && said.is_empty() && complaint.contains("start it: "), "{complaint}");
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn what_is_away_makes_it_unready_and_leaves_it_alive() {
     assert_eq!(unready["ok"], false);
     assert_eq!(unready["reasons"][0]["part"], "telegram");
     let (code, said, _) = health(&home, &[]);
-    assert!(code == Some(1) && said.starts_with("telegram: not connected for "), "{said}");
+    assert!(code == Some(1) && said.starts_with("telegram: Not connected to Telegram for "), "{said}");
     assert_eq!(health(&home, &["--live"]).0, Some(0));
     telegram.come_back().await.expect("come back");
     get_until(at, "/readyz", |answer| answer.status == 200).await;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use stenogram::health::{Vitals, server};
+use stenogram::health::{HealthState, server};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
@@ -12,7 +12,7 @@ use super::http::{free_address, get, get_with, send};
 async fn listen() -> SocketAddr {
     let at = free_address();
     let listener = server::bind(at).await.expect("a free port");
-    tokio::spawn(server::serve(listener, Arc::new(Vitals::new(&[]))));
+    tokio::spawn(server::serve(listener, Arc::new(HealthState::new(&[]))));
     at
 }
 

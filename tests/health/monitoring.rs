@@ -25,7 +25,7 @@ async fn metrics() -> Metrics {
     place.idle().await;
     let at = free_address();
     let listener = server::bind(at).await.expect("a free port");
-    tokio::spawn(server::serve(listener, Arc::clone(&place.vitals)));
+    tokio::spawn(server::serve(listener, Arc::clone(&place.health)));
     parse(&get(at, "/metrics").await.body)
 }
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fake_telegram::{Chat, Draft, FRIEND, Telegram};
 use stenogram::domain::{Answer, Job, JobId, Progress};
-use stenogram::health::Vitals;
+use stenogram::health::HealthState;
 use stenogram::health::readiness::Report;
+use stenogram::queue::problems::REDIS_UNREACHABLE;
 use stenogram::queue::{Added, Checkpoints, Claimed, Counts, JobQueue, Queue, QueueError, ResultCache};
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -36,7 +37,7 @@ impl Shaky {
         let store = *self.store.borrow();
         match store {
             Store::Well => Ok(()),
-            Store::Away => Err(QueueError::Unavailable("away".into())),
+            Store::Away => Err(QueueError::Unavailable(REDIS_UNREACHABLE.with("away"))),
             Store::Hangs => std::future::pending().await,
         }
     }
@@ -103,16 +104,16 @@ impl ResultCache for Shaky {
 async fn shaky() -> (Workplace, watch::Sender<Store>) {
     let (store, state) = watch::channel(Store::Well);
     let place = Workplace::new(|queue| Arc::new(Shaky { queue, store: state })).await;
-    place.vitals.model_loaded("micro".into());
-    place.vitals.connected();
+    place.health.model_loaded("micro".into());
+    place.health.connected();
     (place, store)
 }
 
 /// Looks every half minute for so many hours; the first hour in which something was stuck.
-async fn stuck_within(vitals: &Vitals, hours: u64) -> Option<u64> {
+async fn stuck_within(health: &HealthState, hours: u64) -> Option<u64> {
     for look in 0..hours * 120 {
         sleep(Duration::from_secs(30)).await;
-        if !Report::liveness(vitals).ok {
+        if !Report::liveness(health).ok {
             return Some(look / 120);
         }
     }
@@ -123,12 +124,12 @@ async fn stuck_within(vitals: &Vitals, hours: u64) -> Option<u64> {
 async fn a_recogniser_that_hangs_is_stuck_and_one_that_takes_hours_is_not() {
     let (place, _store) = shaky().await;
     place.hear(Plan::Hours(3, true)).await;
-    assert_eq!(stuck_within(&place.vitals, 4).await, None);
+    assert_eq!(stuck_within(&place.health, 4).await, None);
     place.hear(Plan::Hours(3, false)).await;
-    assert_eq!(stuck_within(&place.vitals, 4).await, Some(0));
-    let report = Report::readiness(&place.vitals).await;
+    assert_eq!(stuck_within(&place.health, 4).await, Some(0));
+    let report = Report::readiness(&place.health).await;
     assert!(!report.ok && report.reasons[0].part == "progress", "{report:?}");
-    assert!(report.reasons[0].reason.starts_with("the recognition is stuck"), "{report:?}");
+    assert!(report.reasons[0].reason.starts_with("The recognition is stuck"), "{report:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -136,11 +137,11 @@ async fn a_model_that_loads_for_minutes_is_not_stuck_and_one_that_never_does_is(
     let (place, _store) = shaky().await;
     // The recording arrives at once, and the job then has 3 minutes for its next step.
     place.hear(Plan::Load(800)).await;
-    assert_eq!(stuck_within(&place.vitals, 1).await, None);
+    assert_eq!(stuck_within(&place.health, 1).await, None);
     place.hear(Plan::Load(20_000)).await;
-    assert_eq!(stuck_within(&place.vitals, 1).await, Some(0));
-    let report = Report::liveness(&place.vitals);
-    assert!(report.reasons[0].reason.starts_with("the recognition is stuck"), "{report:?}");
+    assert_eq!(stuck_within(&place.health, 1).await, Some(0));
+    let report = Report::liveness(&place.health);
+    assert!(report.reasons[0].reason.starts_with("The recognition is stuck"), "{report:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -150,9 +151,9 @@ async fn a_job_that_hangs_is_stuck_though_others_go_on() {
     for _ in 0..10 {
         place.hear(Plan::Speech(3, 600_000)).await;
     }
-    assert_eq!(stuck_within(&place.vitals, 1).await, Some(0));
-    let report = Report::liveness(&place.vitals);
-    assert!(report.reasons[0].reason.starts_with("the worker is stuck"), "{report:?}");
+    assert_eq!(stuck_within(&place.health, 1).await, Some(0));
+    let report = Report::liveness(&place.health);
+    assert!(report.reasons[0].reason.starts_with("The worker is stuck"), "{report:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -161,20 +162,20 @@ async fn jobs_that_wait_for_each_other_are_not_stuck() {
     let left = [Plan::Hours(1, true), Plan::Hours(1, true)];
     let place = Workplace::after_a_crash(&left, |queue| queue).await;
     place.hear(Plan::Hours(1, true)).await;
-    assert_eq!(stuck_within(&place.vitals, 4).await, None);
+    assert_eq!(stuck_within(&place.health, 4).await, None);
     assert_eq!(place.queue.counts().await.expect("count"), Counts::default());
 }
 
 #[tokio::test(start_paused = true)]
 async fn to_be_idle_to_wait_for_telegram_and_to_be_offline_is_not_to_be_stuck() {
     let (place, _store) = shaky().await;
-    assert_eq!(stuck_within(&place.vitals, 1).await, None);
+    assert_eq!(stuck_within(&place.health, 1).await, None);
     place.hear(Plan::Flood(7200)).await;
-    assert_eq!(stuck_within(&place.vitals, 3).await, None);
+    assert_eq!(stuck_within(&place.health, 3).await, None);
     place.connected.send_replace(false);
-    place.vitals.disconnected();
-    assert_eq!(stuck_within(&place.vitals, 24).await, None);
-    let report = Report::readiness(&place.vitals).await;
+    place.health.disconnected();
+    assert_eq!(stuck_within(&place.health, 24).await, None);
+    let report = Report::readiness(&place.health).await;
     assert_eq!(report.reasons[0].part, "telegram");
 }
 
@@ -182,14 +183,14 @@ async fn to_be_idle_to_wait_for_telegram_and_to_be_offline_is_not_to_be_stuck() 
 async fn a_store_that_is_away_is_waited_for_and_one_that_never_answers_is_not() {
     let (place, store) = shaky().await;
     store.send_replace(Store::Away);
-    assert_eq!(stuck_within(&place.vitals, 3).await, None);
-    let report = Report::readiness(&place.vitals).await;
+    assert_eq!(stuck_within(&place.health, 3).await, None);
+    let report = Report::readiness(&place.health).await;
     assert_eq!((report.reasons.len(), report.reasons[0].part.as_str()), (1, "queue"));
     store.send_replace(Store::Well);
     sleep(Duration::from_secs(60)).await;
-    assert!(Report::readiness(&place.vitals).await.ok);
+    assert!(Report::readiness(&place.health).await.ok);
     store.send_replace(Store::Hangs);
-    assert_eq!(stuck_within(&place.vitals, 1).await, Some(0));
+    assert_eq!(stuck_within(&place.health, 1).await, Some(0));
 }
 
 #[tokio::test]
@@ -219,9 +220,15 @@ async fn a_loop_over_the_updates_that_hands_over_in_vain_is_stuck() {
 #[tokio::test]
 async fn a_freed_model_is_no_trouble_unless_it_cannot_be_loaded_again() {
     let (place, _store) = shaky().await;
-    for (in_memory, is_missing) in [(true, false), (false, false), (false, true), (true, false)] {
-        place.vitals.model_is(in_memory, is_missing);
-        let report = Report::readiness(&place.vitals).await;
+    let states: [(fn(&HealthState), bool); 4] = [
+        (HealthState::model_reloaded, false),
+        (HealthState::model_freed, false),
+        (HealthState::model_missing, true),
+        (HealthState::model_reloaded, false),
+    ];
+    for (change, is_missing) in states {
+        change(&place.health);
+        let report = Report::readiness(&place.health).await;
         assert_eq!(report.ok, !is_missing, "{report:?}");
         if is_missing {
             assert_eq!(report.reasons[0].part, "model");

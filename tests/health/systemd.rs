@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fake_telegram::Telegram;
-use stenogram::health::Vitals;
+use stenogram::health::HealthState;
 use stenogram::health::service::Service;
 use stenogram::runtime::pulse::Pulse;
 use support::daemon::Home;
@@ -88,10 +88,10 @@ async fn the_watchdog_hears_nothing_while_something_is_stuck() {
     let socket = folder.path().join("notify");
     let manager = Manager::listen(&socket);
     let service = Arc::new(Service::new(Some(socket.as_os_str()), Some(Duration::from_millis(100))));
-    let (vitals, pulse) = (Arc::new(Vitals::new(&[])), Pulse::default());
-    vitals.watch("worker", pulse.clone());
+    let (health, pulse) = (Arc::new(HealthState::new(&[])), Pulse::default());
+    health.watch("worker", pulse.clone());
     service.ready();
-    let (follower, facts) = (Arc::clone(&service), Arc::clone(&vitals));
+    let (follower, facts) = (Arc::clone(&service), Arc::clone(&health));
     tokio::spawn(async move { follower.follow(&facts).await });
     manager.until_told("WATCHDOG=1");
 
@@ -99,7 +99,7 @@ async fn the_watchdog_hears_nothing_while_something_is_stuck() {
     manager.until_told("STATUS=The worker is stuck");
     // Tells and is looked at again, in vain.
     for name in ["one", "two", "three"] {
-        vitals.model_loaded(name.into());
+        health.model_loaded(name.into());
     }
     manager.0.set_read_timeout(Some(Duration::from_secs(1))).expect("set a deadline");
     let mut bytes = [0; 4096];
@@ -114,9 +114,9 @@ async fn the_watchdog_hears_nothing_while_something_is_stuck() {
 
 #[tokio::test]
 async fn without_systemd_there_is_nothing_to_follow() {
-    let ended = Service::new(None, None).follow(&Vitals::new(&[])).await;
+    let ended = Service::new(None, None).follow(&HealthState::new(&[])).await;
     assert_eq!(ended, ());
     let folder = tempfile::tempdir().expect("a temporary folder");
     let nobody = folder.path().join("nobody");
-    Service::new(Some(nobody.as_os_str()), Some(Duration::from_secs(1))).follow(&Vitals::new(&[])).await;
+    Service::new(Some(nobody.as_os_str()), Some(Duration::from_secs(1))).follow(&HealthState::new(&[])).await;
 }

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fake_telegram::{Telegram, write_session};
-use stenogram::domain::policy::Incoming;
-use stenogram::domain::{Answer, Form, Job, JobId, Part, Peer, PeerKind, Task};
+use stenogram::domain::{Answer, Event, Incoming, Job, Part, Peer, PeerKind, Settings};
 use stenogram::telegram::{
-    Account, AccountOptions, LoggedOut, Recipient, ReconnectDelays, SessionError, SessionFile, TrialPauses,
+    Account, AccountOptions, EventSink, LoggedOut, ReconnectDelays, SessionError, SessionFile, TrialPauses,
 };
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -36,7 +35,7 @@ pub fn options() -> AccountOptions {
 /// An answer of these texts, one a part.
 pub fn answer<const N: usize>(texts: [&str; N]) -> Answer {
     let parts = texts.map(|text| Part { text: text.into(), folded: false });
-    Answer { task: Task::Transcribe, form: Form::Replies, parts: parts.into() }
+    Answer { settings: Settings::default(), parts: parts.into() }
 }
 
 /// A folder with a session for `telegram`.
@@ -92,16 +91,17 @@ struct Ears {
 }
 
 #[async_trait]
-impl Recipient for Ears {
-    async fn take(&self, recordings: Vec<Incoming>) -> bool {
+impl EventSink for Ears {
+    async fn take(&self, events: Vec<Event>) -> bool {
         let mut open = self.open.subscribe();
         open.wait_for(|open| *open).await.expect("the sender lives in self");
+        let recordings = events.into_iter().map(|Event::Recording(incoming)| incoming);
         self.heard.send_modify(|heard| heard.extend(recordings));
         true
     }
 
-    fn covers(&self, peer: &Peer, bot: bool) -> bool {
-        !bot && (peer.kind == PeerKind::User || peer.kind == PeerKind::Channel && self.wants.channels)
+    fn covers(&self, chat: &Peer, is_bot: bool) -> bool {
+        !is_bot && (chat.kind == PeerKind::User || chat.kind == PeerKind::Channel && self.wants.channels)
     }
 
     fn max_age(&self) -> Duration {
@@ -140,7 +140,7 @@ impl Listener {
     pub async fn heard(&self, holds: impl Fn(&[i32]) -> bool) -> Vec<i32> {
         let mut heard = self.heard.clone();
         let numbers =
-            |heard: &Vec<Incoming>| heard.iter().map(|incoming| incoming.message).collect::<Vec<_>>();
+            |heard: &Vec<Incoming>| heard.iter().map(|incoming| incoming.id.message).collect::<Vec<_>>();
         let waited = tokio::time::timeout(DEADLINE, heard.wait_for(|heard| holds(&numbers(heard)))).await;
         match waited {
             Ok(heard) => numbers(&heard.expect("the account runs")),
@@ -152,21 +152,23 @@ impl Listener {
         self.heard.borrow().clone()
     }
 
-    /// The job that the last recording heard would become.
+    /// The recording in `message` of `chat`, a Bot API dialog id, once it is heard. Channels number their
+    /// messages themselves.
+    pub async fn recording_in(&self, chat: i64, message: i32) -> Incoming {
+        let is_it = |incoming: &&Incoming| (incoming.id.chat, incoming.id.message) == (chat, message);
+        let mut heard = self.heard.clone();
+        let waited = heard.wait_for(|heard| heard.iter().any(|incoming| is_it(&incoming)));
+        let heard = tokio::time::timeout(DEADLINE, waited).await.expect("in time").expect("the account runs");
+        heard.iter().find(is_it).expect("heard").clone()
+    }
+
+    /// The job that the recording in `message` would become.
     pub async fn job(&self, message: i32) -> Job {
         self.heard(|heard| heard.contains(&message)).await;
         let heard = self.recordings();
-        let incoming = heard.iter().find(|incoming| incoming.message == message).expect("heard");
-        Job {
-            id: JobId { account: incoming.account, chat: incoming.peer.chat(), message },
-            peer: incoming.peer,
-            kind: incoming.kind,
-            document: incoming.document,
-            outgoing: incoming.outgoing,
-            date: incoming.date,
-            duration: incoming.duration,
-            size: incoming.size,
-        }
+        let is_it = |incoming: &Incoming| incoming.id.message == message;
+        let Incoming { id, recording, .. } = heard.into_iter().find(is_it).expect("heard");
+        Job { id, recording, settings: None }
     }
 
     pub async fn connected(&self) {

@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use stenogram::domain::policy::Policy;
 use stenogram::domain::{
-    Answer, Fault, Job, JobId, Peer, PeerKind, Progress, RecordingKind, Segment, Task, Transcript,
+    Answer, Fault, Job, JobId, Peer, PeerKind, Progress, Recording, RecordingKind, Segment, Settings,
+    Transcript,
 };
-use stenogram::health::Vitals;
+use stenogram::health::HealthState;
 use stenogram::health::observed::{ObservedMessenger, ObservedQueue, ObservedTranscriber};
 use stenogram::jobs::ports::{Messenger, Transcriber, Transcription};
 use stenogram::jobs::worker::Worker;
@@ -44,7 +46,7 @@ pub enum Plan {
 /// The plans by the number of the message, from 1.
 struct Planned {
     plans: watch::Receiver<Vec<Plan>>,
-    vitals: Arc<Vitals>,
+    health: Arc<HealthState>,
     recognition: Pulse,
     /// There is one recogniser.
     turn: tokio::sync::Mutex<()>,
@@ -95,12 +97,8 @@ impl Messenger for Planned {
 
 #[async_trait]
 impl Transcriber for Planned {
-    fn task(&self) -> Task {
-        Task::Transcribe
-    }
-
     async fn prepare(&self, job: &Job) -> Result<(), Fault> {
-        let _during = self.recognition.during(stenogram::health::observed::PASS);
+        let _during = self.recognition.during(stenogram::health::limits::ENCODER_PASS_LIMIT);
         if let Plan::Load(seconds) = self.plan(job) {
             sleep(Duration::from_secs(seconds)).await;
         }
@@ -110,6 +108,7 @@ impl Transcriber for Planned {
     async fn open(
         &self,
         job: &Job,
+        _: &Settings,
         _: Vec<u8>,
         progress: &Progress,
     ) -> Result<Box<dyn Transcription + '_>, Fault> {
@@ -151,19 +150,19 @@ impl Transcription for Heard<'_> {
         if self.until_ms == self.length_ms {
             return Ok(None);
         }
-        let Planned { vitals, recognition, turn, .. } = self.planned;
+        let Planned { health, recognition, turn, .. } = self.planned;
         let _turn = turn.lock().await;
         let mut text = String::from("secret words");
         match self.plan {
             Plan::Speech(_, took) => {
                 sleep(Duration::from_millis(took / 2)).await;
-                vitals.recognised_in(self.job, Duration::from_millis(took / 2));
+                health.recognition_took(self.job, Duration::from_millis(took / 2));
             }
             Plan::Hours(hours, beats) => {
                 for _ in 0..hours * 3 {
                     sleep(Duration::from_secs(600)).await;
                     if beats {
-                        recognition.keep(stenogram::health::observed::PASS);
+                        recognition.keep(stenogram::health::limits::ENCODER_PASS_LIMIT);
                     }
                 }
             }
@@ -181,7 +180,7 @@ impl Transcription for Heard<'_> {
 
 /// Everything of the daemon but its adapters.
 pub struct Workplace {
-    pub vitals: Arc<Vitals>,
+    pub health: Arc<HealthState>,
     pub queue: Arc<dyn Queue>,
     pub connected: watch::Sender<bool>,
     plans: watch::Sender<Vec<Plan>>,
@@ -211,29 +210,32 @@ impl Workplace {
         }
         drop(store);
         let store = open().await.expect("open the queue again");
-        let vitals = Arc::new(Vitals::new(&stenogram::speech::DROP_REASONS));
+        let health = Arc::new(HealthState::new(&stenogram::speech::DROP_REASONS));
         let recognition = Pulse::default();
-        vitals.watch("recognition", recognition.clone());
+        health.watch("recognition", recognition.clone());
         let queue: Arc<dyn Queue> =
-            Arc::new(ObservedQueue::new(wrap(Arc::new(store)), Arc::clone(&vitals), Pulse::default()));
+            Arc::new(ObservedQueue::new(wrap(Arc::new(store)), Arc::clone(&health), Pulse::default()));
         let (plans, plans_now) = watch::channel(left.to_vec());
         let (connected, connection) = watch::channel(true);
         let planned = Arc::new(Planned {
             plans: plans_now,
-            vitals: Arc::clone(&vitals),
+            health: Arc::clone(&health),
             recognition: recognition.clone(),
             turn: tokio::sync::Mutex::default(),
             connected: connection,
             flooded: AtomicI32::new(0),
         });
-        let messenger = Arc::new(ObservedMessenger::new(planned.clone(), Arc::clone(&vitals)));
-        let transcriber = Arc::new(ObservedTranscriber::new(planned, Arc::clone(&vitals), recognition));
+        let messenger = Arc::new(ObservedMessenger::new(planned.clone(), Arc::clone(&health)));
+        let transcriber = Arc::new(ObservedTranscriber::new(planned, Arc::clone(&health), recognition));
         let work = Arc::new(Notify::new());
         let shutdown = CancellationToken::new();
-        let working = Worker::new(Arc::clone(&queue), messenger, transcriber, Arc::clone(&work), shutdown);
+        let policy = Policy { max_age: day, settings: Settings::default() };
+        let (_, policy) = watch::channel(policy);
+        let working =
+            Worker::new(Arc::clone(&queue), messenger, transcriber, policy, Arc::clone(&work), shutdown);
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { working.run().await.expect("the queue works") });
-        Self { vitals, queue, connected, plans, work, _folder: folder, _tasks: tasks }
+        Self { health, queue, connected, plans, work, _folder: folder, _tasks: tasks }
     }
 
     /// Has a recording come, in a chat of its own.
@@ -263,12 +265,16 @@ fn job(message: i32) -> Job {
     let date = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
     Job {
         id: JobId { account: 424_242, chat, message },
-        peer: Peer { kind: PeerKind::User, id: chat, access_hash: 1 },
-        kind: RecordingKind::Voice,
-        document: chat,
-        outgoing: false,
-        date: date.as_secs() as i64,
-        duration: 1,
-        size: 1,
+        recording: Recording {
+            chat: Peer { kind: PeerKind::User, id: chat, access_hash: 1 },
+            thread: None,
+            kind: RecordingKind::Voice,
+            document: chat,
+            outgoing: false,
+            date: date.as_secs() as i64,
+            duration: 1,
+            size: 1,
+        },
+        settings: None,
     }
 }

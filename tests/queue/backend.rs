@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stenogram::domain::{
-    Answer, Form, Job, JobId, Part, Peer, PeerKind, Progress, RecordingKind, Segment, Task, Transcript,
+    Answer, Form, Job, JobId, Part, Peer, PeerKind, Progress, Recording, RecordingKind, Segment, Settings,
+    Task, Transcript,
 };
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
 use stenogram::queue::redis::{RedisOptions, RedisQueue};
@@ -136,14 +137,34 @@ pub fn id(chat: i64, message: i32) -> JobId {
 pub fn job(chat: i64, message: i32) -> Job {
     Job {
         id: id(chat, message),
-        peer: Peer { kind: PeerKind::User, id: chat.saturating_abs(), access_hash: i64::MIN + 1 },
-        kind: RecordingKind::Voice,
-        document: chat.wrapping_shl(32) ^ i64::from(message) ^ i64::MIN,
-        outgoing: message % 2 == 0,
-        date: 1_800_000_000,
-        duration: 3,
-        size: u64::MAX,
+        recording: Recording {
+            chat: Peer { kind: PeerKind::User, id: chat.saturating_abs(), access_hash: i64::MIN + 1 },
+            thread: None,
+            kind: RecordingKind::Voice,
+            document: chat.wrapping_shl(32) ^ i64::from(message) ^ i64::MIN,
+            outgoing: message % 2 == 0,
+            date: 1_800_000_000,
+            duration: 3,
+            size: u64::MAX,
+        },
+        settings: Some(settings(Task::Translate)),
     }
+}
+
+/// `job` with another recording.
+pub fn with_document(document: i64, mut job: Job) -> Job {
+    job.recording.document = document;
+    job
+}
+
+/// `job` with another date.
+pub fn dated(date: i64, mut job: Job) -> Job {
+    job.recording.date = date;
+    job
+}
+
+fn settings(task: Task) -> Settings {
+    Settings { language: Some("ru".into()), task, form: Form::Replies }
 }
 
 pub fn answer(text: &str) -> Answer {
@@ -152,7 +173,7 @@ pub fn answer(text: &str) -> Answer {
 
 pub fn answer_of(task: Task, text: &str) -> Answer {
     let part = |text: &str, folded| Part { text: text.into(), folded };
-    Answer { task, form: Form::Replies, parts: vec![part(text, false), part("«два»\0\n", true)] }
+    Answer { settings: settings(task), parts: vec![part(text, false), part("«два»\0\n", true)] }
 }
 
 /// The answer where nothing was said.
@@ -162,7 +183,7 @@ pub fn silence(task: Task) -> Answer {
 
 pub fn progress(text: &str) -> Progress {
     let segments = vec![Segment { start_ms: 0, end_ms: 90_000, text: text.into() }];
-    let transcript = Transcript { task: Task::Translate, language: Some("ru".into()), segments };
+    let transcript = Transcript { task: Task::Translate, language: "ru".parse().ok(), segments };
     Progress { until_ms: 90_000, transcript }
 }
 

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
-use stenogram::domain::{Job, JobId, Task};
+use stenogram::domain::{Answer, Job, JobId, Task};
 use stenogram::queue::{
     Added, AdminOutcome, Claimed, Counts, CrashRules, MAX_DEATHS, MAX_DELIVERIES, MAX_DELIVERIES_AT_ONCE,
     QueueError, State,
 };
 
 use super::backend::{
-    ACCOUNT, AnyQueue, Backend, InRedis, LONG, OnFile, answer, answer_of, claim, claim_id, dead, id,
-    is_empty, job, progress, silence, until,
+    ACCOUNT, AnyQueue, Backend, InRedis, LONG, OnFile, answer, answer_of, claim, claim_id, dated, dead, id,
+    is_empty, job, progress, silence, until, with_document,
 };
 
 macro_rules! suite {
@@ -42,7 +42,7 @@ suite! {
     a_finished_job_is_forgotten_after_the_dedupe_time
     a_result_answers_the_next_copy
     a_result_lasts_for_its_time_from_the_first
-    a_result_of_the_other_task_takes_its_place
+    a_result_of_other_settings_takes_its_place
     without_a_result_time_none_is_kept
     accounts_do_not_hold_each_other_up
     accounts_do_not_answer_each_other
@@ -260,8 +260,8 @@ async fn a_finished_job_is_forgotten_after_the_dedupe_time(backend: impl Backend
 async fn a_result_answers_the_next_copy(backend: impl Backend) {
     let mut queue = backend.open().await;
     let first = job(1, 1);
-    let copy = Job { document: first.document, ..job(2, 1) };
-    let unknown = Job { document: 0, ..job(3, 1) };
+    let copy = with_document(first.recording.document, job(2, 1));
+    let unknown = with_document(0, job(3, 1));
     for job in [&first, &copy, &unknown] {
         queue.add(job).await.unwrap();
     }
@@ -310,7 +310,7 @@ async fn a_result_lasts_for_its_time_from_the_first(backend: impl Backend) {
     assert_eq!(queue.result(&job(1, 1)).await.unwrap(), Some(answer("third")));
 }
 
-async fn a_result_of_the_other_task_takes_its_place(backend: impl Backend) {
+async fn a_result_of_other_settings_takes_its_place(backend: impl Backend) {
     let queue = backend.open().await;
     queue.add(&job(1, 1)).await.unwrap();
     let id = claim_id(&*queue).await;
@@ -325,6 +325,15 @@ async fn a_result_of_the_other_task_takes_its_place(backend: impl Backend) {
         queue.store_outbox(id, &silence(task)).await.unwrap();
         let result = queue.result(&job(1, 1)).await.unwrap();
         assert_eq!(result, Some(silence(task)));
+    }
+    // And so are the languages that were given.
+    for language in [None, Some("de"), Some("uk"), None] {
+        let mut answer = answer("first");
+        answer.settings.language = language.map(str::to_owned);
+        let again = Answer { parts: Vec::new(), ..answer.clone() };
+        queue.store_outbox(id, &answer).await.unwrap();
+        queue.store_outbox(id, &again).await.unwrap();
+        assert_eq!(queue.result(&job(1, 1)).await.unwrap(), Some(answer));
     }
 }
 
@@ -719,7 +728,7 @@ async fn a_job_handed_out_in_vain_again_and_again_is_put_off(backend: impl Backe
 
 async fn copies_wait_for_the_one_under_suspicion(backend: impl Backend) {
     let mut queue = backend.open_with(SPACED).await;
-    let copy = |chat| Job { document: job(1, 1).document, ..job(chat, 1) };
+    let copy = |chat| with_document(job(1, 1).recording.document, job(chat, 1));
     for it in [copy(1), copy(2), job(3, 1)] {
         queue.add(&it).await.unwrap();
     }
@@ -753,7 +762,7 @@ async fn copies_wait_for_the_one_under_suspicion(backend: impl Backend) {
 
 async fn copies_of_a_poisonous_recording_are_given_up_at_once(backend: impl Backend) {
     let mut queue = backend.open().await;
-    let copy = |chat| Job { document: job(1, 1).document, ..job(chat, 1) };
+    let copy = |chat| with_document(job(1, 1).recording.document, job(chat, 1));
     // One whose answer is ready does not touch the recording any more.
     queue.add(&copy(9)).await.unwrap();
     assert_eq!(claim_id(&*queue).await, id(9, 1));
@@ -792,7 +801,7 @@ async fn copies_of_a_poisonous_recording_are_given_up_at_once(backend: impl Back
     }
     // A job from before there were documents is like no other.
     for chat in [6, 7] {
-        queue.add(&Job { document: 0, ..job(chat, 1) }).await.unwrap();
+        queue.add(&with_document(0, job(chat, 1))).await.unwrap();
     }
     queue.done(id(3, 1), &[1]).await.unwrap();
     queue.done(id(5, 1), &[1]).await.unwrap();
@@ -817,7 +826,7 @@ async fn what_is_known_as_poisonous_is_forgotten_after_the_dedupe_time(backend: 
     let mut chat = 1;
     let claim = until(async || {
         chat += 1;
-        queue.add(&Job { document: job(1, 1).document, ..job(chat, 1) }).await.unwrap();
+        queue.add(&with_document(job(1, 1).recording.document, job(chat, 1))).await.unwrap();
         match queue.claim().await.unwrap() {
             Claimed::Job(claim) => Some(claim),
             Claimed::Empty { .. } => {
@@ -834,7 +843,7 @@ async fn what_is_known_as_poisonous_is_forgotten_after_the_dedupe_time(backend: 
 async fn the_oldest_date_is_that_of_an_unfinished_job(backend: impl Backend) {
     let mut queue = backend.open().await;
     assert_eq!(queue.oldest().await.unwrap(), None);
-    let of = |chat, message, date| Job { date, ..job(chat, message) };
+    let of = |chat, message, date| dated(date, job(chat, message));
     for it in [of(1, 1, 30), of(1, 2, 10), of(2, 1, 20), of(3, 1, 40), of(4, 1, -7)] {
         queue.add(&it).await.unwrap();
     }

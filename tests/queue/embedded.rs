@@ -8,12 +8,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use redb::{ReadableDatabase, ReadableTableMetadata, TableDefinition};
-use stenogram::domain::{Job, Task};
+use stenogram::domain::Task;
 use stenogram::queue::embedded::{self, Embedded};
 use stenogram::queue::{Added, Checkpoints, Counts, JobQueue, QueueError, State};
 
 use super::backend::{
     ACCOUNT, Backend, LONG, OnFile, answer, claim, claim_id, embedded_options, id, is_empty, job, silence,
+    with_document,
 };
 
 /// Tells the test binary, started again by itself, which file to work on.
@@ -46,7 +47,7 @@ async fn a_second_process_is_refused() {
     let queue = place.open().await;
     queue.add(&job(1, 1)).await.unwrap();
     match error(&place.path()).await {
-        QueueError::InUse(why) => assert!(why.contains("stop the other"), "{why}"),
+        QueueError::InUse(why) => assert!(why.remedy.contains("stop the other"), "{why}"),
         other => panic!("{other:?}"),
     }
     // From another process too.
@@ -71,8 +72,8 @@ async fn what_is_no_queue_is_named_as_such() {
         fs::write(place.path(), content).unwrap();
         match error(&place.path()).await {
             QueueError::Damaged(why) => {
-                assert!(why.contains(&place.path().display().to_string()), "{why}");
-                assert!(why.contains("move it away"), "{why}");
+                assert!(why.what.contains(&place.path().display().to_string()), "{why}");
+                assert!(why.remedy.contains("move the file away"), "{why}");
             }
             other => panic!("{other:?}"),
         }
@@ -260,7 +261,7 @@ const RESULT_EXPIRY: TableDefinition<(u64, (i64, i64)), ()> = TableDefinition::n
 async fn a_damaged_result_makes_way_for_a_new_one() {
     let place = OnFile::new();
     drop(place.open().await);
-    let key = (ACCOUNT, job(1, 1).document);
+    let key = (ACCOUNT, job(1, 1).recording.document);
     let database = redb::Database::open(place.path()).unwrap();
     let tx = database.begin_write().unwrap();
     let end = u64::MAX / 2;
@@ -293,7 +294,7 @@ async fn the_oldest_results_make_room() {
     queue.add(&job(1, 1)).await.unwrap();
     queue.store_outbox(claim_id(&*queue).await, &answer("x")).await.unwrap();
     assert_eq!(queue.result(&job(1, 1)).await.unwrap(), Some(answer("x")));
-    let planted = |document| Job { document, ..job(1, 2) };
+    let planted = |document| with_document(document, job(1, 2));
     assert_eq!(queue.result(&planted(1)).await.unwrap(), None);
     assert_eq!(queue.result(&planted(2)).await.unwrap(), Some(silence(Task::Transcribe)));
 }

@@ -11,7 +11,9 @@ use stenogram::queue::{
     MAX_DELIVERIES_AT_ONCE, QueueError,
 };
 
-use super::backend::{AnyQueue, Backend, InRedis, LONG, OnFile, answer_of, dead, id, job, progress, silence};
+use super::backend::{
+    AnyQueue, Backend, InRedis, LONG, OnFile, answer_of, dead, id, job, progress, silence, with_document,
+};
 
 const STEPS: u32 = 1200;
 const CHATS: u64 = 4;
@@ -126,7 +128,7 @@ impl Model {
         loop {
             let (place, n) =
                 if self.first.is_empty() { self.line.pop_front()? } else { self.first.remove(0) };
-            let document = recording(self.jobs[n].id).document;
+            let document = job_of(self.jobs[n].id).recording.document;
             let known = self.poison.contains(&document);
             if !known && self.jobs[n].deaths == MAX_DEATHS {
                 self.poison.insert(document);
@@ -142,7 +144,7 @@ impl Model {
             it.deliveries += 1;
             it.begun = false;
             return Some(Claim {
-                job: recording(it.id),
+                job: job_of(it.id),
                 delivery: it.deliveries,
                 deaths: it.deaths,
                 attempts: it.attempts,
@@ -208,7 +210,7 @@ impl Model {
                 self.line_up(n);
             }
             State::Dead => {
-                self.poison.remove(&recording(id).document);
+                self.poison.remove(&job_of(id).recording.document);
                 // As if it were added now, behind the others of its chat.
                 let job = self.jobs[n].clone();
                 self.dead.retain(|dead| *dead != id);
@@ -282,8 +284,9 @@ impl Model {
                 let it = &mut self.jobs[n];
                 (it.progress, it.outbox) = (None, Some(answer.clone()));
                 (it.deliveries, it.deaths, it.begun) = (1, 0, false);
-                let result = self.results.entry(recording(id).document).or_insert_with(|| answer.clone());
-                if result.task != answer.task {
+                let result =
+                    self.results.entry(job_of(id).recording.document).or_insert_with(|| answer.clone());
+                if result.settings != answer.settings {
                     result.clone_from(answer);
                 }
                 true
@@ -345,10 +348,10 @@ async fn apply(queue: &dyn AnyQueue, change: &Change, id: JobId) -> Result<(), Q
 }
 
 /// The job of this id; every third recording of a chat is the same one.
-fn recording(id: JobId) -> stenogram::domain::Job {
+fn job_of(id: JobId) -> stenogram::domain::Job {
     let job = job(id.chat, id.message);
-    let document = if id.message % 3 == 0 { id.chat + 1 } else { job.document };
-    stenogram::domain::Job { document, ..job }
+    let document = if id.message % 3 == 0 { id.chat + 1 } else { job.recording.document };
+    with_document(document, job)
 }
 
 async fn entries(queue: &dyn AnyQueue) -> Vec<(JobId, &'static str, u32, u32)> {
@@ -400,7 +403,7 @@ async fn run(mut backend: impl Backend, pause: Duration) {
                     *last += 1;
                 }
                 let message = *last;
-                let added = queue.add(&recording(id(chat as i64, message))).await.unwrap();
+                let added = queue.add(&job_of(id(chat as i64, message))).await.unwrap();
                 assert_eq!(added, model.add(id(chat as i64, message)), "step {step}");
             }
             25..55 => {
@@ -467,9 +470,9 @@ async fn run(mut backend: impl Backend, pause: Duration) {
                     _ => (queue.discard(target).await, model.discard(target)),
                 };
                 assert_eq!(handled.unwrap(), expected, "step {step}: {target}");
-                let recording = recording(target);
-                let result = queue.result(&recording).await.unwrap();
-                let expected = model.results.get(&recording.document);
+                let copy = job_of(target);
+                let result = queue.result(&copy).await.unwrap();
+                let expected = model.results.get(&copy.recording.document);
                 assert_eq!(result.as_ref(), expected, "step {step}: {target}");
             }
             _ => {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use redb::{Database, ReadableDatabase as _, TableDefinition, TableHandle as _};
-use stenogram::domain::{Answer, Form, Job, Part, Task};
+use stenogram::domain::{Answer, Form, Part, Settings, Task};
 use stenogram::queue::embedded;
 use stenogram::queue::redis::RedisQueue;
 use stenogram::queue::{
@@ -14,6 +14,7 @@ use support::redis::RedisServer;
 
 use super::backend::{
     AnyQueue, Backend, OnFile, answer, claim, claim_id, dead, embedded_options, id, is_empty, job, options,
+    with_document,
 };
 
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
@@ -37,9 +38,8 @@ const END: u64 = u64::MAX / 2;
 
 fn translated() -> Answer {
     let part = |text: &str, folded| Part { text: text.into(), folded };
-    Answer {
-        task: Task::Translate, form: Form::Replies, parts: vec![part("один", false), part("два", true)]
-    }
+    let settings = Settings { language: None, task: Task::Translate, form: Form::Replies };
+    Answer { settings, parts: vec![part("один", false), part("два", true)] }
 }
 
 /// A file of format 1: a claimed job with its answer, a result, and a poisonous recording. The mark
@@ -64,10 +64,6 @@ fn write_file(path: &Path, account: i64) {
         tx.open_table(POISON_EXPIRY).unwrap().insert((END, POISONOUS), ()).unwrap();
     }
     tx.commit().unwrap();
-}
-
-fn with_document(document: i64, job: Job) -> Job {
-    Job { document, ..job }
 }
 
 /// The job that is stored above.
@@ -157,7 +153,7 @@ async fn a_file_of_a_later_format_is_refused() {
     drop(database);
     let refused = embedded::Embedded::open(place.path(), embedded_options()).await;
     assert!(
-        matches!(&refused, Err(QueueError::Configuration(why)) if why.contains("format 3")),
+        matches!(&refused, Err(QueueError::Configuration(why)) if why.what.contains("format 3")),
         "{refused:?}"
     );
 }

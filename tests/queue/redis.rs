@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use stenogram::domain::{Job, JobId, Task};
+use stenogram::domain::{JobId, Task};
 use stenogram::queue::redis::{RedisOptions, RedisQueue};
 use stenogram::queue::{
     Added, AdminOutcome, Checkpoints, Claimed, Counts, JobQueue, QueueAdmin, QueueError, ResultCache,
@@ -15,7 +15,9 @@ use support::redis::{DURABLE, RedisServer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::backend::{LONG, answer, claim, claim_id, dead, id, is_empty, job, options, silence, until};
+use super::backend::{
+    LONG, answer, claim, claim_id, dated, dead, id, is_empty, job, options, silence, until, with_document,
+};
 
 async fn connect(url: String) -> Result<RedisQueue, QueueError> {
     RedisQueue::connect(options(url)).await
@@ -28,8 +30,8 @@ async fn open(server: &RedisServer) -> RedisQueue {
 /// The message of the error with which connecting has to fail, and whether trying again makes sense.
 async fn refusal(url: String) -> (String, bool) {
     match connect(url).await {
-        Err(QueueError::Unavailable(why)) => (why, true),
-        Err(QueueError::Configuration(why)) => (why, false),
+        Err(QueueError::Unavailable(why)) => (why.to_string(), true),
+        Err(QueueError::Configuration(why)) => (why.to_string(), false),
         Err(other) => panic!("{other:?}"),
         Ok(_) => panic!("connected"),
     }
@@ -37,7 +39,7 @@ async fn refusal(url: String) -> (String, bool) {
 
 fn unavailable<T: std::fmt::Debug>(result: Result<T, QueueError>) -> String {
     match result {
-        Err(QueueError::Unavailable(why)) => why,
+        Err(QueueError::Unavailable(why)) => why.to_string(),
         other => panic!("{other:?}"),
     }
 }
@@ -156,7 +158,7 @@ async fn an_absent_server_is_worth_waiting_for() {
     let url = server.url();
     server.kill();
     let (why, again) = refusal(url.clone()).await;
-    assert!(again && why.contains("is Redis running"), "{why}");
+    assert!(again && why.contains("start Redis"), "{why}");
     let (why, again) = refusal("redis://no-such-host.invalid:6379/".into()).await;
     assert!(again && why.contains("no-such-host.invalid"), "{why}");
     server.restart();
@@ -169,7 +171,7 @@ async fn a_silent_server_is_given_up() {
     let url = format!("redis://{}/", listener.local_addr().unwrap());
     let options = RedisOptions { timeout: Duration::from_millis(200), ..options(url) };
     let Err(QueueError::Unavailable(why)) = RedisQueue::connect(options).await else { panic!("connected") };
-    assert!(why.contains("in time"), "{why}");
+    assert!(why.what.contains("in time"), "{why}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -182,7 +184,7 @@ async fn another_kind_of_server_is_named_as_such() {
         client.read_to_end(&mut Vec::new()).await
     });
     let (why, again) = refusal(url).await;
-    assert!(!again && why.contains("no Redis"), "{why}");
+    assert!(!again && why.contains("is not Redis"), "{why}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -211,7 +213,7 @@ async fn a_user_without_rights_is_told_so() {
     server.command::<()>(&["ACL", "SETUSER", "guest", "on", ">pass", "+ping"]);
     let at = |user: &str| format!("redis://{user}:pass@127.0.0.1:{}/", server.port());
     let (why, again) = refusal(at("guest")).await;
-    assert!(!again && why.contains("grant it"), "{why}");
+    assert!(!again && why.contains("grant that user"), "{why}");
 
     // The keys that the module names are all it needs.
     let queue = connect(at("steno")).await.unwrap();
@@ -299,7 +301,7 @@ async fn a_loading_server_is_waited_for() {
     until(async || match queue.counts().await {
         Ok(_) => Some(()),
         Err(QueueError::Unavailable(why)) => {
-            loading |= why.contains("still loading");
+            loading |= why.what.contains("still loading");
             None
         }
         Err(other) => panic!("{other:?}"),
@@ -333,7 +335,7 @@ async fn only_the_last_to_open_claims() {
 
     let second = open(&server).await;
     match first.claim().await {
-        Err(QueueError::Configuration(why)) => assert!(why.contains("run only one"), "{why}"),
+        Err(QueueError::Configuration(why)) => assert!(why.remedy.contains("run only one"), "{why}"),
         other => panic!("{other:?}"),
     }
     assert_eq!(claim(&second).await.delivery, 2);
@@ -359,7 +361,9 @@ async fn who_attaches_takes_nothing_over() {
     assert_eq!(claim_id(&queue).await, id(3, 1));
     assert_eq!(claim(&queue).await.delivery, 1);
     server.command::<()>(&["HSET", "{stenogram:1000}", "format", "3"]);
-    assert!(matches!(attach().await.err(), Some(QueueError::Configuration(why)) if why.contains("version")));
+    assert!(
+        matches!(attach().await.err(), Some(QueueError::Configuration(why)) if why.what.contains("version"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -459,7 +463,7 @@ async fn the_oldest_results_make_room() {
     // The new one ends before those planted here, so it is itself what goes first.
     assert_eq!(server.command::<u64>(&["ZCARD", "{stenogram:1000}:results"]), 10_000);
     assert_eq!(queue.result(&job(1, 1)).await.unwrap(), None);
-    let planted = Job { document: 1, ..job(1, 2) };
+    let planted = with_document(1, job(1, 2));
     assert_eq!(queue.result(&planted).await.unwrap(), Some(silence(Task::Transcribe)));
     assert_eq!(server.command::<u64>(&["EXISTS", "{stenogram:1000}:result:1"]), 1);
 }
@@ -524,7 +528,7 @@ async fn the_dates_of_an_older_queue_are_noted() {
     let queue = open(&server).await;
     for (chat, message) in [(1, 1), (1, 2), (2, 1), (3, 1)] {
         let date = 1_800_000_000 - i64::from(message);
-        queue.add(&Job { date, ..job(chat, message) }).await.unwrap();
+        queue.add(&dated(date, job(chat, message))).await.unwrap();
     }
     claim(&queue).await;
     assert_eq!(claim_id(&queue).await, id(2, 1));

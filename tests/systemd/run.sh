@@ -26,7 +26,7 @@ case ${1:-} in
 esac
 
 skip() {
-    printf 'SKIPPED tests/systemd: %s\n' "$*"
+    printf 'SKIPPED: tests/systemd: %s\n' "$*"
     exit 0
 }
 
@@ -371,7 +371,7 @@ installed_service() {
     check "not logged in it does not start" ends 1 inside systemctl start stenogram
     check "... ends with 3, and is not restarted" ended_with 3
     check "... and says how to log in" said 'Log in: sudo stenogramctl login'
-    check "... in the daemon's own words too" said 'log in first with `sudo stenogramctl login`'
+    check "... in the daemon's own words too" said 'run `sudo stenogramctl login` at a terminal'
     check "... and has not fetched the model for nothing" not_said ggml-tiny.bin
 
     start_telegram --logged-out

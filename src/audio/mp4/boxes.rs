@@ -1,12 +1,12 @@
 //! The boxes of an MP4 file (ISO/IEC 14496-12, section 4.2) and the numbers in them.
 
-/// The boxes side by side in `bytes`: kind and content. Ends at the first that is not well-formed.
-/// A box that claims more bytes than there are ends with `bytes`.
+/// The boxes in `bytes`, one after another: kind and content. Ends at the first that is not
+/// well-formed. A box that claims more bytes than there are ends with `bytes`.
 pub(super) fn boxes(bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
     boxes_at(bytes).map(|(_, kind, content)| (kind, content))
 }
 
-/// The same, with the place of each box in `bytes`.
+/// The same, with the offset of each box in `bytes`.
 pub(super) fn boxes_at(bytes: &[u8]) -> impl Iterator<Item = (u64, [u8; 4], &[u8])> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -35,13 +35,13 @@ pub(super) fn descendant<'a>(parent: &'a [u8], path: &[&[u8; 4]]) -> Option<&'a 
 }
 
 /// The rows of a table: a box with version and flags, the number of rows, and rows of `width`
-/// bytes. Only rows that are there count.
+/// bytes. Rows that the table claims but does not have are left out.
 pub(super) fn rows(table: &[u8], width: usize) -> impl Iterator<Item = &[u8]> {
     let count = number(table, 4, 4).unwrap_or(0) as usize;
     table.get(8..).unwrap_or_default().chunks_exact(width).take(count)
 }
 
-/// The number of four bytes at `offset`, or zero.
+/// The 32-bit number at `offset`, or zero.
 pub(super) fn word(bytes: &[u8], offset: usize) -> u32 {
     number(bytes, offset, 4).unwrap_or(0) as u32
 }

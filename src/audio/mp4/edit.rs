@@ -1,22 +1,21 @@
-//! What of an MP4 track is meant to be heard.
+//! Which part of an MP4 track is meant to be played.
 //!
-//! symphonia gives all samples of a track, with the encoder's delay before the sound and what an
-//! editor has cut off. The edit list tells them apart, or iTunes' own note (`iTunSMPB`) in old
-//! files.
+//! A track also has the encoder's delay at its beginning, and what was cut off in an editor. The
+//! edit list says which samples these are; in old files, iTunes' own tag (`iTunSMPB`) does.
 
 use super::boxes::{child, descendant, number, rows};
 
 /// The audible part of a track, in the units of the track's own clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::audio) struct Edit {
-    /// To be left out at the start.
+    /// Units to be skipped at the start.
     pub skip: u64,
-    /// Packets from this time on are not heard.
+    /// Packets from this time on are not played.
     pub end: Option<u64>,
 }
 
-/// Reads the edit of a track of the movie; the default is all of it.
-pub(super) fn of(moov: &[u8], trak: &[u8]) -> Edit {
+/// Reads the edit of a track of the movie. By default the whole track is played.
+pub(super) fn read(moov: &[u8], trak: &[u8]) -> Edit {
     let movie_clock = child(moov, b"mvhd").and_then(clock).unwrap_or(1);
     let edited = || {
         let track_clock = clock(descendant(trak, &[b"mdia", b"mdhd"])?)?;
@@ -25,7 +24,7 @@ pub(super) fn of(moov: &[u8], trak: &[u8]) -> Edit {
     edited().or_else(|| Some(Edit { skip: itunes_delay(moov)?, end: None })).unwrap_or_default()
 }
 
-/// The first entry of an edit list that is no pause.
+/// The first entry of an edit list that is not a pause.
 fn first_edit(elst: &[u8], track_clock: u64, movie_clock: u64) -> Option<Edit> {
     let long = elst.first()? == &1;
     for entry in rows(elst, if long { 20 } else { 12 }) {
@@ -34,7 +33,7 @@ fn first_edit(elst: &[u8], track_clock: u64, movie_clock: u64) -> Option<Edit> {
         } else {
             (number(entry, 0, 4)?, i64::from(number(entry, 4, 4)? as u32 as i32))
         };
-        // A negative start is a pause before the sound; ffmpeg does not put it into PCM either.
+        // A negative start is a pause before the audio. ffmpeg leaves it out too.
         let Ok(skip) = u64::try_from(start) else { continue };
         let length = u128::from(duration) * u128::from(track_clock) / u128::from(movie_clock.max(1));
         let end = u64::try_from(length).ok()?.checked_add(skip)?;
@@ -43,7 +42,7 @@ fn first_edit(elst: &[u8], track_clock: u64, movie_clock: u64) -> Option<Edit> {
     None
 }
 
-/// Samples of delay as iTunes notes them: hexadecimal numbers in text, the second one.
+/// The encoder's delay in iTunes' tag: the second of several hexadecimal numbers in a text.
 fn itunes_delay(moov: &[u8]) -> Option<u64> {
     const NAME: &[u8] = b"iTunSMPB";
     let at = moov.windows(NAME.len()).position(|window| window == NAME)?;
@@ -53,7 +52,7 @@ fn itunes_delay(moov: &[u8]) -> Option<u64> {
     u64::from_str_radix(delay, 16).ok()
 }
 
-/// Units per second in a header `mvhd` or `mdhd`.
+/// Units per second, from a `mvhd` or `mdhd` box.
 fn clock(header: &[u8]) -> Option<u64> {
     number(header, if header.first()? == &1 { 20 } else { 12 }, 4)
 }
@@ -91,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_edit_that_is_no_pause_counts() {
+    fn the_first_edit_that_is_not_a_pause_counts() {
         assert_eq!(edit(&file(&[(2000, 1024)]), 2), Edit { skip: 1024, end: Some(88_200 + 1024) });
         assert_eq!(edit(&file(&[(16, -1), (1000, 0)]), 2), Edit { skip: 0, end: Some(44_100) });
         assert_eq!(edit(&file(&[(0, 5)]), 2), Edit { skip: 5, end: None });
@@ -99,7 +98,7 @@ mod tests {
         assert_eq!(edit(&file(&[]), 2), Edit::default());
     }
 
-    /// The edit of the track with this number, which may not be there.
+    /// The edit of the track with this id, if it exists.
     fn edit(file: &[u8], id: u32) -> Edit {
         let movie = Movie::find(file);
         let entry = movie.as_ref().and_then(|movie| movie.tracks().find(|entry| entry.id() == id));

@@ -1,11 +1,11 @@
-//! MP4 files, taken apart without trust.
+//! Parses MP4 files without trusting them.
 //!
 //! symphonia 0.6.1 loops over counts that a file only claims, walks the tables from their beginning
-//! for every sample, and keeps every fragment in memory. A file of two kilobytes keeps it busy for
-//! minutes, and no limit ends a loop that reads nothing. So symphonia is given only the description
-//! of one track, from which it finds the codec. The samples are found here, in one pass over the
-//! tables: in constant memory, and in a time that is linear in the size of the file, whatever the
-//! file claims.
+//! for every sample, and keeps every fragment in memory. A file of two kilobytes can keep it busy
+//! for minutes, and no limit ends a loop that reads nothing. So symphonia is given only the
+//! description of one track, to create the decoder. The samples are found here, in one pass over
+//! the tables, in constant memory and in time linear in the size of the file, whatever the file
+//! claims.
 
 mod boxes;
 mod edit;
@@ -15,12 +15,12 @@ use boxes::{boxed, boxes, child, descendant, word};
 pub(super) use edit::Edit;
 pub(super) use samples::{Damage, Samples};
 
-/// Bytes of a sample description (`stsd`). That of a codec with a long header, such as Vorbis, has
+/// The most bytes of a sample description (`stsd`). Codecs with long headers, such as Vorbis, have
 /// a few thousand.
 const MAX_DESCRIPTION: usize = 256 << 10;
 
-/// Bytes of any other header that is handed on. They have about a hundred. A handler's name may be
-/// longer; it is cut, and not used.
+/// The most bytes of any other header that is copied. They have about a hundred. A handler's name
+/// may be longer; it is not used, and is truncated.
 const MAX_HEADER: usize = 256;
 
 /// An MP4 file that has a `moov` box.
@@ -29,13 +29,13 @@ pub(super) struct Movie<'a> {
     moov: &'a [u8],
 }
 
-/// One of its tracks.
+/// A track of a movie.
 pub(super) struct Entry<'a> {
     trak: &'a [u8],
 }
 
 impl<'a> Movie<'a> {
-    /// None where the index is missing, as it is where a file was cut off that has it at its end.
+    /// `None` without a `moov` box, as where a file that has it at its end was cut off.
     pub fn find(file: &'a [u8]) -> Option<Self> {
         child(file, b"moov").map(|moov| Self { file, moov })
     }
@@ -44,9 +44,9 @@ impl<'a> Movie<'a> {
         boxes(self.moov).filter(|(kind, _)| kind == b"trak").map(|(_, trak)| Entry { trak })
     }
 
-    /// What of the track is meant to be heard.
+    /// Which part of the track is meant to be played.
     pub fn edit(&self, entry: &Entry) -> Edit {
-        edit::of(self.moov, entry.trak)
+        edit::read(self.moov, entry.trak)
     }
 
     pub fn samples(&self, entry: &Entry<'a>) -> Samples<'a> {
@@ -59,13 +59,13 @@ impl Entry<'_> {
         child(self.trak, b"tkhd").and_then(edit::track_id).unwrap_or(0)
     }
 
-    /// The four letters of its codec.
+    /// The four-character code of its codec.
     pub fn codec(&self) -> Option<[u8; 4]> {
         let stsd = descendant(self.trak, &[b"mdia", b"minf", b"stbl", b"stsd"])?;
         boxes(stsd.get(8..)?).next().map(|(kind, _)| kind)
     }
 
-    /// An MP4 file that has this track alone, and no sample of it. None where a header is missing.
+    /// An MP4 file that has only this track, without its samples. `None` where a header is missing.
     pub fn description(&self) -> Option<Vec<u8>> {
         let mdia = child(self.trak, b"mdia")?;
         let stsd = descendant(mdia, &[b"minf", b"stbl", b"stsd"])?;
@@ -84,8 +84,8 @@ impl Entry<'_> {
         Some([boxed(b"ftyp", b"isom\0\0\0\0"), boxed(b"moov", &moov.concat())].concat())
     }
 
-    /// What its codec is called, where that is one which nothing here decodes.
-    pub fn unknown_codec(&self) -> Option<&'static str> {
+    /// The name of its codec, where it is a known one that cannot be decoded.
+    pub fn unsupported_codec(&self) -> Option<&'static str> {
         match &self.codec()? {
             b"samr" | b"sawb" => Some("AMR"),
             b"ac-3" => Some("AC-3"),
@@ -95,16 +95,15 @@ impl Entry<'_> {
     }
 }
 
-/// Whether the file begins as an MP4 file does. QuickTime's need not begin with `ftyp`; in those
-/// the size of the first box is looked at, too, for a text can have one of these words in the same
-/// place.
+/// Whether the file begins like an MP4 file. QuickTime files need not begin with `ftyp`. With any
+/// other box the size is checked too, because a text can have one of these words in the same place.
 pub(super) fn is_mp4(file: &[u8]) -> bool {
     let kind = file.get(4..8).unwrap_or_default();
     let leads = [b"free", b"skip", b"wide", b"pdin", b"styp", b"moov", b"mdat", b"pnot"];
     kind == b"ftyp" || leads.iter().any(|lead| kind == lead.as_slice()) && word(file, 0) <= 1 << 30
 }
 
-/// Version 0 of `mvhd`, in which nothing matters but that the clock is not zero.
+/// A `mvhd` of version 0. Nothing in it matters, except that the time scale must not be zero.
 fn movie_header() -> [u8; 100] {
     let mut header = [0; 100];
     header[12..16].copy_from_slice(&1000u32.to_be_bytes());

@@ -1,37 +1,37 @@
-//! Where the samples of a track are: the tables of `moov` first, the runs of each `moof` after
-//! them.
+//! Finds the samples of a track: first by the tables of `moov`, then by the runs of each `moof`.
 
 use std::iter;
 
 use super::boxes::{boxes, boxes_at, child, descendant, number, rows, word};
 
-/// A sample of an MP4 track, which is one packet for the decoder. Never empty.
+/// A sample of an MP4 track: one packet for the decoder, never empty.
 pub(in crate::audio) struct Sample<'a> {
-    /// Begin and length in units of the track's clock.
+    /// Start and duration, in units of the track's clock.
     pub time: u64,
     pub duration: u32,
     pub data: &'a [u8],
 }
 
-/// Why the track ends before its last sample.
+/// Why a track ends before its last sample.
 pub(in crate::audio) enum Damage {
+    /// The sample lies beyond the end of the file.
     EndsEarly,
-    /// Their sizes add up to more than the file.
-    Overlap,
+    /// The samples' sizes add up to more than the file.
+    Overlapping,
 }
 
-/// The samples of one track in their order.
+/// The samples of one track, in order.
 pub(in crate::audio) struct Samples<'a> {
     file: &'a [u8],
-    places: Box<dyn Iterator<Item = Place> + 'a>,
+    locations: Box<dyn Iterator<Item = SampleLocation> + 'a>,
     time: u64,
-    /// Bytes that the samples still to come may have: if none overlap, all together have at most
-    /// the file's.
-    unread: u64,
+    /// Bytes that the remaining samples may have. Samples that do not overlap have at most as many
+    /// as the file.
+    bytes_left: u64,
 }
 
 #[derive(Clone, Copy)]
-struct Place {
+struct SampleLocation {
     offset: u64,
     size: u32,
     duration: u32,
@@ -40,23 +40,23 @@ struct Place {
 impl<'a> Samples<'a> {
     pub(super) fn new(file: &'a [u8], moov: &'a [u8], trak: &'a [u8], track: u32) -> Self {
         let stbl = descendant(trak, &[b"mdia", b"minf", b"stbl"]).unwrap_or_default();
-        let places =
-            Box::new(Tables::new(stbl).chain(fragments(file, track, Defaults::of_movie(moov, track))));
-        Self { file, places, time: 0, unread: file.len() as u64 }
+        let locations =
+            Box::new(Tables::new(stbl).chain(fragments(file, track, Defaults::from_movie(moov, track))));
+        Self { file, locations, time: 0, bytes_left: file.len() as u64 }
     }
 
-    /// The next sample; none at the end. After an error there are no more.
+    /// The next sample; `None` at the end and after an error.
     pub fn next(&mut self) -> Result<Option<Sample<'a>>, Damage> {
-        for place in &mut self.places {
+        for location in &mut self.locations {
             let time = self.time;
-            self.time = time.saturating_add(place.duration.into());
-            if place.size == 0 {
+            self.time = time.saturating_add(location.duration.into());
+            if location.size == 0 {
                 continue;
             }
-            return match self.read(place) {
-                Ok(data) => Ok(Some(Sample { time, duration: place.duration, data })),
+            return match self.read(location) {
+                Ok(data) => Ok(Some(Sample { time, duration: location.duration, data })),
                 Err(why) => {
-                    self.places = Box::new(iter::empty());
+                    self.locations = Box::new(iter::empty());
                     Err(why)
                 }
             };
@@ -64,22 +64,22 @@ impl<'a> Samples<'a> {
         Ok(None)
     }
 
-    fn read(&mut self, place: Place) -> Result<&'a [u8], Damage> {
-        let start = usize::try_from(place.offset).unwrap_or(usize::MAX);
-        let end = start.saturating_add(place.size as usize);
+    fn read(&mut self, location: SampleLocation) -> Result<&'a [u8], Damage> {
+        let start = usize::try_from(location.offset).unwrap_or(usize::MAX);
+        let end = start.saturating_add(location.size as usize);
         let data = self.file.get(start..end).ok_or(Damage::EndsEarly)?;
-        self.unread = self.unread.checked_sub(place.size.into()).ok_or(Damage::Overlap)?;
+        self.bytes_left = self.bytes_left.checked_sub(location.size.into()).ok_or(Damage::Overlapping)?;
         Ok(data)
     }
 }
 
-/// The places of the samples that the tables of a track list.
+/// The samples that the tables of a track list.
 struct Tables<'a> {
     sizes: Box<dyn Iterator<Item = u32> + 'a>,
     durations: Box<dyn Iterator<Item = u32> + 'a>,
     /// Offset and number of samples of each chunk.
     chunks: Box<dyn Iterator<Item = (u64, u32)> + 'a>,
-    /// Where the next sample of the chunk is, and how many it still has.
+    /// Where the next sample of the chunk is, and how many samples the chunk still has.
     offset: u64,
     left: u32,
 }
@@ -99,17 +99,18 @@ impl<'a> Tables<'a> {
 }
 
 impl Iterator for Tables<'_> {
-    type Item = Place;
+    type Item = SampleLocation;
 
-    fn next(&mut self) -> Option<Place> {
+    fn next(&mut self) -> Option<SampleLocation> {
         while self.left == 0 {
             (self.offset, self.left) = self.chunks.next()?;
         }
         let size = self.sizes.next()?;
-        let place = Place { offset: self.offset, size, duration: self.durations.next().unwrap_or(0) };
+        let location =
+            SampleLocation { offset: self.offset, size, duration: self.durations.next().unwrap_or(0) };
         self.left -= 1;
         self.offset = self.offset.saturating_add(size.into());
-        Some(place)
+        Some(location)
     }
 }
 
@@ -117,7 +118,7 @@ fn table<'a>(stbl: &'a [u8], kind: &[u8; 4], width: usize) -> impl Iterator<Item
     rows(child(stbl, kind).unwrap_or_default(), width)
 }
 
-/// One size for all samples, or one for each.
+/// The sizes of the samples: one for all, or one for each.
 fn sizes(stsz: &[u8]) -> Box<dyn Iterator<Item = u32> + '_> {
     let count = word(stsz, 8) as usize;
     match word(stsz, 4) {
@@ -129,6 +130,7 @@ fn sizes(stsz: &[u8]) -> Box<dyn Iterator<Item = u32> + '_> {
     }
 }
 
+/// The offset and the number of samples of each chunk.
 fn chunks(stbl: &[u8]) -> Box<dyn Iterator<Item = (u64, u32)> + '_> {
     let offsets: Box<dyn Iterator<Item = u64>> = match child(stbl, b"stco") {
         Some(stco) => Box::new(rows(stco, 4).map(|row| word(row, 0).into())),
@@ -153,19 +155,19 @@ struct Defaults {
 }
 
 impl Defaults {
-    fn of_movie(moov: &[u8], track: u32) -> Self {
+    fn from_movie(moov: &[u8], track: u32) -> Self {
         let mut extends = boxes(child(moov, b"mvex").unwrap_or_default()).filter(|(kind, _)| kind == b"trex");
         let trex = extends.find(|(_, trex)| word(trex, 4) == track);
         trex.map_or_else(Self::default, |(_, trex)| Self { duration: word(trex, 12), size: word(trex, 16) })
     }
 }
 
-/// The places of the samples that the fragments of the file list.
-fn fragments(file: &[u8], track: u32, defaults: Defaults) -> impl Iterator<Item = Place> + '_ {
+/// The samples that the fragments of the file list.
+fn fragments(file: &[u8], track: u32, defaults: Defaults) -> impl Iterator<Item = SampleLocation> + '_ {
     boxes_at(file).filter(|(_, kind, _)| kind == b"moof").flat_map(move |(start, _, moof)| {
         boxes(moof)
             .filter(|(kind, _)| kind == b"traf")
-            .filter_map(move |(_, traf)| Fragment::of(traf, track, start, defaults))
+            .filter_map(move |(_, traf)| Fragment::open(traf, track, start, defaults))
             .flatten()
     })
 }
@@ -181,8 +183,8 @@ struct Fragment<'a> {
 }
 
 impl<'a> Fragment<'a> {
-    /// None where it is of another track.
-    fn of(traf: &'a [u8], track: u32, start: u64, defaults: Defaults) -> Option<Self> {
+    /// `None` where it belongs to another track.
+    fn open(traf: &'a [u8], track: u32, start: u64, defaults: Defaults) -> Option<Self> {
         let tfhd = child(traf, b"tfhd").filter(|tfhd| word(tfhd, 4) == track)?;
         let flags = word(tfhd, 0);
         // Optional fields in this order, each with its flag and its width.
@@ -207,7 +209,7 @@ impl<'a> Fragment<'a> {
     }
 
     /// Begins a run.
-    fn open(&mut self, trun: &'a [u8]) {
+    fn begin_run(&mut self, trun: &'a [u8]) {
         const OFFSET: u32 = 1;
         const FIRST_FLAGS: u32 = 4;
         const DURATION: u32 = 0x100;
@@ -235,8 +237,8 @@ impl<'a> Fragment<'a> {
                 (duration, size)
             }))
         } else if size > 0 {
-            // All have the same size. However many are claimed, the first beyond the file ends the
-            // track.
+            // All samples have the same size. Whatever number is claimed, the first sample beyond
+            // the end of the file ends the track.
             Box::new(iter::repeat_n((duration, size), count))
         } else {
             Box::new(iter::empty())
@@ -245,17 +247,17 @@ impl<'a> Fragment<'a> {
 }
 
 impl Iterator for Fragment<'_> {
-    type Item = Place;
+    type Item = SampleLocation;
 
-    fn next(&mut self) -> Option<Place> {
+    fn next(&mut self) -> Option<SampleLocation> {
         loop {
             if let Some((duration, size)) = self.run.next() {
-                let place = Place { offset: self.offset, size, duration };
+                let location = SampleLocation { offset: self.offset, size, duration };
                 self.offset = self.offset.saturating_add(size.into());
-                return Some(place);
+                return Some(location);
             }
             let trun = self.runs.next()?;
-            self.open(trun);
+            self.begin_run(trun);
         }
     }
 }

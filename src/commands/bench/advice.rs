@@ -1,65 +1,65 @@
-//! What the numbers mean for this machine's configuration.
+//! Derives from the measurements how to configure stenogram on this machine.
 
 use std::fmt;
 
 use serde::Serialize;
 
-use super::report::{Clip, Measured, Row, Setting};
-use crate::config::AudioContext;
+use super::measured::{Clip, Measured, Row, Setting};
+use crate::domain::AudioContext;
 
-/// What most voice messages are near to, in seconds.
-const USUAL: u32 = 10;
-/// A recognition that takes at most this share of a recording's length keeps up with a chat, and
-/// with a few.
+/// The length of a typical voice message, in seconds.
+const TYPICAL_SECONDS: u32 = 10;
+/// A model keeps up with several chats if it takes at most this share of a recording's length.
 const KEEPS_UP: f64 = 0.5;
-/// More threads are worth it where they save at least this share of the time.
-const WORTH: f64 = 0.05;
-/// By how well they write, worst first; after [`crate::speech::models`]' notes.
+/// More threads are worthwhile if they save at least this share of the time.
+const WORTHWHILE: f64 = 0.05;
+/// Sorted by the quality of their texts, worst first, according to the catalogue's notes.
 const FAMILIES: [&str; 6] = ["tiny", "base", "small", "medium", "large-v3-turbo", "large-v3"];
 
-/// What to write into the configuration.
+/// The recommended settings.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Advice {
     pub model: String,
-    /// What MODEL has to be for it.
+    /// The value of MODEL that selects it.
     pub value: String,
     #[serde(flatten)]
     pub setting: Setting,
     /// Whether the model keeps up.
     pub keeps_up: bool,
-    /// Work for a second of audio, and the length of the clip this was measured with, in seconds.
+    /// Seconds of work per second of audio, and the length of the measured clip in seconds.
     pub ratio: f64,
     pub seconds: u32,
-    /// Whether there were others to choose from.
+    /// Whether other models were measured too.
     #[serde(skip)]
-    chosen: bool,
-    /// Whether FLASH_ATTENTION=auto would be something else.
+    had_alternatives: bool,
+    /// Whether the recommended flash attention differs from FLASH_ATTENTION=auto.
     #[serde(skip)]
-    flash_is_special: bool,
+    overrides_flash_default: bool,
 }
 
-/// None where nothing was measured.
+/// `None` if nothing was measured.
 pub fn advise(models: &[Measured], on_gpu: bool) -> Option<Advice> {
-    let chosen = models.len() > 1;
-    let best: Vec<Advice> = models.iter().filter_map(|model| best_of(model, chosen, on_gpu)).collect();
+    let had_alternatives = models.len() > 1;
+    let best: Vec<Advice> =
+        models.iter().filter_map(|model| best_of(model, had_alternatives, on_gpu)).collect();
     let fastest = |a: &&Advice, b: &&Advice| b.ratio.total_cmp(&a.ratio);
     let keeping_up = best.iter().filter(|advice| advice.keeps_up);
-    // Of the owner's own, which nobody here knows, and of equals the fastest.
+    // Models that are not in the catalogue rank below all others. The fastest of equals wins.
     let capable = keeping_up.max_by(|a, b| rank(&a.model).cmp(&rank(&b.model)).then(fastest(a, b)));
     capable.or_else(|| best.iter().max_by(fastest)).cloned()
 }
 
-/// The fewest threads that are about as fast as any, with the automatic audio context unless only
-/// the other was measured.
-fn best_of(model: &Measured, chosen: bool, on_gpu: bool) -> Option<Advice> {
+/// The fewest threads that are about as fast as any number, with the automatic audio context unless
+/// only the full one was measured.
+fn best_of(model: &Measured, had_alternatives: bool, on_gpu: bool) -> Option<Advice> {
     let with = |context| {
         let rows = model.settings.iter().filter(move |row| row.setting.audio_context == context);
-        rows.filter_map(|row| Some((row, usual(row)?))).collect::<Vec<(&Row, &Clip)>>()
+        rows.filter_map(|row| Some((row, typical(row)?))).collect::<Vec<(&Row, &Clip)>>()
     };
     let (full, auto) = (with(AudioContext::Full), with(AudioContext::Auto));
     let rows = if auto.is_empty() { full } else { auto };
     let least = rows.iter().map(|(_, clip)| clip.took).min_by(f64::total_cmp)?;
-    let good = rows.iter().filter(|(_, clip)| clip.took * (1.0 - WORTH) <= least);
+    let good = rows.iter().filter(|(_, clip)| clip.took * (1.0 - WORTHWHILE) <= least);
     let (row, clip) = good.min_by(|(a, with_a), (b, with_b)| {
         a.setting.threads.cmp(&b.setting.threads).then(with_a.took.total_cmp(&with_b.took))
     })?;
@@ -70,18 +70,18 @@ fn best_of(model: &Measured, chosen: bool, on_gpu: bool) -> Option<Advice> {
         keeps_up: clip.ratio <= KEEPS_UP,
         ratio: clip.ratio,
         seconds: clip.seconds,
-        chosen,
-        flash_is_special: row.setting.flash_attention != on_gpu,
+        had_alternatives,
+        overrides_flash_default: row.setting.flash_attention != on_gpu,
     })
 }
 
-/// The clip nearest to what is usual.
-fn usual(row: &Row) -> Option<&Clip> {
-    row.clips.iter().min_by_key(|clip| clip.seconds.abs_diff(USUAL))
+/// The clip whose length is nearest to a typical message's.
+fn typical(row: &Row) -> Option<&Clip> {
+    row.clips.iter().min_by_key(|clip| clip.seconds.abs_diff(TYPICAL_SECONDS))
 }
 
-/// None below all for a model that is not of the catalogue. A quantised one is a little less than
-/// its original.
+/// `None`, which sorts below all others, for a model that is not in the catalogue. A quantised
+/// model ranks just below its original.
 fn rank(model: &str) -> Option<(usize, bool)> {
     let (family, quantised) = model.split_once("-q").map_or((model, false), |(family, _)| (family, true));
     FAMILIES.iter().position(|known| *known == family).map(|at| (at, !quantised))
@@ -92,7 +92,7 @@ impl fmt::Display for Advice {
         let Self { model, value, setting, ratio, seconds, .. } = self;
         let Setting { threads, audio_context, flash_attention } = setting;
         let took = ratio * f64::from(*seconds);
-        let why = match (self.keeps_up, self.chosen) {
+        let why = match (self.keeps_up, self.had_alternatives) {
             (true, true) => "the most capable here that takes at most half of a recording's length",
             (true, false) => "it takes at most half of a recording's length",
             (false, true) => "the fastest here, and yet slow: a smaller one would suit this machine",
@@ -102,7 +102,7 @@ impl fmt::Display for Advice {
         if *audio_context == AudioContext::Full {
             write!(f, ", WHISPER_AUDIO_CTX=full")?;
         }
-        if self.flash_is_special {
+        if self.overrides_flash_default {
             write!(f, ", FLASH_ATTENTION={}", if *flash_attention { "on" } else { "off" })?;
         }
         writeln!(f)?;
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_most_capable_that_keeps_up_with_the_fewest_threads_that_are_as_fast() {
+    fn the_most_capable_model_that_keeps_up_is_recommended_with_the_fewest_fast_threads() {
         let tiny = model("tiny", &[1.0, 0.6, 0.5]);
         let small = model("small", &[8.0, 4.4, 4.3]);
         let quantised = model("small-q5_1", &[6.0, 3.0, 2.0]);
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn flash_attention_is_told_of_where_auto_would_be_something_else() {
+    fn flash_attention_is_shown_if_auto_would_choose_otherwise() {
         let plain = model("base", &[4.0, 2.0]);
         let mut both = model("base", &[3.0, 1.0]);
         both.settings.iter_mut().for_each(|row| row.setting.flash_attention = true);

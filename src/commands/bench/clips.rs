@@ -1,27 +1,27 @@
-//! What is recognised: recordings, joined, cut or repeated to a length.
+//! The clips to recognise: recordings, joined and then cut or repeated to a length.
 
 use std::sync::atomic::AtomicBool;
 
 use crate::audio::{self, AudioError, Limits, SAMPLE_RATE};
 
-/// What is measured with where no recording is given: [`VOICE_TEXT`], spoken by espeak-ng's en-us,
-/// as a voice message of 14 s (libopus, 48 kHz, mono, 16 kbit/s).
+/// The recording used if none is given: [`VOICE_TEXT`], spoken by espeak-ng's en-us, as a voice
+/// message of 14 s (libopus, 48 kHz, mono, 16 kbit/s).
 const VOICE: &[u8] = include_bytes!("voice.ogg");
 #[cfg(test)]
 const VOICE_TEXT: &str = "Hi, it's me. I am still on the train, and it looks as if we will be about twenty \
      minutes late. Could you start the rice, please, and take the fish out of the fridge? I will bring bread, \
      and something sweet. See you soon.";
-/// -60 dBFS: below it the engine hears nothing, and would have nothing to do.
+/// -60 dBFS. The engine takes quieter samples for silence and does not recognise them.
 const SILENCE: f32 = 0.001;
-/// What is kept of the silence before a recording: half a second.
+/// The samples of silence that are kept before a recording: half a second.
 const LEAD: usize = SAMPLE_RATE as usize / 2;
 
-/// The message that is built in, 16 kHz mono.
+/// The built-in message, 16 kHz mono.
 pub fn built_in() -> Vec<f32> {
     decode(VOICE, &Limits::default()).expect("a test below decodes it")
 }
 
-/// A recording without most of the silence before it; empty where there is nothing to hear.
+/// A recording without most of the silence at its start. Empty if all of it is silence.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Vec<f32>, AudioError> {
     let mut samples = audio::decode(bytes, limits, &AtomicBool::new(false))?.samples;
     let sound = samples.iter().position(|sample| sample.abs() >= SILENCE);
@@ -30,7 +30,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Vec<f32>, AudioError> {
     Ok(samples)
 }
 
-/// So many seconds of `audio`, which is not empty.
+/// `audio`, which is not empty, cut or repeated to this length.
 pub fn clip(audio: &[f32], seconds: u32) -> Vec<f32> {
     let samples = seconds as usize * SAMPLE_RATE as usize;
     audio.iter().copied().cycle().take(samples).collect()
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn the_message_that_is_built_in_is_heard_from_its_first_moment() {
+    fn the_built_in_message_begins_with_speech() {
         let samples = built_in();
         let seconds = samples.len() as f64 / f64::from(SAMPLE_RATE);
         assert!((13.0..15.0).contains(&seconds), "{seconds} s");
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn of_silence_nothing_is_left_and_of_what_is_before_a_sound_half_a_second() {
+    fn silence_is_removed_up_to_half_a_second_before_the_sound() {
         // A WAV file: 1 channel, 16 kHz, 16 bits, a second.
         let mut wav =
             b"RIFF\x24\x7d\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x80>\0\0\0}\0\0\x02\0\x10\0data".to_vec();

@@ -1,9 +1,9 @@
 //! Where two texts differ, word by word.
 
-/// Words that are shown on either side of a difference.
+/// How many words are shown on either side of a difference.
 const AROUND: usize = 3;
 
-/// A stretch of words in both texts, or in one of them.
+/// A word that is in both texts or in one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Word<'a> {
     Both(&'a str),
@@ -12,7 +12,7 @@ enum Word<'a> {
 }
 
 /// The differences as `git diff --word-diff` marks them, `one [-two-] {+too+} three`, with a few
-/// words around each. None where there are none.
+/// words around each. `None` if there are none.
 pub fn differences(left: &str, right: &str) -> Option<String> {
     let words = align(left, right);
     let differs = |word: &Word| !matches!(word, Word::Both(_));
@@ -55,11 +55,11 @@ impl<'a> Word<'a> {
     }
 }
 
-/// By the longest common subsequence; what is missing comes before what is added.
+/// Aligns the texts by their longest common subsequence. Removed words come before added ones.
 fn align<'a>(left: &'a str, right: &'a str) -> Vec<Word<'a>> {
     let (left, right): (Vec<_>, Vec<_>) =
         (left.split_whitespace().collect(), right.split_whitespace().collect());
-    // How many words the rests from these places on have in common.
+    // How many words the texts have in common from these positions on.
     let mut common = vec![vec![0_usize; right.len() + 1]; left.len() + 1];
     for i in (0..left.len()).rev() {
         for j in (0..right.len()).rev() {
@@ -91,13 +91,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_alike_is_not_shown() {
+    fn equal_texts_have_no_differences() {
         assert_eq!(differences("", ""), None);
         assert_eq!(differences("one  two", "one two"), None);
     }
 
     #[test]
-    fn differences_stand_among_a_few_words_of_both() {
+    fn differences_are_shown_with_a_few_words_around_them() {
         for (left, right, shown) in [
             ("", "one two", "{+one two+}"),
             ("one two", "", "[-one two-]"),

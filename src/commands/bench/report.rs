@@ -1,98 +1,29 @@
-//! What was measured, as a table for people and as JSON.
+//! The measurements as a table for people and as JSON.
 
-use std::fmt;
 use std::io::{self, Write};
-use std::num::NonZeroUsize;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::advice::Advice;
 use super::difference::differences;
-use super::machine::{Machine, Memory};
-use crate::config::AudioContext;
+use super::machine::Machine;
+use super::measured::{Clip, Measured, Memory, Row, Setting};
 
-/// What is set side by side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Setting {
-    pub threads: NonZeroUsize,
-    #[serde(serialize_with = "serialize")]
-    pub audio_context: AudioContext,
-    pub flash_attention: bool,
-}
-
-/// As WHISPER_AUDIO_CTX has it.
-fn name(context: AudioContext) -> &'static str {
-    match context {
-        AudioContext::Full => "full",
-        AudioContext::Auto => "auto",
-    }
-}
-
-fn serialize<S: Serializer>(context: &AudioContext, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(name(*context))
-}
-
-impl fmt::Display for Setting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let threads = if self.threads == NonZeroUsize::MIN { "thread" } else { "threads" };
-        write!(f, "{} {threads}, {} context", self.threads, name(self.audio_context))?;
-        if self.flash_attention { write!(f, ", flash attention") } else { Ok(()) }
-    }
-}
-
-/// One clip with one setting.
-#[derive(Clone, Debug, Serialize)]
-pub struct Clip {
-    /// Its length.
-    pub seconds: u32,
-    /// How long the fastest recognition of it took, in seconds.
-    pub took: f64,
-    /// `took` for a second of audio.
-    pub ratio: f64,
-    /// How often it was recognised.
-    pub runs: u32,
-    /// What was heard; with `--compare`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub text: Option<String>,
-}
-
-/// One setting of a model.
-#[derive(Clone, Debug, Serialize)]
-pub struct Row {
-    #[serde(flatten)]
-    pub setting: Setting,
-    /// From the file to the first clip, in seconds.
-    pub load: f64,
-    pub clips: Vec<Clip>,
-    /// Of the whole program, when the last clip was recognised.
-    #[serde(flatten)]
-    pub memory: Option<Memory>,
-}
-
-/// One model.
-#[derive(Clone, Debug, Serialize)]
-pub struct Measured {
-    pub model: String,
-    /// What MODEL has to be for it.
-    pub value: String,
-    pub settings: Vec<Row>,
-}
-
-/// The whole as `--json` writes it.
+/// Everything, as `--json` writes it.
 #[derive(Debug, Serialize)]
 pub struct Report<'a> {
     pub machine: &'a Machine,
-    /// The recordings; none for the message that is built in.
+    /// The recordings; empty for the built-in message.
     pub recordings: &'a [String],
-    /// A code, or auto.
+    /// A code or `auto`.
     pub language: &'a str,
     pub models: &'a [Measured],
     pub advice: Option<&'a Advice>,
 }
 
-/// The table, written row by row as they are measured.
+/// The table. Each row is written as soon as it is measured.
 pub struct Table {
-    /// Width of the first column.
+    /// The width of the first column.
     name: usize,
     seconds: Vec<u32>,
 }
@@ -121,19 +52,18 @@ impl Table {
         };
         let (width, Setting { threads, audio_context, flash_attention }) = (self.name, row.setting);
         let flash = if flash_attention { "on" } else { "off" };
-        let context = name(audio_context);
         let [memory, peak] = [mib(|it| it.resident_mib), mib(|it| it.peak_mib)];
         let load = format!("{:.2} s", row.load);
         writeln!(
             out,
-            "{model:width$}  {threads:>7}  {context:7}  {flash:5}  {load:>8}{clips}  {memory:>10}  {peak:>10}"
+            "{model:width$}  {threads:>7}  {audio_context:7}  {flash:5}  {load:>8}{clips}  {memory:>10}  {peak:>10}"
         )?;
-        // Each is waited for.
+        // People wait for each row.
         out.flush()
     }
 }
 
-/// Where the texts of a model's settings differ from those of its first.
+/// Shows where a model's texts differ from those of its first setting.
 pub fn compare(models: &[Measured], out: &mut impl Write) -> io::Result<()> {
     let mut found = false;
     for Measured { model, settings, .. } in models {
@@ -161,7 +91,10 @@ pub fn compare(models: &[Measured], out: &mut impl Write) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
+
     use super::*;
+    use crate::domain::AudioContext;
 
     fn row(threads: usize, text: &str) -> Row {
         let clip = |seconds, took| Clip {
@@ -199,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_comparison_tells_every_difference_from_the_first_setting() {
+    fn a_comparison_shows_every_difference_from_the_first_setting() {
         let shown = |settings: Vec<Row>| {
             let mut out = Vec::new();
             let model = Measured { model: "base".into(), value: "base.bin".into(), settings };

@@ -1,13 +1,11 @@
 //! Claiming: which job is handed out next, and which one is put off or given up instead, because
 //! processes have died over it.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use super::EmbeddedOptions;
 use super::file::SideRecord;
 use super::record::{Change, Record, State};
 use super::store::Store;
-use crate::domain::{Job, JobId};
+use crate::domain::{Job, JobId, unix_time};
 use crate::queue::{
     Claimed, MAX_DEATHS, MAX_DELIVERIES, QueueError, log_dead_letter, log_put_off, millis, reason,
 };
@@ -46,8 +44,7 @@ impl Store {
             )?;
             return Ok(claimed.into_claim());
         }
-        let time = |due| UNIX_EPOCH.checked_add(Duration::from_millis(due));
-        Ok(Claimed::Empty { next_due: self.schedule.next_due().and_then(time) })
+        Ok(Claimed::Empty { next_due: self.schedule.next_due().and_then(unix_time::at_millis) })
     }
 
     /// Moves a job that must not be worked on any more to the dead letters. Returns false for all
@@ -65,7 +62,7 @@ impl Store {
         let reason = if let Some(other) = poison {
             format!("{}{other}", reason::copy_of_poisonous())
         } else if *deaths >= MAX_DEATHS {
-            if job.document != 0 {
+            if job.recording.document != 0 {
                 let until = now.saturating_add(millis(options.dedupe_ttl));
                 beside = SideRecord::Poison { job, now, until };
             }

@@ -12,6 +12,7 @@
 //! The last three end, see [`Expiring`]. Every write is one transaction with an fsync, redb's
 //! default.
 
+use std::fmt::Display;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -24,8 +25,9 @@ use super::expiring::Expiring;
 use super::migration;
 use super::record::{Change, Record};
 use crate::domain::{Answer, Job, JobId};
+use crate::queue::problems::{QUEUE_DAMAGED, QUEUE_FORMAT, QUEUE_IN_USE};
 use crate::queue::{MAX_RESULTS, Mark, QueueError};
-use crate::runtime::redb_file;
+use crate::runtime::{problem, redb_file};
 
 /// Changes with the tables or their contents.
 pub const FORMAT: u64 = 2;
@@ -118,11 +120,10 @@ impl File {
     fn checked(path: &Path, database: Database, known: &[u64]) -> Result<Self, QueueError> {
         let format = format(&database).map_err(|error| at_open(path, error))?;
         if !known.contains(&format) {
-            return Err(QueueError::Configuration(format!(
-                "{} was written by another version of stenogram (format {format}, this one knows \
-                 {FORMAT}): use that version, or move the file away to start with an empty queue",
+            return Err(QueueError::Configuration(QUEUE_FORMAT.with(format_args!(
+                "{} was written by another version of stenogram (format {format}, this one knows {FORMAT})",
                 path.display()
-            )));
+            ))));
         }
         Ok(Self { database })
     }
@@ -171,9 +172,7 @@ impl File {
         let found = table.get(&tx, document_key(job)).map_err(failed)?;
         let Some((_, value)) = found.filter(|(until, _)| *until > now) else { return Ok(None) };
         let parsed = serde_json::from_slice(&value);
-        parsed
-            .map(Some)
-            .map_err(|error| QueueError::Damaged(format!("a stored result cannot be read: {error}")))
+        parsed.map(Some).map_err(|error| damaged(format_args!("a stored result cannot be read: {error}")))
     }
 
     /// Removes the results that have ended by `now`.
@@ -225,17 +224,16 @@ fn key(id: JobId) -> Key {
 }
 
 fn document_key(job: &Job) -> DocumentKey {
-    (job.id.account, job.document)
+    (job.id.account, job.recording.document)
 }
 
 fn encode(value: &impl Serialize) -> Result<Vec<u8>, QueueError> {
-    serde_json::to_vec(value).map_err(|error| QueueError::Damaged(error.to_string()))
+    serde_json::to_vec(value).map_err(damaged)
 }
 
 fn decode((account, chat, message): Key, value: &[u8]) -> Result<Record, QueueError> {
-    serde_json::from_slice(value).map_err(|error| {
-        QueueError::Damaged(format!("job {account}:{chat}:{message} cannot be read: {error}"))
-    })
+    serde_json::from_slice(value)
+        .map_err(|error| damaged(format_args!("job {account}:{chat}:{message} cannot be read: {error}")))
 }
 
 fn make(path: &Path) -> Result<(), redb::Error> {
@@ -256,14 +254,14 @@ fn format(database: &Database) -> Result<u64, redb::Error> {
 
 /// What a failure to open the file means; names it, and says what to do.
 fn at_open(path: &Path, error: redb::Error) -> QueueError {
-    let path = path.display();
+    let shown = path.display();
     match error {
-        redb::Error::DatabaseAlreadyOpen => QueueError::InUse(format!(
-            "the queue {path} is in use by another process: stop the other stenogram first"
-        )),
-        redb::Error::UpgradeRequired(_) => QueueError::Configuration(format!(
-            "{path} has an old file format ({error}): move it away to start with an empty queue"
-        )),
+        redb::Error::DatabaseAlreadyOpen => QueueError::InUse(
+            QUEUE_IN_USE.with(format_args!("the queue {shown} is in use by another process")),
+        ),
+        redb::Error::UpgradeRequired(_) => QueueError::Configuration(
+            QUEUE_FORMAT.with(format_args!("{shown} has an old file format ({error})")),
+        ),
         redb::Error::Io(error)
             if matches!(
                 error.kind(),
@@ -274,16 +272,13 @@ fn at_open(path: &Path, error: redb::Error) -> QueueError {
                     | ErrorKind::AlreadyExists // a file where a folder should be
             ) =>
         {
-            QueueError::Configuration(format!(
-                "the queue {path} cannot be opened: {error}; it has to be a file that this user may write"
-            ))
+            QueueError::Configuration(problem::of_file("cannot open the queue", path, &error))
         }
         error => match failed(error) {
-            QueueError::Damaged(what) => QueueError::Damaged(format!(
-                "{path} is no queue of stenogram or was cut short ({what}): restore it from a backup, or \
-                 move it away to start with an empty queue"
-            )),
-            QueueError::Unavailable(what) => QueueError::Unavailable(format!("{path}: {what}")),
+            QueueError::Damaged(it) => {
+                damaged(format_args!("{shown} is no queue of stenogram or was cut short ({})", it.what))
+            }
+            QueueError::Unavailable(it) => QueueError::Unavailable(it.within(&shown).fill("path", &shown)),
             other => other,
         },
     }
@@ -295,12 +290,17 @@ fn failed(error: impl Into<redb::Error>) -> QueueError {
         redb::Error::Io(error)
             if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
         {
-            QueueError::Damaged(error.to_string())
+            damaged(error)
         }
+        redb::Error::Io(error) => QueueError::Unavailable(problem::of_error(&error)),
         error @ (redb::Error::Corrupted(_)
         | redb::Error::TableTypeMismatch { .. }
         | redb::Error::TypeDefinitionChanged { .. }
-        | redb::Error::TableIsMultimap(_)) => QueueError::Damaged(error.to_string()),
-        error => QueueError::Unavailable(error.to_string()),
+        | redb::Error::TableIsMultimap(_)) => damaged(error),
+        error => QueueError::Unavailable(problem::FILE_UNUSABLE.with(error)),
     }
+}
+
+fn damaged(what: impl Display) -> QueueError {
+    QueueError::Damaged(QUEUE_DAMAGED.with(what))
 }

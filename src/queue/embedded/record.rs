@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Answer, Job, Progress};
+use crate::domain::{Answer, Job, Progress, unix_time};
 use crate::queue::{
     self, Claim, Claimed, CrashRules, Entry, MAX_DELIVERIES, MAX_DELIVERIES_AT_ONCE, millis, reason,
 };
@@ -135,8 +135,7 @@ impl From<Record> for Entry {
             State::Waiting | State::Returned => queue::State::Waiting,
             State::Claimed => queue::State::Claimed,
             State::Delayed { due } => {
-                let due = UNIX_EPOCH.checked_add(Duration::from_millis(due));
-                queue::State::Delayed { due: due.unwrap_or(UNIX_EPOCH) }
+                queue::State::Delayed { due: unix_time::at_millis(due).unwrap_or(UNIX_EPOCH) }
             }
             State::Dead => queue::State::Dead,
         };

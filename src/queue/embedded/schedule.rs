@@ -49,7 +49,7 @@ impl Schedule {
             return;
         }
         self.chats.insert((id.account, id.chat, record.seq), id);
-        self.dates.insert((record.job.date, id));
+        self.dates.insert((record.job.recording.date, id));
         self.suspects.extend(suspicion(record));
         let Some(place) = record.place else { return };
         match record.state {
@@ -68,7 +68,7 @@ impl Schedule {
             return;
         }
         self.chats.remove(&(id.account, id.chat, record.seq));
-        self.dates.remove(&(record.job.date, id));
+        self.dates.remove(&(record.job.recording.date, id));
         if let Some(suspicion) = suspicion(record) {
             self.suspects.remove(&suspicion);
         }
@@ -123,7 +123,7 @@ impl Schedule {
 
     /// The job by which a recording under suspicion is tried first.
     pub fn suspect(&self, job: &Job) -> Option<JobId> {
-        let recording = (job.id.account, job.document);
+        let recording = (job.id.account, job.recording.document);
         let before_all = (recording.0, recording.1, Reverse(u32::MAX), JobId::MIN);
         let (account, document, _, id) = self.suspects.range(before_all..).next()?;
         ((*account, *document) == recording).then_some(*id)
@@ -145,6 +145,6 @@ impl Schedule {
 fn suspicion(record: &Record) -> Option<Suspicion> {
     let Record { job, .. } = record;
     let deaths = record.past_deaths();
-    let suspicion = (job.id.account, job.document, Reverse(deaths), job.id);
-    (deaths > 0 && job.document != 0).then_some(suspicion)
+    let suspicion = (job.id.account, job.recording.document, Reverse(deaths), job.id);
+    (deaths > 0 && job.recording.document != 0).then_some(suspicion)
 }

@@ -7,7 +7,8 @@ use super::EmbeddedOptions;
 use super::file::{File, SideRecord};
 use super::record::{Change, Record, State};
 use super::schedule::Schedule;
-use crate::domain::{Answer, Job, JobId, Progress, Task};
+use crate::domain::{Answer, Job, JobId, Progress, Settings};
+use crate::queue::problems::QUEUE_DAMAGED;
 use crate::queue::{Added, Counts, CrashRules, Mark, QueueError, log_put_off};
 
 /// The open file and its index. After any error but [`QueueError::NotClaimed`] it has to be dropped
@@ -106,7 +107,9 @@ impl Store {
         let job = record.job.clone();
         let beside = match result_until {
             // An answer that is used again does not last longer for it.
-            Some(until) if job.document != 0 && !self.has_result(&job, answer.task, now)? => {
+            Some(until)
+                if job.recording.document != 0 && !self.has_result(&job, &answer.settings, now)? =>
+            {
                 SideRecord::Result { job: &job, answer: &answer, now, until }
             }
             _ => SideRecord::None,
@@ -119,11 +122,12 @@ impl Store {
         self.commit(vec![change], beside)
     }
 
-    /// Whether there is a result of that task. One that cannot be read counts as none.
-    fn has_result(&self, job: &Job, task: Task, now: u64) -> Result<bool, QueueError> {
+    /// Whether there is a result that was made under these settings. One that cannot be read counts
+    /// as none.
+    fn has_result(&self, job: &Job, settings: &Settings, now: u64) -> Result<bool, QueueError> {
         match self.file.result(job, now) {
             Err(QueueError::Damaged(_)) => Ok(false),
-            found => Ok(found?.is_some_and(|answer| answer.task == task)),
+            found => Ok(found?.is_some_and(|answer| answer.settings == *settings)),
         }
     }
 
@@ -225,7 +229,9 @@ impl Store {
 
     /// A job that the schedule names, so that the file must have it.
     pub(super) fn must_read(&self, id: JobId) -> Result<Record, QueueError> {
-        self.file.read(id)?.ok_or_else(|| QueueError::Damaged(format!("job {id} is gone from its file")))
+        self.file.read(id)?.ok_or_else(|| {
+            QueueError::Damaged(QUEUE_DAMAGED.with(format_args!("job {id} is gone from its file")))
+        })
     }
 
     pub(super) fn commit(&mut self, changes: Vec<Change>, beside: SideRecord) -> Result<(), QueueError> {

@@ -6,7 +6,9 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, RedisError, ScriptInvocation};
 use tokio::sync::Mutex;
 
-use crate::queue::QueueError;
+use crate::queue::QueueError::{Configuration, Damaged, Unavailable};
+use crate::queue::{QueueError, problems};
+use crate::runtime::problem::{Diagnosis, Problem};
 
 /// One connection, made when it is needed and given up when anything fails on it: the next
 /// operation makes a new one, so that neither a restart nor a move of the server is the end.
@@ -21,7 +23,7 @@ pub struct Connection {
 /// A setting of the server that endangers what the queue has promised to keep, and the value that
 /// it should have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}; {}", self.danger(), self.remedy())]
+#[error("{}", self.diagnosis())]
 pub struct DurabilityWarning {
     address: String,
     pub setting: &'static str,
@@ -32,24 +34,17 @@ pub struct DurabilityWarning {
 }
 
 impl DurabilityWarning {
-    /// What it is, and what follows from it.
-    pub fn danger(&self) -> String {
-        let Self { address, setting, danger, .. } = self;
-        match &self.found {
+    /// What it is and what follows from it, and what to do.
+    pub fn diagnosis(&self) -> Diagnosis {
+        let Self { address, setting, wanted, danger, found } = self;
+        let what = match found {
             Some(found) => format!("Redis at {address} has {setting} {found}: {danger}"),
-            None => format!("could not check {setting} of Redis at {address} (is CONFIG GET allowed there?)"),
-        }
-    }
-
-    /// What the owner can do about it.
-    pub fn remedy(&self) -> String {
-        let Self { setting, wanted, danger, .. } = self;
-        match self.found {
-            Some(_) => {
-                format!("set {setting} {wanted} in redis.conf, and now by CONFIG SET {setting} {wanted}")
-            }
-            None => format!("see to it that it is {wanted}: otherwise {danger}"),
-        }
+            None => format!(
+                "could not check {setting} of Redis at {address} (is CONFIG GET allowed there?): unless it is \
+                 {wanted}, {danger}"
+            ),
+        };
+        problems::REDIS_UNSAFE.with(what).fill("setting", setting).fill("wanted", wanted)
     }
 }
 
@@ -57,9 +52,8 @@ impl Connection {
     /// Checks the URL; connects to nothing yet.
     pub fn new(url: &str, timeout: Duration) -> Result<Self, QueueError> {
         let client = Client::open(url).map_err(|error| {
-            QueueError::Configuration(format!(
-                "the address of Redis is wrong: {error}; it looks like redis://:password@host:6379/0"
-            ))
+            let what = format!("the address of Redis is wrong: {error}");
+            Configuration(problems::REDIS_ADDRESS.with(what))
         })?;
         let address = client.get_connection_info().addr().to_string();
         let config = AsyncConnectionConfig::new()
@@ -70,10 +64,10 @@ impl Connection {
 
     pub async fn ping(&self) -> Result<(), QueueError> {
         match self.send(&redis::cmd("PING")).await {
-            Err(QueueError::Damaged(why)) => Err(QueueError::Configuration(format!(
-                "what listens at {} is no Redis: check REDIS_URL ({why})",
-                self.address
-            ))),
+            Err(Damaged(why)) => {
+                let what = format!("what listens at {} is not Redis ({})", self.address, why.what);
+                Err(Configuration(problems::REDIS_ADDRESS.with(what)))
+            }
             answer => answer,
         }
     }
@@ -151,111 +145,74 @@ impl Connection {
 
     /// What an error means and what the owner can do about it.
     fn explain(&self, error: &RedisError) -> QueueError {
-        use QueueError::{Damaged, Unavailable};
         let address = &self.address;
         let text = error.to_string();
-        // Redis before 7 puts the error of a command in a script into the text of another.
-        let has = |code: &str| error.code() == Some(code) || text.contains(&format!("{code} "));
         match error.kind() {
             // The crate does not pass on what the server said to the password.
-            ErrorKind::AuthenticationFailed => WRONG_PASSWORD.explain(address, &text),
+            ErrorKind::AuthenticationFailed => {
+                let what = format!("Redis at {address} {REFUSED} ({text})");
+                return Configuration(problems::REDIS_PASSWORD.with(what));
+            }
             ErrorKind::Parse | ErrorKind::UnexpectedReturnType => {
-                Damaged(format!("Redis at {address} gave an answer that makes no sense: {text}"))
+                let what = format!("Redis at {address} gave an answer that makes no sense: {text}");
+                return Damaged(problems::QUEUE_DAMAGED.with(what));
             }
             ErrorKind::Io if error.is_connection_refusal() => {
-                Unavailable(format!("nobody listens at {address}: is Redis running there?"))
+                return away(format!("nobody listens at {address}"));
             }
             ErrorKind::Io if error.is_timeout() => {
-                Unavailable(format!("Redis at {address} did not answer in time"))
+                return away(format!("Redis at {address} did not answer in time"));
             }
-            _ => match REFUSALS.iter().find(|refusal| refusal.codes.iter().any(|code| has(code))) {
-                Some(refusal) => refusal.explain(address, &text),
-                None => Unavailable(format!("Redis at {address}: {text}")),
-            },
+            _ => {}
         }
+        // Redis before 7 puts the error of a command in a script into the text of another.
+        let said = |code: &&str| error.code() == Some(code) || text.contains(&format!("{code} "));
+        let met = ANSWERS.iter().find(|(codes, ..)| codes.iter().any(said));
+        if let Some((_, says, means, problem)) = met {
+            return means(problem.with(format!("Redis at {address} {says} ({text})")));
+        }
+        if text.contains("refused to switch database") {
+            let what = format!("Redis at {address} has no such database: {text}");
+            return Configuration(problems::REDIS_ADDRESS.with(what));
+        }
+        away(format!("Redis at {address}: {text}"))
     }
 }
 
-/// What it means that Redis refuses something with one of these codes.
-struct Refusal {
-    codes: &'static [&'static str],
-    error: fn(String) -> QueueError,
-    /// For the owner, with `{address}`, and `{text}` for what Redis said.
-    message: &'static str,
-}
-
-impl Refusal {
-    fn explain(&self, address: &str, text: &str) -> QueueError {
-        (self.error)(self.message.replace("{address}", address).replace("{text}", text))
-    }
-}
-
-const WRONG_PASSWORD: Refusal = Refusal {
-    codes: &["WRONGPASS"],
-    error: QueueError::Configuration,
-    message: "Redis at {address} refused the user or the password of REDIS_URL ({text})",
-};
-
-const REFUSALS: &[Refusal] = &[
-    Refusal {
-        codes: &["NOAUTH"],
-        error: QueueError::Configuration,
-        message: "Redis at {address} wants a password: set it in REDIS_URL (redis://:password@host:port/0)",
-    },
-    WRONG_PASSWORD,
-    Refusal {
-        codes: &["NOPERM"],
-        error: QueueError::Configuration,
-        message: "the Redis user at {address} may not do what the queue needs: grant it the keys {stenogram:*}* \
-                  and scripts and streams ({text})",
-    },
-    Refusal {
-        codes: &["LOADING"],
-        error: QueueError::Unavailable,
-        message: "Redis at {address} is still loading its data",
-    },
-    Refusal {
-        codes: &["READONLY"],
-        error: QueueError::Unavailable,
-        message: "Redis at {address} is a read-only replica: point REDIS_URL at the master",
-    },
-    Refusal {
-        codes: &["OOM"],
-        error: QueueError::Unavailable,
-        message: "Redis at {address} is out of memory: raise its maxmemory",
-    },
-    Refusal {
-        codes: &["MISCONF"],
-        error: QueueError::Unavailable,
-        message: "Redis at {address} cannot write to its disk and takes no more: {text}",
-    },
-    Refusal {
-        codes: &["MOVED", "CROSSSLOT"],
-        error: QueueError::Configuration,
-        message: "Redis at {address} is a node of a cluster that does not hold this queue: point REDIS_URL at the \
-                  one that does ({text})",
-    },
-    // The next two are errors of our own scripts.
-    Refusal {
-        codes: &["TAKEN"],
-        error: QueueError::Configuration,
-        message: "another stenogram has opened this account's queue in Redis at {address}: run only one",
-    },
-    Refusal {
-        codes: &["FORMAT"],
-        error: QueueError::Configuration,
-        message: "the queue in Redis at {address} was written by another version of stenogram ({text}): use that \
-                  version, or another database",
-    },
-    Refusal {
-        codes: &["WRONGTYPE"],
-        error: QueueError::Damaged,
-        message: "a key of the queue in Redis at {address} holds something else: {text}",
-    },
-    Refusal {
-        // Redis gives no code for this.
-        codes: &["refused to switch database"],
-        error: QueueError::Configuration,
-        message: "Redis at {address} has no such database: {text}",
-    },
+/// What an answer of Redis, or of one of our scripts, begins with; what it says, after "Redis at
+/// ADDRESS"; what that means; and the problem. The first one that fits counts.
+type Answer = (&'static [&'static str], &'static str, fn(Diagnosis) -> QueueError, &'static Problem);
+static ANSWERS: &[Answer] = &[
+    (&["NOAUTH"], "wants a password", Configuration, &problems::REDIS_PASSWORD),
+    (&["WRONGPASS"], REFUSED, Configuration, &problems::REDIS_PASSWORD),
+    (&["NOPERM"], "does not allow this user what the queue needs", Configuration, &problems::REDIS_RIGHTS),
+    (&["LOADING"], "is still loading its data", Unavailable, &problems::REDIS_UNREACHABLE),
+    (&["READONLY"], "is a read-only replica", Unavailable, &problems::REDIS_READ_ONLY),
+    (&["OOM"], "is out of memory", Unavailable, &problems::REDIS_MEMORY),
+    (&["MISCONF"], "cannot write to its disk and takes no more", Unavailable, &problems::REDIS_DISK),
+    (
+        &["MOVED", "CROSSSLOT"],
+        "is a node of a cluster that does not hold this queue",
+        Configuration,
+        &problems::REDIS_CLUSTER,
+    ),
+    (
+        &["TAKEN"],
+        "holds a queue that another stenogram has opened for this account since",
+        Configuration,
+        &problems::QUEUE_IN_USE,
+    ),
+    (
+        &["FORMAT"],
+        "holds a queue that was written by another version of stenogram",
+        Configuration,
+        &problems::QUEUE_FORMAT,
+    ),
+    (&["WRONGTYPE"], "holds something else under a key of the queue", Damaged, &problems::QUEUE_DAMAGED),
 ];
+
+const REFUSED: &str = "refused the user or the password of REDIS_URL";
+
+fn away(what: String) -> QueueError {
+    Unavailable(problems::REDIS_UNREACHABLE.with(what))
+}

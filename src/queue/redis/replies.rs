@@ -1,15 +1,17 @@
 //! What the scripts reply.
 
 use std::collections::HashMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::domain::unix_time::at_millis;
+use crate::queue::problems::QUEUE_DAMAGED;
 use crate::queue::{Claim, Claimed, Entry, QueueError, State, log_dead_letter, log_put_off};
 
 pub fn damaged(error: impl std::fmt::Display) -> QueueError {
-    QueueError::Damaged(format!("an entry in Redis cannot be read: {error}"))
+    QueueError::Damaged(QUEUE_DAMAGED.with(format_args!("an entry in Redis cannot be read: {error}")))
 }
 
 pub fn parse<T: DeserializeOwned>(json: &str) -> Result<T, QueueError> {
@@ -47,7 +49,7 @@ impl ClaimReply {
     pub fn claimed(&self) -> Result<Claimed, QueueError> {
         let Some(job) = self.field("job")? else {
             let due = self.field("next_due")?;
-            return Ok(Claimed::Empty { next_due: due.and_then(time) });
+            return Ok(Claimed::Empty { next_due: due.and_then(at_millis) });
         };
         Ok(Claimed::Job(Box::new(Claim {
             job,
@@ -72,7 +74,7 @@ impl ClaimReply {
 pub type EntryReply = (String, String, u32, u32, Option<String>, Option<u64>);
 
 pub fn parse_entry((job, state, deliveries, attempts, reason, due): EntryReply) -> Result<Entry, QueueError> {
-    let state = match (state.as_str(), due.and_then(time)) {
+    let state = match (state.as_str(), due.and_then(at_millis)) {
         ("claimed", _) => State::Claimed,
         ("waiting", _) => State::Waiting,
         ("delayed", Some(due)) => State::Delayed { due },
@@ -80,9 +82,4 @@ pub fn parse_entry((job, state, deliveries, attempts, reason, due): EntryReply) 
         _ => return Err(damaged(format!("a job is {state:?}"))),
     };
     Ok(Entry { job: parse(&job)?, state, deliveries, attempts, reason })
-}
-
-/// A time given in milliseconds of Unix time.
-fn time(ms: u64) -> Option<SystemTime> {
-    UNIX_EPOCH.checked_add(Duration::from_millis(ms))
 }

@@ -7,15 +7,16 @@ redis.call('HDEL', job_key(id), 'progress')
 redis.call('HSET', job_key(id), 'outbox', ARGV[2], 'deliveries', 1, 'deaths', 0, 'begun', 0)
 local document = redis.call('HGET', job_key(id), 'document')
 if life == '0' or not document or document == '0' then return 1 end
--- The answers of format 1 are lists of parts, each with its task.
-local function task_of(answer)
+-- What an answer was made under. The answers of format 1 are lists of parts, each with its task.
+local function settings_of(answer)
   local readable, answer = pcall(cjson.decode, answer)
   if not readable or type(answer) ~= 'table' then return nil end
-  return answer.task or type(answer[1]) == 'table' and answer[1].task or 'transcribe'
+  local task = answer.task or type(answer[1]) == 'table' and answer[1].task or 'transcribe'
+  return cjson.encode({answer.language or '', task, answer.form or 'replies'})
 end
 local known = redis.call('GET', result_key(document))
 -- An answer that is used again does not last longer for it.
-if not known or task_of(known) ~= task_of(ARGV[2]) then
+if not known or settings_of(known) ~= settings_of(ARGV[2]) then
   redis.call('SET', result_key(document), ARGV[2], 'PX', life)
   redis.call('ZREMRANGEBYSCORE', results, '-inf', now)
   redis.call('ZADD', results, ends, document)

@@ -1,7 +1,7 @@
 //! The recognition engine: a handle for async code, and the thread that runs whisper.cpp.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ mod thread;
 use self::recogniser::Input;
 use self::thread::{Message, Request};
 use super::error::SpeechError;
-use super::language::Language;
 use super::models::file_check::ModelInfo;
 use super::observer::ModelState;
 use super::options::{EngineOptions, RecogniseOptions};
 use super::vad::detector::{Detector, Speech};
 use super::whisper::cpu;
 use crate::domain::{Task, Transcript};
+use crate::runtime::lock;
 
 /// The handle. There is one per process: the model's weights are in memory once, and recordings
 /// are recognised one after another, in the order in which their voice activity was detected.
@@ -32,7 +32,6 @@ pub struct Engine {
     stop: Arc<AtomicBool>,
     detector: Detector,
     info: ModelInfo,
-    task: Task,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -40,11 +39,10 @@ impl Engine {
     /// Checks the options and the model's file, then loads the model on the engine's thread. That
     /// takes from 0.1 s (tiny) to many seconds (large, from a slow disk).
     pub async fn start(options: EngineOptions) -> Result<Self, SpeechError> {
-        options.check()?;
+        options.check_size()?;
         if let Some(missing) = cpu::missing(&cpu::needed()) {
             return Err(SpeechError::Cpu(missing));
         }
-        let task = options.task;
         let (messages, inbox) = mpsc::channel(1);
         let (state, model) = watch::channel(ModelState::Loaded);
         let stop = Arc::new(AtomicBool::new(false));
@@ -57,7 +55,7 @@ impl Engine {
             })
             .map_err(|error| SpeechError::Failed(format!("no thread for it: {error}")))?;
         let (info, detector) = started.await.map_err(|_| SpeechError::Died)??;
-        Ok(Self { messages, model, stop, detector, info, task, thread: Mutex::new(Some(thread)) })
+        Ok(Self { messages, model, stop, detector, info, thread: Mutex::new(Some(thread)) })
     }
 
     /// Where the model is, now and later.
@@ -74,11 +72,6 @@ impl Engine {
         let (reply, answer) = oneshot::channel();
         self.messages.send(Message::Load(reply)).await.map_err(|_| self.gone())?;
         answer.await.map_err(|_| self.gone())?
-    }
-
-    /// Whether recordings are transcribed or translated.
-    pub fn task(&self) -> Task {
-        self.task
     }
 
     /// Detects voice activity before recognition, for threads that may block.
@@ -123,20 +116,21 @@ impl Engine {
         speech: Speech,
         options: RecogniseOptions,
     ) -> Result<Transcript, SpeechError> {
-        let language = options.language.as_deref().map(Language::find).transpose()?;
-        if let Some(language) = language.filter(|language| language.0 >= self.info.languages) {
-            return Err(SpeechError::LanguageNotInModel(language.code()));
+        if let Some(language) = options.language.filter(|language| language.number() >= self.info.languages) {
+            return Err(SpeechError::LanguageNotInModel(language));
+        }
+        if options.task == Task::Translate && !self.info.can_translate() {
+            return Err(SpeechError::TaskNotInModel);
         }
         if speech.is_empty() {
-            return Ok(Transcript { task: self.task, ..Transcript::default() });
+            return Ok(Transcript { task: options.task, ..Transcript::default() });
         }
         let (reply, answer) = oneshot::channel();
-        let RecogniseOptions { prior, previous_text, progress, observer, .. } = options;
-        let input = Input { speech, language, prior, previous_text };
+        let RecogniseOptions { language, task, prior, previous_text, progress, observer } = options;
+        let input = Input { speech, language, task, prior, previous_text };
         let request = Request { input, progress, observer, reply, span: Span::current() };
         self.messages.send(Message::Recognise(request)).await.map_err(|_| self.gone())?;
-        let transcript = answer.await.map_err(|_| self.gone())??;
-        Ok(Transcript { task: self.task, ..transcript })
+        answer.await.map_err(|_| self.gone())?
     }
 
     /// Aborts the running recognition, fails the waiting ones with [`SpeechError::Aborted`] and
@@ -153,7 +147,7 @@ impl Engine {
         if tokio::time::timeout(limit, self.messages.closed()).await.is_err() {
             return false;
         }
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = lock(&self.thread).take();
         thread.is_none_or(|thread| thread.join().is_ok())
     }
 

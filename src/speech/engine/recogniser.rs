@@ -5,16 +5,15 @@ use std::time::{Duration, Instant};
 use tracing::debug;
 use whisper_rs::{WhisperSegment, WhisperTokenId};
 
-use crate::domain::{Segment, Transcript};
+use crate::domain::{AudioContext, LanguageCode, Segment, Task, Transcript};
 use crate::speech::error::SpeechError;
 use crate::speech::hallucination::guard::{Candidate, Evidence, Guarded, NO_SPEECH, guard};
-use crate::speech::language::Language;
 use crate::speech::language::choice::Choice;
 use crate::speech::language::detect::{Detected, LanguageDetection};
 use crate::speech::language::prior::LanguagePrior;
 use crate::speech::vad::activity::Activity;
 use crate::speech::vad::detector::{LONGEST, Speech, seconds};
-use crate::speech::whisper::audio_context::{AudioContext, careful_pass, rejection_reason};
+use crate::speech::whisper::audio_context::{careful_pass, first_pass, rejection_reason};
 use crate::speech::whisper::decoding::{Decoding, Pass};
 use crate::speech::whisper::{Control, RATE, Whisper};
 
@@ -29,7 +28,9 @@ pub(super) struct Input {
     /// Not empty.
     pub speech: Speech,
     /// Known to the model. None: it is detected.
-    pub language: Option<Language>,
+    pub language: Option<LanguageCode>,
+    /// The model must have been trained for it.
+    pub task: Task,
     pub prior: LanguagePrior,
     /// The end of the text before this recording.
     pub previous_text: String,
@@ -43,7 +44,7 @@ pub(super) struct Recogniser {
 
 /// The result of one recognition.
 struct Attempt {
-    language: Language,
+    language: LanguageCode,
     segments: Vec<Segment>,
     /// The reason for each piece of text that was dropped.
     dropped: Vec<&'static str>,
@@ -70,7 +71,7 @@ impl Recogniser {
         pcm.resize(pcm.len().max(SHORTEST), 0.0);
 
         let samples = pcm.len();
-        let pass = self.audio_context.first_pass(samples);
+        let pass = first_pass(self.audio_context, samples);
         let mut attempt = self.attempt(whisper, &input, pass, None, control)?;
         if let Some(why) = attempt.rejection {
             debug!(why, "rejected after a quick pass, recognising again more carefully");
@@ -87,15 +88,15 @@ impl Recogniser {
         debug!(
             seconds = seconds(input.speech.samples),
             took = ?started.elapsed(),
-            language = attempt.language.code(),
+            language = attempt.language.as_str(),
             segments = attempt.segments.len(),
             dropped = attempt.dropped.len(),
             "recognised"
         );
         self.report(&attempt, &input, control);
         let Attempt { language, segments, .. } = attempt;
-        let language = (!segments.is_empty()).then(|| language.code().to_owned());
-        Ok(Transcript { language, segments, ..Transcript::default() })
+        let language = (!segments.is_empty()).then_some(language);
+        Ok(Transcript { task: input.task, language, segments })
     }
 
     /// Recognises the recording once. `guess` is the language of an earlier pass.
@@ -104,15 +105,15 @@ impl Recogniser {
         whisper: &mut Whisper,
         input: &Input,
         pass: Pass,
-        guess: Option<Language>,
+        guess: Option<LanguageCode>,
         control: &Control,
     ) -> Result<Attempt, SpeechError> {
         let Speech { pcm, activity, .. } = &input.speech;
         let prompt = &prompt(whisper, &input.previous_text);
-        let (choice, prior) = (&self.choice, &input.prior);
+        let (choice, prior, task) = (&self.choice, &input.prior, input.task);
         let spoken = activity.voiced(0..pcm.len()).unwrap_or(pcm.len());
         let mut detection =
-            LanguageDetection { whisper, pcm, spoken, choice, prior, guess, prompt, pass, control };
+            LanguageDetection { whisper, pcm, spoken, choice, prior, guess, task, prompt, pass, control };
         let Detected { language, no_speech } = detection.recognise(input.language)?;
 
         let Guarded { kept: segments, dropped } = guard(&candidates(whisper, activity, no_speech));
@@ -129,7 +130,7 @@ impl Recogniser {
         let is_detected = input.language.is_none() && self.choice.only().is_none();
         if is_detected && !attempt.segments.is_empty() {
             let speech = attempt.segments.iter().map(|segment| segment.end_ms - segment.start_ms).sum();
-            control.observer.on_language(attempt.language.code(), Duration::from_millis(speech));
+            control.observer.on_language(attempt.language, Duration::from_millis(speech));
         }
     }
 }

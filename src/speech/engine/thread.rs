@@ -15,13 +15,12 @@ use tracing::{Span, error, info, warn};
 use super::recogniser::{Input, Recogniser};
 use crate::domain::Transcript;
 use crate::runtime::allocator;
-use crate::runtime::deployment::typed;
 use crate::speech::error::SpeechError;
 use crate::speech::language::choice::Choice;
-use crate::speech::models::SILERO_VAD;
 use crate::speech::models::file_check::ModelInfo;
 use crate::speech::observer::{ModelState, Observer};
 use crate::speech::options::{EngineOptions, threads};
+use crate::speech::problems::{GPU_MISSING, VAD_UNUSABLE};
 use crate::speech::vad::detector::Detector;
 use crate::speech::vad::silero::Vad;
 use crate::speech::whisper::{Control, Whisper, device};
@@ -53,17 +52,9 @@ pub(super) fn run(
     state: watch::Sender<ModelState>,
     ready: oneshot::Sender<Result<(ModelInfo, Detector), SpeechError>>,
 ) {
-    // Declared before the host of the model, and so dropped after it: when the queue is closed, the
-    // model has been freed.
-    let mut inbox = match Inbox::new(messages, options.idle_unload) {
-        Ok(inbox) => inbox,
-        Err(error) => {
-            let _ = ready.send(Err(SpeechError::Failed(format!("no clock for the engine: {error}"))));
-            return;
-        }
-    };
-    let mut host = match ModelHost::new(options, state) {
-        Ok(host) => host,
+    // Dropped in reverse order: when the queue is closed, the model has been freed.
+    let (mut inbox, mut host) = match start(messages, options, state) {
+        Ok(started) => started,
         Err(error) => {
             let _ = ready.send(Err(error));
             return;
@@ -85,6 +76,16 @@ pub(super) fn run(
             Ok(Some(Message::Recognise(request))) => host.serve(request, stop),
         }
     }
+}
+
+fn start(
+    messages: mpsc::Receiver<Message>,
+    options: EngineOptions,
+    state: watch::Sender<ModelState>,
+) -> Result<(Inbox, ModelHost), SpeechError> {
+    let inbox = Inbox::new(messages, options.idle_unload)
+        .map_err(|error| SpeechError::Failed(format!("no clock for the engine: {error}")))?;
+    Ok((inbox, ModelHost::new(options, state)?))
 }
 
 /// The queue of messages, and a clock to wait for them with, if the model is freed when idle.
@@ -129,7 +130,7 @@ struct ModelHost {
 impl ModelHost {
     fn new(options: EngineOptions, state: watch::Sender<ModelState>) -> Result<Self, SpeechError> {
         let info = options.check_model()?;
-        let choice = Choice::new(options.listed()?, options.other_languages, info.languages);
+        let choice = Choice::new(options.languages.clone(), info.languages);
         let recogniser = Recogniser::new(choice, options.audio_context);
         log_device();
         let model = Some(load(&options)?);
@@ -172,7 +173,7 @@ impl ModelHost {
 
     fn free(&mut self) {
         self.model = None;
-        allocator::give_back();
+        allocator::trim_heap();
         self.state.send_replace(ModelState::Freed);
         info!(event = "model_freed", "Nothing to do for long, model freed");
     }
@@ -198,7 +199,7 @@ impl ModelHost {
 /// The options must have passed [`EngineOptions::check_model`].
 fn load(options: &EngineOptions) -> Result<Whisper, SpeechError> {
     let threads = threads(options.threads);
-    Whisper::load(&options.model, threads, options.task, options.flash_attention())
+    Whisper::load(&options.model, threads, options.flash_attention())
 }
 
 /// Logs the GPU that is used, or that a build for GPUs has found none.
@@ -207,10 +208,11 @@ fn log_device() {
     match device::gpu() {
         Some(gpu) => info!("Recognition on {gpu}"),
         None if features.is_empty() => {}
-        None => warn!(
-            "this is a build for GPUs ({features}), and none is found: the CPU recognises, which is slower; is its \
-             driver here, and is the GPU handed to the container?"
-        ),
+        None => {
+            let what =
+                format!("this is a build for GPUs ({features}), and none is found: the CPU recognises");
+            warn!("{}", GPU_MISSING.with(what));
+        }
     }
 }
 
@@ -220,11 +222,11 @@ fn load_vad(path: &Path) -> Option<Vad> {
     let path = path.display();
     loaded
         .inspect_err(|error| {
-            warn!(
-                "the voice activity model {path} {error}; going on without it, so silence costs time and may \
-                 be given words; `{}` fetches it",
-                typed(&format!("models pull {}", SILERO_VAD.name))
+            let what = format!(
+                "the voice activity model {path} {error}: going on without it, so silence costs time and may be \
+                 given words"
             );
+            warn!("{}", VAD_UNUSABLE.with(what));
         })
         .ok()
 }

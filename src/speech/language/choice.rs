@@ -1,7 +1,7 @@
 //! The languages that a recording may be in, and which of them it is in.
 
-use super::Language;
 use super::prior::LanguagePrior;
+use crate::domain::{LanguageCode, Languages};
 use crate::speech::whisper::RATE;
 
 /// Another language is clear only if all listed languages together have at most this probability.
@@ -17,16 +17,16 @@ const FEW_WORDS: usize = RATE * 3 / 2;
 /// The languages to choose from.
 pub(crate) struct Choice {
     /// The likely languages; not empty.
-    listed: Vec<Language>,
+    listed: Vec<LanguageCode>,
     /// All languages that can be chosen: the listed ones, or all that the model knows.
-    candidates: Vec<Language>,
+    candidates: Vec<LanguageCode>,
 }
 
 impl Choice {
-    /// Chooses among the `listed` languages, or among all if the list is empty. With `others`, any
-    /// of the model's `languages` (their number) is chosen if it is clear.
-    pub fn new(listed: Vec<Language>, others: bool, languages: i32) -> Self {
-        let all: Vec<_> = (0..languages).map(Language).collect();
+    /// Chooses among `languages` for a model that knows the first `count` languages.
+    pub fn new(languages: Languages, count: usize) -> Self {
+        let Languages { listed, others } = languages;
+        let all: Vec<_> = LanguageCode::all().take(count).collect();
         match listed.is_empty() {
             true => Self { listed: all.clone(), candidates: all },
             false => Self { candidates: if others { all } else { listed.clone() }, listed },
@@ -34,35 +34,35 @@ impl Choice {
     }
 
     /// The only language that can be chosen, if there is only one.
-    pub fn only(&self) -> Option<Language> {
+    pub fn only(&self) -> Option<LanguageCode> {
         if let &[only] = &self.candidates[..] { Some(only) } else { None }
     }
 
-    pub fn candidates(&self) -> &[Language] {
+    pub fn candidates(&self) -> &[LanguageCode] {
         &self.candidates
     }
 
-    pub fn is_listed(&self, language: Language) -> bool {
+    pub fn is_listed(&self, language: LanguageCode) -> bool {
         self.listed.contains(&language)
     }
 
     /// The language of a recording with `spoken` samples of speech: the likeliest listed one,
     /// unless another is clear. `probabilities` are those of all languages, indexed by their
     /// numbers.
-    pub fn likeliest(&self, probabilities: &[f32], prior: &LanguagePrior, spoken: usize) -> Language {
-        let weight = |language: Language| {
+    pub fn likeliest(&self, probabilities: &[f32], prior: &LanguagePrior, spoken: usize) -> LanguageCode {
+        let weight = |language: LanguageCode| {
             probabilities
-                .get(language.0 as usize)
+                .get(language.number())
                 .map_or(0.0, |probability| probability * prior.weight(language))
         };
-        let most = |languages: &[Language]| {
+        let most = |languages: &[LanguageCode]| {
             languages
                 .iter()
                 .copied()
                 .max_by(|&a, &b| weight(a).total_cmp(&weight(b)))
-                .unwrap_or(Language::ENGLISH)
+                .unwrap_or(LanguageCode::ENGLISH)
         };
-        let sum = |languages: &[Language]| languages.iter().copied().map(weight).sum::<f32>();
+        let sum = |languages: &[LanguageCode]| languages.iter().copied().map(weight).sum::<f32>();
         let (likeliest, all) = (most(&self.candidates), sum(&self.candidates));
         let clear = if spoken < FEW_WORDS { CLEAR_IN_FEW_WORDS } else { CLEAR };
         let is_clear = weight(likeliest) >= clear * all && sum(&self.listed) <= MAX_LISTED * all;
@@ -77,8 +77,8 @@ mod tests {
     const SENTENCE: usize = 4 * RATE;
     const WORD: usize = RATE / 2;
 
-    fn language(code: &str) -> Language {
-        Language::find(code).unwrap()
+    fn language(code: &str) -> LanguageCode {
+        code.parse().unwrap()
     }
 
     /// What is chosen with these probabilities, if these seconds were spoken in the chat before.
@@ -90,14 +90,14 @@ mod tests {
     ) -> &'static str {
         let mut probabilities = vec![0.0; 100];
         for &(code, probability) in probable {
-            probabilities[language(code).0 as usize] = probability;
+            probabilities[language(code).number()] = probability;
         }
-        let prior = LanguagePrior(prior.iter().map(|&(code, seconds)| (code.to_owned(), seconds)).collect());
-        choice.likeliest(&probabilities, &prior, spoken).code()
+        let prior = LanguagePrior(prior.iter().map(|&(code, seconds)| (language(code), seconds)).collect());
+        choice.likeliest(&probabilities, &prior, spoken).as_str()
     }
 
     fn russian_and_english(others: bool) -> Choice {
-        Choice::new(vec![language("ru"), language("en")], others, 99)
+        Choice::new(Languages { listed: vec![language("ru"), language("en")], others }, 99)
     }
 
     #[test]
@@ -138,22 +138,28 @@ mod tests {
         let choice = russian_and_english(false);
         assert_eq!(chosen(&choice, &[("de", 0.99), ("en", 0.01)], &[], SENTENCE), "en");
         assert_eq!(choice.only(), None);
-        assert_eq!(Choice::new(vec![language("uk")], false, 99).only(), Some(language("uk")));
+        assert_eq!(
+            Choice::new(Languages { listed: vec![language("uk")], others: false }, 99).only(),
+            Some(language("uk"))
+        );
     }
 
     #[test]
     fn one_listed_language_is_likely_but_not_the_only_one() {
-        let choice = Choice::new(vec![language("ru")], true, 99);
+        let choice = Choice::new(Languages { listed: vec![language("ru")], others: true }, 99);
         assert_eq!(choice.only(), None);
         assert_eq!(chosen(&choice, &[("ru", 0.2), ("uk", 0.8)], &[], SENTENCE), "ru");
         assert_eq!(chosen(&choice, &[("en", 0.9)], &[], SENTENCE), "en");
         // A model that knows English only.
-        assert_eq!(Choice::new(vec![language("en")], true, 1).only(), Some(Language::ENGLISH));
+        assert_eq!(
+            Choice::new(Languages { listed: vec![language("en")], others: true }, 1).only(),
+            Some(LanguageCode::ENGLISH)
+        );
     }
 
     #[test]
     fn without_a_list_the_likeliest_of_the_model_is_chosen_however_little_is_said() {
-        let choice = Choice::new(vec![], true, 99);
+        let choice = Choice::new(Languages { listed: vec![], others: true }, 99);
         assert_eq!(chosen(&choice, &[("ko", 0.3), ("ru", 0.2)], &[], WORD), "ko");
         // Cantonese came with the hundredth language, in large-v3.
         assert_eq!(chosen(&choice, &[("yue", 0.9), ("zh", 0.1)], &[], SENTENCE), "zh");

@@ -6,9 +6,9 @@ use std::ffi::c_int;
 use tracing::{debug, info};
 use whisper_rs::WhisperTokenId;
 
-use super::Language;
 use super::choice::Choice;
 use super::prior::LanguagePrior;
+use crate::domain::{LanguageCode, Task};
 use crate::speech::error::SpeechError;
 use crate::speech::whisper::decoding::Pass;
 use crate::speech::whisper::{Call, Control, POSITION, RATE, WINDOW, Whisper};
@@ -18,7 +18,7 @@ const FIRST_GUESS_SAMPLES: usize = 8 * RATE;
 
 /// What is known of a recognised recording beside its text.
 pub(crate) struct Detected {
-    pub language: Language,
+    pub language: LanguageCode,
     /// The probability, 0 to 1, that nobody speaks in it. None if it took more than one window.
     pub no_speech: Option<f32>,
 }
@@ -33,7 +33,8 @@ pub(crate) struct LanguageDetection<'a> {
     pub choice: &'a Choice,
     pub prior: &'a LanguagePrior,
     /// The language of an earlier pass.
-    pub guess: Option<Language>,
+    pub guess: Option<LanguageCode>,
+    pub task: Task,
     /// The text before the recording.
     pub prompt: &'a [WhisperTokenId],
     pub pass: Pass,
@@ -47,14 +48,14 @@ impl LanguageDetection<'_> {
     /// clip. So the language is guessed, and checked after recognition, when the encoder's output
     /// is still in the state: the check costs one token. Only a wrong guess costs a second
     /// recognition.
-    pub fn recognise(&mut self, given: Option<Language>) -> Result<Detected, SpeechError> {
+    pub fn recognise(&mut self, given: Option<LanguageCode>) -> Result<Detected, SpeechError> {
         if let Some(language) = given.or(self.choice.only()) {
             return self.recognise_in(language);
         }
         let detected = self.recognise_in_likeliest()?;
         if !self.choice.is_listed(detected.language) {
             info!(
-                language = detected.language.code(),
+                language = detected.language.as_str(),
                 "This recording is clearly in a language that LANGUAGES does not list, and is written down in it"
             );
         }
@@ -88,11 +89,11 @@ impl LanguageDetection<'_> {
         if language == guess {
             return Ok(Detected { language, no_speech });
         }
-        debug!(guess = guess.code(), language = language.code(), "a wrong guess, recognising again");
+        debug!(guess = guess.as_str(), language = language.as_str(), "a wrong guess, recognising again");
         self.recognise_in(language)
     }
 
-    fn recognise_in(&mut self, language: Language) -> Result<Detected, SpeechError> {
+    fn recognise_in(&mut self, language: LanguageCode) -> Result<Detected, SpeechError> {
         let no_speech = match self.run(language)? {
             1 => Some(self.whisper.opening()?.no_speech),
             // The encoder's output is for the end of the recording only.
@@ -103,12 +104,12 @@ impl LanguageDetection<'_> {
 
     /// The likeliest language of the first window, or audio context, of the spectrogram in the
     /// state.
-    fn detect(&mut self) -> Result<Language, SpeechError> {
+    fn detect(&mut self) -> Result<LanguageCode, SpeechError> {
         let probabilities = self.whisper.language_probabilities()?;
         Ok(self.likeliest(&probabilities))
     }
 
-    fn likeliest(&self, probabilities: &[f32]) -> Language {
+    fn likeliest(&self, probabilities: &[f32]) -> LanguageCode {
         self.choice.likeliest(probabilities, self.prior, self.spoken)
     }
 
@@ -117,14 +118,15 @@ impl LanguageDetection<'_> {
     fn prepare(&mut self, samples: usize) -> Result<(), SpeechError> {
         let pcm = &self.pcm[..self.pcm.len().min(samples)];
         let positions = Some(pcm.len().div_ceil(POSITION) as c_int);
-        let call = Call { language: Language::ENGLISH, prompt: &[], positions, decoding: None };
+        let (language, task) = (LanguageCode::ENGLISH, self.task);
+        let call = Call { language, task, prompt: &[], positions, decoding: None };
         self.whisper.full(pcm, call, self.control).map(drop)
     }
 
     /// Recognises the recording, and returns how many passes of the encoder that took.
-    fn run(&mut self, language: Language) -> Result<u32, SpeechError> {
-        let Self { prompt, pass: Pass { decoding, positions }, .. } = *self;
-        let call = Call { language, prompt, positions, decoding: Some(decoding) };
+    fn run(&mut self, language: LanguageCode) -> Result<u32, SpeechError> {
+        let Self { task, prompt, pass: Pass { decoding, positions }, .. } = *self;
+        let call = Call { language, task, prompt, positions, decoding: Some(decoding) };
         self.whisper.full(self.pcm, call, self.control)
     }
 }

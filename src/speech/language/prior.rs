@@ -1,21 +1,21 @@
 //! How likely each language is before a recording is analysed, from what was spoken in the chat
 //! before.
 
-use super::Language;
+use crate::domain::LanguageCode;
 
 /// Seconds that are added to every language, so that none is ruled out.
 const SMOOTHING_SECONDS: f32 = 5.0;
 /// A language that is at least this many times as likely as any other is guessed without detection.
 const DOMINANCE: f32 = 2.0;
 
-/// The languages of earlier recordings: their codes, and the seconds of speech in each.
+/// The languages of earlier recordings, and the seconds of speech in each.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct LanguagePrior(pub Vec<(String, f32)>);
+pub struct LanguagePrior(pub Vec<(LanguageCode, f32)>);
 
 impl LanguagePrior {
     /// The one of the `candidates` that is far likelier than all others, if there is one.
-    pub(crate) fn dominant(&self, candidates: &[Language]) -> Option<Language> {
-        let dominates = |&language: &Language| {
+    pub(crate) fn dominant(&self, candidates: &[LanguageCode]) -> Option<LanguageCode> {
+        let dominates = |&language: &LanguageCode| {
             let others = candidates.iter().filter(|&&other| other != language);
             others.into_iter().all(|&other| self.weight(language) >= DOMINANCE * self.weight(other))
         };
@@ -23,10 +23,9 @@ impl LanguagePrior {
     }
 
     /// How likely a language is, relative to others.
-    pub(crate) fn weight(&self, language: Language) -> f32 {
-        let code = language.code();
+    pub(crate) fn weight(&self, language: LanguageCode) -> f32 {
         SMOOTHING_SECONDS
-            + self.0.iter().filter(|(known, _)| known == code).map(|(_, seconds)| seconds).sum::<f32>()
+            + self.0.iter().filter(|(known, _)| *known == language).map(|(_, seconds)| seconds).sum::<f32>()
     }
 }
 
@@ -35,12 +34,12 @@ mod tests {
     use super::*;
 
     fn prior(seconds: &[(&str, f32)]) -> LanguagePrior {
-        LanguagePrior(seconds.iter().map(|&(code, seconds)| (code.to_owned(), seconds)).collect())
+        LanguagePrior(seconds.iter().map(|&(code, seconds)| (code.parse().unwrap(), seconds)).collect())
     }
 
     fn dominant(prior: &LanguagePrior, candidates: &[&str]) -> Option<&'static str> {
-        let candidates: Vec<_> = candidates.iter().map(|code| Language::find(code).unwrap()).collect();
-        prior.dominant(&candidates).map(Language::code)
+        let candidates: Vec<_> = candidates.iter().map(|code| code.parse().unwrap()).collect();
+        prior.dominant(&candidates).map(LanguageCode::as_str)
     }
 
     #[test]
@@ -62,7 +61,7 @@ mod tests {
     #[test]
     fn no_language_is_ruled_out() {
         let prior = prior(&[("ru", 95.0)]);
-        let weight = |code| prior.weight(Language::find(code).unwrap());
+        let weight = |code: &str| prior.weight(code.parse().unwrap());
         assert_eq!((weight("ru"), weight("en")), (100.0, 5.0));
     }
 }

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::hex::{hex, unhex};
+use crate::runtime::problem::Diagnosis;
+use crate::speech::problems::{MODEL_UNKNOWN, unusable_model};
 
 /// A model that can be downloaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,32 +27,35 @@ pub struct ModelSpec {
     pub home: &'static str,
 }
 
-/// A model as the configuration names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Model {
-    Catalogue(&'static ModelSpec),
-    /// Any other file.
-    File(PathBuf),
-}
-
-/// The name is not in the catalogue, and is not a path.
+/// The name is not in the catalogue.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no model {0:?}: give the path of a .bin file or one of {names}", names = names())]
+#[error("{}", self.diagnosis())]
 pub struct UnknownModel(String);
 
-fn names() -> String {
-    SPEECH_MODELS.each_ref().map(|spec| spec.name).join(", ")
+impl UnknownModel {
+    /// What is wrong, and what to do.
+    pub fn diagnosis(&self) -> Diagnosis {
+        let names = SPEECH_MODELS.each_ref().map(|spec| spec.name).join(", ");
+        MODEL_UNKNOWN.with(format_args!(
+            "there is no model {:?}: give the path of a .bin file or one of {names}",
+            self.0
+        ))
+    }
+}
+
+/// A file of the catalogue's, or one with the name of such a file, that has another size.
+pub fn wrong_size(path: &Path, found: u64, expected: u64) -> Diagnosis {
+    let shown = path.display();
+    unusable_model(
+        path,
+        format_args!("the model {shown} has {found} bytes and should have {expected}: it is not whole"),
+    )
 }
 
 impl ModelSpec {
-    /// Finds the model that `text` names: an entry of the catalogue, or else a path, which contains
-    /// a slash or ends in `.bin`.
-    pub fn resolve(text: &str) -> Result<Model, UnknownModel> {
-        if let Some(spec) = catalogue().find(|spec| spec.name == text) {
-            return Ok(Model::Catalogue(spec));
-        }
-        let is_path = text.ends_with(".bin") || text.contains(std::path::MAIN_SEPARATOR);
-        if is_path { Ok(Model::File(text.into())) } else { Err(UnknownModel(text.to_owned())) }
+    /// The entry with this name.
+    pub fn named(name: &str) -> Result<&'static Self, UnknownModel> {
+        catalogue().find(|spec| spec.name == name).ok_or_else(|| UnknownModel(name.to_owned()))
     }
 
     /// The entry whose file has the name of the file at `path`.
@@ -94,116 +99,50 @@ const WHISPER: &str =
 const VAD: &str =
     "https://huggingface.co/ggml-org/whisper-vad/resolve/9ffd54a1e1ee413ddf265af9913beaf518d1639b/";
 
+/// An entry for a speech model.
+macro_rules! speech {
+    ($name:literal, $note:literal, $bytes:literal, $memory_mib:literal, $relative_time:literal, $sha256:literal) => {
+        ModelSpec {
+            name: $name,
+            file: concat!("ggml-", $name, ".bin"),
+            bytes: $bytes,
+            sha256: unhex($sha256),
+            memory_mib: $memory_mib,
+            relative_time: Some($relative_time),
+            note: $note,
+            home: WHISPER,
+        }
+    };
+}
+
 /// The speech models, without the English-only ones.
+#[rustfmt::skip]
 pub static SPEECH_MODELS: [ModelSpec; 12] = [
-    speech(
-        "tiny",
-        "ggml-tiny.bin",
-        77_691_713,
-        "be07e048e1e599ad46341c8d2a135645097a538221678b7acdd1b1919c6e1b21",
-        273,
-        49,
-        "fastest, many mistakes",
-    ),
-    speech(
-        "tiny-q5_1",
-        "ggml-tiny-q5_1.bin",
-        32_152_673,
-        "818710568da3ca15689e31a743197b520007872ff9576237bda97bd1b469c3d7",
-        230,
-        59,
-        "tiny, quantised",
-    ),
-    speech(
-        "base",
-        "ggml-base.bin",
-        147_951_465,
-        "60ed5bc3dd14eea856493d334349b405782ddcaf0028d4b5df4088345fba2efe",
-        388,
-        100,
-        "fair English, weak Russian",
-    ),
-    speech(
-        "base-q5_1",
-        "ggml-base-q5_1.bin",
-        59_707_625,
-        "422f1ae452ade6f30a004d7e5c6a43195e4433bc370bf23fac9cc591f01a8898",
-        304,
-        125,
-        "base, quantised",
-    ),
-    speech(
-        "small",
-        "ggml-small.bin",
-        487_601_967,
-        "1be3a9b2063867b937e64e2ec7483364a79917e157fa98c5d94b5c1fffea987b",
-        852,
-        330,
-        "good, the usual choice on a CPU",
-    ),
-    speech(
-        "small-q5_1",
-        "ggml-small-q5_1.bin",
-        190_085_487,
-        "ae85e4a935d7a567bd102fe55afc16bb595bdb618e11b2fc7591bc08120411bb",
-        568,
-        430,
-        "small, quantised",
-    ),
-    speech(
-        "medium",
-        "ggml-medium.bin",
-        1_533_763_059,
-        "6c14d5adee5f86394037b4e4e8b59f1673b6cee10e3cf0b11bbdbee79c156208",
-        2150,
-        1100,
-        "very good, slow without a GPU",
-    ),
-    speech(
-        "medium-q5_0",
-        "ggml-medium-q5_0.bin",
-        539_212_467,
-        "19fea4b380c3a618ec4723c3eef2eb785ffba0d0538cf43f8f235e7b3b34220f",
-        1100,
-        1200,
-        "medium, quantised",
-    ),
-    speech(
-        "large-v3",
-        "ggml-large-v3.bin",
-        3_095_033_483,
-        "64d182b440b98d5203c4f9bd541544d84c605196c4f7b845dfa11fb23594d1e2",
-        3990,
-        2200,
-        "best, needs a GPU",
-    ),
-    speech(
-        "large-v3-q5_0",
-        "ggml-large-v3-q5_0.bin",
-        1_081_140_203,
-        "d75795ecff3f83b5faa89d1900604ad8c780abd5739fae406de19f23ecd98ad1",
-        2070,
-        2200,
-        "large-v3, quantised",
-    ),
-    speech(
-        "large-v3-turbo",
-        "ggml-large-v3-turbo.bin",
-        1_624_555_275,
-        "1fc70f774d38eb169993ac391eea357ef47c88757ef72ee5943879b7e8e2bc69",
-        2100,
-        2100,
-        "nearly as good as large-v3, on a GPU several times faster",
-    ),
-    speech(
-        "large-v3-turbo-q5_0",
-        "ggml-large-v3-turbo-q5_0.bin",
-        574_041_195,
-        "394221709cd5ad1f40c46e6031ca61bce88931e6e088c188294c6d5a55ffa7e2",
-        1100,
-        2100,
-        "large-v3-turbo, quantised: the best that fits small machines",
-    ),
+    // The name and the note; the size in bytes, the memory, the relative time and the SHA-256.
+    speech!("tiny", "fastest, many mistakes",
+        77_691_713, 273, 49, "be07e048e1e599ad46341c8d2a135645097a538221678b7acdd1b1919c6e1b21"),
+    speech!("tiny-q5_1", "tiny, quantised",
+        32_152_673, 230, 59, "818710568da3ca15689e31a743197b520007872ff9576237bda97bd1b469c3d7"),
+    speech!("base", "fair English, weak Russian",
+        147_951_465, 388, 100, "60ed5bc3dd14eea856493d334349b405782ddcaf0028d4b5df4088345fba2efe"),
+    speech!("base-q5_1", "base, quantised",
+        59_707_625, 304, 125, "422f1ae452ade6f30a004d7e5c6a43195e4433bc370bf23fac9cc591f01a8898"),
+    speech!("small", "good, the usual choice on a CPU",
+        487_601_967, 852, 330, "1be3a9b2063867b937e64e2ec7483364a79917e157fa98c5d94b5c1fffea987b"),
+    speech!("small-q5_1", "small, quantised",
+        190_085_487, 568, 430, "ae85e4a935d7a567bd102fe55afc16bb595bdb618e11b2fc7591bc08120411bb"),
+    speech!("medium", "very good, slow without a GPU",
+        1_533_763_059, 2150, 1100, "6c14d5adee5f86394037b4e4e8b59f1673b6cee10e3cf0b11bbdbee79c156208"),
+    speech!("medium-q5_0", "medium, quantised",
+        539_212_467, 1100, 1200, "19fea4b380c3a618ec4723c3eef2eb785ffba0d0538cf43f8f235e7b3b34220f"),
+    speech!("large-v3", "best, needs a GPU",
+        3_095_033_483, 3990, 2200, "64d182b440b98d5203c4f9bd541544d84c605196c4f7b845dfa11fb23594d1e2"),
+    speech!("large-v3-q5_0", "large-v3, quantised",
+        1_081_140_203, 2070, 2200, "d75795ecff3f83b5faa89d1900604ad8c780abd5739fae406de19f23ecd98ad1"),
+    speech!("large-v3-turbo", "nearly as good as large-v3, on a GPU several times faster",
+        1_624_555_275, 2100, 2100, "1fc70f774d38eb169993ac391eea357ef47c88757ef72ee5943879b7e8e2bc69"),
+    speech!("large-v3-turbo-q5_0", "large-v3-turbo, quantised: the best that fits small machines",
+        574_041_195, 1100, 2100, "394221709cd5ad1f40c46e6031ca61bce88931e6e088c188294c6d5a55ffa7e2"),
 ];
 
 /// Silero's voice activity model, in whisper.cpp's format.
@@ -217,16 +156,3 @@ pub static SILERO_VAD: ModelSpec = ModelSpec {
     note: "voice activity detection, no speech model",
     home: VAD,
 };
-
-const fn speech(
-    name: &'static str,
-    file: &'static str,
-    bytes: u64,
-    sha256: &str,
-    memory_mib: u32,
-    relative_time: u32,
-    note: &'static str,
-) -> ModelSpec {
-    let (sha256, relative_time) = (unhex(sha256), Some(relative_time));
-    ModelSpec { name, file, bytes, sha256, memory_mib, relative_time, note, home: WHISPER }
-}

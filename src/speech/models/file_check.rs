@@ -39,11 +39,18 @@ pub enum ModelFileError {
 pub struct ModelInfo {
     /// The number of languages that it was trained for: those whose number in whisper.cpp is
     /// smaller than this. 1 for an English-only model.
-    pub languages: i32,
+    pub languages: usize,
     /// Whether its decoder was pruned. The decoders of large-v3-turbo and the distilled models have
     /// 4 and 2 layers behind an encoder of 32, and were trained again afterwards to transcribe
     /// only. All other models have as many layers in the decoder as in the encoder.
     pub is_pruned: bool,
+}
+
+impl ModelInfo {
+    /// Whether the model was trained to translate into English.
+    pub fn can_translate(&self) -> bool {
+        self.languages > 1 && !self.is_pruned
+    }
 }
 
 /// Checks the file. `Ok` means that whisper.cpp can load and run it with enough memory, which is

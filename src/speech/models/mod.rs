@@ -8,4 +8,4 @@ pub mod file_check;
 mod hex;
 mod tensors;
 
-pub use catalogue::{Model, ModelSpec, SILERO_VAD, SPEECH_MODELS, UnknownModel, catalogue};
+pub use catalogue::{ModelSpec, SILERO_VAD, SPEECH_MODELS, UnknownModel, catalogue, wrong_size};

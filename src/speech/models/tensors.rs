@@ -22,8 +22,8 @@ impl Shape {
 
     /// The same as `whisper_vocab::num_languages`, except for an English-only model, for which that
     /// has no meaning.
-    pub(super) fn languages(&self) -> i32 {
-        if self.vocabulary == 51_864 { 1 } else { self.vocabulary - 51_766 }
+    pub(super) fn languages(&self) -> usize {
+        if self.vocabulary == 51_864 { 1 } else { (self.vocabulary - 51_766) as usize }
     }
 }
 

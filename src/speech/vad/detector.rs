@@ -1,7 +1,7 @@
 //! Detects voice activity on the caller's thread, in parallel to the recognition of another
 //! recording.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use tracing::debug;
@@ -9,6 +9,7 @@ use tracing::debug;
 use super::activity::Activity;
 use super::silero::Vad;
 use super::voice::longest_pause;
+use crate::runtime::lock;
 use crate::speech::error::SpeechError;
 use crate::speech::whisper::RATE;
 
@@ -93,7 +94,7 @@ impl Detector {
 
     /// None without a model, if it fails (whisper.cpp logs that), or if aborted.
     fn probabilities(&self, pcm: &[f32], aborted: &dyn Fn() -> bool) -> Option<Vec<f32>> {
-        let mut vad = self.vad.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut vad = lock(self.vad.as_ref()?);
         vad.probabilities(pcm, aborted)
     }
 }

@@ -1,4 +1,5 @@
-//! From the probability of speech in each frame to phrases and pauses. Numbers are samples at 16 kHz.
+//! From the probability of speech in each frame to phrases and pauses. Numbers are samples at 16
+//! kHz.
 
 use std::ops::Range;
 

@@ -13,18 +13,8 @@ use whisper_rs::WhisperTokenId;
 
 use super::decoding::{Decoding, Pass};
 use super::{POSITION, WINDOW, Whisper};
-use crate::domain::Segment;
+use crate::domain::{AudioContext, Segment};
 use crate::speech::hallucination::repetition;
-
-/// How much of its window the encoder computes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AudioContext {
-    /// What a short recording needs; all of it, and more carefully, if that result is rejected.
-    #[default]
-    Auto,
-    /// All of it, as in training.
-    Full,
-}
 
 /// Positions for the silence that Whisper expects after speech, 2.6 s (whisper.cpp#1855), rounded
 /// to a whole [`STEP`] in total.
@@ -44,15 +34,13 @@ const ENTROPY: f32 = 2.4;
 /// The entropy is that of the last tokens, and is not checked if there are no more than this.
 const ENTROPY_TOKENS: usize = 32;
 
-impl AudioContext {
-    /// The first pass over this many samples. Its result may be rejected if it is a quick one.
-    pub(crate) fn first_pass(self, samples: usize) -> Pass {
-        let needed = (samples.div_ceil(POSITION) + MARGIN - STEP / 2).next_multiple_of(STEP);
-        if self == Self::Auto && needed <= WHOLE {
-            return Pass { decoding: Decoding::Quick, positions: Some(needed as c_int) };
-        }
-        Pass { decoding: Decoding::Greedy, positions: whole_window(samples) }
+/// The first pass over this many samples. Its result may be rejected if it is a quick one.
+pub(crate) fn first_pass(context: AudioContext, samples: usize) -> Pass {
+    let needed = (samples.div_ceil(POSITION) + MARGIN - STEP / 2).next_multiple_of(STEP);
+    if context == AudioContext::Auto && needed <= WHOLE {
+        return Pass { decoding: Decoding::Quick, positions: Some(needed as c_int) };
     }
+    Pass { decoding: Decoding::Greedy, positions: whole_window(samples) }
 }
 
 /// The pass over this many samples after a result was rejected.
@@ -118,13 +106,14 @@ fn entropy(tokens: &[Token]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::speech::whisper::RATE;
 
     const EOT: WhisperTokenId = 50_257;
     const TIME: WhisperTokenId = 50_400;
 
     #[test]
     fn a_short_recording_needs_few_positions_and_a_long_one_the_whole_window() {
-        let pass = |seconds: f32| AudioContext::Auto.first_pass((seconds * 16_000.0) as usize);
+        let pass = |seconds: f32| first_pass(AudioContext::Auto, (seconds * RATE as f32) as usize);
         let quick = |positions| Pass { decoding: Decoding::Quick, positions: Some(positions) };
         let greedy = |positions| Pass { decoding: Decoding::Greedy, positions };
         assert_eq!(pass(1.0), quick(192));
@@ -135,13 +124,13 @@ mod tests {
         assert_eq!(pass(29.44), greedy(Some(1_472)));
         assert_eq!(pass(29.45), greedy(None));
         assert_eq!(pass(300.0), greedy(None));
-        assert_eq!(AudioContext::Full.first_pass(16_000), greedy(Some(1_472)));
+        assert_eq!(first_pass(AudioContext::Full, RATE), greedy(Some(1_472)));
     }
 
     #[test]
     fn positions_are_whole_steps_with_the_margin_give_or_take_half_a_step() {
-        for samples in (16_000..27 * 16_000).step_by(1_234) {
-            let positions = AudioContext::Auto.first_pass(samples).positions.unwrap() as usize;
+        for samples in (RATE..27 * RATE).step_by(1_234) {
+            let positions = first_pass(AudioContext::Auto, samples).positions.unwrap() as usize;
             assert_eq!(positions % STEP, 0, "{samples}");
             let margin = positions - samples.div_ceil(POSITION);
             assert!(margin.abs_diff(MARGIN) <= STEP / 2, "{samples}: {margin}");

@@ -5,8 +5,7 @@ use std::num::NonZeroUsize;
 
 use whisper_rs::{FullParams, SamplingStrategy};
 
-use crate::domain::Task;
-use crate::speech::language::Language;
+use crate::domain::LanguageCode;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Decoding {
@@ -46,9 +45,8 @@ impl Decoding {
     /// below 2.4 or its average log probability is below -1.
     pub(super) fn params(
         self,
-        language: Language,
+        language: LanguageCode,
         threads: NonZeroUsize,
-        task: Task,
     ) -> FullParams<'static, 'static> {
         let mut params = FullParams::new(match self {
             Self::Quick | Self::Greedy => SamplingStrategy::Greedy { best_of: BEST_OF },
@@ -58,8 +56,7 @@ impl Decoding {
             params.set_temperature_inc(0.0);
         }
         params.set_n_threads(threads.get() as c_int);
-        params.set_language(Some(language.code()));
-        params.set_translate(task == Task::Translate);
+        params.set_language(Some(language.as_str()));
         // The state is reused, and the text of one recording must not prompt the next.
         params.set_no_context(true);
         params.set_no_speech_thold(NO_SPEECH_THRESHOLD_OFF);

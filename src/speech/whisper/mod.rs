@@ -20,12 +20,11 @@ use whisper_rs::{
 
 use self::decoding::Decoding;
 use super::error::SpeechError;
-use super::language::Language;
 use super::observer::Observer;
-use crate::domain::Task;
+use crate::domain::{LanguageCode, SAMPLE_RATE, Task};
 
 /// Samples per second of all audio that Whisper is given.
-pub(crate) const RATE: usize = 16_000;
+pub(crate) const RATE: usize = SAMPLE_RATE as usize;
 /// Samples of Whisper's window of 30 s.
 pub(crate) const WINDOW: usize = 30 * RATE;
 /// Samples per position of the encoder.
@@ -50,7 +49,8 @@ impl Control<'_> {
 /// The parameters of one call of whisper_full.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call<'a> {
-    pub language: Language,
+    pub language: LanguageCode,
+    pub task: Task,
     /// The text before the recording.
     pub prompt: &'a [WhisperTokenId],
     /// The audio context: positions that the encoder computes, instead of all its 1500.
@@ -83,18 +83,15 @@ pub(crate) struct Whisper {
     /// failure; the next call then allocates new ones.
     state: Option<WhisperState>,
     threads: NonZeroUsize,
-    task: Task,
     /// Reused because `set_language` leaks its string.
-    params: HashMap<(Language, Decoding), FullParams<'static, 'static>>,
+    params: HashMap<(LanguageCode, Decoding), FullParams<'static, 'static>>,
 }
 
 impl Whisper {
-    /// `path` must have passed [`check`](super::models::file_check::check), and the model must have
-    /// been trained for the `task`.
+    /// `path` must have passed [`check`](super::models::file_check::check).
     pub(crate) fn load(
         path: &Path,
         threads: NonZeroUsize,
-        task: Task,
         flash_attention: bool,
     ) -> Result<Self, SpeechError> {
         log::install();
@@ -104,7 +101,7 @@ impl Whisper {
         parameters.flash_attn(flash_attention);
         let context = WhisperContext::new_with_params(path, parameters).map_err(failed)?;
         let state = Some(context.create_state().map_err(failed)?);
-        Ok(Self { context, state, threads, task, params: HashMap::new() })
+        Ok(Self { context, state, threads, params: HashMap::new() })
     }
 
     /// Recognises `pcm` and returns how many passes of the encoder that took. The text is in
@@ -203,11 +200,12 @@ impl Whisper {
     }
 
     fn params<'a>(&mut self, call: Call<'a>) -> FullParams<'static, 'a> {
-        let (threads, task) = (self.threads, self.task);
+        let threads = self.threads;
         let decoding = call.decoding.unwrap_or(Decoding::Quick);
         let params = self.params.entry((call.language, decoding));
-        let params = params.or_insert_with(|| decoding.params(call.language, threads, task));
+        let params = params.or_insert_with(|| decoding.params(call.language, threads));
         let mut params: FullParams<'static, 'a> = params.clone();
+        params.set_translate(call.task == Task::Translate);
         params.set_tokens(call.prompt);
         params.set_audio_ctx(call.positions.unwrap_or(0));
         params
@@ -269,7 +267,7 @@ mod tests {
     const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/micro/ggml-micro-q8_0.bin");
 
     fn load() -> Whisper {
-        Whisper::load(Path::new(MODEL), NonZeroUsize::MIN, Task::Transcribe, false).unwrap()
+        Whisper::load(Path::new(MODEL), NonZeroUsize::MIN, false).unwrap()
     }
 
     const CONTROL: Control = Control { observer: &(), progress: None, aborted: &|| false };
@@ -281,7 +279,8 @@ mod tests {
     }
 
     fn call(positions: Option<c_int>) -> Call<'static> {
-        Call { language: Language::ENGLISH, prompt: &[], positions, decoding: Some(Decoding::Greedy) }
+        let (language, task) = (LanguageCode::ENGLISH, Task::Transcribe);
+        Call { language, task, prompt: &[], positions, decoding: Some(Decoding::Greedy) }
     }
 
     #[test]

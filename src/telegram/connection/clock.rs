@@ -16,7 +16,9 @@ use tokio::net::TcpStream;
 use tokio::time::sleep;
 use tracing::warn;
 
-use super::super::unix_time::since_epoch;
+use super::super::problems::CLOCK_WRONG;
+use crate::domain::unix_time;
+use crate::runtime::problem::Diagnosis;
 
 /// How far, in seconds, the clock of a client may be ahead of Telegram's and behind it. Telegram
 /// ignores messages that seem to come from other times
@@ -76,10 +78,8 @@ impl ServerClock {
         if self.verdict() != ClockVerdict::Right {
             let direction = if self.behind > 0 { "behind" } else { "ahead of" };
             let seconds = self.behind.abs();
-            warn!(
-                event = "clock_wrong",
-                "This machine's clock is {seconds} s {direction} Telegram's: set it, and keep it right with NTP"
-            );
+            let clock = format!("This machine's clock is {seconds} s {direction} Telegram's");
+            warn!(event = "clock_wrong", "{}", CLOCK_WRONG.with(clock));
         }
     }
 
@@ -94,12 +94,20 @@ impl ServerClock {
 
 /// This machine's clock is so far ahead of Telegram's that Telegram refuses its messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "this machine's clock is {seconds} s ahead of Telegram's, which refuses messages from over {TOLERATED_AHEAD} s \
-     ahead. Set the clock and keep it right: `timedatectl set-ntp true` or chrony; a container has the clock of its host"
-)]
+#[error("{}", self.diagnosis())]
 pub struct ClockAhead {
     pub seconds: u64,
+}
+
+impl ClockAhead {
+    /// What is wrong, and what to do.
+    pub fn diagnosis(&self) -> Diagnosis {
+        CLOCK_WRONG.with(format_args!(
+            "this machine's clock is {} s ahead of Telegram's, which refuses messages from over {TOLERATED_AHEAD} s \
+             ahead",
+            self.seconds
+        ))
+    }
 }
 
 /// Why connecting now would fail.
@@ -154,7 +162,7 @@ struct Reading {
 
 impl Reading {
     fn take() -> Self {
-        Self { clock: since_epoch(), steady: Instant::now() }
+        Self { clock: unix_time::now(), steady: Instant::now() }
     }
 
     /// By how many seconds the clock was put forward between `earlier` and this reading.
@@ -181,10 +189,10 @@ async fn ask(address: SocketAddr) -> io::Result<ServerClock> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let nonce = nonce();
-    let before = since_epoch();
+    let before = unix_time::now();
     stream.write_all(&packet(&request(nonce))).await?;
     let answer = read_packet(&mut stream).await?;
-    let after = since_epoch();
+    let after = unix_time::now();
     let server = server_seconds(&answer, nonce)
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "what answers there is not Telegram"))?;
     let here = (before + after) / 2;

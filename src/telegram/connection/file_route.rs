@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddrV4;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
@@ -11,6 +11,7 @@ use tracing::info;
 
 use super::error::CallError;
 use super::pool::Pool;
+use crate::runtime::lock;
 
 /// How long the address for files is not used after it has failed. The main connection carries the
 /// files meanwhile, more slowly.
@@ -93,7 +94,7 @@ impl FileRoutes {
     }
 
     fn pools(&self) -> MutexGuard<'_, Pools> {
-        self.pools.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.pools)
     }
 
     pub fn pause_media(&self, why: &dyn std::fmt::Display) {
@@ -105,12 +106,11 @@ impl FileRoutes {
             "Telegram's address for files cannot be used, files come over the main connection for {} min",
             MEDIA_PAUSE.as_secs() / 60
         );
-        *self.media_paused.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Instant::now() + MEDIA_PAUSE);
+        *lock(&self.media_paused) = Some(Instant::now() + MEDIA_PAUSE);
     }
 
     pub fn media_is_paused(&self) -> bool {
-        let until = *self.media_paused.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = *lock(&self.media_paused);
         until.is_some_and(|until| Instant::now() < until)
     }
 }

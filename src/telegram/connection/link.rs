@@ -10,6 +10,7 @@ use tokio::time::sleep;
 use tracing::{debug, warn};
 
 use super::super::context::AccountContext;
+use super::super::problems::{FLOOD_WAIT, TELEGRAM_TROUBLE};
 use super::super::restrictions::app_config;
 use super::error::CallError;
 use super::file_route::FileRoutes;
@@ -156,7 +157,11 @@ impl Link {
             };
             let pause = match error.meaning() {
                 Some(Meaning::Wait { time, .. }) => {
-                    warn!(reason = %error, "Telegram demands a pause, reading goes on in {} s", time.as_secs());
+                    warn!(
+                        reason = FLOOD_WAIT.tag(&error),
+                        "Telegram demands a pause, reading goes on in {} s",
+                        time.as_secs()
+                    );
                     time
                 }
                 // The account cannot read this one chat, and the caller can skip it.
@@ -165,7 +170,10 @@ impl Link {
                     let seconds = MAX_PAUSE.min(2_u64.saturating_pow(failures));
                     failures += 1;
                     if seconds >= LONG_PAUSE {
-                        warn!(reason = %error, "Telegram does not answer for now, asking again in {seconds} s");
+                        warn!(
+                            reason = TELEGRAM_TROUBLE.tag(&error),
+                            "Telegram does not answer for now, asking again in {seconds} s"
+                        );
                     } else {
                         debug!(%error, "asking again in {seconds} s");
                     }

@@ -1,43 +1,44 @@
 //! The end of a session: what the owner is told, and which of several errors counts.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::time::Instant;
 
-use crate::runtime::deployment::typed;
+use crate::runtime::lock;
+use crate::runtime::problem::Diagnosis;
+use crate::telegram::problems::{ACCOUNT_GONE, LOGGED_OUT, SESSION_USED_TWICE};
 
 /// Telegram does not accept the session any more. It holds the name of Telegram's error.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", logged_out_message(.0))]
+#[error("{}", self.diagnosis())]
 pub struct LoggedOut(pub String);
 
-fn logged_out_message(error: &str) -> String {
-    let what = match error {
-        "USER_DEACTIVATED" | "USER_DEACTIVATED_BAN" | "PHONE_NUMBER_BANNED" => return account_is_gone(error),
-        "AUTH_KEY_DUPLICATED" => {
-            "the session was used from two places at once, and Telegram has ended it. \
-             Make sure that only one copy of it is in use"
-        }
-        "SESSION_PASSWORD_NEEDED" => {
-            "the login was not finished: Telegram still wants the account's password"
-        }
-        "AUTH_KEY_PERM_EMPTY" => "Telegram does not accept the session's key as a permanent one",
-        _ => "the account is logged out: the session was ended under Settings > Devices, or it expired",
-    };
-    format!("{what} ({error}). Then run `{}`; what was queued is kept", typed("login"))
-}
-
-/// What the owner can do whose account Telegram has deleted or banned.
-pub(crate) fn account_is_gone(error: &str) -> String {
-    let what = match error {
-        "USER_DEACTIVATED" => "the account was deleted",
-        _ => "Telegram has banned the account for breaking its rules",
-    };
-    format!(
-        "{what} ({error}). If that is a mistake, write to recover@telegram.org with the phone number; afterwards, or \
-         for another account, run `{}`",
-        typed("login")
-    )
+impl LoggedOut {
+    /// What went wrong, and what to do.
+    pub fn diagnosis(&self) -> Diagnosis {
+        let error = &self.0;
+        let (problem, what) = match error.as_str() {
+            "USER_DEACTIVATED" => (&ACCOUNT_GONE, "the account was deleted"),
+            "USER_DEACTIVATED_BAN" | "PHONE_NUMBER_BANNED" => {
+                (&ACCOUNT_GONE, "Telegram has banned the account for breaking its rules")
+            }
+            "AUTH_KEY_DUPLICATED" => (
+                &SESSION_USED_TWICE,
+                "the session was used from two places at once, and Telegram has ended it",
+            ),
+            "SESSION_PASSWORD_NEEDED" => {
+                (&LOGGED_OUT, "the login was not finished: Telegram still wants the account's password")
+            }
+            "AUTH_KEY_PERM_EMPTY" => {
+                (&LOGGED_OUT, "Telegram does not accept the session's key as a permanent one")
+            }
+            _ => (
+                &LOGGED_OUT,
+                "the account is logged out: the session was ended under Settings > Devices, or it expired",
+            ),
+        };
+        problem.with(format_args!("{what} ({error})"))
+    }
 }
 
 /// The first error by which Telegram said that the session is over. Later errors, for example on
@@ -62,6 +63,6 @@ impl FirstLogout {
 
     fn first(&self) -> MutexGuard<'_, Option<(Instant, String)>> {
         // Nothing panics while holding it.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }

@@ -8,6 +8,7 @@ use tokio::time::sleep;
 use super::super::connection::error::CallError;
 use super::super::connection::link::Link;
 use super::super::connection::rpc_error::Meaning;
+use super::super::problems::{FLOOD_WAIT, PEER_INVALID};
 use crate::domain::Fault;
 
 /// Pause of a job after a restriction of the account was reported by a request other than a send.
@@ -23,12 +24,12 @@ pub(super) fn fault(error: &CallError) -> Fault {
         None | Some(Meaning::LoggedOut | Meaning::Deactivated) => Fault::Unavailable(error.to_string()),
         Some(Meaning::Restricted(_)) => Fault::Held { after: RESTRICTED_PAUSE, why: error.to_string() },
         Some(Meaning::Gone) => Fault::Gone(error.to_string()),
-        Some(Meaning::InvalidPeer) => Fault::Reject(error.to_string()),
+        Some(Meaning::InvalidPeer) => Fault::Reject(PEER_INVALID.with(error).to_string()),
         Some(Meaning::PremiumRequired) => {
             Fault::Reject(format!("this chat takes messages of accounts with Telegram Premium only: {error}"))
         }
         Some(Meaning::ServerTrouble) => Fault::retry_in(10, error),
-        Some(Meaning::Wait { time, .. }) => Fault::wait(time, error),
+        Some(Meaning::Wait { time, .. }) => Fault::wait(time, FLOOD_WAIT.tag(error)),
         Some(_) => Fault::retry_in(60, error),
     }
 }

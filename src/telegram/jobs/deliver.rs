@@ -6,6 +6,7 @@ use tracing::warn;
 use super::super::account::Account;
 use super::super::connection::error::CallError;
 use super::super::connection::rpc_error::{Meaning, WaitScope};
+use super::super::problems::FLOOD_WAIT;
 use super::calls::{call_to_send, sending_fault};
 use crate::domain::reply::utf16_len;
 use crate::domain::{Answer, Fault, Form, Job, random_id};
@@ -22,7 +23,7 @@ impl Account {
     /// attempt would fail as well.
     pub async fn deliver(&self, job: &Job, answer: &Answer, index: usize) -> Result<Option<i32>, Fault> {
         // Another form is another request. rustc says so here when there is one.
-        let (Form::Replies, part) = (&answer.form, &answer.parts[index]);
+        let (Form::Replies, part) = (&answer.settings.form, &answer.parts[index]);
         self.may_send()?;
         let link = self.current_link()?;
         let id = random_id(job.id, index);
@@ -30,17 +31,6 @@ impl Account {
             // At most 4,096, the limit of a message.
             let length = utf16_len(&part.text) as i32;
             vec![tl::types::MessageEntityBlockquote { collapsed: true, offset: 0, length }.into()]
-        };
-        let reply_to = tl::types::InputReplyToMessage {
-            reply_to_msg_id: job.id.message,
-            top_msg_id: None,
-            reply_to_peer_id: None,
-            quote_text: None,
-            quote_entities: None,
-            quote_offset: None,
-            monoforum_peer_id: None,
-            todo_item_id: None,
-            poll_option: None,
         };
         let request = tl::functions::messages::SendMessage {
             no_webpage: true,
@@ -52,7 +42,7 @@ impl Account {
             invert_media: false,
             allow_paid_floodskip: false,
             peer: self.input_peer(job).await?,
-            reply_to: Some(reply_to.into()),
+            reply_to: Some(reply_to(job).into()),
             message: part.text.clone(),
             random_id: id,
             reply_markup: None,
@@ -88,7 +78,7 @@ impl Account {
     pub(super) fn may_send(&self) -> Result<(), Fault> {
         self.context.restrictions.check()?;
         match self.context.store.pause() {
-            Some((left, why)) => Err(Fault::wait(left, why)),
+            Some((left, why)) => Err(Fault::wait(left, FLOOD_WAIT.tag(why))),
             None => Ok(()),
         }
     }
@@ -99,6 +89,22 @@ impl Account {
         if let Err(error) = self.context.store.set_pause(length, error.to_string()).await {
             warn!(%error, "The pause that Telegram demands could not be stored, a restart will forget it");
         }
+    }
+}
+
+/// Names the message that the answer replies to, and its forum topic, where the answer goes even if
+/// the message is deleted meanwhile.
+fn reply_to(job: &Job) -> tl::types::InputReplyToMessage {
+    tl::types::InputReplyToMessage {
+        reply_to_msg_id: job.id.message,
+        top_msg_id: job.recording.thread,
+        reply_to_peer_id: None,
+        quote_text: None,
+        quote_entities: None,
+        quote_offset: None,
+        monoforum_peer_id: None,
+        todo_item_id: None,
+        poll_option: None,
     }
 }
 
@@ -114,4 +120,33 @@ fn sent_id(updates: &tl::enums::Updates, random_id: i64) -> Option<i32> {
         tl::enums::Update::MessageId(sent) if sent.random_id == random_id => Some(sent.id),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{JobId, Peer, PeerKind, Recording, RecordingKind};
+
+    #[test]
+    fn a_reply_names_the_message_and_its_topic() {
+        for thread in [None, Some(5)] {
+            let chat = Peer { kind: PeerKind::Channel, id: 500, access_hash: 1 };
+            let job = Job {
+                id: JobId { account: 1000, chat: chat.chat(), message: 7 },
+                recording: Recording {
+                    chat,
+                    thread,
+                    kind: RecordingKind::Voice,
+                    document: 0,
+                    outgoing: false,
+                    date: 0,
+                    duration: 3,
+                    size: 9000,
+                },
+                settings: None,
+            };
+            let reply_to = reply_to(&job);
+            assert_eq!((reply_to.reply_to_msg_id, reply_to.top_msg_id), (7, thread));
+        }
+    }
 }

@@ -3,13 +3,14 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::warn;
 
 use crate::domain::JobId;
+use crate::runtime::lock;
 
 /// How many unfinished files are kept. More jobs than that rarely wait at the same time.
 const MAX_FILES: usize = 16;
@@ -94,11 +95,6 @@ impl Downloads {
             files.pop_front();
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // No code panics while holding the lock.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The bytes of a file that is being downloaded. When this is dropped, they are kept for the next

@@ -11,6 +11,7 @@ use super::super::account::Account;
 use super::super::connection::error::CallError;
 use super::super::connection::link::Link;
 use super::super::connection::rpc_error::Meaning;
+use super::super::problems::FLOOD_WAIT;
 use super::calls::fault;
 use super::chunk_size::ChunkSize;
 use super::downloads::FileBytes;
@@ -160,7 +161,7 @@ impl Download<'_> {
         let failures = &mut self.failures;
         match error.meaning() {
             Some(Meaning::Wait { time, .. }) => {
-                self.account.downloads.pause_for(time, error.to_string());
+                self.account.downloads.pause_for(time, FLOOD_WAIT.tag(error));
             }
             Some(Meaning::Migrate(to)) if failures.redirects < MAX_REDIRECTS => {
                 failures.redirects += 1;

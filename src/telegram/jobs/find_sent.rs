@@ -9,7 +9,7 @@ use tracing::debug;
 use super::super::account::Account;
 use super::super::message;
 use super::calls::{call_to_send, sending_fault};
-use crate::domain::{Answer, Fault, Form, Job, Part, PeerKind};
+use crate::domain::{Answer, Fault, Form, Job, Part, Settings};
 
 /// Messages in one page, the most that Telegram gives.
 const PAGE: i32 = 100;
@@ -20,7 +20,7 @@ impl Account {
     /// For each part of the answer to `job`, the number of the message that already carries it, if
     /// there is one in the chat.
     pub async fn sent(&self, job: &Job, answer: &Answer) -> Result<Vec<Option<i32>>, Fault> {
-        let Answer { form: Form::Replies, parts, .. } = answer;
+        let Answer { settings: Settings { form: Form::Replies, .. }, parts } = answer;
         self.may_send()?;
         let link = self.current_link()?;
         let mut request = tl::functions::messages::GetHistory {
@@ -34,7 +34,7 @@ impl Account {
             hash: 0,
         };
         // A reply in Saved Messages is not marked as outgoing.
-        let own_chat = job.peer.kind == PeerKind::User && job.peer.id == self.context.user.id;
+        let own_chat = job.id.chat == self.context.user.id;
         let mut replies = Vec::new();
         for _ in 0..PAGES {
             let answer = call_to_send(&link, &request).await.map_err(|error| sending_fault(&error))?;

@@ -8,24 +8,33 @@ use grammers_session::types::PeerId;
 
 use super::super::account::Account;
 use super::super::connection::link::Link;
-use super::super::message::{self, Recording};
+use super::super::message::{self, RecordingFile};
 use super::calls::fault;
-use crate::domain::{Fault, Job, PeerKind};
+use crate::domain::{Fault, Job, Peer, PeerKind};
+
+/// How long a job waits for the access hash of its channel, the first time.
+const UNKNOWN_CHANNEL_PAUSE: u64 = 60;
 
 impl Account {
     /// Reads the message of a job again. If the access hash of the chat was missing, it is known
     /// afterwards.
-    pub(super) async fn look_up(&self, link: &Link, job: &Job) -> Result<Recording, Fault> {
-        let id = vec![tl::enums::InputMessage::Id(tl::types::InputMessageId { id: job.id.message })];
-        let answer = if job.peer.kind == PeerKind::Channel {
+    pub(super) async fn look_up(&self, link: &Link, job: &Job) -> Result<RecordingFile, Fault> {
+        let chat = self.chat(job).await?;
+        let id = vec![tl::types::InputMessageId { id: job.id.message }.into()];
+        let answer = if chat.kind == PeerKind::Channel {
+            // Its messages have numbers of their own, so they cannot be asked for without naming it.
+            if chat.access_hash == 0 {
+                let why = "the access hash of the channel is not known yet";
+                return Err(Fault::retry_in(UNKNOWN_CHANNEL_PAUSE, why));
+            }
             let channel =
-                tl::types::InputChannel { channel_id: job.peer.id, access_hash: job.peer.access_hash }.into();
+                tl::types::InputChannel { channel_id: chat.id, access_hash: chat.access_hash }.into();
             link.call_for_job(&tl::functions::channels::GetMessages { channel, id }).await
         } else {
             link.call_for_job(&tl::functions::messages::GetMessages { id }).await
         };
         let answer = answer.map_err(|error| fault(&error))?;
-        if job.peer.access_hash == 0 {
+        if chat.access_hash == 0 {
             let cached = self.context.store.cache_peers(message::peers_of_messages(&answer)).await;
             cached.map_err(|error| Fault::retry_in(60, error))?;
         }
@@ -35,30 +44,30 @@ impl Account {
             _ => None,
         });
         media
-            .and_then(message::recording)
+            .and_then(message::recording_file)
             .ok_or_else(|| Fault::Gone("the message was deleted, or is no recording any more".into()))
     }
 
     /// The chat of a job in the form that requests take.
     pub(super) async fn input_peer(&self, job: &Job) -> Result<tl::enums::InputPeer, Fault> {
-        let peer = &job.peer;
-        if peer.access_hash == 0
-            && let Some(chat) = PeerId::from_bot_api_dialog_id(peer.chat())
-        {
-            // The access hash was not known when the job was added. It may be known by now, or the
-            // answer with the message contains it.
-            let failed = |error| Fault::retry_in(60, error);
-            let mut known = self.context.session.peer(chat).await.map_err(failed)?;
-            if known.as_ref().is_none_or(|info| info.auth().is_none()) {
-                let link = self.current_link()?;
-                self.look_up(&link, job).await?;
-                known = self.context.session.peer(chat).await.map_err(failed)?;
-            }
-            if let Some(info) = known {
-                return Ok(message::input_peer(&message::peer(&info)));
-            }
+        let mut chat = self.chat(job).await?;
+        if chat.access_hash == 0 && chat.kind != PeerKind::Group {
+            // An answer with the message contains it.
+            self.look_up(&*self.current_link()?, job).await?;
+            chat = self.chat(job).await?;
         }
-        Ok(message::input_peer(peer))
+        Ok(message::input_peer(&chat))
+    }
+
+    /// The chat of a job. If its access hash was not known when the job was added, it may be known
+    /// by now.
+    async fn chat(&self, job: &Job) -> Result<Peer, Fault> {
+        let chat = job.recording.chat;
+        let Some(id) = PeerId::from_bot_api_dialog_id(chat.chat()).filter(|_| chat.access_hash == 0) else {
+            return Ok(chat);
+        };
+        let known = self.context.session.peer(id).await.map_err(|error| Fault::retry_in(60, error))?;
+        Ok(known.map_or(chat, |known| message::peer(&known)))
     }
 
     pub(super) fn current_link(&self) -> Result<Arc<Link>, Fault> {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -11,10 +11,12 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::super::options::TrialPauses;
-use super::super::session::file::replace_file;
-use super::super::unix_time;
+use super::super::problems::{ACCOUNT_FROZEN, ACCOUNT_LIMITED};
 use super::app_config::{AppConfig, SPAM_BOT};
+use crate::domain::unix_time;
 use crate::domain::{Fault, Restricted, Restriction};
+use crate::runtime::problem::{self, Diagnosis};
+use crate::runtime::{atomic_file, lock};
 
 /// Shortest and longest pause before a job that is held is checked again.
 const RECHECK_PAUSE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(1800));
@@ -40,13 +42,13 @@ struct Stored {
 impl Stored {
     /// For how long the account has been restricted.
     fn age(&self) -> Duration {
-        let now = Duration::from_millis(unix_time::millis());
+        let now = Duration::from_millis(unix_time::now_millis());
         now.saturating_sub(Duration::from_secs(u64::try_from(self.restricted.since).unwrap_or_default()))
     }
 
     /// Time until the next trial send.
     fn left(&self) -> Duration {
-        Duration::from_millis(self.next_try.saturating_sub(unix_time::millis()).min(self.pause))
+        Duration::from_millis(self.next_try.saturating_sub(unix_time::now_millis()).min(self.pause))
     }
 }
 
@@ -101,8 +103,12 @@ impl Restrictions {
                 self.with_pause(Stored { failures, ..known.clone() }, pause)
             }
             _ => {
-                let restricted =
-                    Restricted { why, since: unix_time::seconds(), deletion: None, appeal: SPAM_BOT.into() };
+                let restricted = Restricted {
+                    why,
+                    since: unix_time::now_seconds(),
+                    deletion: None,
+                    appeal: SPAM_BOT.into(),
+                };
                 error!(event = "account_restricted", "{}", describe(&restricted));
                 self.begun(restricted, false)
             }
@@ -179,7 +185,7 @@ impl Restrictions {
 
     fn with_pause(&self, stored: Stored, pause: Duration) -> Stored {
         let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-        Stored { next_try: unix_time::millis().saturating_add(pause), pause, ..stored }
+        Stored { next_try: unix_time::now_millis().saturating_add(pause), pause, ..stored }
     }
 
     fn end(&self, stored: &mut Option<Stored>) {
@@ -196,26 +202,27 @@ impl Restrictions {
         let kept = match &changed {
             Some(changed) => serde_json::to_vec_pretty(changed)
                 .map_err(std::io::Error::from)
-                .and_then(|text| replace_file(&self.path, &text)),
+                .and_then(|text| atomic_file::replace(&self.path, &text)),
             None => match std::fs::remove_file(&self.path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
                 _ => Ok(()),
             },
         };
         if let Err(error) = kept {
-            warn!(%error, file = %self.path.display(), "The restriction of the account could not be stored, a restart will forget it");
+            let what = "A restart will forget the restriction of the account, it cannot be stored in";
+            warn!("{}", problem::of_file(what, &self.path, &error));
         }
         self.now.send_replace(changed.as_ref().map(|stored| stored.restricted.clone()));
         *stored = changed;
     }
 
     fn trial(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.trial.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.trial)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Stored>> {
         // It is replaced as a whole, so a panic elsewhere cannot have left it half changed.
-        self.stored.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.stored)
     }
 }
 
@@ -253,25 +260,25 @@ fn reason(why: Restriction) -> &'static str {
     }
 }
 
-/// For the log: what the restriction is, and what to do.
-fn describe(restricted: &Restricted) -> String {
-    let appeal = &restricted.appeal;
-    match restricted.why {
+/// What the restriction is, and what to do.
+pub fn describe(restricted: &Restricted) -> Diagnosis {
+    let diagnosis = match restricted.why {
         Restriction::Frozen => {
-            let now = unix_time::seconds();
+            let now = unix_time::now_seconds();
             let days = restricted.deletion.map(|at| at.saturating_sub(now).max(0) / 86_400);
             let deletion =
                 days.map(|days| format!(", and will be deleted in {days} days")).unwrap_or_default();
-            format!(
-                "Telegram has frozen this account: it can read, but not send{deletion}. Appeal in the Telegram app or \
-                 at {appeal}; until then voice messages are recognised, and their answers kept"
-            )
+            ACCOUNT_FROZEN.with(format_args!(
+                "Telegram has frozen this account: it can read, but not send{deletion}. Until it is released, the \
+                 answers are kept"
+            ))
         }
-        Restriction::SpamLimited => format!(
-            "Telegram limits this account for spam (PEER_FLOOD): nothing is sent for some hours. Ask {appeal} for \
-             how long; the answers are kept"
+        Restriction::SpamLimited => ACCOUNT_LIMITED.with(
+            "Telegram limits this account for spam (PEER_FLOOD): nothing is sent for some hours, and the answers \
+             are kept",
         ),
-    }
+    };
+    diagnosis.fill("appeal", &restricted.appeal)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! changes with every update lives beside it in [`store`](super::super::store).
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write as _};
+use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{
     DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown,
@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use super::contents::Contents;
 use super::error::SessionError;
+use crate::runtime::atomic_file;
 
 const SESSION_FILE: &str = "account.session";
 const LOCK_FILE: &str = "account.lock";
@@ -55,7 +56,7 @@ impl SessionFile {
 
     /// Locks the session in `folder` for a probe. A lock file that had to be created is given to
     /// the folder's owner: root may probe the session of a daemon that will run as another user.
-    pub fn lock_to_look(folder: &Path) -> Result<Self, SessionError> {
+    pub fn lock_for_probe(folder: &Path) -> Result<Self, SessionError> {
         let lock = folder.join(LOCK_FILE);
         let is_new = !lock.exists();
         let file = Self::lock(folder)?;
@@ -105,7 +106,7 @@ impl SessionFile {
     pub(in crate::telegram) fn write(&self, contents: &Contents) -> Result<(), SessionError> {
         let written = serde_json::to_vec_pretty(contents)
             .map_err(io::Error::from)
-            .and_then(|text| replace_file(&self.path, &text));
+            .and_then(|text| atomic_file::replace(&self.path, &text));
         written.map_err(|source| SessionError::Io { path: self.path.clone(), source })
     }
 
@@ -120,22 +121,6 @@ impl SessionFile {
             }
         }
         Ok(())
-    }
-}
-
-/// Replaces a file in one step, never readable by others, durable when it returns.
-pub(crate) fn replace_file(path: &Path, contents: &[u8]) -> io::Result<()> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-    // A file left over from a crash keeps its mode.
-    file.set_permissions(fs::Permissions::from_mode(0o600))?;
-    file.write_all(contents)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The session as grammers uses it.
 
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use grammers_session::types::{DcOption, PeerAuth, PeerId, PeerInfo, UpdateState, UpdatesState};
 use grammers_session::{BoxFuture, Session};
@@ -10,6 +10,7 @@ use super::super::store::UpdateStore;
 use super::contents::{Contents, User};
 use super::error::SessionError;
 use super::file::SessionFile;
+use crate::runtime::lock;
 
 /// The account's session, in the form that grammers asks for.
 pub(crate) struct AccountSession {
@@ -59,7 +60,7 @@ impl AccountSession {
 
     fn contents(&self) -> MutexGuard<'_, Contents> {
         // It is replaced as a whole, so a panic elsewhere cannot have left it half changed.
-        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.contents)
     }
 
     /// Changes memory only after the disk.

@@ -10,7 +10,7 @@ pub(super) mod position;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use grammers_session::types::{PeerId, PeerInfo, UpdatesState};
@@ -21,6 +21,7 @@ use self::pause::StoredPause;
 use self::peer::StoredPeer;
 use self::position::{LastMessages, StoredPosition};
 use super::session::error::SessionError;
+use crate::runtime::lock;
 use crate::runtime::redb_file::{self, Reopening};
 
 /// Two rows, [`POSITION`] and [`PAUSE`].
@@ -53,7 +54,7 @@ impl UpdateStore {
 
     /// How much longer nothing may be sent, and why; `None` if sending is allowed.
     pub fn pause(&self) -> Option<(Duration, String)> {
-        let pause = self.0.pause.lock().unwrap_or_else(PoisonError::into_inner);
+        let pause = lock(&self.0.pause);
         let pause = pause.as_ref()?;
         Some((pause.left()?, pause.why.clone()))
     }
@@ -65,7 +66,7 @@ impl UpdateStore {
             return Ok(());
         }
         let pause = StoredPause::begin(self.0.position().account, length, why);
-        *self.0.pause.lock().unwrap_or_else(PoisonError::into_inner) = Some(pause.clone());
+        *lock(&self.0.pause) = Some(pause.clone());
         self.blocking(move |inner| {
             let row = serde_json::to_vec(&pause).map_err(std::io::Error::from)?;
             let write = inner.database.begin_write()?;
@@ -179,7 +180,7 @@ impl Inner {
 
     fn position(&self) -> std::sync::MutexGuard<'_, StoredPosition> {
         // It is replaced as a whole, so a panic elsewhere cannot have left it half written.
-        self.position.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.position)
     }
 
     /// Changes memory only after the disk.
@@ -196,7 +197,7 @@ impl Inner {
     }
 
     fn read_peer(&self, dialog: i64) -> Result<Option<StoredPeer>, redb::Error> {
-        let mut known = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.peers);
         if let Some(peer) = known.get(&dialog) {
             return Ok(Some(*peer));
         }
@@ -230,7 +231,7 @@ impl Inner {
             }
         }
         write.commit()?;
-        self.peers.lock().unwrap_or_else(PoisonError::into_inner).extend(changed);
+        lock(&self.peers).extend(changed);
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::unix_time;
+use crate::domain::unix_time;
 
 /// Telegram's demand that this account sends nothing for a while.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,12 +21,12 @@ impl StoredPause {
     /// A pause that begins now.
     pub fn begin(account: i64, length: Duration, why: String) -> Self {
         let length = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
-        Self { account, until: unix_time::millis().saturating_add(length), length, why }
+        Self { account, until: unix_time::now_millis().saturating_add(length), length, why }
     }
 
     /// How much longer nothing may be sent; `None` once it is over.
     pub fn left(&self) -> Option<Duration> {
-        let left = self.until.saturating_sub(unix_time::millis()).min(self.length);
+        let left = self.until.saturating_sub(unix_time::now_millis()).min(self.length);
         (left > 0).then(|| Duration::from_millis(left))
     }
 }
@@ -39,7 +39,9 @@ mod tests {
     fn a_clock_turned_back_does_not_lengthen_a_pause() {
         let hour = 3_600_000;
         let pause = |until, length| StoredPause { account: 1000, until, length, why: String::new() };
-        assert!(pause(unix_time::millis() + 24 * hour, hour).left().unwrap() <= Duration::from_secs(3600));
-        assert_eq!(pause(unix_time::millis() - 1, hour).left(), None);
+        assert!(
+            pause(unix_time::now_millis() + 24 * hour, hour).left().unwrap() <= Duration::from_secs(3600)
+        );
+        assert_eq!(pause(unix_time::now_millis() - 1, hour).left(), None);
     }
 }

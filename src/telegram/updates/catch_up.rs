@@ -10,16 +10,15 @@ use std::collections::HashMap;
 
 use grammers_client::tl;
 use grammers_session::Session as _;
-use grammers_session::types::{PeerId, PeerInfo};
+use grammers_session::types::PeerId;
 use tracing::{info, warn};
 
 use super::super::message;
-use super::super::unix_time;
 use super::dialogs::{Dialog, Dialogs};
 use super::error::UpdatesEnded;
-use super::recipient::Recipient;
+use super::event_sink::EventSink;
 use super::update_loop::UpdateLoop;
-use crate::domain::policy::Incoming;
+use crate::domain::{Event, unix_time};
 
 /// Messages in one page, the most that Telegram gives.
 const PAGE: i32 = 100;
@@ -29,12 +28,12 @@ const OLD_PAGES: usize = 5;
 /// read again from there.
 const ROUNDS: usize = 10;
 
-/// The recordings in a history after the last message handed over.
+/// The events in a history after the last message handed over.
 #[derive(Default)]
 struct Missed {
     /// Those that are recent enough, oldest first.
-    recordings: Vec<Incoming>,
-    /// How many were too old.
+    events: Vec<Event>,
+    /// How many recordings were too old.
     too_old: usize,
     /// Whether there may be more that are too old.
     uncounted: bool,
@@ -47,9 +46,8 @@ struct Page {
     is_last: bool,
 }
 
-impl<R: Recipient> UpdateLoop<'_, R> {
-    /// Hands over the recordings in private chats and basic groups after the last message handed
-    /// over.
+impl<S: EventSink> UpdateLoop<'_, S> {
+    /// Hands over the events in private chats and basic groups after the last message handed over.
     pub(super) async fn catch_up(&mut self) -> Result<(), UpdatesEnded> {
         let known = self.last.account;
         info!(
@@ -63,8 +61,8 @@ impl<R: Recipient> UpdateLoop<'_, R> {
             let Some(missed) = self.history(dialog.chat, known).await? else { continue };
             total.too_old += missed.too_old;
             total.uncounted |= missed.uncounted;
-            found += missed.recordings.len();
-            self.hand_over_recordings(missed.recordings).await?;
+            found += missed.events.len();
+            self.hand_over_events(missed.events).await?;
         }
         info!(
             event = "caught_up",
@@ -77,16 +75,13 @@ impl<R: Recipient> UpdateLoop<'_, R> {
         Ok(())
     }
 
-    /// Hands over the recordings in a channel after the last message handed over. `last` is the
-    /// last message there.
+    /// Hands over the events in a channel after the last message handed over. `last` is the last
+    /// message there.
     pub(super) async fn catch_up_channel(&mut self, channel: PeerId, last: i32) -> Result<(), UpdatesEnded> {
         let Some(missed) = self.history(channel, self.last.of(channel)).await? else { return Ok(()) };
-        info!(
-            voice_messages = missed.recordings.len(),
-            "The outage was long, the history of a channel was read"
-        );
+        info!(voice_messages = missed.events.len(), "The outage was long, the history of a channel was read");
         warn_of_old(&missed);
-        self.hand_over_recordings(missed.recordings).await?;
+        self.hand_over_events(missed.events).await?;
         self.last.advance(channel, last);
         Ok(())
     }
@@ -128,8 +123,8 @@ impl<R: Recipient> UpdateLoop<'_, R> {
         Ok((chats, first_head.unwrap_or(known)))
     }
 
-    /// The recordings in `chat` after the message `known`; `None` if they are not wanted or cannot
-    /// be read.
+    /// The events in `chat` after the message `known`; `None` if they are not wanted or cannot be
+    /// read.
     async fn history(&self, chat: PeerId, known: i32) -> Result<Option<Missed>, UpdatesEnded> {
         let Some(peer) = self.covered_peer(chat).await? else { return Ok(None) };
         let oldest = self.oldest_wanted();
@@ -139,7 +134,7 @@ impl<R: Recipient> UpdateLoop<'_, R> {
         loop {
             let Some(page) = self.page(&request).await? else { return Ok(None) };
             let Some(first) = page.messages.iter().map(tl::enums::Message::id).min() else { break };
-            let ends_too_old = self.add_recordings(&page, known, oldest, &mut missed).await?;
+            let ends_too_old = self.add_events(&page, known, oldest, &mut missed).await?;
             // If the last message is not known, the rest may be the whole history of the chat.
             if ends_too_old && known == 0 {
                 break;
@@ -155,21 +150,19 @@ impl<R: Recipient> UpdateLoop<'_, R> {
             }
             request.offset_id = first;
         }
-        missed.recordings.reverse();
+        missed.events.reverse();
         Ok(Some(missed))
     }
 
-    /// Where to read `chat`; `None` if recordings there are not wanted, or the chat cannot be
-    /// reached.
+    /// Where to read `chat`; `None` if its events are not wanted, or the chat cannot be reached.
     async fn covered_peer(&self, chat: PeerId) -> Result<Option<tl::enums::InputPeer>, UpdatesEnded> {
         let Some(info) = self.link.context.session.peer(chat).await? else {
             let error = "its access hash is not known";
             warn!(error, "A chat cannot be read, voice messages missed there are not answered");
             return Ok(None);
         };
-        let bot = matches!(info, PeerInfo::User { bot: Some(true), .. });
         let peer = message::peer(&info);
-        Ok(self.to.covers(&peer, bot).then(|| message::input_peer(&peer)))
+        Ok(self.sink.covers(&peer, message::is_bot(&info)).then(|| message::input_peer(&peer)))
     }
 
     /// Reads one page of a history, and stores the peers in it; `None` if Telegram refuses.
@@ -191,9 +184,9 @@ impl<R: Recipient> UpdateLoop<'_, R> {
         Ok(Some(Page { messages: message::messages_of(answer), is_last }))
     }
 
-    /// Adds the recordings in a page that come after the message `known`. Returns whether the page
-    /// ends with messages from before `oldest`.
-    async fn add_recordings(
+    /// Adds the events in a page that come after the message `known`. Returns whether the page ends
+    /// with messages from before `oldest`.
+    async fn add_events(
         &self,
         page: &Page,
         known: i32,
@@ -203,10 +196,10 @@ impl<R: Recipient> UpdateLoop<'_, R> {
         let mut is_old = false;
         for message in page.messages.iter().filter(|message| message.id() > known) {
             is_old = message::date(message).is_some_and(|date| date < oldest);
-            match message::unresolved_recording(message) {
-                Some(_) if is_old => missed.too_old += 1,
-                Some(recording) => missed.recordings.push(self.resolve(recording).await?),
-                None => {}
+            if !is_old {
+                missed.events.extend(self.event_in_message(message).await?);
+            } else if message::unresolved_recording(message).is_some() {
+                missed.too_old += 1;
             }
         }
         Ok(is_old)
@@ -214,7 +207,7 @@ impl<R: Recipient> UpdateLoop<'_, R> {
 
     /// Messages sent before this, in seconds of Unix time, are too old to be answered.
     fn oldest_wanted(&self) -> i64 {
-        let oldest = unix_time::since_epoch().saturating_sub(self.to.max_age());
+        let oldest = unix_time::now().saturating_sub(self.sink.max_age());
         i64::try_from(oldest.as_secs()).unwrap_or(i64::MAX)
     }
 }

@@ -10,7 +10,7 @@ use tracing::{debug, info, warn};
 
 use super::super::connection::rpc_error::Meaning;
 use super::error::UpdatesEnded;
-use super::recipient::Recipient;
+use super::event_sink::EventSink;
 use super::update_loop::{UpdateLoop, boxes_at};
 
 /// How many updates of a channel are asked for at once. Telegram gives users no more.
@@ -18,7 +18,7 @@ const CHANNEL_DIFFERENCE_LIMIT: i32 = 100;
 const CHANNEL_NOT_READ: &str =
     "The missed messages of a channel could not be read, they are read when its next message arrives";
 
-impl<R: Recipient> UpdateLoop<'_, R> {
+impl<S: EventSink> UpdateLoop<'_, S> {
     /// Asks for what the account has missed, and hands it over.
     pub(super) async fn account_difference(
         &mut self,

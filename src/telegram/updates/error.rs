@@ -9,8 +9,8 @@ pub(crate) enum UpdatesEnded {
     Call(CallError),
     /// The server closed the connection.
     Closed,
-    /// The recipient could not store the recordings.
-    NotTaken,
+    /// The sink could not store the events.
+    SinkRejected,
     Session(SessionError),
 }
 

@@ -1,8 +1,9 @@
-//! Follows the stream of updates and hands over every recording in it.
+//! Follows the stream of updates and hands over every event in it.
 
 mod catch_up;
 pub(super) mod dialogs;
 mod differences;
 pub(super) mod error;
-pub(super) mod recipient;
+pub(super) mod event_sink;
+mod events;
 pub(super) mod update_loop;

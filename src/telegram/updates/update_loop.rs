@@ -1,8 +1,8 @@
 //! The loop over grammers' message boxes, which put updates in order and say what is missing.
 //!
-//! It handles one batch at a time: first the batch is handed over as a whole, and only then the
-//! state of the boxes is stored. So the stored state is never ahead of what the recipient has
-//! stored, and dropping the loop at any point loses nothing.
+//! It handles one batch at a time: first its events are handed over as a whole, and only then the
+//! state of the boxes is stored. So the stored state is never ahead of what the sink has stored, and
+//! dropping the loop at any point loses nothing.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -10,31 +10,30 @@ use std::time::Duration;
 use grammers_client::tl;
 use grammers_client::tl::types::updates::State;
 use grammers_session::Session as _;
-use grammers_session::types::{PeerId, PeerInfo, PeerKind, UpdatesState};
+use grammers_session::types::{PeerId, PeerKind, UpdatesState};
 use grammers_session::updates::{MessageBoxes, UpdateAndPeers, UpdatesLike};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, warn};
 
 use super::super::connection::link::{Link, STALL_LIMIT};
-use super::super::message::{self, UnresolvedRecording};
+use super::super::message;
 use super::super::session::error::SessionError;
 use super::super::store::UpdateStore;
 use super::super::store::position::LastMessages;
 use super::dialogs::{Dialog, Dialogs};
 use super::error::UpdatesEnded;
-use super::recipient::Recipient;
-use crate::domain::policy::Incoming;
+use super::event_sink::EventSink;
+use crate::domain::Event;
 
 /// How often the loop beats while nothing arrives.
 const HEARTBEAT: Duration = Duration::from_secs(60);
 /// An update that the server sent before its state arrives within this time after the state.
 const PUSH_DELAY: Duration = Duration::from_millis(200);
 
-pub(crate) struct UpdateLoop<'a, R> {
+pub(crate) struct UpdateLoop<'a, S> {
     pub(super) link: &'a Link,
-    /// Takes the recordings.
-    pub(super) to: &'a R,
+    pub(super) sink: &'a S,
     updates: mpsc::Receiver<UpdatesLike>,
     /// The server's state as it last told it.
     states: watch::Receiver<Option<State>>,
@@ -48,12 +47,12 @@ pub(crate) struct UpdateLoop<'a, R> {
     is_first: bool,
 }
 
-impl<'a, R: Recipient> UpdateLoop<'a, R> {
+impl<'a, S: EventSink> UpdateLoop<'a, S> {
     /// `state` is the server's state from when the connection was made. An account that was never
     /// followed before is followed from there.
     pub fn new(
         link: &'a Link,
-        to: &'a R,
+        sink: &'a S,
         updates: mpsc::Receiver<UpdatesLike>,
         states: watch::Receiver<Option<State>>,
         state: State,
@@ -62,7 +61,7 @@ impl<'a, R: Recipient> UpdateLoop<'a, R> {
         let is_first = !store.has_position();
         let boxes = if is_first { boxes_at(state) } else { resume(store.position()) };
         let last = store.last_messages();
-        Self { link, to, updates, states, asked_about: None, boxes, last, is_first }
+        Self { link, sink, updates, states, asked_about: None, boxes, last, is_first }
     }
 
     /// Runs until something fails.
@@ -171,8 +170,8 @@ impl<'a, R: Recipient> UpdateLoop<'a, R> {
         Ok(())
     }
 
-    /// Hands over the recordings in a batch, and stores the position after it. `in_order` says that
-    /// no earlier update is still missing.
+    /// Hands over the events in a batch, and stores the position after it. `in_order` says that no
+    /// earlier update is still missing.
     pub(super) async fn hand_over(
         &mut self,
         batch: UpdateAndPeers,
@@ -183,88 +182,44 @@ impl<'a, R: Recipient> UpdateLoop<'a, R> {
         if updates.iter().any(|(update, _)| matches!(update, tl::enums::Update::Config)) {
             self.link.ask_whether_frozen().await;
         }
-        let mut recordings = Vec::new();
+        let mut events = Vec::new();
         let mut last = self.last.clone();
         for (update, _) in &updates {
-            let (tl::enums::Update::NewMessage(tl::types::UpdateNewMessage { message, .. })
-            | tl::enums::Update::NewChannelMessage(tl::types::UpdateNewChannelMessage {
-                message, ..
-            })) = update
-            else {
-                continue;
-            };
-            if let Some(chat) = message::chat(message)
+            if let Some(message) = message::new_message(update)
+                && let Some(chat) = message::chat(message)
                 && self.is_followed(chat).await?
             {
                 last.advance(chat, message.id());
             }
-            if let Some(recording) = message::unresolved_recording(message) {
-                recordings.push(self.resolve(recording).await?);
-            }
+            events.extend(self.event(update).await?);
         }
-        self.hand_over_recordings(recordings).await?;
+        self.hand_over_events(events).await?;
         if in_order {
             self.last = last;
         }
         self.store_position().await
     }
 
-    pub(super) async fn hand_over_recordings(&self, recordings: Vec<Incoming>) -> Result<(), UpdatesEnded> {
-        if recordings.is_empty() || self.to.take(recordings).await {
+    pub(super) async fn hand_over_events(&self, events: Vec<Event>) -> Result<(), UpdatesEnded> {
+        if events.is_empty() || self.sink.take(events).await {
             Ok(())
         } else {
-            Err(UpdatesEnded::NotTaken)
+            Err(UpdatesEnded::SinkRejected)
         }
     }
 
     /// Whether the last message of `chat` is remembered: always in private chats and basic groups,
-    /// and in a channel if recordings there may be answered.
+    /// and in a channel if the sink wants its events.
     pub(super) async fn is_followed(&self, chat: PeerId) -> Result<bool, SessionError> {
         if chat.kind() != PeerKind::Channel {
             return Ok(true);
         }
         let info = self.link.context.session.peer(chat).await?;
-        Ok(info.is_some_and(|info| self.to.covers(&message::peer(&info), false)))
+        Ok(info.is_some_and(|info| self.sink.covers(&message::peer(&info), false)))
     }
 
     pub(super) async fn store_position(&self) -> Result<(), UpdatesEnded> {
         Ok(self.store().set_position(self.boxes.session_state(), self.last.clone()).await?)
-    }
-
-    /// Adds what is known of the chat, above all its access hash: without it no reply can be sent.
-    pub(super) async fn resolve(&self, recording: UnresolvedRecording) -> Result<Incoming, UpdatesEnded> {
-        let user = self.link.context.user;
-        if recording.chat == PeerId::user(user.id) {
-            return Ok(recording.incoming(user.id, user.access_hash, false));
-        }
-        let mut info = self.cached_peer(&recording).await?;
-        if info.as_ref().is_none_or(|info| info.auth().is_none()) {
-            // Telegram leaves out users that it thinks we know. An answer with the message has
-            // them.
-            let request = tl::functions::messages::GetMessages {
-                id: vec![tl::enums::InputMessage::Id(tl::types::InputMessageId { id: recording.message })],
-            };
-            let answer = match self.link.call_until_answered(&request).await {
-                Ok(answer) => answer,
-                Err(error) if error.is_refusal() => {
-                    debug!(%error, "the sender of a message could not be looked up");
-                    return Ok(recording.incoming(user.id, 0, false));
-                }
-                Err(error) => return Err(error.into()),
-            };
-            self.store().cache_peers(message::peers_of_messages(&answer)).await?;
-            info = self.cached_peer(&recording).await?;
-        }
-        let bot = matches!(info, Some(PeerInfo::User { bot: Some(true), .. }));
-        let access_hash = info.and_then(|info| info.auth()).map_or(0, |auth| auth.hash());
-        Ok(recording.incoming(user.id, access_hash, bot))
-    }
-
-    async fn cached_peer(&self, recording: &UnresolvedRecording) -> Result<Option<PeerInfo>, SessionError> {
-        match recording.chat {
-            Some(chat) => self.store().peer(chat).await,
-            None => Ok(None),
-        }
     }
 
     /// Learns access hashes and the positions in channels, once after the login. In a channel whose

@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context as _, ensure};
 use stenogram::audio::{self, Limits};
 use stenogram::domain::reply::compose;
-use stenogram::domain::{Segment, Transcript};
+use stenogram::domain::{Segment, Settings, Transcript};
 
 use crate::random::Random;
 use crate::speech;
@@ -88,7 +88,7 @@ impl Recordings {
         let samples = decode(&ogg).expect("a recording of our own decodes");
         assert!(samples.len() < STUBBED_BELOW, "the recording is not for the stand-in");
         let segments = vec![Segment { start_ms: 0, end_ms: 0, text: text_of(&samples) }];
-        let parts = compose(&Transcript { segments, ..Transcript::default() }).parts;
+        let parts = compose(&Transcript { segments, ..Transcript::default() }, Settings::default()).parts;
         Recording { ogg, answer: parts.into_iter().map(|part| part.text).collect() }
     }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
 use stenogram::audio::{self, Limits, Pcm, SAMPLE_RATE};
-use stenogram::domain::{Fault, Job, Progress, Segment, Task, Transcript};
+use stenogram::domain::{Fault, Job, Progress, Segment, Settings, Transcript};
 use stenogram::jobs::ports::{Transcriber, Transcription};
 
 /// Recordings with fewer samples than this are for the stand-in: one second.
@@ -31,10 +31,6 @@ pub struct StandIn {
 
 #[async_trait]
 impl Transcriber for StandIn {
-    fn task(&self) -> Task {
-        self.transcriber.task()
-    }
-
     async fn prepare(&self, job: &Job) -> Result<(), Fault> {
         self.transcriber.prepare(job).await
     }
@@ -42,6 +38,7 @@ impl Transcriber for StandIn {
     async fn open(
         &self,
         job: &Job,
+        settings: &Settings,
         bytes: Vec<u8>,
         progress: &Progress,
     ) -> Result<Box<dyn Transcription + '_>, Fault> {
@@ -53,7 +50,7 @@ impl Transcriber for StandIn {
         .map_err(|_| Fault::Aborted)?;
         match decoded {
             Ok(pcm) if pcm.samples.len() < STUBBED_BELOW => Ok(Box::new(Recognised::from(pcm))),
-            _ => self.transcriber.open(job, bytes, progress).await,
+            _ => self.transcriber.open(job, settings, bytes, progress).await,
         }
     }
 }

@@ -3,24 +3,25 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::runtime::problem;
+use crate::speech::problems::{DOWNLOAD_BUSY, DOWNLOAD_FAILED, DOWNLOAD_WRONG};
+
 /// Why a model was not downloaded.
 #[derive(Debug, thiserror::Error)]
 pub enum PullError {
-    #[error("{url}: {why}")]
+    #[error("{}", DOWNLOAD_WRONG.with(format_args!("{url}: {why}")))]
     Refused { url: String, why: String },
-    #[error("{url}: given up after {attempts} attempts without progress, the last one failed: {why}")]
+    #[error("{}", DOWNLOAD_FAILED.with(format_args!(
+        "{url}: given up after {attempts} attempts without progress, the last one failed: {why}"
+    )))]
     GivenUp { url: String, attempts: u32, why: String },
-    #[error(
-        "what {url} gives has the SHA-256 {found} and not {expected}; \
-         the mirror has another file under this name, or something on the way changed it"
-    )]
+    #[error("{}", DOWNLOAD_WRONG.with(format_args!(
+        "what {url} gives has the SHA-256 {found} and not {expected}"
+    )))]
     Hash { url: String, found: String, expected: String },
-    #[error("{} is being fetched by another process", .0.display())]
+    #[error("{}", DOWNLOAD_BUSY.with(format_args!("{} is being fetched by another process", .0.display())))]
     Busy(PathBuf),
-    #[error(
-        "cannot write {}: {source}; MODEL_DIR must name a folder that stenogram may write to, with room for the model",
-        path.display()
-    )]
+    #[error("{}", problem::of_file("cannot write", path, source))]
     Disk { path: PathBuf, source: io::Error },
     #[error("broken off; what is there already will be used by the next attempt")]
     Cancelled,

@@ -130,7 +130,7 @@ impl Fetcher {
                 ));
             }
             StatusCode::NOT_FOUND => {
-                return Err(self.refused("there is no such file (404); check MODEL_URL".into()));
+                return Err(self.refused("there is no such file (404)".into()));
             }
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
                 return Err(AttemptError::Transient(format!("the server answered {status}")));
@@ -145,7 +145,7 @@ impl Fetcher {
             }
         }
         if text(headers, CONTENT_TYPE).is_some_and(|kind| kind.starts_with("text/html")) {
-            let why = "a web page came instead of a model; is a login page in between, or MODEL_URL wrong?";
+            let why = "a web page came instead of a model";
             return Err(self.refused(why.into()));
         }
         // If the server sends the whole file although we asked for a range, it cannot resume, or

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::error::PullError;
+use crate::runtime::atomic_file;
 use crate::speech::models::ModelSpec;
 use crate::speech::models::checksum::{self, Progress};
 
@@ -24,9 +25,7 @@ pub(super) struct PartialFile {
 
 impl PartialFile {
     pub(super) fn open(target: &Path, spec: &ModelSpec, progress: &mut Progress) -> Result<Self, PullError> {
-        let mut path = target.as_os_str().to_owned();
-        path.push(".part");
-        let path = PathBuf::from(path);
+        let path = atomic_file::with_suffix(target, ".part");
         let file = lock(&path)?;
         let mut part = Self { file, path, length: 0, hasher: Sha256::new(), etag: None };
         let hashed = checksum::hash_into(&mut part.hasher, &mut part.file, progress);
@@ -63,12 +62,7 @@ impl PartialFile {
 
     /// Gives the file its final name. The bytes, then the name, are synced to disk.
     pub(super) fn publish(self, target: &Path) -> Result<(), PullError> {
-        let publish = || {
-            self.file.sync_all()?;
-            fs::rename(&self.path, target)?;
-            File::open(target.parent().unwrap_or(Path::new(".")))?.sync_all()
-        };
-        publish().map_err(|source| self.disk(source))
+        atomic_file::publish(&self.file, &self.path, target).map_err(|source| self.disk(source))
     }
 }
 

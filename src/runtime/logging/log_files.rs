@@ -1,7 +1,7 @@
-//! Log lines in files: one a day, the last ones kept.
+//! Daily log files, of which the last ones are kept.
 //!
-//! What cannot be written to a file is still on the standard error, so a full disk stops nothing:
-//! it is told once, and the lines are tried on.
+//! All lines go to standard error too, so a full disk stops nothing. A failure is logged once, and
+//! every line is tried again.
 
 use std::fs::DirBuilder;
 use std::io;
@@ -14,30 +14,42 @@ use tracing::{info, warn};
 use tracing_appender::rolling::{InitError, RollingFileAppender, RollingWriter, Rotation};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// `stenogram.2026-11-24.log`, the day being UTC's.
+use crate::runtime::problem::Problem;
+
+/// `stenogram.2026-11-24.log`; the day is in UTC.
 const PREFIX: &str = "stenogram";
 const SUFFIX: &str = "log";
 
-/// Why there are no files.
+/// Why there are no log files.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write log files to {}, going on without them: {why}", folder.display())]
+#[error("{}", LOG_FILES_UNWRITABLE.with(format_args!("cannot write log files to {}: {why}", folder.display())))]
 pub struct LogFilesError {
     folder: PathBuf,
     why: String,
 }
 
-/// The files of a folder, the current one open.
+pub static PROBLEMS: &[&Problem] = &[&LOG_FILES_UNWRITABLE];
+
+static LOG_FILES_UNWRITABLE: Problem = Problem {
+    code: "log-files-unwritable",
+    title: "Cannot write log files to LOG_DIR: no room, read-only, or a file stands there",
+    why: "The folder belongs to another user, its disk is full, or a file stands in its place. The daemon goes on \
+          without files, and the log is still on the standard error.",
+    remedy: "make room in LOG_DIR and give it to the user that stenogram runs as, or name another folder",
+};
+
+/// The log files in a folder. Today's is open.
 #[derive(Debug)]
 pub struct LogFiles {
     folder: PathBuf,
     files: RollingFileAppender,
-    /// The last write failed, and that was told.
+    /// Whether the last write failed, which has been logged then.
     failing: AtomicBool,
 }
 
 impl LogFiles {
-    /// Opens today's file in `folder`, which is made (mode 0700) if need be, and removes all but
-    /// the `keep_days` youngest of those of earlier days, as is done with each new one.
+    /// Opens today's file in `folder`, and makes the folder (mode 0700) if needed. Now and with
+    /// each new day, all but the latest `keep_days` files of earlier days are deleted.
     pub fn open(folder: &Path, keep_days: usize) -> Result<Self, LogFilesError> {
         let failed = |why: String| LogFilesError { folder: folder.to_owned(), why };
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|e| failed(e.to_string()))?;
@@ -45,29 +57,22 @@ impl LogFiles {
             .rotation(Rotation::DAILY)
             .filename_prefix(PREFIX)
             .filename_suffix(SUFFIX)
-            // Today's is one of them.
+            // This number includes today's file.
             .max_log_files(keep_days + 1)
             .build(folder)
             .map_err(|error| failed(cause(&error)))?;
         Ok(Self { folder: folder.to_owned(), files, failing: AtomicBool::new(false) })
     }
 
-    fn note(&self, result: &io::Result<()>) {
+    fn report(&self, result: &io::Result<()>) {
         let folder = self.folder.clone();
         match result {
             Err(error) if !self.failing.swap(true, Ordering::Relaxed) => {
                 let why = error.to_string();
-                tell(move || {
-                    warn!(
-                        event = "log_files_failed",
-                        reason = why,
-                        "cannot write log files to {}",
-                        folder.display()
-                    )
-                });
+                log_elsewhere(move || warn!(event = "log_files_failed", "{}", LogFilesError { folder, why }));
             }
             Ok(()) if self.failing.swap(false, Ordering::Relaxed) => {
-                tell(move || {
+                log_elsewhere(move || {
                     info!(event = "log_files_restored", "Log files are written to {} again", folder.display())
                 });
             }
@@ -76,14 +81,14 @@ impl LogFiles {
     }
 }
 
-/// The error's own text says only that it failed.
+/// The cause of the error, whose own text only says that it failed.
 fn cause(error: &InitError) -> String {
     std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
 
-/// Logs from another thread: what is logged while a line is written would be dropped.
-fn tell(log: impl FnOnce() + Send + 'static) {
-    // Without a thread there is more amiss than this.
+/// Logs from another thread, because a line logged while another is written would be dropped.
+fn log_elsewhere(log: impl FnOnce() + Send + 'static) {
+    // If no thread can be spawned, the loss of this line is the least problem.
     let _ = thread::Builder::new().name("log".into()).spawn(log);
 }
 
@@ -94,9 +99,9 @@ pub struct Line<'a> {
 }
 
 impl io::Write for Line<'_> {
-    /// Says that all was written, whatever became of it.
+    /// Always reports success: a failure must not affect the other layers.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.files.note(&self.writer.write_all(bytes));
+        self.files.report(&self.writer.write_all(bytes));
         Ok(bytes.len())
     }
 

@@ -1,10 +1,13 @@
-//! Log lines: where they go, how they look, and who may say how much.
+//! Log lines: where they are written, in which form, and which of them.
 //!
-//! They go to stderr, and to files where a folder for them is named; stdout is for results.
-//! LOG_LEVEL is for stenogram itself. Other crates are held at warnings unless it names them, and
-//! grammers, whose deeper levels print messages and phone numbers, never says more than info.
+//! They go to standard error and, if LOG_DIR is set, to files; standard output is for results.
+//! LOG_LEVEL is the level of stenogram itself. Other crates log warnings only, unless LOG_LEVEL
+//! names them. grammers never logs below info, because its debug lines contain messages and phone
+//! numbers.
 
-use std::io;
+mod log_files;
+
+use std::io::{self, IsTerminal};
 
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
@@ -15,12 +18,12 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 use tracing_subscriber::{Layer, Registry, reload};
 
-use super::log_files::LogFiles;
+pub use log_files::{LogFiles, LogFilesError, PROBLEMS};
 
-/// Targets are compared by prefix, so this stands for all crates of grammers.
+/// Targets match by prefix, so this covers all crates of grammers.
 const GRAMMERS: &str = "grammers";
 
-/// How lines are written.
+/// The form of the lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// For people.
@@ -30,13 +33,13 @@ pub enum Format {
 }
 
 impl Format {
-    /// For people, in colours where stderr takes them.
+    /// For people, with colours if standard error shows them.
     pub fn human() -> Self {
-        Self::Human { colours: super::in_colours(&io::stderr()) }
+        Self::Human { colours: shows_colours(&io::stderr()) }
     }
 }
 
-/// Why lines are not logged as wanted.
+/// Why logging cannot be set up as wanted.
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
     #[error("logging was started already")]
@@ -50,18 +53,18 @@ pub enum LoggingError {
 pub struct LogFilter(reload::Handle<Targets, Registry>);
 
 impl LogFilter {
-    /// From now on `wanted` decides, within the caps.
+    /// Logs what `wanted` selects from now on, within the limits for other crates.
     pub fn set(&self, wanted: &Targets) -> Result<(), LoggingError> {
         Ok(self.0.reload(capped(wanted))?)
     }
 }
 
-/// Starts logging for the whole process, once.
+/// Starts logging for the whole process. Can be called once.
 pub fn start(wanted: &Targets, format: Format, files: Option<LogFiles>) -> Result<LogFilter, LoggingError> {
     let (subscriber, filter) = subscriber(format, io::stderr, files);
     subscriber.try_init()?;
-    // Crates that use `log` are cut off for good at the level in force when logging starts, which
-    // was everything; only now does the filter say less, so that it can say more again later.
+    // Crates that use `log` are limited for good to the level in force when logging starts. So it
+    // starts with everything, and the filter is set afterwards and may be widened later.
     filter.set(wanted)?;
     Ok(filter)
 }
@@ -79,8 +82,8 @@ where
         Format::Human { .. } => Format::Human { colours: false },
         Format::Json => Format::Json,
     };
-    // The files come first: a span's fields are written out once, for the first who wants them, and
-    // with colours they would be of no use in a file.
+    // The layer of the files comes first: a span's fields are formatted once, by the first layer,
+    // and must not contain colours in a file.
     let to_files = files.map(|files| lines(plain, files));
     let subscriber = tracing_subscriber::registry().with(filter).with(to_files).with(lines(format, out));
     (subscriber, LogFilter(handle))
@@ -98,7 +101,7 @@ where
     }
 }
 
-/// The filter in force where the owner wants `wanted`.
+/// `wanted` with the limits for other crates.
 fn capped(wanted: &Targets) -> Targets {
     let own = wanted.default_level().unwrap_or(LevelFilter::INFO);
     let others = own.min(LevelFilter::WARN);
@@ -106,15 +109,22 @@ fn capped(wanted: &Targets) -> Targets {
         let cap = if target.starts_with(GRAMMERS) { LevelFilter::INFO } else { LevelFilter::TRACE };
         (target.to_owned(), level.min(cap))
     });
-    // A shorter prefix, such as "g", would reach grammers too: the longer one wins.
+    // A shorter prefix, such as "g", matches grammers too, but the longest matching one counts.
     let mut all = vec![
         ("stenogram".to_owned(), own),
         (GRAMMERS.to_owned(), others),
-        // What it has to say about a recording is in our own words already.
+        // Our own lines already say what is wrong with a recording.
         ("symphonia".to_owned(), LevelFilter::OFF),
     ];
     all.extend(named);
     Targets::new().with_default(others).with_targets(all)
+}
+
+/// Whether to write in colours to `stream`: it is a terminal, and NO_COLOR
+/// (<https://no-color.org>) is not set.
+pub fn shows_colours(stream: &impl IsTerminal) -> bool {
+    let is_off = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    stream.is_terminal() && !is_off
 }
 
 #[cfg(test)]
@@ -164,7 +174,7 @@ mod tests {
         assert!(filter("grammers=trace").would_enable("grammers_client", &Level::INFO));
     }
 
-    /// What is written to it, for a test to read.
+    /// Keeps what is written to it.
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
 
@@ -202,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn human_lines_are_coloured_only_when_told() {
+    fn human_lines_are_coloured_only_on_request() {
         let say = |_: &LogFilter| tracing::info!("Connection established");
         let plain = logged(Format::Human { colours: false }, say);
         assert!(plain.ends_with("Connection established\n") && !plain.contains('\u{1b}'), "{plain:?}");

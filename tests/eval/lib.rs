@@ -5,6 +5,3 @@ pub mod folder;
 pub mod made;
 pub mod score;
 pub mod trials;
-
-#[cfg(test)]
-mod tests;

@@ -1,4 +1,4 @@
-//! Text that is never shown.
+//! Text that is never shown, and the credentials that hold one.
 
 use std::fmt;
 
@@ -27,6 +27,13 @@ impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("(hidden)")
     }
+}
+
+/// What identifies the owner's application to Telegram, from <https://my.telegram.org>.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    pub api_id: i32,
+    pub api_hash: Secret,
 }
 
 #[cfg(test)]

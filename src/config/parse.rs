@@ -1,0 +1,197 @@
+//! The second stage: parses every value and checks the values against each other.
+
+use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::error::{ConfigError, ConfigErrors};
+use super::raw::RawConfig;
+use super::redis_address::{self, Redis};
+use super::{Config, HealthAddress, Needs, values};
+use crate::domain::{LanguageChoice, Secret};
+
+/// In seconds.
+const HOUR: u64 = 3600;
+const DAY: u64 = 24 * HOUR;
+
+pub(super) fn config(raw: &RawConfig, needs: Needs) -> Result<Config, ConfigErrors> {
+    let mut parser = Parser { raw, errors: raw.errors().to_vec() };
+    if needs == Needs::Telegram {
+        parser.require("API_ID");
+        parser.require("API_HASH");
+    }
+    let config = parser.parse();
+    parser.compare(&config);
+    match parser.errors {
+        errors if errors.is_empty() => Ok(config),
+        errors => Err(ConfigErrors { errors, warnings: raw.warnings().to_vec() }),
+    }
+}
+
+/// Goes on after an error with the default in place of the value, to find the other errors too.
+struct Parser<'a> {
+    raw: &'a RawConfig,
+    errors: Vec<ConfigError>,
+}
+
+impl Parser<'_> {
+    fn parse(&mut self) -> Config {
+        Config {
+            api_id: self.optional("API_ID", |text| within(1..=i32::MAX, text.parse().ok())),
+            api_hash: self.optional("API_HASH", api_hash),
+            data_dir: self.value("DATA_DIR", values::path),
+            model_dir: self.value("MODEL_DIR", values::path),
+            model: self.parsed("MODEL"),
+            model_url: self.optional("MODEL_URL", values::web_url),
+            language: self.parsed("LANGUAGE"),
+            languages: self.parsed("LANGUAGES"),
+            task: self.parsed("TASK"),
+            audio_context: self.parsed("WHISPER_AUDIO_CTX"),
+            flash_attention: self.value("FLASH_ATTENTION", values::flash_attention),
+            threads: NonZeroUsize::new(self.value("THREADS", |text| within(0..=256, text.parse().ok()))),
+            idle_unload: self.value("IDLE_UNLOAD", |text| {
+                values::minutes_or_never(text)
+                    .filter(|idle| idle.is_none_or(|idle| idle.as_secs() <= 30 * DAY))
+            }),
+            redis: self.redis(),
+            reconnect_delay: self.duration("RECONNECT_DELAY", 1..=HOUR),
+            max_reconnect_delay: self.duration("MAX_RECONNECT_DELAY", 1..=DAY),
+            dedupe_ttl: self.duration("DEDUPE_TTL", 1..=3650 * DAY),
+            result_ttl: self.duration("RESULT_TTL", 0..=365 * DAY),
+            catch_up_max_age: self.duration("CATCH_UP_MAX_AGE", 1..=365 * DAY),
+            max_file_size: self.value("MAX_FILE_SIZE", |text| within(1 << 10..=4 << 30, values::bytes(text))),
+            max_duration: self.duration("MAX_DURATION", 1..=DAY),
+            health: self.health(),
+            log_filter: self.value("LOG_LEVEL", values::log_filter),
+            log_format: self.value("LOG_FORMAT", values::log_format),
+            log_dir: self.optional("LOG_DIR", values::path),
+            log_keep_days: self.value("LOG_KEEP_DAYS", |text| within(1..=3650, text.parse().ok())),
+        }
+    }
+
+    /// Checks the values that have to fit each other.
+    fn compare(&mut self, config: &Config) {
+        self.language_is_listed(config);
+        let delays = [config.max_reconnect_delay, config.reconnect_delay];
+        self.not_less(["MAX_RECONNECT_DELAY", "RECONNECT_DELAY"], delays);
+        // A message that is recent enough to be answered must still be known if it was: else it
+        // would be answered twice.
+        let ages = [config.dedupe_ttl, config.catch_up_max_age];
+        self.not_less(["DEDUPE_TTL", "CATCH_UP_MAX_AGE"], ages);
+    }
+
+    fn language_is_listed(&mut self, config: &Config) {
+        let LanguageChoice::Fixed(code) = config.language else { return };
+        let listed = &config.languages.listed;
+        // The default list binds nobody who fixes the language.
+        let is_binding = self.is_set("LANGUAGES") && !self.is_invalid("LANGUAGES") && !listed.is_empty();
+        if is_binding && !listed.contains(&code) {
+            let list = self.describe("LANGUAGES");
+            self.contradiction(format!(
+                "LANGUAGE={code} is not among {list}; add it there, or set LANGUAGE=auto"
+            ));
+        }
+    }
+
+    fn not_less(&mut self, [larger, smaller]: [&str; 2], [large, small]: [Duration; 2]) {
+        if large < small && !self.is_invalid(larger) && !self.is_invalid(smaller) {
+            let (large, small) = (self.describe(larger), self.describe(smaller));
+            self.contradiction(format!("{large} is less than {small}; raise {larger}, or lower {smaller}"));
+        }
+    }
+
+    fn health(&mut self) -> Option<HealthAddress> {
+        let address = self.value("HEALTH_ADDRESS", values::address_or_off);
+        address.map(|at| HealthAddress { at, explicit: self.is_set("HEALTH_ADDRESS") })
+    }
+
+    /// REDIS_URL, or REDIS_HOST and the parts that go with it.
+    fn redis(&mut self) -> Option<Redis> {
+        const PARTS: [&str; 4] = ["REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_PASSWORD"];
+        let url = self.optional("REDIS_URL", redis_address::from_url);
+        let host = self.optional("REDIS_HOST", redis_address::host);
+        let port = self.value("REDIS_PORT", redis_address::port);
+        let database = self.value("REDIS_DB", redis_address::database);
+        let password = self.optional("REDIS_PASSWORD", |text| Some(text.to_owned()));
+
+        let parts: Vec<&str> = PARTS.into_iter().filter(|name| self.is_set(name)).collect();
+        let parts = parts.join(", ");
+        if self.is_set("REDIS_URL") && !parts.is_empty() {
+            self.contradiction(format!(
+                "REDIS_URL and {parts} are both set; keep the URL alone, which holds host, port, database \
+                 and password, or the parts alone"
+            ));
+        } else if !parts.is_empty() && !self.is_set("REDIS_HOST") {
+            self.contradiction(format!(
+                "{parts} set without REDIS_HOST; add it (REDIS_HOST=localhost, for one on this machine), or \
+                 remove the others: without a host no Redis is used"
+            ));
+        }
+        let from_parts = |host: String| redis_address::from_parts(&host, port, database, password.as_deref());
+        url.or_else(|| host.map(from_parts))
+    }
+
+    /// The value of a variable without a default; `None` if it is not set or not valid.
+    fn optional<T>(&mut self, name: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let entry = self.raw.get(name);
+        let text = entry.value()?;
+        let value = parse(text);
+        if value.is_none() {
+            let (variable, origin) = (entry.variable, entry.origin.clone());
+            self.errors.push(ConfigError::Value { variable, shown: variable.shown(text), origin });
+        }
+        value
+    }
+
+    /// The value of a variable with a default, which also stands for a value that is not valid.
+    fn value<T>(&mut self, name: &str, parse: impl Fn(&str) -> Option<T>) -> T {
+        let default = self.raw.get(name).variable.default;
+        let value = self.optional(name, &parse).or_else(|| parse(default));
+        value.unwrap_or_else(|| panic!("{name} has no valid default in the table of variables"))
+    }
+
+    fn parsed<T: FromStr>(&mut self, name: &str) -> T {
+        self.value(name, |text| text.parse().ok())
+    }
+
+    fn duration(&mut self, name: &str, seconds: RangeInclusive<u64>) -> Duration {
+        self.value(name, |text| {
+            values::duration(text).filter(|duration| seconds.contains(&duration.as_secs()))
+        })
+    }
+
+    fn require(&mut self, name: &str) {
+        if !self.is_set(name) {
+            self.errors.push(ConfigError::Missing(self.raw.get(name).variable));
+        }
+    }
+
+    fn is_set(&self, name: &str) -> bool {
+        self.raw.get(name).is_set()
+    }
+
+    /// Whether an error about this variable is recorded, so that its value means nothing.
+    fn is_invalid(&self, name: &str) -> bool {
+        self.errors.iter().filter_map(ConfigError::variable).any(|variable| variable.name == name)
+    }
+
+    fn contradiction(&mut self, text: String) {
+        self.errors.push(ConfigError::Contradiction(text));
+    }
+
+    /// `NAME="value" (origin)`.
+    fn describe(&self, name: &str) -> String {
+        let entry = self.raw.get(name);
+        format!("{name}={} ({})", entry.shown().unwrap_or_default(), entry.origin)
+    }
+}
+
+fn api_hash(text: &str) -> Option<Secret> {
+    let is_hash = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hash.then(|| Secret::new(text))
+}
+
+fn within<T: PartialOrd>(range: RangeInclusive<T>, value: Option<T>) -> Option<T> {
+    value.filter(|value| range.contains(value))
+}

@@ -1,0 +1,90 @@
+//! Turns the configuration into the options of each part, which knows nothing of the
+//! configuration.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::audio::Limits;
+use crate::config::{Config, Redis};
+use crate::domain::policy::Policy;
+use crate::domain::{Form, LanguageChoice, ModelName, Settings, Task};
+use crate::queue::CrashRules;
+use crate::queue::embedded::EmbeddedOptions;
+use crate::queue::redis::RedisOptions;
+use crate::speech::EngineOptions;
+use crate::speech::models::{ModelSpec, SILERO_VAD, UnknownModel};
+use crate::telegram::{AccountOptions, ReconnectDelays};
+
+/// How long a connection to Redis, or an answer from it, may take.
+const REDIS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The file of the embedded queue, and its options.
+pub fn embedded_queue(config: &Config) -> (PathBuf, EmbeddedOptions) {
+    let (dedupe_ttl, result_ttl) = (config.dedupe_ttl, config.result_ttl);
+    let options = EmbeddedOptions { dedupe_ttl, result_ttl, crashes: CrashRules::default() };
+    (config.data_dir.join("queue.redb"), options)
+}
+
+/// The queue of `account` in Redis.
+pub fn redis_queue(config: &Config, redis: &Redis, account: i64) -> RedisOptions {
+    RedisOptions {
+        url: redis.url.expose().to_owned(),
+        account,
+        dedupe_ttl: config.dedupe_ttl,
+        result_ttl: config.result_ttl,
+        crashes: CrashRules::default(),
+        timeout: REDIS_TIMEOUT,
+    }
+}
+
+/// Which recordings are answered, and how.
+pub fn policy(config: &Config) -> Policy {
+    Policy { max_age: config.catch_up_max_age, settings: settings(config.language, config.task) }
+}
+
+/// How recordings are recognised.
+pub fn settings(language: LanguageChoice, task: Task) -> Settings {
+    let language = match language {
+        LanguageChoice::Auto => None,
+        LanguageChoice::Fixed(code) => Some(code),
+    };
+    Settings { language, task, form: Form::Replies }
+}
+
+/// How the account is kept connected.
+pub fn account_options(config: &Config) -> AccountOptions {
+    AccountOptions {
+        reconnect: ReconnectDelays { first: config.reconnect_delay, max: config.max_reconnect_delay },
+        max_file_size: config.max_file_size,
+        ..AccountOptions::default()
+    }
+}
+
+/// How much a recording may cost.
+pub fn limits(config: &Config) -> Limits {
+    Limits { bytes: config.max_file_size, length: config.max_duration, ..Limits::default() }
+}
+
+/// The file of a model.
+pub fn model_path(config: &Config, model: &ModelName) -> Result<PathBuf, UnknownModel> {
+    match model {
+        ModelName::Path(path) => Ok(path.clone()),
+        ModelName::Catalogue(name) => Ok(ModelSpec::named(name)?.path(&config.model_dir)),
+    }
+}
+
+/// How `model` is run for recordings with these settings.
+pub fn engine_options(config: &Config, model: PathBuf, settings: &Settings) -> EngineOptions {
+    let Config { threads, audio_context, flash_attention, idle_unload, .. } = *config;
+    EngineOptions {
+        model,
+        threads,
+        languages: config.languages.clone(),
+        only_language: settings.language,
+        task: settings.task,
+        audio_context,
+        flash_attention,
+        vad: Some(SILERO_VAD.path(&config.model_dir)),
+        idle_unload,
+    }
+}

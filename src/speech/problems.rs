@@ -1,0 +1,157 @@
+//! What can be wrong with the models, and with the machine for recognising.
+
+use std::fmt::Display;
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use super::models::ModelSpec;
+use crate::runtime::problem::{Diagnosis, Problem};
+
+pub static PROBLEMS: &[&Problem] = &[
+    &MODEL_UNUSABLE,
+    &OWN_MODEL_UNUSABLE,
+    &MODEL_UNKNOWN,
+    &MODEL_REPLACED,
+    &LANGUAGE_NOT_IN_MODEL,
+    &TRANSLATION_IMPOSSIBLE,
+    &VAD_UNUSABLE,
+    &DOWNLOAD_FAILED,
+    &DOWNLOAD_WRONG,
+    &DOWNLOAD_BUSY,
+    &OUT_OF_MEMORY,
+    &CPU_TOO_OLD,
+    &GPU_MISSING,
+    &TOO_MANY_THREADS,
+    &RECOGNITION_FAILED,
+];
+
+/// A model's file that cannot be used: only those of the catalogue can be fetched.
+pub fn unusable_model(path: &Path, what: impl Display) -> Diagnosis {
+    match ModelSpec::of_file(path) {
+        Some(spec) => MODEL_UNUSABLE.with(what).fill("name", spec.name),
+        None => OWN_MODEL_UNUSABLE.with(what),
+    }
+}
+
+/// More threads are asked for than there are cores.
+pub fn too_many_threads(asked: NonZeroUsize, cores: NonZeroUsize) -> Diagnosis {
+    let what = format_args!(
+        "THREADS={asked} is more than the {cores} cores there are for stenogram, which uses {cores}"
+    );
+    TOO_MANY_THREADS.with(what).fill("cores", cores)
+}
+
+pub static MODEL_UNUSABLE: Problem = Problem {
+    code: "model-unusable",
+    title: "The model is missing, incomplete or damaged",
+    why: "The file was not downloaded or copied whole, or another file has its name. whisper.cpp would crash over \
+          it, so it is checked first.",
+    remedy: "`stenogram models pull <name>` fetches a good one",
+};
+
+pub static OWN_MODEL_UNUSABLE: Problem = Problem {
+    code: "own-model-unusable",
+    title: "The model file of your own is missing, damaged, or no ggml file",
+    why: "MODEL names a file that is not in the catalogue. Only whisper.cpp's ggml-*.bin files work; PyTorch, \
+          faster-whisper and GGUF files do not.",
+    remedy: "put a good file in its place, or name a model of `stenogram models list` in MODEL",
+};
+
+pub static MODEL_UNKNOWN: Problem = Problem {
+    code: "model-unknown",
+    title: "There is no model of that name",
+    why: "A model is given by its name in the catalogue or by the path of a .bin file.",
+    remedy: "correct MODEL or what was typed; `stenogram models list` shows the names",
+};
+
+pub static MODEL_REPLACED: Problem = Problem {
+    code: "model-replaced",
+    title: "The model is another one than at the start",
+    why: "With IDLE_UNLOAD the model is loaded again when it is needed, and meanwhile its file was replaced by one \
+          of another kind.",
+    remedy: "restart stenogram to use the new model",
+};
+
+pub static LANGUAGE_NOT_IN_MODEL: Problem = Problem {
+    code: "language-not-in-model",
+    title: "The model was not trained for the language",
+    why: "Models whose name ends in .en know English only, and older ones lack Cantonese.",
+    remedy: "correct LANGUAGE or LANGUAGES, or name a multilingual or newer model in MODEL",
+};
+
+pub static TRANSLATION_IMPOSSIBLE: Problem = Problem {
+    code: "translation-impossible",
+    title: "The model cannot translate",
+    why: "English-only models have nothing to translate from, and large-v3-turbo and distilled models were trained \
+          to transcribe only.",
+    remedy: "take large-v3, medium or small, or set TASK=transcribe",
+};
+
+pub static VAD_UNUSABLE: Problem = Problem {
+    code: "vad-unusable",
+    title: "The voice activity model is missing or damaged",
+    why: "Without it recordings are recognised whole: silence costs time and may be given words.",
+    remedy: "`stenogram models pull silero-v5.1.2` fetches it",
+};
+
+pub static DOWNLOAD_FAILED: Problem = Problem {
+    code: "download-failed",
+    title: "Model download fails: given up after several attempts",
+    why: "The connection broke, or the server did not answer. What has arrived is kept.",
+    remedy: "run `stenogram models pull` again, it goes on where it stopped; if Hugging Face cannot be reached, set \
+             MODEL_URL to a mirror, or copy the file into MODEL_DIR and run `stenogram models verify`",
+};
+
+pub static DOWNLOAD_WRONG: Problem = Problem {
+    code: "download-wrong",
+    title: "Model download fails: the server refuses, or gives another file (404, wrong size, wrong SHA-256)",
+    why: "The mirror has another file under this name, the address is wrong, or a proxy or login page answers in \
+          the server's place.",
+    remedy: "check MODEL_URL, and open the address in a browser to see what is there",
+};
+
+pub static DOWNLOAD_BUSY: Problem = Problem {
+    code: "download-busy",
+    title: "The model is being fetched by another process",
+    why: "Another `stenogram models pull` runs, such as that of the container or the service.",
+    remedy: "wait until it is done, or stop it",
+};
+
+pub static OUT_OF_MEMORY: Problem = Problem {
+    code: "out-of-memory",
+    title: "Out of memory: Killed, status 137, OOMKilled; whisper.cpp cannot load the model",
+    why: "The model needs more memory than the machine, the container or the unit has left.",
+    remedy: "take a smaller or a quantised model (README's table), or give it more memory: USERBOT_MEMORY in .env \
+             with docker-compose, the container's in Proxmox, MemoryMax of the unit; the smallest counts",
+};
+
+pub static CPU_TOO_OLD: Problem = Problem {
+    code: "cpu-too-old",
+    title: "Illegal instruction, SIGILL, status 132: this CPU lacks what the build needs",
+    why: "The program was built for another CPU, or the virtual machine hides what its CPU can do.",
+    remedy: "build stenogram on this machine, or take the portable image; in a Proxmox VM choose the CPU type host",
+};
+
+pub static GPU_MISSING: Problem = Problem {
+    code: "gpu-missing",
+    title: "This is a build for GPUs, and none is found",
+    why: "The driver is missing, or the GPU is not handed to the container. The CPU recognises meanwhile, which is \
+          slower.",
+    remedy: "install the driver, and hand the GPU to the container, as docs/INSTALL.md says",
+};
+
+pub static TOO_MANY_THREADS: Problem = Problem {
+    code: "too-many-threads",
+    title: "THREADS is more than there are cores for stenogram",
+    why: "Threads beyond the cores that the process may use would make recognition 10 to 50 times slower, so they \
+          are not used.",
+    remedy: "set THREADS=<cores> or less, or leave it out; or give the container more cores",
+};
+
+pub static RECOGNITION_FAILED: Problem = Problem {
+    code: "recognition-failed",
+    title: "whisper.cpp failed, or the recognition thread is gone",
+    why: "Mostly there was no memory for it; otherwise it is a fault of stenogram or whisper.cpp.",
+    remedy: "see that there is memory, and restart stenogram; if it happens again, report it with the last lines of \
+             the log",
+};

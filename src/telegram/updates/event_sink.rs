@@ -1,0 +1,23 @@
+//! Who receives the events in the stream of updates.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::domain::{Event, Peer};
+
+/// Receives the events in the stream of updates.
+#[async_trait]
+pub trait EventSink: Send + Sync {
+    /// Takes events in order, and returns true once all of them are stored. Only then is the
+    /// account's position stored. After false, they come again with the next connection. An event
+    /// may come more than once.
+    async fn take(&self, events: Vec<Event>) -> bool;
+
+    /// Whether events of this chat can be wanted at all. `is_bot` says that it is the private chat
+    /// with a bot.
+    fn covers(&self, chat: &Peer, is_bot: bool) -> bool;
+
+    /// The age beyond which messages are not wanted.
+    fn max_age(&self) -> Duration;
+}
