@@ -181,14 +181,9 @@ fn what_cannot_be_measured_is_said() {
 #[test]
 fn its_help_explains_the_columns() {
     let help = stdout(&Home::empty(), &["--help"]);
-    for words in [
-        "LOAD",
-        "seconds of work per second of audio",
-        "MEMORY",
-        "--compare",
-        "Stop the daemon",
-        "Examples:",
-    ] {
+    for words in
+        ["LOAD", "seconds of work per second of audio", "MEMORY", "--compare", "Stop the daemon", "Examples:"]
+    {
         assert!(help.contains(words), "{words} in {help}");
     }
     assert!(help.lines().all(|line| line.chars().count() <= 110), "{help}");
