@@ -4,7 +4,8 @@ use std::fs;
 
 use eval::ears::Equipment;
 use eval::trials;
-use stenogram::speech::{AudioContext, default_threads};
+use stenogram::domain::AudioContext;
+use stenogram::speech::default_threads;
 use support::speech::{ALONE, MODEL, Random, VAD, fixtures, say, silence};
 
 /// Always the same clips: the model was found to understand them, which it does not do with all there are.
@@ -14,7 +15,7 @@ fn equipment() -> Equipment {
     Equipment {
         model: MODEL.into(),
         vad: Some(VAD.into()),
-        languages: vec!["ru".to_owned(), "en".to_owned()],
+        languages: ["ru", "en"].map(|code| code.parse().expect("a code")).to_vec(),
         threads: default_threads(),
         audio_context: AudioContext::default(),
     }

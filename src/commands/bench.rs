@@ -291,7 +291,7 @@ impl<'a> Run<'a> {
 
     async fn row(&self, options: EngineOptions, setting: Setting) -> Result<Row, SpeechError> {
         let name = options.name();
-        let (language, task) = (options.only_language.clone(), options.task);
+        let (language, task) = (options.only_language, options.task);
         let recognise = RecogniseOptions { language, task, ..RecogniseOptions::default() };
         self.bar.set_message(format!("{name}, {setting}"));
         process::Memory::reset_peak();

@@ -82,7 +82,7 @@ mod tests {
         let stored = r#"{"task":"translate","form":"replies","parts":[{"text":"one","folded":true}]}"#;
         assert_eq!(serde_json::to_string(&answer(Task::Translate, &["one"])).unwrap(), stored);
         let mut german = answer(Task::Transcribe, &["eins"]);
-        german.settings.language = Some("de".into());
+        german.settings.language = Some("de".parse().unwrap());
         let stored = r#"{"language":"de","task":"transcribe","form":"replies","parts":"#;
         assert!(serde_json::to_string(&german).unwrap().starts_with(stored));
         for answer in [answer(Task::Translate, &["one"]), answer(Task::Translate, &[]), german] {

@@ -95,7 +95,7 @@ pub struct Job {
     pub recording: Recording,
     /// `None` in a job of a version that did not store them: then those hold that are configured
     /// when the job is worked on.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<Settings>,
 }
 
@@ -185,7 +185,7 @@ mod tests {
                 size: u64::MAX,
             },
             settings: Some(Settings {
-                language: Some("ru".into()),
+                language: Some("ru".parse().unwrap()),
                 task: Task::Translate,
                 form: Form::Replies,
             }),

@@ -220,7 +220,8 @@ async fn a_loop_over_the_updates_that_hands_over_in_vain_is_stuck() {
 #[tokio::test]
 async fn a_freed_model_is_no_trouble_unless_it_cannot_be_loaded_again() {
     let (place, _store) = shaky().await;
-    let states: [(fn(&HealthState), bool); 4] = [
+    type Change = fn(&HealthState);
+    let states: [(Change, bool); 4] = [
         (HealthState::model_reloaded, false),
         (HealthState::model_freed, false),
         (HealthState::model_missing, true),

@@ -164,7 +164,7 @@ pub fn dated(date: i64, mut job: Job) -> Job {
 }
 
 fn settings(task: Task) -> Settings {
-    Settings { language: Some("ru".into()), task, form: Form::Replies }
+    Settings { language: Some("ru".parse().unwrap()), task, form: Form::Replies }
 }
 
 pub fn answer(text: &str) -> Answer {

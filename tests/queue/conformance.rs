@@ -329,7 +329,7 @@ async fn a_result_of_other_settings_takes_its_place(backend: impl Backend) {
     // And so are the languages that were given.
     for language in [None, Some("de"), Some("uk"), None] {
         let mut answer = answer("first");
-        answer.settings.language = language.map(str::to_owned);
+        answer.settings.language = language.map(|code| code.parse().unwrap());
         let again = Answer { parts: Vec::new(), ..answer.clone() };
         queue.store_outbox(id, &answer).await.unwrap();
         queue.store_outbox(id, &again).await.unwrap();
