@@ -77,12 +77,13 @@ impl Recogniser {
             debug!(why, "rejected after a quick pass, recognising again more carefully");
             control.observer.on_retry();
             let guess = Some(attempt.language);
-            let careful = self.attempt(whisper, &input, careful_pass(samples), guess, control)?;
-            // A beam search may find that no text is likelier than any. If somebody seems to speak,
-            // a guess is better than no answer.
-            let nobody_speaks = careful.no_speech.is_some_and(|no_speech| no_speech > NO_SPEECH);
-            if nobody_speaks || !careful.segments.is_empty() {
-                attempt = careful;
+            attempt = self.attempt(whisper, &input, careful_pass(samples), guess, control)?;
+            // At temperature 0, no text at all may be the likeliest. If somebody seems to speak, a
+            // text of a higher temperature is better than no answer.
+            let nobody_speaks = attempt.no_speech.is_some_and(|no_speech| no_speech > NO_SPEECH);
+            if attempt.segments.is_empty() && !nobody_speaks {
+                let pass = first_pass(AudioContext::Full, samples);
+                attempt = self.attempt(whisper, &input, pass, guess, control)?;
             }
         }
         debug!(
