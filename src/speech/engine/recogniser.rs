@@ -7,7 +7,7 @@ use whisper_rs::{WhisperSegment, WhisperTokenId};
 
 use crate::domain::{AudioContext, LanguageCode, Segment, Task, Transcript};
 use crate::speech::error::SpeechError;
-use crate::speech::hallucination::guard::{Candidate, Evidence, Guarded, NO_SPEECH, guard};
+use crate::speech::hallucination::guard::{Candidate, Evidence, Guarded, guard};
 use crate::speech::language::choice::Choice;
 use crate::speech::language::detect::{Detected, LanguageDetection};
 use crate::speech::language::prior::LanguagePrior;
@@ -48,8 +48,6 @@ struct Attempt {
     segments: Vec<Segment>,
     /// The reason for each piece of text that was dropped.
     dropped: Vec<&'static str>,
-    /// As in [`Detected`].
-    no_speech: Option<f32>,
     /// Why the recording must be recognised again more carefully.
     rejection: Option<&'static str>,
 }
@@ -78,10 +76,9 @@ impl Recogniser {
             control.observer.on_retry();
             let guess = Some(attempt.language);
             attempt = self.attempt(whisper, &input, careful_pass(samples), guess, control)?;
-            // At temperature 0, no text at all may be the likeliest. If somebody seems to speak, a
-            // text of a higher temperature is better than no answer.
-            let nobody_speaks = attempt.no_speech.is_some_and(|no_speech| no_speech > NO_SPEECH);
-            if attempt.segments.is_empty() && !nobody_speaks {
+            // At temperature 0, no text at all may be the likeliest. A text of a higher temperature
+            // is better than no answer.
+            if attempt.segments.is_empty() {
                 let pass = first_pass(AudioContext::Full, samples);
                 attempt = self.attempt(whisper, &input, pass, guess, control)?;
             }
@@ -122,7 +119,7 @@ impl Recogniser {
             Decoding::Quick => rejection_reason(whisper, &segments, !dropped.is_empty()),
             Decoding::Greedy | Decoding::Careful => None,
         };
-        Ok(Attempt { language, segments, dropped, no_speech, rejection })
+        Ok(Attempt { language, segments, dropped, rejection })
     }
 
     /// Reports what was dropped, and the language if it was detected.

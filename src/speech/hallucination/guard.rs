@@ -12,7 +12,7 @@ use super::repetition;
 use crate::domain::Segment;
 
 /// Whisper's own limit: a window with a higher probability may be silence.
-pub(crate) const NO_SPEECH: f32 = 0.6;
+const NO_SPEECH: f32 = 0.6;
 /// Whisper's own limit: text with a lower average log probability was guessed.
 const LOGPROB: f32 = -1.0;
 /// Nobody speaks faster than 33 letters a second; fast speech has 20.
