@@ -552,7 +552,7 @@ async fn survives(hurt: impl FnOnce(&RedisServer), complaint: &str, mend: impl F
 #[tokio::test]
 async fn redis_out_of_memory_is_waited_out() {
     let limit = |redis: &RedisServer, bytes| redis.command::<()>(&["CONFIG", "SET", "maxmemory", bytes]);
-    survives(|redis| limit(redis, "1"), "raise its maxmemory", |redis| limit(redis, "0")).await;
+    survives(|redis| limit(redis, "1"), "[redis-memory]", |redis| limit(redis, "0")).await;
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ fn codes() -> Vec<String> {
 /// A line of each problem as it is printed, without the remedy and the code at its end.
 const MESSAGES: &[(&str, &str)] = &[
     ("credentials-missing", "API_ID is not set. The number of your Telegram application"),
-    ("configuration-wrong", "the configuration has a mistake: THREADS=\"many\" (.env): must be a number"),
+    ("configuration-wrong", "the configuration has an error: DEDUPE_TTL=\"soon\" (.env): must be a duration"),
     ("variable-unknown", ".env: there is no variable API_HSAH; is it API_HASH?"),
     ("not-logged-in", "error: there is no session at ./data/account.session"),
     ("logged-out", "the account is logged out: the session was ended (AUTH_KEY_UNREGISTERED)"),

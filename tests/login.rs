@@ -159,7 +159,10 @@ async fn what_telegram_refuses_is_said_with_a_remedy() {
     terminal.shows(PHONE_PROMPT, 1);
     terminal.types("0");
     assert_eq!(terminal.ends().code(), Some(1));
-    terminal.shows("Telegram refuses: that is no phone number of an account; write it with the country", 1);
+    terminal.shows(
+        "Telegram refuses: that is no phone number of an account; write the number with its country code",
+        1,
+    );
 
     let other = logged_out().api_hash("another").start().await.expect("start Telegram");
     let elsewhere = self::home(&other);

@@ -345,13 +345,13 @@ mod restrictions {
         let page = http::get(at, "/?lang=ru").await.body;
         assert!(page.contains("Telegram заморозил аккаунт"), "{page}");
         let report = Report::by(home.command());
-        report.has("account", "fail", "Telegram has frozen the account", "appeal in the Telegram app");
+        report.has("account", "fail", "Telegram has frozen this account", "appeal in the Telegram app");
 
         // The state and the answers survive.
         daemon.kill();
         let before = sends(&telegram);
         let report = Report::by(home.command());
-        report.has("account", "fail", "Telegram has frozen the account", "https://t.me/SpamBot");
+        report.has("account", "fail", "Telegram has frozen this account", "https://t.me/SpamBot");
         let frozen = freeze(true);
         telegram.freeze(frozen.clone());
         let report = Report::by(home.command());

@@ -199,7 +199,7 @@ fn the_model_may_be_another_and_what_is_wrong_with_one_is_said_once() {
     assert_eq!(
         stderr,
         "stenogram: the model ./models/ggml-base.bin cannot be read: No such file or directory (os error 2); \
-         `stenogram models pull base` fetches a good one\n"
+         `stenogram models pull base` fetches a good one [model-unusable]\n"
     );
     let (code, _, stderr) = outcome(&mut transcribe(&home, &["--model", "bass", "a.ogg"]));
     assert_eq!(code, Some(2));
@@ -243,7 +243,7 @@ fn a_model_that_cannot_translate_is_a_matter_of_configuration() {
 
     let doctor =
         outcome(home.command().arg("doctor").envs([("TASK", "translate"), ("MODEL", "./small-turbo.bin")]));
-    assert!(doctor.1.contains("correct TASK, or name a model in MODEL that translates"), "{doctor:?}");
+    assert!(doctor.1.contains("take large-v3, medium or small, or set TASK=transcribe"), "{doctor:?}");
 }
 
 #[test]

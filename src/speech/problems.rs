@@ -59,7 +59,7 @@ pub static OWN_MODEL_UNUSABLE: Problem = Problem {
 
 pub static MODEL_UNKNOWN: Problem = Problem {
     code: "model-unknown",
-    title: "There is no model of that name",
+    title: "There is no model of that name: give one of the catalogue, or the path of a .bin file",
     why: "A model is given by its name in the catalogue or by the path of a .bin file.",
     remedy: "correct MODEL or what was typed; `stenogram models list` shows the names",
 };

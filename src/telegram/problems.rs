@@ -104,7 +104,7 @@ pub static PHONE_NUMBER_WRONG: Problem = Problem {
     code: "phone-number-wrong",
     title: "Login: that is no phone number of an account (PHONE_NUMBER_INVALID)",
     why: "Telegram knows no account with this number. stenogram cannot sign up a new one.",
-    remedy: "write the number with its country, as +4915112345678; make a new account in Telegram's own app",
+    remedy: "write the number with its country code, as +4915112345678; make a new account in Telegram's own app",
 };
 
 pub static LOGIN_CODE_WRONG: Problem = Problem {
