@@ -75,7 +75,7 @@ async fn a_model_that_was_not_trained_to_translate_is_refused() {
         let translate = RecogniseOptions { task: Task::Translate, ..RecogniseOptions::default() };
         let error = engine.recognise(vec![0.0; 16_000], translate).await.unwrap_err();
         let Fault::Reject(why) = error.into() else { panic!("it would end the daemon, or be tried again") };
-        assert!(why.contains("TASK=translate") && why.contains("was not trained to translate"), "{why}");
+        assert!(why.contains("TASK=translate") && why.contains("for which the model was not trained"), "{why}");
         assert!(engine.shutdown(DEADLINE).await);
     }
     assert!(options(MODEL.into(), Task::Translate).check_model().is_ok());
