@@ -355,7 +355,7 @@ mod restrictions {
         let frozen = freeze(true);
         telegram.freeze(frozen.clone());
         let report = Report::by(home.command());
-        report.has("account", "fail", "It will be deleted in 30", &frozen.appeal);
+        report.has("account", "fail", "will be deleted in 30", &frozen.appeal);
         let mut daemon = home.start();
         daemon.event("connected", PATIENCE).await;
         unready(&daemon, at, &frozen.appeal).await;
