@@ -11,7 +11,7 @@ pub const MESSAGE_LIMIT: usize = 4096;
 const FOLD_FROM: usize = 800;
 
 /// Cuts a transcript that was made under these settings into replies within Telegram's limit; none if
-/// nothing was said. Their texts are [sanitised](sanitise).
+/// nothing was said. Characters that hide text or change its direction are removed.
 pub fn compose(transcript: &Transcript, settings: Settings) -> Answer {
     let parts = split(&sanitise(&transcript.text()), MESSAGE_LIMIT)
         .into_iter()

@@ -34,7 +34,9 @@ pub fn typed(arguments: &str) -> String {
     here().typed(arguments)
 }
 
-/// `text`, with commands and files as they are called here, see [`Home::localised`].
+/// A text for all homes as it reads in this one: `` `stenogram COMMAND` `` becomes the command as it
+/// is typed here, `<configuration>` the file of the configuration, and `<start>` what starts the
+/// daemon.
 pub fn localised(text: &str) -> String {
     here().localised(text)
 }
@@ -54,9 +56,6 @@ impl Home {
         format!("{} {arguments}", self.program())
     }
 
-    /// A text for all homes as it reads in this one: `` `stenogram COMMAND` `` is the command as it
-    /// is typed there, `<configuration>` the file of the configuration, and `<start>` what starts
-    /// the daemon.
     fn localised(self, text: &str) -> String {
         text.replace("`stenogram ", &format!("`{} ", self.program()))
             .replace("<configuration>", self.configuration())
