@@ -329,6 +329,20 @@ fn imports_flow_one_way_and_outside_crates_stay_in_their_rooms() {
 }
 
 #[test]
+fn comments_are_at_most_100_columns_wide() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&src, &mut files);
+    for path in files {
+        let source = fs::read_to_string(&path).unwrap();
+        for (line, number) in source.lines().zip(1..) {
+            let is_wide = line.trim_start().starts_with("//") && line.chars().count() > 100;
+            assert!(!is_wide, "{}:{number} is wider than 100 columns", path.display());
+        }
+    }
+}
+
+#[test]
 fn planted_violations_are_found_with_file_and_line() {
     for (file, source, wanted) in [
         (

@@ -10,8 +10,8 @@ pub const MESSAGE_LIMIT: usize = 4096;
 /// From this length on, in UTF-16 code units, a part folds away under an expandable quote.
 const FOLD_FROM: usize = 800;
 
-/// Cuts a transcript that was made under these settings into replies within Telegram's limit; none if
-/// nothing was said. Characters that hide text or change its direction are removed.
+/// Cuts a transcript that was made under these settings into replies within Telegram's limit; none
+/// if nothing was said. Characters that hide text or change its direction are removed.
 pub fn compose(transcript: &Transcript, settings: Settings) -> Answer {
     let parts = split(&sanitise(&transcript.text()), MESSAGE_LIMIT)
         .into_iter()

@@ -52,7 +52,7 @@ fn allowed(c: char) -> Option<char> {
         // They are invisible, and no script needs them in a message.
         '\u{AD}' | '\u{34F}' | '\u{180E}' | '\u{2060}'..='\u{2065}' | '\u{206A}'..='\u{206F}' => None,
         '\u{FEFF}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}' => None,
-        // Tags and what is reserved beside them; not the variation selectors between the two ranges.
+        // Tags, and the reserved ranges beside them. The variation selectors in between are kept.
         '\u{E0000}'..='\u{E00FF}' | '\u{E01F0}'..='\u{E0FFF}' => None,
         // For private use.
         '\u{E000}'..='\u{F8FF}' | '\u{F0000}'..='\u{10FFFF}' => None,

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{LanguageCode, Task};
 
-/// How a recording is recognised and answered. Resolved once, when its job is added, and stored with
-/// the job, so that neither a retry nor a restart with another configuration changes it.
+/// How a recording is recognised and answered. Resolved once, when its job is added, and stored
+/// with the job, so that neither a retry nor a restart with another configuration changes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// The language that is spoken; `None` if it is to be detected.

@@ -65,8 +65,8 @@
 //!  - Repeating an operation is harmless, also if the first try succeeded and only its reply was
 //!    lost: `done` and `reject` of a job that has its mark, `bury` of a dead one, `release` of a
 //!    waiting one, and `retry` or `wait` of one that either has put back succeed and change
-//!    nothing. `add` returns [`Added::Seen`]. If a `claim` failed or its future was dropped, the next one
-//!    returns the same job, without counting another delivery.
+//!    nothing. `add` returns [`Added::Seen`]. If a `claim` failed or its future was dropped, the
+//!    next one returns the same job, without counting another delivery.
 //!
 //! The queue does not wake the worker: intake and worker live in one process and share a
 //! [`tokio::sync::Notify`]. The intake calls `notify_one` after every successful `add`, New or Seen

@@ -34,8 +34,8 @@ pub fn typed(arguments: &str) -> String {
     here().typed(arguments)
 }
 
-/// A text for all homes as it reads in this one: `` `stenogram COMMAND` `` becomes the command as it
-/// is typed here, `<configuration>` the file of the configuration, and `<start>` what starts the
+/// A text for all homes as it reads in this one: `` `stenogram COMMAND` `` becomes the command as
+/// it is typed here, `<configuration>` the file of the configuration, and `<start>` what starts the
 /// daemon.
 pub fn localised(text: &str) -> String {
     here().localised(text)

@@ -1,9 +1,10 @@
 //! The only module that uses grammers.
 //!
 //! An [`Account`] is one logged-in Telegram account. [`Account::run`] keeps it connected and hands
-//! every event in the stream of updates to an [`EventSink`]. The account's position in that stream is
-//! stored only after the sink has stored the events, so that Telegram sends again what was not. Meanwhile [`Account::fetch`] and [`Account::deliver`] serve the pipeline
-//! over the current connection.
+//! every event in the stream of updates to an [`EventSink`]. The account's position in that stream
+//! is stored only after the sink has stored the events, so that Telegram sends again what was not.
+//! Meanwhile [`Account::fetch`] and [`Account::deliver`] serve the pipeline over the current
+//! connection.
 //!
 //! No two files import each other. From the bottom up:
 //!

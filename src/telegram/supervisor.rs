@@ -76,8 +76,8 @@ impl ReconnectState {
 }
 
 impl Account {
-    /// Keeps the account connected until `shutdown`, and hands every event to `sink`. The position in
-    /// the stream of updates is stored as [`EventSink::take`] describes.
+    /// Keeps the account connected until `shutdown`, and hands every event to `sink`. The position
+    /// in the stream of updates is stored as [`EventSink::take`] describes.
     pub async fn run(&self, sink: &impl EventSink, shutdown: CancellationToken) -> Result<(), LoggedOut> {
         let options = &self.context.options;
         let mut attempts = ReconnectState::new(options);

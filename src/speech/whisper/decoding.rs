@@ -9,7 +9,8 @@ use crate::domain::LanguageCode;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Decoding {
-    /// Takes the likeliest token each time, at temperature 0 only, because the text may be rejected.
+    /// Takes the likeliest token each time, at temperature 0 only, because the text may be
+    /// rejected.
     Quick,
     /// whisper.cpp's default: takes the likeliest token each time, and samples at higher
     /// temperatures if that fails.

@@ -22,7 +22,7 @@ impl Account {
         let chat = self.chat(job).await?;
         let id = vec![tl::types::InputMessageId { id: job.id.message }.into()];
         let answer = if chat.kind == PeerKind::Channel {
-            // Its messages have numbers of their own, so they cannot be asked for without naming it.
+            // Each channel numbers its messages itself, so the request must name the channel.
             if chat.access_hash == 0 {
                 let why = "the access hash of the channel is not known yet";
                 return Err(Fault::retry_in(UNKNOWN_CHANNEL_PAUSE, why));

@@ -1,8 +1,8 @@
 //! The loop over grammers' message boxes, which put updates in order and say what is missing.
 //!
 //! It handles one batch at a time: first its events are handed over as a whole, and only then the
-//! state of the boxes is stored. So the stored state is never ahead of what the sink has stored, and
-//! dropping the loop at any point loses nothing.
+//! state of the boxes is stored. So the stored state is never ahead of what the sink has stored,
+//! and dropping the loop at any point loses nothing.
 
 use std::convert::Infallible;
 use std::time::Duration;
