@@ -446,7 +446,7 @@ fn what_is_allowed_is_let_through() {
 /// would be in the program that all other tests run, and not in the one that is released.
 #[test]
 fn no_test_crate_asks_for_a_feature_of_the_product() {
-    for member in ["fake-telegram", "chaos", "support"] {
+    for member in ["fake-telegram", "chaos", "eval", "support"] {
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(member).join("Cargo.toml");
         let manifest = fs::read_to_string(manifest).unwrap();
         let asks = |line: &&str| line.starts_with("stenogram =") && line.contains("features");

@@ -211,7 +211,10 @@ async fn a_clear_language_that_is_not_listed_is_recognised_unless_there_are_no_o
 async fn a_language_that_the_model_does_not_know_is_refused() {
     // Cantonese came with large-v3.
     let error = Engine::start(options(&["yue"])).await.err().expect("an error");
-    assert!(matches!(error, SpeechError::LanguageNotInModel(language) if language == code("yue")), "{error}");
+    assert!(
+        matches!(error, SpeechError::LanguageOfRecordingNotInModel(language) if language == code("yue")),
+        "{error}"
+    );
 
     let _alone = ALONE.lock().await;
     let engine = start(&["en"]).await;

@@ -21,7 +21,7 @@ fn write(name: &str, model: ModelFile) -> PathBuf {
 fn options(model: PathBuf, task: Task) -> EngineOptions {
     EngineOptions {
         model,
-        languages: Languages::only(LanguageCode::ENGLISH),
+        languages: Languages { listed: vec![LanguageCode::ENGLISH], others: false },
         task,
         ..EngineOptions::default()
     }

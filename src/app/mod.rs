@@ -95,6 +95,7 @@ impl RunError {
                 | Self::Listen(_)
                 | Self::Speech(
                     SpeechError::Cpu(_)
+                        | SpeechError::LanguageNotInModel(_)
                         | SpeechError::EnglishOnly { .. }
                         | SpeechError::TranscribesOnly { .. }
                 )
@@ -124,9 +125,11 @@ pub async fn run(
     decorator: &dyn Decorator,
 ) -> Result<(), RunError> {
     ending::start_deadline_on_signals().map_err(RunError::Signals)?;
-    info!(event = "starting", version = env!("CARGO_PKG_VERSION"), "stenogram starting");
+    info!(event = "starting", version = env!("CARGO_PKG_VERSION"), "Starting stenogram");
     let shutdown = CancellationToken::new();
-    let (policy, policy_in_force) = watch::channel(setup::policy(config));
+    let configured = setup::policy(config);
+    let settings = configured.settings.clone();
+    let (policy, policy_in_force) = watch::channel(configured);
     let health = Arc::new(HealthState::new(&DROP_REASONS));
     let service = Arc::new(Service::from_environment());
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(RunError::Signals)?;
@@ -135,7 +138,7 @@ pub async fn run(
     let session = SessionFile::lock(&config.data_dir)?;
     let account = Arc::new(Account::open(session, credentials.api_id, setup::account_options(config)).await?);
     let model = setup::model_path(config, &config.model)?;
-    let engine_options = setup::engine_options(config, model, &setup::settings(config.language, config.task));
+    let engine_options = setup::engine_options(config, model, &settings);
     engine_options.check_size()?;
     let listener = listen(config).await?;
     let mut watchers = watch_over(&account, &health, &service, listener, &shutdown);

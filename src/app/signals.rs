@@ -33,23 +33,32 @@ pub async fn handle_signals(
             SIGHUP => service.reloading(|| reload(&policy_in_force, &log)),
             _ if shutdown.is_cancelled() => low_level::exit(INTERRUPTED),
             _ => {
-                info!(event = "stopping", "Stopping; once more to stop at once");
+                info!(event = "stopping", "Stopping. A second signal stops at once");
                 shutdown.cancel();
             }
         }
     }
 }
 
-/// Reloads the settings that may change while the daemon runs: the policy and the log level.
+/// Reloads what may change while the daemon runs: CATCH_UP_MAX_AGE and LOG_LEVEL.
 fn reload(policy_in_force: &watch::Sender<Policy>, log: &LogFilter) {
-    match Config::check(&RawConfig::load(), Needs::Telegram) {
+    let raw = RawConfig::load();
+    match Config::check(&raw, Needs::Telegram) {
         Ok(config) => {
-            // The model was checked for the settings of the start, and may not be fit for others.
+            for warning in raw.warnings() {
+                warn!("{warning}");
+            }
+            // LANGUAGE and TASK stay as they are: the model was checked only for those of the start.
             let Policy { max_age, settings: _ } = setup::policy(&config);
             policy_in_force.send_modify(|policy| policy.max_age = max_age);
             match log.set(&config.log_filter) {
-                Ok(()) => info!(event = "reloaded", "Policy and log level read again"),
-                Err(error) => warn!(event = "reload_failed", %error, "Policy read again, the log level not"),
+                Ok(()) => info!(
+                    event = "reloaded",
+                    "CATCH_UP_MAX_AGE and LOG_LEVEL are read again; other settings need a restart"
+                ),
+                Err(error) => {
+                    warn!(event = "reload_failed", %error, "CATCH_UP_MAX_AGE is read again, LOG_LEVEL is not");
+                }
             }
         }
         Err(errors) => warn!(

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 
 use super::CommandError;
+use crate::runtime::deployment::typed;
 use crate::runtime::logging;
 use crate::runtime::problem::{self, Problem};
 use crate::{config, doctor, health, queue, speech, telegram, transcribe};
@@ -53,8 +54,8 @@ fn list(out: &mut impl Write) -> std::io::Result<()> {
         }
         writeln!(out)?;
     }
-    let of_one = Problem { code: "", title: "", why: "", remedy: "`stenogram explain CODE`" }.remedy();
-    writeln!(out, "{of_one} says why one arises and what to do. Words or a line of the log do as well.")
+    let one = typed("explain CODE");
+    writeln!(out, "`{one}` says why one arises and what to do. Words or a line of the log do as well.")
 }
 
 /// The problems that fit `text` best, the best first: those whose code is in it, or else those that

@@ -29,10 +29,6 @@ pub enum CommandError {
     /// The session, the queue or the engine cannot be used, for a reason that stops the daemon too.
     #[error(transparent)]
     Run(#[from] RunError),
-    #[error(
-        "the daemon has the embedded queue open: stop it, run this again, and start it; nothing was changed"
-    )]
-    QueueInUse,
     #[error(transparent)]
     Model(#[from] UnknownModel),
     #[error(

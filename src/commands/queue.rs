@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::domain::JobId;
 use crate::queue::embedded::{self, Embedded};
 use crate::queue::redis::RedisQueue;
-use crate::queue::{AdminOutcome, Entry, QueueAdmin, QueueError, State};
+use crate::queue::{AdminOutcome, Entry, QueueAdmin, State};
 use crate::setup;
 use crate::telegram::SessionFile;
 
@@ -59,10 +59,7 @@ pub async fn run(config: &Config, args: &Queue, out: &mut impl Write) -> Result<
 /// Opens the embedded queue, which no other process may have open.
 async fn open(config: &Config) -> Result<Embedded, CommandError> {
     let (path, options) = setup::embedded_queue(config);
-    Embedded::open(path, options).await.map_err(|error| match error {
-        QueueError::InUse(_) => CommandError::QueueInUse,
-        error => RunError::from(error).into(),
-    })
+    Ok(Embedded::open(path, options).await.map_err(RunError::from)?)
 }
 
 /// The jobs to change, and those that were named but do not exist.

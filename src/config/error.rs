@@ -104,12 +104,14 @@ impl fmt::Display for ConfigErrors {
         let mut remedies = Vec::new();
         for Diagnosis { problem, what, remedy } in self.errors.iter().map(ConfigError::diagnosis) {
             write!(f, "\n  - {what}")?;
-            remedies.push(problem.tag(remedy));
+            let remedy = problem.tag(remedy);
+            if !remedies.contains(&remedy) {
+                remedies.push(remedy);
+            }
         }
         for warning in &self.warnings {
             write!(f, "\n  (warning: {warning})")?;
         }
-        remedies.dedup();
         write!(f, "\nWhat to do: {}", remedies.join("; "))
     }
 }

@@ -85,14 +85,6 @@ impl Config {
         parse::config(raw, needs)
     }
 
-    /// The languages that a recording may be in, given the owner's `choice`.
-    pub fn languages_for(&self, choice: LanguageChoice) -> Languages {
-        match choice {
-            LanguageChoice::Auto => self.languages.clone(),
-            LanguageChoice::Fixed(code) => Languages::only(code),
-        }
-    }
-
     /// The credentials. They are set after a check with [`Needs::Telegram`].
     pub fn credentials(&self) -> Result<Credentials, ConfigErrors> {
         let missing = |name| ConfigError::Missing(variables::variable(name));

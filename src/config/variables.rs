@@ -132,7 +132,7 @@ pub const VARIABLES: &[Variable] = &[
         "WHISPER_AUDIO_CTX",
         "auto",
         "How much of its window of 30 s Whisper computes for a shorter recording",
-        "auto (as much as it needs; all of it, and with care, if the text is then doubtful), or full (all of it at once, which is slower)",
+        "auto (as much as it needs, and all of it in a second, more careful pass if the text is doubtful) or full (all of it from the start, which is slower)",
     ),
     Variable::new(
         "FLASH_ATTENTION",

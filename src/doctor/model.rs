@@ -66,8 +66,7 @@ fn whole(check: &'static str, path: &Path, observer: &mut dyn Observer) -> Resul
 
 /// Checks the file as the engine does, languages included.
 fn fit(config: &Config, path: &Path, known: bool) -> Finding {
-    let settings = setup::settings(config.language, config.task);
-    let options = setup::engine_options(config, path.to_owned(), &settings);
+    let options = setup::engine_options(config, path.to_owned(), &setup::policy(config).settings);
     let shown = path.display();
     match options.check_model() {
         Ok(_) if known => Finding::ok(CHECK, format!("{shown} is whole, by its SHA-256")),

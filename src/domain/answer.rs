@@ -8,8 +8,8 @@ use super::{Form, Settings, Task};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "StoredAnswer")]
 pub struct Answer {
-    /// Those it was made under, known of an answer without text too: it is never used for a copy of
-    /// the recording that has others.
+    /// What it was made under. An answer without text has it too, so that no answer is used for a
+    /// copy of the recording under other settings.
     #[serde(flatten)]
     pub settings: Settings,
     /// In the order in which they are sent; empty where nothing was said.
@@ -34,7 +34,8 @@ enum StoredAnswer {
         settings: Settings,
         parts: Vec<Part>,
     },
-    /// Until format 1 of the queue: the parts alone, each with its task.
+    /// In format 1 of the queue: the parts alone, each with its task. The language is not known; it
+    /// is taken for one that was detected.
     Parts(Vec<PartWithTask>),
 }
 

@@ -15,7 +15,7 @@ pub enum Event {
     Recording(Incoming),
 }
 
-/// A recording that has arrived, with all that the policy decides by.
+/// A recording that has arrived, with all that a policy may decide by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Incoming {
     /// The id of the job that it becomes if it is answered.

@@ -10,18 +10,18 @@ pub enum Fault {
     #[error("unavailable: {0}")]
     Unavailable(String),
     /// Telegram wants us to wait. That is nobody's failed attempt either.
-    #[error("to wait for {after:?}: {why}")]
+    #[error("must wait for {after:?}: {why}")]
     Wait { after: Duration, why: String },
     /// Not now, for something on this machine that is no failure of this job: other long recordings
     /// go first, or the model cannot be loaded. It goes on where it was.
-    #[error("to go on in {after:?}: {why}")]
+    #[error("goes on in {after:?}: {why}")]
     Later { after: Duration, why: String },
     /// Telegram does not let the account send, to nobody. That is said once for all jobs; they
     /// wait.
-    #[error("held for {after:?}: {why}")]
+    #[error("is held for {after:?}: {why}")]
     Held { after: Duration, why: String },
     /// Worth another attempt, not before `after`.
-    #[error("to be tried again in {after:?}: {why}")]
+    #[error("is tried again in {after:?}: {why}")]
     Retry { after: Duration, why: String },
     /// This job can never be answered, though it should be; the next one can.
     #[error("rejected: {0}")]

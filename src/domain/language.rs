@@ -108,12 +108,7 @@ pub struct Languages {
     pub others: bool,
 }
 
-impl Languages {
-    /// One language and no other, so that nothing needs to be detected.
-    pub fn only(language: LanguageCode) -> Self {
-        Self { listed: vec![language], others: false }
-    }
-}
+impl Languages {}
 
 impl FromStr for Languages {
     type Err = UnknownLanguage;

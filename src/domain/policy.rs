@@ -36,14 +36,9 @@ impl Policy {
             None => Decision::Answer(Job {
                 id: incoming.id,
                 recording: incoming.recording.clone(),
-                settings: Some(self.settings(&incoming.recording.chat)),
+                settings: Some(self.settings.clone()),
             }),
         }
-    }
-
-    /// How recordings in `chat` are recognised and answered. So far all chats are alike.
-    pub fn settings(&self, _chat: &Peer) -> Settings {
-        self.settings.clone()
     }
 
     fn reason_to_ignore_chat(&self, chat: &Peer, is_bot: bool) -> Option<&'static str> {

@@ -156,7 +156,7 @@ pub struct Facts {
     pub flood_until: Instant,
     /// How many texts were dropped for each reason.
     pub dropped: BTreeMap<&'static str, u64>,
-    /// Recognitions with a shortened window that had to be repeated with the whole one.
+    /// Recognitions whose quick pass was rejected.
     pub repeated: u64,
 }
 

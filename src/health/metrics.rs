@@ -112,7 +112,7 @@ fn work(out: &mut Exposition, facts: &Facts) {
     out.counter("stenogram_audio_seconds_total", "Length of the audio that was recognised.", facts.audio);
     out.counter(
         "stenogram_recognitions_repeated_total",
-        "Recognitions with a shortened window that were repeated with the whole one.",
+        "Recognitions that were repeated more carefully, because a quick pass was rejected.",
         facts.repeated as f64,
     );
     let name = "stenogram_dropped_texts_total";

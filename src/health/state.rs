@@ -10,8 +10,8 @@ use super::facts::{Facts, Outcome, RunningJob, Stage};
 use super::limits::BETWEEN_OPERATIONS_LIMIT;
 use crate::domain::{JobId, Restricted};
 use crate::queue::{Claim, Counts, JobQueue, QueueError};
+use crate::runtime::lock;
 use crate::runtime::pulse::Pulse;
-use crate::runtime::{lock, problem};
 
 /// How many of the last jobs are remembered.
 const ENDED_JOBS: usize = 20;
@@ -124,7 +124,7 @@ impl HealthState {
         self.change(|facts| *facts.dropped.entry(reason).or_default() += 1);
     }
 
-    /// A recognition with a shortened window was repeated with the whole one.
+    /// The quick pass of a recognition was rejected.
     pub fn recognition_repeated(&self) {
         self.change(|facts| facts.repeated += 1);
     }
@@ -141,11 +141,14 @@ impl HealthState {
 
     /// The queue's store has answered, or failed to.
     pub(super) fn store_answered(&self, error: Option<&QueueError>) {
-        let available = match error {
-            None => true,
-            Some(QueueError::Unavailable(_) | QueueError::Damaged(_)) => false,
-            Some(_) => return,
-        };
+        match error {
+            None => self.store_available(true),
+            Some(QueueError::Unavailable(_) | QueueError::Damaged(_)) => self.store_available(false),
+            Some(_) => {}
+        }
+    }
+
+    fn store_available(&self, available: bool) {
         let mut facts = self.facts();
         facts.queue_errors += u64::from(!available);
         if available == facts.queue_trouble.is_some() {
@@ -221,14 +224,15 @@ impl HealthState {
         if probed.is_some_and(|at| at.elapsed() < PROBE_AGE) {
             return;
         }
-        let answer = match timeout(PROBE_LIMIT, probe(&*queue)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(QueueError::Unavailable(problem::FILE_UNUSABLE.with("it does not answer"))),
-        };
-        self.store_answered(answer.as_ref().err());
-        if let Ok((counts, oldest)) = answer {
-            let mut facts = self.facts();
-            (facts.counts, facts.oldest) = (counts, oldest);
+        match timeout(PROBE_LIMIT, probe(&*queue)).await {
+            Ok(answer) => {
+                self.store_answered(answer.as_ref().err());
+                if let Ok((counts, oldest)) = answer {
+                    let mut facts = self.facts();
+                    (facts.counts, facts.oldest) = (counts, oldest);
+                }
+            }
+            Err(_) => self.store_available(false),
         }
         *probed = Some(Instant::now());
     }

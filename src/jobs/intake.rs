@@ -52,7 +52,7 @@ impl Intake {
             Decision::Answer(job) => job,
             Decision::Ignore(reason) => {
                 let JobId { chat, message, .. } = incoming.id;
-                debug!(event = "ignored", chat, message, reason, "left alone");
+                debug!(event = "ignored", chat, message, reason, "Left alone");
                 return true;
             }
         };
@@ -66,9 +66,9 @@ impl Intake {
             Some(Ok(Added::New)) => {
                 info!(event = "heard", seconds = duration, outgoing, "Voice message heard");
             }
-            Some(Ok(Added::Seen)) => debug!("heard again"),
+            Some(Ok(Added::Seen)) => debug!("Already known"),
             Some(Err(error)) => {
-                error!(%error, "the job cannot be queued");
+                error!(%error, "The job cannot be queued");
                 return false;
             }
             None => return false,

@@ -47,7 +47,7 @@ pub async fn answer(
         Some(answer) if answer.parts.is_empty() => (answer.clone(), Vec::new()),
         Some(answer) => (answer.clone(), messenger.find_sent(job, answer).await?),
         None => {
-            let configured = || context.policy.borrow().settings(&job.recording.chat);
+            let configured = || context.policy.borrow().settings.clone();
             let settings = job.settings.clone().unwrap_or_else(configured);
             let answer = match cached_answer(job, &settings, context).await? {
                 Some(answer) => answer,
@@ -169,11 +169,11 @@ async fn transcribe(
     }
     let recognised = start.elapsed();
     debug!(
-        event = "stages",
+        event = "Times of the stages",
         fetch_ms = millis(fetched),
         decode_ms = millis(decoded - fetched),
         recognise_ms = millis(recognised - decoded),
-        "stages"
+        "Times of the stages"
     );
     let transcript = progress.transcript;
     info!(

@@ -15,7 +15,7 @@ use crate::jobs::pipeline::{PipelineContext, answer};
 use crate::jobs::ports::{Messenger, Transcriber};
 use crate::jobs::retry::retry_until_available;
 use crate::queue::problems::JOB_GIVEN_UP;
-use crate::queue::{Claim, Claimed, GIVEN_UP, JobQueue, Queue, QueueError};
+use crate::queue::{Claim, Claimed, JobQueue, Queue, QueueError};
 use crate::runtime::lock;
 
 /// Failed attempts after which a job goes to the dead letters: some hours, as the pauses double
@@ -272,7 +272,7 @@ fn verdict_for(claim: &Claim, result: Result<Vec<i32>, Fault>) -> Verdict {
         }
         Err(Fault::Retry { why, .. }) if claim.attempts + 1 >= max_attempts(claim) => {
             let attempts = claim.attempts + 1;
-            error!(event = "dead_letter", reason = why, attempts, "{}", JOB_GIVEN_UP.tag(GIVEN_UP));
+            error!(event = "dead_letter", reason = why, attempts, "{}", JOB_GIVEN_UP.tag(JOB_GIVEN_UP.title));
             Verdict::Bury(why)
         }
         Err(Fault::Retry { after, why }) => {

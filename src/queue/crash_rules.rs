@@ -6,9 +6,6 @@ use std::time::Duration;
 
 use super::problems::JOB_GIVEN_UP;
 
-/// The log line of a job that is moved to the dead letters.
-pub const GIVEN_UP: &str = "Given up, moved to the dead letters";
-
 /// A job over whose recording this many processes died is dead: after its
 /// [`begin`](super::Checkpoints::begin), before what came of it was stored. Deaths in quick
 /// succession count as one, see [`CrashRules`].
@@ -76,8 +73,9 @@ pub mod reason {
 /// Logs that the queue itself moved a job to the dead letters.
 pub fn log_dead_letter(job: impl Display, reason: &str) {
     // Under the job's span, as all its lines are.
-    tracing::info_span!("job", id = %job)
-        .in_scope(|| tracing::error!(event = "dead_letter", reason, "{}", JOB_GIVEN_UP.tag(GIVEN_UP)));
+    tracing::info_span!("job", id = %job).in_scope(|| {
+        tracing::error!(event = "dead_letter", reason, "{}", JOB_GIVEN_UP.tag(JOB_GIVEN_UP.title))
+    });
 }
 
 /// Logs that the queue itself put a job off because of the processes that died.

@@ -30,7 +30,6 @@ use super::{
 use crate::domain::unix_time::now_millis;
 use crate::domain::{Answer, Job, JobId, Progress};
 use crate::runtime::lock;
-use crate::runtime::problem::FILE_UNUSABLE;
 
 /// How the embedded queue behaves.
 #[derive(Clone, Debug)]
@@ -139,7 +138,8 @@ async fn blocking<T: Send + 'static>(
         Err(stopped) if stopped.is_panic() => {
             Err(QueueError::Damaged(QUEUE_DAMAGED.with(format_args!("reading it failed ({stopped})"))))
         }
-        Err(_) => Err(QueueError::Unavailable(FILE_UNUSABLE.with("the program is stopping"))),
+        // Cancelled: the runtime is shutting down, so nobody waits for the result.
+        Err(_) => std::future::pending().await,
     }
 }
 

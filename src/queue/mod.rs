@@ -57,7 +57,7 @@
 //!    released or recovered one goes before the whole line.
 //!  - What was stored as a recording's answer is kept for the result time from then on, however
 //!    often it is asked for, and not longer; the last 10,000 at most. There is one for a recording:
-//!    a translation takes the place of a transcript, and the other way round.
+//!    an answer that was made under other settings takes its place.
 //!  - Accounts share nothing: neither a chat's order, nor answers, nor suspicion of a recording,
 //!    although both may name the same chat or document.
 //!  - An operation either succeeds or returns an error. After an error the job is as before the
@@ -84,7 +84,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-pub use self::crash_rules::{CrashRules, GIVEN_UP, MAX_DEATHS, MAX_DELIVERIES, MAX_DELIVERIES_AT_ONCE};
+pub use self::crash_rules::{CrashRules, MAX_DEATHS, MAX_DELIVERIES, MAX_DELIVERIES_AT_ONCE};
 use self::crash_rules::{log_dead_letter, log_put_off, reason};
 pub use self::traits::{
     Added, AdminOutcome, Checkpoints, Claim, Claimed, Counts, Entry, JobQueue, Queue, QueueAdmin, QueueError,

@@ -24,14 +24,14 @@ pub static QUEUE_IN_USE: Problem = Problem {
     why: "One process at a time works on a queue. The embedded queue is open to its daemon alone; in Redis a second \
           daemon for the same account has taken the queue over.",
     remedy: "run only one daemon for an account; to change jobs of the embedded queue, stop the other stenogram, run \
-             the command again, and start it. Nothing was changed",
+             the command again, and start it",
 };
 
 pub static QUEUE_FORMAT: Problem = Problem {
     code: "queue-format",
     title: "The queue was written by another version of stenogram",
-    why: "The format of the stored queue is newer or older than what this version knows. After an update that can \
-          only happen if you went back to an earlier version.",
+    why: "The stored queue has a format that this version does not know. That happens if you go back to an earlier \
+          version of stenogram; queues of earlier versions are taken over.",
     remedy: "use that version, or start with an empty queue: move the file away, or choose another REDIS_DB",
 };
 
@@ -45,8 +45,9 @@ pub static QUEUE_DAMAGED: Problem = Problem {
 pub static JOB_GIVEN_UP: Problem = Problem {
     code: "job-given-up",
     title: "Given up, moved to the dead letters",
-    why: "A message is given up after ten failures, or when the process died three times while it worked on the \
-          recording. Its reason is kept with it.",
+    why: "A message is given up after ten failures (forty if only its answer is still to be sent), or when the \
+          process died three times over its recording, or twenty times while it had the message in hand. The \
+          reason is kept with it.",
     remedy: "`stenogram queue` shows why; `stenogram queue retry --all-dead` puts such jobs back, and `stenogram \
              queue drop --all-dead` forgets them. Stop the daemon first if the queue is the embedded one",
 };

@@ -215,7 +215,7 @@ impl JobQueue for RedisQueue {
     async fn claim(&self) -> Result<Claimed, QueueError> {
         let mut turn = self.turn.lock().await;
         let [number, now] = [*turn, now_millis()].map(|number| number.to_string());
-        let args = [&self.owner, &number, &now, &self.rules].map(String::as_str);
+        let args = [&self.owner, &number, &now, &self.rules, FORMAT];
         let reply = ClaimReply(self.run(&scripts::CLAIM, &args).await?);
         let claimed = reply.claimed()?;
         *turn += 1;

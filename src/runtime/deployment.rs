@@ -108,6 +108,7 @@ mod tests {
             assert_eq!(Home::named(name).localised("run `stenogram login`"), format!("run `{login}`"));
         }
     }
+
     #[test]
     fn files_are_called_as_their_owner_knows_them() {
         let text = "set it in <configuration>, then <start>";

@@ -42,7 +42,7 @@ pub fn policy(config: &Config) -> Policy {
     Policy { max_age: config.catch_up_max_age, settings: settings(config.language, config.task) }
 }
 
-/// How recordings are recognised.
+/// How recordings are recognised and answered.
 pub fn settings(language: LanguageChoice, task: Task) -> Settings {
     let language = match language {
         LanguageChoice::Auto => None,

@@ -40,6 +40,8 @@ pub enum SpeechError {
         path: PathBuf,
     },
     LanguageNotInModel(LanguageCode),
+    /// The recording is to be recognised in this language, for which the model was not trained.
+    LanguageOfRecordingNotInModel(LanguageCode),
     EnglishOnly {
         path: PathBuf,
     },
@@ -88,11 +90,13 @@ impl SpeechError {
                 "the model {} cannot translate: its decoder was cut down and trained to transcribe only",
                 path.display()
             )),
-            Self::TaskNotInModel => TRANSLATION_IMPOSSIBLE
-                .with("the recording arrived under TASK=translate, for which the model was not trained"),
             Self::Failed(why) => RECOGNITION_FAILED.with(format_args!("whisper.cpp failed: {why}")),
             Self::Died => RECOGNITION_FAILED.with("the recognition thread is gone"),
-            Self::Samples | Self::TooLong | Self::Aborted => return None,
+            Self::LanguageOfRecordingNotInModel(_)
+            | Self::TaskNotInModel
+            | Self::Samples
+            | Self::TooLong
+            | Self::Aborted => return None,
         })
     }
 }
@@ -101,6 +105,12 @@ impl fmt::Display for SpeechError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self, self.diagnosis()) {
             (_, Some(diagnosis)) => diagnosis.fmt(f),
+            (Self::LanguageOfRecordingNotInModel(code), None) => {
+                write!(f, "the recording arrived under LANGUAGE={code}, for which the model was not trained")
+            }
+            (Self::TaskNotInModel, None) => {
+                f.write_str("the recording arrived under TASK=translate, for which the model was not trained")
+            }
             (Self::Samples, None) => f.write_str(
                 "the recording has samples that are no sound: not a number, or over 40 dB too loud",
             ),
@@ -122,9 +132,10 @@ impl From<SpeechError> for Fault {
             SpeechError::NotLoadedAgain(_) => Self::Later { after: RELOAD_RETRY, why: error.to_string() },
             SpeechError::Samples
             | SpeechError::TooLong
-            | SpeechError::LanguageNotInModel(_)
+            | SpeechError::LanguageOfRecordingNotInModel(_)
             | SpeechError::TaskNotInModel => Self::Reject(error.to_string()),
-            SpeechError::EnglishOnly { .. }
+            SpeechError::LanguageNotInModel(_)
+            | SpeechError::EnglishOnly { .. }
             | SpeechError::TranscribesOnly { .. }
             | SpeechError::Cpu(_)
             | SpeechError::Model { .. }

@@ -16,8 +16,8 @@ pub trait Observer: Send + Sync {
     /// The language was detected, and this much was said in it. Not called if there was only one
     /// language to choose from.
     fn on_language(&self, _language: LanguageCode, _speech: Duration) {}
-    /// The text of a shortened audio context was rejected, and the recording is recognised again
-    /// with Whisper's whole window.
+    /// The result of a quick pass was rejected, and the recording is recognised again more
+    /// carefully. Called once, also if a third pass follows.
     fn on_retry(&self) {}
 }
 

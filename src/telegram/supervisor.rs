@@ -22,7 +22,7 @@ use super::connection::pool::Pool;
 use super::connection::rpc_error::Meaning;
 use super::context::AccountContext;
 use super::options::AccountOptions;
-use super::problems::{FLOOD_WAIT, TELEGRAM_TROUBLE, TELEGRAM_UNREACHABLE};
+use super::problems::{CREDENTIALS_REFUSED, FLOOD_WAIT, TELEGRAM_TROUBLE, TELEGRAM_UNREACHABLE};
 use super::updates::error::UpdatesEnded;
 use super::updates::event_sink::EventSink;
 use super::updates::update_loop::UpdateLoop;
@@ -45,6 +45,7 @@ impl From<CallError> for Outcome {
         match (error.logged_out(), error.meaning()) {
             (Some(name), _) => Self::LoggedOut(LoggedOut(name.to_owned())),
             (None, Some(Meaning::Wait { time, .. })) => Self::Wait(time, FLOOD_WAIT.tag(error)),
+            (None, Some(Meaning::InvalidApplication)) => Self::Lost(CREDENTIALS_REFUSED.tag(error)),
             (None, Some(_)) => Self::Lost(TELEGRAM_TROUBLE.tag(error)),
             (None, None) => Self::Lost(TELEGRAM_UNREACHABLE.tag(error)),
         }

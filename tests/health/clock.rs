@@ -75,6 +75,7 @@ async fn one_that_is_behind_connects_and_is_warned_of() {
         let home = Home::new(&telegram);
         let mut daemon = home.start();
         daemon.event_with("clock_wrong", "s behind Telegram's", SAYS_WITHIN).await;
+        daemon.event_with("clock_wrong", "[clock-wrong]", SAYS_WITHIN).await;
         daemon.event("connected", SAYS_WITHIN).await;
         daemon.stop().await;
     }

@@ -379,6 +379,8 @@ async fn a_flushed_server_is_an_empty_queue() {
     assert_eq!(queue.counts().await.unwrap(), Counts::default());
     queue.add(&job(1, 1)).await.unwrap();
     assert_eq!(claim_id(&queue).await, id(1, 1));
+    // A program that knows an earlier format only must refuse what is stored from here on.
+    assert_eq!(server.command::<String>(&["HGET", "{stenogram:1000}", "format"]), "2");
     queue.done(id(1, 1), &[]).await.unwrap();
     assert!(is_empty(&queue).await);
 }

@@ -172,7 +172,9 @@ impl File {
         let found = table.get(&tx, document_key(job)).map_err(failed)?;
         let Some((_, value)) = found.filter(|(until, _)| *until > now) else { return Ok(None) };
         let parsed = serde_json::from_slice(&value);
-        parsed.map(Some).map_err(|error| damaged(format_args!("a stored result cannot be read: {error}")))
+        parsed
+            .map(Some)
+            .map_err(|error| damaged(format_args!("what is stored of a recording cannot be read: {error}")))
     }
 
     /// Removes the results that have ended by `now`.
@@ -294,6 +296,7 @@ fn failed(error: impl Into<redb::Error>) -> QueueError {
         }
         redb::Error::Io(error) => QueueError::Unavailable(problem::of_error(&error)),
         error @ (redb::Error::Corrupted(_)
+        | redb::Error::TableDoesNotExist(_)
         | redb::Error::TableTypeMismatch { .. }
         | redb::Error::TypeDefinitionChanged { .. }
         | redb::Error::TableIsMultimap(_)) => damaged(error),

@@ -1,9 +1,9 @@
 //! Brings a file of format 1 to today's.
 //!
-//! Format 1 kept results and poisonous recordings by document, without the account. They go to the
-//! file's account, which its jobs and marks name; where these name none or several, a recording is
-//! recognised again, and judged anew. Its jobs are read as they are: [`Answer`] reads the outboxes
-//! of that time.
+//! Format 1 kept results and poisonous recordings by document, without the account. If all jobs and
+//! marks are of one account, they become that account's. Otherwise they are dropped: the recordings
+//! are recognised again and judged anew. Jobs are left as they are, because [`Answer`] reads the
+//! outboxes of format 1.
 //!
 //! [`Answer`]: crate::domain::Answer
 
@@ -42,7 +42,8 @@ pub fn migrate(database: &Database) -> Result<(), redb::Error> {
     Ok(tx.commit()?)
 }
 
-/// The account of all jobs and marks. They are in its order.
+/// The account of all jobs and marks, if they have the same. The tables are sorted by account, so
+/// their ends suffice.
 fn only_account(tx: &WriteTransaction) -> Result<Option<i64>, redb::Error> {
     let (jobs, marks) = (tx.open_table(JOBS)?, tx.open_table(MARKS)?);
     let mut accounts = BTreeSet::new();

@@ -1,4 +1,4 @@
--- owner, turn, now (ms), rules (see redis.rs)
+-- owner, turn, now (ms), rules (see redis.rs), format
 --   -> fields and values in turn: `log`, what the daemon is to log, and either those of the job
 --   (`job`, `deliveries`, `deaths`, `attempts`, `progress`, `outbox`) or `next_due`, when the next
 --   delayed job is due.
@@ -23,6 +23,7 @@ local function nothing_until(due) return reply({'next_due'}, {due}) end
 local known = redis.call('HGET', root, 'owner')
 if not known then
   open(owner, put_first) -- the server lost everything
+  redis.call('HSET', root, 'format', ARGV[5])
 elseif known ~= owner then
   return redis.error_reply('TAKEN over')
 end

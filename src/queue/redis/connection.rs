@@ -211,7 +211,7 @@ static ANSWERS: &[Answer] = &[
     (&["WRONGTYPE"], "holds something else under a key of the queue", Damaged, &problems::QUEUE_DAMAGED),
 ];
 
-const REFUSED: &str = "refused the user or the password of REDIS_URL";
+const REFUSED: &str = "refused the user or the password";
 
 fn away(what: String) -> QueueError {
     Unavailable(problems::REDIS_UNREACHABLE.with(what))

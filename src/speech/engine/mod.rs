@@ -117,7 +117,7 @@ impl Engine {
         options: RecogniseOptions,
     ) -> Result<Transcript, SpeechError> {
         if let Some(language) = options.language.filter(|language| language.number() >= self.info.languages) {
-            return Err(SpeechError::LanguageNotInModel(language));
+            return Err(SpeechError::LanguageOfRecordingNotInModel(language));
         }
         if options.task == Task::Translate && !self.info.can_translate() {
             return Err(SpeechError::TaskNotInModel);

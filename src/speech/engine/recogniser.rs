@@ -13,7 +13,7 @@ use crate::speech::language::detect::{Detected, LanguageDetection};
 use crate::speech::language::prior::LanguagePrior;
 use crate::speech::vad::activity::Activity;
 use crate::speech::vad::detector::{LONGEST, Speech, seconds};
-use crate::speech::whisper::audio_context::{careful_pass, first_pass, rejection_reason};
+use crate::speech::whisper::audio_context::{careful_pass, default_pass, first_pass, rejection_reason};
 use crate::speech::whisper::decoding::{Decoding, Pass};
 use crate::speech::whisper::{Control, RATE, Whisper};
 
@@ -76,10 +76,11 @@ impl Recogniser {
             control.observer.on_retry();
             let guess = Some(attempt.language);
             attempt = self.attempt(whisper, &input, careful_pass(samples), guess, control)?;
-            // At temperature 0, no text at all may be the likeliest. A text of a higher temperature
-            // is better than no answer.
-            if attempt.segments.is_empty() {
-                let pass = first_pass(AudioContext::Full, samples);
+            // The likeliest at temperature 0 may be no text at all. Then higher temperatures are
+            // tried. What the guard has dropped is not tried again.
+            if attempt.segments.is_empty() && attempt.dropped.is_empty() {
+                debug!("no text after a careful pass, recognising again at higher temperatures");
+                let pass = default_pass(samples);
                 attempt = self.attempt(whisper, &input, pass, guess, control)?;
             }
         }

@@ -4,7 +4,8 @@
 //! time on the silence that fills the window up. It can compute less, and is then faster in about
 //! the same ratio. But the models were not trained for this: some repeat themselves, or do not find
 //! an end (voxtype#124). So the result is checked, and if there is any sign of trouble, the
-//! recording is recognised again with the whole window, and more carefully.
+//! recording is recognised again with the whole window, and more carefully; if that leaves no text,
+//! once more at higher temperatures.
 
 use std::collections::HashMap;
 use std::ffi::c_int;
@@ -40,6 +41,11 @@ pub(crate) fn first_pass(context: AudioContext, samples: usize) -> Pass {
     if context == AudioContext::Auto && needed <= WHOLE {
         return Pass { decoding: Decoding::Quick, positions: Some(needed as c_int) };
     }
+    default_pass(samples)
+}
+
+/// A pass over this many samples that decodes as whisper.cpp does by default.
+pub(crate) fn default_pass(samples: usize) -> Pass {
     Pass { decoding: Decoding::Greedy, positions: whole_window(samples) }
 }
 

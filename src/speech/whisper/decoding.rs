@@ -13,7 +13,7 @@ pub(crate) enum Decoding {
     /// rejected.
     Quick,
     /// whisper.cpp's default: takes the likeliest token each time, and samples at higher
-    /// temperatures if that fails.
+    /// temperatures if that fails. Also the last resort if a careful pass finds no text.
     Greedy,
     /// A beam search at temperature 0 only. It needs the whole window: with a shortened audio
     /// context it repeats itself. At higher temperatures it would not help: a single candidate is

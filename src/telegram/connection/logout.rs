@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::time::Instant;
 
+use super::super::problems::{ACCOUNT_GONE, LOGGED_OUT, SESSION_USED_TWICE};
 use crate::runtime::lock;
 use crate::runtime::problem::Diagnosis;
-use crate::telegram::problems::{ACCOUNT_GONE, LOGGED_OUT, SESSION_USED_TWICE};
 
 /// Telegram does not accept the session any more. It holds the name of Telegram's error.
 #[derive(Debug, thiserror::Error)]
