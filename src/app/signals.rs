@@ -48,7 +48,7 @@ fn reload(policy_in_force: &watch::Sender<Policy>, log: &LogFilter) {
             for warning in raw.warnings() {
                 warn!("{warning}");
             }
-            // LANGUAGE and TASK stay as they are: the model was checked only for those of the start.
+            // LANGUAGE and TASK stay: the model was checked only for those of the start.
             let Policy { max_age, settings: _ } = setup::policy(&config);
             policy_in_force.send_modify(|policy| policy.max_age = max_age);
             match log.set(&config.log_filter) {

@@ -169,7 +169,7 @@ async fn transcribe(
     }
     let recognised = start.elapsed();
     debug!(
-        event = "Times of the stages",
+        event = "stages",
         fetch_ms = millis(fetched),
         decode_ms = millis(decoded - fetched),
         recognise_ms = millis(recognised - decoded),
