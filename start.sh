@@ -26,7 +26,10 @@ stenogram: answers the voice messages of your Telegram account with their text.
   ./start.sh transcribe F..  recognise files
   ./start.sh models ...      list, pull or verify models
   ./start.sh queue ...       what is not finished; put back or drop
+  ./start.sh bench           measure the models on this machine
+  ./start.sh health          ask the running daemon whether it works
   ./start.sh doctor          what is wrong, and what to do
+  ./start.sh explain [..]    why a problem arises, and what to do: a code, words, or a line of the log
   ./start.sh config          what is configured, and where each value comes from
 
   --yes, -y                  before the command: install without asking
@@ -253,7 +256,7 @@ main() {
             in_systemd "$@"
             exit 0
             ;;
-        login | logout | models | queue | transcribe | doctor | config) pass_through "$@" ;;
+        login | logout | models | queue | transcribe | bench | health | doctor | explain | config) pass_through "$@" ;;
         *) fail 2 "unknown command '$1'. See ./start.sh --help." ;;
         esac
     done

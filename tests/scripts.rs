@@ -289,7 +289,7 @@ fn usage_is_told_and_wrong_usage_refused() {
     let help = project.run("start.sh", &["--help"]);
     assert_eq!(help.status, Some(0));
     for command in
-        "build demo docker service login logout transcribe models queue doctor config --yes".split(' ')
+        "build demo docker service login logout transcribe models queue bench health doctor explain config --yes".split(' ')
     {
         assert!(help.stdout.contains(command), "{command}");
     }
@@ -299,6 +299,22 @@ fn usage_is_told_and_wrong_usage_refused() {
         assert!(outcome.stderr.contains(wrong[wrong.len() - 1]), "{}", outcome.stderr);
     }
     assert_eq!(project.calls(), "");
+}
+
+/// Remedies name commands as `./start.sh COMMAND`, so it must know all of them.
+#[test]
+fn every_command_of_the_program_is_passed_on() {
+    let help = Command::new(support::stenogram()).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let commands = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let names = commands.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    let names: Vec<_> = names.filter(|name| !name.is_empty() && *name != "run").collect();
+    assert!(names.contains(&"explain") && names.len() >= 10, "{names:?}");
+    let project = Project::new("commands").with_credentials();
+    for name in names {
+        let outcome = project.run("start.sh", &[name]);
+        assert!(project.calls().contains(&format!("stenogram {name};")), "{name}: {}", outcome.stderr);
+    }
 }
 
 /// A docker-compose whose containers know whether somebody is logged in by a file here.

@@ -153,7 +153,7 @@ pub static ACCOUNT_FROZEN: Problem = Problem {
     title: "Telegram has frozen this account: it can read, but not send (FROZEN_METHOD_INVALID)",
     why: "Telegram believes that the account broke its rules. Voice messages are recognised meanwhile, and their \
           answers are kept until the account is released.",
-    remedy: "appeal in the Telegram app or at <appeal>",
+    remedy: "appeal in the Telegram app or at <address in the message>",
 };
 
 pub static ACCOUNT_LIMITED: Problem = Problem {
@@ -161,7 +161,7 @@ pub static ACCOUNT_LIMITED: Problem = Problem {
     title: "Telegram limits this account for spam (PEER_FLOOD)",
     why: "Telegram takes the account for a sender of spam. Nothing is sent for some hours, one answer is tried now \
           and then, and the others are kept.",
-    remedy: "ask <appeal> why, and how long it lasts, and wait",
+    remedy: "ask <address in the message> why, and how long it lasts, and wait",
 };
 
 pub static FLOOD_WAIT: Problem = Problem {

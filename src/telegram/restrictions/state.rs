@@ -278,7 +278,7 @@ pub fn describe(restricted: &Restricted) -> Diagnosis {
              are kept",
         ),
     };
-    diagnosis.fill("appeal", &restricted.appeal)
+    diagnosis.fill("address in the message", &restricted.appeal)
 }
 
 #[cfg(test)]
