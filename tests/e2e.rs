@@ -367,7 +367,7 @@ async fn a_job_that_kills_the_process_is_given_up_and_can_be_put_back(backend: B
     if let Backend::Embedded = backend {
         answers = 1;
         let (code, _, error) = queue(&["retry", &id]);
-        assert!(code == Some(1) && error.contains("stop it"), "{code:?} {error}");
+        assert!(code == Some(1) && error.contains("[queue-in-use]"), "{code:?} {error}");
         daemon.stop().await;
         assert_eq!(queue(&["retry", &id]).0, Some(0));
         daemon = world.home.start();
