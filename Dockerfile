@@ -45,11 +45,12 @@ COPY Cargo.toml Cargo.lock ./
 COPY tests/fake-telegram/Cargo.toml tests/fake-telegram/
 COPY tests/chaos/Cargo.toml tests/chaos/
 COPY tests/eval/Cargo.toml tests/eval/
+COPY tests/fuzz/Cargo.toml tests/fuzz/
 COPY tests/support/Cargo.toml tests/support/
 COPY scripts/docker-build.sh /usr/local/bin/
 RUN sed -i '/^\[\[\(bench\|test\)\]\]/,/^$/d' Cargo.toml \
-    && mkdir -p src tests/fake-telegram/src tests/chaos/src \
-    && touch src/lib.rs tests/fake-telegram/src/lib.rs tests/eval/lib.rs tests/support/lib.rs \
+    && mkdir -p src tests/fake-telegram/src tests/chaos/src tests/fuzz/src \
+    && touch src/lib.rs tests/fake-telegram/src/lib.rs tests/eval/lib.rs tests/fuzz/src/lib.rs tests/support/lib.rs \
     && echo 'fn main() {}' | tee src/main.rs tests/fake-telegram/src/main.rs tests/chaos/src/main.rs >/dev/null \
     && docker-build.sh \
     && rm -r src

@@ -95,6 +95,20 @@ pub(super) fn unresolved_recording(message: &tl::enums::Message) -> Option<Unres
     })
 }
 
+/// How many messages with recordings the serialised `Updates` in `bytes` announce; `None` if they are
+/// not of that type. Fuzzing calls it with any bytes.
+#[doc(hidden)]
+pub fn recordings_in_updates(bytes: &[u8]) -> Option<usize> {
+    use tl::Deserializable as _;
+    let updates = match tl::enums::Updates::from_bytes(bytes).ok()? {
+        tl::enums::Updates::Updates(updates) => updates.updates,
+        tl::enums::Updates::Combined(updates) => updates.updates,
+        tl::enums::Updates::UpdateShort(short) => vec![short.update],
+        _ => return Some(0),
+    };
+    Some(updates.iter().filter_map(new_message).filter_map(unresolved_recording).count())
+}
+
 /// The forum topic of a message, by the message that began it; `None` in the General topic, of
 /// whose messages Telegram does not say that they are in a topic.
 fn thread(message: &tl::types::Message) -> Option<i32> {

@@ -64,6 +64,8 @@ pub use connection::clock::{ClockAhead, ClockVerdict, ServerClock, server_clock}
 pub use connection::logout::LoggedOut;
 pub use context::Pulses;
 pub use login::{LoginError, Prompt};
+#[doc(hidden)]
+pub use message::recordings_in_updates;
 pub use options::{AccountOptions, ReconnectDelays, TrialPauses};
 pub use probe::ProbeError;
 pub use restrictions::state::describe as restriction;

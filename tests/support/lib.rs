@@ -1,5 +1,6 @@
 //! What the tests and benchmarks share: recordings, servers, and the program as a child.
 
+pub mod allocations;
 pub mod bombs;
 pub mod browser;
 pub mod daemon;
