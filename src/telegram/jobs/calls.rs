@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use super::super::connection::error::CallError;
 use super::super::connection::link::Link;
-use super::super::connection::rpc_error::Meaning;
+use super::super::connection::rpc_error::{Meaning, WaitScope};
 use super::super::problems::{FLOOD_WAIT, PEER_INVALID};
 use crate::domain::Fault;
 
@@ -15,6 +15,9 @@ use crate::domain::Fault;
 const RESTRICTED_PAUSE: Duration = Duration::from_secs(3600);
 /// Pause before a request is sent again that Telegram has called a bad one.
 const SECOND_TRY: Duration = Duration::from_secs(2);
+/// The longest slow mode of a group that is waited out. Where it is longer, answers would be late,
+/// pile up, and keep the owner from writing.
+const LONGEST_SLOW_MODE: Duration = Duration::from_secs(61);
 
 /// What an error means for the job during which it occurred.
 pub(super) fn fault(error: &CallError) -> Fault {
@@ -23,6 +26,9 @@ pub(super) fn fault(error: &CallError) -> Fault {
         // daemon.
         None | Some(Meaning::LoggedOut | Meaning::Deactivated) => Fault::Unavailable(error.to_string()),
         Some(Meaning::Restricted(_)) => Fault::Held { after: RESTRICTED_PAUSE, why: error.to_string() },
+        Some(Meaning::MayNotWrite) => {
+            Fault::Reject(format!("the account may not write in this chat: {error}"))
+        }
         Some(Meaning::Gone) => Fault::Gone(error.to_string()),
         Some(Meaning::InvalidPeer) => Fault::Reject(PEER_INVALID.with(error).to_string()),
         Some(Meaning::PremiumRequired) => {
@@ -52,6 +58,9 @@ pub(super) async fn call_to_send<R: tl::RemoteCall>(
 /// What an error of [`call_to_send`] means for the job: a bad request is final there.
 pub(super) fn sending_fault(error: &CallError) -> Fault {
     match error.meaning() {
+        Some(Meaning::Wait { scope: WaitScope::Chat, time }) if time > LONGEST_SLOW_MODE => {
+            Fault::Reject(format!("the slow mode of this group is too long for answers: {error}"))
+        }
         Some(Meaning::BadRequest) => Fault::Reject(format!("{error}, twice: the answer cannot be sent")),
         _ => fault(error),
     }
@@ -72,8 +81,19 @@ mod tests {
     }
 
     #[test]
+    fn a_long_slow_mode_is_a_refusal() {
+        let slow = |seconds| {
+            let error = CallError::Rpc { code: 420, name: "SLOWMODE_WAIT".into(), value: Some(seconds) };
+            sending_fault(&error)
+        };
+        assert!(matches!(slow(60), Fault::Wait { .. }));
+        assert!(matches!(slow(61), Fault::Reject(_)));
+    }
+
+    #[test]
     fn a_lost_right_ends_the_job_and_a_lost_connection_does_not() {
-        assert!(matches!(rpc(403, "CHAT_WRITE_FORBIDDEN", None), Fault::Gone(_)));
+        assert!(matches!(rpc(403, "CHAT_WRITE_FORBIDDEN", None), Fault::Reject(_)));
+        assert!(matches!(rpc(400, "MESSAGE_ID_INVALID", None), Fault::Gone(_)));
         assert!(matches!(rpc(400, "USER_IS_BLOCKED", None), Fault::Gone(_)));
         assert!(matches!(rpc(400, "PEER_ID_INVALID", None), Fault::Reject(_)));
         assert!(matches!(rpc(500, "INTERNAL", None), Fault::Retry { .. }));
