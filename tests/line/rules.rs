@@ -139,8 +139,14 @@ async fn where_the_account_may_not_write_it_tries_once() {
     telegram.limit(GROUP, ChatLimits { no_writing: true, ..ChatLimits::default() });
     let message = telegram.send(GROUP, saying("one"));
     line.ended(message).await;
-    line.finished().await;
+    // The next one there is not even recognised; other groups are not concerned.
+    let next = telegram.send(GROUP, saying("two"));
+    line.ended(next).await;
     assert_eq!(telegram.look(|ledger| ledger.count("messages.sendMessage")), 1);
+    assert_eq!(*line.recognised.borrow(), 1);
+    let elsewhere = telegram.send(SUPERGROUP, saying("three"));
+    telegram.wait_for_reply(SUPERGROUP, elsewhere, DEADLINE).await.unwrap();
+    line.finished().await;
 }
 
 #[tokio::test]

@@ -55,7 +55,7 @@ impl Account {
                     info!(event = "caption_refused", %error, "The caption cannot be set, replying instead");
                     Ok(None)
                 }
-                _ => Err(self.sending_failed(&error).await),
+                _ => Err(self.sending_failed(job, &error).await),
             },
         }
     }

@@ -18,7 +18,7 @@ impl Account {
         match answer.settings.form {
             Form::SavedMessages => {
                 let origin = self.found_message(&link, job).await?;
-                self.send(&link, saved_message(job, part, index, &origin)).await
+                self.send(&link, job, saved_message(job, part, index, &origin)).await
             }
             Form::Caption if index == 0 => match self.set_caption(&link, job, part).await? {
                 Some(message) => Ok(Some(message)),
@@ -36,7 +36,7 @@ impl Account {
             entities: part.folded.then(|| folded(&part.text, 0)).into_iter().collect(),
             random_id: random_id(job.id, index),
         };
-        self.send(link, outgoing).await
+        self.send(link, job, outgoing).await
     }
 }
 

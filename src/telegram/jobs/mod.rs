@@ -11,5 +11,6 @@ pub(super) mod downloads;
 mod fetch;
 mod find_sent;
 mod message_of_job;
+pub(super) mod refusing;
 mod saved;
 mod send;

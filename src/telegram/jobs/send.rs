@@ -9,8 +9,8 @@ use super::super::connection::link::Link;
 use super::super::connection::rpc_error::{Meaning, WaitScope};
 use super::super::problems::FLOOD_WAIT;
 use super::calls::{call_to_send, sending_fault};
-use crate::domain::Fault;
 use crate::domain::reply::utf16_len;
+use crate::domain::{Fault, Job};
 
 /// A message to be sent.
 pub(super) struct Outgoing {
@@ -22,14 +22,19 @@ pub(super) struct Outgoing {
 }
 
 impl Account {
-    /// Sends a message silently. Returns its number, if Telegram tells it. Sending it again is
+    /// Sends a message for a job, silently. Returns its number, if Telegram tells it. Sending it again is
     /// harmless, because Telegram recognises its `random_id`.
     ///
     /// A FLOOD_WAIT here applies to everything that this account sends, so nothing is sent before
     /// it is over, not even after a restart. The same goes for a restriction of the account. A
     /// request that Telegram calls bad is sent a second time, and then the job ends: a later
     /// attempt would fail as well.
-    pub(super) async fn send(&self, link: &Link, outgoing: Outgoing) -> Result<Option<i32>, Fault> {
+    pub(super) async fn send(
+        &self,
+        link: &Link,
+        job: &Job,
+        outgoing: Outgoing,
+    ) -> Result<Option<i32>, Fault> {
         let Outgoing { peer, reply_to, text, entities, random_id } = outgoing;
         let request = tl::functions::messages::SendMessage {
             no_webpage: true,
@@ -62,14 +67,17 @@ impl Account {
                 Ok(sent_id(&updates, random_id))
             }
             Err(error) if error.meaning() == Some(Meaning::AlreadySent) => Ok(None),
-            Err(error) => Err(self.sending_failed(&error).await),
+            Err(error) => Err(self.sending_failed(job, &error).await),
         }
     }
 
     /// What a failed send or edit means for its job. A wait or a restriction that applies to the
-    /// whole account is remembered.
-    pub(super) async fn sending_failed(&self, error: &CallError) -> Fault {
+    /// whole account is remembered, and for a while a group in which the account may not write.
+    pub(super) async fn sending_failed(&self, job: &Job, error: &CallError) -> Fault {
         self.note_flood_wait(error).await;
+        if error.meaning() == Some(Meaning::MayNotWrite) {
+            self.refusing.note(&job.recording);
+        }
         if let Some(Meaning::Restricted(_)) = error.meaning()
             && let Err(held) = self.context.restrictions.check()
         {
