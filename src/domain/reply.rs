@@ -74,9 +74,9 @@ pub fn utf16_len(text: &str) -> usize {
     text.encode_utf16().count()
 }
 
-/// Cuts `text` into pieces of at most `first` and then `others` UTF-16 code units: after a paragraph
-/// where one ends in the second half of the piece, else after such a sentence, else between words,
-/// else between characters.
+/// Cuts `text` into pieces of at most `first` and then `others` UTF-16 code units: after a
+/// paragraph where one ends in the second half of the piece, else after such a sentence, else
+/// between words, else between characters.
 fn split(text: &str, first: usize, others: usize) -> Vec<String> {
     let mut pieces = Vec::new();
     let mut rest = text.trim();

@@ -166,6 +166,16 @@ async fn a_short_slow_mode_is_waited_out_and_a_long_one_is_a_refusal() {
     assert!(replies(&telegram, SUPERGROUP, long).is_empty());
 }
 
+#[tokio::test]
+async fn an_answer_that_has_begun_is_finished_however_long_the_slow_mode_is() {
+    let (telegram, _folder, line) = start_under(in_groups(Groups::All)).await;
+    telegram.limit(SUPERGROUP, ChatLimits { slow_mode: 3600, ..ChatLimits::default() });
+    let message = telegram.send(SUPERGROUP, saying(&three_parts()));
+    telegram.wait_for_reply(SUPERGROUP, message, DEADLINE).await.unwrap();
+    line.left(Counts { delayed: 1, ..Counts::default() }).await;
+    assert!(line.ended.borrow().is_empty());
+}
+
 /// Telegram does not list what was missed, neither for the account nor for the supergroup.
 #[tokio::test]
 async fn a_long_outage_is_made_up_for_in_groups_too() {

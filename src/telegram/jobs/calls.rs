@@ -58,11 +58,19 @@ pub(super) async fn call_to_send<R: tl::RemoteCall>(
 /// What an error of [`call_to_send`] means for the job: a bad request is final there.
 pub(super) fn sending_fault(error: &CallError) -> Fault {
     match error.meaning() {
-        Some(Meaning::Wait { scope: WaitScope::Chat, time }) if time > LONGEST_SLOW_MODE => {
-            Fault::Reject(format!("the slow mode of this group is too long for answers: {error}"))
-        }
         Some(Meaning::BadRequest) => Fault::Reject(format!("{error}, twice: the answer cannot be sent")),
         _ => fault(error),
+    }
+}
+
+/// The refusal to answer in a group whose slow mode is too long. An answer of which a part is sent
+/// already is finished all the same, so only a failure of the `first` part is one.
+pub(super) fn slow_mode_refusal(error: &CallError, first: bool) -> Option<Fault> {
+    match error.meaning() {
+        Some(Meaning::Wait { scope: WaitScope::Chat, time }) if first && time > LONGEST_SLOW_MODE => {
+            Some(Fault::Reject(format!("the slow mode of this group is too long for answers: {error}")))
+        }
+        _ => None,
     }
 }
 
@@ -82,12 +90,13 @@ mod tests {
 
     #[test]
     fn a_long_slow_mode_is_a_refusal() {
-        let slow = |seconds| {
+        let refusal = |seconds, first| {
             let error = CallError::Rpc { code: 420, name: "SLOWMODE_WAIT".into(), value: Some(seconds) };
-            sending_fault(&error)
+            slow_mode_refusal(&error, first)
         };
-        assert!(matches!(slow(60), Fault::Wait { .. }));
-        assert!(matches!(slow(61), Fault::Reject(_)));
+        assert!(matches!(refusal(61, true), Some(Fault::Reject(_))));
+        assert_eq!((refusal(60, true), refusal(61, false)), (None, None));
+        assert!(matches!(rpc(420, "SLOWMODE_WAIT", Some(60)), Fault::Wait { .. }));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::super::account::Account;
 use super::super::connection::link::Link;
 use super::saved::saved_message;
 use super::send::{Outgoing, folded};
-use crate::domain::{Answer, Fault, Form, Job, Part, random_id};
+use crate::domain::{Answer, Fault, Form, Job, Part};
 
 impl Account {
     /// Sends part number `index` of the answer to `job`. Returns the number of the message that
@@ -34,7 +34,7 @@ impl Account {
             reply_to: Some(reply_to(job)),
             text: part.text.clone(),
             entities: part.folded.then(|| folded(&part.text, 0)).into_iter().collect(),
-            random_id: random_id(job.id, index),
+            index,
         };
         self.send(link, job, outgoing).await
     }

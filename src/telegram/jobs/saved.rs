@@ -6,7 +6,7 @@ use super::message_of_job::FoundMessage;
 use super::send::{Outgoing, folded};
 use crate::domain::reply::utf16_len;
 use crate::domain::saved::{header, message_link};
-use crate::domain::{Job, Part, random_id};
+use crate::domain::{Job, Part};
 
 /// The message for Saved Messages that carries a part of the answer to a job.
 pub(super) fn saved_message(job: &Job, part: &Part, index: usize, origin: &FoundMessage) -> Outgoing {
@@ -31,7 +31,7 @@ pub(super) fn saved_message(job: &Job, part: &Part, index: usize, origin: &Found
         reply_to: None,
         text: format!("{header}\n{}", part.text),
         entities,
-        random_id: random_id(job.id, index),
+        index,
     }
 }
 

@@ -8,9 +8,9 @@ use super::super::connection::error::CallError;
 use super::super::connection::link::Link;
 use super::super::connection::rpc_error::{Meaning, WaitScope};
 use super::super::problems::FLOOD_WAIT;
-use super::calls::{call_to_send, sending_fault};
+use super::calls::{call_to_send, sending_fault, slow_mode_refusal};
 use crate::domain::reply::utf16_len;
-use crate::domain::{Fault, Job};
+use crate::domain::{Fault, Job, random_id};
 
 /// A message to be sent.
 pub(super) struct Outgoing {
@@ -18,12 +18,13 @@ pub(super) struct Outgoing {
     pub reply_to: Option<tl::types::InputReplyToMessage>,
     pub text: String,
     pub entities: Vec<tl::enums::MessageEntity>,
-    pub random_id: i64,
+    /// The part of the answer.
+    pub index: usize,
 }
 
 impl Account {
-    /// Sends a message for a job, silently. Returns its number, if Telegram tells it. Sending it again is
-    /// harmless, because Telegram recognises its `random_id`.
+    /// Sends a message for a job, silently. Returns its number, if Telegram tells it. Sending it
+    /// again is harmless, because Telegram recognises its `random_id`.
     ///
     /// A FLOOD_WAIT here applies to everything that this account sends, so nothing is sent before
     /// it is over, not even after a restart. The same goes for a restriction of the account. A
@@ -35,7 +36,8 @@ impl Account {
         job: &Job,
         outgoing: Outgoing,
     ) -> Result<Option<i32>, Fault> {
-        let Outgoing { peer, reply_to, text, entities, random_id } = outgoing;
+        let Outgoing { peer, reply_to, text, entities, index } = outgoing;
+        let random_id = random_id(job.id, index);
         let request = tl::functions::messages::SendMessage {
             no_webpage: true,
             silent: true,
@@ -67,7 +69,11 @@ impl Account {
                 Ok(sent_id(&updates, random_id))
             }
             Err(error) if error.meaning() == Some(Meaning::AlreadySent) => Ok(None),
-            Err(error) => Err(self.sending_failed(job, &error).await),
+            Err(error) => {
+                let refusal = slow_mode_refusal(&error, index == 0);
+                let failure = self.sending_failed(job, &error).await;
+                Err(refusal.unwrap_or(failure))
+            }
         }
     }
 

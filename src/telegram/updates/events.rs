@@ -31,8 +31,8 @@ impl<S: EventSink> UpdateLoop<'_, S> {
         }
     }
 
-    /// Adds what is known of the chat and the sender, above all the access hash of the chat, without
-    /// which no reply can be sent, and whether the sender is a contact.
+    /// Adds what is known of the chat and the sender, above all the access hash of the chat,
+    /// without which no reply can be sent, and whether the sender is a contact.
     async fn resolve(&self, recording: UnresolvedRecording) -> Result<Incoming, UpdatesEnded> {
         let context = &self.link.context;
         let mut chat = context.seen_peer(recording.chat).await?;
