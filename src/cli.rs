@@ -4,12 +4,13 @@ use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::Needs;
-use crate::domain::{AudioContext, JobId, LanguageChoice, ModelName, Task};
+use crate::domain::{AudioContext, ChatKind, JobId, LanguageChoice, ModelName, Task};
 
 /// The exit status. Supervisors rely on these numbers, so they never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +58,7 @@ Examples:
   stenogram login                           once, with phone and code
   stenogram                                 answer voice messages until stopped
   stenogram queue                           list the jobs that are not finished
+  stenogram rules                           which messages are answered
   stenogram health                          ask the running daemon if it works
   stenogram doctor                          find problems and how to solve them
   stenogram explain redis-unreachable       what a code in a message means
@@ -100,6 +102,12 @@ pub enum Command {
     Models(Models),
     /// List the jobs that are not finished; put them back or drop them
     Queue(Queue),
+    /// Show which messages are answered, or say why one would be answered or not
+    ///
+    /// It shows what the configuration says. A running daemon reads that at its start and on
+    /// SIGHUP.
+    #[command(args_conflicts_with_subcommands = true, after_help = AFTER_RULES_HELP)]
+    Rules(Rules),
     /// Ask the running daemon whether it can answer voice messages; if not, say why and exit with 1
     Health(Health),
     /// Show the configuration in force and where each value comes from
@@ -127,6 +135,7 @@ impl Command {
             | Self::Bench(_)
             | Self::Models(_)
             | Self::Queue(_)
+            | Self::Rules(_)
             | Self::Health(_)
             | Self::Doctor(_)
             | Self::Explain(_)
@@ -327,6 +336,91 @@ pub struct Queue {
     pub change: Option<QueueChange>,
 }
 
+const AFTER_RULES_HELP: &str = "\
+The settings are ANSWER_MINE, ANSWER_THEIRS, ANSWER_GROUPS, CHATS_ALLOW, CHATS_DENY and MIN_DURATION.
+
+Examples:
+  stenogram rules                                  a table of who is answered where
+  stenogram rules why group voice --mine           your own voice message in some group
+  stenogram rules why -1001234567890 voice         somebody else's in this supergroup
+  stenogram rules why private round --contact      a round video note of a contact";
+
+/// `stenogram rules`.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct Rules {
+    #[command(subcommand)]
+    pub question: Option<RulesQuestion>,
+}
+
+/// What is asked about the rules.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum RulesQuestion {
+    /// Say why such a message would be answered or not
+    Why(Why),
+}
+
+/// A message to ask about.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct Why {
+    /// saved, private, bot, group or channel; or a chat's id or public @name
+    #[arg(value_name = "CHAT", allow_hyphen_values = true)]
+    pub chat: AskedChat,
+    /// What kind of message it is
+    #[arg(value_name = "KIND", value_enum)]
+    pub kind: MessageKind,
+    /// It is your own message
+    #[arg(long, conflicts_with = "contact")]
+    pub mine: bool,
+    /// It is a message of somebody in your list of contacts
+    #[arg(long)]
+    pub contact: bool,
+    /// How long the recording is, in seconds [default: neither too short nor too long]
+    #[arg(long, value_name = "SECONDS")]
+    pub seconds: Option<u32>,
+}
+
+/// A chat that the owner asks about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AskedChat {
+    /// Some chat of this kind.
+    Kind(ChatKind),
+    /// A Bot API dialog id.
+    Id(i64),
+    /// A public name, without the @ and in lower case.
+    Name(String),
+}
+
+impl FromStr for AskedChat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "saved" => Self::Kind(ChatKind::SavedMessages),
+            "private" => Self::Kind(ChatKind::Private),
+            "bot" => Self::Kind(ChatKind::Bot),
+            "group" => Self::Kind(ChatKind::Group),
+            "channel" => Self::Kind(ChatKind::Channel),
+            _ => match (text.strip_prefix('@'), text.parse()) {
+                (Some(name), _) if !name.is_empty() => Self::Name(name.to_ascii_lowercase()),
+                (None, Ok(id)) if id != 0 => Self::Id(id),
+                _ => return Err("it must be saved, private, bot, group, channel, an id or a @name".into()),
+            },
+        })
+    }
+}
+
+/// A kind of message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum MessageKind {
+    Voice,
+    /// A round video note
+    Round,
+    /// An audio file
+    Audio,
+    /// A video file
+    Video,
+}
+
 /// `stenogram health`.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct Health {
@@ -430,6 +524,25 @@ mod tests {
     }
 
     #[test]
+    fn rules_are_asked_about_a_kind_of_chat_or_a_certain_one() {
+        assert_eq!(command("stenogram rules"), Some(Command::Rules(Rules { question: None })));
+        for (word, chat) in [
+            ("group", AskedChat::Kind(ChatKind::Group)),
+            ("2000", AskedChat::Id(2000)),
+            ("-1001234567890", AskedChat::Id(-1_001_234_567_890)),
+            ("@Anna", AskedChat::Name("anna".into())),
+        ] {
+            let parsed = command(&format!("stenogram rules why {word} round --mine --seconds 7"));
+            let why = Why { chat, kind: MessageKind::Round, mine: true, contact: false, seconds: Some(7) };
+            assert_eq!(parsed, Some(Command::Rules(Rules { question: Some(RulesQuestion::Why(why)) })));
+        }
+        for wrong in ["why", "why group", "why 0 voice", "why @ voice", "why anna voice", "why group text"] {
+            let words = ["stenogram", "rules"].into_iter().chain(wrong.split(' '));
+            assert!(Cli::try_parse_from(words).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn only_what_talks_to_telegram_needs_its_credentials() {
         for line in ["run", "login", "logout"] {
             assert_eq!(command(&format!("stenogram {line}")).map(|c| c.needs()), Some(Needs::Telegram));
@@ -441,6 +554,8 @@ mod tests {
             "models pull base",
             "models verify",
             "queue",
+            "rules",
+            "rules why group voice",
             "health",
             "doctor",
             "explain",

@@ -95,6 +95,10 @@ fn run(cli: Cli, runtime: &Runtime, decorator: &dyn Decorator) -> anyhow::Result
         Command::Bench(args) => runtime.block_on(commands::bench::run(&config, &args, out))?,
         Command::Queue(args) => runtime.block_on(commands::queue::run(&config, &args, out))?,
         Command::Health(args) => commands::health::run(&config, &args, out)?,
+        Command::Rules(args) => {
+            commands::rules::run(&config, &args, out)?;
+            0
+        }
         Command::Models(args) => commands::models::run(&config, &args, out)?,
     };
     Ok(exit_after(failed))

@@ -187,3 +187,63 @@ fn a_reader_that_leaves_is_no_failure() {
     let output = command.stdout(writer).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.stderr), (Some(0), vec![]));
 }
+
+#[test]
+fn rules_are_shown_and_explained() {
+    let place = Place::new("rules");
+    let words = |outcome: &Outcome| {
+        let line = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        outcome.stdout.lines().map(line).collect::<Vec<_>>()
+    };
+    let shown = place.call(&["rules"], &[]);
+    assert_eq!((shown.code, shown.stderr.as_str()), (Some(0), ""));
+    let table =
+        ["answered in yours of contacts of others", "Saved Messages yes - -", "private chats yes yes yes"];
+    assert_eq!(words(&shown)[..3], table);
+    assert_eq!(words(&shown)[3], "groups no no no");
+    let environment = [
+        ("ANSWER_GROUPS", "all"),
+        ("ANSWER_THEIRS", "contacts"),
+        ("CHATS_DENY", "-400,@spam"),
+        ("MIN_DURATION", "2"),
+        ("ANSWER_IN", "caption"),
+    ];
+    let shown = words(&place.call(&["rules"], &environment));
+    assert_eq!(shown[2..4], ["private chats yes yes no", "groups yes yes no"]);
+    for part in ["-400,@spam (CHATS_DENY)", "2 s (MIN_DURATION)", "ANSWER_IN=caption"] {
+        assert!(shown.iter().any(|line| line.contains(part)), "{part} in {shown:?}");
+    }
+    for (question, answers) in [
+        ("group voice", &["not answered: not of a contact, and ANSWER_THEIRS is contacts"][..]),
+        ("group voice --contact", &["answered: with a reply"]),
+        ("group voice --mine", &["answered: in its caption"]),
+        ("private round --mine", &["answered: with a reply"]),
+        ("group voice --mine --seconds 1", &["not answered: shorter than MIN_DURATION"]),
+        ("-400 voice --mine", &["not answered: CHATS_DENY names the chat"]),
+        (
+            "private audio",
+            &["not answered: only voice messages and round video notes are answered, not files"],
+        ),
+        ("saved voice --seconds 99999", &["not answered: longer than MAX_DURATION"]),
+        (
+            "2000 voice --contact",
+            &["if it is a person: answered: with a reply", "if it is a bot: not answered: a chat with a bot"],
+        ),
+        ("777000 voice", &["not answered: Telegram's service notifications"]),
+        (
+            "-1001234567890 voice --mine",
+            &["if it is a group: answered: in its caption", "if it is a channel: not answered: a channel"],
+        ),
+    ] {
+        let args: Vec<&str> = ["rules", "why"].into_iter().chain(question.split(' ')).collect();
+        let outcome = place.call(&args, &environment);
+        assert_eq!(
+            (outcome.code, words(&outcome)),
+            (Some(0), answers.iter().map(|it| (*it).to_owned()).collect()),
+            "{question}"
+        );
+    }
+    let wrong = place.call(&["rules"], &[("ANSWER_GROUPS", "some")]);
+    assert_eq!(wrong.code, Some(2));
+    assert!(wrong.stderr.contains("ANSWER_GROUPS"), "{}", wrong.stderr);
+}

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use stenogram::config::{Config, ConfigError, ConfigErrors, LogFormat, Needs, Origin, RawConfig, VARIABLES};
+use stenogram::domain::rules::{AnswerIn, Groups, Rules, Theirs};
 use stenogram::domain::{LanguageChoice, ModelName};
 
 const HASH: &str = "0123456789abcdef0123456789abcdef";
@@ -165,6 +166,14 @@ fn every_variable_with_a_rule_refuses_what_breaks_it_and_says_what_is_allowed() 
         ("DEDUPE_TTL", "4000d"),
         ("RESULT_TTL", "366d"),
         ("CATCH_UP_MAX_AGE", "1 day"),
+        ("ANSWER_MINE", "yes"),
+        ("ANSWER_THEIRS", "friends"),
+        ("ANSWER_GROUPS", "on"),
+        ("CHATS_ALLOW", "anna"),
+        ("CHATS_DENY", "2000 3000"),
+        ("MIN_DURATION", "2h"),
+        ("ANSWER_IN", "chat"),
+        ("FOLD_FROM", "0"),
         ("MAX_FILE_SIZE", "200MB"),
         ("MAX_FILE_SIZE", "5G"),
         ("MAX_DURATION", "25h"),
@@ -234,6 +243,32 @@ fn a_language_is_fixed_or_chosen_from_candidates() {
     assert_eq!(languages(&[("LANGUAGES", "ru,en!")]), (None, "ru,en!".into()));
     assert_eq!(languages(&[("LANGUAGES", "")]), (None, String::new()));
     assert_eq!(languages(&[("LANGUAGE", "de"), ("LANGUAGES", "")]), (Some("de"), String::new()));
+}
+
+#[test]
+fn the_rules_are_those_of_the_owner() {
+    assert_eq!(ok(&[]).rules, Rules::default());
+    assert_eq!(ok(&[]).fold_from, 800);
+    let config = ok(&[
+        ("ANSWER_MINE", "off"),
+        ("ANSWER_THEIRS", "contacts"),
+        ("ANSWER_GROUPS", "all"),
+        ("CHATS_ALLOW", "2000,@anna"),
+        ("CHATS_DENY", "-1001234567890"),
+        ("MIN_DURATION", "3"),
+        ("ANSWER_IN", "saved"),
+        ("FOLD_FROM", "off"),
+    ]);
+    let rules = Rules {
+        mine: false,
+        theirs: Theirs::Contacts,
+        groups: Groups::All,
+        allowed: "2000,@anna".parse().unwrap(),
+        denied: "-1001234567890".parse().unwrap(),
+        min_duration: Duration::from_secs(3),
+        answer_in: AnswerIn::Saved,
+    };
+    assert_eq!((config.rules, config.fold_from), (rules, u32::MAX));
 }
 
 #[test]

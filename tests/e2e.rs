@@ -158,6 +158,8 @@ macro_rules! with_either_queue {
     };
 }
 
+mod rules;
+
 with_either_queue! {
     english_and_russian_are_answered_with_their_words,
     a_chats_language_is_remembered_over_a_restart,

@@ -1,6 +1,9 @@
 //! The line from Telegram to the reply inside one process: the real account, intake, queue and worker
 //! against the loopback Telegram, without audio and whisper. A recording's bytes are its text.
 
+mod forms;
+mod rules;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +13,10 @@ use fake_telegram::{
     access_hash,
 };
 use stenogram::domain::policy::Policy;
+use stenogram::domain::rules::Rules;
 use stenogram::domain::{
-    Answer, Event, Fault as JobFault, Job, JobId, Peer, PeerKind, Progress, Recording, RecordingKind,
-    Segment, Settings, Task, Transcript,
+    Answer, ChatInfo, Event, Fault as JobFault, Job, JobId, Peer, PeerKind, Progress, Recording,
+    RecordingKind, Segment, Settings, Task, Transcript,
 };
 use stenogram::jobs::intake::Intake;
 use stenogram::jobs::ports::{Messenger, Transcriber, Transcription};
@@ -32,7 +36,8 @@ const OTHER_CHAT: Chat = Chat::User(SECOND_FRIEND);
 
 /// What is configured.
 fn policy(task: Task) -> Policy {
-    Policy { max_age: Duration::from_secs(86_400), settings: Settings { task, ..Settings::default() } }
+    let settings = Settings { task, ..Settings::default() };
+    Policy { max_age: Duration::from_secs(86_400), rules: Rules::default(), settings }
 }
 
 struct Ears {
@@ -46,8 +51,8 @@ impl EventSink for Ears {
         self.intake.take(events).await
     }
 
-    fn covers(&self, chat: &Peer, is_bot: bool) -> bool {
-        self.policy.covers(chat, is_bot)
+    fn covers(&self, chat: &ChatInfo) -> bool {
+        self.policy.covers(chat)
     }
 
     fn max_age(&self) -> Duration {
@@ -165,10 +170,14 @@ impl Line {
     }
 
     async fn start_for(task: Task, folder: &TempDir) -> Self {
+        Self::start_under(policy(task), folder).await
+    }
+
+    async fn start_under(policy: Policy, folder: &TempDir) -> Self {
         let account = open(folder, options()).await;
         let queue = queue(folder).await;
         let (work, shutdown) = (Arc::new(Notify::new()), CancellationToken::new());
-        let (policy, in_force) = watch::channel(policy(task));
+        let (policy, in_force) = watch::channel(policy);
         let intake = Intake::new(queue.clone(), in_force.clone(), Arc::clone(&work), shutdown.clone());
         let ears = Ears { intake, policy: policy.borrow().clone() };
         let (recognised, count) = watch::channel(0);
@@ -247,10 +256,14 @@ async fn queue(folder: &TempDir) -> Arc<dyn Queue> {
 
 /// A Telegram that forgets every `random_id` at once.
 async fn start() -> (Telegram, TempDir, Line) {
+    start_under(policy(Task::Transcribe)).await
+}
+
+async fn start_under(policy: Policy) -> (Telegram, TempDir, Line) {
     let telegram = Telegram::start().await.expect("start the loopback Telegram");
     telegram.configure(|settings| settings.dedupe = Dedupe::Off);
     let folder = session(&telegram);
-    let line = Line::start(&folder).await;
+    let line = Line::start_under(policy, &folder).await;
     // Greets the connection: what was said before the first one is left alone.
     telegram
         .wait_until(DEADLINE, |ledger| ledger.count("messages.getDialogs") >= 1)

@@ -437,7 +437,7 @@ mod catching_up {
     async fn a_channels_history_is_read_where_it_is_wanted() {
         let telegram = Telegram::start().await.unwrap();
         let folder = session(&telegram);
-        let wants = Wants { channels: true, ..Wants::default() };
+        let wants = Wants { groups: true, ..Wants::default() };
         let listener = Listener::start_wanting(open(&folder, options()).await, wants);
         listener.connected().await;
         let seen = telegram.send(SUPERGROUP, voice());

@@ -9,7 +9,7 @@ use tracing::warn;
 
 use crate::audio::Limits;
 use crate::domain::policy::Policy;
-use crate::domain::{Answer, Event, Fault, Job, JobId, LanguageCode, Peer, Progress, Settings};
+use crate::domain::{Answer, ChatInfo, Event, Fault, Job, JobId, LanguageCode, Progress, Settings};
 use crate::health::HealthState;
 use crate::health::limits::ENCODER_PASS_LIMIT;
 use crate::jobs::intake::Intake;
@@ -32,8 +32,8 @@ impl EventSink for IntakeSink {
         self.intake.take(events).await
     }
 
-    fn covers(&self, chat: &Peer, is_bot: bool) -> bool {
-        self.policy.borrow().covers(chat, is_bot)
+    fn covers(&self, chat: &ChatInfo) -> bool {
+        self.policy.borrow().covers(chat)
     }
 
     fn max_age(&self) -> Duration {

@@ -40,7 +40,8 @@ pub async fn handle_signals(
     }
 }
 
-/// Reloads what may change while the daemon runs: CATCH_UP_MAX_AGE and LOG_LEVEL.
+/// Reloads what may change while the daemon runs: which recordings are answered and
+/// in which form, and LOG_LEVEL.
 fn reload(policy_in_force: &watch::Sender<Policy>, log: &LogFilter) {
     let raw = RawConfig::load();
     match Config::check(&raw, Needs::Telegram) {
@@ -49,15 +50,18 @@ fn reload(policy_in_force: &watch::Sender<Policy>, log: &LogFilter) {
                 warn!("{warning}");
             }
             // LANGUAGE and TASK stay: the model was checked only for those of the start.
-            let Policy { max_age, settings: _ } = setup::policy(&config);
-            policy_in_force.send_modify(|policy| policy.max_age = max_age);
+            let Policy { max_age, rules, settings } = setup::policy(&config);
+            policy_in_force.send_modify(|policy| {
+                (policy.max_age, policy.rules) = (max_age, rules);
+                policy.settings.fold_from = settings.fold_from;
+            });
             match log.set(&config.log_filter) {
                 Ok(()) => info!(
                     event = "reloaded",
-                    "CATCH_UP_MAX_AGE and LOG_LEVEL are read again; other settings need a restart"
+                    "LOG_LEVEL and which messages are answered are read again; other settings need a restart"
                 ),
                 Err(error) => {
-                    warn!(event = "reload_failed", %error, "CATCH_UP_MAX_AGE is read again, LOG_LEVEL is not");
+                    warn!(event = "reload_failed", %error, "LOG_LEVEL is not read again, what is answered is");
                 }
             }
         }

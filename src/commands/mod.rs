@@ -9,6 +9,7 @@ pub mod health;
 pub mod models;
 mod progress;
 pub mod queue;
+pub mod rules;
 pub mod transcribe;
 
 use std::fmt;

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use tracing_subscriber::filter::Targets;
 
+use crate::domain::rules::Rules;
 use crate::domain::{AudioContext, Credentials, LanguageChoice, Languages, ModelName, Secret, Task};
 
 pub use error::{ConfigError, ConfigErrors, PROBLEMS, VARIABLE_UNKNOWN};
@@ -65,6 +66,10 @@ pub struct Config {
     /// Zero: no transcript is kept.
     pub result_ttl: Duration,
     pub catch_up_max_age: Duration,
+    /// Which recordings are answered.
+    pub rules: Rules,
+    /// From this length on, in UTF-16 code units, a text is folded; `u32::MAX` for never.
+    pub fold_from: u32,
     /// In bytes.
     pub max_file_size: u64,
     pub max_duration: Duration,

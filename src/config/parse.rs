@@ -9,6 +9,7 @@ use super::error::{ConfigError, ConfigErrors};
 use super::raw::RawConfig;
 use super::redis_address::{self, Redis};
 use super::{Config, HealthAddress, Needs, values};
+use crate::domain::rules::Rules;
 use crate::domain::{LanguageChoice, Secret};
 
 /// In seconds.
@@ -60,6 +61,8 @@ impl Parser<'_> {
             dedupe_ttl: self.duration("DEDUPE_TTL", 1..=3650 * DAY),
             result_ttl: self.duration("RESULT_TTL", 0..=365 * DAY),
             catch_up_max_age: self.duration("CATCH_UP_MAX_AGE", 1..=365 * DAY),
+            rules: self.rules(),
+            fold_from: self.value("FOLD_FROM", values::length_or_never),
             max_file_size: self.value("MAX_FILE_SIZE", |text| within(1 << 10..=4 << 30, values::bytes(text))),
             max_duration: self.duration("MAX_DURATION", 1..=DAY),
             health: self.health(),
@@ -98,6 +101,18 @@ impl Parser<'_> {
         if large < small && !self.is_invalid(larger) && !self.is_invalid(smaller) {
             let (large, small) = (self.describe(larger), self.describe(smaller));
             self.contradiction(format!("{large} is less than {small}; raise {larger}, or lower {smaller}"));
+        }
+    }
+
+    fn rules(&mut self) -> Rules {
+        Rules {
+            mine: self.value("ANSWER_MINE", values::on_or_off),
+            theirs: self.parsed("ANSWER_THEIRS"),
+            groups: self.parsed("ANSWER_GROUPS"),
+            allowed: self.optional("CHATS_ALLOW", |text| text.parse().ok()).unwrap_or_default(),
+            denied: self.optional("CHATS_DENY", |text| text.parse().ok()).unwrap_or_default(),
+            min_duration: self.duration("MIN_DURATION", 0..=HOUR),
+            answer_in: self.parsed("ANSWER_IN"),
         }
     }
 

@@ -95,13 +95,27 @@ pub(super) fn log_format(text: &str) -> Option<LogFormat> {
     }
 }
 
+/// A number of characters, or `off` for never, which is `u32::MAX`. No message is longer.
+pub(super) fn length_or_never(text: &str) -> Option<u32> {
+    match text {
+        "off" => Some(u32::MAX),
+        _ => text.parse().ok().filter(|length| (1..=4096).contains(length)),
+    }
+}
+
+pub(super) fn on_or_off(text: &str) -> Option<bool> {
+    match text {
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
+    }
+}
+
 /// The inner `None` stands for `auto`: on for a GPU, off for a CPU.
 pub(super) fn flash_attention(text: &str) -> Option<Option<bool>> {
     match text {
         "auto" => Some(None),
-        "on" => Some(Some(true)),
-        "off" => Some(Some(false)),
-        _ => None,
+        _ => on_or_off(text).map(Some),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Form, Settings, Task};
+use super::{Settings, Task};
 
 /// An answer, as it is stored with its job and kept for copies of the recording.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,9 +54,8 @@ impl From<StoredAnswer> for Answer {
             StoredAnswer::Answer { settings, parts } => Self { settings, parts },
             StoredAnswer::Parts(parts) => Self {
                 settings: Settings {
-                    language: None,
                     task: parts.first().map(|part| part.task).unwrap_or_default(),
-                    form: Form::Replies,
+                    ..Settings::default()
                 },
                 parts: parts
                     .into_iter()
@@ -70,10 +69,11 @@ impl From<StoredAnswer> for Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Form;
 
     fn answer(task: Task, texts: &[&str]) -> Answer {
         let part = |text: &&str| Part { text: (*text).into(), folded: true };
-        let settings = Settings { language: None, task, form: Form::Replies };
+        let settings = Settings { task, ..Settings::default() };
         Answer { settings, parts: texts.iter().map(part).collect() }
     }
 
@@ -86,7 +86,11 @@ mod tests {
         german.settings.language = Some("de".parse().unwrap());
         let stored = r#"{"language":"de","task":"transcribe","form":"replies","parts":"#;
         assert!(serde_json::to_string(&german).unwrap().starts_with(stored));
-        for answer in [answer(Task::Translate, &["one"]), answer(Task::Translate, &[]), german] {
+        let mut saved = answer(Task::Transcribe, &["one"]);
+        (saved.settings.form, saved.settings.fold_from) = (Form::SavedMessages, u32::MAX);
+        let stored = r#"{"task":"transcribe","form":"saved_messages","fold_from":4294967295,"parts":"#;
+        assert!(serde_json::to_string(&saved).unwrap().starts_with(stored));
+        for answer in [answer(Task::Translate, &["one"]), answer(Task::Translate, &[]), german, saved] {
             let stored = serde_json::to_string(&answer).unwrap();
             assert_eq!(serde_json::from_str::<Answer>(&stored).unwrap(), answer);
         }

@@ -1,6 +1,6 @@
 //! What Telegram tells the account, as far as the daemon acts on it.
 
-use super::{JobId, Recording};
+use super::{ChatInfo, JobId, Recording};
 
 /// Something that happened in a chat.
 ///
@@ -21,15 +21,14 @@ pub struct Incoming {
     /// The id of the job that it becomes if it is answered.
     pub id: JobId,
     pub recording: Recording,
+    pub chat: ChatInfo,
     pub sender: Sender,
-    /// Whether the chat is the private chat with a bot.
-    pub chat_is_bot: bool,
     /// Whether the recording vanishes once it was played, or after a time.
     pub view_once: bool,
 }
 
 /// Who sent a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sender {
     /// A user, or the group or channel in whose name the message was sent, as a Bot API dialog id.
     pub id: i64,
@@ -37,4 +36,30 @@ pub struct Sender {
     pub is_owner: bool,
     /// Whether it is a bot, or a user who sent the message through a bot.
     pub is_bot: bool,
+    /// Whether the owner has this user among their contacts, as far as that is known.
+    pub is_contact: bool,
+    /// Public names, without the @ and in lower case, as far as they are known.
+    pub names: Vec<String>,
+}
+
+/// Who made a recording, as far as the rules tell people apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    Mine,
+    Contact,
+    /// Somebody else, or a group or channel in whose name the message was sent.
+    Stranger,
+    /// A bot, or somebody who sent the message through one.
+    Bot,
+}
+
+impl Sender {
+    pub fn whose(&self) -> Whose {
+        match self {
+            Self { is_bot: true, .. } => Whose::Bot,
+            Self { is_owner: true, .. } => Whose::Mine,
+            Self { is_contact: true, .. } => Whose::Contact,
+            _ => Whose::Stranger,
+        }
+    }
 }

@@ -188,6 +188,7 @@ mod tests {
                 language: Some("ru".parse().unwrap()),
                 task: Task::Translate,
                 form: Form::Replies,
+                fold_from: 800,
             }),
         };
         let stored = serde_json::to_string(&job).unwrap();

@@ -1,6 +1,7 @@
 //! Plain data and pure functions: no I/O but the clock, no tokio, nothing of any adapter.
 
 pub mod answer;
+mod chat;
 mod event;
 pub mod fault;
 pub mod job;
@@ -10,14 +11,17 @@ pub mod policy;
 mod recording;
 pub mod reply;
 pub mod restriction;
+pub mod rules;
 mod sanitise;
+pub mod saved;
 pub mod secret;
 mod settings;
 pub mod transcript;
 pub mod unix_time;
 
 pub use answer::{Answer, Part};
-pub use event::{Event, Incoming, Sender};
+pub use chat::{ChatInfo, ChatKind, ChatList};
+pub use event::{Event, Incoming, Sender, Whose};
 pub use fault::Fault;
 pub use job::{Job, JobId, Peer, PeerKind, random_id};
 pub use language::{LanguageChoice, LanguageCode, Languages, UnknownLanguage};

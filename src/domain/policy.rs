@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
-use super::{Incoming, Job, Peer, PeerKind, Settings};
-
-/// Telegram's own account, which sends login codes.
-const SERVICE_NOTIFICATIONS: i64 = 777_000;
+use super::rules::Rules;
+use super::{ChatInfo, Incoming, Job, Settings};
 
 /// What the owner wants answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// Messages older than this when they arrive are left alone.
     pub max_age: Duration,
-    /// How recordings are recognised and answered.
+    pub rules: Rules,
+    /// How recordings are recognised and answered, but for the form, which the rules say.
     pub settings: Settings,
 }
 
@@ -25,44 +24,35 @@ pub enum Decision {
 
 impl Policy {
     /// Whether anything in a chat could be answered; what was missed elsewhere need not be read.
-    pub fn covers(&self, chat: &Peer, is_bot: bool) -> bool {
-        self.reason_to_ignore_chat(chat, is_bot).is_none()
+    pub fn covers(&self, chat: &ChatInfo) -> bool {
+        self.rules.covers(chat)
     }
 
     /// Decides at `now`, in seconds of Unix time.
     pub fn decide(&self, incoming: &Incoming, now: i64) -> Decision {
         match self.reason_to_ignore(incoming, now) {
             Some(reason) => Decision::Ignore(reason),
-            None => Decision::Answer(Job {
-                id: incoming.id,
-                recording: incoming.recording.clone(),
-                settings: Some(self.settings.clone()),
-            }),
+            None => {
+                let Incoming { chat, sender, recording, .. } = incoming;
+                let form = self.rules.form(chat, sender.whose(), recording.kind);
+                Decision::Answer(Job {
+                    id: incoming.id,
+                    recording: recording.clone(),
+                    settings: Some(Settings { form, ..self.settings.clone() }),
+                })
+            }
         }
-    }
-
-    fn reason_to_ignore_chat(&self, chat: &Peer, is_bot: bool) -> Option<&'static str> {
-        if chat.kind != PeerKind::User {
-            return Some("not a private chat");
-        }
-        if chat.id == SERVICE_NOTIFICATIONS {
-            return Some("Telegram's service notifications");
-        }
-        is_bot.then_some("a chat with a bot")
     }
 
     fn reason_to_ignore(&self, incoming: &Incoming, now: i64) -> Option<&'static str> {
-        let chat = &incoming.recording.chat;
-        if let Some(reason) = self.reason_to_ignore_chat(chat, incoming.chat_is_bot) {
+        let Incoming { chat, sender, recording, .. } = incoming;
+        if let Some(reason) = self.rules.reason_to_ignore(chat, sender, recording.duration) {
             return Some(reason);
-        }
-        if incoming.sender.is_bot {
-            return Some("sent by a bot, or through one");
         }
         if incoming.view_once {
             return Some("meant to vanish");
         }
-        let age = now.saturating_sub(incoming.recording.date).max(0).unsigned_abs();
+        let age = now.saturating_sub(recording.date).max(0).unsigned_abs();
         if age > self.max_age.as_secs() {
             return Some("older than CATCH_UP_MAX_AGE");
         }
@@ -73,13 +63,17 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Form, JobId, Recording, RecordingKind, Sender, Task};
+    use crate::domain::{ChatKind, JobId, Peer, PeerKind, Recording, RecordingKind, Sender, Task};
 
     const NOW: i64 = 1_800_000_000;
-    const POLICY: Policy = Policy {
-        max_age: Duration::from_secs(86_400),
-        settings: Settings { language: None, task: Task::Translate, form: Form::Replies },
-    };
+
+    fn policy() -> Policy {
+        Policy {
+            max_age: Duration::from_secs(86_400),
+            rules: Rules::default(),
+            settings: Settings { task: Task::Translate, ..Settings::default() },
+        }
+    }
 
     fn incoming() -> Incoming {
         Incoming {
@@ -94,8 +88,8 @@ mod tests {
                 duration: 3,
                 size: 9000,
             },
-            sender: Sender { id: 2000, is_owner: false, is_bot: false },
-            chat_is_bot: false,
+            chat: ChatInfo { id: 2000, kind: ChatKind::Private, names: Vec::new() },
+            sender: Sender { id: 2000, is_owner: false, is_bot: false, is_contact: false, names: Vec::new() },
             view_once: false,
         }
     }
@@ -103,7 +97,7 @@ mod tests {
     fn ignored(change: impl FnOnce(&mut Incoming)) -> bool {
         let mut incoming = incoming();
         change(&mut incoming);
-        matches!(POLICY.decide(&incoming, NOW), Decision::Ignore(_))
+        matches!(policy().decide(&incoming, NOW), Decision::Ignore(_))
     }
 
     #[test]
@@ -113,38 +107,23 @@ mod tests {
                 let mut incoming = incoming();
                 incoming.sender.is_owner = is_owner;
                 (incoming.recording.outgoing, incoming.recording.kind) = (is_owner, kind);
-                let Decision::Answer(job) = POLICY.decide(&incoming, NOW) else { panic!("ignored") };
-                let settings = Some(POLICY.settings);
+                let Decision::Answer(job) = policy().decide(&incoming, NOW) else { panic!("ignored") };
+                let settings = Some(policy().settings);
                 assert_eq!(job, Job { id: incoming.id, recording: incoming.recording, settings });
             }
         }
     }
 
     #[test]
-    fn groups_and_channels_are_left_alone() {
-        for kind in [PeerKind::Group, PeerKind::Channel] {
-            assert!(ignored(|i| i.recording.chat.kind = kind));
-            assert!(ignored(|i| {
-                i.recording.chat.kind = kind;
-                i.sender.is_owner = true;
-            }));
-        }
-    }
-
-    #[test]
-    fn a_chat_is_covered_if_something_in_it_could_be_answered() {
-        let chat = incoming().recording.chat;
-        assert!(POLICY.covers(&chat, false));
-        assert!(!POLICY.covers(&chat, true));
-        assert!(!POLICY.covers(&Peer { kind: PeerKind::Channel, ..chat }, false));
-        assert!(!POLICY.covers(&Peer { id: SERVICE_NOTIFICATIONS, ..chat }, false));
-    }
-
-    #[test]
-    fn bots_service_messages_and_vanishing_ones_are_left_alone() {
-        assert!(ignored(|i| i.chat_is_bot = true));
+    fn what_the_rules_exclude_is_left_alone() {
+        assert!(ignored(|i| i.chat.kind = ChatKind::Group));
         assert!(ignored(|i| i.sender.is_bot = true));
-        assert!(ignored(|i| i.recording.chat.id = SERVICE_NOTIFICATIONS));
+        assert!(!policy().covers(&ChatInfo { kind: ChatKind::Group, ..incoming().chat }));
+        assert!(policy().covers(&incoming().chat));
+    }
+
+    #[test]
+    fn vanishing_messages_are_left_alone() {
         assert!(ignored(|i| i.view_once = true));
     }
 

@@ -1,23 +1,72 @@
 //! A transcript as the messages that carry it.
 
 use super::sanitise::sanitise;
-use super::{Answer, Part, Settings, Transcript};
+use super::{Answer, Form, Part, Settings, Transcript};
 
 /// Longest message text Telegram takes, in UTF-16 code units
 /// (`message_length_max` of <https://core.telegram.org/constructor/config>).
 pub const MESSAGE_LIMIT: usize = 4096;
 
-/// From this length on, in UTF-16 code units, a part folds away under an expandable quote.
-const FOLD_FROM: usize = 800;
+/// Longest caption that Telegram takes of accounts without Premium, in UTF-16 code units
+/// (`caption_length_limit_default` of <https://core.telegram.org/api/config>).
+pub const CAPTION_LIMIT: usize = 1024;
 
-/// Cuts a transcript that was made under these settings into replies within Telegram's limit; none
+/// The longest line above an answer in Saved Messages, in UTF-16 code units, with its line break.
+pub const HEADER_LIMIT: usize = 200;
+
+/// A text of this length, in UTF-16 code units, is set in paragraphs.
+const PARAGRAPHS_FROM: usize = 800;
+/// The shortest paragraph but the last, in UTF-16 code units.
+const SHORTEST_PARAGRAPH: usize = 200;
+/// A pause in speech after which a paragraph may begin, in milliseconds. Shorter ones are not cut
+/// out before recognition, so the times do not show them.
+const PARAGRAPH_PAUSE_MS: u64 = 2000;
+
+/// Cuts a transcript that was made under these settings into parts within Telegram's limits; none
 /// if nothing was said. Characters that hide text or change its direction are removed.
 pub fn compose(transcript: &Transcript, settings: Settings) -> Answer {
-    let parts = split(&sanitise(&transcript.text()), MESSAGE_LIMIT)
+    let (first, others) = match settings.form {
+        Form::Replies => (MESSAGE_LIMIT, MESSAGE_LIMIT),
+        Form::SavedMessages => (MESSAGE_LIMIT - HEADER_LIMIT, MESSAGE_LIMIT - HEADER_LIMIT),
+        Form::Caption => (CAPTION_LIMIT, MESSAGE_LIMIT),
+    };
+    let parts = split(&sanitise(&in_paragraphs(transcript)), first, others)
         .into_iter()
-        .map(|text| Part { folded: utf16_len(&text) >= FOLD_FROM, text })
+        .map(|text| Part { folded: false, text })
         .collect();
-    Answer { settings, parts }
+    under(settings, Answer { settings: Settings::default(), parts })
+}
+
+/// An answer as it would have been made under `settings`, which give the same parts.
+pub fn under(settings: Settings, mut answer: Answer) -> Answer {
+    for part in &mut answer.parts {
+        part.folded = utf16_len(&part.text) >= settings.fold_from as usize;
+    }
+    Answer { settings, ..answer }
+}
+
+/// The text of a transcript. A long one is set in paragraphs, which begin where somebody has paused
+/// after a sentence.
+fn in_paragraphs(transcript: &Transcript) -> String {
+    let whole = transcript.text();
+    if utf16_len(&whole) < PARAGRAPHS_FROM {
+        return whole;
+    }
+    let mut text = String::with_capacity(whole.len());
+    let (mut paragraph, mut last_end) = (0, 0);
+    for segment in transcript.segments.iter().filter(|segment| !segment.text.is_empty()) {
+        let has_paused = segment.start_ms.saturating_sub(last_end) >= PARAGRAPH_PAUSE_MS;
+        let after_sentence = text.ends_with(['.', '!', '?', '…', '。', '！', '？']);
+        if has_paused && after_sentence && utf16_len(&text[paragraph..]) >= SHORTEST_PARAGRAPH {
+            text.push_str("\n\n");
+            paragraph = text.len();
+        } else if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(&segment.text);
+        last_end = segment.end_ms;
+    }
+    text
 }
 
 /// Length as Telegram counts it.
@@ -25,26 +74,32 @@ pub fn utf16_len(text: &str) -> usize {
     text.encode_utf16().count()
 }
 
-/// Cuts `text` into pieces of at most `limit` UTF-16 code units, after a sentence where one ends in
-/// the second half of the piece, else between words, else between characters.
-fn split(text: &str, limit: usize) -> Vec<String> {
+/// Cuts `text` into pieces of at most `first` and then `others` UTF-16 code units: after a
+/// paragraph where one ends in the second half of the piece, else after such a sentence, else
+/// between words, else between characters.
+fn split(text: &str, first: usize, others: usize) -> Vec<String> {
     let mut pieces = Vec::new();
     let mut rest = text.trim();
+    let mut limit = first;
     while utf16_len(rest) > limit {
         let end = byte_offset(rest, limit);
         let window = &rest[..end];
+        let paragraph = window.rfind("\n\n").filter(|&at| at > end / 2);
         let sentence = window
             .char_indices()
             .filter(|&(at, c)| {
-                matches!(c, '.' | '!' | '?' | '…') && rest[at + c.len_utf8()..].starts_with(' ')
+                matches!(c, '.' | '!' | '?' | '…') && rest[at + c.len_utf8()..].starts_with([' ', '\n'])
             })
             .map(|(at, c)| at + c.len_utf8())
             .next_back()
             .filter(|&at| at > end / 2);
-        let word = || if rest[end..].starts_with(' ') { Some(end) } else { window.rfind(' ') };
-        let cut = sentence.or_else(word).filter(|&at| at > 0).unwrap_or(end);
+        let word = || {
+            if rest[end..].starts_with([' ', '\n']) { Some(end) } else { window.rfind([' ', '\n']) }
+        };
+        let cut = paragraph.or(sentence).or_else(word).filter(|&at| at > 0).unwrap_or(end);
         pieces.push(rest[..cut].trim_end().to_owned());
         rest = rest[cut..].trim_start();
+        limit = others;
     }
     if !rest.is_empty() {
         pieces.push(rest.to_owned());
@@ -109,17 +164,87 @@ mod tests {
     }
 
     #[test]
+    fn the_owner_says_from_which_length_a_text_is_folded() {
+        for (fold_from, folded) in [(7, true), (8, false), (u32::MAX, false)] {
+            let answer = compose(&said("one two"), Settings { fold_from, ..Settings::default() });
+            assert_eq!(answer.parts, [Part { text: "one two".into(), folded }], "{fold_from}");
+            assert_eq!(answer.settings.fold_from, fold_from);
+        }
+        let long =
+            compose(&said(&"word ".repeat(2000)), Settings { fold_from: u32::MAX, ..Settings::default() });
+        assert!(long.parts.iter().all(|part| !part.folded));
+        assert_eq!(
+            under(Settings::default(), long),
+            compose(&said(&"word ".repeat(2000)), Settings::default())
+        );
+    }
+
+    #[test]
+    fn each_form_has_its_own_limits() {
+        let lengths = |form| {
+            let parts = compose(&said(&"ж".repeat(10_000)), Settings { form, ..Settings::default() }).parts;
+            parts.iter().map(|part| utf16_len(&part.text)).collect::<Vec<_>>()
+        };
+        assert_eq!(lengths(Form::Replies), [4096, 4096, 1808]);
+        assert_eq!(lengths(Form::SavedMessages), [3896, 3896, 2208]);
+        assert_eq!(lengths(Form::Caption), [1024, 4096, 4096, 784]);
+    }
+
+    /// Segments of so many milliseconds of speech and of a pause before it.
+    fn spoken(segments: &[(u64, &str)]) -> Transcript {
+        let mut at = 0;
+        let segments = segments.iter().map(|(pause, text)| {
+            let (start_ms, end_ms) = (at + pause, at + pause + 1000);
+            at = end_ms;
+            Segment { start_ms, end_ms, text: (*text).into() }
+        });
+        Transcript { segments: segments.collect(), ..Transcript::default() }
+    }
+
+    #[test]
+    fn long_text_has_a_paragraph_after_each_long_pause() {
+        let sentence = format!("{}.", "слово ".repeat(40).trim_end());
+        let open = "слово ".repeat(40).trim_end().to_owned();
+        let (s, o) = (sentence.as_str(), open.as_str());
+        let text =
+            |segments: &[(u64, &str)]| compose(&spoken(segments), Settings::default()).parts.remove(0).text;
+        let long = text(&[
+            (9000, s),
+            (100, s),
+            (2000, s),
+            (1999, s),
+            (2000, o),
+            (5000, s),
+            (5000, "Да."),
+            (5000, s),
+        ]);
+        assert_eq!(long, format!("{s} {s}\n\n{s} {s}\n\n{o} {s}\n\nДа. {s}"));
+        // A text that is short has no paragraphs, whatever the pauses.
+        assert_eq!(text(&[(0, s), (9000, s), (9000, s)]), format!("{s} {s} {s}"));
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_paragraphs() {
+        let paragraph = format!("{}.", "слово ".repeat(100).trim_end());
+        let segments: Vec<_> = (0..12).map(|_| (3000, paragraph.as_str())).collect();
+        let parts = compose(&spoken(&segments), Settings::default()).parts;
+        assert_eq!(parts[0].text, [paragraph.as_str(); 6].join("\n\n"));
+        assert_eq!(parts.len(), 2);
+    }
+
+    #[test]
     fn text_without_spaces_is_cut_between_characters() {
         let text = "🎙".repeat(10); // two UTF-16 units each
-        let pieces = split(&text, 5);
+        let pieces = split(&text, 5, 5);
         assert_eq!(pieces.iter().map(|p| p.chars().count()).collect::<Vec<_>>(), [2, 2, 2, 2, 2]);
         assert_eq!(pieces.concat(), text);
     }
 
     #[test]
     fn words_stay_whole() {
-        assert_eq!(split("aaa bbb ccc", 7), ["aaa bbb", "ccc"]);
-        assert_eq!(split("aaa bbbb ccc", 7), ["aaa", "bbbb", "ccc"]);
+        assert_eq!(split("aaa bbb ccc", 7, 7), ["aaa bbb", "ccc"]);
+        assert_eq!(split("aaa bbbb ccc", 7, 7), ["aaa", "bbbb", "ccc"]);
+        assert_eq!(split("aaa bbbb ccc", 3, 9), ["aaa", "bbbb ccc"]);
     }
 
     /// Random text of characters that matter here: of one to four bytes and one or two UTF-16
@@ -143,13 +268,13 @@ mod tests {
         for _ in 0..20_000 {
             let text = random_text(&mut random);
             // Shorter than two, the limit would have no room for some characters.
-            let limit = 2 + random.below(40);
-            let pieces = split(&text, limit);
-            let what = format!("{text:?} cut at {limit}: {pieces:?}");
+            let (first, others) = (2 + random.below(40), 2 + random.below(40));
+            let pieces = split(&text, first, others);
+            let what = format!("{text:?} cut at {first} and {others}: {pieces:?}");
             assert_eq!(visible(&pieces.concat()), visible(&text), "{what}");
             let mut rest = text.as_str();
             for (number, piece) in pieces.iter().enumerate() {
-                assert!(utf16_len(piece) <= limit, "{what}");
+                assert!(utf16_len(piece) <= if number == 0 { first } else { others }, "{what}");
                 assert!(!piece.is_empty() && piece.trim() == piece, "{what}");
                 rest = rest.trim_start().strip_prefix(piece.as_str()).unwrap_or_else(|| panic!("{what}"));
                 // A word is cut only where it is longer than a piece.

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::domain::policy::Policy;
-use crate::domain::reply::compose;
+use crate::domain::reply::{compose, under};
 use crate::domain::{Answer, Fault, Job, LanguageCode, Progress, Settings, Transcript};
 use crate::jobs::ports::{Messenger, Transcriber};
 use crate::jobs::retry::retry_until_available;
@@ -86,8 +86,8 @@ where
     }
 }
 
-/// The stored answer to another message with the same recording, if it was made under the same
-/// settings.
+/// The stored answer to another message with the same recording, if it was made under settings that
+/// give the same parts.
 async fn cached_answer(
     job: &Job,
     settings: &Settings,
@@ -95,12 +95,14 @@ async fn cached_answer(
 ) -> Result<Option<Answer>, Fault> {
     let PipelineContext { results, shutdown, .. } = context;
     match retry_until_available("look for a transcript", shutdown, || results.result(job)).await {
-        Some(Ok(Some(answer))) if answer.settings == *settings => {
+        Some(Ok(Some(answer))) if settings.gives_parts_of(&answer.settings) => {
             info!(event = "transcript_reused", "Known recording, its transcript is taken from the store");
-            Ok(Some(answer))
+            Ok(Some(under(settings.clone(), answer)))
         }
         Some(Ok(Some(_))) => {
-            info!("Known recording, but its stored transcript was made under another LANGUAGE or TASK");
+            info!(
+                "Known recording, but its stored transcript was made under another LANGUAGE, TASK or ANSWER_IN"
+            );
             Ok(None)
         }
         Some(Ok(None)) => Ok(None),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::audio::Limits;
 use crate::config::{Config, Redis};
 use crate::domain::policy::Policy;
-use crate::domain::{Form, LanguageChoice, ModelName, Settings, Task};
+use crate::domain::{LanguageChoice, ModelName, Settings, Task};
 use crate::queue::CrashRules;
 use crate::queue::embedded::EmbeddedOptions;
 use crate::queue::redis::RedisOptions;
@@ -39,7 +39,11 @@ pub fn redis_queue(config: &Config, redis: &Redis, account: i64) -> RedisOptions
 
 /// Which recordings are answered, and how.
 pub fn policy(config: &Config) -> Policy {
-    Policy { max_age: config.catch_up_max_age, settings: settings(config.language, config.task) }
+    Policy {
+        max_age: config.catch_up_max_age,
+        rules: config.rules.clone(),
+        settings: Settings { fold_from: config.fold_from, ..settings(config.language, config.task) },
+    }
 }
 
 /// How recordings are recognised and answered.
@@ -48,7 +52,7 @@ pub fn settings(language: LanguageChoice, task: Task) -> Settings {
         LanguageChoice::Auto => None,
         LanguageChoice::Fixed(code) => Some(code),
     };
-    Settings { language, task, form: Form::Replies }
+    Settings { language, task, ..Settings::default() }
 }
 
 /// How the account is kept connected.

@@ -10,6 +10,7 @@ use super::connection::link::Link;
 use super::connection::logout::FirstLogout;
 use super::context::{AccountContext, Pulses};
 use super::jobs::downloads::Downloads;
+use super::jobs::refusing::RefusingChats;
 use super::options::AccountOptions;
 use super::restrictions::state::{Restrictions, StoredRestriction};
 use super::session::error::SessionError;
@@ -22,6 +23,7 @@ use crate::domain::Restricted;
 pub struct Account {
     pub(super) context: Arc<AccountContext>,
     pub(super) downloads: Downloads,
+    pub(super) refusing: RefusingChats,
     /// The current connection; `None` while offline.
     pub(super) link: watch::Sender<Option<Arc<Link>>>,
     /// Set while this machine's clock is what keeps the account from connecting.
@@ -49,6 +51,7 @@ impl Account {
         Ok(Self {
             context: Arc::new(context),
             downloads: Downloads::new(options.max_file_size),
+            refusing: RefusingChats::default(),
             link: watch::Sender::new(None),
             clock: watch::Sender::new(None),
         })

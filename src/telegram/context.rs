@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 
+use grammers_session::Session as _;
+use grammers_session::types::PeerId;
+
 use super::connection::logout::FirstLogout;
 use super::options::AccountOptions;
 use super::restrictions::state::Restrictions;
 use super::session::contents::User;
+use super::session::error::SessionError;
 use super::session::grammers::AccountSession;
 use super::store::UpdateStore;
+use super::store::peer::{PeerTraits, SeenPeer};
 use crate::runtime::pulse::Pulse;
 
 /// Heartbeats of an account's loops, for a watchdog.
@@ -29,4 +34,17 @@ pub(super) struct AccountContext {
     pub restrictions: Restrictions,
     pub pulses: Pulses,
     pub logout: FirstLogout,
+}
+
+impl AccountContext {
+    /// What is known of a peer.
+    pub async fn seen_peer(&self, id: PeerId) -> Result<Option<SeenPeer>, SessionError> {
+        let Some(info) = self.session.peer(id).await? else { return Ok(None) };
+        let stored = self.store.seen_peer(id).await?;
+        let mut traits = stored.map_or_else(PeerTraits::default, |stored| stored.traits);
+        if id.bot_api_dialog_id() == Some(self.user.id) {
+            traits.contact.get_or_insert(false);
+        }
+        Ok(Some(SeenPeer { info, traits }))
+    }
 }

@@ -1,9 +1,13 @@
 //! From Telegram's schema to plain data: messages, their recordings, and peers.
 
 use grammers_client::tl;
-use grammers_session::types::{PeerId, PeerInfo};
+use grammers_session::types::{ChannelKind, PeerId, PeerInfo};
 
-use crate::domain::{Incoming, JobId, Peer, PeerKind, Recording, RecordingKind, Sender};
+use super::store::peer::{PeerTraits, SeenPeer};
+use crate::domain::{ChatInfo, ChatKind, Incoming, JobId, Peer, PeerKind, Recording, RecordingKind, Sender};
+
+/// Telegram's own account, which sends login codes.
+const SERVICE_NOTIFICATIONS: i64 = 777_000;
 
 /// A recording in a message, before what is known of its chat and its sender is added.
 pub(super) struct UnresolvedRecording {
@@ -12,6 +16,8 @@ pub(super) struct UnresolvedRecording {
     from: Option<PeerId>,
     via_bot: bool,
     view_once: bool,
+    /// Whether it is a post of a broadcast channel.
+    is_post: bool,
     /// Without the access hash of the chat.
     recording: Recording,
 }
@@ -38,19 +44,26 @@ impl UnresolvedRecording {
 
     /// The recording with what is known of its chat and its sender. An access hash that is not
     /// known is 0.
-    pub fn incoming(self, owner: i64, chat: Option<&PeerInfo>, sender: Option<&PeerInfo>) -> Incoming {
+    pub fn incoming(self, owner: i64, chat: Option<&SeenPeer>, sender: Option<&SeenPeer>) -> Incoming {
         let sender_id = self.sender(owner).bot_api_dialog_id().unwrap_or(owner);
         let Self { message, mut recording, .. } = self;
-        recording.chat.access_hash = chat.and_then(PeerInfo::auth).map_or(0, |auth| auth.hash());
+        let access = chat.and_then(|chat| chat.info.auth());
+        recording.chat.access_hash = access.map_or(0, |auth| auth.hash());
+        let mut chat_info = chat_info(&recording.chat, chat, owner);
+        if self.is_post {
+            chat_info.kind = ChatKind::Channel;
+        }
         Incoming {
             id: JobId { account: owner, chat: recording.chat.chat(), message },
+            chat: chat_info,
             sender: Sender {
                 id: sender_id,
                 is_owner: recording.outgoing || sender_id == owner,
-                is_bot: self.via_bot || sender.is_some_and(is_bot),
+                is_bot: self.via_bot || sender.is_some_and(|sender| is_bot(&sender.info)),
+                is_contact: sender.is_some_and(|sender| sender.traits.contact == Some(true)),
+                names: sender.and_then(|sender| sender.traits.names.clone()).unwrap_or_default(),
             },
             recording,
-            chat_is_bot: chat.is_some_and(is_bot),
             view_once: self.view_once,
         }
     }
@@ -82,6 +95,7 @@ pub(super) fn unresolved_recording(message: &tl::enums::Message) -> Option<Unres
         from: message.from_id.as_ref().map(PeerId::from),
         via_bot: message.via_bot_id.is_some() || message.via_business_bot_id.is_some(),
         view_once: file.view_once,
+        is_post: message.post,
         recording: Recording {
             chat: Peer { kind, id, access_hash: 0 },
             thread: thread(message),
@@ -121,8 +135,22 @@ fn thread(message: &tl::types::Message) -> Option<i32> {
 }
 
 /// Whether a peer is a bot, as far as that is known.
-pub(super) fn is_bot(peer: &PeerInfo) -> bool {
+fn is_bot(peer: &PeerInfo) -> bool {
     matches!(peer, PeerInfo::User { bot: Some(true), .. })
+}
+
+/// A chat as the rules of the `owner` see it, with what is `known` of it.
+pub(super) fn chat_info(chat: &Peer, known: Option<&SeenPeer>, owner: i64) -> ChatInfo {
+    let kind = match (chat.kind, known.map(|known| &known.info)) {
+        (PeerKind::User, _) if chat.id == owner => ChatKind::SavedMessages,
+        (PeerKind::User, _) if chat.id == SERVICE_NOTIFICATIONS => ChatKind::Service,
+        (PeerKind::User, Some(info)) if is_bot(info) => ChatKind::Bot,
+        (PeerKind::User, _) => ChatKind::Private,
+        (_, Some(PeerInfo::Channel { kind: Some(ChannelKind::Broadcast), .. })) => ChatKind::Channel,
+        (PeerKind::Group | PeerKind::Channel, _) => ChatKind::Group,
+    };
+    let names = known.and_then(|known| known.traits.names.clone()).unwrap_or_default();
+    ChatInfo { id: chat.chat(), kind, names }
 }
 
 /// The voice message or round video in `media`.
@@ -183,22 +211,60 @@ pub(super) fn input_peer(peer: &Peer) -> tl::enums::InputPeer {
 
 /// The messages of an answer.
 pub(super) fn messages_of(answer: tl::enums::messages::Messages) -> Vec<tl::enums::Message> {
+    contents(answer).0
+}
+
+/// The messages of an answer, and the users and chats that it mentions.
+pub(super) fn contents(
+    answer: tl::enums::messages::Messages,
+) -> (Vec<tl::enums::Message>, Vec<tl::enums::User>, Vec<tl::enums::Chat>) {
     use tl::enums::messages::Messages;
     match answer {
-        Messages::Messages(all) => all.messages,
-        Messages::Slice(slice) => slice.messages,
-        Messages::ChannelMessages(channel) => channel.messages,
-        Messages::NotModified(_) => Vec::new(),
+        Messages::Messages(all) => (all.messages, all.users, all.chats),
+        Messages::Slice(slice) => (slice.messages, slice.users, slice.chats),
+        Messages::ChannelMessages(channel) => (channel.messages, channel.users, channel.chats),
+        Messages::NotModified(_) => (Vec::new(), Vec::new(), Vec::new()),
     }
 }
 
 /// The peers that an answer mentions.
-pub(super) fn peers(users: &[tl::enums::User], chats: &[tl::enums::Chat]) -> Vec<PeerInfo> {
-    users.iter().map(PeerInfo::from).chain(chats.iter().map(PeerInfo::from)).collect()
+pub(super) fn peers(users: &[tl::enums::User], chats: &[tl::enums::Chat]) -> Vec<SeenPeer> {
+    let users = users.iter().map(|user| SeenPeer { info: PeerInfo::from(user), traits: user_traits(user) });
+    let chats = chats.iter().map(|chat| SeenPeer { info: PeerInfo::from(chat), traits: chat_traits(chat) });
+    users.chain(chats).collect()
+}
+
+/// Nothing where Telegram sent an abridged description ("min"), which leaves things out.
+fn user_traits(user: &tl::enums::User) -> PeerTraits {
+    match user {
+        tl::enums::User::User(user) if !user.min => PeerTraits {
+            contact: Some(user.contact),
+            names: Some(names(user.username.as_ref(), user.usernames.as_ref())),
+        },
+        _ => PeerTraits::default(),
+    }
+}
+
+fn chat_traits(chat: &tl::enums::Chat) -> PeerTraits {
+    match chat {
+        tl::enums::Chat::Channel(channel) if !channel.min => PeerTraits {
+            contact: None,
+            names: Some(names(channel.username.as_ref(), channel.usernames.as_ref())),
+        },
+        _ => PeerTraits::default(),
+    }
+}
+
+/// The public names of a peer: the one name that most have, or the list of those that have several.
+fn names(single: Option<&String>, several: Option<&Vec<tl::enums::Username>>) -> Vec<String> {
+    let several = several.into_iter().flatten().filter_map(|name| match name {
+        tl::enums::Username::Username(name) => name.active.then_some(&name.username),
+    });
+    single.into_iter().chain(several).map(|name| name.to_ascii_lowercase()).collect()
 }
 
 /// The peers that an answer with messages mentions.
-pub(super) fn peers_of_messages(answer: &tl::enums::messages::Messages) -> Vec<PeerInfo> {
+pub(super) fn peers_of_messages(answer: &tl::enums::messages::Messages) -> Vec<SeenPeer> {
     use tl::enums::messages::Messages;
     match answer {
         Messages::Messages(all) => peers(&all.users, &all.chats),

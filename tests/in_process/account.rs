@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fake_telegram::{Telegram, write_session};
-use stenogram::domain::{Answer, Event, Incoming, Job, Part, Peer, PeerKind, Settings};
+use stenogram::domain::{Answer, ChatInfo, ChatKind, Event, Incoming, Job, Part, Settings};
 use stenogram::telegram::{
     Account, AccountOptions, EventSink, LoggedOut, ReconnectDelays, SessionError, SessionFile, TrialPauses,
 };
@@ -73,13 +73,13 @@ pub async fn open(folder: &TempDir, options: AccountOptions) -> Arc<Account> {
 /// What a [`Listener`] wants to hear of.
 #[derive(Clone, Copy)]
 pub struct Wants {
-    pub channels: bool,
+    pub groups: bool,
     pub max_age: Duration,
 }
 
 impl Default for Wants {
     fn default() -> Self {
-        Self { channels: false, max_age: Duration::from_secs(86_400) }
+        Self { groups: false, max_age: Duration::from_secs(86_400) }
     }
 }
 
@@ -100,8 +100,12 @@ impl EventSink for Ears {
         true
     }
 
-    fn covers(&self, chat: &Peer, is_bot: bool) -> bool {
-        !is_bot && (chat.kind == PeerKind::User || chat.kind == PeerKind::Channel && self.wants.channels)
+    fn covers(&self, chat: &ChatInfo) -> bool {
+        match chat.kind {
+            ChatKind::Private | ChatKind::SavedMessages => true,
+            ChatKind::Group => self.wants.groups,
+            ChatKind::Bot | ChatKind::Service | ChatKind::Channel => false,
+        }
     }
 
     fn max_age(&self) -> Duration {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use stenogram::domain::policy::Policy;
+use stenogram::domain::rules::Rules;
 use stenogram::domain::{
     Answer, Fault, Job, JobId, Peer, PeerKind, Progress, Recording, RecordingKind, Segment, Settings,
     Transcript,
@@ -229,7 +230,7 @@ impl Workplace {
         let transcriber = Arc::new(ObservedTranscriber::new(planned, Arc::clone(&health), recognition));
         let work = Arc::new(Notify::new());
         let shutdown = CancellationToken::new();
-        let policy = Policy { max_age: day, settings: Settings::default() };
+        let policy = Policy { max_age: day, rules: Rules::default(), settings: Settings::default() };
         let (_, policy) = watch::channel(policy);
         let working =
             Worker::new(Arc::clone(&queue), messenger, transcriber, policy, Arc::clone(&work), shutdown);

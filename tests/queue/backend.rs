@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stenogram::domain::{
-    Answer, Form, Job, JobId, Part, Peer, PeerKind, Progress, Recording, RecordingKind, Segment, Settings,
-    Task, Transcript,
+    Answer, Job, JobId, Part, Peer, PeerKind, Progress, Recording, RecordingKind, Segment, Settings, Task,
+    Transcript,
 };
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
 use stenogram::queue::redis::{RedisOptions, RedisQueue};
@@ -164,7 +164,7 @@ pub fn dated(date: i64, mut job: Job) -> Job {
 }
 
 fn settings(task: Task) -> Settings {
-    Settings { language: None, task, form: Form::Replies }
+    Settings { task, ..Settings::default() }
 }
 
 pub fn answer(text: &str) -> Answer {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use redb::{Database, ReadableDatabase as _, TableDefinition, TableHandle as _};
-use stenogram::domain::{Answer, Form, Part, Settings, Task};
+use stenogram::domain::{Answer, Part, Settings, Task};
 use stenogram::queue::embedded;
 use stenogram::queue::redis::RedisQueue;
 use stenogram::queue::{
@@ -38,7 +38,7 @@ const END: u64 = u64::MAX / 2;
 
 fn translated() -> Answer {
     let part = |text: &str, folded| Part { text: text.into(), folded };
-    let settings = Settings { language: None, task: Task::Translate, form: Form::Replies };
+    let settings = Settings { task: Task::Translate, ..Settings::default() };
     Answer { settings, parts: vec![part("один", false), part("два", true)] }
 }
 

@@ -4,12 +4,22 @@
 use fake_telegram::{
     BOT, BROADCAST, Draft, GROUP, Group, GroupKind, OWNER, PeersInUpdates, SECOND_FRIEND, SUPERGROUP, User,
 };
-use stenogram::domain::{Incoming, Job, PeerKind, Sender};
+use stenogram::domain::{ChatKind, Incoming, Job, PeerKind, Sender};
 
 use super::*;
 
 fn by(id: i64) -> Sender {
-    Sender { id, is_owner: id == OWNER, is_bot: id == BOT }
+    Sender { id, is_owner: id == OWNER, is_bot: id == BOT, is_contact: id == FRIEND, names: Vec::new() }
+}
+
+fn seen_as(chat: Chat) -> ChatKind {
+    match chat {
+        SAVED_MESSAGES => ChatKind::SavedMessages,
+        GROUP | SUPERGROUP => ChatKind::Group,
+        BROADCAST => ChatKind::Channel,
+        Chat::User(BOT) => ChatKind::Bot,
+        _ => ChatKind::Private,
+    }
 }
 
 /// The job that a message would become, once it is heard.
@@ -49,7 +59,7 @@ async fn a_recording_has_its_chat_and_its_sender() {
             Chat::Channel(_) => PeerKind::Channel,
         };
         assert_eq!((heard.recording.chat.kind, heard.recording.chat.chat()), (kind, chat.into()), "{chat:?}");
-        assert_eq!((heard.sender, heard.chat_is_bot), (sender, chat == bots_chat), "{chat:?}");
+        assert_eq!((heard.sender, heard.chat.kind), (sender, seen_as(chat)), "{chat:?}");
         assert_eq!(heard.recording.thread, None, "{chat:?}");
     }
 }

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use self::Meaning::{
     AlreadySent, BadRequest, Deactivated, FileReference, Gone, InvalidApplication, InvalidPeer,
-    InvalidPosition, LoggedOut, Migrate, PremiumRequired, Reconnect, Restricted, ServerTrouble,
+    InvalidPosition, LoggedOut, MayNotEdit, MayNotWrite, Migrate, NotModified, PremiumRequired, Reconnect,
+    Restricted, ServerTrouble,
 };
 use crate::domain::Restriction;
 
@@ -29,7 +30,13 @@ pub(crate) enum Meaning {
     Restricted(Restriction),
     /// This chat accepts messages only from accounts with Telegram Premium.
     PremiumRequired,
-    /// The message or the chat is gone, or the account may not write or read there.
+    /// The account may not write in this chat, or not in this forum topic.
+    MayNotWrite,
+    /// The message cannot be edited, or not any more.
+    MayNotEdit,
+    /// The message is already what the edit would make of it.
+    NotModified,
+    /// The message or the chat is gone, or the account may not read there.
     Gone,
     /// There is no such chat, or its access hash is wrong.
     InvalidPeer,
@@ -84,6 +91,28 @@ const BY_NAME: &[(Meaning, &[&str])] = &[
     (Restricted(Restriction::SpamLimited), &["PEER_FLOOD", "USER_RESTRICTED"]),
     (PremiumRequired, &["PREMIUM_ACCOUNT_REQUIRED", "PRIVACY_PREMIUM_REQUIRED"]),
     (
+        MayNotEdit,
+        &[
+            "MESSAGE_AUTHOR_REQUIRED",
+            "MESSAGE_EDIT_TIME_EXPIRED",
+            "MEDIA_CAPTION_TOO_LONG",
+            "INLINE_BOT_REQUIRED",
+        ],
+    ),
+    (NotModified, &["MESSAGE_NOT_MODIFIED"]),
+    (
+        MayNotWrite,
+        &[
+            "CHAT_RESTRICTED",
+            "CHAT_GUEST_SEND_FORBIDDEN",
+            "CHAT_SEND_PLAIN_FORBIDDEN",
+            "CHAT_WRITE_FORBIDDEN",
+            "USER_BANNED_IN_CHANNEL",
+            "TOPIC_CLOSED",
+            "ALLOW_PAYMENT_REQUIRED",
+        ],
+    ),
+    (
         Gone,
         &[
             "MESSAGE_ID_INVALID",
@@ -93,19 +122,12 @@ const BY_NAME: &[(Meaning, &[&str])] = &[
             "CHANNEL_PRIVATE",
             "CHANNEL_PUBLIC_GROUP_NA",
             "CHAT_ADMIN_REQUIRED",
-            "CHAT_RESTRICTED",
             "CHAT_FORBIDDEN",
-            "CHAT_GUEST_SEND_FORBIDDEN",
-            "CHAT_SEND_PLAIN_FORBIDDEN",
-            "CHAT_WRITE_FORBIDDEN",
-            "USER_BANNED_IN_CHANNEL",
             "USER_IS_BLOCKED",
             "YOU_BLOCKED_USER",
             "INPUT_USER_DEACTIVATED",
             "USER_DELETED",
-            "TOPIC_CLOSED",
             "TOPIC_DELETED",
-            "ALLOW_PAYMENT_REQUIRED",
         ],
     ),
     (
@@ -234,13 +256,13 @@ mod tests {
         (400, "CHAT_ADMIN_REQUIRED", Gone),
         (403, "CHAT_ADMIN_REQUIRED", Gone),
         (400, "CHAT_FORBIDDEN", Gone),
-        (403, "CHAT_GUEST_SEND_FORBIDDEN", Gone),
+        (403, "CHAT_GUEST_SEND_FORBIDDEN", MayNotWrite),
         (400, "CHAT_ID_INVALID", InvalidPeer),
-        (400, "CHAT_RESTRICTED", Gone),
-        (403, "CHAT_SEND_PLAIN_FORBIDDEN", Gone),
-        (403, "CHAT_WRITE_FORBIDDEN", Gone),
-        (403, "ALLOW_PAYMENT_REQUIRED_30", Gone),
-        (406, "ALLOW_PAYMENT_REQUIRED", Gone),
+        (400, "CHAT_RESTRICTED", MayNotWrite),
+        (403, "CHAT_SEND_PLAIN_FORBIDDEN", MayNotWrite),
+        (403, "CHAT_WRITE_FORBIDDEN", MayNotWrite),
+        (403, "ALLOW_PAYMENT_REQUIRED_30", MayNotWrite),
+        (406, "ALLOW_PAYMENT_REQUIRED", MayNotWrite),
         (400, "ENTITIES_TOO_LONG", BadRequest),
         (400, "ENTITY_BOUNDS_INVALID", BadRequest),
         (400, "INPUT_USER_DEACTIVATED", Gone),
@@ -263,18 +285,26 @@ mod tests {
         (400, "REPLY_TO_INVALID", Gone),
         (400, "SEND_AS_PEER_INVALID", BadRequest),
         (420, "SLOWMODE_WAIT_30", CHAT_WAIT),
-        (400, "TOPIC_CLOSED", Gone),
-        (406, "TOPIC_CLOSED", Gone),
+        (400, "TOPIC_CLOSED", MayNotWrite),
+        (406, "TOPIC_CLOSED", MayNotWrite),
         (400, "TOPIC_DELETED", Gone),
         (406, "TOPIC_DELETED", Gone),
-        (400, "USER_BANNED_IN_CHANNEL", Gone),
-        (403, "USER_BANNED_IN_CHANNEL", Gone),
+        (400, "USER_BANNED_IN_CHANNEL", MayNotWrite),
+        (403, "USER_BANNED_IN_CHANNEL", MayNotWrite),
         (403, "USER_DELETED", Gone),
         (400, "USER_IS_BLOCKED", Gone),
         (403, "USER_IS_BLOCKED", Gone),
         (400, "USER_IS_BOT", BadRequest),
         (403, "USER_PRIVACY_RESTRICTED", Gone),
         (400, "YOU_BLOCKED_USER", Gone),
+        // messages.editMessage.
+        (400, "INLINE_BOT_REQUIRED", MayNotEdit),
+        (403, "INLINE_BOT_REQUIRED", MayNotEdit),
+        (400, "MEDIA_CAPTION_TOO_LONG", MayNotEdit),
+        (403, "MESSAGE_AUTHOR_REQUIRED", MayNotEdit),
+        (400, "MESSAGE_EDIT_TIME_EXPIRED", MayNotEdit),
+        (400, "MESSAGE_ID_INVALID", Gone),
+        (400, "MESSAGE_NOT_MODIFIED", NotModified),
         // messages.getHistory, messages.getMessages, channels.getMessages, messages.getDialogs.
         (400, "CHAT_NOT_MODIFIED", BadRequest),
         (400, "FROZEN_PARTICIPANT_MISSING", FROZEN),

@@ -1,94 +1,42 @@
-//! Sends answers, each under its own `random_id`.
+//! Delivers answers in the form that each has, each part under its own `random_id`.
 
 use grammers_client::tl;
-use tracing::warn;
 
 use super::super::account::Account;
-use super::super::connection::error::CallError;
-use super::super::connection::rpc_error::{Meaning, WaitScope};
-use super::super::problems::FLOOD_WAIT;
-use super::calls::{call_to_send, sending_fault};
-use crate::domain::reply::utf16_len;
-use crate::domain::{Answer, Fault, Form, Job, random_id};
+use super::super::connection::link::Link;
+use super::saved::saved_message;
+use super::send::{Outgoing, folded};
+use crate::domain::{Answer, Fault, Form, Job, Part};
 
 impl Account {
-    /// Sends part number `index` of the answer to `job` as a silent reply to its message.
-    ///
-    /// Returns the number of the message sent, if Telegram tells it. Sending the same part again is
-    /// harmless, because Telegram recognises its `random_id`.
-    ///
-    /// A FLOOD_WAIT here applies to everything that this account sends, so nothing is sent before
-    /// it is over, not even after a restart. The same goes for a restriction of the account. A
-    /// request that Telegram calls bad is sent a second time, and then the job ends: a later
-    /// attempt would fail as well.
+    /// Sends part number `index` of the answer to `job`. Returns the number of the message that
+    /// carries it, if Telegram tells it. Delivering the same part again is harmless.
     pub async fn deliver(&self, job: &Job, answer: &Answer, index: usize) -> Result<Option<i32>, Fault> {
-        // Another form is another request. rustc says so here when there is one.
-        let (Form::Replies, part) = (&answer.settings.form, &answer.parts[index]);
         self.may_send()?;
         let link = self.current_link()?;
-        let id = random_id(job.id, index);
-        let quote = || {
-            // At most 4,096, the limit of a message.
-            let length = utf16_len(&part.text) as i32;
-            vec![tl::types::MessageEntityBlockquote { collapsed: true, offset: 0, length }.into()]
-        };
-        let request = tl::functions::messages::SendMessage {
-            no_webpage: true,
-            silent: true,
-            background: true,
-            clear_draft: false,
-            noforwards: false,
-            update_stickersets_order: false,
-            invert_media: false,
-            allow_paid_floodskip: false,
+        let part = &answer.parts[index];
+        match answer.settings.form {
+            Form::SavedMessages => {
+                let origin = self.found_message(&link, job).await?;
+                self.send(&link, job, saved_message(job, part, index, &origin)).await
+            }
+            Form::Caption if index == 0 => match self.set_caption(&link, job, part).await? {
+                Some(message) => Ok(Some(message)),
+                None => self.reply(&link, job, part, index).await,
+            },
+            Form::Replies | Form::Caption => self.reply(&link, job, part, index).await,
+        }
+    }
+
+    async fn reply(&self, link: &Link, job: &Job, part: &Part, index: usize) -> Result<Option<i32>, Fault> {
+        let outgoing = Outgoing {
             peer: self.input_peer(job).await?,
-            reply_to: Some(reply_to(job).into()),
-            message: part.text.clone(),
-            random_id: id,
-            reply_markup: None,
-            entities: part.folded.then(quote),
-            schedule_date: None,
-            schedule_repeat_period: None,
-            send_as: None,
-            quick_reply_shortcut: None,
-            effect: None,
-            allow_paid_stars: None,
-            suggested_post: None,
-            rich_message: None,
+            reply_to: Some(reply_to(job)),
+            text: part.text.clone(),
+            entities: part.folded.then(|| folded(&part.text, 0)).into_iter().collect(),
+            index,
         };
-        self.context.restrictions.check_to_send()?;
-        match call_to_send(&link, &request).await {
-            Ok(updates) => {
-                self.context.restrictions.sent();
-                Ok(sent_id(&updates, id))
-            }
-            Err(error) if error.meaning() == Some(Meaning::AlreadySent) => Ok(None),
-            Err(error) => {
-                self.note_flood_wait(&error).await;
-                if let Some(Meaning::Restricted(_)) = error.meaning() {
-                    // The pause that has begun applies to all chats of the account.
-                    self.context.restrictions.check()?;
-                }
-                Err(sending_fault(&error))
-            }
-        }
-    }
-
-    /// Fails while Telegram does not let this account send.
-    pub(super) fn may_send(&self) -> Result<(), Fault> {
-        self.context.restrictions.check()?;
-        match self.context.store.pause() {
-            Some((left, why)) => Err(Fault::wait(left, FLOOD_WAIT.tag(why))),
-            None => Ok(()),
-        }
-    }
-
-    /// Remembers a wait that applies to all chats. One for this chat alone concerns only this job.
-    async fn note_flood_wait(&self, error: &CallError) {
-        let Some(Meaning::Wait { scope: WaitScope::Account, time: length }) = error.meaning() else { return };
-        if let Err(error) = self.context.store.set_pause(length, error.to_string()).await {
-            warn!(%error, "The pause that Telegram demands could not be stored, a restart will forget it");
-        }
+        self.send(link, job, outgoing).await
     }
 }
 
@@ -106,20 +54,6 @@ fn reply_to(job: &Job) -> tl::types::InputReplyToMessage {
         todo_item_id: None,
         poll_option: None,
     }
-}
-
-/// The number of the message that was sent under `random_id`.
-fn sent_id(updates: &tl::enums::Updates, random_id: i64) -> Option<i32> {
-    let list = match updates {
-        tl::enums::Updates::UpdateShortSentMessage(sent) => return Some(sent.id),
-        tl::enums::Updates::Updates(updates) => &updates.updates,
-        tl::enums::Updates::Combined(updates) => &updates.updates,
-        _ => return None,
-    };
-    list.iter().find_map(|update| match update {
-        tl::enums::Update::MessageId(sent) if sent.random_id == random_id => Some(sent.id),
-        _ => None,
-    })
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use super::super::problems::FLOOD_WAIT;
 use super::calls::fault;
 use super::chunk_size::ChunkSize;
 use super::downloads::FileBytes;
-use crate::domain::{Fault, Job, JobId};
+use crate::domain::{Fault, Form, Job, JobId};
 
 /// If a chunk takes longer than this, the download counts as stuck. With a login to another
 /// datacentre, a chunk takes several requests, each with a timeout of its own.
@@ -37,6 +37,11 @@ impl Account {
     pub async fn fetch(&self, job: &Job) -> Result<Vec<u8>, Fault> {
         let _during = self.context.pulses.files.during(CHUNK_STALL_LIMIT);
         let link = self.current_link()?;
+        let goes_elsewhere = job.settings.as_ref().is_some_and(|it| it.form == Form::SavedMessages);
+        if !goes_elsewhere && self.refusing.refuse(&job.recording) {
+            let why = "the account may not write in this chat, as an answer before this one has shown";
+            return Err(Fault::Reject(why.into()));
+        }
         let recording = self.look_up(&link, job).await?;
         let size = u64::try_from(recording.document.size).unwrap_or(0);
         if size > self.context.options.max_file_size {

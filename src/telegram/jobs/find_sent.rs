@@ -1,57 +1,102 @@
-//! Finds the replies that an earlier attempt has sent.
+//! Finds the messages that an earlier attempt has sent.
 //!
 //! Telegram drops a message that is sent again under its `random_id`, but forgets that number after
-//! a while. So before a job is delivered again, its chat is searched for replies to its message.
+//! a while. So before a job is delivered again, the chat to which its answer goes is searched for
+//! what was sent before.
 
 use grammers_client::tl;
 use tracing::debug;
 
 use super::super::account::Account;
+use super::super::connection::link::Link;
 use super::super::message;
 use super::calls::{call_to_send, sending_fault};
-use crate::domain::{Answer, Fault, Form, Job, Part, Settings};
+use super::caption::has_caption;
+use super::saved::saved_part;
+use crate::domain::{Answer, Fault, Form, Job, Part, PeerKind};
 
 /// Messages in one page, the most that Telegram gives.
 const PAGE: i32 = 100;
-/// Pages read at most, newest first. For older replies only the `random_id` prevents a second one.
+/// Pages read at most, newest first. For older messages only the `random_id` prevents a second one.
 const PAGES: usize = 20;
 
 impl Account {
     /// For each part of the answer to `job`, the number of the message that already carries it, if
-    /// there is one in the chat.
+    /// there is one.
     pub async fn sent(&self, job: &Job, answer: &Answer) -> Result<Vec<Option<i32>>, Fault> {
-        let Answer { settings: Settings { form: Form::Replies, .. }, parts } = answer;
         self.may_send()?;
         let link = self.current_link()?;
+        // A reply in Saved Messages is not marked as outgoing.
+        let own_chat = job.id.chat == self.context.user.id;
+        let reply = |message: &tl::types::Message| {
+            let is_reply = (message.out || own_chat) && replied_to(message) == Some(job.id.message);
+            is_reply.then(|| message.message.clone())
+        };
+        match answer.settings.form {
+            Form::Replies => {
+                let search = Search { peer: self.input_peer(job).await?, after: job.id.message };
+                self.search(&link, job, &answer.parts, search, reply).await
+            }
+            Form::SavedMessages => {
+                // A channel numbers its messages itself, so its numbers say nothing about others.
+                let is_channel = job.recording.chat.kind == PeerKind::Channel;
+                let after = if is_channel { 0 } else { job.id.message };
+                let search = Search { peer: tl::enums::InputPeer::PeerSelf, after };
+                self.search(&link, job, &answer.parts, search, |message| saved_part(job, message)).await
+            }
+            Form::Caption => {
+                let message = self.found_message(&link, job).await?.message;
+                let search = Search { peer: self.input_peer(job).await?, after: job.id.message };
+                let mut found = self.search(&link, job, &answer.parts, search, reply).await?;
+                if let (Some(found), Some(part)) = (found.first_mut(), answer.parts.first())
+                    && has_caption(&message, part)
+                {
+                    *found = Some(message.id);
+                }
+                Ok(found)
+            }
+        }
+    }
+
+    /// Searches a history, newest first, for messages of which `part_of` says that they carry a
+    /// part of the answer.
+    async fn search(
+        &self,
+        link: &Link,
+        job: &Job,
+        parts: &[Part],
+        search: Search,
+        part_of: impl Fn(&tl::types::Message) -> Option<String>,
+    ) -> Result<Vec<Option<i32>>, Fault> {
+        let Search { peer, after } = search;
         let mut request = tl::functions::messages::GetHistory {
-            peer: self.input_peer(job).await?,
+            peer,
             offset_id: 0,
             offset_date: 0,
             add_offset: 0,
             limit: PAGE,
             max_id: 0,
-            min_id: job.id.message,
+            min_id: after,
             hash: 0,
         };
-        // A reply in Saved Messages is not marked as outgoing.
-        let own_chat = job.id.chat == self.context.user.id;
-        let mut replies = Vec::new();
+        let mut carriers = Vec::new();
         for _ in 0..PAGES {
-            let answer = call_to_send(&link, &request).await.map_err(|error| sending_fault(&error))?;
+            let answer = call_to_send(link, &request).await.map_err(|error| sending_fault(&error))?;
             let messages = message::messages_of(answer);
             let last = messages.iter().map(tl::enums::Message::id).min();
-            replies.extend(messages.into_iter().filter_map(|message| match message {
-                tl::enums::Message::Message(message)
-                    if (message.out || own_chat) && replied_to(&message) == Some(job.id.message) =>
-                {
-                    Some((message.id, message.message))
-                }
+            // Nothing was sent before the recording was.
+            let is_past =
+                after == 0 && messages.iter().filter_map(message::date).any(|date| date < job.recording.date);
+            carriers.extend(messages.into_iter().filter_map(|message| match message {
+                tl::enums::Message::Message(message) => Some((message.id, part_of(&message)?)),
                 _ => None,
             }));
-            let found = assign(parts, &replies);
+            let found = assign(parts, &carriers);
             match last {
                 Some(last)
-                    if last > job.id.message + 1 && (request.offset_id == 0 || last < request.offset_id) =>
+                    if !is_past
+                        && last > after + 1
+                        && (request.offset_id == 0 || last < request.offset_id) =>
                 {
                     request.offset_id = last;
                 }
@@ -62,8 +107,15 @@ impl Account {
             }
         }
         debug!("the chat has too many newer messages, not all of them were searched");
-        Ok(assign(parts, &replies))
+        Ok(assign(parts, &carriers))
     }
+}
+
+/// Where what was sent may be found.
+struct Search {
+    peer: tl::enums::InputPeer,
+    /// The number of a message before which nothing was sent.
+    after: i32,
 }
 
 /// The message that `message` replies to.

@@ -15,10 +15,27 @@ use crate::domain::{Fault, Job, Peer, PeerKind};
 /// How long a job waits for the access hash of its channel, the first time.
 const UNKNOWN_CHANNEL_PAUSE: u64 = 60;
 
+/// The message of a job, and who is mentioned with it.
+pub(super) struct FoundMessage {
+    pub message: tl::types::Message,
+    pub users: Vec<tl::enums::User>,
+    pub chats: Vec<tl::enums::Chat>,
+}
+
+fn deleted() -> Fault {
+    Fault::Gone("the message was deleted, or is no recording any more".into())
+}
+
 impl Account {
+    /// Reads the message of a job again for its recording.
+    pub(super) async fn look_up(&self, link: &Link, job: &Job) -> Result<RecordingFile, Fault> {
+        let message = self.found_message(link, job).await?.message;
+        message.media.as_ref().and_then(message::recording_file).ok_or_else(deleted)
+    }
+
     /// Reads the message of a job again. If the access hash of the chat was missing, it is known
     /// afterwards.
-    pub(super) async fn look_up(&self, link: &Link, job: &Job) -> Result<RecordingFile, Fault> {
+    pub(super) async fn found_message(&self, link: &Link, job: &Job) -> Result<FoundMessage, Fault> {
         let chat = self.chat(job).await?;
         let id = vec![tl::types::InputMessageId { id: job.id.message }.into()];
         let answer = if chat.kind == PeerKind::Channel {
@@ -38,14 +55,12 @@ impl Account {
             let cached = self.context.store.cache_peers(message::peers_of_messages(&answer)).await;
             cached.map_err(|error| Fault::retry_in(60, error))?;
         }
-        let messages = message::messages_of(answer);
-        let media = messages.iter().find_map(|message| match message {
-            tl::enums::Message::Message(message) if message.id == job.id.message => message.media.as_ref(),
+        let (messages, users, chats) = message::contents(answer);
+        let message = messages.into_iter().find_map(|message| match message {
+            tl::enums::Message::Message(message) if message.id == job.id.message => Some(message),
             _ => None,
         });
-        media
-            .and_then(message::recording_file)
-            .ok_or_else(|| Fault::Gone("the message was deleted, or is no recording any more".into()))
+        Ok(FoundMessage { message: message.ok_or_else(deleted)?, users, chats })
     }
 
     /// The chat of a job in the form that requests take.

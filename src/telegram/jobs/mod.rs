@@ -1,12 +1,16 @@
 //! What a job needs of Telegram: its recording is fetched, and its answer delivered.
 //!
 //! [`calls`] says what an error means for the job. [`message_of_job`] finds its message and chat,
-//! for [`fetch`], [`deliver`] and [`find_sent`].
+//! for [`fetch`], [`deliver`] and [`find_sent`]. [`saved`] and [`caption`] are forms of answers.
 
 mod calls;
+mod caption;
 mod chunk_size;
 mod deliver;
 pub(super) mod downloads;
 mod fetch;
 mod find_sent;
 mod message_of_job;
+pub(super) mod refusing;
+mod saved;
+mod send;

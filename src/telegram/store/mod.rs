@@ -5,7 +5,7 @@
 //! but updates would be followed only from now on.
 
 mod pause;
-mod peer;
+pub(super) mod peer;
 pub(super) mod position;
 
 use std::collections::HashMap;
@@ -18,7 +18,7 @@ use redb::{ReadableTable, TableDefinition};
 use serde::de::DeserializeOwned;
 
 use self::pause::StoredPause;
-use self::peer::StoredPeer;
+use self::peer::{SeenPeer, StoredPeer};
 use self::position::{LastMessages, StoredPosition};
 use super::session::error::SessionError;
 use crate::runtime::lock;
@@ -109,13 +109,18 @@ impl UpdateStore {
     }
 
     pub async fn peer(&self, id: PeerId) -> Result<Option<PeerInfo>, SessionError> {
+        Ok(self.seen_peer(id).await?.map(|peer| peer.info))
+    }
+
+    /// A peer with what the owner's rules ask of it.
+    pub async fn seen_peer(&self, id: PeerId) -> Result<Option<SeenPeer>, SessionError> {
         let Some(dialog) = id.bot_api_dialog_id() else { return Ok(None) };
         let stored = self.blocking(move |inner| inner.read_peer(dialog)).await?;
-        Ok(stored.map(|peer| peer.info(id)))
+        Ok(stored.map(|peer| peer.seen(id)))
     }
 
     /// Stores peers. Where Telegram leaves something out that is known already, that is kept.
-    pub async fn cache_peers(&self, peers: Vec<PeerInfo>) -> Result<(), SessionError> {
+    pub async fn cache_peers(&self, peers: Vec<SeenPeer>) -> Result<(), SessionError> {
         if peers.is_empty() {
             return Ok(());
         }
@@ -199,23 +204,24 @@ impl Inner {
     fn read_peer(&self, dialog: i64) -> Result<Option<StoredPeer>, redb::Error> {
         let mut known = lock(&self.peers);
         if let Some(peer) = known.get(&dialog) {
-            return Ok(Some(*peer));
+            return Ok(Some(peer.clone()));
         }
         let table = self.database.begin_read()?.open_table(PEERS)?;
-        let stored = table.get(dialog)?.and_then(|row| serde_json::from_slice(row.value()).ok());
-        if let Some(peer) = stored {
-            known.insert(dialog, peer);
+        let stored: Option<StoredPeer> =
+            table.get(dialog)?.and_then(|row| serde_json::from_slice(row.value()).ok());
+        if let Some(peer) = &stored {
+            known.insert(dialog, peer.clone());
         }
         Ok(stored)
     }
 
-    fn write_peers(&self, peers: &[PeerInfo]) -> Result<(), redb::Error> {
+    fn write_peers(&self, peers: &[SeenPeer]) -> Result<(), redb::Error> {
         let mut changed = Vec::new();
-        for info in peers {
-            let Some(dialog) = info.id().bot_api_dialog_id() else { continue };
+        for seen in peers {
+            let Some(dialog) = seen.info.id().bot_api_dialog_id() else { continue };
             let known = self.read_peer(dialog)?;
-            let peer = StoredPeer::from(info).or(known);
-            if known != Some(peer) {
+            let peer = StoredPeer::from(seen).or(known.clone());
+            if known.as_ref() != Some(&peer) {
                 changed.push((dialog, peer));
             }
         }
@@ -248,6 +254,7 @@ fn row<T: DeserializeOwned>(
 mod tests {
     use grammers_session::types::{ChannelState, PeerAuth};
 
+    use super::peer::PeerTraits;
     use super::*;
 
     fn user(id: i64, hash: Option<i64>, bot: Option<bool>) -> PeerInfo {
@@ -267,7 +274,7 @@ mod tests {
             assert_eq!(store.last_messages(), LastMessages::default());
             store.set_position(state.clone(), last.clone()).await.unwrap();
             store.set_dialogs_walked().await.unwrap();
-            store.cache_peers(vec![user(2000, Some(5), Some(false))]).await.unwrap();
+            store.cache_peers(vec![user(2000, Some(5), Some(false)).into()]).await.unwrap();
         }
         let store = UpdateStore::open(&path, 1000).await.unwrap();
         assert_eq!(store.position(), state);
@@ -301,10 +308,18 @@ mod tests {
     async fn what_is_known_of_a_peer_is_kept_when_less_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let store = UpdateStore::open(&folder.path().join("updates.redb"), 1000).await.unwrap();
-        store.cache_peers(vec![user(2000, Some(5), None)]).await.unwrap();
-        store.cache_peers(vec![user(2000, None, Some(true))]).await.unwrap();
+        let traits = PeerTraits { contact: Some(true), names: Some(vec!["anna".into()]) };
+        let first = SeenPeer { info: user(2000, Some(5), None), traits: traits.clone() };
+        store.cache_peers(vec![first]).await.unwrap();
+        store.cache_peers(vec![user(2000, None, Some(true)).into()]).await.unwrap();
         let id = PeerId::user(2000).unwrap();
-        assert_eq!(store.peer(id).await.unwrap(), Some(user(2000, Some(5), Some(true))));
+        let known = store.seen_peer(id).await.unwrap().unwrap();
+        assert_eq!((known.info, known.traits), (user(2000, Some(5), Some(true)), traits));
+        // What is known of somebody changes, and names are given up.
+        let traits = PeerTraits { contact: Some(false), names: Some(Vec::new()) };
+        let later = SeenPeer { info: user(2000, None, None), traits: traits.clone() };
+        store.cache_peers(vec![later]).await.unwrap();
+        assert_eq!(store.seen_peer(id).await.unwrap().unwrap().traits, traits);
     }
 
     #[tokio::test]
@@ -316,7 +331,7 @@ mod tests {
             let last = LastMessages { account: 11, ..LastMessages::default() };
             store.set_position(UpdatesState { pts: 5, ..UpdatesState::default() }, last).await.unwrap();
             store.set_pause(Duration::from_secs(60), "FLOOD_WAIT".into()).await.unwrap();
-            store.cache_peers(vec![user(2000, Some(5), None)]).await.unwrap();
+            store.cache_peers(vec![user(2000, Some(5), None).into()]).await.unwrap();
         }
         let store = UpdateStore::open(&path, 1001).await.unwrap();
         assert_eq!(store.position(), UpdatesState::default());

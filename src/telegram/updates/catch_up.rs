@@ -9,7 +9,6 @@
 use std::collections::HashMap;
 
 use grammers_client::tl;
-use grammers_session::Session as _;
 use grammers_session::types::PeerId;
 use tracing::{info, warn};
 
@@ -156,13 +155,15 @@ impl<S: EventSink> UpdateLoop<'_, S> {
 
     /// Where to read `chat`; `None` if its events are not wanted, or the chat cannot be reached.
     async fn covered_peer(&self, chat: PeerId) -> Result<Option<tl::enums::InputPeer>, UpdatesEnded> {
-        let Some(info) = self.link.context.session.peer(chat).await? else {
+        let context = &self.link.context;
+        let Some(known) = context.seen_peer(chat).await? else {
             let error = "its access hash is not known";
             warn!(error, "A chat cannot be read, voice messages missed there are not answered");
             return Ok(None);
         };
-        let peer = message::peer(&info);
-        Ok(self.sink.covers(&peer, message::is_bot(&info)).then(|| message::input_peer(&peer)))
+        let peer = message::peer(&known.info);
+        let info = message::chat_info(&peer, Some(&known), context.user.id);
+        Ok(self.sink.covers(&info).then(|| message::input_peer(&peer)))
     }
 
     /// Reads one page of a history, and stores the peers in it; `None` if Telegram refuses.

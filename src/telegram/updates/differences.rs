@@ -129,7 +129,7 @@ impl<S: EventSink> UpdateLoop<'_, S> {
         };
         match error.meaning() {
             None | Some(Meaning::LoggedOut | Meaning::Deactivated) => Err(error.into()),
-            Some(Meaning::Gone | Meaning::InvalidPeer) => {
+            Some(Meaning::Gone | Meaning::MayNotWrite | Meaning::InvalidPeer) => {
                 info!(%error, "A channel cannot be read any more and is no longer followed");
                 Ok(Err(PrematureEndReason::Banned))
             }

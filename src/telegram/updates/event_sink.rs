@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::domain::{Event, Peer};
+use crate::domain::{ChatInfo, Event};
 
 /// Receives the events in the stream of updates.
 #[async_trait]
@@ -14,9 +14,8 @@ pub trait EventSink: Send + Sync {
     /// may come more than once.
     async fn take(&self, events: Vec<Event>) -> bool;
 
-    /// Whether events of this chat can be wanted at all. `is_bot` says that it is the private chat
-    /// with a bot.
-    fn covers(&self, chat: &Peer, is_bot: bool) -> bool;
+    /// Whether events of this chat can be wanted at all.
+    fn covers(&self, chat: &ChatInfo) -> bool;
 
     /// The age beyond which messages are not wanted.
     fn max_age(&self) -> Duration;

@@ -1,7 +1,6 @@
 //! From Telegram's updates to events.
 
 use grammers_client::tl;
-use grammers_session::Session as _;
 use grammers_session::types::PeerKind;
 use tracing::debug;
 
@@ -32,20 +31,21 @@ impl<S: EventSink> UpdateLoop<'_, S> {
         }
     }
 
-    /// Adds what is known of the chat and the sender, above all the access hash of the chat:
-    /// without it no reply can be sent.
+    /// Adds what is known of the chat and the sender, above all the access hash of the chat,
+    /// without which no reply can be sent, and whether the sender is a contact.
     async fn resolve(&self, recording: UnresolvedRecording) -> Result<Incoming, UpdatesEnded> {
-        let session = &self.link.context.session;
-        let mut chat = session.peer(recording.chat).await?;
+        let context = &self.link.context;
+        let mut chat = context.seen_peer(recording.chat).await?;
         // Telegram leaves out users that it thinks we know. An answer with the message has them.
         // This does not help in a channel: its messages can be asked for with its access hash only.
-        let lacks_hash = chat.as_ref().is_none_or(|chat| chat.auth().is_none());
-        if lacks_hash && recording.chat.kind() == PeerKind::User {
+        let is_incomplete =
+            chat.as_ref().is_none_or(|chat| chat.info.auth().is_none() || chat.traits.contact.is_none());
+        if is_incomplete && recording.chat.kind() == PeerKind::User {
             self.look_up_peers(recording.message).await?;
-            chat = session.peer(recording.chat).await?;
+            chat = context.seen_peer(recording.chat).await?;
         }
-        let owner = self.link.context.user.id;
-        let sender = session.peer(recording.sender(owner)).await?;
+        let owner = context.user.id;
+        let sender = context.seen_peer(recording.sender(owner)).await?;
         Ok(recording.incoming(owner, chat.as_ref(), sender.as_ref()))
     }
 

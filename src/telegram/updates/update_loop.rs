@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use grammers_client::tl;
 use grammers_client::tl::types::updates::State;
-use grammers_session::Session as _;
 use grammers_session::types::{PeerId, PeerKind, UpdatesState};
 use grammers_session::updates::{MessageBoxes, UpdateAndPeers, UpdatesLike};
 use tokio::sync::{mpsc, watch};
@@ -214,8 +213,10 @@ impl<'a, S: EventSink> UpdateLoop<'a, S> {
         if chat.kind() != PeerKind::Channel {
             return Ok(true);
         }
-        let info = self.link.context.session.peer(chat).await?;
-        Ok(info.is_some_and(|info| self.sink.covers(&message::peer(&info), false)))
+        let context = &self.link.context;
+        let Some(known) = context.seen_peer(chat).await? else { return Ok(false) };
+        let peer = message::peer(&known.info);
+        Ok(self.sink.covers(&message::chat_info(&peer, Some(&known), context.user.id)))
     }
 
     pub(super) async fn store_position(&self) -> Result<(), UpdatesEnded> {

@@ -21,6 +21,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite, AsyncWriteExt};
 use crate::faults::Fault;
 use crate::ledger::ClientInfo;
 use crate::telegram::Telegram;
+use crate::world::ChatLimits;
 use crate::world::draft::Draft;
 use crate::world::login::{Freeze, Revocation};
 use crate::world::peers::Chat;
@@ -65,6 +66,15 @@ enum Command {
         freeze: Freeze,
     },
     Thaw,
+    /// Limits what the owner may do in a chat from now on.
+    Limit {
+        chat: Chat,
+        #[serde(default)]
+        no_writing: bool,
+        /// Seconds between two messages.
+        #[serde(default)]
+        slow_mode: i32,
+    },
     /// Cuts every connection.
     Cut,
     /// Cuts every connection and listens no more, or listens again.
@@ -106,6 +116,8 @@ struct Sending {
     own: bool,
     /// By this user, in a group.
     from: Option<i64>,
+    /// Shown as sent by this group or channel.
+    sent_as: Option<Chat>,
     /// Without telling connected clients.
     #[serde(default)]
     silently: bool,
@@ -212,6 +224,9 @@ async fn misbehave(telegram: &Telegram, command: Command) -> io::Result<()> {
         Command::Restore => telegram.restore(),
         Command::Freeze { freeze } => telegram.freeze(freeze),
         Command::Thaw => telegram.thaw(),
+        Command::Limit { chat, no_writing, slow_mode } => {
+            telegram.limit(chat, ChatLimits { no_writing, slow_mode });
+        }
         Command::Cut => telegram.cut(),
         Command::Outage { on: true } => telegram.go_down().await,
         Command::Outage { on: false } => telegram.come_back().await?,
@@ -231,13 +246,16 @@ async fn record(telegram: &Telegram, sending: Sending, make: impl FnOnce(Vec<u8>
 }
 
 fn send(telegram: &Telegram, draft: Draft, sending: Sending) -> Reply {
-    let Sending { chat, text, dc, view_once, own, from, silently, .. } = sending;
+    let Sending { chat, text, dc, view_once, own, from, sent_as, silently, .. } = sending;
     let mut draft = draft.caption(text);
     if let Some(user) = from {
         draft = draft.from(user);
     }
     if own {
         draft = draft.own();
+    }
+    if let Some(chat) = sent_as {
+        draft = draft.sent_as(chat);
     }
     if let Some(dc) = dc {
         draft = draft.in_dc(dc);
@@ -276,6 +294,7 @@ mod tests {
              {{\"do\":\"outage\",\"on\":true}}\n{{\"do\":\"outage\",\"on\":false}}\n\
              {{\"do\":\"fault\",\"fault\":{{\"method\":\"*\",\"action\":\"drop_after\"}}}}\n\
              {{\"do\":\"clock\",\"ahead\":-60}}\n\
+             {{\"do\":\"limit\",\"chat\":-400,\"slow_mode\":30}}\n\
              {{\"do\":\"revoke\",\"reason\":\"session_revoked\"}}\n\
              {{\"do\":\"freeze\",\"freeze\":{{\"since\":1,\"until\":2,\"appeal\":\"https://t.me/x\"}}}}\n\
              {{\"do\":\"thaw\"}}\n\
@@ -286,7 +305,7 @@ mod tests {
         let ok: Vec<_> = replies.iter().map(|reply| reply["ok"].as_bool().unwrap()).collect();
         assert_eq!(
             ok,
-            [true, true, true, false, false, false, false, true, true, true, true, true, true, true],
+            [true, true, true, false, false, false, false, true, true, true, true, true, true, true, true],
             "{replies:#?}"
         );
         assert_eq!(replies[0]["message"], 1);

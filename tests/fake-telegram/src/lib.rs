@@ -48,7 +48,6 @@ pub use ledger::{Call, ClientInfo, Ledger};
 pub use session_file::{SessionDc, SessionParams, SessionUser, key_from_hex, key_to_hex, write_session};
 pub use settings::{Dedupe, Packing, PeersInUpdates, SentAnswer, Settings};
 pub use telegram::{Telegram, TimedOut};
-pub use world::FILE_DC;
 pub use world::draft::{Draft, RecordingKind};
 pub use world::login::{Freeze, Revocation};
 pub use world::peers::{
@@ -56,3 +55,4 @@ pub use world::peers::{
     SUPERGROUP, User, access_hash, phone_number,
 };
 pub use world::post::{Entity, Post};
+pub use world::{ChatLimits, FILE_DC};

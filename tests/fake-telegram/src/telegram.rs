@@ -14,6 +14,7 @@ use crate::ledger::Ledger;
 use crate::server::{Datacentre, Shared};
 use crate::session_file::{SessionDc, SessionParams, SessionUser, key_to_hex};
 use crate::settings::{Packing, Settings};
+use crate::world::ChatLimits;
 use crate::world::draft::Draft;
 use crate::world::login::{Freeze, Revocation};
 use crate::world::peers::{Chat, Group, OWNER, User, access_hash};
@@ -133,6 +134,19 @@ impl Telegram {
         let chat = group.chat();
         self.shared.change(|world| world.peers.add_group(group));
         chat
+    }
+}
+
+/// What a chat is like.
+impl Telegram {
+    /// Limits what the owner may do in `chat` from now on.
+    pub fn limit(&self, chat: Chat, limits: ChatLimits) {
+        self.shared.change(|world| world.limits.insert(chat, limits));
+    }
+
+    /// Gives a user or a supergroup a public name, without the @.
+    pub fn set_name(&self, chat: Chat, name: &str) {
+        self.shared.change(|world| world.peers.set_name(chat, name));
     }
 }
 

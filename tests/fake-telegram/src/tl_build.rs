@@ -88,6 +88,22 @@ pub fn user(user: &User, min: bool) -> enums::User {
     .into()
 }
 
+/// `user` with a public name.
+pub fn named_user(mut user: enums::User, name: Option<&String>) -> enums::User {
+    if let enums::User::User(user) = &mut user {
+        user.username = name.cloned();
+    }
+    user
+}
+
+/// `group` with a public name, which basic groups cannot have.
+pub fn named_group(mut group: enums::Chat, name: Option<&String>) -> enums::Chat {
+    if let enums::Chat::Channel(channel) = &mut group {
+        channel.username = name.cloned();
+    }
+    group
+}
+
 /// A basic group, supergroup or broadcast channel.
 pub fn group(group: &Group, min: bool) -> enums::Chat {
     match group.kind {
@@ -186,7 +202,11 @@ pub fn message(post: &Post, file: Option<(&File, Vec<u8>)>) -> enums::Message {
     let media = file.map(|(file, reference)| media(post, file, reference));
     // Telegram leaves out the sender where the chat says it.
     let from_id = post.from.filter(|from| Chat::User(*from) != post.chat || post.chat == SAVED_MESSAGES);
-    let from_id = from_id.map(|from| peer(Chat::User(from)));
+    // Nor does it say who an anonymous administrator is.
+    let from_id = match post.sent_as {
+        Some(chat) => (chat != post.chat).then(|| peer(chat)),
+        None => from_id.map(|from| peer(Chat::User(from))),
+    };
     types::Message {
         out: post.outgoing(),
         mentioned: false,

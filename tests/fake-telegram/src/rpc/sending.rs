@@ -115,10 +115,12 @@ fn send(context: &mut Context, said: Said) -> Result<enums::Updates, RpcError> {
         }
     }
     let (reply_to, topic) = reply_target(context, said.chat, said.reply_to)?;
+    check_slow_mode(context, said.chat)?;
     let (place, event) = context.world.add_post(Post {
         chat: said.chat,
         id: 0,
         from: Some(OWNER),
+        sent_as: None,
         date: now(),
         text: said.text,
         raw_entities: said.entities,
@@ -136,6 +138,15 @@ fn send(context: &mut Context, said: Said) -> Result<enums::Updates, RpcError> {
     context.world.random_ids.entry(key).or_insert(place);
     context.world.push(&[(said.chat, event)], Packing::Separate, Some(context.connection));
     Ok(sent(context, place, event, 1))
+}
+
+/// In slow mode the owner waits after each message, from whichever device it came.
+fn check_slow_mode(context: &Context, chat: Chat) -> Result<(), RpcError> {
+    let pause = context.world.limits.get(&chat).map_or(0, |limits| limits.slow_mode);
+    let posts = &context.world.posts;
+    let last = posts.iter().rev().find(|post| post.chat == chat && post.from == Some(OWNER));
+    let left = last.map_or(0, |last| last.date.saturating_add(pause).saturating_sub(now()));
+    if left > 0 { Err(RpcError::new(420, format!("SLOWMODE_WAIT_{left}"))) } else { Ok(()) }
 }
 
 /// The answer that tells the client of the message that it sent before, at `place`.
@@ -213,6 +224,9 @@ pub fn edit_message(
 /// The chat that `peer` names, if the owner may write there.
 fn writable_chat(context: &Context, peer: &enums::InputPeer) -> Result<Chat, RpcError> {
     let chat = access::chat(context, peer)?;
+    if context.world.limits.get(&chat).is_some_and(|limits| limits.no_writing) {
+        return Err(RpcError::new(403, "CHAT_WRITE_FORBIDDEN"));
+    }
     match context.world.peers.group(chat) {
         Some(group) if group.kind == GroupKind::Broadcast => Err(RpcError::new(403, "CHAT_WRITE_FORBIDDEN")),
         _ => Ok(chat),

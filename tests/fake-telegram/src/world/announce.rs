@@ -131,7 +131,7 @@ impl World {
         let place = self.mailbox(chat).place(id);
         let Some(post) = place.and_then(|place| self.posts.get(place)) else { return Vec::new() };
         let users = [Some(OWNER), post.from, post.forwarded_from];
-        users.into_iter().flatten().map(Chat::User).chain([post.chat]).collect()
+        users.into_iter().flatten().map(Chat::User).chain(post.sent_as).chain([post.chat]).collect()
     }
 
     /// The objects that describe `chats`, as far as updates are to carry them.
@@ -151,12 +151,15 @@ impl World {
     ) -> (Vec<enums::User>, Vec<enums::Chat>) {
         let (mut users, mut groups) = (Vec::new(), Vec::new());
         for chat in chats {
+            let name = self.peers.name(*chat);
             match chat {
                 Chat::User(id) => {
-                    users.extend(self.peers.user(*id).map(|user| tl_build::user(user, min && *id != OWNER)))
+                    let user = self.peers.user(*id).map(|user| tl_build::user(user, min && *id != OWNER));
+                    users.extend(user.map(|user| tl_build::named_user(user, name)));
                 }
                 Chat::Group(_) | Chat::Channel(_) => {
-                    groups.extend(self.peers.group(*chat).map(|group| tl_build::group(group, min)));
+                    let group = self.peers.group(*chat).map(|group| tl_build::group(group, min));
+                    groups.extend(group.map(|group| tl_build::named_group(group, name)));
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! What somebody is about to send to the owner, or the owner from another device.
 
+use super::peers::Chat;
 use super::post::Post;
 
 /// A message not yet sent. Made by [`Draft::text`], [`Draft::voice`] and the like, and then
@@ -11,6 +12,7 @@ pub struct Draft {
     /// A file that an earlier message holds.
     pub(crate) file: Option<i64>,
     pub(crate) author: Author,
+    pub(crate) sent_as: Option<Chat>,
     pub(crate) reply_to: Option<i32>,
     pub(crate) topic: Option<i32>,
     pub(crate) date: Option<i32>,
@@ -101,6 +103,13 @@ impl Draft {
     /// Sent by the owner on another device.
     pub fn own(mut self) -> Self {
         self.author = Author::Owner;
+        self
+    }
+
+    /// Shown as sent by `chat`: by the group itself where an administrator is anonymous, or by a channel
+    /// in whose name somebody writes.
+    pub fn sent_as(mut self, chat: Chat) -> Self {
+        self.sent_as = Some(chat);
         self
     }
 

@@ -27,6 +27,15 @@ use post::Post;
 /// The datacentre that keeps files unless told otherwise.
 pub const FILE_DC: i32 = 4;
 
+/// What the owner may not do in a chat.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChatLimits {
+    /// Write at all.
+    pub no_writing: bool,
+    /// Write again before so many seconds have passed; 0 for no slow mode.
+    pub slow_mode: i32,
+}
+
 /// The server's state.
 pub struct World {
     pub settings: Settings,
@@ -40,6 +49,8 @@ pub struct World {
     pub media_addresses: Vec<(i32, SocketAddr)>,
     /// Every message of every chat, in the order of sending.
     pub posts: Vec<Post>,
+    /// What the owner may not do in a chat.
+    pub limits: HashMap<Chat, ChatLimits>,
     /// The first message sent under each random id.
     pub random_ids: HashMap<(Chat, i64), usize>,
     /// How many times the client sent something again that was there already.
@@ -71,6 +82,7 @@ impl World {
             addresses: Vec::new(),
             media_addresses: Vec::new(),
             posts: Vec::new(),
+            limits: HashMap::new(),
             random_ids: HashMap::new(),
             suppressed: 0,
             calls: Vec::new(),
@@ -140,6 +152,7 @@ impl World {
             chat,
             id: 0,
             from,
+            sent_as: draft.sent_as,
             date,
             text: draft.text,
             raw_entities: Vec::new(),

@@ -108,11 +108,13 @@ pub fn phone_number(id: i64) -> String {
 pub struct Peers {
     users: BTreeMap<i64, User>,
     groups: BTreeMap<Chat, Group>,
+    /// Public names, without the @.
+    names: BTreeMap<Chat, String>,
 }
 
 impl Default for Peers {
     fn default() -> Self {
-        let mut peers = Self { users: BTreeMap::new(), groups: BTreeMap::new() };
+        let mut peers = Self { users: BTreeMap::new(), groups: BTreeMap::new(), names: BTreeMap::new() };
         let people =
             [(OWNER, "Owner"), (FRIEND, "Friend"), (SECOND_FRIEND, "Second Friend"), (SERVICE, "Telegram")];
         for (id, name) in people {
@@ -138,6 +140,14 @@ impl Peers {
 
     pub fn add_group(&mut self, group: Group) {
         self.groups.insert(group.chat(), group);
+    }
+
+    pub fn set_name(&mut self, chat: Chat, name: &str) {
+        self.names.insert(chat, name.to_owned());
+    }
+
+    pub fn name(&self, chat: Chat) -> Option<&String> {
+        self.names.get(&chat)
     }
 
     pub fn user(&self, id: i64) -> Option<&User> {

@@ -12,6 +12,8 @@ pub struct Post {
     pub id: i32,
     /// The sender; `None` for a post of a broadcast channel.
     pub from: Option<i64>,
+    /// The group or channel that is shown as its sender.
+    pub(crate) sent_as: Option<Chat>,
     /// Seconds of Unix time.
     pub date: i32,
     pub text: String,
@@ -59,6 +61,15 @@ impl Post {
     /// Whether the client under test sent it.
     pub fn by_client(&self) -> bool {
         self.random_id.is_some()
+    }
+
+    /// The targets of the links that are hidden behind its text.
+    pub fn links(&self) -> Vec<String> {
+        let link = |raw: &enums::MessageEntity| match raw {
+            enums::MessageEntity::TextUrl(link) => Some(link.url.clone()),
+            _ => None,
+        };
+        self.raw_entities.iter().filter_map(link).collect()
     }
 
     /// How its text is formatted.

@@ -15,7 +15,7 @@ from telethon.crypto import AuthKey
 from telethon.sessions import MemorySession
 from telethon.tl import functions
 
-FRIEND, GROUP, SUPERGROUP = 2000, -400, -1000000000500
+FRIEND, GROUP, SUPERGROUP, BROADCAST = 2000, -400, -1000000000500, -1000000000600
 DEADLINE = 30
 
 
@@ -122,6 +122,40 @@ async def as_owner(ready, control):
             assert seen["post"]["text"] == "hello"
         print("a basic group and a supergroup")
 
+        for name in SUPERGROUP, BROADCAST:
+            await control("text", chat=SUPERGROUP, text="hidden", sent_as=name)
+            event = await within(arrived.get())
+            assert event.sender_id == name, event
+        print("an anonymous administrator, and a channel that writes in a group")
+
+        own = await control("voice", chat=FRIEND, file=__file__, seconds=3, own=True)
+        captioned = await owner.edit_message(FRIEND, own["message"], "a caption")
+        assert captioned.voice and captioned.text == "a caption", captioned
+        try:
+            await owner.edit_message(FRIEND, own["message"], "a caption")
+            raise AssertionError("an edit that changes nothing was accepted")
+        except errors.MessageNotModifiedError:
+            pass
+        saved = await owner.send_message("me", "[a link](tg://openmessage?user_id=2000&message_id=1)")
+        assert saved.entities[0].url == "tg://openmessage?user_id=2000&message_id=1", saved
+        print("a caption, and a link in Saved Messages")
+
+        await control("limit", chat=SUPERGROUP, slow_mode=3600)
+        try:
+            await owner.send_message(SUPERGROUP, "too soon")
+            raise AssertionError("no slow mode")
+        except errors.SlowModeWaitError as error:
+            assert 3000 < error.seconds <= 3600, error
+        await control("limit", chat=SUPERGROUP)
+        await control("limit", chat=GROUP, no_writing=True)
+        try:
+            await owner.send_message(GROUP, "forbidden")
+            raise AssertionError("it may write")
+        except errors.ChatWriteForbiddenError:
+            pass
+        await control("limit", chat=GROUP)
+        print("slow mode, and no right to write")
+
         for chat in FRIEND, SUPERGROUP:
             await control("text", chat=chat, text="told to nobody", silently=True)
         await owner.catch_up()
@@ -132,7 +166,7 @@ async def as_owner(ready, control):
         dialogs = await owner.get_dialogs()
         assert {FRIEND, GROUP, SUPERGROUP} <= {dialog.id for dialog in dialogs}, dialogs
         history = await owner.get_messages(FRIEND, limit=2)
-        assert [message.text for message in history] == ["told to nobody", "other words"], history
+        assert [message.text for message in history] == ["told to nobody", "a caption"], history
         upload = await owner.send_file(FRIEND, b"a transcript", force_document=True)
         assert await upload.download_media(bytes) == b"a transcript"
         print("dialogs, history, an upload")

@@ -1,0 +1,179 @@
+//! `stenogram rules`: which messages are answered, and why one would be answered or not.
+
+use std::io::{self, Write};
+
+use super::CommandError;
+use crate::cli::{AskedChat, MessageKind, Rules, RulesQuestion, Why};
+use crate::config::Config;
+use crate::domain::rules::AnswerIn;
+use crate::domain::{ChatInfo, ChatKind, Form, RecordingKind, Sender, Whose};
+use crate::telegram::SessionFile;
+
+/// The rows of the table: kinds of chats in which something can be answered.
+const CHATS: [(ChatKind, &str); 3] = [
+    (ChatKind::SavedMessages, "Saved Messages"),
+    (ChatKind::Private, "private chats"),
+    (ChatKind::Group, "groups"),
+];
+/// Its columns.
+const SENDERS: [(Whose, &str); 3] =
+    [(Whose::Mine, "yours"), (Whose::Contact, "of contacts"), (Whose::Stranger, "of others")];
+/// Longer than any MIN_DURATION: the length that is assumed where none is given.
+const LONG: u32 = u32::MAX;
+
+/// Prints the rules that are configured, or what they say of one message.
+pub fn run(config: &Config, args: &Rules, out: &mut impl Write) -> Result<(), CommandError> {
+    match &args.question {
+        None => list(config, out)?,
+        Some(RulesQuestion::Why(why)) => explain(config, why, out)?,
+    }
+    Ok(())
+}
+
+fn list(config: &Config, out: &mut impl Write) -> io::Result<()> {
+    let rules = &config.rules;
+    writeln!(out, "{:16}{:13}{:13}{}", "answered in", SENDERS[0].1, SENDERS[1].1, SENDERS[2].1)?;
+    for (kind, name) in CHATS {
+        let answered = SENDERS.map(|(whose, _)| {
+            if kind == ChatKind::SavedMessages && whose != Whose::Mine {
+                return "-";
+            }
+            let reason = rules.reason_to_ignore(&chat(kind), &sender(whose, 0), LONG);
+            if reason.is_none() { "yes" } else { "no" }
+        });
+        writeln!(out, "{name:16}{:13}{:13}{}", answered[0], answered[1], answered[2])?;
+    }
+    if !rules.allowed.is_empty() {
+        writeln!(out, "Everybody's messages are answered in: {} (CHATS_ALLOW)", rules.allowed)?;
+    }
+    if !rules.denied.is_empty() {
+        writeln!(out, "Never answered: {} (CHATS_DENY)", rules.denied)?;
+    }
+    let place = match rules.answer_in {
+        AnswerIn::Reply => "in replies (ANSWER_IN=reply)",
+        AnswerIn::Saved => "in Saved Messages (ANSWER_IN=saved)",
+        AnswerIn::Caption => "in captions of your own voice messages, else in replies (ANSWER_IN=caption)",
+    };
+    writeln!(out, "Texts appear {place}.")?;
+    let seconds = |time: std::time::Duration| time.as_secs();
+    if !rules.min_duration.is_zero() {
+        writeln!(
+            out,
+            "Not answered: recordings shorter than {} s (MIN_DURATION)",
+            seconds(rules.min_duration)
+        )?;
+    }
+    writeln!(
+        out,
+        "Not answered: recordings longer than {} s (MAX_DURATION) or larger than {} bytes (MAX_FILE_SIZE), \
+         and messages that are older than {} s when they arrive (CATCH_UP_MAX_AGE)",
+        seconds(config.max_duration),
+        config.max_file_size,
+        seconds(config.catch_up_max_age)
+    )?;
+    writeln!(
+        out,
+        "Never answered: channels, bots, view-once and self-destructing messages, Telegram's notices"
+    )?;
+    out.flush()
+}
+
+fn explain(config: &Config, why: &Why, out: &mut impl Write) -> io::Result<()> {
+    let chats = possible_chats(config, &why.chat);
+    for chat in &chats {
+        let answer = match reason(config, why, chat) {
+            None => format!("answered: {}", form(config, why, chat)),
+            Some(reason) => format!("not answered: {reason}"),
+        };
+        if chats.len() > 1 {
+            write!(out, "if it is {}: ", name(chat.kind))?;
+        }
+        writeln!(out, "{answer}")?;
+    }
+    out.flush()
+}
+
+/// Why such a message in this chat is not answered; `None` if it is.
+fn reason(config: &Config, why: &Why, chat: &ChatInfo) -> Option<&'static str> {
+    if matches!(why.kind, MessageKind::Audio | MessageKind::Video) {
+        return Some("only voice messages and round video notes are answered, not files");
+    }
+    let whose = whose(why, chat);
+    // In a private chat the other one is the chat.
+    let id = if chat.kind == ChatKind::Private && whose != Whose::Mine { chat.id } else { 0 };
+    let seconds = why.seconds.unwrap_or(LONG);
+    config.rules.reason_to_ignore(chat, &sender(whose, id), seconds).or_else(|| {
+        let is_long = why.seconds.is_some() && u64::from(seconds) > config.max_duration.as_secs();
+        is_long.then_some("longer than MAX_DURATION")
+    })
+}
+
+fn whose(why: &Why, chat: &ChatInfo) -> Whose {
+    if why.mine || chat.kind == ChatKind::SavedMessages {
+        Whose::Mine
+    } else if why.contact {
+        Whose::Contact
+    } else {
+        Whose::Stranger
+    }
+}
+
+/// How the text of such a message appears.
+fn form(config: &Config, why: &Why, chat: &ChatInfo) -> &'static str {
+    let kind = match why.kind {
+        MessageKind::Round => RecordingKind::VideoNote,
+        _ => RecordingKind::Voice,
+    };
+    match config.rules.form(chat, whose(why, chat), kind) {
+        Form::Replies => "with a reply",
+        Form::SavedMessages => "in Saved Messages",
+        Form::Caption => "in its caption",
+    }
+}
+
+/// The chats that the owner may mean: an id or a name alone does not always say what it is of.
+fn possible_chats(config: &Config, asked: &AskedChat) -> Vec<ChatInfo> {
+    let of_kinds = |id, names: &[String], kinds: &[ChatKind]| {
+        kinds.iter().map(|&kind| ChatInfo { id, kind, names: names.to_vec() }).collect()
+    };
+    match asked {
+        AskedChat::Kind(kind) => vec![chat(*kind)],
+        AskedChat::Id(id) if SessionFile::user_in(&config.data_dir).ok() == Some(*id) => {
+            of_kinds(*id, &[], &[ChatKind::SavedMessages])
+        }
+        AskedChat::Id(777_000) => of_kinds(777_000, &[], &[ChatKind::Service]),
+        AskedChat::Id(id @ 1..) => of_kinds(*id, &[], &[ChatKind::Private, ChatKind::Bot]),
+        AskedChat::Id(id @ -1_000_000_000_000..) => of_kinds(*id, &[], &[ChatKind::Group]),
+        AskedChat::Id(id) => of_kinds(*id, &[], &[ChatKind::Group, ChatKind::Channel]),
+        AskedChat::Name(name) => {
+            let kinds = [ChatKind::Private, ChatKind::Bot, ChatKind::Group, ChatKind::Channel];
+            of_kinds(0, std::slice::from_ref(name), &kinds)
+        }
+    }
+}
+
+/// Some chat of this kind that no list names.
+fn chat(kind: ChatKind) -> ChatInfo {
+    ChatInfo { id: 0, kind, names: Vec::new() }
+}
+
+fn sender(whose: Whose, id: i64) -> Sender {
+    Sender {
+        id,
+        is_owner: whose == Whose::Mine,
+        is_bot: whose == Whose::Bot,
+        is_contact: whose == Whose::Contact,
+        names: Vec::new(),
+    }
+}
+
+fn name(kind: ChatKind) -> &'static str {
+    match kind {
+        ChatKind::SavedMessages => "Saved Messages",
+        ChatKind::Private => "a person",
+        ChatKind::Bot => "a bot",
+        ChatKind::Service => "Telegram's own account",
+        ChatKind::Group => "a group",
+        ChatKind::Channel => "a channel",
+    }
+}

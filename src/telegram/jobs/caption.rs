@@ -1,0 +1,68 @@
+//! Answers as captions of the owner's own voice messages.
+//!
+//! A caption is set by editing the message. An edit that is repeated changes nothing, so a crash
+//! does no harm. A caption that the owner has written is left alone.
+
+use grammers_client::tl;
+use tracing::info;
+
+use super::super::account::Account;
+use super::super::connection::link::Link;
+use super::super::connection::rpc_error::Meaning;
+use super::calls::call_to_send;
+use super::send::folded;
+use crate::domain::{Fault, Job, Part};
+
+impl Account {
+    /// Sets the caption of a job's message. Returns the number of the message; `None` if it cannot
+    /// have this caption, for example because it is too old to be edited.
+    pub(super) async fn set_caption(
+        &self,
+        link: &Link,
+        job: &Job,
+        part: &Part,
+    ) -> Result<Option<i32>, Fault> {
+        let message = self.found_message(link, job).await?.message;
+        if has_caption(&message, part) {
+            return Ok(Some(message.id));
+        }
+        if !message.message.is_empty() || message.fwd_from.is_some() {
+            return Ok(None);
+        }
+        let request = tl::functions::messages::EditMessage {
+            no_webpage: true,
+            invert_media: false,
+            peer: self.input_peer(job).await?,
+            id: message.id,
+            message: Some(part.text.clone()),
+            media: None,
+            reply_markup: None,
+            entities: part.folded.then(|| vec![folded(&part.text, 0)]),
+            schedule_date: None,
+            schedule_repeat_period: None,
+            quick_reply_shortcut_id: None,
+            rich_message: None,
+        };
+        self.context.restrictions.check_to_send()?;
+        match call_to_send(link, &request).await {
+            Ok(_) => {
+                self.context.restrictions.sent();
+                Ok(Some(message.id))
+            }
+            Err(error) => match error.meaning() {
+                Some(Meaning::NotModified) => Ok(Some(message.id)),
+                Some(Meaning::BadRequest | Meaning::MayNotEdit | Meaning::MayNotWrite) => {
+                    info!(event = "caption_refused", %error, "The caption cannot be set, replying instead");
+                    Ok(None)
+                }
+                _ => Err(self.sending_failed(job, &error).await),
+            },
+        }
+    }
+}
+
+/// Whether a message has this part of an answer as its caption already.
+pub(super) fn has_caption(message: &tl::types::Message, part: &Part) -> bool {
+    // Telegram trims texts.
+    message.message.trim() == part.text.trim()
+}

@@ -1,0 +1,133 @@
+//! One request that sends or edits a message, and what its errors mean.
+
+use grammers_client::tl;
+use tracing::warn;
+
+use super::super::account::Account;
+use super::super::connection::error::CallError;
+use super::super::connection::link::Link;
+use super::super::connection::rpc_error::{Meaning, WaitScope};
+use super::super::problems::FLOOD_WAIT;
+use super::calls::{call_to_send, sending_fault, slow_mode_refusal};
+use crate::domain::reply::utf16_len;
+use crate::domain::{Fault, Job, random_id};
+
+/// A message to be sent.
+pub(super) struct Outgoing {
+    pub peer: tl::enums::InputPeer,
+    pub reply_to: Option<tl::types::InputReplyToMessage>,
+    pub text: String,
+    pub entities: Vec<tl::enums::MessageEntity>,
+    /// The part of the answer.
+    pub index: usize,
+}
+
+impl Account {
+    /// Sends a message for a job, silently. Returns its number, if Telegram tells it. Sending it
+    /// again is harmless, because Telegram recognises its `random_id`.
+    ///
+    /// A FLOOD_WAIT here applies to everything that this account sends, so nothing is sent before
+    /// it is over, not even after a restart. The same goes for a restriction of the account. A
+    /// request that Telegram calls bad is sent a second time, and then the job ends: a later
+    /// attempt would fail as well.
+    pub(super) async fn send(
+        &self,
+        link: &Link,
+        job: &Job,
+        outgoing: Outgoing,
+    ) -> Result<Option<i32>, Fault> {
+        let Outgoing { peer, reply_to, text, entities, index } = outgoing;
+        let random_id = random_id(job.id, index);
+        let request = tl::functions::messages::SendMessage {
+            no_webpage: true,
+            silent: true,
+            background: true,
+            clear_draft: false,
+            noforwards: false,
+            update_stickersets_order: false,
+            invert_media: false,
+            allow_paid_floodskip: false,
+            peer,
+            reply_to: reply_to.map(Into::into),
+            message: text,
+            random_id,
+            reply_markup: None,
+            entities: (!entities.is_empty()).then_some(entities),
+            schedule_date: None,
+            schedule_repeat_period: None,
+            send_as: None,
+            quick_reply_shortcut: None,
+            effect: None,
+            allow_paid_stars: None,
+            suggested_post: None,
+            rich_message: None,
+        };
+        self.context.restrictions.check_to_send()?;
+        match call_to_send(link, &request).await {
+            Ok(updates) => {
+                self.context.restrictions.sent();
+                Ok(sent_id(&updates, random_id))
+            }
+            Err(error) if error.meaning() == Some(Meaning::AlreadySent) => Ok(None),
+            Err(error) => {
+                let refusal = slow_mode_refusal(&error, index == 0);
+                let failure = self.sending_failed(job, &error).await;
+                Err(refusal.unwrap_or(failure))
+            }
+        }
+    }
+
+    /// What a failed send or edit means for its job. A wait or a restriction that applies to the
+    /// whole account is remembered, and for a while a group in which the account may not write.
+    pub(super) async fn sending_failed(&self, job: &Job, error: &CallError) -> Fault {
+        self.note_flood_wait(error).await;
+        if error.meaning() == Some(Meaning::MayNotWrite) {
+            self.refusing.note(&job.recording);
+        }
+        if let Some(Meaning::Restricted(_)) = error.meaning()
+            && let Err(held) = self.context.restrictions.check()
+        {
+            // The pause that has begun applies to all chats of the account.
+            return held;
+        }
+        sending_fault(error)
+    }
+
+    /// Fails while Telegram does not let this account send.
+    pub(super) fn may_send(&self) -> Result<(), Fault> {
+        self.context.restrictions.check()?;
+        match self.context.store.pause() {
+            Some((left, why)) => Err(Fault::wait(left, FLOOD_WAIT.tag(why))),
+            None => Ok(()),
+        }
+    }
+
+    /// Remembers a wait that applies to all chats. One for this chat alone concerns only this job.
+    async fn note_flood_wait(&self, error: &CallError) {
+        let Some(Meaning::Wait { scope: WaitScope::Account, time: length }) = error.meaning() else { return };
+        if let Err(error) = self.context.store.set_pause(length, error.to_string()).await {
+            warn!(%error, "The pause that Telegram demands could not be stored, a restart will forget it");
+        }
+    }
+}
+
+/// Has `text`, which begins at `offset` in its message, shown as an expandable quote.
+pub(super) fn folded(text: &str, offset: usize) -> tl::enums::MessageEntity {
+    // At most 4,096, the limit of a message.
+    let (offset, length) = (offset as i32, utf16_len(text) as i32);
+    tl::types::MessageEntityBlockquote { collapsed: true, offset, length }.into()
+}
+
+/// The number of the message that was sent under `random_id`.
+fn sent_id(updates: &tl::enums::Updates, random_id: i64) -> Option<i32> {
+    let list = match updates {
+        tl::enums::Updates::UpdateShortSentMessage(sent) => return Some(sent.id),
+        tl::enums::Updates::Updates(updates) => &updates.updates,
+        tl::enums::Updates::Combined(updates) => &updates.updates,
+        _ => return None,
+    };
+    list.iter().find_map(|update| match update {
+        tl::enums::Update::MessageId(sent) if sent.random_id == random_id => Some(sent.id),
+        _ => None,
+    })
+}
