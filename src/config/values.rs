@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
+use crate::domain::Proxy;
+
 /// A duration in whole seconds: `90`, `90s`, `15m`, `12h`, `30d`.
 pub(super) fn duration(text: &str) -> Option<Duration> {
     let units = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)];
@@ -52,6 +54,11 @@ pub(super) fn web_url(text: &str) -> Option<String> {
     (plain && !host.is_empty() && !rest.contains('@')).then(|| text.to_owned())
 }
 
+/// Proxies, separated by commas.
+pub(super) fn proxies(text: &str) -> Option<Vec<Proxy>> {
+    text.split(',').map(|proxy| proxy.trim().parse().ok()).collect()
+}
+
 /// Where the daemon serves its status page and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HealthAddress {
@@ -95,13 +102,19 @@ pub(super) fn log_format(text: &str) -> Option<LogFormat> {
     }
 }
 
+pub(super) fn on_or_off(text: &str) -> Option<bool> {
+    match text {
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
+    }
+}
+
 /// The inner `None` stands for `auto`: on for a GPU, off for a CPU.
 pub(super) fn flash_attention(text: &str) -> Option<Option<bool>> {
     match text {
         "auto" => Some(None),
-        "on" => Some(Some(true)),
-        "off" => Some(Some(false)),
-        _ => None,
+        _ => on_or_off(text).map(Some),
     }
 }
 

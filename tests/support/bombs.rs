@@ -355,13 +355,19 @@ fn raw_page(flags: u8, stream: u32, number: u32, granule: u64, table: &[u8], dat
     page.push(u8::try_from(table.len()).expect("a page has 255 segments at most"));
     page.extend(table);
     page.extend(data);
+    mend_ogg_page(&mut page);
+    page
+}
+
+/// Sets the checksum of an Ogg page right.
+pub fn mend_ogg_page(page: &mut [u8]) {
+    page[22..26].fill(0);
     let checksum = page.iter().fold(0u32, |sum, &byte| {
         (0..8).fold(sum ^ u32::from(byte) << 24, |sum, _| {
             if sum >> 31 == 1 { sum << 1 ^ 0x04c1_1db7 } else { sum << 1 }
         })
     });
     page[22..26].copy_from_slice(&checksum.to_le_bytes());
-    page
 }
 
 /// One packet over as many pages as it needs.

@@ -2,6 +2,7 @@
 
 pub mod bombs;
 pub mod browser;
+pub mod certificates;
 pub mod daemon;
 pub mod disk;
 pub mod doctor;
@@ -10,6 +11,7 @@ pub mod http;
 pub mod model_file;
 pub mod noise;
 pub mod peak;
+pub mod proxy;
 pub mod redis;
 pub mod signals;
 mod skipped;
