@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use redb::{ReadableDatabase, TableDefinition};
 use stenogram::domain::{Job, JobId, Peer, PeerKind, Recording, RecordingKind};
 use stenogram::queue::embedded::{self, Embedded, EmbeddedOptions};
-use stenogram::queue::redis::{RedisOptions, RedisQueue};
+use stenogram::queue::redis::{RedisOptions, RedisQueue, ServerOptions};
 use stenogram::queue::{Added, Claimed, CrashRules, Queue};
 use support::redis::{Folder, RedisServer};
 
@@ -39,6 +39,7 @@ fn job(number: i64) -> Job {
             document: 0,
             outgoing: false,
             date: 1_800_000_000,
+            lifetime: None,
             duration: 3,
             size: 9000,
         },
@@ -68,7 +69,7 @@ async fn in_redis(count: i64) {
     let server = RedisServer::start(&[]);
     let url = server.url();
     let options = RedisOptions {
-        url,
+        server: ServerOptions::of_url(url),
         account: ACCOUNT,
         dedupe_ttl: TTL,
         result_ttl: Duration::ZERO,

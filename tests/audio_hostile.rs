@@ -172,6 +172,10 @@ fn broken_wav_and_webm() {
 fn broken_mp3_and_flac() {
     mutate("mp3", &specimen("-c:a libmp3lame", "music.mp3"), 400, |_| ());
     mutate("flac", &specimen("-c:a flac", "music.flac"), 400, |_| ());
+    mutate("aiff", &specimen("-c:a pcm_s16be", "music.aiff"), 200, |_| ());
+    mutate("surround opus", &specimen("-ac 6 -c:a libopus -b:a 128k", "six.ogg"), 200, mend_ogg);
+    mutate("caf", &specimen("-c:a alac", "music.caf"), 200, |_| ());
+    mutate("opus in caf", &specimen("-c:a libopus", "opus.caf"), 200, |_| ());
     mutate("adts", &specimen("-c:a aac -f adts", "music.aac"), 100, |_| ());
 }
 

@@ -190,7 +190,7 @@ fn every_variable_with_a_rule_refuses_what_breaks_it_and_says_what_is_allowed() 
 
 #[test]
 fn wrong_secrets_are_named_and_not_shown() {
-    for (name, bad) in [("API_HASH", "hunter2"), ("REDIS_URL", "rediss://:hunter2@redis")] {
+    for (name, bad) in [("API_HASH", "hunter2"), ("REDIS_URL", "redis://hunter2@redis")] {
         let found = errors(&[(name, bad)]);
         assert_eq!(found.len(), 1);
         assert!(found[0].starts_with(name) && !found[0].contains("hunter2"), "{found:?}");
@@ -212,11 +212,50 @@ fn contradictions_are_caught() {
         (&[("REDIS_URL", "redis://a"), ("REDIS_DB", "1")], ["REDIS_URL", "REDIS_DB"]),
         (&[("REDIS_URL", "redis://a"), ("REDIS_PASSWORD", "x")], ["REDIS_URL", "REDIS_PASSWORD"]),
         (&[("REDIS_PORT", "6380")], ["REDIS_PORT", "REDIS_HOST"]),
+        (&[("REDIS_HOST", "a"), ("REDIS_USERNAME", "me")], ["REDIS_USERNAME", "REDIS_PASSWORD"]),
+        (&[("REDIS_URL", "redis://a"), ("REDIS_CA", "ca.pem")], ["REDIS_CA", "rediss://"]),
+        (&[("REDIS_HOST", "a"), ("REDIS_CA", "ca.pem")], ["REDIS_CA", "REDIS_TLS=on"]),
+        (&[("REDIS_URL", "rediss://a"), ("REDIS_KEY", "key.pem")], ["REDIS_CERT", "REDIS_KEY"]),
         (&[("LANGUAGE", "de"), ("LANGUAGES", "ru,en")], ["LANGUAGE=de", "LANGUAGES=\"ru,en\""]),
     ] {
         let found = errors(environment);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(words.iter().all(|word| found[0].contains(word)), "{found:?}");
+    }
+}
+
+#[test]
+fn redis_is_reached_by_a_user_and_with_tls() {
+    let parts = [
+        ("REDIS_HOST", "redis"),
+        ("REDIS_USERNAME", "me"),
+        ("REDIS_PASSWORD", "pass"),
+        ("REDIS_TLS", "on"),
+        ("REDIS_CA", "ca.pem"),
+        ("REDIS_CERT", "cert.pem"),
+        ("REDIS_KEY", "key.pem"),
+    ];
+    let redis = ok(&parts).redis.unwrap();
+    assert_eq!(redis.url.expose(), "rediss://me:pass@redis:6379/0");
+    assert!(redis.is_in_parts);
+    let tls = redis.tls.unwrap();
+    assert_eq!((tls.ca, tls.client), (Some("ca.pem".into()), Some(("cert.pem".into(), "key.pem".into()))));
+    let url = [("REDIS_URL", "rediss-sentinel://a,b/mymaster"), ("REDIS_CA", "ca.pem")];
+    let redis = ok(&url).redis.unwrap();
+    assert_eq!(redis.sentinel.unwrap().addresses.len(), 2);
+    assert_eq!(redis.tls.unwrap().ca, Some("ca.pem".into()));
+}
+
+#[test]
+fn proxies_are_a_list_and_a_secret() {
+    assert_eq!(ok(&[]).proxies, []);
+    let config = ok(&[("PROXY", "socks5://me:hunter2@a:1, http://b,direct")]);
+    let shown: Vec<_> = config.proxies.iter().map(ToString::to_string).collect();
+    assert_eq!(shown, ["socks5://a:1", "http://b:8080", "direct"]);
+    assert!(!format!("{config:?}").contains("hunter2"));
+    for bad in ["socks5://a,", "tg://proxy?server=a&port=1&secret=hunter2", "a:1080"] {
+        let found = errors(&[("PROXY", bad)]);
+        assert!(found.len() == 1 && found[0].contains("PROXY=(hidden)"), "{found:?}");
     }
 }
 

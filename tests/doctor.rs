@@ -150,7 +150,7 @@ async fn a_redis_that_cannot_be_used() {
     report.fails_only(&["queue"]);
 
     let patient = patient.set("REDIS_URL", &format!("redis://{address}/"));
-    patient.examine().has("queue", "fail", "wants a password", "REDIS_PASSWORD");
+    patient.examine().has("queue", "fail", "wants a password", "the password in REDIS_URL");
 
     server.kill();
     patient.examine().has("queue", "fail", "nobody listens at", "start Redis");

@@ -10,7 +10,7 @@ use fake_telegram::{
     SECOND_FRIEND, SUPERGROUP, Telegram, User, write_session,
 };
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
-use stenogram::queue::redis::{RedisOptions, RedisQueue};
+use stenogram::queue::redis::{RedisOptions, RedisQueue, ServerOptions};
 use stenogram::queue::{Claimed, CrashRules, State};
 use support::bombs;
 use support::daemon::{Daemon, Home, events};
@@ -89,7 +89,14 @@ impl World {
             }
             Some(server) => {
                 let (url, timeout) = (server.url(), DEADLINE);
-                let options = RedisOptions { url, account: 1000, dedupe_ttl, result_ttl, crashes, timeout };
+                let options = RedisOptions {
+                    server: ServerOptions::of_url(url),
+                    account: 1000,
+                    dedupe_ttl,
+                    result_ttl,
+                    crashes,
+                    timeout,
+                };
                 Box::new(RedisQueue::connect(options).await.expect("connect"))
             }
         }
@@ -611,6 +618,8 @@ async fn groups_bots_and_vanishing_messages_are_left_alone() {
     world.answers(FRIENDS_CHAT, answered, &text).await;
     daemon.stop().await;
     assert_eq!(world.telegram.look(|ledger| ledger.sent().count()), 1);
+    let ignored = events(&world.home.log(), "ignored").join("\n");
+    assert!(ignored.contains("an audio file, not a voice message"), "{ignored}");
 }
 
 #[tokio::test]

@@ -555,6 +555,7 @@ async fn a_job_without_settings_has_those_that_are_configured() {
             document: 0,
             outgoing: false,
             date: 1_800_000_000,
+            lifetime: None,
             duration: 3,
             size: 13,
         },

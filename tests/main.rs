@@ -33,6 +33,7 @@ mod models_cli;
 mod official;
 mod page;
 mod pages;
+mod proxies;
 mod queue;
 mod refusals;
 mod russian;

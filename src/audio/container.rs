@@ -11,7 +11,7 @@ use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
 use symphonia::core::units::{Duration, Timestamp};
 use symphonia::default::formats::{
-    AdtsReader, FlacReader, IsoMp4Reader, MkvReader, MpaReader, OggReader, WavReader,
+    AdtsReader, AiffReader, CafReader, FlacReader, IsoMp4Reader, MkvReader, MpaReader, OggReader, WavReader,
 };
 
 use super::budget::DecodeBudget;
@@ -20,11 +20,13 @@ use super::limits::MAX_TRACKS;
 use super::source::Source;
 use super::track::Track;
 use super::view::View;
-use super::{flac, matroska, mp4, ogg, wav};
+use super::{aiff, caf, flac, matroska, mp4, ogg, wav};
 
 /// Containers that begin with a magic number.
 static CONTAINERS: LazyLock<Probe> = LazyLock::new(|| {
     let mut probe = Probe::default();
+    probe.register_format::<AiffReader<'_>>();
+    probe.register_format::<CafReader<'_>>();
     probe.register_format::<FlacReader<'_>>();
     probe.register_format::<IsoMp4Reader<'_>>();
     probe.register_format::<MkvReader<'_>>();
@@ -44,6 +46,7 @@ static STREAMS: LazyLock<Probe> = LazyLock::new(|| {
 
 pub(super) enum Container<'a> {
     Mp4 { track: u32, samples: mp4::Samples<'a> },
+    Ogg { format: Box<dyn FormatReader + 'a>, is_damaged: bool, has_wrong_times: bool },
     Other(Box<dyn FormatReader + 'a>),
 }
 
@@ -54,12 +57,21 @@ impl<'a> Container<'a> {
         if mp4::is_mp4(file) {
             return Self::open_mp4(file, budget);
         }
+        if ogg::is_ogg(file) {
+            let ogg::Pages { view, is_damaged, has_wrong_times } = ogg::pages(file)?;
+            let format = open_format(&CONTAINERS, view, budget)?;
+            let opened = Self::Ogg { format, is_damaged, has_wrong_times };
+            let track = opened.select()?;
+            return Ok((opened, track));
+        }
         let format = if matroska::is_matroska(file) {
             open_format(&CONTAINERS, matroska::audio_view(file)?, budget)
-        } else if ogg::is_ogg(file) {
-            open_format(&CONTAINERS, ogg::audio_view(file)?, budget)
         } else if flac::is_flac(file) {
             open_format(&CONTAINERS, flac::audio_view(file)?, budget)
+        } else if aiff::is_aiff(file) {
+            open_format(&CONTAINERS, aiff::audio_view(file), budget)
+        } else if caf::is_caf(file) {
+            open_format(&CONTAINERS, caf::audio_view(file)?, budget)
         } else if wav::is_wav(file) {
             open_format(&CONTAINERS, wav::audio_view(file), budget)
         } else {
@@ -102,7 +114,7 @@ impl<'a> Container<'a> {
 
     pub fn next_packet(&mut self) -> Result<Option<Packet>, Error> {
         match self {
-            Self::Other(format) => format.next_packet(),
+            Self::Other(format) | Self::Ogg { format, .. } => format.next_packet(),
             Self::Mp4 { track, samples } => {
                 let sample = samples.next().map_err(|damage| match damage {
                     mp4::Damage::EndsEarly => Error::IoError(ErrorKind::UnexpectedEof.into()),
@@ -116,10 +128,23 @@ impl<'a> Container<'a> {
         }
     }
 
-    /// Selects a track again, after one stream has ended and another begins.
+    /// What is known to be missing before anything is decoded.
+    pub fn damage(&self) -> Option<&'static str> {
+        matches!(self, Self::Ogg { is_damaged: true, .. })
+            .then_some("parts of the file are damaged or missing")
+    }
+
+    /// Selects a track, also again, after one stream has ended and another begins.
     pub fn select(&self) -> Result<Track, AudioError> {
         match self {
             Self::Other(format) => Track::select(format.as_ref(), None),
+            Self::Ogg { format, has_wrong_times, .. } => {
+                let mut track = Track::select(format.as_ref(), None)?;
+                if *has_wrong_times {
+                    track.ignore_padding();
+                }
+                Ok(track)
+            }
             Self::Mp4 { .. } => Err(AudioError::NoAudioTrack),
         }
     }

@@ -82,8 +82,10 @@ impl<'a> Decoder<'a> {
         let budget = Arc::new(DecodeBudget::new(bytes.len(), limits.time, abort));
         let input = crash::catch(|| Input::open(bytes, &budget));
         budget.check()?;
+        let input = input.map_err(AudioError::Crashed)??;
+        let damaged = input.container.damage().map(str::to_owned);
         Ok(Self {
-            input: Some(input.map_err(AudioError::Crashed)??),
+            input: Some(input),
             resampler: None,
             mono: Vec::new(),
             budget,
@@ -91,7 +93,7 @@ impl<'a> Decoder<'a> {
             // ones.
             limits: Limits { packets: limits.packets.min(size), ..limits.clone() },
             produced: 0,
-            damaged: None,
+            damaged,
             returned_at: Instant::now(),
         })
     }

@@ -10,7 +10,9 @@
 //! symphonia parses containers and decodes, with libopus for Opus; rubato resamples. Both are named
 //! in this module only.
 
+mod aiff;
 mod budget;
+mod caf;
 mod container;
 mod crash;
 mod decoder;
@@ -19,6 +21,7 @@ mod flac;
 mod limits;
 mod matroska;
 mod mp4;
+mod multistream;
 mod ogg;
 mod resample;
 mod sniff;

@@ -2,7 +2,7 @@
 //! symphonia searches for pages again and again, and each time it would read whatever lies between
 //! them.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use super::error::AudioError;
 use super::view::View;
@@ -27,19 +27,62 @@ pub(super) fn is_ogg(file: &[u8]) -> bool {
     file.starts_with(b"OggS")
 }
 
-/// The undamaged pages of the file.
-pub(super) fn audio_view(file: &[u8]) -> Result<View<'_>, AudioError> {
+/// The undamaged pages of a file, and what the pass over them has shown.
+pub(super) struct Pages<'a> {
+    pub view: View<'a>,
+    /// Whether pages are damaged or missing.
+    pub is_damaged: bool,
+    /// Whether the times of the pages of an Opus stream do not grow with its sound, so that they
+    /// do not tell where it ends.
+    pub has_wrong_times: bool,
+}
+
+/// What is known of a stream.
+#[derive(Default)]
+struct Stream {
+    is_flac: bool,
+    is_opus: bool,
+    /// The number of its last page.
+    page: u32,
+    /// Packets that were completed so far; in Opus the first two are headers.
+    packets: usize,
+    /// The time of its last page with sound, in samples.
+    time: u64,
+}
+
+impl Stream {
+    /// Whether the time of a page that completes packets of sound is not later than that of the
+    /// page before.
+    fn has_wrong_time(&mut self, page: &[u8]) -> bool {
+        const HEADERS: usize = 2;
+        let completed = page[HEADER..][..usize::from(page[HEADER - 1])].iter().filter(|&&size| size < 255);
+        let completed = completed.count();
+        self.packets += completed;
+        let time = page[6..14].try_into().map_or(0, u64::from_le_bytes);
+        let is_sound = self.is_opus && completed > 0 && self.packets > HEADERS;
+        let is_wrong = is_sound && time <= self.time;
+        if is_sound {
+            self.time = time;
+        }
+        is_wrong
+    }
+}
+
+/// Looks through the pages of the file.
+pub(super) fn pages(file: &[u8]) -> Result<Pages<'_>, AudioError> {
     const BEGINS_STREAM: u8 = 2;
     let broken = |why: &str| AudioError::Broken(why.to_owned());
     let mut view = View::empty(file);
     let (mut streams, mut comments) = (0, 0u64);
-    let mut flac = HashSet::new();
+    let (mut is_damaged, mut has_wrong_times) = (false, false);
+    let mut known: HashMap<&[u8], Stream> = HashMap::new();
     let mut damaged_allowed = file.len().saturating_mul(MAX_DAMAGED);
     let mut at = 0;
     while let Some(found) = next_marker(file, at) {
         at = found + 1;
         let Some(page) = page(&file[found..]) else { continue };
         if !is_intact(page) {
+            is_damaged = true;
             damaged_allowed =
                 damaged_allowed.checked_sub(page.len()).ok_or_else(|| broken("too many damaged pages"))?;
             continue;
@@ -53,11 +96,25 @@ pub(super) fn audio_view(file: &[u8]) -> Result<View<'_>, AudioError> {
         if streams > MAX_STREAMS {
             return Err(AudioError::Unsupported(format!("an Ogg file of more than {MAX_STREAMS} streams")));
         }
-        let stream = &page[14..18];
-        if page[5] & BEGINS_STREAM != 0 && packets(page).any(|packet| packet.starts_with(b"\x7fFLAC")) {
-            flac.insert(stream);
+        let number = page[18..22].try_into().map_or(0, u32::from_le_bytes);
+        if page[5] & BEGINS_STREAM != 0 {
+            let begins_with = |magic: &[u8]| packets(page).any(|packet| packet.starts_with(magic));
+            let (is_flac, is_opus) = (begins_with(b"\x7fFLAC"), begins_with(b"OpusHead"));
+            known.insert(&page[14..18], Stream { is_flac, is_opus, page: number, ..Stream::default() });
         }
-        let is_flac = flac.contains(stream);
+        let is_flac = match known.get_mut(&page[14..18]) {
+            Some(stream) => {
+                is_damaged |= number > stream.page.saturating_add(1);
+                stream.page = number;
+                has_wrong_times |= stream.has_wrong_time(page);
+                stream.is_flac
+            }
+            // Its first page is missing.
+            None => {
+                is_damaged = true;
+                false
+            }
+        };
         let counts = packets(page).filter_map(|packet| comment_count(packet, is_flac));
         comments = counts.fold(comments, u64::saturating_add);
         if comments > MAX_COMMENTS {
@@ -67,7 +124,7 @@ pub(super) fn audio_view(file: &[u8]) -> Result<View<'_>, AudioError> {
     if view.len() == 0 {
         return Err(broken("none of its pages is whole"));
     }
-    Ok(view)
+    Ok(Pages { view, is_damaged, has_wrong_times })
 }
 
 fn next_marker(file: &[u8], from: usize) -> Option<usize> {

@@ -16,8 +16,6 @@ const MAGIC: &[(usize, &[u8], Kind, &str)] = &[
     (0, b"wvpk", Kind::Audio, "WavPack"),
     (0, b"MAC ", Kind::Audio, "Monkey's Audio"),
     (0, b"MThd", Kind::Audio, "MIDI"),
-    (0, b"caff", Kind::Audio, "CAF"),
-    (8, b"AIFF", Kind::Audio, "AIFF"),
     (8, b"AVI ", Kind::Audio, "AVI"),
     (0, b"\x30\x26\xb2\x75", Kind::Audio, "WMA"),
     (0, b"\x89PNG", Kind::Other, "a PNG picture"),

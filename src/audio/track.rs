@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use symphonia::core::audio::layouts::{CHANNEL_LAYOUT_MONO, CHANNEL_LAYOUT_STEREO};
 use symphonia::core::codecs::audio::well_known::{CODEC_ID_OPUS, CODEC_ID_VORBIS};
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::codecs::registry::CodecRegistry;
@@ -11,6 +12,7 @@ use symphonia::core::units::{Duration, TimeBase};
 
 use super::error::AudioError;
 use super::limits::MAX_TRACKS;
+use super::multistream::Multistream;
 use super::soft_clip::SoftClip;
 use super::{mp4, vorbis};
 
@@ -29,15 +31,23 @@ static CODECS: LazyLock<CodecRegistry> = LazyLock::new(|| {
     registry
 });
 
+enum Decoder {
+    One(Box<dyn AudioDecoder>),
+    /// For Opus of more than two channels.
+    Many(Multistream),
+}
+
 /// An audio track with its decoder.
 pub(super) struct Track {
     id: u32,
-    decoder: Box<dyn AudioDecoder>,
+    decoder: Decoder,
     clock: Option<TimeBase>,
     edit: mp4::Edit,
     /// Frames still to be skipped; `None` until the first packet gives the rate.
     to_skip: Option<u64>,
     opus: Option<Opus>,
+    /// Whether what the container says about the end of the sound is wrong.
+    ignores_padding: bool,
     interleaved: Vec<f32>,
 }
 
@@ -81,8 +91,10 @@ impl Track {
             return Err(AudioError::Broken("its header asks for too much memory".to_owned()));
         }
         let mut opus = None;
+        let mut multistream = None;
         let mut to_skip = None;
         if params.codec == CODEC_ID_OPUS {
+            multistream = Multistream::new(header, opus_decoder)?;
             let head = Opus::new(header, is_mp4);
             // An edit list includes the pre-skip.
             if edit.skip == 0 {
@@ -94,10 +106,25 @@ impl Track {
             params.extra_data = None;
             params.sample_rate = Some(48_000);
         }
-        let decoder = CODECS.make_audio_decoder(&params, &AudioDecoderOptions::default());
-        let decoder =
-            decoder.map_err(|error| AudioError::Unsupported(format!("this kind of audio ({error})")))?;
-        Ok(Self { id: info.id, decoder, clock: info.time_base, edit, to_skip, opus, interleaved: Vec::new() })
+        let decoder = match multistream {
+            Some(multistream) => Decoder::Many(multistream),
+            None => Decoder::One(make_decoder(&params)?),
+        };
+        Ok(Self {
+            id: info.id,
+            decoder,
+            clock: info.time_base,
+            edit,
+            to_skip,
+            opus,
+            ignores_padding: false,
+            interleaved: Vec::new(),
+        })
+    }
+
+    /// Has the container's word on where the sound of a packet ends ignored.
+    pub fn ignore_padding(&mut self) {
+        self.ignores_padding = true;
     }
 
     /// Decodes a packet into `mono`, which is overwritten. `None` where the packet belongs to
@@ -115,23 +142,28 @@ impl Track {
         }
         let mut padding = 0;
         if self.opus.is_some() {
-            padding = usize::try_from(packet.trim_end.get()).unwrap_or(usize::MAX);
+            if !self.ignores_padding {
+                padding = usize::try_from(packet.trim_end.get()).unwrap_or(usize::MAX);
+            }
             packet.trim_start = Duration::ZERO;
             packet.trim_end = Duration::ZERO;
         }
-        let decoded = self.decoder.decode(&packet)?;
-        let rate = decoded.spec().rate();
-        let channels = decoded.spec().channels().count().max(1);
-        let length = decoded.frames();
-        decoded.copy_to_vec_interleaved(&mut self.interleaved);
+        let (rate, channels) = match &mut self.decoder {
+            Decoder::One(decoder) => {
+                let decoded = decoder.decode(&packet)?;
+                decoded.copy_to_vec_interleaved(&mut self.interleaved);
+                (decoded.spec().rate(), decoded.spec().channels().count().max(1))
+            }
+            Decoder::Many(decoders) => {
+                (decoders.decode(&packet, &mut self.interleaved)?, decoders.channels())
+            }
+        };
+        let length = self.interleaved.len() / channels;
 
         if let Some(opus) = &mut self.opus {
             opus.apply_gain_and_clip(&mut self.interleaved, channels);
         }
-        mono.extend(self.interleaved.chunks_exact(channels).map(|frame| {
-            let sample = frame.iter().sum::<f32>() / channels as f32;
-            if sample.is_finite() { sample.clamp(-MAX_AMPLITUDE, MAX_AMPLITUDE) } else { 0.0 }
-        }));
+        mix(&mut self.interleaved, channels, mono);
         mono.truncate(mono.len().saturating_sub(padding));
 
         let (skip, clock) = (self.edit.skip, self.clock);
@@ -141,6 +173,45 @@ impl Track {
         mono.drain(..skipped);
         Ok(Some(Decoded { rate, frames: length as u64, samples: (length * channels) as u64 }))
     }
+}
+
+/// Appends the mean of the channels to `mono`; in a packet whose channels cancel each other out,
+/// such as stereo with one side inverted, the loudest channel instead.
+fn mix(interleaved: &mut [f32], channels: usize, mono: &mut Vec<f32>) {
+    /// The channels cancel out if this little of the loudest one's energy is left: 20 dB less.
+    const CANCELLED: f32 = 0.01;
+    for sample in interleaved.iter_mut() {
+        *sample = if sample.is_finite() { sample.clamp(-MAX_AMPLITUDE, MAX_AMPLITUDE) } else { 0.0 };
+    }
+    let start = mono.len();
+    mono.extend(interleaved.chunks_exact(channels).map(|frame| frame.iter().sum::<f32>() / channels as f32));
+    if channels < 2 {
+        return;
+    }
+    let mean_energy: f32 = mono[start..].iter().map(|sample| sample * sample).sum();
+    let energy = |channel: usize| -> f32 {
+        interleaved.iter().skip(channel).step_by(channels).map(|sample| sample * sample).sum()
+    };
+    let loudest = (0..channels).map(|channel| (channel, energy(channel))).max_by(|a, b| a.1.total_cmp(&b.1));
+    if let Some((channel, energy)) = loudest
+        && mean_energy < CANCELLED * energy
+    {
+        let samples = interleaved.iter().skip(channel).step_by(channels);
+        mono[start..].iter_mut().zip(samples).for_each(|(mono, sample)| *mono = *sample);
+    }
+}
+
+fn make_decoder(params: &AudioCodecParameters) -> Result<Box<dyn AudioDecoder>, AudioError> {
+    let decoder = CODECS.make_audio_decoder(params, &AudioDecoderOptions::default());
+    decoder.map_err(|error| AudioError::Unsupported(format!("this kind of audio ({error})")))
+}
+
+/// A decoder of Opus with one channel or two.
+fn opus_decoder(channels: usize) -> Result<Box<dyn AudioDecoder>, AudioError> {
+    let layout = if channels == 1 { CHANNEL_LAYOUT_MONO } else { CHANNEL_LAYOUT_STEREO };
+    let mut params = AudioCodecParameters::new();
+    params.for_codec(CODEC_ID_OPUS).with_sample_rate(48_000).with_channels(layout);
+    make_decoder(&params)
 }
 
 fn parameters(info: &TrackInfo) -> Option<&AudioCodecParameters> {
@@ -162,7 +233,7 @@ struct Opus {
     /// The factor for all samples.
     gain: f32,
     /// One for each channel.
-    clips: [SoftClip; 2],
+    clips: Vec<SoftClip>,
     /// The samples of one channel.
     channel: Vec<f32>,
 }
@@ -176,12 +247,13 @@ impl Opus {
         };
         // Decibels, in Q7.8 fixed point.
         let gain = 10f32.powf(f32::from(word(16) as i16) / 256.0 / 20.0);
-        Self { pre_skip: word(10).into(), gain, clips: Default::default(), channel: Vec::new() }
+        Self { pre_skip: word(10).into(), gain, clips: Vec::new(), channel: Vec::new() }
     }
 
     /// Applies gain and clipping to one packet.
     fn apply_gain_and_clip(&mut self, interleaved: &mut [f32], channels: usize) {
-        for (number, clip) in self.clips.iter_mut().enumerate().take(channels) {
+        self.clips.resize(channels, SoftClip::default());
+        for (number, clip) in self.clips.iter_mut().enumerate() {
             let samples = interleaved.iter_mut().skip(number).step_by(channels);
             self.channel.clear();
             self.channel.extend(samples.map(|sample| *sample * self.gain));

@@ -218,6 +218,7 @@ mod tests {
                 document: 88_888,
                 outgoing: false,
                 date: 1_800_000_000,
+                lifetime: None,
                 duration: 150,
                 size: 9000,
             },

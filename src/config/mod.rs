@@ -17,12 +17,12 @@ use std::time::Duration;
 use tracing_subscriber::filter::Targets;
 
 use crate::domain::rules::Rules;
-use crate::domain::{AudioContext, Credentials, LanguageChoice, Languages, ModelName, Secret, Task};
+use crate::domain::{AudioContext, Credentials, LanguageChoice, Languages, ModelName, Proxy, Secret, Task};
 
 pub use error::{ConfigError, ConfigErrors, PROBLEMS, VARIABLE_UNKNOWN};
 pub use origin::Origin;
 pub use raw::{Entry, RawConfig};
-pub use redis_address::Redis;
+pub use redis_address::{Redis, RedisTls, Sentinel};
 pub use values::{HealthAddress, LogFormat};
 pub use variables::{VARIABLES, Variable};
 
@@ -58,6 +58,8 @@ pub struct Config {
     pub idle_unload: Option<Duration>,
     /// `None`: the embedded queue is used.
     pub redis: Option<Redis>,
+    /// The ways to Telegram, in the order in which they are tried; empty for the direct one.
+    pub proxies: Vec<Proxy>,
     pub reconnect_delay: Duration,
     /// Not less than `reconnect_delay`.
     pub max_reconnect_delay: Duration,

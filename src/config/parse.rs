@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::error::{ConfigError, ConfigErrors};
 use super::raw::RawConfig;
-use super::redis_address::{self, Redis};
+use super::redis_address::{self, Parts, Redis, RedisTls};
 use super::{Config, HealthAddress, Needs, values};
 use crate::domain::rules::Rules;
 use crate::domain::{LanguageChoice, Secret};
@@ -56,6 +56,7 @@ impl Parser<'_> {
                     .filter(|idle| idle.is_none_or(|idle| idle.as_secs() <= 30 * DAY))
             }),
             redis: self.redis(),
+            proxies: self.optional("PROXY", values::proxies).unwrap_or_default(),
             reconnect_delay: self.duration("RECONNECT_DELAY", 1..=HOUR),
             max_reconnect_delay: self.duration("MAX_RECONNECT_DELAY", 1..=DAY),
             dedupe_ttl: self.duration("DEDUPE_TTL", 1..=3650 * DAY),
@@ -123,19 +124,22 @@ impl Parser<'_> {
 
     /// REDIS_URL, or REDIS_HOST and the parts that go with it.
     fn redis(&mut self) -> Option<Redis> {
-        const PARTS: [&str; 4] = ["REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_PASSWORD"];
+        const PARTS: [&str; 6] =
+            ["REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_USERNAME", "REDIS_PASSWORD", "REDIS_TLS"];
         let url = self.optional("REDIS_URL", redis_address::from_url);
         let host = self.optional("REDIS_HOST", redis_address::host);
         let port = self.value("REDIS_PORT", redis_address::port);
         let database = self.value("REDIS_DB", redis_address::database);
+        let user = self.optional("REDIS_USERNAME", |text| Some(text.to_owned()));
         let password = self.optional("REDIS_PASSWORD", |text| Some(text.to_owned()));
+        let has_tls = self.value("REDIS_TLS", values::on_or_off);
 
         let parts: Vec<&str> = PARTS.into_iter().filter(|name| self.is_set(name)).collect();
         let parts = parts.join(", ");
         if self.is_set("REDIS_URL") && !parts.is_empty() {
             self.contradiction(format!(
-                "REDIS_URL and {parts} are both set; keep the URL alone, which holds host, port, database \
-                 and password, or the parts alone"
+                "REDIS_URL and {parts} are both set; keep the URL alone, which holds host, port, database, \
+                 user, password and TLS (rediss://), or the parts alone"
             ));
         } else if !parts.is_empty() && !self.is_set("REDIS_HOST") {
             self.contradiction(format!(
@@ -143,8 +147,38 @@ impl Parser<'_> {
                  remove the others: without a host no Redis is used"
             ));
         }
-        let from_parts = |host: String| redis_address::from_parts(&host, port, database, password.as_deref());
-        url.or_else(|| host.map(from_parts))
+        if self.is_set("REDIS_USERNAME") && !self.is_set("REDIS_PASSWORD") {
+            self.contradiction(
+                "REDIS_USERNAME is set without REDIS_PASSWORD; add the password of that user".to_owned(),
+            );
+        }
+        let from_parts =
+            |host| redis_address::from_parts(&Parts { host, port, database, user, password, has_tls });
+        let redis = url.or_else(|| host.map(from_parts));
+        self.with_tls_files(redis)
+    }
+
+    /// Adds the files for TLS to the address of Redis.
+    fn with_tls_files(&mut self, redis: Option<Redis>) -> Option<Redis> {
+        const FILES: [&str; 3] = ["REDIS_CA", "REDIS_CERT", "REDIS_KEY"];
+        let [ca, certificate, key] = FILES.map(|name| self.optional(name, values::path));
+        if self.is_set("REDIS_CERT") != self.is_set("REDIS_KEY") {
+            self.contradiction(
+                "of REDIS_CERT and REDIS_KEY only one is set; a certificate needs its key".to_owned(),
+            );
+        }
+        let files: Vec<&str> = FILES.into_iter().filter(|name| self.is_set(name)).collect();
+        let is_address_known = !self.is_invalid("REDIS_URL") && !self.is_invalid("REDIS_HOST");
+        let has_tls = redis.as_ref().is_some_and(|redis| redis.tls.is_some());
+        if !files.is_empty() && is_address_known && !has_tls {
+            let files = files.join(", ");
+            self.contradiction(format!(
+                "{files} set, but Redis is used without TLS; write rediss:// in REDIS_URL, or set REDIS_TLS=on \
+                 with REDIS_HOST, or remove {files}"
+            ));
+        }
+        let tls = has_tls.then(|| RedisTls { ca, client: certificate.zip(key) });
+        redis.map(|redis| Redis { tls, ..redis })
     }
 
     /// The value of a variable without a default; `None` if it is not set or not valid.

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
+use crate::domain::Proxy;
+
 /// A duration in whole seconds: `90`, `90s`, `15m`, `12h`, `30d`.
 pub(super) fn duration(text: &str) -> Option<Duration> {
     let units = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)];
@@ -50,6 +52,11 @@ pub(super) fn web_url(text: &str) -> Option<String> {
     let host = rest.split(['/', '?', '#']).next()?;
     let plain = text.chars().all(|c| !c.is_whitespace() && !c.is_control());
     (plain && !host.is_empty() && !rest.contains('@')).then(|| text.to_owned())
+}
+
+/// Proxies, separated by commas.
+pub(super) fn proxies(text: &str) -> Option<Vec<Proxy>> {
+    text.split(',').map(|proxy| proxy.trim().parse().ok()).collect()
 }
 
 /// Where the daemon serves its status page and metrics.

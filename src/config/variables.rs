@@ -156,13 +156,35 @@ pub const VARIABLES: &[Variable] = &[
         "REDIS_URL",
         "",
         "The Redis that holds the queue; without it and REDIS_HOST the queue is a file in DATA_DIR",
-        "redis://[user:password@]host[:port][/database] or redis+unix:///path[?db=…]; TLS (rediss) is not supported",
+        "redis://[user:password@]host[:port][/database], rediss://… for TLS, redis-sentinel://[user:password@]host[:port],…/master[/database] for Sentinel (rediss-sentinel://… with TLS), or redis+unix:///path[?db=…]",
     )
     .secret(),
     Variable::new("REDIS_HOST", "", "The same in parts, the host", "a host name or an IP address"),
     Variable::new("REDIS_PORT", "6379", "The port", "a whole number from 1 to 65535"),
     Variable::new("REDIS_DB", "0", "The database", "a whole number from 0 to 65535"),
+    Variable::new("REDIS_USERNAME", "", "The user, if Redis has an access list", "any text"),
     Variable::new("REDIS_PASSWORD", "", "The password", "any text").secret(),
+    Variable::new("REDIS_TLS", "off", "Whether the connection is encrypted with TLS", "on or off"),
+    Variable::new(
+        "REDIS_CA",
+        "",
+        "The authority that signed the certificate of Redis, if the system does not know it; also for a REDIS_URL with rediss://",
+        "a PEM file",
+    ),
+    Variable::new(
+        "REDIS_CERT",
+        "",
+        "The certificate by which Redis recognises stenogram, if it demands one",
+        "a PEM file",
+    ),
+    Variable::new("REDIS_KEY", "", "The private key of that certificate", "a PEM file"),
+    Variable::new(
+        "PROXY",
+        "",
+        "The proxy through which Telegram is reached; of several, the next is tried when one fails",
+        "socks5://[user:password@]host[:port] or http://[user:password@]host[:port], several separated by commas, and direct among them for no proxy",
+    )
+    .secret(),
     Variable::new(
         "RECONNECT_DELAY",
         "5",

@@ -1,6 +1,5 @@
 //! The session, the daemon, the connection to Telegram, the clock, and the login.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,8 +7,10 @@ use super::problems::DAEMON_STOPPED;
 use super::{Finding, Observer};
 use crate::config::Config;
 use crate::domain::Restricted;
+use crate::setup;
 use crate::telegram::{
-    self, Account, ClockVerdict, ProbeError, ServerClock, SessionError, SessionFile, server_clock,
+    self, Account, ClockVerdict, DcAddresses, Dialer, ProbeError, ServerClock, SessionError, SessionFile,
+    server_clock,
 };
 
 /// How long connecting and the first answer may take.
@@ -21,12 +22,13 @@ const CREDENTIALS: &str = "credentials";
 
 /// Returns whether a daemon runs with this session.
 pub(super) async fn check(config: &Config, observer: &mut dyn Observer) -> bool {
+    let dialer = setup::dialer(config);
     observer.begins("session");
     let (finding, usable) = session(&config.data_dir);
     observer.found(finding);
     observer.begins("Telegram");
-    let answered = match SessionFile::home_address(&config.data_dir) {
-        Some(address) => reach(address, observer).await,
+    let answered = match SessionFile::home_addresses(&config.data_dir) {
+        Some(addresses) => reach(addresses, &dialer, observer).await,
         None => false,
     };
     // No daemon can start while the lock is held, so it is held only for the check of the login.
@@ -37,7 +39,7 @@ pub(super) async fn check(config: &Config, observer: &mut dyn Observer) -> bool 
     let mut restricted = Account::restriction_in(&config.data_dir);
     let login = match lock {
         Some(Ok(file)) if usable == Usable::NotLoggedIn && answered => {
-            if let Some(finding) = credentials(file, config).await {
+            if let Some(finding) = credentials(file, config, &dialer).await {
                 observer.found(finding);
             }
             not_tried("nobody is logged in")
@@ -49,7 +51,7 @@ pub(super) async fn check(config: &Config, observer: &mut dyn Observer) -> bool 
         _ if !answered => not_tried("Telegram does not answer"),
         Some(Ok(file)) => match config.credentials() {
             Ok(credentials) => {
-                let answer = Account::probe(file, credentials.api_id, LOGIN).await;
+                let answer = Account::probe(file, credentials.api_id, LOGIN, &dialer).await;
                 if let Ok(now) = &answer {
                     restricted.clone_from(now);
                 }
@@ -100,9 +102,10 @@ fn daemon(lock: &Option<Result<SessionFile, SessionError>>) -> Finding {
 }
 
 /// Whether Telegram answers, and whether its clock and ours agree.
-async fn reach(address: SocketAddr, observer: &mut dyn Observer) -> bool {
+async fn reach(addresses: DcAddresses, dialer: &Dialer, observer: &mut dyn Observer) -> bool {
     const CHECK: &str = "Telegram";
-    let answer = server_clock(address, ANSWER).await;
+    let answer = server_clock(addresses, ANSWER, dialer).await;
+    let address = addresses.ipv6.filter(|_| dialer.uses_ipv6()).unwrap_or(addresses.ipv4);
     observer.found(match &answer {
         Ok(clock) => Finding::ok(CHECK, format!("{address} answers in {} ms", clock.took.as_millis())),
         Err(error) => {
@@ -154,9 +157,9 @@ fn login(answer: Result<Option<Restricted>, ProbeError>) -> Finding {
 
 /// Whether Telegram accepts API_ID and API_HASH. `None` if they are missing or Telegram does not
 /// say.
-async fn credentials(file: SessionFile, config: &Config) -> Option<Finding> {
+async fn credentials(file: SessionFile, config: &Config, dialer: &Dialer) -> Option<Finding> {
     let credentials = config.credentials().ok()?;
-    match Account::probe_credentials(file, &credentials, LOGIN).await {
+    match Account::probe_credentials(file, &credentials, LOGIN, dialer).await {
         Ok(()) => Some(Finding::ok(CREDENTIALS, "Telegram accepts API_ID and API_HASH")),
         Err(ProbeError::Credentials(diagnosis)) => Some(Finding::fail(CREDENTIALS, diagnosis)),
         Err(_) => None,

@@ -161,6 +161,7 @@ mod tests {
                 document,
                 outgoing: true,
                 date: 1_800_000_000,
+                lifetime: None,
                 duration: 3,
                 size: 9000,
             };
@@ -181,6 +182,7 @@ mod tests {
                 document: i64::MAX,
                 outgoing: false,
                 date: 1_800_000_000,
+                lifetime: Some(604_800),
                 duration: 3,
                 size: u64::MAX,
             },
@@ -197,7 +199,7 @@ mod tests {
             r#"{"id":{"account":1000,"chat":-1000000000042,"message":7},"peer":{"kind":"channel","id":42,"#
                 .to_owned()
                 + r#""access_hash":-9223372036854775808},"thread":9,"kind":"video_note","#
-                + r#""document":9223372036854775807,"outgoing":false,"date":1800000000,"duration":3,"#
+                + r#""document":9223372036854775807,"outgoing":false,"date":1800000000,"lifetime":604800,"duration":3,"#
                 + r#""size":18446744073709551615,"settings":{"language":"ru","task":"translate","form":"replies"}}"#
         );
         assert_eq!(serde_json::from_str::<Job>(&stored).unwrap(), job);

@@ -85,6 +85,7 @@ mod tests {
                 document: 9000,
                 outgoing: false,
                 date: NOW - 10,
+                lifetime: None,
                 duration: 3,
                 size: 9000,
             },

@@ -35,8 +35,19 @@ pub struct Recording {
     pub outgoing: bool,
     /// When the message was sent, in seconds of Unix time.
     pub date: i64,
+    /// After how many seconds Telegram deletes the message, in a chat with an auto-delete timer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifetime: Option<u32>,
     /// The length that the sender claims, in seconds.
     pub duration: u32,
     /// The size of the file that Telegram claims, in bytes.
     pub size: u64,
+}
+
+impl Recording {
+    /// When Telegram deletes the message, in milliseconds of Unix time; `None` if never.
+    pub fn deleted_at_millis(&self) -> Option<u64> {
+        let end = self.date.saturating_add(self.lifetime?.into());
+        Some(u64::try_from(end).unwrap_or(0).saturating_mul(1000))
+    }
 }

@@ -10,6 +10,8 @@ pub static PROBLEMS: &[&Problem] = &[
     &REDIS_UNREACHABLE,
     &REDIS_ADDRESS,
     &REDIS_PASSWORD,
+    &REDIS_TLS,
+    &REDIS_SENTINEL,
     &REDIS_RIGHTS,
     &REDIS_UNSAFE,
     &REDIS_READ_ONLY,
@@ -75,7 +77,27 @@ pub static REDIS_PASSWORD: Problem = Problem {
     code: "redis-password",
     title: "Redis wants a password, or refuses it: NOAUTH, WRONGPASS",
     why: "The user or the password in the configuration is not the one that Redis has.",
-    remedy: "set REDIS_PASSWORD, or the password in REDIS_URL, to what Redis has as requirepass",
+    remedy: "set <password> to what Redis has as requirepass; if it has an access list, name the user too \
+             (REDIS_USERNAME, or before the password in REDIS_URL)",
+};
+
+pub static REDIS_TLS: Problem = Problem {
+    code: "redis-tls",
+    title: "The connection to Redis with TLS fails: unknown authority, invalid certificate, no TLS there",
+    why: "The certificate of Redis is not signed by an authority that this machine trusts, or was issued for \
+          another name; or Redis demands a certificate from its clients; or the port is one without TLS.",
+    remedy: "set REDIS_CA to the PEM file of the authority that signed the certificate, use the host name that the \
+             certificate has, and set REDIS_CERT and REDIS_KEY if Redis demands a certificate; without TLS write \
+             redis:// and not rediss://",
+};
+
+pub static REDIS_SENTINEL: Problem = Problem {
+    code: "redis-sentinel",
+    title: "No Sentinel of Redis answers, or none knows the master",
+    why: "The master is asked for at each Sentinel in REDIS_URL in turn. None answered, or the name after the slash \
+          is not the one in sentinel.conf.",
+    remedy: "start a Sentinel, or correct REDIS_URL, which looks like \
+             redis-sentinel://:password@host1:26379,host2:26379/mymaster/0",
 };
 
 pub static REDIS_RIGHTS: Problem = Problem {

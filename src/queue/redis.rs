@@ -7,6 +7,10 @@
 //! consumer: whoever opens the queue (attaching to it is not enough) takes over what is pending,
 //! puts it before the line, and is the only one who may claim from then on.
 //!
+//! A failover by Sentinel loses what only the old master had. So a change counts as made once a
+//! replica has it too ([`Connection::confirm`]); until then it is an error, and repeated. Claims
+//! are not confirmed: one that is lost is made again.
+//!
 //! `keys` has all keys of an account's queue. A cluster keeps them on one node, which is spoken to
 //! directly: [`QueueError::Configuration`] says which one it is.
 //!
@@ -16,9 +20,11 @@
 //! the same number with the same job.
 
 mod connection;
+mod explain;
 mod keys;
 mod replies;
 mod scripts;
+mod server;
 
 use std::time::Duration;
 
@@ -29,6 +35,7 @@ use tokio::sync::Mutex;
 use self::connection::Connection;
 pub use self::connection::DurabilityWarning;
 use self::replies::{ClaimReply, EntryReply, damaged, log, parse, parse_entry};
+pub use self::server::{SentinelOptions, ServerOptions, TlsFiles};
 use super::{
     Added, AdminOutcome, Checkpoints, Claimed, Counts, CrashRules, DROPPED, Entry, JobQueue, MAX_DEATHS,
     MAX_DELIVERIES, MAX_DELIVERIES_AT_ONCE, MAX_RESULTS, Mark, QueueAdmin, QueueError, ResultCache, millis,
@@ -44,11 +51,10 @@ const FORMAT: &str = "2";
 /// Largest time that is exact as a score, in milliseconds.
 const LAST_DUE: u64 = 1 << 53;
 
-/// Which Redis, and how the queue in it behaves. Not `Debug`: the URL holds the password.
+/// Which Redis, and how the queue in it behaves.
 #[derive(Clone)]
 pub struct RedisOptions {
-    /// `redis://[user][:password@]host[:port][/database]`
-    pub url: String,
+    pub server: ServerOptions,
     /// Telegram's number of the logged-in user.
     pub account: i64,
     /// How long a finished job is remembered, so that the same message is not answered again.
@@ -99,7 +105,7 @@ impl RedisQueue {
 
     /// Connects, and touches no key.
     async fn connect_only(options: RedisOptions) -> Result<Self, QueueError> {
-        let connection = Connection::new(&options.url, options.timeout)?;
+        let connection = Connection::new(&options.server, options.timeout)?;
         connection.ping().await?;
         let started = unix_time::now();
         Ok(Self {
@@ -126,6 +132,10 @@ impl RedisQueue {
         self.connection.durability_warnings().await
     }
 
+    fn check_key(&self) -> String {
+        format!("{}{}", self.root, keys::CHECK)
+    }
+
     async fn run<T: redis::FromRedisValue>(&self, script: &Script, args: &[&str]) -> Result<T, QueueError> {
         let mut call = script.key(&self.root);
         for arg in args {
@@ -138,7 +148,9 @@ impl RedisQueue {
     async fn change(&self, script: &Script, id: JobId, args: &[&str]) -> Result<(), QueueError> {
         let id_text = id.to_string();
         let args: Vec<&str> = std::iter::once(id_text.as_str()).chain(args.iter().copied()).collect();
-        if self.run(script, &args).await? { Ok(()) } else { Err(QueueError::NotClaimed(id)) }
+        let is_changed: bool = self.run(script, &args).await?;
+        self.connection.confirm(&self.check_key()).await?;
+        if is_changed { Ok(()) } else { Err(QueueError::NotClaimed(id)) }
     }
 
     async fn finish(&self, id: JobId, mark: &Mark) -> Result<(), QueueError> {
@@ -209,6 +221,7 @@ impl JobQueue for RedisQueue {
         let new: bool = self
             .run(&scripts::ADD, &[&job.id.to_string(), &text, &job.recording.document.to_string()])
             .await?;
+        self.connection.confirm(&self.check_key()).await?;
         Ok(if new { Added::New } else { Added::Seen })
     }
 
@@ -260,7 +273,7 @@ impl JobQueue for RedisQueue {
     }
 
     async fn check(&self) -> Result<(), QueueError> {
-        self.connection.check(&format!("{}{}", self.root, keys::CHECK)).await
+        self.connection.check(&self.check_key()).await
     }
 }
 

@@ -5,15 +5,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::audio::Limits;
-use crate::config::{Config, Redis};
+use crate::config::{Config, Redis, RedisTls, Sentinel};
 use crate::domain::policy::Policy;
 use crate::domain::{LanguageChoice, ModelName, Settings, Task};
 use crate::queue::CrashRules;
 use crate::queue::embedded::EmbeddedOptions;
-use crate::queue::redis::RedisOptions;
+use crate::queue::redis::{RedisOptions, SentinelOptions, ServerOptions, TlsFiles};
 use crate::speech::EngineOptions;
 use crate::speech::models::{ModelSpec, SILERO_VAD, UnknownModel};
-use crate::telegram::{AccountOptions, ReconnectDelays};
+use crate::telegram::{AccountOptions, Dialer, ReconnectDelays};
 
 /// How long a connection to Redis, or an answer from it, may take.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,12 +28,26 @@ pub fn embedded_queue(config: &Config) -> (PathBuf, EmbeddedOptions) {
 /// The queue of `account` in Redis.
 pub fn redis_queue(config: &Config, redis: &Redis, account: i64) -> RedisOptions {
     RedisOptions {
-        url: redis.url.expose().to_owned(),
+        server: redis_server(redis),
         account,
         dedupe_ttl: config.dedupe_ttl,
         result_ttl: config.result_ttl,
         crashes: CrashRules::default(),
         timeout: REDIS_TIMEOUT,
+    }
+}
+
+fn redis_server(redis: &Redis) -> ServerOptions {
+    let sentinel = redis.sentinel.as_ref().map(|Sentinel { addresses, master }| SentinelOptions {
+        addresses: addresses.clone(),
+        master: master.clone(),
+    });
+    let tls = redis.tls.as_ref();
+    ServerOptions {
+        url: redis.url.expose().to_owned(),
+        sentinel,
+        tls: tls.map(|RedisTls { ca, client }| TlsFiles { ca: ca.clone(), client: client.clone() }),
+        is_in_parts: redis.is_in_parts,
     }
 }
 
@@ -55,9 +69,15 @@ pub fn settings(language: LanguageChoice, task: Task) -> Settings {
     Settings { language, task, ..Settings::default() }
 }
 
+/// The ways to Telegram.
+pub fn dialer(config: &Config) -> Dialer {
+    Dialer::new(&config.proxies)
+}
+
 /// How the account is kept connected.
 pub fn account_options(config: &Config) -> AccountOptions {
     AccountOptions {
+        dialer: dialer(config),
         reconnect: ReconnectDelays { first: config.reconnect_delay, max: config.max_reconnect_delay },
         max_file_size: config.max_file_size,
         ..AccountOptions::default()

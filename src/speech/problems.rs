@@ -18,6 +18,7 @@ pub static PROBLEMS: &[&Problem] = &[
     &DOWNLOAD_FAILED,
     &DOWNLOAD_WRONG,
     &DOWNLOAD_BUSY,
+    &DOWNLOAD_PROXY,
     &OUT_OF_MEMORY,
     &CPU_TOO_OLD,
     &GPU_MISSING,
@@ -115,6 +116,13 @@ pub static DOWNLOAD_BUSY: Problem = Problem {
     title: "The model is being fetched by another process",
     why: "Another `stenogram models pull` runs, such as that of the container or the service.",
     remedy: "wait until it is done, or stop it",
+};
+
+pub static DOWNLOAD_PROXY: Problem = Problem {
+    code: "download-proxy",
+    title: "The proxy for downloads cannot be used: HTTPS_PROXY, HTTP_PROXY or ALL_PROXY",
+    why: "The variable is set, but not to the address of a proxy of a known kind. Nothing is fetched past a proxy.",
+    remedy: "set it to http://host:port or socks5://host:port, or unset it",
 };
 
 pub static OUT_OF_MEMORY: Problem = Problem {

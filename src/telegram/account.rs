@@ -37,7 +37,9 @@ impl Account {
         let user = contents.user.ok_or_else(|| SessionError::NotLoggedIn(file.path().to_owned()))?;
         let store = UpdateStore::open(&file.state_path(), user.id).await?;
         let restrictions = Restrictions::open(file.restriction_path(), user.id, options.trials);
-        let session = Arc::new(AccountSession::new(file, contents, Some(store.clone())));
+        let session =
+            Arc::new(AccountSession::new(file, contents, Some(store.clone()), options.dialer.clone()));
+        let downloads = Downloads::new(options.max_file_size);
         let context = AccountContext {
             user,
             api_id,
@@ -50,7 +52,7 @@ impl Account {
         };
         Ok(Self {
             context: Arc::new(context),
-            downloads: Downloads::new(options.max_file_size),
+            downloads,
             refusing: RefusingChats::default(),
             link: watch::Sender::new(None),
             clock: watch::Sender::new(None),

@@ -139,9 +139,10 @@ impl Account {
             Err(SessionError::Missing(_)) => Contents::fresh(),
             Err(error) => return Err(error.into()),
         };
-        let session = Arc::new(AccountSession::new(file, contents, None));
-        check_clock(session.home_address(), options.call_timeout).await?;
-        let (pool, _, _) = Pool::open(Arc::clone(&session), credentials.api_id, options.call_timeout);
+        let session = Arc::new(AccountSession::new(file, contents, None, options.dialer.clone()));
+        check_clock(session.home_addresses(), options.call_timeout, &options.dialer).await?;
+        let (pool, _, _) =
+            Pool::open(Arc::clone(&session), credentials.api_id, options.call_timeout, &options.dialer);
         // If Telegram cannot be reached, this fails before the person is asked anything.
         let home = session.home_dc();
         match (session.user(), pool.call(home, &tl::functions::updates::GetState {}).await) {
@@ -166,8 +167,8 @@ impl Account {
     /// Ends the session at Telegram and deletes the stored session. The queue is kept.
     pub async fn logout(self) -> Result<(), LoginError> {
         let AccountContext { session, api_id, options, .. } = &*self.context;
-        check_clock(session.home_address(), options.call_timeout).await?;
-        let (pool, _, _) = Pool::open(Arc::clone(session), *api_id, options.call_timeout);
+        check_clock(session.home_addresses(), options.call_timeout, &options.dialer).await?;
+        let (pool, _, _) = Pool::open(Arc::clone(session), *api_id, options.call_timeout, &options.dialer);
         match pool.call(session.home_dc(), &tl::functions::auth::LogOut {}).await {
             Err(error) if error.logged_out().is_none() => return Err(error.into()),
             // The session may have been ended already.

@@ -103,6 +103,7 @@ pub(super) fn unresolved_recording(message: &tl::enums::Message) -> Option<Unres
             document: file.document.id,
             outgoing: message.out,
             date: message.date.into(),
+            lifetime: message.ttl_period.and_then(|seconds| u32::try_from(seconds).ok()),
             duration: file.duration,
             size: u64::try_from(file.document.size).unwrap_or(0),
         },
@@ -168,6 +169,25 @@ pub(super) fn recording_file(media: &tl::enums::MessageMedia) -> Option<Recordin
         _ => None,
     })?;
     Some(RecordingFile { document: document.clone(), kind, duration, view_once: media.ttl_seconds.is_some() })
+}
+
+/// What a message holds that could be listened to but is no recording, in words for the log.
+pub(super) fn other_sound(message: &tl::enums::Message) -> Option<&'static str> {
+    use tl::enums::DocumentAttribute::{Audio, Video};
+    let tl::enums::Message::Message(message) = message else { return None };
+    let tl::enums::MessageMedia::Document(media) = message.media.as_ref()? else { return None };
+    let tl::enums::Document::Document(document) = media.document.as_ref()? else { return None };
+    let attributes = &document.attributes;
+    if recording_file(message.media.as_ref()?).is_some() {
+        None
+    } else if attributes.iter().any(|attribute| matches!(attribute, Audio(_))) {
+        Some("an audio file, not a voice message")
+    } else if attributes.iter().any(|attribute| matches!(attribute, Video(video) if !video.nosound)) {
+        Some("a video file, not a round video message")
+    } else {
+        let is_sound = ["audio/", "video/"].iter().any(|kind| document.mime_type.starts_with(kind));
+        is_sound.then_some("a file with sound, not a voice message")
+    }
 }
 
 /// A peer as plain data. Its access hash is 0 if it is not known.

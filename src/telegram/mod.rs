@@ -61,6 +61,7 @@ mod updates;
 
 pub use account::Account;
 pub use connection::clock::{ClockAhead, ClockVerdict, ServerClock, server_clock};
+pub use connection::dialer::Dialer;
 pub use connection::logout::LoggedOut;
 pub use context::Pulses;
 pub use login::{LoginError, Prompt};
@@ -69,6 +70,7 @@ pub use message::recordings_in_updates;
 pub use options::{AccountOptions, ReconnectDelays, TrialPauses};
 pub use probe::ProbeError;
 pub use restrictions::state::describe as restriction;
+pub use session::contents::DcAddresses;
 pub use session::error::SessionError;
 pub use session::file::SessionFile;
 pub use updates::event_sink::EventSink;

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
 
+use super::connection::dialer::Dialer;
 use crate::domain::Restriction;
 
 /// How patient an account is with its connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct AccountOptions {
+    /// The ways to Telegram.
+    pub dialer: Dialer,
     pub reconnect: ReconnectDelays,
     /// A request without an answer for this long has failed.
     pub call_timeout: Duration,
@@ -32,6 +35,7 @@ pub struct AccountOptions {
 impl Default for AccountOptions {
     fn default() -> Self {
         Self {
+            dialer: Dialer::default(),
             reconnect: ReconnectDelays::default(),
             call_timeout: Duration::from_secs(30),
             // TCP repeats a lost first packet after 1 s and 3 s. With a pause of 5 s before the

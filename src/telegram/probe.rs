@@ -8,6 +8,7 @@ use grammers_client::tl;
 
 use super::account::Account;
 use super::connection::clock::{ClockAhead, ClockError, check_clock};
+use super::connection::dialer::Dialer;
 use super::connection::error::CallError;
 use super::connection::logout::LoggedOut;
 use super::connection::pool::Pool;
@@ -83,6 +84,7 @@ impl Account {
         file: SessionFile,
         api_id: i32,
         limit: Duration,
+        dialer: &Dialer,
     ) -> Result<Option<Restricted>, ProbeError> {
         let contents = file.read()?;
         let Some(user) = contents.user else {
@@ -93,10 +95,10 @@ impl Account {
             UpdateStore::open(&state, user.id).await?;
         }
         let known = StoredRestriction::read(&file.restriction_path(), user.id);
-        let session = Arc::new(AccountSession::read_only(file, contents));
+        let session = Arc::new(AccountSession::read_only(file, contents, dialer.clone()));
         let home = session.home_dc();
-        check_clock(session.home_address(), limit).await?;
-        let (pool, _, _) = Pool::open(session, api_id, limit);
+        check_clock(session.home_addresses(), limit, dialer).await?;
+        let (pool, _, _) = Pool::open(session, api_id, limit, dialer);
         pool.call(home, &tl::functions::updates::GetState {}).await?;
         Ok(known.updated_by(app_config::fetch(&pool, home, 0).await.ok().flatten()))
     }
@@ -108,12 +110,13 @@ impl Account {
         file: SessionFile,
         credentials: &Credentials,
         limit: Duration,
+        dialer: &Dialer,
     ) -> Result<(), ProbeError> {
         let contents = file.read().unwrap_or_else(|_| Contents::fresh());
-        let session = Arc::new(AccountSession::read_only(file, contents));
+        let session = Arc::new(AccountSession::read_only(file, contents, dialer.clone()));
         let home = session.home_dc();
-        check_clock(session.home_address(), limit).await?;
-        let (pool, _, _) = Pool::open(session, credentials.api_id, limit);
+        check_clock(session.home_addresses(), limit, dialer).await?;
+        let (pool, _, _) = Pool::open(session, credentials.api_id, limit, dialer);
         let request = tl::functions::auth::ExportLoginToken {
             api_id: credentials.api_id,
             api_hash: credentials.api_hash.expose().to_owned(),

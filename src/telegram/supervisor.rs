@@ -123,13 +123,14 @@ impl Account {
 
     async fn connect_and_serve(&self, sink: &impl EventSink, attempts: &mut ReconnectState) -> Outcome {
         let AccountContext { session, options, api_id, .. } = &*self.context;
-        match check_clock(session.home_address(), attempts.limit).await {
+        match check_clock(session.home_addresses(), attempts.limit, &options.dialer).await {
             Ok(Some(clock)) => clock.warn(),
             Ok(None) => {}
             Err(ClockError::Ahead(ahead)) => return Outcome::Clock(ahead),
             Err(ClockError::Unreachable(error)) => return Outcome::Lost(TELEGRAM_UNREACHABLE.tag(error)),
         }
-        let (pool, runner, updates) = Pool::open(Arc::clone(session), *api_id, options.call_timeout);
+        let (pool, runner, updates) =
+            Pool::open(Arc::clone(session), *api_id, options.call_timeout, &options.dialer);
         let link = Arc::new(Link::new(Arc::clone(&self.context), pool));
         // This proves the login, and makes the server push updates to this connection.
         let asked = Instant::now();
@@ -217,8 +218,8 @@ impl Account {
         sleep(compare_after).await;
         if !is_recent(*compared) {
             *compared = Some(Instant::now());
-            let clock =
-                check_clock(self.context.session.home_address(), self.context.options.ping_timeout).await;
+            let AccountContext { session, options, .. } = &*self.context;
+            let clock = check_clock(session.home_addresses(), options.ping_timeout, &options.dialer).await;
             if let Err(ClockError::Ahead(ahead)) = clock {
                 return ahead;
             }

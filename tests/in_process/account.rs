@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use fake_telegram::{Telegram, write_session};
 use stenogram::domain::{Answer, ChatInfo, ChatKind, Event, Incoming, Job, Part, Settings};
 use stenogram::telegram::{
-    Account, AccountOptions, EventSink, LoggedOut, ReconnectDelays, SessionError, SessionFile, TrialPauses,
+    Account, AccountOptions, Dialer, EventSink, LoggedOut, ReconnectDelays, SessionError, SessionFile,
+    TrialPauses,
 };
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -21,6 +22,7 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 /// Impatient, so that tests of timeouts are short.
 pub fn options() -> AccountOptions {
     AccountOptions {
+        dialer: Dialer::default(),
         reconnect: ReconnectDelays { first: Duration::from_millis(100), max: Duration::from_millis(400) },
         call_timeout: Duration::from_secs(2),
         connect_timeout: Duration::from_secs(1),
@@ -61,7 +63,7 @@ pub async fn lock(folder: &TempDir) -> SessionFile {
 pub async fn open(folder: &TempDir, options: AccountOptions) -> Arc<Account> {
     let opened = async {
         loop {
-            match Account::open(lock(folder).await, API_ID, options).await {
+            match Account::open(lock(folder).await, API_ID, options.clone()).await {
                 Err(SessionError::State { .. }) => tokio::task::yield_now().await,
                 opened => return opened.expect("open the account"),
             }

@@ -273,6 +273,7 @@ fn job(message: i32) -> Job {
             document: chat,
             outgoing: false,
             date: date.as_secs() as i64,
+            lifetime: None,
             duration: 1,
             size: 1,
         },

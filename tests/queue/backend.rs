@@ -9,13 +9,13 @@ use stenogram::domain::{
     Transcript,
 };
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
-use stenogram::queue::redis::{RedisOptions, RedisQueue};
+use stenogram::queue::redis::{RedisOptions, RedisQueue, ServerOptions};
 use stenogram::queue::{Claim, Claimed, CrashRules, Entry, JobQueue, Queue, QueueAdmin, QueueError, State};
 use support::redis::{DURABLE, Folder, RedisServer};
 
 pub const ACCOUNT: i64 = 1000;
 pub const LONG: Duration = Duration::from_secs(3600);
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A queue with all that both backends do.
 pub trait AnyQueue: Queue + QueueAdmin {}
@@ -121,7 +121,7 @@ pub fn embedded_options() -> EmbeddedOptions {
 
 pub fn options(url: String) -> RedisOptions {
     RedisOptions {
-        url,
+        server: ServerOptions::of_url(url),
         account: ACCOUNT,
         dedupe_ttl: LONG,
         result_ttl: LONG,
@@ -144,6 +144,7 @@ pub fn job(chat: i64, message: i32) -> Job {
             document: chat.wrapping_shl(32) ^ i64::from(message) ^ i64::MIN,
             outgoing: message % 2 == 0,
             date: 1_800_000_000,
+            lifetime: None,
             duration: 3,
             size: u64::MAX,
         },

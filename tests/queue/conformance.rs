@@ -42,6 +42,7 @@ suite! {
     a_finished_job_is_forgotten_after_the_dedupe_time
     a_result_answers_the_next_copy
     a_result_lasts_for_its_time_from_the_first
+    a_result_lasts_no_longer_than_its_message
     a_result_of_other_settings_takes_its_place
     without_a_result_time_none_is_kept
     accounts_do_not_hold_each_other_up
@@ -308,6 +309,30 @@ async fn a_result_lasts_for_its_time_from_the_first(backend: impl Backend) {
     assert!(seen > 0 && ended >= life - Duration::from_millis(1), "{seen} looks, gone after {ended:?}");
     queue.store_outbox(id, &answer("third")).await.unwrap();
     assert_eq!(queue.result(&job(1, 1)).await.unwrap(), Some(answer("third")));
+}
+
+/// In a chat with an auto-delete timer.
+async fn a_result_lasts_no_longer_than_its_message(backend: impl Backend) {
+    let queue = backend.open().await;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() as i64;
+    // Already deleted, and not for a while: as a document, each has the number of its chat.
+    for (chat, age, lifetime) in [(1, 100, 99), (2, 100, 3600)] {
+        let mut job = dated(now - age, with_document(chat, job(chat, 1)));
+        job.recording.lifetime = Some(lifetime);
+        queue.add(&job).await.unwrap();
+        assert_eq!(claim_id(queue.as_ref()).await, job.id);
+        queue.store_outbox(job.id, &answer("text")).await.unwrap();
+        queue.done(job.id, &[1]).await.unwrap();
+    }
+    assert_eq!(queue.result(&with_document(1, job(3, 1))).await.unwrap(), None);
+    assert_eq!(queue.result(&with_document(2, job(3, 1))).await.unwrap(), Some(answer("text")));
+    // In time it ends by itself.
+    let mut job = dated(now, with_document(4, job(4, 1)));
+    job.recording.lifetime = Some(2);
+    queue.add(&job).await.unwrap();
+    assert_eq!(claim_id(queue.as_ref()).await, job.id);
+    queue.store_outbox(job.id, &answer("text")).await.unwrap();
+    until(async || queue.result(&job).await.unwrap().is_none().then_some(())).await;
 }
 
 async fn a_result_of_other_settings_takes_its_place(backend: impl Backend) {

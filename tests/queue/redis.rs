@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use stenogram::domain::{JobId, Task};
-use stenogram::queue::redis::{RedisOptions, RedisQueue};
+use stenogram::queue::redis::{RedisOptions, RedisQueue, ServerOptions};
 use stenogram::queue::{
     Added, AdminOutcome, Checkpoints, Claimed, Counts, JobQueue, QueueAdmin, QueueError, ResultCache,
 };
@@ -197,13 +197,31 @@ async fn a_wrong_url_or_password_is_not_worth_waiting_for() {
         (at("nobody:hunter2@", ""), "refused the user or the password"),
         (at(":hunter2@", "99"), "no such database"),
         ("http://localhost/".into(), "address of Redis is wrong"),
-        ("rediss://localhost/".into(), "address of Redis is wrong"),
     ] {
         let (why, again) = refusal(url.clone()).await;
         assert!(!again && why.contains(expected), "{url}: {why}");
         assert!(!why.contains("hunter2"), "{why}");
     }
     connect(at(":hunter2@", "3")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_variable_with_the_password_is_named() {
+    let server = RedisServer::start(&["--requirepass", "hunter2"]);
+    for login in ["", ":wrong@", "nobody:hunter2@"] {
+        let url = format!("redis://{login}127.0.0.1:{}/", server.port());
+        for (is_in_parts, expected) in
+            [(true, "set REDIS_PASSWORD to"), (false, "set the password in REDIS_URL to")]
+        {
+            let server = ServerOptions { is_in_parts, ..ServerOptions::of_url(&url) };
+            match RedisQueue::connect(RedisOptions { server, ..options(String::new()) }).await {
+                Err(QueueError::Configuration(why)) => {
+                    assert!(why.remedy.starts_with(expected), "{login}: {why}");
+                }
+                other => panic!("{:?}", other.err()),
+            }
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -321,7 +339,10 @@ async fn settings_that_lose_jobs_are_named() {
         assert!(warning.to_string().contains(expected), "{warning}");
     }
     let strict = RedisServer::start(DURABLE);
-    assert_eq!(open(&strict).await.durability_warnings().await, []);
+    for query in ["", "?protocol=resp3"] {
+        let queue = connect(format!("{}{query}", strict.url())).await.unwrap();
+        assert_eq!(queue.durability_warnings().await, [], "{query}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -355,12 +355,12 @@ fn raw_page(flags: u8, stream: u32, number: u32, granule: u64, table: &[u8], dat
     page.push(u8::try_from(table.len()).expect("a page has 255 segments at most"));
     page.extend(table);
     page.extend(data);
-    seal(&mut page);
+    mend_ogg_page(&mut page);
     page
 }
 
-/// Puts the checksum of an Ogg page right, which begins at the start of `page` and ends at its end.
-pub fn seal(page: &mut [u8]) {
+/// Sets the checksum of an Ogg page right.
+pub fn mend_ogg_page(page: &mut [u8]) {
     page[22..26].fill(0);
     let checksum = page.iter().fold(0u32, |sum, &byte| {
         (0..8).fold(sum ^ u32::from(byte) << 24, |sum, _| {

@@ -3,6 +3,7 @@
 pub mod allocations;
 pub mod bombs;
 pub mod browser;
+pub mod certificates;
 pub mod daemon;
 pub mod disk;
 pub mod doctor;
@@ -11,6 +12,7 @@ pub mod http;
 pub mod model_file;
 pub mod noise;
 pub mod peak;
+pub mod proxy;
 pub mod redis;
 pub mod signals;
 mod skipped;

@@ -18,18 +18,30 @@ pub struct RedisServer {
     port: u16,
     folder: Folder,
     settings: Vec<String>,
+    /// Whether it is a Sentinel, which takes its settings from a file.
+    is_sentinel: bool,
 }
 
 impl RedisServer {
     /// Starts a server with more `--setting value` pairs and waits until it answers.
     pub fn start(settings: &[&str]) -> Self {
+        Self::start_as(settings, false)
+    }
+
+    /// Starts a Sentinel that watches this server under the name `mymaster`, alone, and takes it for
+    /// dead after `down_after` of silence.
+    pub fn start_sentinel(master: &Self, down_after: Duration) -> Self {
+        let monitor = format!("sentinel monitor mymaster 127.0.0.1 {} 1", master.port);
+        let silence = format!("sentinel down-after-milliseconds mymaster {}", down_after.as_millis());
+        Self::start_as(&[&monitor, &silence, "sentinel failover-timeout mymaster 20000"], true)
+    }
+
+    fn start_as(settings: &[&str], is_sentinel: bool) -> Self {
         let settings = settings.iter().map(|setting| setting.to_string()).collect();
-        let mut server = Self { child: None, port: 0, folder: Folder::new("redis"), settings };
+        let mut server = Self { child: None, port: 0, folder: Folder::new("redis"), settings, is_sentinel };
         // Somebody may take the free port before the server does.
         for _ in 0..5 {
-            let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-            server.port = listener.local_addr().expect("its address").port();
-            drop(listener);
+            server.port = Self::free_port();
             server.spawn();
             if server.wait_until_it_answers() {
                 return server;
@@ -40,6 +52,12 @@ impl RedisServer {
 
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// A port that was free a moment ago, for a server's `--tls-port`.
+    pub fn free_port() -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        listener.local_addr().expect("its address").port()
     }
 
     pub fn url(&self) -> String {
@@ -91,11 +109,19 @@ impl RedisServer {
             .append(true)
             .open(self.folder.path().join("log"))
             .expect("redis-server's log");
-        let child = Command::new("redis-server")
-            .args(["--bind", "127.0.0.1", "--port", &self.port.to_string(), "--save", ""])
-            .arg("--dir")
+        let mut command = Command::new("redis-server");
+        if self.is_sentinel {
+            let file = self.folder.path().join("sentinel.conf");
+            if !file.exists() {
+                fs::write(&file, self.settings.join("\n") + "\n").expect("the settings of a Sentinel");
+            }
+            command.arg(file).arg("--sentinel");
+        } else {
+            command.args(["--save", ""]).args(&self.settings);
+        }
+        let child = command
+            .args(["--bind", "127.0.0.1", "--port", &self.port.to_string(), "--dir"])
             .arg(self.folder.path())
-            .args(&self.settings)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("redis-server's log"))
             .stderr(log)

@@ -150,7 +150,7 @@ mod routes {
             ping_timeout: Duration::from_secs(3),
             ..options()
         };
-        let (telegram, _folder, listener) = start_with(slow).await;
+        let (telegram, _folder, listener) = start_with(slow.clone()).await;
         let job = job(&telegram, &listener, noise(60_000), 2).await;
         let connection = listener.account.connection();
         telegram.configure(|settings| settings.bytes_per_second = Some(12_500));
@@ -189,7 +189,7 @@ mod routes {
     async fn the_owner_is_told_the_first_error_that_ended_the_session() {
         let patient = AccountOptions { ping_every: DEADLINE, ..options() };
         for cut in [false, true] {
-            let (telegram, _folder, listener) = start_with(patient).await;
+            let (telegram, _folder, listener) = start_with(patient.clone()).await;
             let job = listener.job(telegram.send(FRIENDS_CHAT, voice())).await;
             let duplicated = Action::error(406, "AUTH_KEY_DUPLICATED");
             telegram.fault(Fault::on("messages.sendMessage", duplicated).once());

@@ -105,6 +105,9 @@ impl Store {
     ) -> Result<(), QueueError> {
         let record = self.claimed(id)?;
         let job = record.job.clone();
+        // What the chat deletes is not kept here either.
+        let deleted_at = job.recording.deleted_at_millis().unwrap_or(u64::MAX);
+        let result_until = result_until.map(|until| until.min(deleted_at)).filter(|&until| until > now);
         let beside = match result_until {
             // An answer that is used again does not last longer for it.
             Some(until)

@@ -1,23 +1,34 @@
-//! The connection to Redis, and what its errors mean to the owner.
+//! The connection to Redis.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, RedisError, ScriptInvocation};
+use redis::{FromRedisValue, RedisError, ScriptInvocation};
 use tokio::sync::Mutex;
 
+use super::explain::Explainer;
+use super::server::{Node, Server, ServerOptions};
 use crate::queue::QueueError::{Configuration, Damaged, Unavailable};
 use crate::queue::{QueueError, problems};
-use crate::runtime::problem::{Diagnosis, Problem};
+use crate::runtime::problem::Diagnosis;
+
+/// How long a replica may take to confirm what the master was given, in milliseconds.
+const REPLICA_LIMIT: u64 = 1000;
 
 /// One connection, made when it is needed and given up when anything fails on it: the next
 /// operation makes a new one, so that neither a restart nor a move of the server is the end.
 pub struct Connection {
-    client: Client,
-    config: AsyncConnectionConfig,
-    /// `host:port`, for messages.
-    address: String,
-    open: Mutex<Option<MultiplexedConnection>>,
+    server: Server,
+    explainer: Explainer,
+    open: Mutex<Option<Open>>,
+}
+
+#[derive(Clone)]
+struct Open {
+    connection: MultiplexedConnection,
+    /// Whose connection it is, if a Sentinel named it.
+    master: Option<Node>,
 }
 
 /// A setting of the server that endangers what the queue has promised to keep, and the value that
@@ -49,23 +60,17 @@ impl DurabilityWarning {
 }
 
 impl Connection {
-    /// Checks the URL; connects to nothing yet.
-    pub fn new(url: &str, timeout: Duration) -> Result<Self, QueueError> {
-        let client = Client::open(url).map_err(|error| {
-            let what = format!("the address of Redis is wrong: {error}");
-            Configuration(problems::REDIS_ADDRESS.with(what))
-        })?;
-        let address = client.get_connection_info().addr().to_string();
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(timeout))
-            .set_response_timeout(Some(timeout));
-        Ok(Self { client, config, address, open: Mutex::new(None) })
+    /// Checks the options; connects to nothing yet.
+    pub fn new(options: &ServerOptions, timeout: Duration) -> Result<Self, QueueError> {
+        let server = Server::new(options, timeout)?;
+        let explainer = Explainer::new(&server, options.is_in_parts);
+        Ok(Self { server, explainer, open: Mutex::new(None) })
     }
 
     pub async fn ping(&self) -> Result<(), QueueError> {
         match self.send(&redis::cmd("PING")).await {
             Err(Damaged(why)) => {
-                let what = format!("what listens at {} is not Redis ({})", self.address, why.what);
+                let what = format!("what listens at {} is not Redis ({})", self.explainer.address, why.what);
                 Err(Configuration(problems::REDIS_ADDRESS.with(what)))
             }
             answer => answer,
@@ -79,13 +84,13 @@ impl Connection {
 
     /// Writes something that expires.
     pub async fn check(&self, key: &str) -> Result<(), QueueError> {
-        self.send(redis::cmd("SET").arg(key).arg(1).arg("EX").arg(60)).await
+        self.send(&check(key)).await
     }
 
     /// Runs a script, uploading it where the server does not have it (any more).
     pub async fn run<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, QueueError> {
-        let mut connection = self.connection().await?;
-        self.outcome(call.invoke_async(&mut connection).await).await
+        let mut open = self.open().await?;
+        self.outcome(call.invoke_async(&mut open.connection).await).await
     }
 
     /// See [`super::RedisQueue::durability_warnings`].
@@ -97,15 +102,15 @@ impl Connection {
         ];
         let mut warnings = Vec::new();
         for (setting, wanted, danger) in wanted {
-            let answer: Result<Vec<String>, _> =
+            // A map in version 3 of the protocol, and names and values in turn in version 2.
+            let answer: Result<HashMap<String, String>, _> =
                 self.send(redis::cmd("CONFIG").arg("GET").arg(setting)).await;
-            let found = match answer.as_deref() {
-                Ok([_, found]) if found == wanted => continue,
-                Ok([_, found]) => Some(found.clone()),
-                Ok(_) | Err(_) => None,
-            };
+            let found = answer.ok().and_then(|mut answer| answer.remove(setting));
+            if found.as_deref() == Some(wanted) {
+                continue;
+            }
             warnings.push(DurabilityWarning {
-                address: self.address.clone(),
+                address: self.explainer.address.clone(),
                 setting,
                 wanted,
                 danger,
@@ -115,22 +120,44 @@ impl Connection {
         warnings
     }
 
-    async fn send<T: FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, QueueError> {
-        let mut connection = self.connection().await?;
-        self.outcome(command.query_async(&mut connection).await).await
+    /// With Sentinel, makes sure that a replica has what was written before: a failover would lose
+    /// what only the old master has. Without a replica in time, that is accepted only if no
+    /// Sentinel is about to replace the master.
+    pub async fn confirm(&self, key: &str) -> Result<(), QueueError> {
+        if !self.server.has_sentinel() {
+            return Ok(());
+        }
+        let mut open = self.open().await?;
+        // WAIT looks at what was written over the same connection, and the write before may have
+        // been made over another.
+        self.outcome(check(key).query_async::<()>(&mut open.connection).await).await?;
+        let mut wait = redis::cmd("WAIT");
+        wait.arg(1).arg(REPLICA_LIMIT);
+        let replicas: u64 = self.outcome(wait.query_async(&mut open.connection).await).await?;
+        if let (0, Some(master)) = (replicas, &open.master)
+            && self.server.is_failing_over(master).await
+        {
+            *self.open.lock().await = None;
+            let what = format!("{} is being replaced by Sentinel", self.explainer.address);
+            return Err(Unavailable(problems::REDIS_UNREACHABLE.with(what)));
+        }
+        Ok(())
     }
 
-    async fn connection(&self) -> Result<MultiplexedConnection, QueueError> {
+    async fn send<T: FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, QueueError> {
+        let mut open = self.open().await?;
+        self.outcome(command.query_async(&mut open.connection).await).await
+    }
+
+    async fn open(&self) -> Result<Open, QueueError> {
         let mut open = self.open.lock().await;
-        if let Some(connection) = &*open {
-            return Ok(connection.clone());
+        if let Some(open) = &*open {
+            return Ok(open.clone());
         }
-        let connection = self
-            .client
-            .get_multiplexed_async_connection_with_config(&self.config)
-            .await
-            .map_err(|error| self.explain(&error))?;
-        Ok(open.insert(connection).clone())
+        match self.server.connect().await {
+            Ok((connection, master)) => Ok(open.insert(Open { connection, master }).clone()),
+            Err(error) => Err(self.explainer.no_connection(&error)),
+        }
     }
 
     async fn outcome<T>(&self, result: Result<T, RedisError>) -> Result<T, QueueError> {
@@ -138,81 +165,15 @@ impl Connection {
             Ok(value) => Ok(value),
             Err(error) => {
                 *self.open.lock().await = None;
-                Err(self.explain(&error))
+                Err(self.explainer.explain(&error))
             }
         }
-    }
-
-    /// What an error means and what the owner can do about it.
-    fn explain(&self, error: &RedisError) -> QueueError {
-        let address = &self.address;
-        let text = error.to_string();
-        match error.kind() {
-            // The crate does not pass on what the server said to the password.
-            ErrorKind::AuthenticationFailed => {
-                let what = format!("Redis at {address} {REFUSED} ({text})");
-                return Configuration(problems::REDIS_PASSWORD.with(what));
-            }
-            ErrorKind::Parse | ErrorKind::UnexpectedReturnType => {
-                let what = format!("Redis at {address} gave an answer that makes no sense: {text}");
-                return Damaged(problems::QUEUE_DAMAGED.with(what));
-            }
-            ErrorKind::Io if error.is_connection_refusal() => {
-                return away(format!("nobody listens at {address}"));
-            }
-            ErrorKind::Io if error.is_timeout() => {
-                return away(format!("Redis at {address} did not answer in time"));
-            }
-            _ => {}
-        }
-        // Redis before 7 puts the error of a command in a script into the text of another.
-        let said = |code: &&str| error.code() == Some(code) || text.contains(&format!("{code} "));
-        let met = ANSWERS.iter().find(|(codes, ..)| codes.iter().any(said));
-        if let Some((_, says, means, problem)) = met {
-            return means(problem.with(format!("Redis at {address} {says} ({text})")));
-        }
-        if text.contains("refused to switch database") {
-            let what = format!("Redis at {address} has no such database: {text}");
-            return Configuration(problems::REDIS_ADDRESS.with(what));
-        }
-        away(format!("Redis at {address}: {text}"))
     }
 }
 
-/// What an answer of Redis, or of one of our scripts, begins with; what it says, after "Redis at
-/// ADDRESS"; what that means; and the problem. The first one that fits counts.
-type Answer = (&'static [&'static str], &'static str, fn(Diagnosis) -> QueueError, &'static Problem);
-static ANSWERS: &[Answer] = &[
-    (&["NOAUTH"], "wants a password", Configuration, &problems::REDIS_PASSWORD),
-    (&["WRONGPASS"], REFUSED, Configuration, &problems::REDIS_PASSWORD),
-    (&["NOPERM"], "does not allow this user what the queue needs", Configuration, &problems::REDIS_RIGHTS),
-    (&["LOADING"], "is still loading its data", Unavailable, &problems::REDIS_UNREACHABLE),
-    (&["READONLY"], "is a read-only replica", Unavailable, &problems::REDIS_READ_ONLY),
-    (&["OOM"], "is out of memory", Unavailable, &problems::REDIS_MEMORY),
-    (&["MISCONF"], "cannot write to its disk and takes no more", Unavailable, &problems::REDIS_DISK),
-    (
-        &["MOVED", "CROSSSLOT"],
-        "is a node of a cluster that does not hold this queue",
-        Configuration,
-        &problems::REDIS_CLUSTER,
-    ),
-    (
-        &["TAKEN"],
-        "holds a queue that another stenogram has opened for this account since",
-        Configuration,
-        &problems::QUEUE_IN_USE,
-    ),
-    (
-        &["FORMAT"],
-        "holds a queue that was written by another version of stenogram",
-        Configuration,
-        &problems::QUEUE_FORMAT,
-    ),
-    (&["WRONGTYPE"], "holds something else under a key of the queue", Damaged, &problems::QUEUE_DAMAGED),
-];
-
-const REFUSED: &str = "refused the user or the password";
-
-fn away(what: String) -> QueueError {
-    Unavailable(problems::REDIS_UNREACHABLE.with(what))
+/// Writes something that expires.
+fn check(key: &str) -> redis::Cmd {
+    let mut command = redis::cmd("SET");
+    command.arg(key).arg(1).arg("EX").arg(60);
+    command
 }

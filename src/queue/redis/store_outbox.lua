@@ -7,6 +7,14 @@ redis.call('HDEL', job_key(id), 'progress')
 redis.call('HSET', job_key(id), 'outbox', ARGV[2], 'deliveries', 1, 'deaths', 0, 'begun', 0)
 local document = redis.call('HGET', job_key(id), 'document')
 if life == '0' or not document or document == '0' then return 1 end
+-- What the chat deletes is not kept here either.
+local job = cjson.decode(redis.call('HGET', job_key(id), 'job'))
+if job.lifetime then
+  ends = math.min(tonumber(ends), (job.date + job.lifetime) * 1000)
+  life = math.min(tonumber(life), ends - tonumber(now))
+  if life <= 0 then return 1 end
+  ends, life = string.format('%.0f', ends), string.format('%.0f', life)
+end
 -- What an answer was made under. The answers of format 1 are lists of parts, each with its task.
 local function settings_of(answer)
   local readable, answer = pcall(cjson.decode, answer)

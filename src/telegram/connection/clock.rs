@@ -8,7 +8,6 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -17,6 +16,8 @@ use tokio::time::sleep;
 use tracing::warn;
 
 use super::super::problems::CLOCK_WRONG;
+use super::super::session::contents::DcAddresses;
+use super::dialer::Dialer;
 use crate::domain::unix_time;
 use crate::runtime::problem::Diagnosis;
 
@@ -120,15 +121,16 @@ pub(crate) enum ClockError {
     Unreachable(io::Error),
 }
 
-/// Asks the datacentre at `address` for the time, before a connection is made to it. The result is
-/// `None` if `address` is, or if the datacentre does not say.
+/// Asks the datacentre at `addresses` for the time, before a connection is made to it. The result
+/// is `None` if `addresses` is, or if the datacentre does not say.
 pub(crate) async fn check_clock(
-    address: Option<SocketAddr>,
+    addresses: Option<DcAddresses>,
     limit: Duration,
+    dialer: &Dialer,
 ) -> Result<Option<ServerClock>, ClockError> {
     use io::ErrorKind::{ConnectionReset, InvalidData, UnexpectedEof};
-    let Some(address) = address else { return Ok(None) };
-    match server_clock(address, limit).await {
+    let Some(addresses) = addresses else { return Ok(None) };
+    match server_clock(addresses, limit, dialer).await {
         Ok(clock) => match clock.forbids_connecting() {
             Some(ahead) => Err(ClockError::Ahead(ahead)),
             None => Ok(Some(clock)),
@@ -172,21 +174,32 @@ impl Reading {
     }
 }
 
-/// Asks the datacentre at `address` for the time. The error is [`io::ErrorKind::TimedOut`] if
-/// nothing came within `limit`, and [`io::ErrorKind::InvalidData`] if something other than Telegram
-/// answered.
-pub async fn server_clock(address: SocketAddr, limit: Duration) -> io::Result<ServerClock> {
-    match tokio::time::timeout(limit, ask(address)).await {
-        Ok(answer) => answer,
-        Err(_) => {
-            let why = format!("no answer within {} s", limit.as_secs());
-            Err(io::Error::new(io::ErrorKind::TimedOut, why))
-        }
+/// Asks the datacentre at `addresses` for the time. Through proxies, connecting may take longer
+/// than `limit`, since each of them may be slow to fail. The error is [`io::ErrorKind::TimedOut`]
+/// if nothing came within `limit`, and [`io::ErrorKind::InvalidData`] if something other than
+/// Telegram answered.
+pub async fn server_clock(
+    addresses: DcAddresses,
+    limit: Duration,
+    dialer: &Dialer,
+) -> io::Result<ServerClock> {
+    let too_late = |_| {
+        let why = format!("no answer within {} s", limit.as_secs());
+        io::Error::new(io::ErrorKind::TimedOut, why)
+    };
+    let stream = if dialer.has_proxies() {
+        dialer.dial_either(addresses).await?
+    } else {
+        tokio::time::timeout(limit, dialer.dial_either(addresses)).await.map_err(too_late)??
+    };
+    let answer = tokio::time::timeout(limit, ask(stream)).await.map_err(too_late).flatten();
+    if answer.is_err() {
+        dialer.prefer_another();
     }
+    answer
 }
 
-async fn ask(address: SocketAddr) -> io::Result<ServerClock> {
-    let mut stream = TcpStream::connect(address).await?;
+async fn ask(mut stream: TcpStream) -> io::Result<ServerClock> {
     stream.set_nodelay(true)?;
     let nonce = nonce();
     let before = unix_time::now();

@@ -104,7 +104,9 @@ impl Link {
     /// A pool at the home datacentre's address for files; `None` where there is no such address, or
     /// where it does not answer.
     async fn open_media_pool(&self) -> Result<Option<Arc<Pool>>, CallError> {
-        if self.files.media_is_paused() {
+        // grammers would connect to the ordinary IPv6 address, with which a second connection ends
+        // the session.
+        if self.files.media_is_paused() || self.context.options.dialer.uses_ipv6() {
             return Ok(None);
         }
         let Some(address) = self.media_address().await else { return Ok(None) };
@@ -136,7 +138,8 @@ impl Link {
     where
         S: Session<Error = SessionError> + 'static,
     {
-        Pool::open(session, self.context.api_id, self.context.options.call_timeout).0
+        let options = &self.context.options;
+        Pool::open(session, self.context.api_id, options.call_timeout, &options.dialer).0
     }
 
     /// Whether the connection of `pool` works. A missing connection is made first.
@@ -179,7 +182,7 @@ impl Session for MediaSession {
 
     fn dc_option(&self, dc_id: i32) -> Result<Option<DcOption>, SessionError> {
         let option = self.session.dc_option(dc_id)?;
-        Ok(option.map(|option| DcOption { ipv4: self.address, ..option }))
+        option.map(|option| self.session.reachable_at(self.address, option)).transpose()
     }
 
     /// Passes on a key but no address: the account's session learns addresses over the main

@@ -14,6 +14,7 @@ use tokio::time::sleep;
 use tracing::debug;
 
 use super::super::session::error::SessionError;
+use super::dialer::Dialer;
 use super::error::CallError;
 use super::rpc_error::Meaning;
 
@@ -38,6 +39,7 @@ impl Pool {
         session: Arc<S>,
         api_id: i32,
         call_timeout: Duration,
+        dialer: &Dialer,
     ) -> (Self, JoinHandle<()>, mpsc::Receiver<UpdatesLike>)
     where
         S: Session<Error = SessionError> + 'static,
@@ -52,6 +54,7 @@ impl Pool {
             lang_code: "en".into(),
             retry_policy: Box::new(NoRetries),
             updates_channel_capacity: UPDATES_CAPACITY,
+            use_ipv6: dialer.uses_ipv6(),
             ..ConnectionParams::default()
         };
         let SenderPool { runner, handle, updates } =

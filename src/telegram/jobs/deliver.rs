@@ -74,6 +74,7 @@ mod tests {
                     document: 0,
                     outgoing: false,
                     date: 0,
+                    lifetime: None,
                     duration: 3,
                     size: 9000,
                 },

@@ -24,6 +24,13 @@ pub(crate) struct User {
     pub access_hash: i64,
 }
 
+/// The addresses of a datacentre.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DcAddresses {
+    pub ipv4: SocketAddr,
+    pub ipv6: Option<SocketAddr>,
+}
+
 /// The contents of the session file.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Contents {
@@ -71,9 +78,13 @@ impl Contents {
         self.dcs.iter().find(|dc| dc.id == id).and_then(|dc| dc.option().ok())
     }
 
-    /// The address of the home datacentre.
-    pub fn home_address(&self) -> Option<SocketAddr> {
-        self.dc(self.home_dc).map(|dc| SocketAddr::V4(dc.ipv4))
+    /// The addresses of the home datacentre.
+    pub fn home_addresses(&self) -> Option<DcAddresses> {
+        let dc = self.dc(self.home_dc)?;
+        // Where no IPv6 address is known, grammers holds the IPv4 address in the form of one.
+        let ip = dc.ipv6.ip();
+        let is_known = ip.to_ipv4_mapped().is_none() && !ip.is_unspecified();
+        Some(DcAddresses { ipv4: dc.ipv4.into(), ipv6: is_known.then_some(dc.ipv6.into()) })
     }
 
     pub fn set(&mut self, option: &DcOption) {

@@ -23,6 +23,8 @@ pub enum SessionError {
     Io { path: PathBuf, source: io::Error },
     /// The store of the update state reported an error.
     State { path: PathBuf, why: String },
+    /// No port on loopback was to be had, through which grammers is led to a proxy.
+    Loopback(io::Error),
     /// A key of the home datacentre would have been replaced.
     KeyRefused(i32),
 }
@@ -49,6 +51,8 @@ impl SessionError {
             Self::Io { path, source } => problem::of_file("cannot use", path, source),
             Self::State { path, why } => problems::UPDATES_UNUSABLE
                 .with(format_args!("cannot use the update state {}: {why}", path.display())),
+            Self::Loopback(error) => problems::TELEGRAM_UNREACHABLE
+                .with(format_args!("no port on loopback for the way through the proxy: {error}")),
             Self::KeyRefused(datacentre) => problems::SESSION_KEY_REFUSED.with(format_args!(
                 "datacentre {datacentre} does not know this session's key and offered a new one"
             )),

@@ -5,13 +5,12 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::net::SocketAddr;
 use std::os::unix::fs::{
     DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown,
 };
 use std::path::{Path, PathBuf};
 
-use super::contents::Contents;
+use super::contents::{Contents, DcAddresses};
 use super::error::SessionError;
 use crate::runtime::atomic_file;
 
@@ -67,11 +66,11 @@ impl SessionFile {
         Ok(file)
     }
 
-    /// The address of the home datacentre of the session in `folder`. Where there is no readable
-    /// session, it is the address at which a login would begin.
-    pub fn home_address(folder: &Path) -> Option<SocketAddr> {
+    /// The addresses of the home datacentre of the session in `folder`. Where there is no readable
+    /// session, they are those at which a login would begin.
+    pub fn home_addresses(folder: &Path) -> Option<DcAddresses> {
         let contents = Self::contents_in(folder).unwrap_or_else(|_| Contents::fresh());
-        contents.home_address()
+        contents.home_addresses()
     }
 
     /// The user of the session in `folder`, which another process may have locked.

@@ -1,13 +1,14 @@
 //! The session as grammers uses it.
 
-use std::net::SocketAddr;
+use std::net::SocketAddrV4;
 use std::sync::{Mutex, MutexGuard};
 
 use grammers_session::types::{DcOption, PeerAuth, PeerId, PeerInfo, UpdateState, UpdatesState};
 use grammers_session::{BoxFuture, Session};
 
+use super::super::connection::dialer::Dialer;
 use super::super::store::UpdateStore;
-use super::contents::{Contents, User};
+use super::contents::{Contents, DcAddresses, User};
 use super::error::SessionError;
 use super::file::SessionFile;
 use crate::runtime::lock;
@@ -20,26 +21,35 @@ pub(crate) struct AccountSession {
     store: Option<UpdateStore>,
     /// Whether changes stay in memory and are not written to the file.
     read_only: bool,
+    dialer: Dialer,
 }
 
 impl AccountSession {
-    pub fn new(file: SessionFile, contents: Contents, store: Option<UpdateStore>) -> Self {
-        Self { file, contents: Mutex::new(contents), store, read_only: false }
+    /// `dialer` leads grammers to the datacentres.
+    pub fn new(file: SessionFile, contents: Contents, store: Option<UpdateStore>, dialer: Dialer) -> Self {
+        Self { file, contents: Mutex::new(contents), store, read_only: false, dialer }
     }
 
     /// For a probe: the file, its contents and its owner stay as they are, whatever grammers
     /// learns.
-    pub fn read_only(file: SessionFile, contents: Contents) -> Self {
-        Self { read_only: true, ..Self::new(file, contents, None) }
+    pub fn read_only(file: SessionFile, contents: Contents, dialer: Dialer) -> Self {
+        Self { read_only: true, ..Self::new(file, contents, None, dialer) }
+    }
+
+    /// `option` as grammers may connect to it: at `address`, by the configured way. grammers uses
+    /// the IPv4 address only.
+    pub fn reachable_at(&self, address: SocketAddrV4, option: DcOption) -> Result<DcOption, SessionError> {
+        let ipv4 = self.dialer.bridge_to(address).map_err(SessionError::Loopback)?;
+        Ok(DcOption { ipv4, ..option })
     }
 
     pub fn home_dc(&self) -> i32 {
         self.contents().home_dc
     }
 
-    /// The address of the home datacentre.
-    pub fn home_address(&self) -> Option<SocketAddr> {
-        self.contents().home_address()
+    /// The addresses of the home datacentre.
+    pub fn home_addresses(&self) -> Option<DcAddresses> {
+        self.contents().home_addresses()
     }
 
     /// The user who is logged in with this session, as far as it knows.
@@ -88,11 +98,14 @@ impl Session for AccountSession {
     }
 
     fn dc_option(&self, dc_id: i32) -> Result<Option<DcOption>, SessionError> {
-        Ok(self.contents().dc(dc_id))
+        let option = self.contents().dc(dc_id);
+        option.map(|option| self.reachable_at(option.ipv4, option)).transpose()
     }
 
     fn set_dc_option(&self, dc_option: &DcOption) -> BoxFuture<'_, Result<(), SessionError>> {
-        let new = dc_option.clone();
+        let mut new = dc_option.clone();
+        // grammers gives back with a new key what it was given as the address.
+        new.ipv4 = self.dialer.behind_bridge(new.ipv4).unwrap_or(new.ipv4);
         Box::pin(async move {
             let (known, home, logged_in) = {
                 let contents = self.contents();

@@ -1,7 +1,8 @@
 //! From Telegram's updates to events.
 
 use grammers_client::tl;
-use grammers_session::types::PeerKind;
+use grammers_session::Session as _;
+use grammers_session::types::{PeerId, PeerKind};
 use tracing::debug;
 
 use super::super::message::{self, UnresolvedRecording};
@@ -27,7 +28,13 @@ impl<S: EventSink> UpdateLoop<'_, S> {
     ) -> Result<Option<Event>, UpdatesEnded> {
         match message::unresolved_recording(message) {
             Some(recording) => Ok(Some(Event::Recording(self.resolve(recording).await?))),
-            None => Ok(None),
+            None => {
+                if let Some(reason) = message::other_sound(message) {
+                    let chat = message::chat(message).and_then(PeerId::bot_api_dialog_id);
+                    debug!(event = "ignored", chat, message = message.id(), reason, "Left alone");
+                }
+                Ok(None)
+            }
         }
     }
 

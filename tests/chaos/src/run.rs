@@ -12,7 +12,7 @@ use fake_telegram::{
     Action, Call, Chat, Dedupe, Draft, Fault, OWNER, Packing, Settings, Telegram, User, write_session,
 };
 use stenogram::queue::embedded::{self, Embedded, EmbeddedOptions};
-use stenogram::queue::redis::{RedisOptions, RedisQueue};
+use stenogram::queue::redis::{RedisOptions, RedisQueue, ServerOptions};
 use stenogram::queue::{Counts, CrashRules, Entry, JobQueue, QueueAdmin, State};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -177,7 +177,7 @@ async fn jobs_of(queue: &(impl JobQueue + QueueAdmin)) -> anyhow::Result<(Counts
 
 fn redis_options(url: String) -> RedisOptions {
     RedisOptions {
-        url,
+        server: ServerOptions::of_url(url),
         account: OWNER,
         dedupe_ttl: DAY,
         result_ttl: DAY,

@@ -247,7 +247,7 @@ pub fn message(post: &Post, file: Option<(&File, Vec<u8>)>) -> enums::Message {
         grouped_id: None,
         reactions: None,
         restriction_reason: None,
-        ttl_period: None,
+        ttl_period: post.lifetime,
         quick_reply_shortcut_id: None,
         effect: None,
         factcheck: None,

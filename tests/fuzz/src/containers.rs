@@ -2,7 +2,7 @@
 //! file hardly ever make.
 
 use arbitrary::{Result, Unstructured};
-use support::bombs::{OPUS_HEAD, OPUS_TAGS, block, boxed, element, movie, ogg_page, seal, webm};
+use support::bombs::{OPUS_HEAD, OPUS_TAGS, block, boxed, element, movie, ogg_page, mend_ogg_page, webm};
 
 /// The deepest nesting of boxes and elements.
 const DEPTH: usize = 6;
@@ -32,7 +32,7 @@ pub fn with_right_checksums(bytes: &[u8]) -> Option<Vec<u8>> {
         let data: usize = table.iter().map(|&size| usize::from(size)).sum();
         let end = at + 27 + usize::from(segments) + data;
         match file.get_mut(at..end) {
-            Some(page) => seal(page),
+            Some(page) => mend_ogg_page(page),
             None => break,
         }
         sealed = true;

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::runtime::problem;
-use crate::speech::problems::{DOWNLOAD_BUSY, DOWNLOAD_FAILED, DOWNLOAD_WRONG};
+use crate::speech::problems::{DOWNLOAD_BUSY, DOWNLOAD_FAILED, DOWNLOAD_PROXY, DOWNLOAD_WRONG};
 
 /// Why a model was not downloaded.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +19,9 @@ pub enum PullError {
         "what {url} gives has the SHA-256 {found} and not {expected}"
     )))]
     Hash { url: String, found: String, expected: String },
+    /// The value of the variable may hold a password, so it is not repeated.
+    #[error("{}", DOWNLOAD_PROXY.with(format_args!("the proxy in {variable} cannot be used: {why}")))]
+    Proxy { variable: String, why: String },
     #[error("{}", DOWNLOAD_BUSY.with(format_args!("{} is being fetched by another process", .0.display())))]
     Busy(PathBuf),
     #[error("{}", problem::of_file("cannot write", path, source))]

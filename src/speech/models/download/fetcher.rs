@@ -10,6 +10,7 @@ use ureq::{Agent, Body};
 
 use super::error::PullError;
 use super::partial_file::PartialFile;
+use super::proxy::proxy_for;
 use crate::speech::models::ModelSpec;
 use crate::speech::models::checksum::Progress;
 
@@ -57,16 +58,19 @@ pub(super) struct Fetcher {
 }
 
 impl Fetcher {
-    pub(super) fn new(spec: &ModelSpec, options: &PullOptions) -> Self {
+    pub(super) fn new(spec: &ModelSpec, options: &PullOptions) -> Result<Self, PullError> {
+        let url = spec.url(options.mirror.as_deref());
+        let proxy = proxy_for(&url, |name| std::env::var(name).ok())?;
         let agent = Agent::config_builder()
             .http_status_as_error(false)
+            .proxy(proxy)
             .user_agent(concat!("stenogram/", env!("CARGO_PKG_VERSION")))
             .timeout_connect(Some(options.silence))
             .timeout_recv_response(Some(options.silence))
             .timeout_per_read(Some(options.silence))
             .build()
             .new_agent();
-        Self { agent, url: spec.url(options.mirror.as_deref()), bytes: spec.bytes }
+        Ok(Self { agent, url, bytes: spec.bytes })
     }
 
     /// Makes attempts until the file is complete.

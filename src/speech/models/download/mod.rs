@@ -4,6 +4,7 @@
 mod error;
 mod fetcher;
 mod partial_file;
+mod proxy;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -38,7 +39,7 @@ pub fn pull(
     }
 
     let mut part = PartialFile::open(&target, spec, progress)?;
-    let fetcher = Fetcher::new(spec, options);
+    let fetcher = Fetcher::new(spec, options)?;
     let mut resumed = part.length > 0;
     loop {
         fetcher.fetch(&mut part, options, progress)?;

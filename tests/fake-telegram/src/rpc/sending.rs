@@ -129,6 +129,7 @@ fn send(context: &mut Context, said: Said) -> Result<enums::Updates, RpcError> {
         silent: said.silent,
         file: said.file,
         ttl: None,
+        lifetime: None,
         forwarded_from: None,
         random_id: Some(said.random_id),
         edits: 0,

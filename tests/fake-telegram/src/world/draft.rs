@@ -18,6 +18,7 @@ pub struct Draft {
     pub(crate) date: Option<i32>,
     pub(crate) forwarded_from: Option<i64>,
     pub(crate) silent: bool,
+    pub(crate) lifetime: Option<i32>,
 }
 
 /// Who sends a [`Draft`].
@@ -139,6 +140,12 @@ impl Draft {
     /// Without a sound at the receiver's.
     pub fn without_sound(mut self) -> Self {
         self.silent = true;
+        self
+    }
+
+    /// In a chat whose timer deletes messages after this many seconds. The server does not delete it.
+    pub fn deleted_after(mut self, seconds: i32) -> Self {
+        self.lifetime = Some(seconds);
         self
     }
 

@@ -161,6 +161,7 @@ impl World {
             silent: draft.silent,
             file,
             ttl,
+            lifetime: draft.lifetime,
             forwarded_from: draft.forwarded_from,
             random_id: None,
             edits: 0,

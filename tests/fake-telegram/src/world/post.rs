@@ -27,6 +27,8 @@ pub struct Post {
     pub(crate) file: Option<i64>,
     /// Seconds until its media vanishes.
     pub(crate) ttl: Option<i32>,
+    /// Seconds until the chat's timer deletes it.
+    pub(crate) lifetime: Option<i32>,
     pub(crate) forwarded_from: Option<i64>,
     /// The number that the client gave it; `None` for what others and other devices sent.
     pub random_id: Option<i64>,
