@@ -26,6 +26,7 @@ stenogram: answers the voice messages of your Telegram account with their text.
   ./start.sh transcribe F..  recognise files
   ./start.sh models ...      list, pull or verify models
   ./start.sh queue ...       what is not finished; put back or drop
+  ./start.sh rules [..]      which messages are answered; why one is or is not
   ./start.sh bench           measure the models on this machine
   ./start.sh health          ask the running daemon whether it works
   ./start.sh doctor          what is wrong, and what to do
@@ -256,7 +257,7 @@ main() {
             in_systemd "$@"
             exit 0
             ;;
-        login | logout | models | queue | transcribe | bench | health | doctor | explain | config) pass_through "$@" ;;
+        login | logout | models | queue | rules | transcribe | bench | health | doctor | explain | config) pass_through "$@" ;;
         *) fail 2 "unknown command '$1'. See ./start.sh --help." ;;
         esac
     done

@@ -288,8 +288,9 @@ fn usage_is_told_and_wrong_usage_refused() {
     let project = Project::new("usage");
     let help = project.run("start.sh", &["--help"]);
     assert_eq!(help.status, Some(0));
-    for command in
-        "build demo docker service login logout transcribe models queue bench health doctor explain config --yes".split(' ')
+    for command in "build demo docker service login logout transcribe models queue rules bench health doctor \
+         explain config --yes"
+        .split(' ')
     {
         assert!(help.stdout.contains(command), "{command}");
     }

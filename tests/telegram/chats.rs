@@ -65,6 +65,20 @@ async fn a_recording_has_its_chat_and_its_sender() {
 }
 
 #[tokio::test]
+async fn whether_a_sender_is_a_contact_is_found_out_when_updates_do_not_tell_it() {
+    for peers in [PeersInUpdates::Min, PeersInUpdates::None] {
+        let (telegram, _folder, listener) = start().await;
+        telegram.configure(|settings| settings.peers_in_updates = peers);
+        for (id, is_contact) in [(FRIEND, true), (SECOND_FRIEND, false)] {
+            let chat = Chat::User(id);
+            let sent = telegram.send(chat, voice());
+            let heard = listener.recording_in(chat.into(), sent).await;
+            assert_eq!(heard.sender.is_contact, is_contact, "{peers:?} {id}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_answer_goes_to_the_topic_of_its_message() {
     let (telegram, _folder, listener) = start().await;
     let topic = telegram.send(SUPERGROUP, Draft::text("a topic"));
