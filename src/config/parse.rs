@@ -9,6 +9,8 @@ use super::error::{ConfigError, ConfigErrors};
 use super::raw::RawConfig;
 use super::redis_address::{self, Redis};
 use super::{Config, HealthAddress, Needs, values};
+use crate::domain::budget::Budgets;
+use crate::domain::pacing::SendLimits;
 use crate::domain::{LanguageChoice, Secret};
 
 /// In seconds.
@@ -62,6 +64,15 @@ impl Parser<'_> {
             catch_up_max_age: self.duration("CATCH_UP_MAX_AGE", 1..=365 * DAY),
             max_file_size: self.value("MAX_FILE_SIZE", |text| within(1 << 10..=4 << 30, values::bytes(text))),
             max_duration: self.duration("MAX_DURATION", 1..=DAY),
+            sends: SendLimits {
+                minute: self.value("SENDS_PER_MINUTE", |text| within(1..=100_000, text.parse().ok())),
+                day: self.value("SENDS_PER_DAY", |text| within(1..=100_000, text.parse().ok())),
+            },
+            stranger_budgets: self.budgets(["STRANGER_PER_HOUR", "STRANGER_PER_DAY"]),
+            chat_budgets: self.budgets(["CHAT_PER_HOUR", "CHAT_PER_DAY"]),
+            max_jobs: self.value("MAX_JOBS", |text| within(1..=1_000_000, text.parse().ok())),
+            loop_after: self
+                .value("LOOP_AFTER", |text| text.parse().ok().filter(|n| matches!(n, 0 | 2..=1000))),
             health: self.health(),
             log_filter: self.value("LOG_LEVEL", values::log_filter),
             log_format: self.value("LOG_FORMAT", values::log_format),
@@ -99,6 +110,10 @@ impl Parser<'_> {
             let (large, small) = (self.describe(larger), self.describe(smaller));
             self.contradiction(format!("{large} is less than {small}; raise {larger}, or lower {smaller}"));
         }
+    }
+
+    fn budgets(&mut self, [hour, day]: [&str; 2]) -> Budgets {
+        Budgets { hour: self.value(hour, values::budget), day: self.value(day, values::budget) }
     }
 
     fn health(&mut self) -> Option<HealthAddress> {

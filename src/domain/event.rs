@@ -37,4 +37,6 @@ pub struct Sender {
     pub is_owner: bool,
     /// Whether it is a bot, or a user who sent the message through a bot.
     pub is_bot: bool,
+    /// Whether it is known to be somebody who is not among the owner's contacts.
+    pub is_stranger: bool,
 }

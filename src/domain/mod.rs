@@ -1,11 +1,14 @@
 //! Plain data and pure functions: no I/O but the clock, no tokio, nothing of any adapter.
 
 pub mod answer;
+pub mod budget;
 mod event;
 pub mod fault;
 pub mod job;
 pub mod language;
+pub mod loops;
 pub mod model;
+pub mod pacing;
 pub mod policy;
 mod recording;
 pub mod reply;

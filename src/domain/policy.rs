@@ -37,6 +37,7 @@ impl Policy {
                 id: incoming.id,
                 recording: incoming.recording.clone(),
                 settings: Some(self.settings.clone()),
+                stranger: incoming.sender.is_stranger && incoming.recording.chat.kind == PeerKind::User,
             }),
         }
     }
@@ -94,7 +95,7 @@ mod tests {
                 duration: 3,
                 size: 9000,
             },
-            sender: Sender { id: 2000, is_owner: false, is_bot: false },
+            sender: Sender { id: 2000, is_owner: false, is_bot: false, is_stranger: false },
             chat_is_bot: false,
             view_once: false,
         }
@@ -115,9 +116,19 @@ mod tests {
                 (incoming.recording.outgoing, incoming.recording.kind) = (is_owner, kind);
                 let Decision::Answer(job) = POLICY.decide(&incoming, NOW) else { panic!("ignored") };
                 let settings = Some(POLICY.settings);
-                assert_eq!(job, Job { id: incoming.id, recording: incoming.recording, settings });
+                let expected =
+                    Job { id: incoming.id, recording: incoming.recording, settings, stranger: false };
+                assert_eq!(job, expected);
             }
         }
+    }
+
+    #[test]
+    fn a_stranger_is_one_in_a_private_chat() {
+        let mut incoming = incoming();
+        incoming.sender.is_stranger = true;
+        let Decision::Answer(job) = POLICY.decide(&incoming, NOW) else { panic!("ignored") };
+        assert!(job.stranger);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::connection::logout::FirstLogout;
 use super::options::AccountOptions;
+use super::restrictions::pace::Pace;
 use super::restrictions::state::Restrictions;
 use super::session::contents::User;
 use super::session::grammers::AccountSession;
@@ -27,6 +28,7 @@ pub(super) struct AccountContext {
     pub session: Arc<AccountSession>,
     pub store: UpdateStore,
     pub restrictions: Restrictions,
+    pub pace: Pace,
     pub pulses: Pulses,
     pub logout: FirstLogout,
 }

@@ -3,6 +3,7 @@
 use grammers_client::tl;
 use grammers_session::types::{PeerId, PeerInfo};
 
+use super::store::peer::MetPeer;
 use crate::domain::{Incoming, JobId, Peer, PeerKind, Recording, RecordingKind, Sender};
 
 /// A recording in a message, before what is known of its chat and its sender is added.
@@ -38,7 +39,13 @@ impl UnresolvedRecording {
 
     /// The recording with what is known of its chat and its sender. An access hash that is not
     /// known is 0.
-    pub fn incoming(self, owner: i64, chat: Option<&PeerInfo>, sender: Option<&PeerInfo>) -> Incoming {
+    pub fn incoming(
+        self,
+        owner: i64,
+        chat: Option<&PeerInfo>,
+        sender: Option<&PeerInfo>,
+        is_stranger: bool,
+    ) -> Incoming {
         let sender_id = self.sender(owner).bot_api_dialog_id().unwrap_or(owner);
         let Self { message, mut recording, .. } = self;
         recording.chat.access_hash = chat.and_then(PeerInfo::auth).map_or(0, |auth| auth.hash());
@@ -48,6 +55,7 @@ impl UnresolvedRecording {
                 id: sender_id,
                 is_owner: recording.outgoing || sender_id == owner,
                 is_bot: self.via_bot || sender.is_some_and(is_bot),
+                is_stranger: is_stranger && !recording.outgoing && sender_id != owner,
             },
             recording,
             chat_is_bot: chat.is_some_and(is_bot),
@@ -179,12 +187,13 @@ pub(super) fn messages_of(answer: tl::enums::messages::Messages) -> Vec<tl::enum
 }
 
 /// The peers that an answer mentions.
-pub(super) fn peers(users: &[tl::enums::User], chats: &[tl::enums::Chat]) -> Vec<PeerInfo> {
-    users.iter().map(PeerInfo::from).chain(chats.iter().map(PeerInfo::from)).collect()
+pub(super) fn peers(users: &[tl::enums::User], chats: &[tl::enums::Chat]) -> Vec<MetPeer> {
+    let chats = chats.iter().map(|chat| MetPeer::from(PeerInfo::from(chat)));
+    users.iter().map(MetPeer::from).chain(chats).collect()
 }
 
 /// The peers that an answer with messages mentions.
-pub(super) fn peers_of_messages(answer: &tl::enums::messages::Messages) -> Vec<PeerInfo> {
+pub(super) fn peers_of_messages(answer: &tl::enums::messages::Messages) -> Vec<MetPeer> {
     use tl::enums::messages::Messages;
     match answer {
         Messages::Messages(all) => peers(&all.users, &all.chats),

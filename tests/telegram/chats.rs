@@ -9,13 +9,13 @@ use stenogram::domain::{Incoming, Job, PeerKind, Sender};
 use super::*;
 
 fn by(id: i64) -> Sender {
-    Sender { id, is_owner: id == OWNER, is_bot: id == BOT }
+    Sender { id, is_owner: id == OWNER, is_bot: id == BOT, is_stranger: id == BOT }
 }
 
 /// The job that a message would become, once it is heard.
 async fn job_in(listener: &Listener, chat: Chat, message: i32) -> Job {
     let Incoming { id, recording, .. } = listener.recording_in(chat.into(), message).await;
-    Job { id, recording, settings: None }
+    Job { id, recording, settings: None, stranger: false }
 }
 
 /// Waits until the list of chats was read, so that what is new from now on is told by updates only.

@@ -24,7 +24,7 @@ impl Account {
     pub async fn deliver(&self, job: &Job, answer: &Answer, index: usize) -> Result<Option<i32>, Fault> {
         // Another form is another request. rustc says so here when there is one.
         let (Form::Replies, part) = (&answer.settings.form, &answer.parts[index]);
-        self.may_send()?;
+        self.may_send(job)?;
         let link = self.current_link()?;
         let id = random_id(job.id, index);
         let quote = || {
@@ -57,6 +57,7 @@ impl Account {
             rich_message: None,
         };
         self.context.restrictions.check_to_send()?;
+        self.context.pace.take(job).await?;
         match call_to_send(&link, &request).await {
             Ok(updates) => {
                 self.context.restrictions.sent();
@@ -74,12 +75,13 @@ impl Account {
         }
     }
 
-    /// Fails while Telegram does not let this account send.
-    pub(super) fn may_send(&self) -> Result<(), Fault> {
+    /// Fails while Telegram does not let this account send, and until it is the job's turn in the
+    /// budget of messages.
+    pub(super) fn may_send(&self, job: &Job) -> Result<(), Fault> {
         self.context.restrictions.check()?;
         match self.context.store.pause() {
             Some((left, why)) => Err(Fault::wait(left, FLOOD_WAIT.tag(why))),
-            None => Ok(()),
+            None => self.context.pace.check(job),
         }
     }
 
@@ -144,6 +146,7 @@ mod tests {
                     size: 9000,
                 },
                 settings: None,
+                stranger: false,
             };
             let reply_to = reply_to(&job);
             assert_eq!((reply_to.reply_to_msg_id, reply_to.top_msg_id), (7, thread));

@@ -21,7 +21,7 @@ impl Account {
     /// there is one in the chat.
     pub async fn sent(&self, job: &Job, answer: &Answer) -> Result<Vec<Option<i32>>, Fault> {
         let Answer { settings: Settings { form: Form::Replies, .. }, parts } = answer;
-        self.may_send()?;
+        self.may_send(job)?;
         let link = self.current_link()?;
         let mut request = tl::functions::messages::GetHistory {
             peer: self.input_peer(job).await?,

@@ -138,7 +138,7 @@ impl Session for AccountSession {
                 return Ok(());
             }
             match &self.store {
-                Some(store) => store.cache_peers(vec![peer]).await,
+                Some(store) => store.cache_peers(vec![peer.into()]).await,
                 None => Ok(()),
             }
         })

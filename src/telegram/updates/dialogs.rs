@@ -1,12 +1,13 @@
 //! The list of chats, page by page, latest first.
 
 use grammers_client::tl;
-use grammers_session::types::{PeerId, PeerInfo, PeerKind};
+use grammers_session::types::{PeerId, PeerKind};
 
 use super::super::connection::error::CallError;
 use super::super::connection::link::Link;
 use super::super::connection::pool::Pool;
 use super::super::message;
+use super::super::store::peer::MetPeer;
 use super::error::UpdatesEnded;
 
 /// Chats in one page, the most that Telegram gives.
@@ -93,7 +94,7 @@ pub(crate) async fn last_message(pool: &Pool, home: i32) -> Result<i32, CallErro
 }
 
 /// The chats of an answer, the peers that it mentions, and whether more chats follow.
-fn read(answer: tl::enums::messages::Dialogs) -> (Vec<Dialog>, Vec<PeerInfo>, bool) {
+fn read(answer: tl::enums::messages::Dialogs) -> (Vec<Dialog>, Vec<MetPeer>, bool) {
     use tl::enums::messages::Dialogs;
     let (dialogs, messages, users, chats, is_slice) = match answer {
         Dialogs::Dialogs(all) => (all.dialogs, all.messages, all.users, all.chats, false),

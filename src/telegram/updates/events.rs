@@ -45,8 +45,10 @@ impl<S: EventSink> UpdateLoop<'_, S> {
             chat = session.peer(recording.chat).await?;
         }
         let owner = self.link.context.user.id;
-        let sender = session.peer(recording.sender(owner)).await?;
-        Ok(recording.incoming(owner, chat.as_ref(), sender.as_ref()))
+        let sender_id = recording.sender(owner);
+        let sender = session.peer(sender_id).await?;
+        let is_stranger = self.link.context.store.is_stranger(sender_id).await?;
+        Ok(recording.incoming(owner, chat.as_ref(), sender.as_ref(), is_stranger))
     }
 
     /// Stores the peers that an answer with a message of a private chat or a basic group mentions.
