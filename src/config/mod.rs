@@ -76,7 +76,7 @@ pub struct Config {
     pub stranger_budgets: Budgets,
     pub chat_budgets: Budgets,
     /// How many jobs may be unfinished until a stranger's recording is refused.
-    pub max_jobs: u64,
+    pub queue_limit: u64,
     /// How many messages in a row that follow answers at once are a loop; 0 for never.
     pub loop_after: u32,
     /// `None`: no status page and no metrics.

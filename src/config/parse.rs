@@ -70,7 +70,7 @@ impl Parser<'_> {
             },
             stranger_budgets: self.budgets(["STRANGER_PER_HOUR", "STRANGER_PER_DAY"]),
             chat_budgets: self.budgets(["CHAT_PER_HOUR", "CHAT_PER_DAY"]),
-            max_jobs: self.value("MAX_JOBS", |text| within(1..=1_000_000, text.parse().ok())),
+            queue_limit: self.value("QUEUE_LIMIT", |text| within(1..=1_000_000, text.parse().ok())),
             loop_after: self
                 .value("LOOP_AFTER", |text| text.parse().ok().filter(|n| matches!(n, 0 | 2..=1000))),
             health: self.health(),

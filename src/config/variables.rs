@@ -248,7 +248,7 @@ pub const VARIABLES: &[Variable] = &[
         "a whole number from 2 to 1000; 0 for never",
     ),
     Variable::new(
-        "MAX_JOBS",
+        "QUEUE_LIMIT",
         "10000",
         "How many messages may wait until further ones of strangers are not accepted; those of contacts are",
         "a whole number from 1 to 1000000",

@@ -150,8 +150,8 @@ pub fn held(locale: Locale, volume: &Volume) -> Vec<String> {
         ),
         (
             gate.refused,
-            "Messages of strangers refused since the start because of MAX_JOBS",
-            "Сообщений от незнакомых не принято с запуска из-за MAX_JOBS",
+            "Messages of strangers refused since the start because of QUEUE_LIMIT",
+            "Сообщений от незнакомых не принято с запуска из-за QUEUE_LIMIT",
         ),
     ];
     let told = sentences.into_iter().filter(|(count, ..)| *count > 0);

@@ -197,7 +197,7 @@ impl Gate {
             (false, true) => warn!(
                 event = "queue_full",
                 unfinished,
-                "As many messages wait as MAX_JOBS allows; further ones of strangers are not answered"
+                "As many messages wait as QUEUE_LIMIT allows; further ones of strangers are not answered"
             ),
             (true, false) => {
                 info!(event = "queue_has_room", unfinished, "Messages of strangers are accepted again");

@@ -1,12 +1,12 @@
 //! The queue in Redis (tested with 7.0): Streams with a consumer group, and one Lua script for
 //! every operation, which is what makes each of them atomic.
 //!
-//! The oldest unfinished job of each chat has an entry in a stream, the line (strangers have a second
-//! one). Claiming reads the
-//! next entry through a consumer group, so that it is pending in Redis until the job is finished;
-//! only then does the chat's next job get an entry. That is the order within a chat. There is one
-//! consumer: whoever opens the queue (attaching to it is not enough) takes over what is pending,
-//! puts it before the line, and is the only one who may claim from then on.
+//! The oldest unfinished job of each chat has an entry in a stream, the line (strangers have a
+//! second one). Claiming reads the next entry through a consumer group, so that it is pending in
+//! Redis until the job is finished; only then does the chat's next job get an entry. That is the
+//! order within a chat. There is one consumer: whoever opens the queue (attaching to it is not
+//! enough) takes over what is pending, puts it before the line, and is the only one who may claim
+//! from then on.
 //!
 //! `keys` has all keys of an account's queue. A cluster keeps them on one node, which is spoken to
 //! directly: [`QueueError::Configuration`] says which one it is.

@@ -72,7 +72,7 @@ pub fn gate(config: &Config) -> (PathBuf, GateLimits) {
     let (stranger, chat) = (config.stranger_budgets, config.chat_budgets);
     (
         config.data_dir.join("budgets.redb"),
-        GateLimits { stranger, chat, jobs: config.max_jobs, loop_after: config.loop_after },
+        GateLimits { stranger, chat, jobs: config.queue_limit, loop_after: config.loop_after },
     )
 }
 

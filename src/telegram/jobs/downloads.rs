@@ -147,7 +147,7 @@ impl Drop for FileBytes<'_> {
 mod tests {
     use super::*;
 
-    fn downloads(memory: u64) -> Downloads {
+    fn with_memory(memory: u64) -> Downloads {
         Downloads::new(MemoryBudget::new(memory))
     }
 
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn what_is_here_of_a_file_is_kept_until_its_job_ends() {
-        let downloads = downloads(100);
+        let downloads = with_memory(100);
         let mut file = downloads.resume(job(1), 7);
         file.add(b"abc");
         drop(file);
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_whole_file_is_not_kept() {
-        let downloads = downloads(100);
+        let downloads = with_memory(100);
         let mut file = downloads.resume(job(1), 7);
         file.add(b"abc");
         assert_eq!(file.finish(), b"abc");
@@ -181,14 +181,14 @@ mod tests {
 
     #[test]
     fn another_document_begins_anew() {
-        let downloads = downloads(100);
+        let downloads = with_memory(100);
         downloads.resume(job(1), 7).add(b"abc");
         assert_eq!(downloads.resume(job(1), 8).len(), 0);
     }
 
     #[test]
     fn memory_is_bounded_in_bytes_and_in_files() {
-        let downloads = downloads(10);
+        let downloads = with_memory(10);
         for message in 1..=3 {
             downloads.resume(job(message), 7).add(b"1234");
         }
@@ -196,7 +196,7 @@ mod tests {
             lock(&downloads.unfinished).iter().map(|file| file.job.message).collect::<Vec<_>>(),
             [2, 3]
         );
-        let downloads = downloads(1000);
+        let downloads = with_memory(1000);
         for message in 0..40 {
             downloads.resume(job(message), 7).add(b"1");
         }
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn unfinished_files_make_room_for_what_is_in_work() {
-        let downloads = downloads(10);
+        let downloads = with_memory(10);
         for message in 1..=2 {
             downloads.resume(job(message), 7).add(b"1234");
         }
@@ -219,7 +219,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_longest_wait_counts() {
-        let downloads = downloads(10);
+        let downloads = with_memory(10);
         assert!(downloads.paused_for().is_none());
         downloads.pause_for(Duration::from_secs(10), "long".into());
         downloads.pause_for(Duration::from_secs(2), "short".into());
