@@ -44,6 +44,7 @@ fn job(number: i64) -> Job {
             size: 9000,
         },
         settings: None,
+        stranger: false,
     }
 }
 

@@ -37,8 +37,8 @@ Installed are
   /usr/local/bin/stenogram                    the program
   /usr/local/bin/stenogramctl                 any of its commands as the service: sudo stenogramctl doctor
   /etc/systemd/system/stenogram.service       the unit
-  /etc/stenogram/stenogram.env                the configuration; root alone may read it (without namespaces,
-                                              the service too)
+  /etc/stenogram/stenogram.env                the configuration; it is root's, and root alone may read it
+                                              (without namespaces, the service too)
   /var/lib/stenogram, /var/log/stenogram      session, queue, models; log files, if LOG_DIR wants them
 and the user stenogram.
 
@@ -117,7 +117,12 @@ install_all() {
     chmod 0600 "$root$configuration"
     # Without namespaces the service cannot be handed a copy, and reads the file itself.
     if [ -z "$root" ]; then
-        if [ -e $drop_in ]; then chown stenogram:stenogram $configuration; else chown root:root $configuration; fi
+        if [ -e $drop_in ]; then
+            chown root:stenogram $configuration
+            chmod 0640 $configuration
+        else
+            chown root:root $configuration
+        fi
     fi
     if [ ! -e "$root$drop_in" ] && namespaces_are_refused; then
         warn "this container refuses namespaces, so the service would end with 243/CREDENTIALS or 226/NAMESPACE. On the Proxmox host:" \

@@ -14,9 +14,10 @@ use crate::app::{self, Decorator};
 use crate::cli::{Cli, Command, Exit};
 use crate::commands::{self, CommandError};
 use crate::config::{Config, ConfigErrors, LogFormat, RawConfig, VARIABLE_UNKNOWN};
+use crate::doctor::configuration;
 use crate::runtime::logging::{self, LogFiles, LogFilesError};
 use crate::runtime::problem::PROCESS_LIMIT;
-use crate::runtime::{allocator, ending};
+use crate::runtime::{allocator, ending, private};
 use crate::telegram::{LoginError, SessionError};
 
 /// The threads for network and timers. Recognition and blocking work have threads of their own.
@@ -66,16 +67,29 @@ fn run(cli: Cli, runtime: &Runtime, decorator: &dyn Decorator) -> anyhow::Result
         return Ok(exit_after(failed));
     }
     let config = Config::check(&raw, command.needs())?;
+    if command == Command::Run {
+        private::set_mask();
+    }
     let (files, files_error) = match log_files(&config, &command) {
         Ok(files) => (files, None),
         Err(error) => (None, Some(error)),
     };
+    let shared_folder = files.as_ref().and_then(LogFiles::shared_folder);
     let log = logging::start(&config.log_filter, log_format(&config), files)?;
     for warning in raw.warnings() {
         tracing::warn!("{}", VARIABLE_UNKNOWN.with(warning));
     }
     if let Some(error) = files_error {
         tracing::warn!(event = "log_files_failed", "{error}");
+    }
+    if let Some(shared) = shared_folder {
+        app::report_shared_folder("LOG_DIR", &shared);
+    }
+    if command == Command::Run
+        && let Some(mode) = private::mode_if_open(&raw.env_file())
+    {
+        let diagnosis = configuration::readable(&raw.env_file(), mode);
+        tracing::warn!(event = "env_file_readable", "{diagnosis}");
     }
     let failed = match command {
         Command::Config | Command::Doctor(_) | Command::Explain(_) => 0,

@@ -18,12 +18,13 @@ use stenogram::domain::{
     Answer, ChatInfo, Event, Fault as JobFault, Job, JobId, Peer, PeerKind, Progress, Recording,
     RecordingKind, Segment, Settings, Task, Transcript,
 };
+use stenogram::jobs::gate::Gate;
 use stenogram::jobs::intake::Intake;
 use stenogram::jobs::ports::{Messenger, Transcriber, Transcription};
 use stenogram::jobs::worker::Worker;
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
 use stenogram::queue::{Counts, CrashRules, Queue, QueueError};
-use stenogram::telegram::{Account, EventSink};
+use stenogram::telegram::{Account, AccountOptions, EventSink};
 use tempfile::TempDir;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -155,10 +156,10 @@ impl Transcription for ReadAloud<'_> {
 }
 
 /// A running line.
-struct Line {
-    queue: Arc<dyn Queue>,
-    recognised: watch::Receiver<usize>,
-    gate: watch::Sender<bool>,
+pub struct Line {
+    pub queue: Arc<dyn Queue>,
+    pub recognised: watch::Receiver<usize>,
+    pub gate: watch::Sender<bool>,
     came: watch::Receiver<usize>,
     ended: watch::Receiver<Vec<i32>>,
     tasks: JoinSet<()>,
@@ -174,11 +175,24 @@ impl Line {
     }
 
     async fn start_under(policy: Policy, folder: &TempDir) -> Self {
-        let account = open(folder, options()).await;
+        Self::start_on(policy, folder, open(folder, options()).await, Arc::default()).await
+    }
+
+    pub async fn start_with(task: Task, folder: &TempDir, options: AccountOptions, gate: Arc<Gate>) -> Self {
+        Self::start_on(policy(task), folder, open(folder, options).await, gate).await
+    }
+
+    pub async fn start_on(
+        policy: Policy,
+        folder: &TempDir,
+        account: Arc<Account>,
+        admission: Arc<Gate>,
+    ) -> Self {
         let queue = queue(folder).await;
         let (work, shutdown) = (Arc::new(Notify::new()), CancellationToken::new());
         let (policy, in_force) = watch::channel(policy);
-        let intake = Intake::new(queue.clone(), in_force.clone(), Arc::clone(&work), shutdown.clone());
+        let intake = Intake::new(queue.clone(), in_force.clone(), Arc::clone(&work), shutdown.clone())
+            .with_gate(Arc::clone(&admission));
         let ears = Ears { intake, policy: policy.borrow().clone() };
         let (recognised, count) = watch::channel(0);
         let (gate, opened) = watch::channel(false);
@@ -186,7 +200,8 @@ impl Line {
         let (ended, jobs_ended) = watch::channel(Vec::new());
         let messenger = Arc::new(NotingMessenger { account: Arc::clone(&account), ended });
         let reading = Arc::new(Reading { recognised, gate: opened, came });
-        let worker = Worker::new(Arc::clone(&queue), messenger, reading, in_force, work, shutdown.clone());
+        let worker = Worker::new(Arc::clone(&queue), messenger, reading, in_force, work, shutdown.clone())
+            .with_gate(admission);
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             account.run(&ears, shutdown).await.expect("not logged out");
@@ -202,12 +217,12 @@ impl Line {
         Self::start(folder).await
     }
 
-    async fn stop(mut self) {
+    pub async fn stop(mut self) {
         self.tasks.shutdown().await;
     }
 
     /// Waits until so many long recordings are in their middle.
-    async fn at_the_gate(&mut self, count: usize) {
+    pub async fn at_the_gate(&mut self, count: usize) {
         let came = self.came.wait_for(|came| *came == count);
         tokio::time::timeout(DEADLINE, came).await.expect("in time").expect("the line runs");
     }
@@ -219,12 +234,12 @@ impl Line {
     }
 
     /// Waits until nothing is left to do.
-    async fn finished(&self) {
+    pub async fn finished(&self) {
         self.left(Counts::default()).await;
     }
 
     /// Waits until so much is left to do.
-    async fn left(&self, left: Counts) {
+    pub async fn left(&self, left: Counts) {
         let start = tokio::time::Instant::now();
         loop {
             let counts = self.queue.counts().await.expect("count");
@@ -239,7 +254,7 @@ impl Line {
 }
 
 /// Opens the queue, once the one before it has let go of its file.
-async fn queue(folder: &TempDir) -> Arc<dyn Queue> {
+pub async fn queue(folder: &TempDir) -> Arc<dyn Queue> {
     const HOUR: Duration = Duration::from_secs(3600);
     let options = || EmbeddedOptions { dedupe_ttl: HOUR, result_ttl: HOUR, crashes: CrashRules::default() };
     let opened = async {
@@ -272,12 +287,12 @@ async fn start_under(policy: Policy) -> (Telegram, TempDir, Line) {
     (telegram, folder, line)
 }
 
-fn saying(text: &str) -> Draft {
+pub fn saying(text: &str) -> Draft {
     Draft::voice(text.as_bytes(), 1)
 }
 
 /// The texts of the replies to a message, in the order in which they were sent.
-fn replies(telegram: &Telegram, chat: Chat, message: i32) -> Vec<String> {
+pub fn replies(telegram: &Telegram, chat: Chat, message: i32) -> Vec<String> {
     telegram.look(|ledger| ledger.replies(chat, message).map(|post| post.text.clone()).collect())
 }
 
@@ -560,6 +575,7 @@ async fn a_job_without_settings_has_those_that_are_configured() {
             size: 13,
         },
         settings: None,
+        stranger: false,
     };
     let segments = vec![Segment { start_ms: 0, end_ms: 1000, text: "one".into() }];
     let transcript = Transcript { task: Task::Transcribe, language: None, segments };

@@ -33,6 +33,7 @@ mod models_cli;
 mod official;
 mod page;
 mod pages;
+mod private_files;
 mod proxies;
 mod queue;
 mod refusals;
@@ -47,6 +48,7 @@ mod toolkits;
 mod transcribe;
 mod translation;
 mod vad;
+mod volume;
 mod window;
 
 /// A file that is in neither list would never be compiled.

@@ -117,6 +117,12 @@ fn the_unit_is_exposed_by_1_5_at_most_and_by_4_without_namespaces() {
 }
 
 #[test]
+fn the_unit_leaves_memory_to_the_machine() {
+    let unit = read("deploy/stenogram.service");
+    assert!(unit.lines().any(|line| line == "MemoryMax=80%"), "{unit}");
+}
+
+#[test]
 fn systemd_understands_all_of_the_unit_and_of_the_drop_in() {
     for args in [&[][..], &["--without-namespaces"]] {
         let machine = Machine::new();

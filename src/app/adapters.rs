@@ -64,7 +64,7 @@ impl Messenger for Account {
     }
 
     fn forget(&self, job: JobId) {
-        self.forget_file(job);
+        self.forget_job(job);
     }
 }
 

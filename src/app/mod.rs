@@ -3,6 +3,7 @@
 
 mod adapters;
 mod decorator;
+mod folders;
 mod signals;
 
 use std::cell::OnceCell;
@@ -23,10 +24,12 @@ use crate::cli::Exit;
 use crate::config::Config;
 use crate::domain::{Credentials, Restricted};
 use crate::health::HealthState;
+use crate::health::facts::Volume;
 use crate::health::limits::ENCODER_PASS_LIMIT;
 use crate::health::observed::{ObservedMessenger, ObservedQueue, ObservedTranscriber};
 use crate::health::server::{self, ListenError};
 use crate::health::service::Service;
+use crate::jobs::gate::Gate;
 use crate::jobs::intake::Intake;
 use crate::jobs::ports::{Messenger, Transcriber};
 use crate::jobs::retry::retry_until_available;
@@ -45,6 +48,7 @@ use crate::telegram::{Account, LoggedOut, SessionError, SessionFile};
 use crate::transcribe::chat_languages::ChatLanguages;
 
 pub use self::decorator::{Decorator, Undecorated};
+pub use self::folders::report_shared_folder;
 
 /// The file in DATA_DIR with the languages that are spoken in each chat.
 const LANGUAGES_FILE: &str = "languages.json";
@@ -135,6 +139,8 @@ pub async fn run(
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(RunError::Signals)?;
     tokio::spawn(handle_signals(signals, shutdown.clone(), policy, log, Arc::clone(&service)));
 
+    let io_error = |source| SessionError::Io { path: config.data_dir.clone(), source };
+    folders::close_data_dir(&config.data_dir).map_err(io_error)?;
     let session = SessionFile::lock(&config.data_dir)?;
     let account = Arc::new(Account::open(session, credentials.api_id, setup::account_options(config)).await?);
     let model = setup::model_path(config, &config.model)?;
@@ -159,8 +165,12 @@ pub async fn run(
     health.model_loaded(engine_options.name());
     watchers.spawn(follow_model(engine.model(), Arc::clone(&health)));
 
+    let (budgets_file, limits) = setup::gate(config);
+    let gate = Arc::new(Gate::open(limits, budgets_file).await.with_memory(account.memory()));
+    health.observe_volume(volume(&account, &gate));
     let work = Arc::new(Notify::new());
-    let intake = Intake::new(queue.clone(), policy_in_force.clone(), Arc::clone(&work), shutdown.clone());
+    let intake = Intake::new(queue.clone(), policy_in_force.clone(), Arc::clone(&work), shutdown.clone())
+        .with_gate(Arc::clone(&gate));
     let sink = IntakeSink { intake, policy: policy_in_force.clone() };
     let transcriber = Arc::new(LocalTranscriber {
         engine,
@@ -173,7 +183,8 @@ pub async fn run(
     let messenger = Arc::new(ObservedMessenger::new(messenger, Arc::clone(&health)));
     let observed = decorator.transcriber(Arc::clone(&transcriber) as Arc<dyn Transcriber>);
     let observed = Arc::new(ObservedTranscriber::new(observed, health, recognition));
-    let worker = Worker::new(queue, messenger, observed, policy_in_force, work, shutdown.clone());
+    let worker =
+        Worker::new(queue, messenger, observed, policy_in_force, work, shutdown.clone()).with_gate(gate);
     service.ready();
     let (logged_out, broken) = (OnceCell::new(), OnceCell::new());
     let cancel_when_done = |outcome: Result<(), RunError>, reason: &OnceCell<RunError>| {
@@ -283,6 +294,15 @@ async fn follow_account(mut restriction: watch::Receiver<Option<Restricted>>, he
         if restriction.changed().await.is_err() {
             return;
         }
+    }
+}
+
+/// Tells how much is sent and what waits for it, as long as the account exists.
+fn volume(account: &Arc<Account>, gate: &Arc<Gate>) -> impl Fn() -> Volume + Send + Sync + use<> {
+    let (account, gate) = (Arc::downgrade(account), Arc::downgrade(gate));
+    move || Volume {
+        sends: account.upgrade().map(|account| account.send_usage()).unwrap_or_default(),
+        gate: gate.upgrade().map(|gate| gate.usage()).unwrap_or_default(),
     }
 }
 

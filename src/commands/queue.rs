@@ -223,6 +223,7 @@ mod tests {
                 size: 9000,
             },
             settings: None,
+            stranger: false,
         };
         Entry { job, state, deliveries: 1, attempts: 2, reason: reason.map(str::to_owned) }
     }

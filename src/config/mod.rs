@@ -16,6 +16,8 @@ use std::time::Duration;
 
 use tracing_subscriber::filter::Targets;
 
+use crate::domain::budget::Budgets;
+use crate::domain::pacing::SendLimits;
 use crate::domain::rules::Rules;
 use crate::domain::{AudioContext, Credentials, LanguageChoice, Languages, ModelName, Proxy, Secret, Task};
 
@@ -75,6 +77,15 @@ pub struct Config {
     /// In bytes.
     pub max_file_size: u64,
     pub max_duration: Duration,
+    /// How many messages the account sends.
+    pub sends: SendLimits,
+    /// How much is answered in the private chat with a stranger, and in every other chat.
+    pub stranger_budgets: Budgets,
+    pub chat_budgets: Budgets,
+    /// How many jobs may be unfinished until a stranger's recording is refused.
+    pub queue_limit: u64,
+    /// How many messages in a row that follow answers at once are a loop; 0 for never.
+    pub loop_after: u32,
     /// `None`: no status page and no metrics.
     pub health: Option<HealthAddress>,
     /// As the owner wrote it. `runtime::logging` adds its limits for other crates.

@@ -9,6 +9,8 @@ use super::error::{ConfigError, ConfigErrors};
 use super::raw::RawConfig;
 use super::redis_address::{self, Parts, Redis, RedisTls};
 use super::{Config, HealthAddress, Needs, values};
+use crate::domain::budget::Budgets;
+use crate::domain::pacing::SendLimits;
 use crate::domain::rules::Rules;
 use crate::domain::{LanguageChoice, Secret};
 
@@ -66,6 +68,15 @@ impl Parser<'_> {
             fold_from: self.value("FOLD_FROM", values::length_or_never),
             max_file_size: self.value("MAX_FILE_SIZE", |text| within(1 << 10..=4 << 30, values::bytes(text))),
             max_duration: self.duration("MAX_DURATION", 1..=DAY),
+            sends: SendLimits {
+                minute: self.value("SENDS_PER_MINUTE", |text| within(1..=100_000, text.parse().ok())),
+                day: self.value("SENDS_PER_DAY", |text| within(1..=100_000, text.parse().ok())),
+            },
+            stranger_budgets: self.budgets(["STRANGER_PER_HOUR", "STRANGER_PER_DAY"]),
+            chat_budgets: self.budgets(["CHAT_PER_HOUR", "CHAT_PER_DAY"]),
+            queue_limit: self.value("QUEUE_LIMIT", |text| within(1..=1_000_000, text.parse().ok())),
+            loop_after: self
+                .value("LOOP_AFTER", |text| text.parse().ok().filter(|n| matches!(n, 0 | 2..=1000))),
             health: self.health(),
             log_filter: self.value("LOG_LEVEL", values::log_filter),
             log_format: self.value("LOG_FORMAT", values::log_format),
@@ -115,6 +126,10 @@ impl Parser<'_> {
             min_duration: self.duration("MIN_DURATION", 0..=HOUR),
             answer_in: self.parsed("ANSWER_IN"),
         }
+    }
+
+    fn budgets(&mut self, [hour, day]: [&str; 2]) -> Budgets {
+        Budgets { hour: self.value(hour, values::budget), day: self.value(day, values::budget) }
     }
 
     fn health(&mut self) -> Option<HealthAddress> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::domain::Proxy;
+use crate::domain::budget::Budget;
 
 /// A duration in whole seconds: `90`, `90s`, `15m`, `12h`, `30d`.
 pub(super) fn duration(text: &str) -> Option<Duration> {
@@ -74,6 +75,19 @@ pub(super) fn address_or_off(text: &str) -> Option<Option<SocketAddr>> {
         return Some(None);
     }
     text.parse().ok().filter(|address: &SocketAddr| address.port() != 0).map(Some)
+}
+
+/// A budget as `messages,length,size`; the inner `None` stands for `off`.
+pub(super) fn budget(text: &str) -> Option<Option<Budget>> {
+    if text == "off" {
+        return Some(None);
+    }
+    let mut fields = text.split(',').map(str::trim);
+    let messages = fields.next()?.parse().ok()?;
+    let seconds = duration(fields.next()?)?.as_secs();
+    let bytes = bytes(fields.next()?)?;
+    let is_valid = fields.next().is_none() && messages > 0 && seconds > 0 && bytes > 0;
+    is_valid.then_some(Some(Budget { messages, seconds, bytes }))
 }
 
 /// A value of LOG_LEVEL: `info`, or `info,stenogram::queue=debug`.
@@ -161,6 +175,19 @@ mod tests {
         assert_eq!(bytes("2G"), Some(2 << 30));
         for text in ["", "K", "1T", "1KB", "-1K", "20000000000G"] {
             assert_eq!(bytes(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_budget_has_three_limits() {
+        let budget_of = |messages, seconds, bytes| Some(Some(Budget { messages, seconds, bytes }));
+        assert_eq!(budget("30,30m,64M"), budget_of(30, 1800, 64 << 20));
+        assert_eq!(budget("1, 90, 2048"), budget_of(1, 90, 2048));
+        assert_eq!(budget("off"), Some(None));
+        for text in
+            ["", "30", "30,30m", "30,30m,64M,1", "0,30m,64M", "30,0,64M", "30,30m,0", "a,b,c", "-1,1,1"]
+        {
+            assert_eq!(budget(text), None, "{text}");
         }
     }
 

@@ -1,12 +1,12 @@
 //! The configuration, and the rights of its file.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::Finding;
 use super::problems::ENV_FILE_READABLE;
 use crate::config::{Config, Needs, RawConfig, VARIABLE_UNKNOWN};
+use crate::runtime::private;
+use crate::runtime::problem::Diagnosis;
 
 const CHECK: &str = "configuration";
 const ENV_FILE: &str = ".env";
@@ -32,12 +32,19 @@ pub(super) fn check(raw: &RawConfig) -> (Vec<Finding>, Option<Config>) {
 
 /// `None` if there is no such file: it is optional.
 fn env_file(path: &Path) -> Option<Finding> {
-    let mode = fs::metadata(path).ok()?.permissions().mode() & 0o777;
     let shown = path.display();
-    Some(if mode & 0o077 == 0 {
-        Finding::ok(ENV_FILE, format!("{shown} is readable by its owner alone"))
-    } else {
-        let what = format_args!("{shown} can be read by other users (mode {mode:03o})");
-        Finding::warn(ENV_FILE, ENV_FILE_READABLE.with(what).fill("path", &shown))
-    })
+    match private::mode_if_open(path) {
+        Some(mode) => Some(Finding::warn(ENV_FILE, readable(path, mode))),
+        None if path.exists() => {
+            Some(Finding::ok(ENV_FILE, format!("{shown} is readable by its owner alone")))
+        }
+        None => None,
+    }
+}
+
+/// The file with the configuration can be read by other users, as its `mode` says.
+pub fn readable(path: &Path, mode: u32) -> Diagnosis {
+    let shown = path.display();
+    let what = format_args!("{shown} can be read by other users (mode {mode:03o})");
+    ENV_FILE_READABLE.with(what).fill("path", &shown)
 }

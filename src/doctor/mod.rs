@@ -4,7 +4,7 @@
 //! it, the embedded queue is read from a copy, and Redis is not opened as a consumer. Test files
 //! are deleted at once. A failed check does not stop the next ones.
 
-mod configuration;
+pub mod configuration;
 mod disk;
 mod finding;
 mod machine;

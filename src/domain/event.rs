@@ -36,8 +36,8 @@ pub struct Sender {
     pub is_owner: bool,
     /// Whether it is a bot, or a user who sent the message through a bot.
     pub is_bot: bool,
-    /// Whether the owner has this user among their contacts, as far as that is known.
-    pub is_contact: bool,
+    /// Whether the owner has this user among their contacts; `None` if that is not known.
+    pub is_contact: Option<bool>,
     /// Public names, without the @ and in lower case, as far as they are known.
     pub names: Vec<String>,
 }
@@ -58,7 +58,7 @@ impl Sender {
         match self {
             Self { is_bot: true, .. } => Whose::Bot,
             Self { is_owner: true, .. } => Whose::Mine,
-            Self { is_contact: true, .. } => Whose::Contact,
+            Self { is_contact: Some(true), .. } => Whose::Contact,
             _ => Whose::Stranger,
         }
     }

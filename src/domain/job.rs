@@ -97,6 +97,10 @@ pub struct Job {
     /// when the job is worked on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<Settings>,
+    /// Whether it comes from a private chat with somebody who is not among the owner's contacts.
+    /// Such jobs come after all others.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stranger: bool,
 }
 
 /// The `random_id` under which one part of a job's answer is sent.
@@ -166,7 +170,7 @@ mod tests {
                 size: 9000,
             };
             let id = JobId { account: 1000, chat: 2000, message: 7 };
-            assert_eq!(job, Job { id, recording, settings: None });
+            assert_eq!(job, Job { id, recording, settings: None, stranger: false });
         }
     }
 
@@ -192,6 +196,7 @@ mod tests {
                 form: Form::Replies,
                 fold_from: 800,
             }),
+            stranger: true,
         };
         let stored = serde_json::to_string(&job).unwrap();
         assert_eq!(
@@ -200,7 +205,8 @@ mod tests {
                 .to_owned()
                 + r#""access_hash":-9223372036854775808},"thread":9,"kind":"video_note","#
                 + r#""document":9223372036854775807,"outgoing":false,"date":1800000000,"lifetime":604800,"duration":3,"#
-                + r#""size":18446744073709551615,"settings":{"language":"ru","task":"translate","form":"replies"}}"#
+                + r#""size":18446744073709551615,"settings":{"language":"ru","task":"translate","form":"replies"},"#
+                + r#""stranger":true}"#
         );
         assert_eq!(serde_json::from_str::<Job>(&stored).unwrap(), job);
     }

@@ -1,12 +1,15 @@
 //! Plain data and pure functions: no I/O but the clock, no tokio, nothing of any adapter.
 
 pub mod answer;
+pub mod budget;
 mod chat;
 mod event;
 pub mod fault;
 pub mod job;
 pub mod language;
+pub mod loops;
 pub mod model;
+pub mod pacing;
 pub mod policy;
 pub mod proxy;
 mod recording;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::rules::Rules;
-use super::{ChatInfo, Incoming, Job, Settings};
+use super::{ChatInfo, ChatKind, Incoming, Job, Settings, Whose};
 
 /// What the owner wants answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,11 +34,15 @@ impl Policy {
             Some(reason) => Decision::Ignore(reason),
             None => {
                 let Incoming { chat, sender, recording, .. } = incoming;
-                let form = self.rules.form(chat, sender.whose(), recording.kind);
+                let whose = sender.whose();
+                let form = self.rules.form(chat, whose, recording.kind);
                 Decision::Answer(Job {
                     id: incoming.id,
                     recording: recording.clone(),
                     settings: Some(Settings { form, ..self.settings.clone() }),
+                    stranger: chat.kind == ChatKind::Private
+                        && whose == Whose::Stranger
+                        && sender.is_contact == Some(false),
                 })
             }
         }
@@ -90,7 +94,7 @@ mod tests {
                 size: 9000,
             },
             chat: ChatInfo { id: 2000, kind: ChatKind::Private, names: Vec::new() },
-            sender: Sender { id: 2000, is_owner: false, is_bot: false, is_contact: false, names: Vec::new() },
+            sender: Sender { id: 2000, is_owner: false, is_bot: false, is_contact: None, names: Vec::new() },
             view_once: false,
         }
     }
@@ -110,8 +114,25 @@ mod tests {
                 (incoming.recording.outgoing, incoming.recording.kind) = (is_owner, kind);
                 let Decision::Answer(job) = policy().decide(&incoming, NOW) else { panic!("ignored") };
                 let settings = Some(policy().settings);
-                assert_eq!(job, Job { id: incoming.id, recording: incoming.recording, settings });
+                let expected =
+                    Job { id: incoming.id, recording: incoming.recording, settings, stranger: false };
+                assert_eq!(job, expected);
             }
+        }
+    }
+
+    #[test]
+    fn a_stranger_is_one_in_a_private_chat() {
+        for (contact, kind, stranger) in [
+            (Some(false), ChatKind::Private, true),
+            (Some(true), ChatKind::Private, false),
+            (None, ChatKind::Private, false),
+        ] {
+            let mut incoming = incoming();
+            incoming.sender.is_contact = contact;
+            incoming.chat.kind = kind;
+            let Decision::Answer(job) = policy().decide(&incoming, NOW) else { panic!("ignored") };
+            assert_eq!(job.stranger, stranger, "{contact:?}");
         }
     }
 

@@ -7,7 +7,9 @@ use tokio::time::Instant;
 
 use super::half_hours::HalfHourCounts;
 use super::histogram::Histogram;
+use crate::domain::pacing::SendUsage;
 use crate::domain::{JobId, Restricted, unix_time};
+use crate::jobs::gate::GateUsage;
 use crate::queue::{Claim, Counts};
 use crate::runtime::pulse::Pulse;
 
@@ -64,6 +66,13 @@ impl Stage {
             Self::Deliver => "deliver",
         }
     }
+}
+
+/// How much is sent, and what waits or was refused because of the budgets.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Volume {
+    pub sends: SendUsage,
+    pub gate: GateUsage,
 }
 
 /// A job that is being worked on, without its text and the names and numbers of its chat.

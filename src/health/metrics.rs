@@ -4,7 +4,7 @@
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
-use super::facts::{Facts, Outcome, Stage};
+use super::facts::{Facts, Outcome, Stage, Volume};
 use super::histogram::Histogram;
 use super::state::HealthState;
 use super::trouble;
@@ -23,6 +23,7 @@ pub fn render(health: &HealthState) -> String {
     telegram(&mut out, &facts);
     queue(&mut out, &facts);
     work(&mut out, &facts);
+    volume(&mut out, health.volume());
     process(&mut out, &facts);
     out.0
 }
@@ -120,6 +121,31 @@ fn work(out: &mut Exposition, facts: &Facts) {
     for (reason, count) in &facts.dropped {
         out.sample(name, &[("reason", reason)], count);
     }
+}
+
+fn volume(out: &mut Exposition, Volume { sends, gate }: Volume) {
+    let name = "stenogram_sent_messages";
+    out.family(name, "gauge", "Messages that the account has sent in the last minute and day.");
+    out.sample(name, &[("period", "minute")], sends.minute.0);
+    out.sample(name, &[("period", "day")], sends.day.0);
+    let name = "stenogram_send_limit";
+    out.family(name, "gauge", "How many it may send now in a minute and a day.");
+    out.sample(name, &[("period", "minute")], sends.minute.1);
+    out.sample(name, &[("period", "day")], sends.day.1);
+    out.gauge(
+        "stenogram_answers_paced",
+        "Answers that wait for their turn to be sent.",
+        sends.waiting.into(),
+    );
+    let name = "stenogram_chats_held";
+    out.family(name, "gauge", "Chats whose messages wait, by reason.");
+    out.sample(name, &[("reason", "budget")], gate.over_budget);
+    out.sample(name, &[("reason", "loop")], gate.looping);
+    out.counter(
+        "stenogram_refused_total",
+        "Messages of strangers that were refused because the queue was full.",
+        gate.refused as f64,
+    );
 }
 
 fn process(out: &mut Exposition, facts: &Facts) {

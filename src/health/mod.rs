@@ -24,7 +24,7 @@
 //! Files import only what is listed above them. Nothing here holds a text, a name, or the number of
 //! a chat.
 
-mod facts;
+pub mod facts;
 mod half_hours;
 mod histogram;
 pub mod limits;

@@ -14,7 +14,7 @@ use super::limits::{
 use super::state::HealthState;
 use crate::domain::{Answer, Fault, Job, JobId, Progress, Settings};
 use crate::jobs::ports::{Messenger, Transcriber, Transcription};
-use crate::queue::{Added, Checkpoints, Claimed, Counts, JobQueue, Queue, QueueError, ResultCache};
+use crate::queue::{Added, Checkpoints, Claimed, Counts, JobQueue, Queue, QueueError, ResultCache, Candidates};
 use crate::runtime::pulse::Pulse;
 
 /// The queue, observed.
@@ -80,9 +80,9 @@ impl JobQueue for ObservedQueue {
         Ok(added)
     }
 
-    async fn claim(&self) -> Result<Claimed, QueueError> {
+    async fn claim_of(&self, candidates: Candidates) -> Result<Claimed, QueueError> {
         let pulse = &self.health.claim_pulse;
-        let claimed = self.observe(pulse, self.queue.claim()).await?;
+        let claimed = self.observe(pulse, self.queue.claim_of(candidates)).await?;
         if let Claimed::Job(claim) = &claimed {
             // Whether the worker claims another job now depends on how many it is working on.
             pulse.rest();

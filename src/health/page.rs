@@ -11,11 +11,12 @@ use hyper::header::HeaderValue;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
-use super::facts::{Facts, Outcome, RunningJob, Stage};
+use super::facts::{Facts, Outcome, RunningJob, Stage, Volume};
 use super::half_hours::HALF_HOURS;
 use super::state::HealthState;
 use super::trouble::{Trouble, troubles};
 use super::words::{self, Locale};
+use crate::domain::pacing::SendUsage;
 use crate::runtime::process::Memory;
 
 const PAGE: &str = include_str!("page/page.html");
@@ -37,6 +38,7 @@ pub static CONTENT_SECURITY_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
 /// The page as of now.
 pub fn render(health: &HealthState, locale: Locale) -> String {
     let stuck = health.stuck();
+    let volume = health.volume();
     let mut facts = health.facts();
     let troubles = troubles(&facts, &stuck);
     let is_ready = troubles.is_empty();
@@ -62,8 +64,8 @@ pub fn render(health: &HealthState, locale: Locale) -> String {
         ),
         ("state_class", if is_ready { "well" } else { "ill" }),
         ("state", state),
-        ("state_text", &state_text(locale, &facts, &troubles)),
-        ("figures", &figures(locale, &facts)),
+        ("state_text", &state_text(locale, &facts, &volume, &troubles)),
+        ("figures", &figures(locale, &facts, &volume)),
         ("jobs_title", locale.pick("Last recordings", "Последние записи")),
         ("jobs", &jobs(locale, &facts)),
         (
@@ -99,7 +101,7 @@ fn languages(current: Locale) -> String {
     Locale::ALL.map(link).join("\n")
 }
 
-fn state_text(locale: Locale, facts: &Facts, troubles: &[Trouble]) -> String {
+fn state_text(locale: Locale, facts: &Facts, volume: &Volume, troubles: &[Trouble]) -> String {
     if !troubles.is_empty() {
         let item = |trouble: &Trouble| format!("<li>{}</li>", escaped(&trouble.text(locale)));
         return format!("<ul>{}</ul>", troubles.iter().map(item).collect::<String>());
@@ -118,6 +120,7 @@ fn state_text(locale: Locale, facts: &Facts, troubles: &[Trouble]) -> String {
             words::duration(locale, flood)
         ));
     }
+    lines.extend(words::held(locale, volume));
     lines.extend(facts.running.values().map(|job| running(locale, job)));
     lines.iter().map(|line| format!("<p>{line}</p>")).collect()
 }
@@ -133,7 +136,7 @@ fn running(locale: Locale, job: &RunningJob) -> String {
     activity.to_owned() + &length.unwrap_or_default() + &since
 }
 
-fn figures(locale: Locale, facts: &Facts) -> String {
+fn figures(locale: Locale, facts: &Facts, volume: &Volume) -> String {
     let counts = facts.counts;
     let unfinished = counts.waiting + counts.claimed + counts.delayed;
     let mut queue = Vec::new();
@@ -158,12 +161,21 @@ fn figures(locale: Locale, facts: &Facts) -> String {
         false => "–".into(),
     };
     let audio = words::duration(locale, Duration::from_secs_f64(facts.audio));
+    let SendUsage { minute, day, .. } = volume.sends;
     [
         (locale.pick("In the queue", "В очереди"), unfinished.to_string(), queue.join(", ")),
         (
             locale.pick("Answered", "Отвечено"),
             facts.outcome(Outcome::Answered).to_string(),
             locale.pick("since the start", "с запуска").into(),
+        ),
+        (
+            locale.pick("Sent in 24 hours", "Отправлено за сутки"),
+            day.0.to_string(),
+            locale.pick(
+                format!("of {}; {} of {} in the last minute", day.1, minute.0, minute.1),
+                format!("из {}; за последнюю минуту {} из {}", day.1, minute.0, minute.1),
+            ),
         ),
         (
             locale.pick("Speech recognised", "Распознано речи"),

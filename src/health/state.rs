@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-use super::facts::{Facts, Outcome, RunningJob, Stage};
+use super::facts::{Facts, Outcome, RunningJob, Stage, Volume};
 use super::limits::BETWEEN_OPERATIONS_LIMIT;
 use crate::domain::{JobId, Restricted};
 use crate::queue::{Claim, Counts, JobQueue, QueueError};
@@ -27,6 +27,8 @@ pub struct HealthState {
     watched: Mutex<Vec<(&'static str, Pulse)>>,
     /// Weak, so that the queue closes when the daemon drops it, although this still exists.
     queue: OnceLock<Weak<dyn JobQueue>>,
+    /// Tells the volume of this moment.
+    volume: OnceLock<Box<dyn Fn() -> Volume + Send + Sync>>,
     /// The worker's pulse while it claims a job.
     pub(super) claim_pulse: Pulse,
     /// When the queue was last asked.
@@ -41,6 +43,7 @@ impl HealthState {
             facts: Mutex::new(Facts::new(drop_reasons)),
             watched: Mutex::default(),
             queue: OnceLock::new(),
+            volume: OnceLock::new(),
             claim_pulse: Pulse::default(),
             probed: tokio::sync::Mutex::default(),
             changed: Notify::new(),
@@ -50,6 +53,15 @@ impl HealthState {
     /// From now on the loop called `name` counts as stuck when its `pulse` is overdue.
     pub fn watch(&self, name: &'static str, pulse: Pulse) {
         lock(&self.watched).push((name, pulse));
+    }
+
+    /// From now on `volume` is asked how much is sent and what waits for it.
+    pub fn observe_volume(&self, volume: impl Fn() -> Volume + Send + Sync + 'static) {
+        let _ = self.volume.set(Box::new(volume));
+    }
+
+    pub(super) fn volume(&self) -> Volume {
+        self.volume.get().map(|volume| volume()).unwrap_or_default()
     }
 
     /// The loops that are stuck, and for how long their pulses have been overdue.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::facts::{Outcome, Stage};
+use super::facts::{Outcome, Stage, Volume};
 
 /// A language of the page, with its way to write numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +127,35 @@ pub fn outcome(locale: Locale, outcome: Outcome) -> &'static str {
         Outcome::Dead => locale.pick("given up", "не удалось"),
         Outcome::Retried => locale.pick("failed, will try again", "сбой, будет повтор"),
     }
+}
+
+/// What waits, or was refused, because of the budgets: a sentence each.
+pub fn held(locale: Locale, volume: &Volume) -> Vec<String> {
+    let Volume { sends, gate } = volume;
+    let sentences = [
+        (
+            u64::from(sends.waiting),
+            "Answers that wait because of SENDS_PER_MINUTE or SENDS_PER_DAY",
+            "Ответов ждут отправки из-за SENDS_PER_MINUTE или SENDS_PER_DAY",
+        ),
+        (
+            gate.over_budget,
+            "Chats whose messages wait because their budget (CHAT_… or STRANGER_…) is used up",
+            "Чатов, чьи сообщения ждут, потому что исчерпан их лимит (CHAT_… или STRANGER_…)",
+        ),
+        (
+            gate.looping,
+            "Chats whose messages wait because a program seems to make them from the answers",
+            "Чатов, чьи сообщения ждут, потому что их, похоже, создаёт программа из наших ответов",
+        ),
+        (
+            gate.refused,
+            "Messages of strangers refused since the start because of QUEUE_LIMIT",
+            "Сообщений от незнакомых не принято с запуска из-за QUEUE_LIMIT",
+        ),
+    ];
+    let told = sentences.into_iter().filter(|(count, ..)| *count > 0);
+    told.map(|(count, english, russian)| format!("{}: {count}.", locale.pick(english, russian))).collect()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use tracing::{Instrument as _, debug, error, info, info_span};
 
 use crate::domain::policy::{Decision, Policy};
 use crate::domain::{Event, Incoming, JobId, Recording, unix_time};
+use crate::jobs::gate::Gate;
 use crate::jobs::retry::retry_until_available;
 use crate::queue::{Added, JobQueue};
 
@@ -18,6 +19,7 @@ pub struct Intake {
     /// Notified to wake the worker.
     work: Arc<Notify>,
     shutdown: CancellationToken,
+    gate: Arc<Gate>,
 }
 
 impl Intake {
@@ -28,7 +30,12 @@ impl Intake {
         work: Arc<Notify>,
         shutdown: CancellationToken,
     ) -> Self {
-        Self { queue, policy, work, shutdown }
+        Self { queue, policy, work, shutdown, gate: Arc::default() }
+    }
+
+    /// Refuses what the gate refuses, and tells it of what has come.
+    pub fn with_gate(self, gate: Arc<Gate>) -> Self {
+        Self { gate, ..self }
     }
 
     /// Acts on events in order. Returns true once all that came of them is stored, however long the
@@ -58,6 +65,14 @@ impl Intake {
         };
         // The worker's span is the same, so every log line of a job has its id in the same field.
         let span = info_span!("job", id = %job.id);
+        if job.stranger {
+            let counted = retry_until_available("count the jobs", &self.shutdown, || self.queue.counts());
+            let Some(counted) = counted.instrument(span.clone()).await else { return false };
+            let unfinished = counted.map_or(0, |counts| counts.waiting + counts.claimed + counts.delayed);
+            if span.in_scope(|| self.gate.refuses(&job, unfinished)) {
+                return true;
+            }
+        }
         let added = retry_until_available("add a job", &self.shutdown, || self.queue.add(&job));
         let added = added.instrument(span.clone()).await;
         let _entered = span.enter();
@@ -65,6 +80,7 @@ impl Intake {
         match added {
             Some(Ok(Added::New)) => {
                 info!(event = "heard", seconds = duration, outgoing, "Voice message heard");
+                self.gate.heard(incoming);
             }
             Some(Ok(Added::Seen)) => debug!("Already known"),
             Some(Err(error)) => {

@@ -1,12 +1,14 @@
 //! The life of a job: from a recording that Telegram announces to its answer.
 //!
-//! [`intake`] puts it into the queue (C1, C2), [`worker`] claims it and decides what becomes of it
-//! (C4), and [`pipeline`] answers it, stage after stage (C3). They see Telegram and recognition
-//! through [`ports`] and wait for the queue's store with [`retry`]. ARCHITECTURE.md has the four
-//! commit points.
+//! [`intake`] puts it into the queue (C1, C2), [`worker`] claims it and decides (`verdict`) what
+//! becomes of it (C4), and [`pipeline`] answers it, stage after stage (C3), once [`gate`] lets it
+//! pass. They see Telegram and recognition through [`ports`] and wait for the queue's store with
+//! [`retry`]. ARCHITECTURE.md has the four commit points.
 
+pub mod gate;
 pub mod intake;
 pub mod pipeline;
 pub mod ports;
 pub mod retry;
+mod verdict;
 pub mod worker;

@@ -12,6 +12,7 @@ use tracing::{debug, info, warn};
 use crate::domain::policy::Policy;
 use crate::domain::reply::{compose, under};
 use crate::domain::{Answer, Fault, Job, LanguageCode, Progress, Settings, Transcript};
+use crate::jobs::gate::Gate;
 use crate::jobs::ports::{Messenger, Transcriber};
 use crate::jobs::retry::retry_until_available;
 use crate::queue::{Checkpoints, Claim, QueueError, ResultCache};
@@ -30,6 +31,7 @@ pub struct PipelineContext {
     pub shutdown: CancellationToken,
     /// One permit for each job that may be in the middle of a long recording.
     pub long_jobs: Semaphore,
+    pub gate: Arc<Gate>,
 }
 
 /// Answers the claimed job and returns the ids of the replies. The worker ends the job afterwards
@@ -47,6 +49,9 @@ pub async fn answer(
         Some(answer) if answer.parts.is_empty() => (answer.clone(), Vec::new()),
         Some(answer) => (answer.clone(), messenger.find_sent(job, answer).await?),
         None => {
+            if claim.progress.is_none() {
+                context.gate.admit(job).await?;
+            }
             let configured = || context.policy.borrow().settings.clone();
             let settings = job.settings.clone().unwrap_or_else(configured);
             let answer = match cached_answer(job, &settings, context).await? {
@@ -69,7 +74,10 @@ pub async fn answer(
     }
     match answer.parts.len() {
         0 => info!(event = "silent", "Nothing was said, no reply"),
-        parts => info!(event = "answered", parts, "Answered"),
+        parts => {
+            context.gate.answered(job.id.chat);
+            info!(event = "answered", parts, "Answered");
+        }
     }
     Ok(replies)
 }
@@ -136,12 +144,16 @@ async fn transcribe(
         0 => None,
         _ => Some(long_job_permit(long_jobs)?),
     };
+    let _memory = context.gate.reserve_memory(job)?;
     let start = Instant::now();
     let (bytes, ()) = tokio::try_join!(messenger.fetch(job), transcriber.prepare(job))?;
     let fetched = start.elapsed();
     stored("begin a job", shutdown, || checkpoints.begin(job.id)).await?;
     let mut recording = transcriber.open(job, &settings, bytes, &progress).await?;
     let decoded = start.elapsed();
+    if claim.progress.is_none() {
+        context.gate.measured(job, recording.length() / 1000).await;
+    }
     if progress.until_ms > 0 {
         info!(
             event = "resumed",

@@ -25,7 +25,7 @@ use self::store::Store;
 use super::problems::QUEUE_DAMAGED;
 use super::{
     Added, AdminOutcome, Checkpoints, Claimed, Counts, CrashRules, DROPPED, Entry, JobQueue, Mark,
-    QueueAdmin, QueueError, ResultCache, millis,
+    QueueAdmin, QueueError, ResultCache, Candidates, millis,
 };
 use crate::domain::unix_time::now_millis;
 use crate::domain::{Answer, Job, JobId, Progress};
@@ -169,10 +169,10 @@ impl JobQueue for Embedded {
         self.with(move |_, store| store.add(job, now_millis())).await
     }
 
-    async fn claim(&self) -> Result<Claimed, QueueError> {
+    async fn claim_of(&self, candidates: Candidates) -> Result<Claimed, QueueError> {
         let _claiming = self.claiming.lock().await;
-        let claim = |shared: &Shared, store: &mut Store| {
-            store.claim(now_millis(), &shared.options, &mut lock(&shared.unconfirmed_claim))
+        let claim = move |shared: &Shared, store: &mut Store| {
+            store.claim(candidates, now_millis(), &shared.options, &mut lock(&shared.unconfirmed_claim))
         };
         let claimed = self.with(claim).await?;
         if let Claimed::Job(claim) = &claimed {

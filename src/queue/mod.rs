@@ -55,6 +55,8 @@
 //!    finished or dead the chat's next one joins the line's end. A chat that left a hundred
 //!    messages does not keep the others waiting. A delayed job joins the end when it is due; a
 //!    released or recovered one goes before the whole line.
+//!  - The jobs of strangers ([`Job::stranger`](crate::domain::Job::stranger)) have a line of their
+//!    own, which comes after the other one: however many there are, they keep nobody else waiting.
 //!  - What was stored as a recording's answer is kept for the result time from then on, however
 //!    often it is asked for, and not longer; the last 10,000 at most. There is one for a recording:
 //!    an answer that was made under other settings takes its place.
@@ -87,8 +89,8 @@ use serde::Serialize;
 pub use self::crash_rules::{CrashRules, MAX_DEATHS, MAX_DELIVERIES, MAX_DELIVERIES_AT_ONCE};
 use self::crash_rules::{log_dead_letter, log_put_off, reason};
 pub use self::traits::{
-    Added, AdminOutcome, Checkpoints, Claim, Claimed, Counts, Entry, JobQueue, Queue, QueueAdmin, QueueError,
-    ResultCache, State,
+    Added, AdminOutcome, Candidates, Checkpoints, Claim, Claimed, Counts, Entry, JobQueue, Queue, QueueAdmin,
+    QueueError, ResultCache, State,
 };
 
 /// Answers kept at most; the oldest go first. At a kilobyte each these are 10 MB.
@@ -103,6 +105,14 @@ const DROPPED: &str = "dropped by the owner";
 enum Mark {
     Answered { replies: Vec<i32> },
     Rejected { reason: String },
+}
+
+/// Logs that an entry of the store cannot be read. It costs that job, and the others go on.
+fn log_damaged_row(error: &QueueError) {
+    tracing::error!(
+        event = "damaged_row",
+        "An entry of the queue is set aside and will not be answered: {error}"
+    );
 }
 
 fn millis(duration: Duration) -> u64 {

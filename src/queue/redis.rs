@@ -1,11 +1,12 @@
 //! The queue in Redis (tested with 7.0): Streams with a consumer group, and one Lua script for
 //! every operation, which is what makes each of them atomic.
 //!
-//! The oldest unfinished job of each chat has an entry in a stream, the line. Claiming reads the
-//! next entry through a consumer group, so that it is pending in Redis until the job is finished;
-//! only then does the chat's next job get an entry. That is the order within a chat. There is one
-//! consumer: whoever opens the queue (attaching to it is not enough) takes over what is pending,
-//! puts it before the line, and is the only one who may claim from then on.
+//! The oldest unfinished job of each chat has an entry in a stream, the line (strangers have a
+//! second one). Claiming reads the next entry through a consumer group, so that it is pending in
+//! Redis until the job is finished; only then does the chat's next job get an entry. That is the
+//! order within a chat. There is one consumer: whoever opens the queue (attaching to it is not
+//! enough) takes over what is pending, puts it before the line, and is the only one who may claim
+//! from then on.
 //!
 //! A failover by Sentinel loses what only the old master had. So a change counts as made once a
 //! replica has it too ([`Connection::confirm`]); until then it is an error, and repeated. Claims
@@ -38,15 +39,15 @@ use self::replies::{ClaimReply, EntryReply, damaged, log, parse, parse_entry};
 pub use self::server::{SentinelOptions, ServerOptions, TlsFiles};
 use super::{
     Added, AdminOutcome, Checkpoints, Claimed, Counts, CrashRules, DROPPED, Entry, JobQueue, MAX_DEATHS,
-    MAX_DELIVERIES, MAX_DELIVERIES_AT_ONCE, MAX_RESULTS, Mark, QueueAdmin, QueueError, ResultCache, millis,
-    reason,
+    MAX_DELIVERIES, MAX_DELIVERIES_AT_ONCE, MAX_RESULTS, Mark, QueueAdmin, QueueError, ResultCache, Candidates,
+    log_damaged_row, millis, reason,
 };
 use crate::domain::unix_time::{self, now_millis};
 use crate::domain::{Answer, Job, JobId, Progress};
 
 /// Changes with the meaning of the keys. Queues of a lower format are read as they are: in format 1
-/// an answer was a list of parts, which [`Answer`] reads.
-const FORMAT: &str = "2";
+/// an answer was a list of parts, which [`Answer`] reads, and before format 3 strangers had no line.
+const FORMAT: &str = "3";
 
 /// Largest time that is exact as a score, in milliseconds.
 const LAST_DUE: u64 = 1 << 53;
@@ -194,7 +195,9 @@ fn rules(options: &RedisOptions) -> String {
 impl QueueAdmin for RedisQueue {
     async fn entries(&self) -> Result<Vec<Entry>, QueueError> {
         let replies: Vec<EntryReply> = self.run(&scripts::ENTRIES, &[]).await?;
-        let mut entries: Vec<Entry> = replies.into_iter().map(parse_entry).collect::<Result<_, _>>()?;
+        // What cannot be read is set aside when it is claimed.
+        let readable = |reply| parse_entry(reply).inspect_err(log_damaged_row).ok();
+        let mut entries: Vec<Entry> = replies.into_iter().filter_map(readable).collect();
         entries.sort_by_key(|entry| entry.state);
         Ok(entries)
     }
@@ -218,22 +221,34 @@ impl QueueAdmin for RedisQueue {
 impl JobQueue for RedisQueue {
     async fn add(&self, job: &Job) -> Result<Added, QueueError> {
         let text = serde_json::to_string(job).map_err(damaged)?;
-        let new: bool = self
-            .run(&scripts::ADD, &[&job.id.to_string(), &text, &job.recording.document.to_string()])
-            .await?;
+        let stranger = if job.stranger { "1" } else { "0" };
+        let [id, document] = [job.id.to_string(), job.recording.document.to_string()];
+        let new: bool = self.run(&scripts::ADD, &[&id, &text, &document, stranger]).await?;
         self.connection.confirm(&self.check_key()).await?;
         Ok(if new { Added::New } else { Added::Seen })
     }
 
-    async fn claim(&self) -> Result<Claimed, QueueError> {
+    async fn claim_of(&self, candidates: Candidates) -> Result<Claimed, QueueError> {
         let mut turn = self.turn.lock().await;
-        let [number, now] = [*turn, now_millis()].map(|number| number.to_string());
-        let args = [&self.owner, &number, &now, &self.rules, FORMAT];
-        let reply = ClaimReply(self.run(&scripts::CLAIM, &args).await?);
-        let claimed = reply.claimed()?;
-        *turn += 1;
-        log(reply.log_lines()?)?;
-        Ok(claimed)
+        loop {
+            let [number, now] = [*turn, now_millis()].map(|number| number.to_string());
+            let lines = if candidates == Candidates::NoStrangers { "1" } else { "2" };
+            let args = [&self.owner, &number, &now, &self.rules, FORMAT, lines];
+            let reply = ClaimReply(self.run(&scripts::CLAIM, &args).await?);
+            let claimed = match (reply.claimed(), reply.id()) {
+                (Err(error @ QueueError::Damaged(_)), Some(id)) => {
+                    self.run::<bool>(&scripts::SET_ASIDE, &[id]).await?;
+                    log_damaged_row(&error);
+                    None
+                }
+                (claimed, _) => Some(claimed?),
+            };
+            *turn += 1;
+            log(reply.log_lines()?)?;
+            if let Some(claimed) = claimed {
+                return Ok(claimed);
+            }
+        }
     }
 
     async fn done(&self, id: JobId, replies: &[i32]) -> Result<(), QueueError> {

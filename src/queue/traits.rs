@@ -17,6 +17,14 @@ pub enum Added {
     Seen,
 }
 
+/// Which jobs a claim may hand out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Candidates {
+    All,
+    /// Not those of strangers ([`Job::stranger`]).
+    NoStrangers,
+}
+
 /// A job handed out to be worked on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
@@ -122,8 +130,13 @@ pub trait JobQueue: Send + Sync {
     /// C1: adds `job` unless it is known, in one atomic step.
     async fn add(&self, job: &Job) -> Result<Added, QueueError>;
 
-    /// Hands out the next job that may run now.
-    async fn claim(&self) -> Result<Claimed, QueueError>;
+    /// Hands out the next job that may run now: a stranger's only if there is no other.
+    async fn claim(&self) -> Result<Claimed, QueueError> {
+        self.claim_of(Candidates::All).await
+    }
+
+    /// Hands out the next job that may run now and that is one of these.
+    async fn claim_of(&self, candidates: Candidates) -> Result<Claimed, QueueError>;
 
     /// C4: ends the claimed job as answered by `replies` (message numbers, empty where there was
     /// nothing to say) and keeps its mark, in one atomic step.

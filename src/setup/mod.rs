@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::audio::Limits;
 use crate::config::{Config, Redis, RedisTls, Sentinel};
+use crate::domain::budget::GateLimits;
 use crate::domain::policy::Policy;
 use crate::domain::{LanguageChoice, ModelName, Settings, Task};
 use crate::queue::CrashRules;
@@ -17,6 +18,10 @@ use crate::telegram::{AccountOptions, Dialer, ReconnectDelays};
 
 /// How long a connection to Redis, or an answer from it, may take.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The recordings in memory may take as much as the largest that is allowed, and no less than this,
+/// in bytes.
+const LEAST_MEMORY: u64 = 64 << 20;
 
 /// The file of the embedded queue, and its options.
 pub fn embedded_queue(config: &Config) -> (PathBuf, EmbeddedOptions) {
@@ -80,8 +85,19 @@ pub fn account_options(config: &Config) -> AccountOptions {
         dialer: dialer(config),
         reconnect: ReconnectDelays { first: config.reconnect_delay, max: config.max_reconnect_delay },
         max_file_size: config.max_file_size,
+        memory: config.max_file_size.max(LEAST_MEMORY),
+        sends: config.sends,
         ..AccountOptions::default()
     }
+}
+
+/// The file with what chats have used of their budgets, and the budgets.
+pub fn gate(config: &Config) -> (PathBuf, GateLimits) {
+    let (stranger, chat) = (config.stranger_budgets, config.chat_budgets);
+    (
+        config.data_dir.join("budgets.redb"),
+        GateLimits { stranger, chat, jobs: config.queue_limit, loop_after: config.loop_after },
+    )
 }
 
 /// How much a recording may cost.

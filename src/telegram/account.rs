@@ -12,12 +12,15 @@ use super::context::{AccountContext, Pulses};
 use super::jobs::downloads::Downloads;
 use super::jobs::refusing::RefusingChats;
 use super::options::AccountOptions;
+use super::restrictions::pace::Pace;
 use super::restrictions::state::{Restrictions, StoredRestriction};
 use super::session::error::SessionError;
 use super::session::file::{RESTRICTION_FILE, SessionFile};
 use super::session::grammers::AccountSession;
 use super::store::UpdateStore;
 use crate::domain::Restricted;
+use crate::domain::pacing::SendUsage;
+use crate::runtime::memory_budget::MemoryBudget;
 
 /// A logged-in account; [`Account::run`] keeps it connected.
 pub struct Account {
@@ -36,10 +39,10 @@ impl Account {
         let contents = file.read()?;
         let user = contents.user.ok_or_else(|| SessionError::NotLoggedIn(file.path().to_owned()))?;
         let store = UpdateStore::open(&file.state_path(), user.id).await?;
+        let pace = Pace::open(options.sends, store.clone()).await?;
         let restrictions = Restrictions::open(file.restriction_path(), user.id, options.trials);
         let session =
             Arc::new(AccountSession::new(file, contents, Some(store.clone()), options.dialer.clone()));
-        let downloads = Downloads::new(options.max_file_size);
         let context = AccountContext {
             user,
             api_id,
@@ -47,12 +50,13 @@ impl Account {
             session,
             store,
             restrictions,
+            pace,
             pulses: Pulses::default(),
             logout: FirstLogout::default(),
         };
         Ok(Self {
             context: Arc::new(context),
-            downloads,
+            downloads: Downloads::new(MemoryBudget::new(options.memory)),
             refusing: RefusingChats::default(),
             link: watch::Sender::new(None),
             clock: watch::Sender::new(None),
@@ -77,6 +81,16 @@ impl Account {
     /// Why Telegram does not let the account send, and changes of that.
     pub fn restriction(&self) -> watch::Receiver<Option<Restricted>> {
         self.context.restrictions.subscribe()
+    }
+
+    /// The memory that recordings may take, of which those in work have to reserve theirs.
+    pub fn memory(&self) -> Arc<MemoryBudget> {
+        self.downloads.memory()
+    }
+
+    /// How much of its budget of messages the account has used.
+    pub fn send_usage(&self) -> SendUsage {
+        self.context.pace.usage()
     }
 
     /// Why Telegram does not let the account in `folder` send, as far as the daemon there knows.

@@ -7,6 +7,7 @@ use grammers_session::types::PeerId;
 
 use super::connection::logout::FirstLogout;
 use super::options::AccountOptions;
+use super::restrictions::pace::Pace;
 use super::restrictions::state::Restrictions;
 use super::session::contents::User;
 use super::session::error::SessionError;
@@ -32,6 +33,7 @@ pub(super) struct AccountContext {
     pub session: Arc<AccountSession>,
     pub store: UpdateStore,
     pub restrictions: Restrictions,
+    pub pace: Pace,
     pub pulses: Pulses,
     pub logout: FirstLogout,
 }

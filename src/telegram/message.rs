@@ -60,7 +60,7 @@ impl UnresolvedRecording {
                 id: sender_id,
                 is_owner: recording.outgoing || sender_id == owner,
                 is_bot: self.via_bot || sender.is_some_and(|sender| is_bot(&sender.info)),
-                is_contact: sender.is_some_and(|sender| sender.traits.contact == Some(true)),
+                is_contact: sender.and_then(|sender| sender.traits.contact),
                 names: sender.and_then(|sender| sender.traits.names.clone()).unwrap_or_default(),
             },
             recording,
@@ -258,7 +258,7 @@ pub(super) fn peers(users: &[tl::enums::User], chats: &[tl::enums::Chat]) -> Vec
 fn user_traits(user: &tl::enums::User) -> PeerTraits {
     match user {
         tl::enums::User::User(user) if !user.min => PeerTraits {
-            contact: Some(user.contact),
+            contact: Some(user.contact || user.mutual_contact),
             names: Some(names(user.username.as_ref(), user.usernames.as_ref())),
         },
         _ => PeerTraits::default(),

@@ -6,6 +6,7 @@ use backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
 
 use super::connection::dialer::Dialer;
 use crate::domain::Restriction;
+use crate::domain::pacing::SendLimits;
 
 /// How patient an account is with its connection.
 #[derive(Clone, Debug)]
@@ -28,6 +29,11 @@ pub struct AccountOptions {
     pub ping_timeout: Duration,
     /// Largest recording fetched, in bytes.
     pub max_file_size: u64,
+    /// How many bytes the recordings that are being fetched and recognised, and the unfinished files,
+    /// may have in memory, all together.
+    pub memory: u64,
+    /// How many messages are sent.
+    pub sends: SendLimits,
     /// How often a send is tried while Telegram does not let the account send.
     pub trials: TrialPauses,
 }
@@ -45,6 +51,8 @@ impl Default for AccountOptions {
             ping_every: Duration::from_secs(30),
             ping_timeout: Duration::from_secs(15),
             max_file_size: 200 << 20,
+            memory: 200 << 20,
+            sends: SendLimits::default(),
             trials: TrialPauses::default(),
         }
     }

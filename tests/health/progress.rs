@@ -9,7 +9,9 @@ use stenogram::domain::{Answer, Job, JobId, Progress};
 use stenogram::health::HealthState;
 use stenogram::health::readiness::Report;
 use stenogram::queue::problems::REDIS_UNREACHABLE;
-use stenogram::queue::{Added, Checkpoints, Claimed, Counts, JobQueue, Queue, QueueError, ResultCache};
+use stenogram::queue::{
+    Added, Checkpoints, Claimed, Counts, JobQueue, Queue, QueueError, ResultCache, Candidates,
+};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -48,9 +50,9 @@ impl JobQueue for Shaky {
     async fn add(&self, job: &Job) -> Result<Added, QueueError> {
         self.queue.add(job).await
     }
-    async fn claim(&self) -> Result<Claimed, QueueError> {
+    async fn claim_of(&self, candidates: Candidates) -> Result<Claimed, QueueError> {
         self.reach().await?;
-        self.queue.claim().await
+        self.queue.claim_of(candidates).await
     }
     async fn done(&self, id: JobId, replies: &[i32]) -> Result<(), QueueError> {
         self.queue.done(id, replies).await

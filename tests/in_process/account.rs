@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fake_telegram::{Telegram, write_session};
+use stenogram::domain::pacing::SendLimits;
 use stenogram::domain::{Answer, ChatInfo, ChatKind, Event, Incoming, Job, Part, Settings};
 use stenogram::telegram::{
     Account, AccountOptions, Dialer, EventSink, LoggedOut, ReconnectDelays, SessionError, SessionFile,
@@ -30,6 +31,8 @@ pub fn options() -> AccountOptions {
         ping_every: Duration::from_millis(500),
         ping_timeout: Duration::from_secs(1),
         max_file_size: 4 << 20,
+        memory: 16 << 20,
+        sends: SendLimits { minute: 100_000, day: 100_000 },
         trials: TrialPauses { first: Duration::from_millis(500), max: Duration::from_secs(6 * 3600) },
     }
 }
@@ -174,7 +177,7 @@ impl Listener {
         let heard = self.recordings();
         let is_it = |incoming: &Incoming| incoming.id.message == message;
         let Incoming { id, recording, .. } = heard.into_iter().find(is_it).expect("heard");
-        Job { id, recording, settings: None }
+        Job { id, recording, settings: None, stranger: false }
     }
 
     pub async fn connected(&self) {

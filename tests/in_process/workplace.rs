@@ -278,5 +278,6 @@ fn job(message: i32) -> Job {
             size: 1,
         },
         settings: None,
+        stranger: false,
     }
 }

@@ -149,6 +149,7 @@ pub fn job(chat: i64, message: i32) -> Job {
             size: u64::MAX,
         },
         settings: Some(Settings { language: Some("ru".parse().unwrap()), ..settings(Task::Translate) }),
+        stranger: false,
     }
 }
 
@@ -156,6 +157,11 @@ pub fn job(chat: i64, message: i32) -> Job {
 pub fn with_document(document: i64, mut job: Job) -> Job {
     job.recording.document = document;
     job
+}
+
+/// `job` as one of a stranger.
+pub fn strangers(job: Job) -> Job {
+    Job { stranger: true, ..job }
 }
 
 /// `job` with another date.

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant, SystemTime};
 use stenogram::domain::{Answer, Job, JobId, Task};
 use stenogram::queue::{
     Added, AdminOutcome, Claimed, Counts, CrashRules, MAX_DEATHS, MAX_DELIVERIES, MAX_DELIVERIES_AT_ONCE,
-    QueueError, State,
+    QueueError, State, Candidates,
 };
 
 use super::backend::{
     ACCOUNT, AnyQueue, Backend, InRedis, LONG, OnFile, answer, answer_of, claim, claim_id, dated, dead, id,
-    is_empty, job, progress, silence, until, with_document,
+    is_empty, job, progress, silence, strangers, until, with_document,
 };
 
 macro_rules! suite {
@@ -39,6 +39,7 @@ suite! {
     every_job_is_claimed_once_and_in_its_chats_order
     claims_at_once_differ
     chats_take_turns
+    strangers_come_after_everybody_else
     a_finished_job_is_forgotten_after_the_dedupe_time
     a_result_answers_the_next_copy
     a_result_lasts_for_its_time_from_the_first
@@ -239,6 +240,49 @@ async fn chats_take_turns(backend: impl Backend) {
         queue.done(id, &[]).await.unwrap();
         queue = backend.reopen(queue).await;
     }
+}
+
+async fn strangers_come_after_everybody_else(backend: impl Backend) {
+    let mut queue = backend.open().await;
+    for message in 1..=2 {
+        for chat in 1..=3 {
+            queue.add(&strangers(job(chat, message))).await.unwrap();
+        }
+    }
+    // One of them is being worked on, one was put off, one was given up.
+    for chat in 1..=3 {
+        assert_eq!(claim_id(&*queue).await, id(chat, 1));
+    }
+    queue.retry(id(2, 1), Duration::ZERO, "").await.unwrap();
+    queue.bury(id(3, 1), "").await.unwrap();
+    assert_eq!(queue.counts().await.unwrap(), Counts { waiting: 3, claimed: 1, delayed: 1, dead: 1 });
+    assert_eq!(queue.claim_of(Candidates::NoStrangers).await.unwrap(), Claimed::Empty { next_due: None });
+    for message in 1..=2 {
+        queue.add(&job(7, message)).await.unwrap();
+    }
+    assert_eq!(queue.requeue(id(3, 1)).await.unwrap(), AdminOutcome::Done);
+    queue = backend.reopen(queue).await;
+
+    for message in 1..=2 {
+        match queue.claim_of(Candidates::NoStrangers).await.unwrap() {
+            Claimed::Job(claim) => assert_eq!((claim.job.id, claim.job.stranger), (id(7, message), false)),
+            Claimed::Empty { .. } => panic!("message {message} is not handed out"),
+        }
+        assert!(matches!(queue.claim_of(Candidates::NoStrangers).await.unwrap(), Claimed::Empty { .. }));
+        queue.release(id(7, message)).await.unwrap();
+        assert_eq!(claim_id(&*queue).await, id(7, message));
+        queue.done(id(7, message), &[]).await.unwrap();
+    }
+    let mut left = Vec::new();
+    while let Claimed::Job(claim) = queue.claim().await.unwrap() {
+        assert_eq!(claim.job, strangers(job(claim.job.id.chat, claim.job.id.message)));
+        left.push((claim.job.id.chat, claim.job.id.message));
+        queue.done(claim.job.id, &[]).await.unwrap();
+    }
+    assert_eq!(left[0], (1, 1), "it was claimed before");
+    left.sort_unstable();
+    assert_eq!(left, [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1), (3, 2)]);
+    assert_eq!(queue.counts().await.unwrap(), Counts::default());
 }
 
 async fn a_finished_job_is_forgotten_after_the_dedupe_time(backend: impl Backend) {

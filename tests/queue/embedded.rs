@@ -277,6 +277,43 @@ async fn a_damaged_result_makes_way_for_a_new_one() {
     assert_eq!(queue.result(&job(1, 1)).await.unwrap(), Some(answer("x")));
 }
 
+const JOBS: TableDefinition<(i64, i64, i32), &[u8]> = TableDefinition::new("jobs");
+
+/// Whatever the damaged job was doing, and whoever stood behind it.
+#[tokio::test]
+async fn a_damaged_row_costs_its_job_and_no_other() {
+    for is_claimed in [false, true] {
+        let place = OnFile::new();
+        let queue = place.open().await;
+        for (chat, message) in [(1, 1), (1, 2), (2, 1), (1, 3)] {
+            queue.add(&job(chat, message)).await.unwrap();
+        }
+        if is_claimed {
+            assert_eq!(claim_id(&*queue).await, id(1, 1));
+        }
+        drop(queue);
+        let database = redb::Database::open(place.path()).unwrap();
+        let tx = database.begin_write().unwrap();
+        for message in [1, 3] {
+            tx.open_table(JOBS).unwrap().insert((ACCOUNT, 1, message), &b"{\"job\":"[..]).unwrap();
+        }
+        tx.commit().unwrap();
+        drop(database);
+        assert_eq!(embedded::entries(place.path()).await.unwrap().len(), 2);
+        let queue = place.open().await;
+        for next in [id(2, 1), id(1, 2)] {
+            assert_eq!(claim_id(&*queue).await, next);
+            queue.done(next, &[]).await.unwrap();
+        }
+        assert!(is_empty(&*queue).await);
+        assert_eq!(queue.counts().await.unwrap(), Counts::default());
+        // The message itself may come again.
+        assert_eq!(queue.add(&job(1, 1)).await.unwrap(), Added::New);
+        drop(queue);
+        assert_eq!(claim_id(&*place.open().await).await, id(1, 1));
+    }
+}
+
 #[tokio::test]
 async fn the_oldest_results_make_room() {
     let place = OnFile::new();

@@ -381,7 +381,7 @@ async fn who_attaches_takes_nothing_over() {
     assert_eq!(admin.requeue(id(1, 1)).await.unwrap(), AdminOutcome::Done);
     assert_eq!(claim_id(&queue).await, id(3, 1));
     assert_eq!(claim(&queue).await.delivery, 1);
-    server.command::<()>(&["HSET", "{stenogram:1000}", "format", "3"]);
+    server.command::<()>(&["HSET", "{stenogram:1000}", "format", "4"]);
     assert!(
         matches!(attach().await.err(), Some(QueueError::Configuration(why)) if why.what.contains("version"))
     );
@@ -401,7 +401,7 @@ async fn a_flushed_server_is_an_empty_queue() {
     queue.add(&job(1, 1)).await.unwrap();
     assert_eq!(claim_id(&queue).await, id(1, 1));
     // A program that knows an earlier format only must refuse what is stored from here on.
-    assert_eq!(server.command::<String>(&["HGET", "{stenogram:1000}", "format"]), "2");
+    assert_eq!(server.command::<String>(&["HGET", "{stenogram:1000}", "format"]), "3");
     queue.done(id(1, 1), &[]).await.unwrap();
     assert!(is_empty(&queue).await);
 }
@@ -413,9 +413,28 @@ async fn foreign_data_is_an_error() {
     server.command::<()>(&["SET", "{stenogram:1000}:chat:7", "mine"]);
     let result = queue.add(&job(7, 1)).await;
     assert!(matches!(result, Err(QueueError::Damaged(_))), "{result:?}");
-    server.command::<()>(&["HSET", "{stenogram:1000}", "format", "3"]);
+    server.command::<()>(&["HSET", "{stenogram:1000}", "format", "4"]);
     let (why, again) = refusal(server.url()).await;
     assert!(!again && why.contains("another version"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_entry_costs_its_job_and_no_other() {
+    let server = RedisServer::start(&[]);
+    let queue = open(&server).await;
+    for (chat, message) in [(1, 1), (1, 2), (2, 1)] {
+        queue.add(&job(chat, message)).await.unwrap();
+    }
+    server.command::<()>(&["HSET", "{stenogram:1000}:job:1000:1:1", "job", "{\"id\":"]);
+    assert_eq!(queue.entries().await.unwrap().len(), 2);
+    for next in [id(2, 1), id(1, 2)] {
+        assert_eq!(claim_id(&queue).await, next);
+        queue.done(next, &[]).await.unwrap();
+    }
+    assert!(is_empty(&queue).await);
+    assert_eq!(queue.counts().await.unwrap(), Counts::default());
+    let kept: String = server.command(&["HGET", "{stenogram:1000}:damaged:1000:1:1", "job"]);
+    assert_eq!(kept, "{\"id\":");
 }
 
 /// A cluster refuses a script that touches keys of another slot.
@@ -466,8 +485,8 @@ async fn nothing_but_marks_is_left_of_finished_jobs() {
     let (results, others): (Vec<_>, Vec<_>) = others.into_iter().partition(|key| key.contains(":result:"));
     assert_eq!((marks.len(), results.len()), (20, 20));
     assert!(server.command::<u64>(&["PTTL", &results[0]]) > 3_590_000);
-    let expected = ["{stenogram:1000}", "{stenogram:1000}:ready", "{stenogram:1000}:results"];
-    assert_eq!(HashSet::from_iter(others), HashSet::from(expected.map(String::from)));
+    let expected = ["", ":ready", ":results", ":strangers"].map(|key| format!("{{stenogram:1000}}{key}"));
+    assert_eq!(HashSet::from_iter(others), HashSet::from(expected));
     assert_eq!(server.command::<u64>(&["XLEN", "{stenogram:1000}:ready"]), 0);
     assert!(server.command::<u64>(&["PTTL", &marks[0]]) > 3_590_000);
 }

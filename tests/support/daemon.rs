@@ -52,6 +52,14 @@ impl Home {
             ("RECONNECT_DELAY", "1"),
             ("LOG_LEVEL", "debug"),
             ("OMP_WAIT_POLICY", "passive"),
+            // What a person would send is less than what tests do.
+            ("SENDS_PER_MINUTE", "100000"),
+            ("SENDS_PER_DAY", "100000"),
+            ("CHAT_PER_HOUR", "off"),
+            ("CHAT_PER_DAY", "off"),
+            ("STRANGER_PER_HOUR", "off"),
+            ("STRANGER_PER_DAY", "off"),
+            ("LOOP_AFTER", "0"),
             // Many run at once.
             ("HEALTH_ADDRESS", "off"),
         ];

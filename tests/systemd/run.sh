@@ -482,6 +482,8 @@ refused_namespaces() {
     check "the unit as it is does not start" ends 1 inside systemctl start stenogram
     check "... ends with 243/CREDENTIALS, and is not restarted" ended_with 243
     check "the installer lays the drop-in" says 'stenogram is upgraded' inside "${install[@]}" --without-namespaces
+    check "the configuration stays root's, and the service can read it" says '640 root stenogram' \
+        inside stat -c '%a %U %G' /etc/stenogram/stenogram.env
     check "with it the service starts" start
     check "... and answers" answered 2000 "$(voice 2000 en-1)" en-1
     check "... and still has a filter of system calls and no capability" is_confined

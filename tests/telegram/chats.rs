@@ -9,7 +9,7 @@ use stenogram::domain::{ChatKind, Incoming, Job, PeerKind, Sender};
 use super::*;
 
 fn by(id: i64) -> Sender {
-    Sender { id, is_owner: id == OWNER, is_bot: id == BOT, is_contact: id == FRIEND, names: Vec::new() }
+    Sender { id, is_owner: id == OWNER, is_bot: id == BOT, is_contact: None, names: Vec::new() }
 }
 
 fn seen_as(chat: Chat) -> ChatKind {
@@ -25,7 +25,7 @@ fn seen_as(chat: Chat) -> ChatKind {
 /// The job that a message would become, once it is heard.
 async fn job_in(listener: &Listener, chat: Chat, message: i32) -> Job {
     let Incoming { id, recording, .. } = listener.recording_in(chat.into(), message).await;
-    Job { id, recording, settings: None }
+    Job { id, recording, settings: None, stranger: false }
 }
 
 /// Waits until the list of chats was read, so that what is new from now on is told by updates only.
@@ -59,7 +59,9 @@ async fn a_recording_has_its_chat_and_its_sender() {
             Chat::Channel(_) => PeerKind::Channel,
         };
         assert_eq!((heard.recording.chat.kind, heard.recording.chat.chat()), (kind, chat.into()), "{chat:?}");
-        assert_eq!((heard.sender, heard.chat.kind), (sender, seen_as(chat)), "{chat:?}");
+        assert_eq!(heard.sender.is_contact == Some(true), sender.id == FRIEND, "{chat:?}");
+        let heard_by = Sender { is_contact: None, ..heard.sender };
+        assert_eq!((heard_by, heard.chat.kind), (sender, seen_as(chat)), "{chat:?}");
         assert_eq!(heard.recording.thread, None, "{chat:?}");
     }
 }
@@ -73,7 +75,7 @@ async fn whether_a_sender_is_a_contact_is_found_out_when_updates_do_not_tell_it(
             let chat = Chat::User(id);
             let sent = telegram.send(chat, voice());
             let heard = listener.recording_in(chat.into(), sent).await;
-            assert_eq!(heard.sender.is_contact, is_contact, "{peers:?} {id}");
+            assert_eq!(heard.sender.is_contact == Some(true), is_contact, "{peers:?} {id}");
         }
     }
 }

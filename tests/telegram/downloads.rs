@@ -323,7 +323,7 @@ mod kept {
         let job = job(&telegram, &listener, large(), 4).await;
         telegram.fault(Fault::on(GET_FILE, Action::error(500, "INTERNAL")).after(2).times(4));
         listener.account.fetch(&job).await.unwrap_err();
-        listener.account.forget_file(job.id);
+        listener.account.forget_job(job.id);
         let before = parts_asked_for(&telegram);
         listener.account.fetch(&job).await.unwrap();
         assert_eq!(parts_asked_for(&telegram) - before, large().len().div_ceil(PART));

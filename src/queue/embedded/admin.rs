@@ -71,9 +71,11 @@ pub fn entries_of_copy(path: &Path) -> Result<Vec<Entry>, QueueError> {
 fn entries(file: &File) -> Result<Vec<Entry>, QueueError> {
     let mut records = Vec::new();
     file.read_all(|record| records.push(record.clone()))?;
-    // The recovered go before the line; a job without a place is behind another of its chat.
+    // The recovered go before the line, and strangers after it; a job without a place is behind
+    // another of its chat.
     records.sort_by_key(|record| {
-        (record.state != State::Returned, record.place.is_none(), record.place, record.seq)
+        let Record { state, place, seq, job, .. } = record;
+        (*state != State::Returned, job.stranger, place.is_none(), *place, *seq)
     });
     let mut entries: Vec<Entry> = records.into_iter().map(Entry::from).collect();
     entries.sort_by_key(|entry| entry.state);

@@ -7,7 +7,7 @@ use super::record::{Change, Record, State};
 use super::store::Store;
 use crate::domain::{Job, JobId, unix_time};
 use crate::queue::{
-    Claimed, MAX_DEATHS, MAX_DELIVERIES, QueueError, log_dead_letter, log_put_off, millis, reason,
+    Claimed, MAX_DEATHS, MAX_DELIVERIES, QueueError, Candidates, log_dead_letter, log_put_off, millis, reason,
 };
 
 impl Store {
@@ -15,6 +15,7 @@ impl Store {
     /// the new one before that is committed.
     pub fn claim(
         &mut self,
+        candidates: Candidates,
         now: u64,
         options: &EmbeddedOptions,
         unconfirmed: &mut Option<JobId>,
@@ -26,7 +27,7 @@ impl Store {
             return Ok(record.into_claim());
         }
         self.line_up_due(now)?;
-        while let Some(id) = self.schedule.first() {
+        while let Some(id) = self.schedule.first(candidates) {
             let before = self.must_read(id)?;
             if self.bury_if_given_up(&before, now, options)?
                 || self.put_off_behind_suspect(&before, now, options)?

@@ -5,6 +5,7 @@
 //! | `meta` | `format` | [`FORMAT`] |
 //! | | `checked` | when a write was last tried, in ms of Unix time |
 //! | `jobs` | job id | [`Record`] as JSON |
+//! | `damaged_jobs` | job id | what was in `jobs` and could not be read; only if there is any |
 //! | [`MARKS`] | job id | [`Mark`] as JSON |
 //! | [`RESULTS`] | account, document | an [`Answer`] as JSON |
 //! | [`POISON`] | account, document | the id of the job that showed it, as JSON |
@@ -26,7 +27,7 @@ use super::migration;
 use super::record::{Change, Record};
 use crate::domain::{Answer, Job, JobId};
 use crate::queue::problems::{QUEUE_DAMAGED, QUEUE_FORMAT, QUEUE_IN_USE};
-use crate::queue::{MAX_RESULTS, Mark, QueueError};
+use crate::queue::{MAX_RESULTS, Mark, QueueError, log_damaged_row};
 use crate::runtime::{problem, redb_file};
 
 /// Changes with the tables or their contents.
@@ -40,6 +41,8 @@ pub type DocumentKey = (i64, i64);
 
 pub const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 pub const JOBS: TableDefinition<Key, &[u8]> = TableDefinition::new("jobs");
+/// Rows of [`JOBS`] that could not be read, as they were.
+const DAMAGED: TableDefinition<Key, &[u8]> = TableDefinition::new("damaged_jobs");
 /// How finished jobs ended.
 const MARKS: Expiring<Key> = Expiring::new("marks", "expiry", u64::MAX);
 /// Answers for copies of a recording.
@@ -128,15 +131,39 @@ impl File {
         Ok(Self { database })
     }
 
-    /// Shows every job to `each`.
-    pub fn read_all(&self, mut each: impl FnMut(&Record)) -> Result<(), QueueError> {
+    /// Shows every job that can be read to `each`; returns the keys of the others.
+    pub fn read_all(&self, mut each: impl FnMut(&Record)) -> Result<Vec<Key>, QueueError> {
         let tx = self.database.begin_read().map_err(failed)?;
         let jobs = tx.open_table(JOBS).map_err(failed)?;
+        let mut damaged = Vec::new();
         for entry in jobs.iter().map_err(failed)? {
             let (key, value) = entry.map_err(failed)?;
-            each(&decode(key.value(), value.value())?);
+            match decode(key.value(), value.value()) {
+                Ok(record) => each(&record),
+                Err(error) => {
+                    log_damaged_row(&error);
+                    damaged.push(key.value());
+                }
+            }
         }
-        Ok(())
+        Ok(damaged)
+    }
+
+    /// Keeps rows that cannot be read apart from the jobs.
+    pub fn set_aside(&self, damaged: &[Key]) -> Result<(), QueueError> {
+        let write = || -> Result<(), redb::Error> {
+            let tx = self.database.begin_write()?;
+            {
+                let (mut jobs, mut aside) = (tx.open_table(JOBS)?, tx.open_table(DAMAGED)?);
+                for key in damaged {
+                    if let Some(row) = jobs.remove(key)? {
+                        aside.insert(key, row.value())?;
+                    }
+                }
+            }
+            Ok(tx.commit()?)
+        };
+        write().map_err(failed)
     }
 
     pub fn read(&self, id: JobId) -> Result<Option<Record>, QueueError> {

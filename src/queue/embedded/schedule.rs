@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::record::{Record, State};
 use crate::domain::{Job, JobId};
-use crate::queue::Counts;
+use crate::queue::{Counts, Candidates};
 
 /// Account, document, deaths, id: of one recording the job with the most deaths comes first.
 type Suspicion = (i64, i64, Reverse<u32>, JobId);
@@ -18,10 +18,11 @@ pub struct Schedule {
     /// The unfinished jobs by account, chat and sequence number; only the first of a chat has a
     /// place.
     chats: BTreeMap<(i64, i64, u64), JobId>,
-    /// Recovered or released, by the place they had: these go first.
-    returned: BTreeMap<u64, JobId>,
+    /// Recovered or released, by the place they had: these go first. Those of strangers are apart
+    /// here and in `ready`, second.
+    returned: [BTreeMap<u64, JobId>; 2],
     /// The line of those that wait, by place.
-    ready: BTreeMap<u64, JobId>,
+    ready: [BTreeMap<u64, JobId>; 2],
     /// By due time, then place.
     delayed: BTreeMap<(u64, u64), JobId>,
     /// By place.
@@ -52,9 +53,10 @@ impl Schedule {
         self.dates.insert((record.job.recording.date, id));
         self.suspects.extend(suspicion(record));
         let Some(place) = record.place else { return };
+        let line = usize::from(record.job.stranger);
         match record.state {
-            State::Waiting => self.ready.insert(place, id),
-            State::Returned => self.returned.insert(place, id),
+            State::Waiting => self.ready[line].insert(place, id),
+            State::Returned => self.returned[line].insert(place, id),
             State::Claimed => self.claimed.insert(place, id),
             State::Delayed { due } => self.delayed.insert((due, place), id),
             State::Dead => None,
@@ -73,9 +75,10 @@ impl Schedule {
             self.suspects.remove(&suspicion);
         }
         let Some(place) = record.place else { return };
+        let line = usize::from(record.job.stranger);
         match record.state {
-            State::Waiting => self.ready.remove(&place),
-            State::Returned => self.returned.remove(&place),
+            State::Waiting => self.ready[line].remove(&place),
+            State::Returned => self.returned[line].remove(&place),
             State::Claimed => self.claimed.remove(&place),
             State::Delayed { due } => self.delayed.remove(&(due, place)),
             State::Dead => None,
@@ -83,13 +86,23 @@ impl Schedule {
     }
 
     /// The job to be claimed next.
-    pub fn first(&self) -> Option<JobId> {
-        self.returned.values().chain(self.ready.values()).next().copied()
+    pub fn first(&self, candidates: Candidates) -> Option<JobId> {
+        let lines = match candidates {
+            Candidates::All => 0..2,
+            Candidates::NoStrangers => 0..1,
+        };
+        let returned = self.returned[lines.clone()].iter().flat_map(BTreeMap::values);
+        returned.chain(self.ready[lines].iter().flat_map(BTreeMap::values)).next().copied()
     }
 
     /// The job's chat has unfinished jobs.
     pub fn is_busy(&self, id: JobId) -> bool {
-        self.first_of_chat(id, 0).is_some()
+        self.first_in_chat(id).is_some()
+    }
+
+    /// The first unfinished job of the job's chat.
+    pub fn first_in_chat(&self, id: JobId) -> Option<JobId> {
+        self.first_of_chat(id, 0)
     }
 
     /// The job of the same chat that comes after this one.

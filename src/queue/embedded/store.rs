@@ -30,11 +30,30 @@ impl Store {
         Ok(store)
     }
 
-    /// Opens the file again after it failed; what is claimed stays so.
+    /// Opens the file again after it failed; what is claimed stays so. Jobs that cannot be read are
+    /// set aside.
     pub fn reopen(path: &Path) -> Result<Self, QueueError> {
         let mut store = Self { file: File::open(path)?, schedule: Schedule::default() };
-        store.file.read_all(|record| store.schedule.insert(record))?;
+        let damaged = store.file.read_all(|record| store.schedule.insert(record))?;
+        if !damaged.is_empty() {
+            store.file.set_aside(&damaged)?;
+            for (account, chat, message) in damaged {
+                store.line_up_first(JobId { account, chat, message })?;
+            }
+        }
         Ok(store)
+    }
+
+    /// Puts the first job of the job's chat in the line, if the job that was set aside stood there.
+    fn line_up_first(&mut self, id: JobId) -> Result<(), QueueError> {
+        let Some(first) = self.schedule.first_in_chat(id) else { return Ok(()) };
+        let before = self.must_read(first)?;
+        if before.place.is_some() {
+            return Ok(());
+        }
+        let place = self.schedule.next_number();
+        let change = Change::update(before, |record| record.place = Some(place));
+        self.commit(vec![change], SideRecord::None)
     }
 
     fn recover_claimed(&mut self, now: u64, rules: &CrashRules) -> Result<(), QueueError> {

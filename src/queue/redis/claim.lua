@@ -1,6 +1,6 @@
--- owner, turn, now (ms), rules (see redis.rs), format
+-- owner, turn, now (ms), rules (see redis.rs), format, from how many lines (1: not that of strangers)
 --   -> fields and values in turn: `log`, what the daemon is to log, and either those of the job
---   (`job`, `deliveries`, `deaths`, `attempts`, `progress`, `outbox`) or `next_due`, when the next
+--   (`id`, `job`, `deliveries`, `deaths`, `attempts`, `progress`, `outbox`) or `next_due`, when the next
 --   delayed job is due.
 local owner, turn, now, rules = ARGV[1], tonumber(ARGV[2]), ARGV[3], cjson.decode(ARGV[4])
 
@@ -15,7 +15,9 @@ end
 
 local function claimed_job(id)
   local fields = {'job', 'deliveries', 'deaths', 'attempts', 'progress', 'outbox'}
-  return reply(fields, redis.call('HMGET', job_key(id), unpack(fields)))
+  local values = redis.call('HMGET', job_key(id), unpack(fields))
+  fields[#fields + 1], values[#fields + 1] = 'id', id
+  return reply(fields, values)
 end
 
 local function nothing_until(due) return reply({'next_due'}, {due}) end
@@ -41,13 +43,17 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', delayed, '-inf', now)) do
 end
 
 local function next_in_line()
-  local id = redis.call('ZRANGE', first, 0, 0)[1]
-  if id then
-    redis.call('ZREM', first, id)
-    return id
+  for n = 1, tonumber(ARGV[6]) do
+    local id = redis.call('ZRANGE', lines[n].first, 0, 0)[1]
+    if id then
+      redis.call('ZREM', lines[n].first, id)
+      return id
+    end
   end
-  local read = redis.call('XREADGROUP', 'GROUP', group, consumer, 'COUNT', 1, 'STREAMS', ready, '>')
-  return read and read[1][2][1][2][2]
+  for n = 1, tonumber(ARGV[6]) do
+    local read = redis.call('XREADGROUP', 'GROUP', group, consumer, 'COUNT', 1, 'STREAMS', lines[n].ready, '>')
+    if read then return read[1][2][1][2][2] end
+  end
 end
 
 -- Why a job must not be worked on any more, if so. Remembers that its recording is poisonous.

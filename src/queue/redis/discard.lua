@@ -8,7 +8,7 @@ if state == 'dead' then
   redis.call('LREM', dead, 1, id)
 else
   redis.call('ZREM', delayed, id)
-  redis.call('ZREM', first, id)
+  redis.call('ZREM', line_of(id).first, id)
   leave_chat(id)
 end
 redis.call('DEL', job_key(id))

@@ -10,7 +10,9 @@ local function put_chat(chat, due)
   for place, id in ipairs(redis.call('LRANGE', chat, 0, -1)) do put(id, place == 1 and due) end
 end
 
-for _, entry in ipairs(redis.call('XRANGE', ready, '-', '+')) do put_chat(chat_key(entry[2][2]), false) end
+for _, line in ipairs(lines) do
+  for _, entry in ipairs(redis.call('XRANGE', line.ready, '-', '+')) do put_chat(chat_key(entry[2][2]), false) end
+end
 local late = redis.call('ZRANGE', delayed, 0, -1, 'WITHSCORES')
 for n = 1, #late, 2 do put_chat(chat_key(late[n]), late[n + 1]) end
 for _, id in ipairs(redis.call('LRANGE', dead, 0, -1)) do put(id, false) end

@@ -26,20 +26,27 @@ keys! {
     /// - `state`: `waiting`, `claimed`, `delayed` or `dead`
     /// - `reason`: why it was put back or is dead
     /// - `entry`: its entry in [`READY`], once it had one
+    /// - `stranger`: 1 where it is a stranger's, which has a line and a [`FIRST`] of its own
     /// - `deliveries`, `attempts`
     /// - `deaths`: the processes that died over its recording, plus one while `begun` is 1; `died`:
     ///   when a death was counted last, in milliseconds of Unix time
     /// - `progress`: how far its recording is recognised; `outbox`: its answer; both as JSON
     JOB = ":job:";
+    /// `:damaged:<id>`, a hash: what was under [`JOB`] and could not be read.
+    DAMAGED = ":damaged:";
     /// `:chat:<chat>`, a list: the ids of the chat's unfinished jobs in the order they were added.
     CHAT = ":chat:";
     /// A stream: the line of the jobs that are first in their chat, with the field `id` and the
     /// entry `<place>-0`. Group `stenogram`, consumer `worker`. An entry is deleted when its job
     /// leaves the line.
     READY = ":ready";
+    /// The same for the jobs of strangers, whose line comes after the other one.
+    STRANGERS = ":strangers";
     /// A sorted set: the ids of pending entries that nobody works on, by place. They were released,
     /// or claimed by a predecessor.
     FIRST = ":first";
+    /// The same for the jobs of strangers.
+    FIRST_STRANGERS = ":first_strangers";
     /// A sorted set: ids by when they are due, in milliseconds of Unix time.
     DELAYED = ":delayed";
     /// A list: the ids of the dead letters, oldest first.

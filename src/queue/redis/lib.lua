@@ -1,6 +1,11 @@
 -- What the scripts share: put in front of each of them, after the names of the keys (keys.rs).
 local root = KEYS[1]
-local ready, first = root .. READY, root .. FIRST
+-- The line of most jobs, and that of strangers, which comes after it: a stream, and the set of those
+-- in it that nobody works on.
+local lines = {
+  {ready = root .. READY, first = root .. FIRST},
+  {ready = root .. STRANGERS, first = root .. FIRST_STRANGERS},
+}
 local delayed, dead = root .. DELAYED, root .. DEAD
 local results, dates = root .. RESULTS, root .. DATES
 local group, consumer = 'stenogram', 'worker'
@@ -11,6 +16,8 @@ local function result_key(document) return root .. RESULT .. document end
 local function poison_key(document) return root .. POISON .. document end
 local function suspect_key(document) return root .. SUSPECT .. document end
 local function chat_key(id) return root .. CHAT .. id:match('^[^:]*:([^:]*):') end
+
+local function line_of(id) return lines[redis.call('HGET', job_key(id), 'stranger') == '1' and 2 or 1] end
 
 local function state_of(id) return redis.call('HGET', job_key(id), 'state') end
 
@@ -28,7 +35,7 @@ end
 -- At the end of the line. The place is the stream's entry id, so that places can be compared.
 local function line_up(id)
   local entry = redis.call('HINCRBY', root, 'places', 1) .. '-0'
-  redis.call('XADD', ready, entry, 'id', id)
+  redis.call('XADD', line_of(id).ready, entry, 'id', id)
   redis.call('HSET', job_key(id), 'state', 'waiting', 'entry', entry)
 end
 
@@ -53,13 +60,13 @@ local function log_as_json() return #log_lines > 0 and cjson.encode(log_lines) o
 -- In front of the line, at the place it had. The entry stays pending.
 local function put_first(id, entry)
   redis.call('HSET', job_key(id), 'state', 'waiting')
-  redis.call('ZADD', first, entry:match('^%d+'), id)
+  redis.call('ZADD', line_of(id).first, entry:match('^%d+'), id)
 end
 
 local function leave_line(id)
-  local entry = redis.call('HGET', job_key(id), 'entry')
-  redis.call('XACK', ready, group, entry)
-  redis.call('XDEL', ready, entry)
+  local entry, line = redis.call('HGET', job_key(id), 'entry'), line_of(id)
+  redis.call('XACK', line.ready, group, entry)
+  redis.call('XDEL', line.ready, entry)
 end
 
 local function put_off(id, due, reason)
@@ -99,11 +106,8 @@ local function bury(id, reason)
   redis.call('RPUSH', dead, id)
 end
 
--- Makes `owner` the one who may claim, and calls `recover` for each entry that another had claimed.
-local function open(owner, recover)
-  allow_when_out_of_memory()
-  redis.call('HDEL', root, 'turn', 'claimed')
-  redis.call('HSET', root, 'owner', owner)
+-- Calls `recover` for each entry of the line that another process had claimed.
+local function open_line(ready, recover)
   redis.pcall('XGROUP', 'CREATE', ready, group, '0', 'MKSTREAM') -- may exist
   local from = '-'
   while true do
@@ -120,4 +124,12 @@ local function open(owner, recover)
     end
     if #page < 1000 then return end
   end
+end
+
+-- Makes `owner` the one who may claim, and calls `recover` for each entry that another had claimed.
+local function open(owner, recover)
+  allow_when_out_of_memory()
+  redis.call('HDEL', root, 'turn', 'claimed')
+  redis.call('HSET', root, 'owner', owner)
+  for _, line in ipairs(lines) do open_line(line.ready, recover) end
 end

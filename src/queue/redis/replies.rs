@@ -46,6 +46,11 @@ impl ClaimReply {
         self.0.get("log").and_then(Option::as_deref).ok_or_else(|| damaged("a reply is empty"))
     }
 
+    /// The id of the claimed job as its keys have it.
+    pub fn id(&self) -> Option<&str> {
+        self.0.get("id").and_then(Option::as_deref)
+    }
+
     pub fn claimed(&self) -> Result<Claimed, QueueError> {
         let Some(job) = self.field("job")? else {
             let due = self.field("next_due")?;

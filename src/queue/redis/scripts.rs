@@ -27,6 +27,7 @@ pub static FINISH: LazyLock<Script> = script!("finish.lua");
 pub static RETRY: LazyLock<Script> = script!("retry.lua");
 pub static RELEASE: LazyLock<Script> = script!("release.lua");
 pub static BURY: LazyLock<Script> = script!("bury.lua");
+pub static SET_ASIDE: LazyLock<Script> = script!("set_aside.lua");
 pub static COUNTS: LazyLock<Script> = script!("counts.lua");
 pub static OLDEST: LazyLock<Script> = script!("oldest.lua");
 pub static ENTRIES: LazyLock<Script> = script!("entries.lua");

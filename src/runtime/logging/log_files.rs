@@ -3,9 +3,7 @@
 //! All lines go to standard error too, so a full disk stops nothing. A failure is logged once, and
 //! every line is tried again.
 
-use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -14,6 +12,7 @@ use tracing::{info, warn};
 use tracing_appender::rolling::{InitError, RollingFileAppender, RollingWriter, Rotation};
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::runtime::private::{self, SharedFolder};
 use crate::runtime::problem::Problem;
 
 /// `stenogram.2026-11-24.log`; the day is in UTC.
@@ -43,16 +42,19 @@ static LOG_FILES_UNWRITABLE: Problem = Problem {
 pub struct LogFiles {
     folder: PathBuf,
     files: RollingFileAppender,
+    /// The folder, if it is shared with other users.
+    shared: Option<SharedFolder>,
     /// Whether the last write failed, which has been logged then.
     failing: AtomicBool,
 }
 
 impl LogFiles {
-    /// Opens today's file in `folder`, and makes the folder (mode 0700) if needed. Now and with
-    /// each new day, all but the latest `keep_days` files of earlier days are deleted.
+    /// Opens today's file in `folder`, and makes the folder (mode 0700) if needed. Other users lose
+    /// their rights to the log files that are there, and to the folder unless it is shared. Now and
+    /// with each new day, all but the latest `keep_days` files of earlier days are deleted.
     pub fn open(folder: &Path, keep_days: usize) -> Result<Self, LogFilesError> {
         let failed = |why: String| LogFilesError { folder: folder.to_owned(), why };
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|e| failed(e.to_string()))?;
+        let shared = private::make_folder(folder, is_log_file).map_err(|error| failed(error.to_string()))?;
         let files = RollingFileAppender::builder()
             .rotation(Rotation::DAILY)
             .filename_prefix(PREFIX)
@@ -61,7 +63,13 @@ impl LogFiles {
             .max_log_files(keep_days + 1)
             .build(folder)
             .map_err(|error| failed(cause(&error)))?;
-        Ok(Self { folder: folder.to_owned(), files, failing: AtomicBool::new(false) })
+        private::tighten_files(folder, is_log_file).map_err(|error| failed(error.to_string()))?;
+        Ok(Self { folder: folder.to_owned(), files, shared, failing: AtomicBool::new(false) })
+    }
+
+    /// The folder, if it is shared with other users.
+    pub fn shared_folder(&self) -> Option<SharedFolder> {
+        self.shared.clone()
     }
 
     fn report(&self, result: &io::Result<()>) {
@@ -79,6 +87,10 @@ impl LogFiles {
             _ => {}
         }
     }
+}
+
+fn is_log_file(name: &str) -> bool {
+    name.starts_with(&format!("{PREFIX}.")) && name.ends_with(&format!(".{SUFFIX}"))
 }
 
 /// The cause of the error, whose own text only says that it failed.
@@ -123,6 +135,7 @@ mod tests {
     use super::*;
     use std::fs::{self, File};
     use std::io::Write as _;
+    use std::os::unix::fs::PermissionsExt as _;
     use std::time::{Duration, SystemTime};
 
     #[test]
@@ -143,6 +156,22 @@ mod tests {
         assert_eq!(names.len(), 5, "{names:?}");
         assert_eq!(names[0], "letters.txt");
         assert_eq!(fs::read_to_string(folder.path().join(&names[4])).unwrap(), "a line\n");
+    }
+
+    #[test]
+    fn log_files_of_an_earlier_version_and_their_folder_are_closed_to_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let old = folder.path().join("stenogram.2020-01-01.log");
+        fs::write(&old, "a line").unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        fs::set_permissions(&old, fs::Permissions::from_mode(0o644)).unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let files = LogFiles::open(folder.path(), 3).unwrap();
+        assert_eq!((mode(&old), mode(folder.path())), (0o600, 0o700));
+        assert_eq!(files.shared_folder(), None);
+        fs::write(folder.path().join("syslog"), "").unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(LogFiles::open(folder.path(), 3).unwrap().shared_folder().is_some());
     }
 
     #[test]

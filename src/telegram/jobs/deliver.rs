@@ -12,7 +12,7 @@ impl Account {
     /// Sends part number `index` of the answer to `job`. Returns the number of the message that
     /// carries it, if Telegram tells it. Delivering the same part again is harmless.
     pub async fn deliver(&self, job: &Job, answer: &Answer, index: usize) -> Result<Option<i32>, Fault> {
-        self.may_send()?;
+        self.may_send(job)?;
         let link = self.current_link()?;
         let part = &answer.parts[index];
         match answer.settings.form {
@@ -79,6 +79,7 @@ mod tests {
                     size: 9000,
                 },
                 settings: None,
+                stranger: false,
             };
             let reply_to = reply_to(&job);
             assert_eq!((reply_to.reply_to_msg_id, reply_to.top_msg_id), (7, thread));

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,6 +11,7 @@ use tracing::warn;
 
 use crate::domain::JobId;
 use crate::runtime::lock;
+use crate::runtime::memory_budget::MemoryBudget;
 
 /// How many unfinished files are kept. More jobs than that rarely wait at the same time.
 const MAX_FILES: usize = 16;
@@ -20,8 +21,8 @@ pub(crate) struct Downloads {
     pause: Mutex<Option<Pause>>,
     /// Latest last.
     unfinished: Mutex<VecDeque<Unfinished>>,
-    /// How many bytes of unfinished files are kept.
-    max_bytes: u64,
+    /// The memory of all recordings, of which unfinished files get what the others leave.
+    memory: Arc<MemoryBudget>,
 }
 
 /// Telegram demands that nothing is downloaded for a while.
@@ -38,8 +39,12 @@ struct Unfinished {
 }
 
 impl Downloads {
-    pub fn new(max_bytes: u64) -> Self {
-        Self { pause: Mutex::default(), unfinished: Mutex::default(), max_bytes }
+    pub fn new(memory: Arc<MemoryBudget>) -> Self {
+        Self { pause: Mutex::default(), unfinished: Mutex::default(), memory }
+    }
+
+    pub fn memory(&self) -> Arc<MemoryBudget> {
+        Arc::clone(&self.memory)
     }
 
     /// Pauses all downloads for `time`.
@@ -65,10 +70,12 @@ impl Downloads {
         (!left.is_zero()).then(|| (left, why.clone()))
     }
 
-    /// Begins the download of `document` for `job`, or resumes an earlier attempt.
+    /// Begins the download of `document` for `job`, or resumes an earlier attempt. The memory for it
+    /// is reserved already, so unfinished files of other jobs may have to make room.
     pub fn resume(&self, job: JobId, document: i64) -> FileBytes<'_> {
         let unfinished = self.take(job).filter(|file| file.document == document);
         let bytes = unfinished.map(|file| file.bytes).unwrap_or_default();
+        self.make_room(&mut lock(&self.unfinished), self.memory.reserved());
         FileBytes { downloads: self, job, document, bytes }
     }
 
@@ -87,11 +94,17 @@ impl Downloads {
     fn keep(&self, file: Unfinished) {
         let mut files = lock(&self.unfinished);
         files.push_back(file);
+        // The job still has its reservation, so that of all is not counted here.
+        self.make_room(&mut files, 0);
+    }
+
+    /// Drops the oldest files until the rest fits beside `reserved` bytes.
+    fn make_room(&self, files: &mut VecDeque<Unfinished>, reserved: u64) {
         let too_much = |files: &VecDeque<Unfinished>| {
             let bytes: usize = files.iter().map(|file| file.bytes.len()).sum();
-            files.len() > MAX_FILES || bytes as u64 > self.max_bytes
+            files.len() > MAX_FILES || bytes as u64 > self.memory.limit().saturating_sub(reserved)
         };
-        while too_much(&files) {
+        while !files.is_empty() && too_much(files) {
             files.pop_front();
         }
     }
@@ -134,13 +147,17 @@ impl Drop for FileBytes<'_> {
 mod tests {
     use super::*;
 
+    fn with_memory(memory: u64) -> Downloads {
+        Downloads::new(MemoryBudget::new(memory))
+    }
+
     fn job(message: i32) -> JobId {
         JobId { account: 1, chat: 2, message }
     }
 
     #[test]
     fn what_is_here_of_a_file_is_kept_until_its_job_ends() {
-        let downloads = Downloads::new(100);
+        let downloads = with_memory(100);
         let mut file = downloads.resume(job(1), 7);
         file.add(b"abc");
         drop(file);
@@ -155,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_whole_file_is_not_kept() {
-        let downloads = Downloads::new(100);
+        let downloads = with_memory(100);
         let mut file = downloads.resume(job(1), 7);
         file.add(b"abc");
         assert_eq!(file.finish(), b"abc");
@@ -164,14 +181,14 @@ mod tests {
 
     #[test]
     fn another_document_begins_anew() {
-        let downloads = Downloads::new(100);
+        let downloads = with_memory(100);
         downloads.resume(job(1), 7).add(b"abc");
         assert_eq!(downloads.resume(job(1), 8).len(), 0);
     }
 
     #[test]
     fn memory_is_bounded_in_bytes_and_in_files() {
-        let downloads = Downloads::new(10);
+        let downloads = with_memory(10);
         for message in 1..=3 {
             downloads.resume(job(message), 7).add(b"1234");
         }
@@ -179,7 +196,7 @@ mod tests {
             lock(&downloads.unfinished).iter().map(|file| file.job.message).collect::<Vec<_>>(),
             [2, 3]
         );
-        let downloads = Downloads::new(1000);
+        let downloads = with_memory(1000);
         for message in 0..40 {
             downloads.resume(job(message), 7).add(b"1");
         }
@@ -187,9 +204,22 @@ mod tests {
         assert_eq!(downloads.resume(job(39), 7).len(), 1, "the latest is kept");
     }
 
+    #[test]
+    fn unfinished_files_make_room_for_what_is_in_work() {
+        let downloads = with_memory(10);
+        for message in 1..=2 {
+            downloads.resume(job(message), 7).add(b"1234");
+        }
+        let reserved = downloads.memory().reserve(6).expect("there is room");
+        assert_eq!(downloads.resume(job(9), 7).len(), 0);
+        assert_eq!(downloads.resume(job(1), 7).len(), 0, "the oldest is gone");
+        assert_eq!(downloads.resume(job(2), 7).len(), 4);
+        drop(reserved);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn the_longest_wait_counts() {
-        let downloads = Downloads::new(10);
+        let downloads = with_memory(10);
         assert!(downloads.paused_for().is_none());
         downloads.pause_for(Duration::from_secs(10), "long".into());
         downloads.pause_for(Duration::from_secs(2), "short".into());

@@ -69,9 +69,10 @@ impl Account {
         Ok(bytes)
     }
 
-    /// Drops the unfinished file of a job that has ended.
-    pub fn forget_file(&self, job: JobId) {
+    /// Drops the unfinished file and the turn to send of a job that has ended.
+    pub fn forget_job(&self, job: JobId) {
         self.downloads.forget(job);
+        self.context.pace.forget(job);
     }
 
     /// Waits until Telegram lets this account download.

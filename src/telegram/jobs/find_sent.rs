@@ -24,7 +24,7 @@ impl Account {
     /// For each part of the answer to `job`, the number of the message that already carries it, if
     /// there is one.
     pub async fn sent(&self, job: &Job, answer: &Answer) -> Result<Vec<Option<i32>>, Fault> {
-        self.may_send()?;
+        self.may_send(job)?;
         let link = self.current_link()?;
         // A reply in Saved Messages is not marked as outgoing.
         let own_chat = job.id.chat == self.context.user.id;

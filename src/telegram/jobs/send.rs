@@ -63,6 +63,7 @@ impl Account {
             rich_message: None,
         };
         self.context.restrictions.check_to_send()?;
+        self.context.pace.take(job).await?;
         match call_to_send(link, &request).await {
             Ok(updates) => {
                 self.context.restrictions.sent();
@@ -93,12 +94,13 @@ impl Account {
         sending_fault(error)
     }
 
-    /// Fails while Telegram does not let this account send.
-    pub(super) fn may_send(&self) -> Result<(), Fault> {
+    /// Fails while Telegram does not let this account send, and until it is the job's turn in the
+    /// budget of messages.
+    pub(super) fn may_send(&self, job: &Job) -> Result<(), Fault> {
         self.context.restrictions.check()?;
         match self.context.store.pause() {
             Some((left, why)) => Err(Fault::wait(left, FLOOD_WAIT.tag(why))),
-            None => Ok(()),
+            None => self.context.pace.check(job),
         }
     }
 

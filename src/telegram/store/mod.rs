@@ -1,5 +1,5 @@
 //! What changes with every update: the position in the stream of updates and the peers seen. A
-//! pause in sending is kept here as well.
+//! pause in sending, and when messages were sent in the last day, are kept here as well.
 //!
 //! All of it is in a small redb file beside the session. Without that file the account is not lost,
 //! but updates would be followed only from now on.
@@ -9,6 +9,7 @@ pub(super) mod peer;
 pub(super) mod position;
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,20 +17,31 @@ use std::time::Duration;
 use grammers_session::types::{PeerId, PeerInfo, UpdatesState};
 use redb::{ReadableTable, TableDefinition};
 use serde::de::DeserializeOwned;
+use tracing::warn;
 
 use self::pause::StoredPause;
 use self::peer::{SeenPeer, StoredPeer};
 use self::position::{LastMessages, StoredPosition};
 use super::session::error::SessionError;
+use crate::domain::unix_time;
 use crate::runtime::lock;
 use crate::runtime::redb_file::{self, Reopening};
 
-/// Two rows, [`POSITION`] and [`PAUSE`].
+/// The rows [`POSITION`], [`EARLIER_POSITION`], [`PAUSE`] and [`LOGIN`].
 const STATE: TableDefinition<&str, &[u8]> = TableDefinition::new("state");
 /// Bot API dialog id to [`StoredPeer`].
 const PEERS: TableDefinition<i64, &[u8]> = TableDefinition::new("peers");
 const POSITION: &str = "position";
+/// The position before the last change, which takes the place of one that cannot be read: what came
+/// since then comes again, and the queue knows it.
+const EARLIER_POSITION: &str = "earlier_position";
 const PAUSE: &str = "pause";
+/// When the account was first followed, in milliseconds of Unix time.
+const LOGIN: &str = "login";
+/// When messages were sent in the last day, in milliseconds of Unix time.
+const SENDS: TableDefinition<u64, ()> = TableDefinition::new("sends");
+/// For how long they are kept, in milliseconds.
+const SENDS_KEPT: u64 = 24 * 3600 * 1000;
 
 /// The store; clones share it.
 #[derive(Clone)]
@@ -71,6 +83,40 @@ impl UpdateStore {
             let row = serde_json::to_vec(&pause).map_err(std::io::Error::from)?;
             let write = inner.database.begin_write()?;
             write.open_table(STATE)?.insert(PAUSE, row.as_slice())?;
+            Ok(write.commit()?)
+        })
+        .await
+    }
+
+    /// When the account was first followed, and when it has sent messages in the last day, in
+    /// milliseconds of Unix time.
+    pub async fn sends(&self) -> Result<(u64, Vec<u64>), SessionError> {
+        self.blocking(|inner| {
+            let read = inner.database.begin_read()?;
+            let login = row(&read.open_table(STATE)?, LOGIN)?.unwrap_or_default();
+            let mut times = Vec::new();
+            for entry in read.open_table(SENDS)?.iter()? {
+                times.push(entry?.0.value());
+            }
+            Ok((login, times))
+        })
+        .await
+    }
+
+    /// Remembers that a message is sent at `now`, in milliseconds of Unix time, and forgets those of
+    /// more than a day ago.
+    pub async fn add_send(&self, now: u64) -> Result<(), SessionError> {
+        self.blocking(move |inner| {
+            let write = inner.database.begin_write()?;
+            {
+                let mut sends = write.open_table(SENDS)?;
+                let mut time = now;
+                while sends.get(time)?.is_some() {
+                    time += 1;
+                }
+                sends.insert(time, ())?;
+                sends.retain_in(..now.saturating_sub(SENDS_KEPT), |_, ()| false)?;
+            }
             Ok(write.commit()?)
         })
         .await
@@ -162,15 +208,23 @@ impl Inner {
             let mut state = write.open_table(STATE)?;
             write.open_table(PEERS)?;
             let pause: Option<StoredPause> = row(&state, PAUSE)?;
-            let position = match row::<StoredPosition>(&state, POSITION)? {
+            let stored = match row::<StoredPosition>(&state, POSITION)? {
+                None if state.get(POSITION)?.is_some() => row(&state, EARLIER_POSITION)?,
+                stored => stored,
+            };
+            let position = match stored {
                 Some(stored) if stored.account == account => stored,
                 _ => {
                     state.remove(POSITION)?;
+                    state.remove(EARLIER_POSITION)?;
+                    state.insert(LOGIN, unix_time::now_millis().to_string().as_bytes())?;
                     write.delete_table(PEERS)?;
                     write.open_table(PEERS)?;
+                    write.delete_table(SENDS)?;
                     StoredPosition { account, ..StoredPosition::default() }
                 }
             };
+            write.open_table(SENDS)?;
             (position, pause.filter(|pause| pause.account == account))
         };
         write.commit()?;
@@ -195,7 +249,13 @@ impl Inner {
         change(&mut changed);
         let row = serde_json::to_vec(&changed).map_err(std::io::Error::from)?;
         let write = self.database.begin_write()?;
-        write.open_table(STATE)?.insert(POSITION, row.as_slice())?;
+        {
+            let mut state = write.open_table(STATE)?;
+            // One that cannot be read is not passed on.
+            let earlier = serde_json::to_vec(&*position).map_err(std::io::Error::from)?;
+            state.insert(EARLIER_POSITION, earlier.as_slice())?;
+            state.insert(POSITION, row.as_slice())?;
+        }
         write.commit()?;
         *position = changed;
         Ok(())
@@ -207,8 +267,7 @@ impl Inner {
             return Ok(Some(peer.clone()));
         }
         let table = self.database.begin_read()?.open_table(PEERS)?;
-        let stored: Option<StoredPeer> =
-            table.get(dialog)?.and_then(|row| serde_json::from_slice(row.value()).ok());
+        let stored: Option<StoredPeer> = table.get(dialog)?.and_then(|row| readable(row.value(), dialog));
         if let Some(peer) = &stored {
             known.insert(dialog, peer.clone());
         }
@@ -242,117 +301,25 @@ impl Inner {
     }
 }
 
+/// What a row holds; `None` where it cannot be read, which costs this row and is logged.
+fn readable<T: DeserializeOwned>(row: &[u8], key: impl Display) -> Option<T> {
+    serde_json::from_slice(row)
+        .inspect_err(|error| {
+            warn!(
+                event = "damaged_row",
+                "updates.redb: the row {key} cannot be read and is left out: {error}"
+            );
+        })
+        .ok()
+}
+
 /// A row of [`STATE`]; `None` where there is none that can be read.
 fn row<T: DeserializeOwned>(
     state: &impl ReadableTable<&'static str, &'static [u8]>,
     key: &str,
 ) -> Result<Option<T>, redb::Error> {
-    Ok(state.get(key)?.and_then(|row| serde_json::from_slice(row.value()).ok()))
+    Ok(state.get(key)?.and_then(|row| readable(row.value(), key)))
 }
 
 #[cfg(test)]
-mod tests {
-    use grammers_session::types::{ChannelState, PeerAuth};
-
-    use super::peer::PeerTraits;
-    use super::*;
-
-    fn user(id: i64, hash: Option<i64>, bot: Option<bool>) -> PeerInfo {
-        PeerInfo::User { id, auth: hash.map(PeerAuth::from_hash), bot, is_self: None }
-    }
-
-    #[tokio::test]
-    async fn position_and_peers_survive_a_restart() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("updates.redb");
-        let state =
-            UpdatesState { pts: 5, qts: 6, date: 7, seq: 8, channels: vec![ChannelState { id: 9, pts: 10 }] };
-        let last = LastMessages { account: 11, channels: [(9, 12)].into() };
-        {
-            let store = UpdateStore::open(&path, 1000).await.unwrap();
-            assert_eq!(store.position(), UpdatesState::default());
-            assert_eq!(store.last_messages(), LastMessages::default());
-            store.set_position(state.clone(), last.clone()).await.unwrap();
-            store.set_dialogs_walked().await.unwrap();
-            store.cache_peers(vec![user(2000, Some(5), Some(false)).into()]).await.unwrap();
-        }
-        let store = UpdateStore::open(&path, 1000).await.unwrap();
-        assert_eq!(store.position(), state);
-        assert_eq!(store.last_messages(), last);
-        assert!(store.dialogs_walked());
-        let id = PeerId::user(2000).unwrap();
-        assert_eq!(store.peer(id).await.unwrap(), Some(user(2000, Some(5), Some(false))));
-    }
-
-    #[tokio::test]
-    async fn only_the_owner_can_read_it_and_a_damaged_one_is_an_error() {
-        use std::os::unix::fs::PermissionsExt as _;
-
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("updates.redb");
-        drop(UpdateStore::open(&path, 1000).await.unwrap());
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-
-        // Every byte of the file, in turn, over a whole page: an error or none, and never a panic.
-        let whole = std::fs::read(&path).unwrap();
-        for at in (0..whole.len().min(4096)).step_by(16) {
-            let mut damaged = whole.clone();
-            damaged[at..].fill(0xff);
-            std::fs::write(&path, damaged).unwrap();
-            let opened = UpdateStore::open(&path, 1000).await;
-            assert!(matches!(opened, Ok(_) | Err(SessionError::State { .. })));
-        }
-    }
-
-    #[tokio::test]
-    async fn what_is_known_of_a_peer_is_kept_when_less_is_told() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = UpdateStore::open(&folder.path().join("updates.redb"), 1000).await.unwrap();
-        let traits = PeerTraits { contact: Some(true), names: Some(vec!["anna".into()]) };
-        let first = SeenPeer { info: user(2000, Some(5), None), traits: traits.clone() };
-        store.cache_peers(vec![first]).await.unwrap();
-        store.cache_peers(vec![user(2000, None, Some(true)).into()]).await.unwrap();
-        let id = PeerId::user(2000).unwrap();
-        let known = store.seen_peer(id).await.unwrap().unwrap();
-        assert_eq!((known.info, known.traits), (user(2000, Some(5), Some(true)), traits));
-        // What is known of somebody changes, and names are given up.
-        let traits = PeerTraits { contact: Some(false), names: Some(Vec::new()) };
-        let later = SeenPeer { info: user(2000, None, None), traits: traits.clone() };
-        store.cache_peers(vec![later]).await.unwrap();
-        assert_eq!(store.seen_peer(id).await.unwrap().unwrap().traits, traits);
-    }
-
-    #[tokio::test]
-    async fn another_account_starts_afresh() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("updates.redb");
-        {
-            let store = UpdateStore::open(&path, 1000).await.unwrap();
-            let last = LastMessages { account: 11, ..LastMessages::default() };
-            store.set_position(UpdatesState { pts: 5, ..UpdatesState::default() }, last).await.unwrap();
-            store.set_pause(Duration::from_secs(60), "FLOOD_WAIT".into()).await.unwrap();
-            store.cache_peers(vec![user(2000, Some(5), None).into()]).await.unwrap();
-        }
-        let store = UpdateStore::open(&path, 1001).await.unwrap();
-        assert_eq!(store.position(), UpdatesState::default());
-        assert_eq!(store.last_messages(), LastMessages::default());
-        assert_eq!(store.pause(), None);
-        assert_eq!(store.peer(PeerId::user(2000).unwrap()).await.unwrap(), None);
-    }
-
-    #[tokio::test]
-    async fn a_pause_survives_a_restart_and_is_not_cut_short_by_a_shorter_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("updates.redb");
-        {
-            let store = UpdateStore::open(&path, 1000).await.unwrap();
-            assert_eq!(store.pause(), None);
-            store.set_pause(Duration::from_secs(60), "long".into()).await.unwrap();
-            store.set_pause(Duration::from_secs(5), "short".into()).await.unwrap();
-        }
-        let store = UpdateStore::open(&path, 1000).await.unwrap();
-        let (left, why) = store.pause().unwrap();
-        assert!(left > Duration::from_secs(50) && left <= Duration::from_secs(60), "{left:?}");
-        assert_eq!(why, "long");
-    }
-}
+mod tests;

@@ -11,7 +11,9 @@ use async_trait::async_trait;
 use signal_hook::consts::SIGKILL;
 use stenogram::domain::{Answer, Fault, Job, JobId, Progress};
 use stenogram::jobs::ports::Messenger;
-use stenogram::queue::{Added, Checkpoints, Claimed, Counts, JobQueue, Queue, QueueError, ResultCache};
+use stenogram::queue::{
+    Added, Checkpoints, Claimed, Counts, JobQueue, Queue, QueueError, ResultCache, Candidates,
+};
 
 /// The variable that says where the daemon dies: `C1-C2@17` is the 17th pass of that point.
 pub const CRASH: &str = "CHAOS_CRASH";
@@ -96,8 +98,8 @@ impl JobQueue for CrashingQueue {
         Ok(added)
     }
 
-    async fn claim(&self) -> Result<Claimed, QueueError> {
-        self.queue.claim().await
+    async fn claim_of(&self, candidates: Candidates) -> Result<Claimed, QueueError> {
+        self.queue.claim_of(candidates).await
     }
 
     async fn done(&self, id: JobId, replies: &[i32]) -> Result<(), QueueError> {

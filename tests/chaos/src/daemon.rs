@@ -38,6 +38,14 @@ impl Home {
             ("LOG_LEVEL", options.log_level.clone()),
             ("OMP_WAIT_POLICY", "passive".to_owned()),
             ("HEALTH_ADDRESS", "off".to_owned()),
+            // What a person would send is less than what is sent here.
+            ("SENDS_PER_MINUTE", "100000".to_owned()),
+            ("SENDS_PER_DAY", "100000".to_owned()),
+            ("CHAT_PER_HOUR", "off".to_owned()),
+            ("CHAT_PER_DAY", "off".to_owned()),
+            ("STRANGER_PER_HOUR", "off".to_owned()),
+            ("STRANGER_PER_DAY", "off".to_owned()),
+            ("LOOP_AFTER", "0".to_owned()),
         ];
         variables.extend(redis_url.map(|url| ("REDIS_URL", url)));
         Self { folder: folder.to_owned(), variables }

@@ -52,7 +52,7 @@ pub use world::draft::{Draft, RecordingKind};
 pub use world::login::{Freeze, Revocation};
 pub use world::peers::{
     BOT, BROADCAST, Chat, FRIEND, GROUP, Group, GroupKind, OWNER, SAVED_MESSAGES, SECOND_FRIEND, SERVICE,
-    SUPERGROUP, User, access_hash, phone_number,
+    STRANGERS, SUPERGROUP, User, access_hash, phone_number,
 };
 pub use world::post::{Entity, Post};
 pub use world::{ChatLimits, FILE_DC};

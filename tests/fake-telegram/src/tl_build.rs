@@ -9,7 +9,7 @@ use crate::world::draft::RecordingKind;
 use crate::world::files::{File, FileKind};
 use crate::world::login::Freeze;
 use crate::world::peers::{
-    Chat, FRIEND, Group, GroupKind, OWNER, SAVED_MESSAGES, SERVICE, User, access_hash, phone_number,
+    Chat, Group, GroupKind, OWNER, SAVED_MESSAGES, SERVICE, STRANGERS, User, access_hash, phone_number,
 };
 use crate::world::post::Post;
 
@@ -34,7 +34,7 @@ fn hash(id: i64, min: bool) -> i64 {
 pub fn user(user: &User, min: bool) -> enums::User {
     types::User {
         is_self: user.id == OWNER,
-        contact: user.id == FRIEND,
+        contact: user.id != OWNER && !user.bot && !STRANGERS.contains(&user.id),
         mutual_contact: false,
         deleted: false,
         bot: user.bot,

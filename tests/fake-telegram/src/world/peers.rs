@@ -10,6 +10,8 @@ pub const OWNER: i64 = 1000;
 pub const FRIEND: i64 = 2000;
 /// Another one.
 pub const SECOND_FRIEND: i64 = 2001;
+/// Users with these ids are not among the owner's contacts; all other people are.
+pub const STRANGERS: std::ops::Range<i64> = 6000..7000;
 /// A bot.
 pub const BOT: i64 = 3000;
 /// Telegram's own account, which sends login codes.

@@ -1,0 +1,74 @@
+//! The budget of messages that the account sends, counted across restarts.
+
+use std::sync::Mutex;
+
+use tracing::{info, warn};
+
+use super::super::session::error::SessionError;
+use super::super::store::UpdateStore;
+use crate::domain::pacing::{Pacing, SendLimits, SendUsage};
+use crate::domain::unix_time::now_millis;
+use crate::domain::{Fault, Job, JobId};
+use crate::runtime::lock;
+
+/// The budget of one account.
+pub(crate) struct Pace {
+    pacing: Mutex<Pacing>,
+    store: UpdateStore,
+}
+
+impl Pace {
+    pub async fn open(limits: SendLimits, store: UpdateStore) -> Result<Self, SessionError> {
+        let (login, sent) = store.sends().await?;
+        Ok(Self { pacing: Mutex::new(Pacing::new(limits, login, sent)), store })
+    }
+
+    /// Fails while the job has to wait until it may send.
+    pub fn check(&self, job: &Job) -> Result<(), Fault> {
+        self.ask(job, |_, _| ())
+    }
+
+    /// Counts a message that the job sends at once, unless it has to wait.
+    pub async fn take(&self, job: &Job) -> Result<(), Fault> {
+        let now = now_millis();
+        self.ask(job, |pacing, now| pacing.record(job.id, job.stranger, now))?;
+        if let Err(error) = self.store.add_send(now).await {
+            warn!(%error, "A message could not be counted, a restart will forget it");
+        }
+        Ok(())
+    }
+
+    /// The job has ended.
+    pub fn forget(&self, job: JobId) {
+        lock(&self.pacing).forget(job);
+    }
+
+    pub fn usage(&self) -> SendUsage {
+        lock(&self.pacing).usage(now_millis())
+    }
+
+    fn ask(&self, job: &Job, and_then: impl FnOnce(&mut Pacing, u64)) -> Result<(), Fault> {
+        let (mut pacing, now) = (lock(&self.pacing), now_millis());
+        let before = pacing.usage(now);
+        let asked = pacing.ask(job.id, job.stranger, now);
+        let usage = pacing.usage(now);
+        match asked {
+            Ok(()) => and_then(&mut pacing, now),
+            Err(_) if before.waiting == 0 => {
+                let SendUsage { minute, day, .. } = usage;
+                info!(
+                    event = "sends_paced",
+                    "The account has sent {} messages in a minute and {} in a day, of {} and {} that \
+                     SENDS_PER_MINUTE and SENDS_PER_DAY allow now; further answers wait for their turn",
+                    minute.0,
+                    day.0,
+                    minute.1,
+                    day.1
+                );
+            }
+            Err(_) => {}
+        }
+        let which = if usage.day.0 >= usage.day.1 { "SENDS_PER_DAY" } else { "SENDS_PER_MINUTE" };
+        asked.map_err(|after| Fault::Held { after, why: format!("the budget of {which} is used up") })
+    }
+}
