@@ -43,6 +43,8 @@ impl Allowance {
         let by_size = Duration::from_secs(bytes / BYTES_PER_CPU_SECOND);
         let by_length = claimed.min(limits.length) / CLAIMED_PER_CPU_SECOND;
         let cpu = CPU_BASE.saturating_add(by_size).saturating_add(by_length).min(PASSES * limits.time);
+        // The kernel counts whole seconds.
+        let cpu = Duration::from_secs(cpu.as_secs());
         let wall = cpu.saturating_mul(WALL_FACTOR).min(limits.time).saturating_add(WALL_GRACE);
         let memory = MEMORY_BASE.saturating_add(bytes.saturating_mul(MEMORY_PER_BYTE));
         Self { cpu, wall, memory }
@@ -60,7 +62,7 @@ mod tests {
             let Allowance { cpu, wall, .. } = Allowance::new(bytes, Duration::from_secs(claimed), &limits);
             (cpu.as_secs(), wall.as_secs())
         };
-        assert_eq!(seconds(30_000, 10), (21, 145));
+        assert_eq!(seconds(30_000, 10), (21, 144));
         assert_eq!(seconds(7_200_000, 3600), (500, 660));
         assert_eq!(seconds(u64::MAX, u64::MAX), (1200, 660));
         let memory = |bytes| Allowance::new(bytes, Duration::ZERO, &limits).memory;

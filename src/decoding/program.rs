@@ -32,11 +32,11 @@ impl DecoderProgram {
         Self(path.into())
     }
 
-    /// Decodes a recording, of which its sender claims this length. Waits until its length is known,
-    /// so it belongs on a thread that may block. The process ends when that thread does.
+    /// Decodes a recording, of which its sender claims this length. Waits until its length is
+    /// known, so it belongs on a thread that may block. The process ends when that thread does.
     ///
-    /// Recordings of at most `keep` samples are decoded only once. Setting `abort` ends it soon with
-    /// [`AudioError::Aborted`].
+    /// Recordings of at most `keep` samples are decoded only once. Setting `abort` ends it soon
+    /// with [`AudioError::Aborted`].
     pub fn decode<'a>(
         &self,
         bytes: Vec<u8>,

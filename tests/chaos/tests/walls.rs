@@ -159,7 +159,7 @@ async fn a_file_that_loops_or_kills_its_decoder_is_rejected_and_the_daemon_lives
     running.event("decoder_walls", DEADLINE).await;
     running.event("connected", DEADLINE).await;
     telegram.send(Chat::User(SECOND_FRIEND), voice("loop", 1001));
-    running.event_with("rejected", "longer than the limit of 1 s", DEADLINE).await;
+    running.event_with("rejected", "decoding took longer than the limit", DEADLINE).await;
     telegram.send(Chat::User(SECOND_FRIEND), voice("abort", 900));
     running.events("rejected", 2, DEADLINE).await;
     telegram.send(Chat::User(SECOND_FRIEND), voice("hog", 900));
