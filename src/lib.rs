@@ -7,6 +7,7 @@ pub mod audio;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod decoding;
 pub mod doctor;
 pub mod domain;
 pub mod health;

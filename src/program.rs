@@ -4,6 +4,7 @@
 //! It is part of the library, so that tests/chaos runs the same code as main.rs, with its own
 //! decorators around the parts that the daemon works with.
 
+use std::env;
 use std::io;
 use std::process::ExitCode;
 
@@ -14,6 +15,7 @@ use crate::app::{self, Decorator};
 use crate::cli::{Cli, Command, Exit};
 use crate::commands::{self, CommandError};
 use crate::config::{Config, ConfigErrors, LogFormat, RawConfig, VARIABLE_UNKNOWN};
+use crate::decoding::{self, Request};
 use crate::doctor::configuration;
 use crate::runtime::logging::{self, LogFiles, LogFilesError};
 use crate::runtime::problem::PROCESS_LIMIT;
@@ -23,8 +25,17 @@ use crate::telegram::{LoginError, SessionError};
 /// The threads for network and timers. Recognition and blocking work have threads of their own.
 const THREADS: usize = 2;
 
+/// Decodes a recording and nothing else, if this process was started for that.
+pub fn decode_if_asked() -> Option<ExitCode> {
+    Request::from_arguments(env::args_os()).map(|request| decoding::serve(&request, decoding::decode))
+}
+
 /// Runs the program, with `decorator` around the parts that the daemon works with.
 pub fn main_with(decorator: &dyn Decorator) -> ExitCode {
+    // Before anything else, because it is done once for each recording.
+    if let Some(exit) = decode_if_asked() {
+        return exit;
+    }
     allocator::tune_allocator();
     let cli = Cli::parse();
     let runtime =

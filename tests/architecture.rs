@@ -15,8 +15,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("queue", &["domain", "runtime"]),
     ("telegram", &["domain", "runtime"]),
     ("audio", &["domain"]),
+    ("decoding", &["audio"]),
     ("speech", &["domain", "runtime"]),
-    ("transcribe", &["domain", "runtime", "audio", "speech"]),
+    ("transcribe", &["domain", "runtime", "audio", "decoding", "speech"]),
     ("jobs", &["domain", "runtime", "queue"]),
     // It wraps the queue, the messenger and the transcriber from outside; nobody who works may name
     // it.
@@ -44,6 +45,8 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("redb", &["queue", "telegram", "runtime"]),
     ("symphonia*", &["audio"]),
     ("rubato", &["audio"]),
+    ("seccompiler", &["decoding"]),
+    ("landlock", &["decoding"]),
     ("whisper_rs*", &["speech"]),
     ("anyhow", &["program"]),
     ("hyper*", &["health"]),

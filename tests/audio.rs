@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use stenogram::audio::{self, AudioError, Decoder, Limits, Pcm, SAMPLE_RATE};
+use stenogram::audio::{self, AudioError, Containers, Decoder, Limits, Pcm, SAMPLE_RATE};
 use support::bombs::mend_ogg_page;
 use support::ffmpeg::{self, Studio};
 use support::skipped;
@@ -162,6 +162,33 @@ fn containers() {
         ("-c:a libmp3lame -metadata title=title", "tagged.mp3"),
     ] {
         assert_like_ffmpeg(&studio.encode(&speech, options, name));
+    }
+}
+
+#[test]
+fn the_daemon_tries_only_the_containers_of_messages() {
+    let studio = Studio::new();
+    let speech = studio.speak("speech.wav", "en", SENTENCE);
+    let limits = Limits { containers: Containers::OfMessages, ..Limits::default() };
+    let decode = |options: &str, name: &str| {
+        let bytes = std::fs::read(studio.encode(&speech, options, name)).unwrap();
+        audio::decode(&bytes, &limits, &RUN).map(|pcm| pcm.damaged).map_err(|error| error.to_string())
+    };
+    for (options, name) in [
+        ("-c:a libopus", "voice.ogg"),
+        ("-c:a aac", "note.mp4"),
+        ("-c:a aac -metadata title=title", "music.m4a"),
+        ("-c:a libmp3lame -metadata title=title", "music.mp3"),
+    ] {
+        assert_eq!(decode(options, name), Ok(None), "{name}");
+    }
+    for (options, name, message) in [
+        ("-c:a libopus", "opus.webm", "Matroska in a message is not supported"),
+        ("-c:a flac", "music.flac", "FLAC in a message is not supported"),
+        ("-c:a pcm_s16le", "pcm.wav", "WAV in a message is not supported"),
+        ("-c:a aac -f adts", "music.aac", "not audio: no known kind of file"),
+    ] {
+        assert_eq!(decode(options, name), Err(message.to_owned()), "{name}");
     }
 }
 

@@ -80,7 +80,6 @@ const MESSAGES: &[(&str, &str)] = &[
     ("gpu-missing", "this is a build for GPUs (cuda), and none is found: the CPU recognises"),
     ("too-many-threads", "THREADS=64 is more than the 2 cores there are for stenogram"),
     ("recognition-failed", "the recognition thread is gone"),
-    ("decoder-stuck", "2 earlier recordings are still being decoded and cannot be stopped"),
     ("disk-full", "cannot write ./data/queue.redb: No space left on device (os error 28)"),
     ("permission-denied", "cannot use ./data/account.lock: Permission denied (os error 13)"),
     ("file-unusable", "cannot write to ./data: Not a directory (os error 20)"),

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use crate::audio::Limits;
+use crate::decoding::DecoderProgram;
 use crate::domain::policy::Policy;
 use crate::domain::{Answer, ChatInfo, Event, Fault, Job, JobId, LanguageCode, Progress, Settings};
 use crate::health::HealthState;
@@ -71,6 +72,7 @@ impl Messenger for Account {
 /// Recognises with whisper.cpp in this process.
 pub struct LocalTranscriber {
     pub engine: Engine,
+    pub decoder: DecoderProgram,
     pub limits: Limits,
     pub languages: Arc<ChatLanguages>,
     pub health: Arc<HealthState>,
@@ -97,8 +99,11 @@ impl Transcriber for LocalTranscriber {
         let prior = languages.prior(job.id.chat);
         let observer = Arc::new(Recognition { health, pulse, languages, job: job.id });
         let (settings, from) = (settings.clone(), progress.clone());
-        let options = RecordingOptions { settings, from, prior, progress: None, observer: Some(observer) };
-        let recording = Recording::open(&self.engine, bytes, self.limits.clone(), options).await?;
+        let claimed = Some(Duration::from_secs(job.recording.duration.into()));
+        let options =
+            RecordingOptions { settings, from, prior, progress: None, observer: Some(observer), claimed };
+        let recording =
+            Recording::open(&self.engine, &self.decoder, bytes, self.limits.clone(), options).await?;
         if let Some(what) = recording.damaged() {
             warn!(what, "The recording is damaged, going on with the rest");
         }

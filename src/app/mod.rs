@@ -2,6 +2,7 @@
 //! order.
 
 mod adapters;
+mod decoder;
 mod decorator;
 mod folders;
 mod signals;
@@ -20,6 +21,7 @@ use tracing::{info, warn};
 
 use self::adapters::{IntakeSink, LocalTranscriber};
 use self::signals::handle_signals;
+use crate::audio::{AudioError, Containers, Limits};
 use crate::cli::Exit;
 use crate::config::Config;
 use crate::domain::{Credentials, Restricted};
@@ -72,6 +74,8 @@ pub enum RunError {
     Speech(#[from] SpeechError),
     #[error("{}", PROCESS_LIMIT.with(format_args!("cannot listen for signals: {}", .0)))]
     Signals(std::io::Error),
+    #[error("{}", PROCESS_LIMIT.with(.0))]
+    Decoder(AudioError),
     #[error(transparent)]
     Listen(#[from] ListenError),
     #[error("{0}")]
@@ -155,6 +159,7 @@ pub async fn run(
     let queue: Arc<dyn Queue> = Arc::new(ObservedQueue::new(queue, Arc::clone(&health), intake_pulse));
     let recognition = Pulse::default();
     health.watch("recognition", recognition.clone());
+    let decoder = decoder::find().await.map_err(RunError::Decoder)?;
     let loading = recognition.during(ENCODER_PASS_LIMIT);
     let engine = tokio::select! {
         engine = Engine::start(engine_options.clone()) => engine?,
@@ -174,7 +179,8 @@ pub async fn run(
     let sink = IntakeSink { intake, policy: policy_in_force.clone() };
     let transcriber = Arc::new(LocalTranscriber {
         engine,
-        limits: setup::limits(config),
+        decoder,
+        limits: Limits { containers: Containers::OfMessages, ..setup::limits(config) },
         languages: Arc::new(ChatLanguages::open(config.data_dir.join(LANGUAGES_FILE))),
         health: Arc::clone(&health),
         recognition: recognition.clone(),

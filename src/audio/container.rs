@@ -16,7 +16,7 @@ use symphonia::default::formats::{
 
 use super::budget::DecodeBudget;
 use super::error::AudioError;
-use super::limits::MAX_TRACKS;
+use super::limits::{Containers, MAX_TRACKS};
 use super::source::Source;
 use super::track::Track;
 use super::view::View;
@@ -44,6 +44,13 @@ static STREAMS: LazyLock<Probe> = LazyLock::new(|| {
     probe
 });
 
+/// What there is of these in Telegram's messages.
+static MP3: LazyLock<Probe> = LazyLock::new(|| {
+    let mut probe = Probe::default();
+    probe.register_format::<MpaReader<'_>>();
+    probe
+});
+
 pub(super) enum Container<'a> {
     Mp4 { track: u32, samples: mp4::Samples<'a> },
     Ogg { format: Box<dyn FormatReader + 'a>, is_damaged: bool, has_wrong_times: bool },
@@ -52,7 +59,11 @@ pub(super) enum Container<'a> {
 
 impl<'a> Container<'a> {
     /// Opens a file, and the track that is to be decoded.
-    pub fn open(file: &'a [u8], budget: &Arc<DecodeBudget<'a>>) -> Result<(Self, Track), AudioError> {
+    pub fn open(
+        file: &'a [u8],
+        containers: Containers,
+        budget: &Arc<DecodeBudget<'a>>,
+    ) -> Result<(Self, Track), AudioError> {
         let file = without_id3(file);
         if mp4::is_mp4(file) {
             return Self::open_mp4(file, budget);
@@ -64,7 +75,12 @@ impl<'a> Container<'a> {
             let track = opened.select()?;
             return Ok((opened, track));
         }
-        let format = if matroska::is_matroska(file) {
+        let format = if containers == Containers::OfMessages {
+            match other_container(file) {
+                Some(name) => Err(AudioError::Unsupported(format!("{name} in a message"))),
+                None => open_format(&MP3, View::whole(file), budget),
+            }
+        } else if matroska::is_matroska(file) {
             open_format(&CONTAINERS, matroska::audio_view(file)?, budget)
         } else if flac::is_flac(file) {
             open_format(&CONTAINERS, flac::audio_view(file)?, budget)
@@ -150,6 +166,21 @@ impl<'a> Container<'a> {
     }
 }
 
+/// The container of a file, if it is one that Telegram's messages do not have.
+fn other_container(file: &[u8]) -> Option<&'static str> {
+    if matroska::is_matroska(file) {
+        Some("Matroska")
+    } else if flac::is_flac(file) {
+        Some("FLAC")
+    } else if aiff::is_aiff(file) {
+        Some("AIFF")
+    } else if caf::is_caf(file) {
+        Some("CAF")
+    } else {
+        wav::is_wav(file).then_some("WAV")
+    }
+}
+
 /// The file without ID3v2 tags at its beginning, which any container may have
 /// (<https://id3.org/id3v2.4.0-structure>, section 3.1).
 fn without_id3(mut file: &[u8]) -> &[u8] {
@@ -173,7 +204,7 @@ fn open_format<'a>(
     probe.probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default()).map_err(|error| {
         match error {
             Error::Unsupported("core (probe): no suitable format reader found") => {
-                AudioError::NotAudio("no known kind of file")
+                AudioError::NotAudio("no known kind of file".to_owned())
             }
             Error::Unsupported(what) => AudioError::Unsupported(format!("this kind of file ({what})")),
             error => AudioError::Broken(describe(&error)),

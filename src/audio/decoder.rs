@@ -10,7 +10,7 @@ use symphonia::core::errors::Error;
 use super::budget::DecodeBudget;
 use super::container::{Container, describe};
 use super::error::AudioError;
-use super::limits::Limits;
+use super::limits::{Containers, Limits};
 use super::resample::Resampler;
 use super::track::Track;
 use super::{SAMPLE_RATE, crash, sniff};
@@ -80,7 +80,7 @@ impl<'a> Decoder<'a> {
         }
         sniff::check(bytes)?;
         let budget = Arc::new(DecodeBudget::new(bytes.len(), limits.time, abort));
-        let input = crash::catch(|| Input::open(bytes, &budget));
+        let input = crash::catch(|| Input::open(bytes, limits.containers, &budget));
         budget.check()?;
         let input = input.map_err(AudioError::Crashed)??;
         let damaged = input.container.damage().map(str::to_owned);
@@ -199,8 +199,12 @@ impl Iterator for Decoder<'_> {
 }
 
 impl<'a> Input<'a> {
-    fn open(file: &'a [u8], budget: &Arc<DecodeBudget<'a>>) -> Result<Self, AudioError> {
-        let (container, track) = Container::open(file, budget)?;
+    fn open(
+        file: &'a [u8],
+        containers: Containers,
+        budget: &Arc<DecodeBudget<'a>>,
+    ) -> Result<Self, AudioError> {
+        let (container, track) = Container::open(file, containers, budget)?;
         Ok(Self { container, track, packets: 0, failures: 0, length: Duration::ZERO, samples: 0 })
     }
 

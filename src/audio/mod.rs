@@ -36,7 +36,7 @@ use std::sync::atomic::AtomicBool;
 
 pub use decoder::Decoder;
 pub use error::AudioError;
-pub use limits::Limits;
+pub use limits::{Containers, Limits};
 
 /// The rate in Hz of all PCM that leaves this module: Whisper's.
 pub use crate::domain::SAMPLE_RATE;

@@ -38,7 +38,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), AudioError> {
         if bytes.get(*offset..).is_some_and(|rest| rest.starts_with(magic)) {
             return Err(match kind {
                 Kind::Audio => AudioError::Unsupported((*name).to_owned()),
-                Kind::Other => AudioError::NotAudio(name),
+                Kind::Other => AudioError::NotAudio((*name).to_owned()),
             });
         }
     }

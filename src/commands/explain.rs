@@ -7,7 +7,7 @@ use super::CommandError;
 use crate::runtime::deployment::typed;
 use crate::runtime::logging;
 use crate::runtime::problem::{self, Problem};
-use crate::{config, doctor, health, queue, speech, telegram, transcribe};
+use crate::{config, doctor, health, queue, speech, telegram};
 
 /// The problems by subject.
 fn subjects() -> [(&'static str, Vec<&'static Problem>); 5] {
@@ -17,7 +17,7 @@ fn subjects() -> [(&'static str, Vec<&'static Problem>); 5] {
         ("Configuration", config::PROBLEMS.to_vec()),
         ("Telegram and the account", telegram::problems::PROBLEMS.to_vec()),
         ("Queue and Redis", queue::problems::PROBLEMS.to_vec()),
-        ("Models and recognition", [speech::problems::PROBLEMS, transcribe::recording::PROBLEMS].concat()),
+        ("Models and recognition", speech::problems::PROBLEMS.to_vec()),
         ("This machine and the daemon", machine.concat()),
     ]
 }

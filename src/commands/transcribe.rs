@@ -13,6 +13,7 @@ use crate::app::RunError;
 use crate::audio::AudioError;
 use crate::cli::{Format, Input, Transcribe};
 use crate::config::Config;
+use crate::decoding::DecoderProgram;
 use crate::domain::{Progress, Settings, Transcript};
 use crate::setup;
 use crate::speech::{Engine, EngineOptions, SpeechError};
@@ -35,7 +36,7 @@ pub(super) enum InputError {
     #[error(transparent)]
     Speech(SpeechError),
     #[error(transparent)]
-    Stuck(RecordingError),
+    NoDecoder(RecordingError),
 }
 
 impl From<AudioError> for InputError {
@@ -53,7 +54,7 @@ impl From<RecordingError> for InputError {
         match error {
             RecordingError::Audio(error) => error.into(),
             RecordingError::Speech(error) => Self::Speech(error),
-            error @ RecordingError::Stuck(_) => Self::Stuck(error),
+            error @ RecordingError::NoDecoder(_) => Self::NoDecoder(error),
         }
     }
 }
@@ -133,7 +134,8 @@ async fn transcript(
     let (progress, mut percent) = watch::channel(0);
     let settings = settings.clone();
     let options = RecordingOptions { settings, progress: Some(progress), ..Default::default() };
-    let mut recording = Recording::open(engine, bytes, setup::limits(config), options).await?;
+    let mut recording =
+        Recording::open(engine, &DecoderProgram::own()?, bytes, setup::limits(config), options).await?;
     if let Some(damage) = recording.damaged() {
         bar.suspend(|| report_error(format_args!("{name}: damaged, going on with the rest: {damage}")));
     }

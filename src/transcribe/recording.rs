@@ -1,47 +1,29 @@
-//! A recording is decoded, and its voice activity is detected, on a blocking thread; it is
-//! recognised stretch by stretch. Only the next stretch is prepared while one is recognised, so
-//! memory does not grow with the recording's length, and other recordings have their turn between
-//! two stretches.
+//! A recording is decoded by a process of its own, its voice activity is detected on a blocking
+//! thread, and it is recognised stretch by stretch. Only the next stretch is prepared while one is
+//! recognised, so memory does not grow with the recording's length, and other recordings have their
+//! turn between two stretches.
 
-use std::future::Future;
-use std::iter;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::{Span, error};
+use tracing::Span;
 
 use super::stretches::{LONGEST_STRETCH, Stretch, Stretches};
-use crate::audio::{AudioError, Decoder, Limits, SAMPLE_RATE};
+use crate::audio::{AudioError, Limits, SAMPLE_RATE};
+use crate::decoding::{DecoderProcess, DecoderProgram, Length};
 use crate::domain::{Fault, Progress, Settings, Transcript};
-use crate::runtime::lock;
-use crate::runtime::problem::Problem;
+use crate::runtime::problem::PROCESS_LIMIT;
 use crate::speech::{Detector, Engine, LanguagePrior, Observer, RecogniseOptions, Speech, SpeechError};
 
 const SAMPLES_PER_MS: u64 = SAMPLE_RATE as u64 / 1000;
 
-/// How long we wait for the decoding thread beyond the decoder's own limit. It detects voice
-/// activity too, and the processor may be busy.
-const GRACE: Duration = Duration::from_secs(60);
-
-/// If this many abandoned threads are still running, the process has to be restarted, because each
-/// of them may keep a processor core busy.
-const MAX_ABANDONED: usize = 2;
-
-/// The abandoned threads that have not ended yet.
-static ABANDONED: Threads = Threads(Mutex::new(Vec::new()));
-
-pub static PROBLEMS: &[&Problem] = &[&DECODER_STUCK];
-
-static DECODER_STUCK: Problem = Problem {
-    code: "decoder-stuck",
-    title: "Earlier recordings are still being decoded and cannot be stopped",
-    why: "Two broken recordings keep a decoder busy for ever. The daemon ends, so that it is started again without \
-          them.",
-    remedy: "restart stenogram; if it happens again, report it with the recording, if you may share that",
-};
+/// Seconds until another attempt after the decoder's process was ended from outside.
+const KILLED_PAUSE: u64 = 10;
+/// Until another attempt when the decoder's process does not start.
+const NO_DECODER_PAUSE: Duration = Duration::from_secs(60);
 
 /// Why a recording has no transcript.
 #[derive(Debug, thiserror::Error)]
@@ -50,17 +32,16 @@ pub enum RecordingError {
     Audio(AudioError),
     #[error(transparent)]
     Speech(#[from] SpeechError),
-    /// Other recordings have caused this.
-    #[error("{}", DECODER_STUCK.with(format_args!(
-        "{} earlier recordings are still being decoded and cannot be stopped", .0
-    )))]
-    Stuck(usize),
+    /// The decoder's process did not start. The recording has nothing to do with it.
+    #[error("{}", PROCESS_LIMIT.with(.0))]
+    NoDecoder(AudioError),
 }
 
 impl From<AudioError> for RecordingError {
     fn from(error: AudioError) -> Self {
         match error {
             AudioError::Aborted => Self::Speech(SpeechError::Aborted),
+            error @ AudioError::NotStarted(_) => Self::NoDecoder(error),
             error => Self::Audio(error),
         }
     }
@@ -69,9 +50,11 @@ impl From<AudioError> for RecordingError {
 impl From<RecordingError> for Fault {
     fn from(error: RecordingError) -> Self {
         match error {
+            // Whoever ended the decoder's process, and why, is unknown.
+            RecordingError::Audio(AudioError::Killed(_)) => Self::retry_in(KILLED_PAUSE, error),
             RecordingError::Audio(_) => Self::Reject(error.to_string()),
             RecordingError::Speech(error) => error.into(),
-            RecordingError::Stuck(_) => Self::Fatal(error.to_string()),
+            RecordingError::NoDecoder(_) => Self::Later { after: NO_DECODER_PAUSE, why: error.to_string() },
         }
     }
 }
@@ -87,6 +70,8 @@ pub struct RecordingOptions {
     /// Receives the share that is done, in percent.
     pub progress: Option<watch::Sender<u8>>,
     pub observer: Option<Arc<dyn Observer>>,
+    /// The length that the sender claims; `None` stands for the longest that is allowed.
+    pub claimed: Option<Duration>,
 }
 
 /// A recording that is being recognised. Dropping it aborts the recognition.
@@ -97,7 +82,6 @@ pub struct Recording<'e> {
     /// Those of the next stretch.
     options: RecogniseOptions,
     progress: Option<watch::Sender<u8>>,
-    thread: Thread,
     _abort: AbortOnDrop,
 }
 
@@ -108,43 +92,39 @@ struct DetectedStretch {
     speech: Speech,
 }
 
-/// What is known of a recording before any of it is recognised.
-struct Length {
-    samples: u64,
-    /// What is missing and why, if the file is damaged.
-    damaged: Option<String>,
-}
-
 impl<'e> Recording<'e> {
-    /// Decodes all of the recording once, so that one that is too long, or is not a recording at
-    /// all, is rejected before anything is recognised.
+    /// Has all of the recording decoded once, so that one that is too long, or is not a recording
+    /// at all, is rejected before anything is recognised.
     pub async fn open(
         engine: &'e Engine,
+        decoder: &DecoderProgram,
         bytes: Vec<u8>,
         limits: Limits,
         options: RecordingOptions,
     ) -> Result<Self, RecordingError> {
-        let stuck = ABANDONED.count();
-        if stuck >= MAX_ABANDONED {
-            return Err(RecordingError::Stuck(stuck));
-        }
         let abort = AbortOnDrop(Arc::default());
-        let thread = Thread { alive: Arc::default(), limit: limits.time };
-        let alive = Arc::clone(&thread.alive);
         let flag = Arc::clone(&abort.0);
         let (length, measured) = oneshot::channel();
         let (sender, stretches) = mpsc::channel(1);
         let from = options.from.until_ms * SAMPLES_PER_MS;
-        let detector = engine.detector().clone();
+        let claimed = options.claimed.unwrap_or(limits.length);
+        let (decoder, detector) = (decoder.clone(), engine.detector().clone());
         let span = Span::current();
         tokio::task::spawn_blocking(move || {
-            let (_entered, _alive) = (span.enter(), alive);
-            let task = DecodeTask { bytes: &bytes, limits: &limits, detector: &detector, abort: &flag };
-            task.run(from, length, &sender);
+            let _entered = span.enter();
+            let decoded = decoder.decode(bytes, claimed, &limits, LONGEST_STRETCH as u64, &flag);
+            match decoded {
+                Ok(process) => {
+                    let _ = length.send(Ok(process.length().clone()));
+                    let task = DetectTask { detector: &detector, abort: &flag };
+                    task.run(process, from, &sender);
+                }
+                Err(error) => drop(length.send(Err(error))),
+            }
         });
         // A closed channel means that the runtime is shutting down.
-        let length = thread.wait_for(measured, &ABANDONED).await?.unwrap_or(Err(AudioError::Aborted))?;
-        let RecordingOptions { settings, from, prior, progress, observer } = options;
+        let length = measured.await.unwrap_or(Err(AudioError::Aborted))?;
+        let RecordingOptions { settings, from, prior, progress, observer, claimed: _ } = options;
         let options = RecogniseOptions {
             previous_text: last_words(from.transcript.text()),
             language: settings.language.or(from.transcript.language),
@@ -153,7 +133,7 @@ impl<'e> Recording<'e> {
             observer,
             progress: None,
         };
-        Ok(Self { engine, length, stretches, options, progress, thread, _abort: abort })
+        Ok(Self { engine, length, stretches, options, progress, _abort: abort })
     }
 
     pub fn seconds(&self) -> f64 {
@@ -173,7 +153,7 @@ impl<'e> Recording<'e> {
     /// Recognises the next stretch. The times refer to the whole recording. None at the end. The
     /// language is that of the first stretch with text.
     pub async fn next(&mut self) -> Result<Option<Progress>, RecordingError> {
-        let Some(stretch) = self.thread.wait_for(self.stretches.recv(), &ABANDONED).await? else {
+        let Some(stretch) = self.stretches.recv().await else {
             return Ok(None);
         };
         let stretch = stretch?;
@@ -210,47 +190,25 @@ impl<'e> Recording<'e> {
     }
 }
 
-/// Decodes a recording and detects its voice activity, on a blocking thread.
-struct DecodeTask<'a> {
-    bytes: &'a [u8],
-    limits: &'a Limits,
+/// Cuts what is decoded into stretches and detects their voice activity, on a blocking thread.
+struct DetectTask<'a> {
     detector: &'a Detector,
     abort: &'a AtomicBool,
 }
 
-impl DecodeTask<'_> {
-    /// Sends the length, then the stretches from the sample `from` on, as fast as they are
-    /// received.
+impl DetectTask<'_> {
+    /// Sends the stretches from the sample `from` on, as fast as they are received.
     fn run(
         &self,
+        decoded: DecoderProcess<'_>,
         from: u64,
-        length: oneshot::Sender<Result<Length, AudioError>>,
         stretches: &mpsc::Sender<Result<DetectedStretch, RecordingError>>,
     ) {
-        let (measured, whole) = match measure(self.bytes, self.limits, self.abort) {
-            Ok(measured) => measured,
-            Err(error) => {
-                let _ = length.send(Err(error));
-                return;
-            }
-        };
-        let _ = length.send(Ok(measured));
-        let send = |stretch| stretches.blocking_send(stretch).is_ok();
-        let chunks: Box<dyn Iterator<Item = _>> = match whole {
-            Some(samples) => Box::new(iter::once(Ok(samples))),
-            None => match Decoder::new(self.bytes, self.limits, self.abort) {
-                Ok(decoder) => Box::new(decoder),
-                Err(error) => {
-                    send(Err(error.into()));
-                    return;
-                }
-            },
-        };
         let pause = |samples: &[f32]| self.detector.longest_pause(samples, &|| self.is_aborted());
-        for stretch in Stretches::new(chunks, from, pause) {
+        for stretch in Stretches::new(decoded, from, pause) {
             let stretch = stretch.map_err(RecordingError::from).and_then(|stretch| self.detect(stretch));
             let failed = stretch.is_err();
-            if !send(stretch) || failed {
+            if stretches.blocking_send(stretch).is_err() || failed {
                 return;
             }
         }
@@ -267,25 +225,6 @@ impl DecodeTask<'_> {
     }
 }
 
-/// The length of the recording, and its samples if they are a single stretch.
-fn measure(
-    bytes: &[u8],
-    limits: &Limits,
-    abort: &AtomicBool,
-) -> Result<(Length, Option<Vec<f32>>), AudioError> {
-    let mut decoder = Decoder::new(bytes, limits, abort)?;
-    let (mut samples, mut whole) = (0, Some(Vec::new()));
-    for chunk in &mut decoder {
-        let chunk = chunk?;
-        samples += chunk.len() as u64;
-        whole = whole.filter(|_| samples <= LONGEST_STRETCH as u64);
-        if let Some(whole) = &mut whole {
-            whole.extend(chunk);
-        }
-    }
-    Ok((Length { samples, damaged: decoder.damaged().map(str::to_owned) }, whole))
-}
-
 /// The last words of a text, as many as prompt the next stretch.
 fn last_words(mut text: String) -> String {
     const BYTES: usize = 600;
@@ -295,46 +234,6 @@ fn last_words(mut text: String) -> String {
         text.drain(..start);
     }
     text
-}
-
-/// The thread that decodes a recording.
-struct Thread {
-    /// The thread holds a clone of this as long as it runs.
-    alive: Arc<()>,
-    /// The time limit of the decoder itself.
-    limit: Duration,
-}
-
-impl Thread {
-    /// Waits for a message of the thread. After the limit the thread is abandoned: a decoder that
-    /// loops without reading anything checks neither the time nor the request to abort.
-    async fn wait_for<T>(
-        &self,
-        message: impl Future<Output = T>,
-        abandoned: &Threads,
-    ) -> Result<T, AudioError> {
-        tokio::time::timeout(self.limit + GRACE, message).await.map_err(|_| {
-            error!("A decoder does not end, its recording is given up");
-            abandoned.add(&self.alive);
-            AudioError::TooSlow { limit: self.limit }
-        })
-    }
-}
-
-/// Threads that may have ended.
-struct Threads(Mutex<Vec<Weak<()>>>);
-
-impl Threads {
-    fn add(&self, alive: &Arc<()>) {
-        lock(&self.0).push(Arc::downgrade(alive));
-    }
-
-    /// How many of them are still running.
-    fn count(&self) -> usize {
-        let mut threads = lock(&self.0);
-        threads.retain(|alive| alive.strong_count() > 0);
-        threads.len()
-    }
 }
 
 /// Makes the decoder end when the recording is dropped.
@@ -348,24 +247,18 @@ impl Drop for AbortOnDrop {
 
 #[cfg(test)]
 mod tests {
-    use std::future;
-    use std::time::Duration;
+    use super::*;
 
-    use super::{AudioError, Thread, Threads, last_words};
-
-    #[tokio::test(start_paused = true)]
-    async fn a_thread_that_is_late_is_abandoned_until_it_ends() {
-        let (abandoned, limit) = (Threads(Default::default()), Duration::from_secs(600));
-        let thread = Thread { alive: Default::default(), limit };
-        let alive = thread.alive.clone();
-        assert_eq!(thread.wait_for(future::ready(7), &abandoned).await, Ok(7));
-        assert_eq!(abandoned.count(), 0);
-        let message = thread.wait_for(future::pending::<u8>(), &abandoned).await;
-        assert_eq!(message, Err(AudioError::TooSlow { limit }));
-        drop(thread);
-        assert_eq!(abandoned.count(), 1, "it still runs");
-        drop(alive);
-        assert_eq!(abandoned.count(), 0);
+    #[test]
+    fn only_what_is_the_recordings_fault_rejects_it() {
+        let fault = |error| Fault::from(RecordingError::from(error));
+        for error in [AudioError::TooMuchMemory { limit: 1 }, AudioError::Crashed("signal 11".into())] {
+            assert!(matches!(fault(error), Fault::Reject(_)));
+        }
+        assert!(matches!(fault(AudioError::Killed(9)), Fault::Retry { .. }));
+        let Fault::Later { why, .. } = fault(AudioError::NotStarted("no memory".into())) else { panic!() };
+        assert!(why.contains("cannot be started: no memory; ") && why.ends_with("[process-limit]"), "{why}");
+        assert!(matches!(fault(AudioError::Aborted), Fault::Aborted));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use stenogram::audio::{self, Limits, SAMPLE_RATE};
+use stenogram::decoding::DecoderProgram;
 use stenogram::domain::{AudioContext, LanguageCode, Languages, Progress, Transcript, UnknownLanguage};
 use stenogram::speech::{Engine, EngineOptions, RecogniseOptions, Speech};
 use stenogram::transcribe::recording::{Recording, RecordingOptions};
@@ -83,7 +84,9 @@ impl Stenogram {
             .runtime
             .block_on(async {
                 let options = RecordingOptions::default();
-                let mut recording = Recording::open(self.engine(), bytes, Limits::default(), options).await?;
+                let decoder = DecoderProgram::at(support::stenogram());
+                let mut recording =
+                    Recording::open(self.engine(), &decoder, bytes, Limits::default(), options).await?;
                 let (mut so_far, seconds) = (Progress::default(), recording.seconds());
                 while let Some(stretch) = recording.next().await? {
                     so_far.add(stretch);

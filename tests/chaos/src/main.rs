@@ -8,6 +8,7 @@ mod check;
 mod crash_points;
 mod daemon;
 mod plan;
+mod probes;
 mod proxy;
 mod random;
 mod recordings;
@@ -22,6 +23,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Parser, ValueEnum};
 use stenogram::app::Decorator;
+use stenogram::decoding::Request;
 use stenogram::jobs::ports::{Messenger, Transcriber};
 use stenogram::queue::Queue;
 use support::{redis as redis_server, speech};
@@ -181,6 +183,10 @@ impl Arguments {
 }
 
 fn main() -> ExitCode {
+    // The daemon starts its own program to decode, which here is this one.
+    if let Some(request) = Request::from_arguments(std::env::args_os()) {
+        return probes::serve(request);
+    }
     if std::env::var_os(ROLE).is_some() {
         return daemon();
     }

@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
-use stenogram::audio::{self, Limits, Pcm, SAMPLE_RATE};
+use stenogram::audio::{Limits, SAMPLE_RATE};
+use stenogram::decoding::DecoderProgram;
 use stenogram::domain::{Fault, Job, Progress, Segment, Settings, Transcript};
 use stenogram::jobs::ports::{Transcriber, Transcription};
 
@@ -42,17 +44,25 @@ impl Transcriber for StandIn {
         bytes: Vec<u8>,
         progress: &Progress,
     ) -> Result<Box<dyn Transcription + '_>, Fault> {
-        let (decoded, bytes) = tokio::task::spawn_blocking(move || {
-            (audio::decode(&bytes, &Limits::default(), &AtomicBool::new(false)), bytes)
-        })
-        .await
-        // The runtime ends.
-        .map_err(|_| Fault::Aborted)?;
-        match decoded {
-            Ok(pcm) if pcm.samples.len() < STUBBED_BELOW => Ok(Box::new(Recognised::from(pcm))),
-            _ => self.transcriber.open(job, settings, bytes, progress).await,
+        let file = bytes.clone();
+        let decoded = tokio::task::spawn_blocking(move || decode(file)).await;
+        match decoded.map_err(|_| Fault::Aborted /* the runtime ends */)? {
+            Some(samples) => Ok(Box::new(Recognised::from(samples))),
+            None => self.transcriber.open(job, settings, bytes, progress).await,
         }
     }
+}
+
+/// The samples of a recording that is for the stand-in.
+fn decode(file: Vec<u8>) -> Option<Vec<f32>> {
+    let (limits, never) = (Limits::default(), AtomicBool::new(false));
+    let decoder = DecoderProgram::own().ok()?;
+    let process = decoder.decode(file, Duration::ZERO, &limits, STUBBED_BELOW as u64, &never).ok()?;
+    if process.length().samples >= STUBBED_BELOW as u64 {
+        return None;
+    }
+    let parts: Vec<_> = process.collect::<Result<_, _>>().ok()?;
+    Some(parts.concat())
 }
 
 /// A short recording and what is taken for its text.
@@ -61,10 +71,10 @@ struct Recognised {
     text: Option<String>,
 }
 
-impl From<Pcm> for Recognised {
-    fn from(pcm: Pcm) -> Self {
-        let length_ms = pcm.samples.len() as u64 * 1000 / u64::from(SAMPLE_RATE);
-        Self { length_ms, text: Some(text_of(&pcm.samples)) }
+impl From<Vec<f32>> for Recognised {
+    fn from(samples: Vec<f32>) -> Self {
+        let length_ms = samples.len() as u64 * 1000 / u64::from(SAMPLE_RATE);
+        Self { length_ms, text: Some(text_of(&samples)) }
     }
 }
 
