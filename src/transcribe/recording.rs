@@ -351,7 +351,11 @@ mod tests {
     use std::future;
     use std::time::Duration;
 
-    use super::{AudioError, Thread, Threads, last_words};
+    use support::speech::{MODEL, VAD, silence};
+
+    use super::{AudioError, Recording, RecordingOptions, Thread, Threads, last_words};
+    use crate::audio::Limits;
+    use crate::speech::{Engine, EngineOptions};
 
     #[tokio::test(start_paused = true)]
     async fn a_thread_that_is_late_is_abandoned_until_it_ends() {
@@ -376,5 +380,28 @@ mod tests {
         assert!((570..=600).contains(&end.len()), "{}", end.len());
         assert!(end.starts_with("семь восемь ") || end.starts_with("восемь семь "), "{end}");
         assert_eq!(last_words("я".repeat(900)), "", "there is no whole word");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn one_stretch_is_ready_while_the_one_before_it_is_recognised() {
+        let options = EngineOptions { model: MODEL.into(), vad: Some(VAD.into()), ..Default::default() };
+        let engine = Engine::start(options).await.unwrap();
+        let options = RecordingOptions::default();
+        let mut recording =
+            Recording::open(&engine, silence(120.0), Limits::default(), options).await.unwrap();
+        assert_eq!(recording.stretches.max_capacity(), 1, "memory does not grow with the length");
+        let mut taken = 0;
+        while let Some(stretch) = recording.stretches.recv().await {
+            stretch.unwrap();
+            taken += 1;
+            // The stretch that was taken is not done with, and nothing asks for another one.
+            let ready = async {
+                while recording.stretches.is_empty() && !recording.stretches.is_closed() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(120), ready).await.expect("the next stretch is made");
+        }
+        assert!(taken >= 120 / 29, "{taken}");
     }
 }
