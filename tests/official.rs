@@ -186,7 +186,7 @@ async fn quiet_speech_after_loud_speech_is_written_down() {
     let mut random = Random::seeded(1);
     for (loud, quiet, loud_words, quiet_words) in [
         ("eval/LJ001-0004.wav", "eval/cuttledoc_fleurs-en-003.ogg", "block", "cabbage"),
-        ("eval/rhasspy_vf_ru_0024.wav", "eval/asterisk_pm-invalid-option.wav", "пространстве", "опция"),
+        ("eval/rhasspy_vf_ru_0024.wav", "eval/asterisk_pm-invalid-option.wav", "пространстве", "недоступна"),
     ] {
         let (Some(loud), Some(quiet)) = (shared(loud), shared(quiet)) else { continue };
         let [loud, quiet] = [loud, quiet].map(|file| as_loud_as_speech(decode(&fs::read(file).unwrap())));

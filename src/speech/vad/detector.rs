@@ -54,8 +54,8 @@ impl Detector {
 
     /// Finds the speech in `pcm`, 16 kHz mono, full scale ±1. Only the middle of long silences is
     /// cut out, unless no sample is above -60 dBFS or nobody speaks: then the speech is empty.
-    /// Speech that is far quieter than the rest is raised. Without a voice activity model, everything
-    /// counts as speech and keeps its level.
+    /// Speech that is far quieter than the rest is raised. Without a voice activity model,
+    /// everything counts as speech and keeps its level.
     ///
     /// Blocks for less than a second per 96 s of audio, and checks `aborted` in between.
     pub fn detect(&self, mut pcm: Vec<f32>, aborted: &dyn Fn() -> bool) -> Result<Speech, SpeechError> {
@@ -79,13 +79,12 @@ impl Detector {
             return Err(SpeechError::Aborted);
         }
         activity.cut(&mut pcm);
-        if let Some(voices) = activity.voices() {
-            raise_quiet_voices(&mut pcm, voices);
-        }
+        let raised = activity.voices().map_or(0, |voices| raise_quiet_voices(&mut pcm, voices));
         debug!(
             event = "voice_activity",
             seconds = seconds(samples),
             kept = seconds(pcm.len()),
+            raised = seconds(raised),
             took = ?started.elapsed(),
             "voice activity"
         );

@@ -23,12 +23,12 @@ const HEADROOM: f32 = 2.0;
 /// a jump would click.
 const FRAME: usize = 10 * MS;
 
-/// Raises the voices in `pcm` that are far below the loudest one. `voices` are their ranges, in
-/// order.
-pub(super) fn raise_quiet_voices(pcm: &mut [f32], voices: &[Range<usize>]) {
+/// Raises the voices in `pcm` that are far below the loudest one, and returns how many samples that
+/// are. `voices` are their ranges, in order.
+pub(super) fn raise_quiet_voices(pcm: &mut [f32], voices: &[Range<usize>]) -> usize {
     let levels: Vec<f32> = voices.iter().map(|voice| level(&pcm[voice.clone()])).collect();
     let loudest = levels.iter().copied().fold(0.0, f32::max);
-    let mut first = 0;
+    let (mut first, mut raised) = (0, 0);
     // Neighbours that are quiet are raised together, so the melody of a sentence stays.
     for group in levels.chunk_by(|a, b| (*a < loudest * QUIET) == (*b < loudest * QUIET)) {
         let last = first + group.len() - 1;
@@ -42,10 +42,12 @@ pub(super) fn raise_quiet_voices(pcm: &mut [f32], voices: &[Range<usize>]) {
                 Some(after) => beside(voices[last].end, after.start).0,
                 None => (voices[last].end + BESIDE).min(pcm.len()),
             };
+            raised += end - start;
             raise(&mut pcm[start..end], (loudest / level).min(MAX_GAIN), loudest * HEADROOM);
         }
         first = last + 1;
     }
+    raised
 }
 
 /// Where what is raised ends after a voice that ends at `end`, and begins before one that starts at
@@ -61,8 +63,8 @@ fn level(pcm: &[f32]) -> f32 {
     pcm.chunks(BLOCK).filter(|block| block.len() == BLOCK.min(pcm.len())).map(mean).fold(0.0, f32::max).sqrt()
 }
 
-/// Multiplies by `gain`, or by less where the result would be louder than `limit`: what is left of a
-/// loud voice, or a knock.
+/// Multiplies by `gain`, or by less where the result would be louder than `limit`: the end of a loud
+/// voice, or a knock.
 fn raise(pcm: &mut [f32], gain: f32, limit: f32) {
     let mut before = 1.0;
     let frames = pcm.len().div_ceil(FRAME);
@@ -120,7 +122,8 @@ mod tests {
             {
                 let (before, [loud, quiet]) = pair(below, pause);
                 let mut after = before.clone();
-                raise_quiet_voices(&mut after, &[loud.clone(), quiet.clone()]);
+                let raised = raise_quiet_voices(&mut after, &[loud.clone(), quiet.clone()]);
+                assert_eq!(raised > 0, expected > 0.0);
                 assert!(after[loud.clone()] == before[loud], "{below}: the loud voice changes");
                 let raised = gain(&before[quiet.clone()], &after[quiet]);
                 assert!((raised - expected).abs() < 0.5, "{below}, {pause}: {raised}");

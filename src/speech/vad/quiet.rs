@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::silero::{BATCH, BLOCK, FRAME, TARGET_RMS, Vad, gain};
-use super::voice::{SILENCE, voices};
+use super::voice::{SILENCE, phrases, voices};
 
 /// Frames of the shortest silence that is looked at again, 0.8 s.
 const SHORTEST: usize = 25;
@@ -23,13 +23,18 @@ const VOICED_FRAMES: usize = 16;
 const PEAK: f32 = 0.9;
 
 /// Replaces the probabilities of voice in the frames of those silences of `pcm` that turn out to be
-/// speech. None if `aborted`, or if whisper.cpp fails, which it logs.
+/// speech. A recording without any speech at its own level is left alone. None if `aborted`, or if
+/// whisper.cpp fails, which it logs.
 pub(super) fn look_again(
     vad: &mut Vad,
     pcm: &[f32],
     probabilities: &mut [f32],
     aborted: &dyn Fn() -> bool,
 ) -> Option<()> {
+    // Where nobody speaks at all, noise would be taken for quiet speech.
+    if phrases(voices(probabilities, pcm.len())).is_empty() {
+        return Some(());
+    }
     let gain = gain(pcm);
     for frames in silences(probabilities, BATCH) {
         let samples = &pcm[frames.start * FRAME..(frames.end * FRAME).min(pcm.len())];
@@ -59,8 +64,8 @@ fn silences(probabilities: &[f32], longest: usize) -> Vec<Range<usize>> {
     silences
 }
 
-/// A silence of a recording that was amplified by `gain`, each half second at its own level. None if
-/// nothing in it needs much more gain.
+/// A silence of a recording that was amplified by `gain`, each half second at its own level. None
+/// if nothing in it needs much more gain.
 fn amplified(pcm: &[f32], gain: f32) -> Option<Vec<f32>> {
     let gains = gains(pcm, gain);
     gains.iter().any(|&needed| needed >= gain * LEAST).then(|| amplify(pcm, &gains))
