@@ -12,6 +12,8 @@ use super::voice::MS;
 const BLOCK: usize = 250 * MS;
 /// Voices below this share of the loudest, 20 dB below it, are raised. Whisper hears louder ones.
 const QUIET: f32 = 0.1;
+/// Quiet voices are raised if they last this long together. A shorter sound may be a breath.
+const SHORTEST: usize = 400 * MS;
 /// The most by which they are raised, 40 dB.
 const MAX_GAIN: f32 = 100.0;
 /// What is raised of a silence beside a quiet voice, at most.
@@ -33,7 +35,8 @@ pub(super) fn raise_quiet_voices(pcm: &mut [f32], voices: &[Range<usize>]) -> us
     for group in levels.chunk_by(|a, b| (*a < loudest * QUIET) == (*b < loudest * QUIET)) {
         let last = first + group.len() - 1;
         let level = group.iter().copied().fold(0.0, f32::max);
-        if level < loudest * QUIET && level > 0.0 {
+        let voiced: usize = voices[first..=last].iter().map(|voice| voice.len()).sum();
+        if level < loudest * QUIET && level > 0.0 && voiced >= SHORTEST {
             let start = match first.checked_sub(1) {
                 Some(before) => beside(voices[before].end, voices[first].start).1,
                 None => voices[first].start.saturating_sub(BESIDE),
@@ -63,8 +66,8 @@ fn level(pcm: &[f32]) -> f32 {
     pcm.chunks(BLOCK).filter(|block| block.len() == BLOCK.min(pcm.len())).map(mean).fold(0.0, f32::max).sqrt()
 }
 
-/// Multiplies by `gain`, or by less where the result would be louder than `limit`: the end of a loud
-/// voice, or a knock.
+/// Multiplies by `gain`, or by less where the result would be louder than `limit`: a knock, or what
+/// is left of a loud voice.
 fn raise(pcm: &mut [f32], gain: f32, limit: f32) {
     let mut before = 1.0;
     let frames = pcm.len().div_ceil(FRAME);
@@ -143,6 +146,16 @@ mod tests {
             let mut after = before.clone();
             raise_quiet_voices(&mut after, voices);
             assert!(after == before, "{voices:?}");
+        }
+    }
+
+    #[test]
+    fn a_breath_is_not_raised() {
+        let (before, [loud, quiet]) = pair(30.0, 2 * SECOND);
+        for (samples, is_raised) in [(SHORTEST - 1, false), (SHORTEST, true)] {
+            let breath = quiet.start..quiet.start + samples;
+            let raised = raise_quiet_voices(&mut before.clone(), &[loud.clone(), breath]);
+            assert_eq!(raised > 0, is_raised, "{samples}");
         }
     }
 
