@@ -9,8 +9,9 @@ use std::time::Duration;
 use stenogram::domain::{LanguageCode, Languages, Transcript};
 use stenogram::speech::models::checksum::{Verdict, verify};
 use stenogram::speech::{Engine, EngineOptions, RecogniseOptions};
+use support::noise::hiss;
 use support::skipped;
-use support::speech::{ALONE, VAD, decode};
+use support::speech::{ALONE, Random, VAD, decode};
 
 /// How long anything here may take on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(300);
@@ -174,4 +175,37 @@ async fn short_pieces_of_russian_stay_russian_or_english() {
         assert!(matches!(language, None | Some("ru" | "en")), "{file}: {language:?} {}", heard.text());
     }
     stop(engine).await;
+}
+
+/// Somebody turns away from the phone: a sentence 30 and 40 dB below the one before it.
+#[tokio::test]
+async fn quiet_speech_after_loud_speech_is_written_down() {
+    let _alone = ALONE.lock().await;
+    let Some(model) = model("ggml-base.bin") else { return };
+    let engine = start(&model, &["ru", "en"], true).await;
+    let mut random = Random::seeded(1);
+    for (loud, quiet, loud_words, quiet_words) in [
+        ("eval/LJ001-0004.wav", "eval/cuttledoc_fleurs-en-003.ogg", "block", "cabbage"),
+        ("eval/rhasspy_vf_ru_0024.wav", "eval/asterisk_pm-invalid-option.wav", "пространстве", "недоступна"),
+    ] {
+        let (Some(loud), Some(quiet)) = (shared(loud), shared(quiet)) else { continue };
+        let [loud, quiet] = [loud, quiet].map(|file| as_loud_as_speech(decode(&fs::read(file).unwrap())));
+        for decibels in [30.0, 40.0] {
+            let gain = 10.0_f32.powf(-decibels / 20.0);
+            let quiet = quiet.iter().map(|sample| sample * gain).collect();
+            let mut pcm = [loud.clone(), vec![0.0; 11_200], quiet, vec![0.0; 8_000]].concat();
+            let room = hiss(pcm.len(), 0.0001, &mut random);
+            pcm.iter_mut().zip(room).for_each(|(sample, noise)| *sample += noise);
+            let heard = hear(&engine, pcm).await.text().to_lowercase();
+            assert!(heard.contains(loud_words), "{decibels}: {heard}");
+            assert!(heard.contains(quiet_words), "{decibels}: {heard}");
+        }
+    }
+    stop(engine).await;
+}
+
+/// With the root mean square 0.1.
+fn as_loud_as_speech(pcm: Vec<f32>) -> Vec<f32> {
+    let power = pcm.iter().map(|sample| sample * sample).sum::<f32>() / pcm.len() as f32;
+    pcm.iter().map(|sample| sample * 0.1 / power.sqrt()).collect()
 }

@@ -104,7 +104,7 @@ fn memory_does_not_grow_with_a_recordings_length() {
     let of = |file| peak(&mut transcribe(&home, &[file]));
     let (short, long) = (of("short.ogg"), of("long.ogg"));
     println!("peak memory: {short} KiB for 5 seconds, {long} KiB for half an hour");
-    // Its samples would be 115 MB; one stretch heard, one ready and one in the making are 23.
+    // Its samples would be 115 MB; one stretch heard, one ready and one in the making are 12.
     assert!(long < short + 40_000, "{short} KiB for 5 seconds, {long} KiB for half an hour");
 }
 

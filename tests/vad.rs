@@ -94,6 +94,24 @@ async fn speech_from_far_away_is_speech() {
 }
 
 #[tokio::test]
+async fn quiet_speech_after_loud_speech_is_recognised() {
+    let _alone = ALONE.lock().await;
+    let engine = start(VAD.into()).await;
+    let mut random = Random::seeded(1);
+    for texts in [fixtures("en"), fixtures("ru")] {
+        let (first, second) = (&texts[0], &texts[8]);
+        // Somebody turns away from the phone: 40 dB down, in a very quiet room.
+        let quiet: Vec<f32> = pcm(second.text, second.voice).iter().map(|sample| sample * 0.01).collect();
+        let spoken = [pcm(first.text, first.voice), vec![0.0; RATE], quiet, vec![0.0; RATE]].concat();
+        let ground = room(&mut random, spoken.len() as f32 / RATE as f32 + 1.0);
+        let recording = spoken.iter().zip(ground).map(|(sample, noise)| sample + noise * 0.05).collect();
+        let transcript = recognise(&engine, recording).await;
+        assert_eq!(transcript.text(), format!("{} {}", first.text, second.text));
+    }
+    assert!(engine.shutdown(DEADLINE).await);
+}
+
+#[tokio::test]
 async fn a_pause_is_found_where_it_is_loud() {
     let _alone = ALONE.lock().await;
     let engine = start(VAD.into()).await;

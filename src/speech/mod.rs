@@ -11,8 +11,10 @@
 //! vad              voice activity
 //!   detector         finds the speech in a recording, on its caller's thread
 //!   silero           the probability of speech in each frame, by Silero's model
+//!   quiet            looks at silences again, for speech that is far quieter than the rest
 //!   voice            from these probabilities to phrases and pauses
 //!   activity         the parts that are kept for Whisper; maps times back to the recording
+//!   level            raises quiet voices to the loudest one
 //! whisper          a loaded model, and single calls of whisper.cpp
 //!   audio_context    a shortened window for short recordings, and whether its result is good
 //!   decoding         how carefully the text is looked for

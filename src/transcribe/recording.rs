@@ -247,7 +247,10 @@ impl Drop for AbortOnDrop {
 
 #[cfg(test)]
 mod tests {
+    use support::speech::{MODEL, VAD, silence};
+
     use super::*;
+    use crate::speech::EngineOptions;
 
     #[test]
     fn only_what_is_the_recordings_fault_rejects_it() {
@@ -269,5 +272,29 @@ mod tests {
         assert!((570..=600).contains(&end.len()), "{}", end.len());
         assert!(end.starts_with("семь восемь ") || end.starts_with("восемь семь "), "{end}");
         assert_eq!(last_words("я".repeat(900)), "", "there is no whole word");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn one_stretch_is_ready_while_the_one_before_it_is_recognised() {
+        let options = EngineOptions { model: MODEL.into(), vad: Some(VAD.into()), ..Default::default() };
+        let engine = Engine::start(options).await.unwrap();
+        let decoder = DecoderProgram::at(support::stenogram());
+        let options = RecordingOptions::default();
+        let mut recording =
+            Recording::open(&engine, &decoder, silence(120.0), Limits::default(), options).await.unwrap();
+        assert_eq!(recording.stretches.max_capacity(), 1, "memory does not grow with the length");
+        let mut taken = 0;
+        while let Some(stretch) = recording.stretches.recv().await {
+            stretch.unwrap();
+            taken += 1;
+            // The stretch that was taken is not done with, and nothing asks for another one.
+            let ready = async {
+                while recording.stretches.is_empty() && !recording.stretches.is_closed() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(120), ready).await.expect("the next stretch is made");
+        }
+        assert!(taken >= 120 / 29, "{taken}");
     }
 }

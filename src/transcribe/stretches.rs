@@ -4,12 +4,12 @@ use std::mem;
 
 use crate::audio::{AudioError, SAMPLE_RATE};
 
-/// Samples of the longest stretch, 56 s or 4 MB. Whisper recognises it in two windows of 30 s, each
-/// of which ends with a sentence and so leaves a few seconds for the next. A slightly longer
-/// stretch would need a third window, which takes as long as the others.
-pub(super) const LONGEST_STRETCH: usize = 56 * SAMPLE_RATE as usize;
+/// Samples of the longest stretch, 29 s or 2 MB. Whisper takes it in one window of 30 s, so it is
+/// recognised like a short recording: quickly, and with care only if the text is doubtful. The last
+/// window of a longer stretch would take as long for a few seconds as for 30.
+pub(super) const LONGEST_STRETCH: usize = 29 * SAMPLE_RATE as usize;
 /// Where a long recording is cut at the earliest.
-const EARLIEST_CUT: usize = 42 * SAMPLE_RATE as usize;
+const EARLIEST_CUT: usize = 21 * SAMPLE_RATE as usize;
 /// Cuts at the quietest point are multiples of this, 32 ms.
 const FRAME: usize = 512;
 /// Frames of half a second, which is longer than the closure of any consonant.
@@ -24,7 +24,7 @@ pub(super) struct Stretch {
     pub(super) samples: Vec<f32>,
 }
 
-/// Joins chunks of PCM and cuts them into stretches, each in the last quarter of a
+/// Joins chunks of PCM and cuts them into stretches, each in the last 8 s of a
 /// [`LONGEST_STRETCH`]. The cuts depend only on the samples, not on the chunks.
 pub(super) struct Stretches<I, P> {
     chunks: I,
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_short_recording_is_not_cut() {
-        for seconds in [1, 55, 56] {
+        for seconds in [1, 28, 29] {
             let recording = tone(seconds, &[]);
             assert_eq!(cut(&recording, 7000), [Stretch { start: 0, samples: recording }]);
         }
@@ -121,10 +121,10 @@ mod tests {
 
     #[test]
     fn a_long_recording_is_cut_in_its_pauses_and_nothing_is_lost() {
-        let recording = tone(200, &[20, 48, 98, 110, 150]);
+        let recording = tone(100, &[10, 24, 49, 55, 75]);
         let stretches = cut(&recording, SECOND);
         let starts: Vec<_> = stretches.iter().map(|stretch| stretch.start as usize / SECOND).collect();
-        assert_eq!(starts, [0, 48, 98, 150]);
+        assert_eq!(starts, [0, 24, 49, 75]);
         assert!(stretches.iter().all(|stretch| stretch.start % 16 == 0), "whole milliseconds");
         let joined: Vec<f32> = stretches.into_iter().flat_map(|stretch| stretch.samples).collect();
         assert_eq!(joined, recording);
@@ -132,29 +132,29 @@ mod tests {
 
     #[test]
     fn the_cuts_do_not_depend_on_the_chunks() {
-        let recording = tone(150, &[45, 95]);
+        let recording = tone(75, &[22, 47]);
         assert_eq!(cut(&recording, 999), cut(&recording, 5 * SECOND));
     }
 
     #[test]
     fn continuing_after_any_stretch_gives_the_same_stretches() {
-        let recording = tone(200, &[20, 48, 98, 110, 150]);
+        let recording = tone(100, &[10, 24, 49, 55, 75]);
         let stretches = cut(&recording, SECOND);
         for (n, Stretch { start, .. }) in stretches.iter().enumerate() {
             let chunks = recording.chunks(7000).map(|chunk| Ok(chunk.to_vec()));
             let rest: Vec<_> = Stretches::new(chunks, *start, |_| None).map(Result::unwrap).collect();
             assert_eq!(rest, stretches[n..]);
         }
-        let beyond = Stretches::new([Ok(recording)].into_iter(), 200 * SECOND as u64, |_| None).next();
+        let beyond = Stretches::new([Ok(recording)].into_iter(), 100 * SECOND as u64, |_| None).next();
         assert_eq!(beyond, None);
     }
 
     #[test]
     fn a_recording_without_pauses_is_cut_too() {
         for level in [0.0, 0.5] {
-            let stretches = cut(&vec![level; 250 * SECOND], SECOND);
+            let stretches = cut(&vec![level; 125 * SECOND], SECOND);
             assert!(stretches.iter().all(|stretch| stretch.samples.len() <= LONGEST_STRETCH));
-            assert_eq!(stretches.iter().map(|stretch| stretch.samples.len()).sum::<usize>(), 250 * SECOND);
+            assert_eq!(stretches.iter().map(|stretch| stretch.samples.len()).sum::<usize>(), 125 * SECOND);
         }
     }
 
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn the_given_pause_is_where_it_is_cut() {
-        let recording = tone(90, &[50]);
+        let recording = tone(45, &[25]);
         let mut asked = 0;
         let pause = |samples: &[f32]| {
             asked += 1;

@@ -59,6 +59,11 @@ impl Activity {
         self.kept.is_empty()
     }
 
+    /// Where there is voice in the joined parts, in order. None if unknown.
+    pub(super) fn voices(&self) -> Option<&[Range<usize>]> {
+        self.voiced.as_deref()
+    }
+
     /// Replaces the recording by its kept parts, joined.
     pub(super) fn cut(&self, pcm: &mut Vec<f32>) {
         let mut length = 0;

@@ -7,6 +7,8 @@ use std::time::Instant;
 use tracing::debug;
 
 use super::activity::Activity;
+use super::level::raise_quiet_voices;
+use super::quiet::look_again;
 use super::silero::Vad;
 use super::voice::longest_pause;
 use crate::runtime::lock;
@@ -52,7 +54,8 @@ impl Detector {
 
     /// Finds the speech in `pcm`, 16 kHz mono, full scale ±1. Only the middle of long silences is
     /// cut out, unless no sample is above -60 dBFS or nobody speaks: then the speech is empty.
-    /// Without a voice activity model, everything counts as speech.
+    /// Speech that is far quieter than the rest is raised. Without a voice activity model,
+    /// everything counts as speech and keeps its level.
     ///
     /// Blocks for less than a second per 96 s of audio, and checks `aborted` in between.
     pub fn detect(&self, mut pcm: Vec<f32>, aborted: &dyn Fn() -> bool) -> Result<Speech, SpeechError> {
@@ -76,10 +79,12 @@ impl Detector {
             return Err(SpeechError::Aborted);
         }
         activity.cut(&mut pcm);
+        let raised = activity.voices().map_or(0, |voices| raise_quiet_voices(&mut pcm, voices));
         debug!(
             event = "voice_activity",
             seconds = seconds(samples),
             kept = seconds(pcm.len()),
+            raised = seconds(raised),
             took = ?started.elapsed(),
             "voice activity"
         );
@@ -95,7 +100,9 @@ impl Detector {
     /// None without a model, if it fails (whisper.cpp logs that), or if aborted.
     fn probabilities(&self, pcm: &[f32], aborted: &dyn Fn() -> bool) -> Option<Vec<f32>> {
         let mut vad = lock(self.vad.as_ref()?);
-        vad.probabilities(pcm, aborted)
+        let mut probabilities = vad.probabilities(pcm, aborted)?;
+        look_again(&mut vad, pcm, &mut probabilities, aborted)?;
+        Some(probabilities)
     }
 }
 

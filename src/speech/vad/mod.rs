@@ -2,5 +2,7 @@
 
 pub(super) mod activity;
 pub(super) mod detector;
+mod level;
+mod quiet;
 pub(super) mod silero;
 mod voice;

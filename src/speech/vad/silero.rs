@@ -15,18 +15,18 @@ use crate::speech::whisper::log;
 /// size.
 pub(crate) const FRAME: usize = 512;
 /// Frames between two checks for an abort, 96 s: less than a second of work.
-const BATCH: usize = 3000;
+pub(super) const BATCH: usize = 3000;
 /// Frames of context, 2 s, that are run again before a part, because whisper.cpp resets the model's
 /// state with every call. With more context, just as many frames are classified differently than in
 /// a single run (docs/BENCHMARKS.md).
 const WARM_UP: usize = 62;
 
 /// The loudness of speech that the model knows well: the root mean square of the loudest [`BLOCK`].
-const TARGET_RMS: f32 = 0.1;
+pub(super) const TARGET_RMS: f32 = 0.1;
 /// The most by which a quiet recording is amplified, 40 dB.
 const MAX_GAIN: f32 = 100.0;
 /// Samples of half a second.
-const BLOCK: usize = 8000;
+pub(super) const BLOCK: usize = 8000;
 
 /// Why voice activity is not detected. The text continues "the voice activity model FILE".
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +86,11 @@ impl Vad {
         Some(probabilities)
     }
 
+    /// The same of at most [`BATCH`] frames, which are not amplified, in one run.
+    pub(super) fn probabilities_as_is(&mut self, pcm: &[f32]) -> Option<Vec<f32>> {
+        run_model(&mut self.contexts[0], pcm, 0..pcm.len().div_ceil(FRAME), 1.0)
+    }
+
     /// The probabilities of a range of `frames` of `pcm`, with both halves run in parallel. The
     /// result does not depend on the number of cores.
     fn batch(&mut self, pcm: &[f32], frames: Range<usize>, gain: f32) -> Option<Vec<f32>> {
@@ -132,7 +137,7 @@ fn run_model(
 }
 
 /// The gain that makes the loudest half second as loud as [`TARGET_RMS`]; 1 if it already is.
-fn gain(pcm: &[f32]) -> f32 {
+pub(super) fn gain(pcm: &[f32]) -> f32 {
     let power = |block: &[f32]| block.iter().map(|sample| sample * sample).sum::<f32>() / BLOCK as f32;
     let loudest = pcm.chunks(BLOCK).map(power).fold(0.0, f32::max).sqrt();
     (TARGET_RMS / loudest).clamp(1.0, MAX_GAIN)

@@ -14,7 +14,7 @@ pub(super) const MS: usize = 16;
 /// Speech begins with a frame of at least this probability.
 const SPEECH: f32 = 0.5;
 /// Speech ends with the first frame below this probability.
-const SILENCE: f32 = 0.35;
+pub(super) const SILENCE: f32 = 0.35;
 /// A silence of at least this length is shortened; shorter ones are kept. It must be longer than
 /// two paddings.
 pub(super) const LONG_SILENCE: usize = 2000 * MS;

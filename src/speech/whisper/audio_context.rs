@@ -38,8 +38,8 @@ const ENTROPY_TOKENS: usize = 32;
 /// The first pass over this many samples. Its result may be rejected if it is a quick one.
 pub(crate) fn first_pass(context: AudioContext, samples: usize) -> Pass {
     let needed = (samples.div_ceil(POSITION) + MARGIN - STEP / 2).next_multiple_of(STEP);
-    if context == AudioContext::Auto && needed <= WHOLE {
-        return Pass { decoding: Decoding::Quick, positions: Some(needed as c_int) };
+    if context == AudioContext::Auto && samples.div_ceil(POSITION) <= WHOLE {
+        return Pass { decoding: Decoding::Quick, positions: Some(needed.min(WHOLE) as c_int) };
     }
     default_pass(samples)
 }
@@ -126,8 +126,7 @@ mod tests {
         assert_eq!(pass(3.0), quick(288));
         assert_eq!(pass(10.0), quick(640));
         assert_eq!(pass(27.2), quick(1_472));
-        assert_eq!(pass(27.3), greedy(Some(1_472)));
-        assert_eq!(pass(29.44), greedy(Some(1_472)));
+        assert_eq!(pass(29.44), quick(1_472));
         assert_eq!(pass(29.45), greedy(None));
         assert_eq!(pass(300.0), greedy(None));
         assert_eq!(first_pass(AudioContext::Full, RATE), greedy(Some(1_472)));
