@@ -11,6 +11,7 @@ mod recording;
 pub mod reply;
 pub mod restriction;
 mod sanitise;
+pub mod score;
 pub mod secret;
 mod settings;
 pub mod transcript;

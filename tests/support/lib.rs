@@ -9,6 +9,7 @@ pub mod ffmpeg;
 pub mod http;
 pub mod model_file;
 pub mod noise;
+pub mod official;
 pub mod peak;
 pub mod redis;
 pub mod signals;
