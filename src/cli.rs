@@ -1,9 +1,8 @@
 //! The command line: commands, flags and their help.
 
 mod bench;
+mod input;
 
-use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -12,6 +11,7 @@ use crate::config::Needs;
 use crate::domain::{JobId, LanguageChoice, ModelName, Task};
 
 pub use self::bench::Bench;
+pub use self::input::Input;
 
 /// The exit status. Supervisors rely on these numbers, so they never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,19 +172,6 @@ pub struct Explain {
     /// A code, words, or a message as it was printed [default: list everything]
     #[arg(value_name = "CODE|WORDS", trailing_var_arg = true, allow_hyphen_values = true)]
     pub words: Vec<String>,
-}
-
-/// Where a recording comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
-    Stdin,
-    File(PathBuf),
-}
-
-impl From<OsString> for Input {
-    fn from(text: OsString) -> Self {
-        if text == "-" { Self::Stdin } else { Self::File(text.into()) }
-    }
 }
 
 /// The format of a transcript.

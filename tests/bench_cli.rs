@@ -204,7 +204,8 @@ fn mistakes_are_counted_beside_those_of_another_program() {
     let home = voices();
     let english = fixtures("en").swap_remove(0).text;
     let line = |file: &str, text: &str| format!("{}\n", serde_json::json!({ "file": file, "text": text }));
-    let others = [("right.ogg", english), ("wrong.ogg", ""), ("russian.ogg", english), ("silence.ogg", "Thanks")];
+    let others =
+        [("right.ogg", english), ("wrong.ogg", ""), ("russian.ogg", english), ("silence.ogg", "Thanks")];
     let others: String = others.into_iter().map(|(file, text)| line(file, text)).collect();
     fs::write(home.path().join("voices/other.jsonl"), others).expect("write texts");
     let args = ["--language", "auto", "--eval", "voices/manifest.jsonl", "--beside", "voices/other.jsonl"];
@@ -220,7 +221,11 @@ fn mistakes_are_counted_beside_those_of_another_program() {
     assert_eq!(names[..3], ["all", "en", "ru"], "{names:?}");
     let (all, their) = (&groups[0]["systems"][0], &groups[0]["systems"][1]);
     let words = english.split(' ').count();
-    assert_eq!((&all["texts"], &all["exact"], &all["word_edits"]), (&3.into(), &2.into(), &3.into()), "{report}");
+    assert_eq!(
+        (&all["texts"], &all["exact"], &all["word_edits"]),
+        (&3.into(), &2.into(), &3.into()),
+        "{report}"
+    );
     assert_eq!((&all["silent"], &all["false_texts"], &all["unanswered"]), (&1.into(), &0.into(), &0.into()));
     assert_eq!((&all["languages"], &all["languages_right"]), (&3.into(), &3.into()), "{report}");
     assert!(number(&all["took"]) > 0.0 && number(&all["cpu"]) > 0.0, "{all}");
@@ -235,7 +240,9 @@ fn mistakes_are_counted_beside_those_of_another_program() {
 
     let stdout = stdout(&home, &[&args[..], &["--compare"]].concat());
     assert!(stdout.contains("4 recordings of voices/manifest.jsonl, "), "{stdout}");
-    for words in ["RECORDINGS", "\nall ", "\nen ", "\nru ", " other ", "micro-q8_0: ", " MiB of memory at most"] {
+    for words in
+        ["RECORDINGS", "\nall ", "\nen ", "\nru ", " other ", "micro-q8_0: ", " MiB of memory at most"]
+    {
         assert!(stdout.contains(words), "{words} in {stdout}");
     }
     assert!(stdout.contains("  wrong.ogg, micro-q8_0: ") && stdout.contains("[-and no more-]"), "{stdout}");
@@ -248,8 +255,11 @@ fn a_manifest_with_mistakes_is_refused_and_a_recording_that_is_none_is_left_out(
     let home = voices();
     let manifest = home.path().join("voices/manifest.jsonl");
     let good = fs::read_to_string(&manifest).expect("read the manifest");
-    fs::write(&manifest, format!("{good}{{\"audio\": \"right.ogg\n{{\"audio\": \"gone.ogg\", \"text\": \"\"}}\n"))
-        .expect("write the manifest");
+    fs::write(
+        &manifest,
+        format!("{good}{{\"audio\": \"right.ogg\n{{\"audio\": \"gone.ogg\", \"text\": \"\"}}\n"),
+    )
+    .expect("write the manifest");
     let (code, stdout, stderr) = outcome(&home, &["--eval", "voices/manifest.jsonl"]);
     assert_eq!((code, stdout.as_str()), (Some(1), ""));
     let lines: Vec<&str> = stderr.lines().collect();
@@ -288,7 +298,8 @@ fn official_weights_hear_people() {
     ] {
         let Some(recording) = official::shared(file) else { return };
         let recording = recording.canonicalize().expect("it exists");
-        lines += &format!("{}\n", serde_json::json!({ "audio": recording, "text": text, "language": language }));
+        lines +=
+            &format!("{}\n", serde_json::json!({ "audio": recording, "text": text, "language": language }));
     }
     fs::write(home.path().join("m.jsonl"), lines).expect("write the manifest");
     let model = model.canonicalize().expect("it exists");
@@ -302,9 +313,15 @@ fn official_weights_hear_people() {
 #[test]
 fn its_help_explains_the_columns() {
     let help = stdout(&Home::empty(), &["--help"]);
-    for words in
-        ["LOAD", "seconds of work per second of audio", "MEMORY", "--compare", "Stop the daemon", "Examples:", "WER"]
-    {
+    for words in [
+        "LOAD",
+        "seconds of work per second of audio",
+        "MEMORY",
+        "--compare",
+        "Stop the daemon",
+        "Examples:",
+        "WER",
+    ] {
         assert!(help.contains(words), "{words} in {help}");
     }
     assert!(help.lines().all(|line| line.chars().count() <= 110), "{help}");

@@ -297,7 +297,8 @@ fn without_model_the_one_that_was_chosen_for_this_machine_is_used() {
     assert_eq!(model(&set), ModelName::Catalogue("tiny".into()));
     assert_eq!(origin(&set, "MODEL"), Origin::Environment);
 
-    for (text, says) in [("", "it is empty"), ("no model\n", "MODEL=\"no model\" (chosen for this machine, ")] {
+    for (text, says) in [("", "it is empty"), ("no model\n", "MODEL=\"no model\" (chosen for this machine, ")]
+    {
         fs::write(&chosen, text).unwrap();
         let error = Config::check(&unset(), Needs::Nothing).unwrap_err().to_string();
         assert!(error.contains(says) && error.contains(CHOSEN_MODEL), "{error}");

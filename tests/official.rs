@@ -14,7 +14,6 @@ use support::speech::{ALONE, VAD, decode};
 /// How long anything here may take on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(300);
 
-
 async fn start(model: &Path, languages: &[&str], vad: bool) -> Engine {
     let listed = languages.iter().map(|code| code.parse().unwrap()).collect();
     let languages = Languages { listed, others: true };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use super::Input;
+use super::input::Input;
 use crate::domain::{AudioContext, LanguageChoice, ModelName};
 
 const AFTER_BENCH_HELP: &str = "\

@@ -16,13 +16,13 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 
 use self::machine::Machine;
-use self::measured::{Clip, Measured, Memory, Row, Setting};
+use self::measured::{Clip, Measured, Memory, Row, Setting, value};
 use self::report::{Report, Table};
 use super::{CommandError, progress, report_error, transcribe};
 use crate::cli::Bench;
@@ -30,7 +30,7 @@ use crate::config::Config;
 use crate::domain::{AudioContext, LanguageChoice};
 use crate::runtime::process;
 use crate::setup;
-use crate::speech::models::{ModelSpec, SILERO_VAD};
+use crate::speech::models::SILERO_VAD;
 use crate::speech::problems::MODEL_UNUSABLE;
 use crate::speech::{Engine, EngineOptions, RecogniseOptions, SpeechError, cores};
 
@@ -219,12 +219,6 @@ fn heading(machine: &Machine, args: &Bench, language: LanguageChoice) -> String 
 
 fn names(args: &Bench) -> Vec<String> {
     args.inputs.iter().map(transcribe::name).collect()
-}
-
-/// The value of MODEL that selects this file.
-fn value(config: &Config, path: &Path) -> String {
-    let spec = ModelSpec::of_file(path).filter(|spec| spec.path(&config.model_dir) == path);
-    spec.map_or_else(|| path.display().to_string(), |spec| spec.name.to_owned())
 }
 
 /// Everything that is the same for all models.

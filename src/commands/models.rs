@@ -128,7 +128,9 @@ fn default_model(
     });
     if let Err(error) = kept {
         let folder = config.model_dir.display();
-        report_error(format_args!("the choice of a model cannot be kept in {folder}, so it is {name}: {error}"));
+        report_error(format_args!(
+            "the choice of a model cannot be kept in {folder}, so it is {name}: {error}"
+        ));
         return Ok(default);
     }
     writeln!(out, "{}", recommendation.why)?;

@@ -139,7 +139,9 @@ impl RawConfig {
         if !path.exists() {
             return;
         }
-        let Some(entry) = self.entries.iter_mut().find(|entry| entry.variable.name == "MODEL") else { return };
+        let Some(entry) = self.entries.iter_mut().find(|entry| entry.variable.name == "MODEL") else {
+            return;
+        };
         if entry.origin != Origin::Default {
             return;
         }

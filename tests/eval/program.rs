@@ -118,7 +118,8 @@ fn run(arguments: &Arguments, what: &What) -> Result<Findings, String> {
 fn default_model() -> PathBuf {
     let official = official::model_path("ggml-base.bin");
     let model = if official.exists() { official.clone() } else { speech::MODEL.into() };
-    let missing = if model == official { String::new() } else { format!(", as there is no {}", official.display()) };
+    let missing =
+        if model == official { String::new() } else { format!(", as there is no {}", official.display()) };
     eprintln!("model: {}{missing}", model.display());
     model
 }

@@ -15,7 +15,7 @@ use self::manifest::{Clip, Other};
 use self::table::{Group, Scored, System};
 use super::difference::differences;
 use super::machine::Machine;
-use super::measured::Memory;
+use super::measured::{Memory, value};
 use crate::app::RunError;
 use crate::cli::{Bench, Input};
 use crate::commands::transcribe::{self, InputError};
@@ -94,7 +94,8 @@ pub async fn run(
     bar.finish_and_clear();
     for other in others {
         let Other { name, texts, tells_language } = other;
-        let lengths = all_heard.first().into_iter().flatten().map(|heard| heard.as_ref().map(|it| it.seconds));
+        let lengths =
+            all_heard.first().into_iter().flatten().map(|heard| heard.as_ref().map(|it| it.seconds));
         let with_length = |(text, seconds): (Heard, Option<f64>)| {
             Some(Heard { seconds: seconds.unwrap_or_default(), ..text })
         };
@@ -153,7 +154,7 @@ async fn model(
     clips: &[Clip],
     bar: &ProgressBar,
 ) -> Result<(System, Vec<Option<Heard>>), CommandError> {
-    let (name, value) = (options.name(), super::value(config, &options.model));
+    let (name, value) = (options.name(), value(config, &options.model));
     process::Memory::reset_peak();
     let started = Instant::now();
     let engine = Engine::start(options).await.map_err(RunError::from)?;
@@ -195,17 +196,12 @@ async fn hear(
         language: transcript.language.map(|code| code.to_string()),
         seconds,
         took: started.elapsed().as_secs_f64(),
-        cpu: (process::cpu_time() - cpu).as_secs_f64(),
+        cpu: (process::cpu_time().saturating_sub(cpu)).as_secs_f64(),
     })
 }
 
 /// The text above the table.
-fn heading(
-    machine: &Machine,
-    manifest: &Path,
-    scored: &[Scored<'_>],
-    language: LanguageChoice,
-) -> String {
+fn heading(machine: &Machine, manifest: &Path, scored: &[Scored<'_>], language: LanguageChoice) -> String {
     let seconds: f64 = scored.iter().filter_map(|clip| Some(clip.heard.first()?.seconds)).sum();
     let (count, manifest) = (scored.len(), manifest.display());
     format!("{machine}\n{count} recordings of {manifest}, {seconds:.0} s; language {language}.\n\n")

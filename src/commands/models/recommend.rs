@@ -7,9 +7,9 @@ use crate::commands::progress;
 use crate::config::Config;
 use crate::doctor::memory::{self, Total};
 use crate::runtime::deployment::typed;
+use crate::speech::default_threads;
 use crate::speech::models::ModelSpec;
 use crate::speech::trial::{MESSAGE_SECONDS, TrialError, message_time};
-use crate::speech::default_threads;
 
 /// Recommended if it is fast enough and there is memory enough for it.
 const BETTER: &str = "small-q8_0";
@@ -108,7 +108,12 @@ mod tests {
     #[test]
     fn a_slow_machine_or_a_small_one_gets_the_smaller_model() {
         for (machine, limit, seconds, reason) in [
-            (3800, None, Some(3.04), "small-q8_0 takes 3.0 s here for a message of 10 s, and 3 s is the limit"),
+            (
+                3800,
+                None,
+                Some(3.04),
+                "small-q8_0 takes 3.0 s here for a message of 10 s, and 3 s is the limit",
+            ),
             (1900, None, None, "it has 1900 MiB of memory, and small-q8_0 wants 2560"),
             (3800, Some(512), None, "the container's limit is 512 MiB of memory, and small-q8_0 needs 840"),
         ] {

@@ -132,8 +132,7 @@ pub fn write(systems: &[System], groups: &[Group], out: &mut impl Write) -> io::
         }
         for (n, (system, Sums { tally, wer, cer, real_time_factor })) in systems.iter().zip(sums).enumerate()
         {
-            let percent =
-                |value: &Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1} %"));
+            let percent = |value: &Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1} %"));
             let of = |part: usize, whole: usize| match whole {
                 0 => "-".to_owned(),
                 _ => format!("{part} of {whole}"),
@@ -220,9 +219,7 @@ mod tests {
             [
                 "RECORDINGS SYSTEM CLIPS WER CER LANGUAGE INVENTED UNANSWERED TIME CPU FACTOR",
                 "all base 4 50.0 % 28.6 % 2 of 3 1 of 1 1 of 3 4.5 s 6.8 s 0.167",
-                "faster-whisper 4 0.0 % 0.0 % - 0 of 1 0 of 3 - 9.0 s -"
-                    .replace("9.0 s", "-")
-                    .as_str(),
+                "faster-whisper 4 0.0 % 0.0 % - 0 of 1 0 of 3 - 9.0 s -".replace("9.0 s", "-").as_str(),
                 "",
                 "en base 2 33.3 % 9.1 % 1 of 2 - 0 of 2 2.0 s 3.0 s 0.333",
                 "faster-whisper 2 0.0 % 0.0 % - - 0 of 2 - - -",
@@ -242,8 +239,7 @@ mod tests {
                 "base: 388 MiB of memory at most, loaded in 0.25 s",
             ]
         );
-        let widths: Vec<usize> =
-            table.lines().take(3).map(|line| line.chars().count()).collect();
+        let widths: Vec<usize> = table.lines().take(3).map(|line| line.chars().count()).collect();
         assert!(widths.iter().all(|width| *width == widths[0]), "{table}");
     }
 }
