@@ -24,10 +24,10 @@ stenogram: answers the voice messages of your Telegram account with their text.
   ./start.sh login           log in (phone number, code, password)
   ./start.sh logout          log out and remove the session
   ./start.sh transcribe F..  recognise files
-  ./start.sh models ...      list, pull or verify models
+  ./start.sh models ...      list, pull or verify models; recommend one for this machine
   ./start.sh queue ...       what is not finished; put back or drop
   ./start.sh rules [..]      which messages are answered; why one is or is not
-  ./start.sh bench           measure the models on this machine
+  ./start.sh bench ...       measure the models on this machine, or with --eval on your own recordings
   ./start.sh health          ask the running daemon whether it works
   ./start.sh doctor          what is wrong, and what to do
   ./start.sh explain [..]    why a problem arises, and what to do: a code, words, or a line of the log
@@ -146,7 +146,8 @@ run() {
         "$stenogram" login || exit $?
     fi
     if model=$(model_file) && [ ! -s "$model" ]; then
-        # It also fetches the model for voice activity, which the daemon can do without.
+        # Without MODEL it chooses one for this machine the first time. It also fetches the model for voice activity,
+        # which the daemon can do without.
         "$stenogram" models pull || [ -s "$model" ] || fail 1 "no model, no recognition. 'Model download fails' in TROUBLESHOOTING.md" \
             "has the ways around: a mirror in MODEL_URL, or the file copied by hand."
     fi
@@ -221,7 +222,11 @@ pass_through() {
     for argument in "$@"; do
         case $argument in
         /* | -*) ;;
-        *) if [ "$1" = transcribe ] && [ -f "$called_from/$argument" ]; then argument=$called_from/$argument; fi ;;
+        *)
+            case $1 in
+            transcribe | bench) if [ -f "$called_from/$argument" ]; then argument=$called_from/$argument; fi ;;
+            esac
+            ;;
         esac
         arguments+=("$argument")
     done

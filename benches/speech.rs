@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use eval::ears::{Bare, Equipment, Stenogram};
 use stenogram::audio::{self, Limits};
+use stenogram::domain::score::words;
 use stenogram::domain::{AudioContext, LanguageCode};
 use stenogram::speech::{LanguagePrior, RecogniseOptions, cores, default_threads};
 use support::{noise, speech, weights};
@@ -137,7 +138,7 @@ fn measure(name: &str, folder: &Path) -> usize {
         // Memory is taken and caches are filled, with what is measured first last; and both hear the same.
         let (our_text, text) = (ours(&stenogram, &given).1, alone(&mut bare).1);
         if real {
-            assert_eq!(eval::score::words(&text), eval::score::words(&our_text));
+            assert_eq!(words(&text), words(&our_text));
         }
         (stenogram, bare)
     };
@@ -248,7 +249,7 @@ fn short_clips(name: &str, folder: &Path) -> Vec<[Vec<Cost>; 3]> {
             let (less, our_text) = recognition(&shortened, &clip, &given);
             let (with_vad, _) = cost(|| shortened.hear_with(&clip, given.clone()).expect("recognise").text);
             if name != "micro" {
-                assert_eq!(eval::score::words(&text), eval::score::words(&our_text));
+                assert_eq!(words(&text), words(&our_text));
             }
             // In the first round memory is taken and caches are filled.
             if round > 0 {

@@ -43,13 +43,16 @@ env_value() {
     printf '%s' "${value:-$2}"
 }
 
-# The file of the configured model; fails where the owner named a file, which nobody can fetch.
+# The file of the configured model; fails where the owner named a file, which nobody can fetch. Without MODEL it is
+# the model that `stenogram models pull` chose for this machine, or else base.
 model_file() {
-    local model
-    model=$(env_value MODEL base)
+    local model folder
+    folder=$(env_value MODEL_DIR ./models)
+    model=$(env_value MODEL '')
+    if [ -z "$model" ]; then model=$(cat "$folder/chosen-model" 2>/dev/null || echo base); fi
     case $model in
     */* | *.bin) printf '%s' "$model" && return 1 ;;
-    *) printf '%s/ggml-%s.bin' "$(env_value MODEL_DIR ./models)" "$model" ;;
+    *) printf '%s/ggml-%s.bin' "$folder" "$model" ;;
     esac
 }
 

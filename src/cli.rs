@@ -1,16 +1,18 @@
 //! The command line: commands, flags and their help.
 
-use std::ffi::OsString;
-use std::num::NonZeroUsize;
-use std::path::PathBuf;
+mod bench;
+mod input;
+
 use std::process::ExitCode;
 use std::str::FromStr;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::Needs;
-use crate::domain::{AudioContext, ChatKind, JobId, LanguageChoice, ModelName, Task};
+use crate::domain::{ChatKind, JobId, LanguageChoice, ModelName, Task};
+
+pub use self::bench::Bench;
+pub use self::input::Input;
 
 /// The exit status. Supervisors rely on these numbers, so they never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +56,7 @@ Exit codes:
   3  not logged in: run `stenogram login`. A supervisor must not restart it.
 
 Examples:
-  stenogram models pull                     download the configured model
+  stenogram models pull                     download the configured model, or one that suits
   stenogram login                           once, with phone and code
   stenogram                                 answer voice messages until stopped
   stenogram queue                           list the jobs that are not finished
@@ -164,84 +166,6 @@ pub struct Transcribe {
     pub model: Option<ModelName>,
 }
 
-const AFTER_BENCH_HELP: &str = "\
-Columns:
-  CONTEXT   WHISPER_AUDIO_CTX: auto, which saves work for clips shorter than 27 s, or full
-  FLASH     FLASH_ATTENTION: whether attention is computed block by block
-  LOAD      time to load the model; a model's first row may have to read it from disk
-  3 s, …    seconds of work per second of audio, in clips of that length. 0.25 is four times
-            as fast as speech. With full, short clips cost more: Whisper processes 30 s.
-  MEMORY    memory of the whole program after the last clip; a small part may be left over
-            from earlier rows
-  PEAK      the most memory that was in use
-
-Voice activity detection is off, so a clip costs what uninterrupted speech costs. Most of the
-silence at the start of a recording is removed, and a recording that is too short is repeated.
-The built-in message is spoken by espeak-ng. It is good enough to measure times; to see how
-well a model understands you, give it recordings of your voice.
-
-Stop the daemon first: on a busy machine everything takes longer. A row of a large model may
-take minutes.
-
-Examples:
-  stenogram bench                           all installed models
-  stenogram bench --seconds 10 --runs 1     a quick estimate
-  stenogram bench --compare --model small --model small-q5_1 a.ogg b.ogg";
-
-/// `stenogram bench`.
-#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
-#[command(after_help = AFTER_BENCH_HELP)]
-pub struct Bench {
-    /// Recordings, which are joined and cut into clips; `-` is standard input [default: a built-in
-    /// message]
-    #[arg(value_name = "FILE")]
-    pub inputs: Vec<Input>,
-    /// A model: a name or the path of a .bin file; may be given several times [default: all models
-    /// in MODEL_DIR, and MODEL]
-    #[arg(long = "model", value_name = "NAME|PATH")]
-    pub models: Vec<ModelName>,
-    /// The language spoken, such as en or ru, or auto to choose from LANGUAGES [default: LANGUAGE]
-    #[arg(long, value_name = "LANGUAGE")]
-    pub language: Option<LanguageChoice>,
-    /// Lengths of the clips, separated by commas
-    #[arg(long, value_delimiter = ',', default_value = "3,10,30,120", value_parser = seconds())]
-    pub seconds: Vec<u32>,
-    /// Numbers of threads, separated by commas [default: 1, 2, 4 and so on up to the cores]
-    #[arg(long, value_delimiter = ',')]
-    pub threads: Vec<NonZeroUsize>,
-    /// Audio contexts as in WHISPER_AUDIO_CTX, separated by commas
-    #[arg(long = "context", value_name = "CONTEXTS", value_delimiter = ',', default_value = "auto")]
-    #[arg(value_parser = audio_context())]
-    pub contexts: Vec<AudioContext>,
-    /// Flash attention: on, off, or both, separated by commas [default: both where a GPU
-    /// recognises, else as FLASH_ATTENTION has it]
-    #[arg(long = "flash-attention", value_name = "ON,OFF", value_delimiter = ',')]
-    #[arg(value_parser = on_or_off())]
-    pub flash_attention: Vec<bool>,
-    /// How many times each clip is recognised, unless that takes over 10 s; the fastest time counts
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
-    pub runs: u32,
-    /// Show how the texts differ between settings
-    #[arg(long)]
-    pub compare: bool,
-    /// Print one JSON object, for programs
-    #[arg(long)]
-    pub json: bool,
-}
-
-fn audio_context() -> impl TypedValueParser<Value = AudioContext> {
-    PossibleValuesParser::new(["full", "auto"]).try_map(|name| name.parse::<AudioContext>())
-}
-
-fn on_or_off() -> impl TypedValueParser<Value = bool> {
-    PossibleValuesParser::new(["on", "off"]).map(|text| text == "on")
-}
-
-/// At most an hour, because the samples are kept in memory.
-fn seconds() -> impl TypedValueParser<Value = u32> {
-    clap::value_parser!(u32).range(1..=3600)
-}
-
 /// `stenogram doctor`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
 pub struct Doctor {
@@ -257,19 +181,6 @@ pub struct Explain {
     /// A code, words, or a message as it was printed [default: list everything]
     #[arg(value_name = "CODE|WORDS", trailing_var_arg = true, allow_hyphen_values = true)]
     pub words: Vec<String>,
-}
-
-/// Where a recording comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
-    Stdin,
-    File(PathBuf),
-}
-
-impl From<OsString> for Input {
-    fn from(text: OsString) -> Self {
-        if text == "-" { Self::Stdin } else { Self::File(text.into()) }
-    }
 }
 
 /// The format of a transcript.
@@ -290,9 +201,17 @@ pub enum Format {
 pub enum Models {
     /// List the catalogue with sizes, and which models are installed
     List,
+    /// Say which model suits this machine, and why; changes nothing
+    ///
+    /// small-q8_0 where it recognises 10 s within 3 s and there is memory enough for it, else
+    /// base-q8_0. The time is measured here, in some seconds, with a model of that shape whose
+    /// weights are zeros, so nothing is downloaded for it. Where MODEL is not set and no model is
+    /// installed, `models pull` asks for this recommendation, downloads that model and keeps to it.
+    Recommend,
     /// Download models; an interrupted download is resumed
     Pull {
-        /// Names from the list [default: MODEL, and silero-v5.1.2 for voice activity]
+        /// Names from the list [default: MODEL, or what suits this machine if it is not set and no
+        /// model is installed; and silero-v5.1.2 for voice activity]
         #[arg(value_name = "NAME")]
         names: Vec<ModelName>,
         /// Do nothing if MODEL is complete, judged by its size, or is a file of your own: for
@@ -452,6 +371,7 @@ pub struct Jobs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::AudioContext;
     use clap::CommandFactory as _;
 
     fn command(line: &str) -> Option<Command> {

@@ -7,6 +7,7 @@ use std::thread::available_parallelism;
 
 use serde_json::Value;
 use support::daemon::Home;
+use support::official;
 use support::speech::{self, MODEL, fixtures, say, silence};
 use support::terminal::Terminal;
 
@@ -178,12 +179,149 @@ fn what_cannot_be_measured_is_said() {
     );
 }
 
+/// A home with two recordings that the test model understands, one in another language, and one of silence.
+fn voices() -> Home {
+    let home = Home::with_voice_activity();
+    let folder = home.path().join("voices");
+    fs::create_dir(&folder).expect("make a folder");
+    let mut lines = String::new();
+    let mut add = |name: &str, bytes: &[u8], text: &str, language: &str| {
+        fs::write(folder.join(name), bytes).expect("write a recording");
+        let line = serde_json::json!({ "audio": name, "text": text, "language": language });
+        lines += &format!("{line}\n");
+    };
+    let [english, russian] = ["en", "ru"].map(|language| fixtures(language).swap_remove(0));
+    add("right.ogg", &say(english.text, english.voice), &english.text.to_uppercase(), "en");
+    add("wrong.ogg", &say(english.text, english.voice), &format!("{} and no more", english.text), "en");
+    add("russian.ogg", &say(russian.text, russian.voice), russian.text, "ru");
+    add("silence.ogg", &silence(2.0), "", "");
+    fs::write(folder.join("manifest.jsonl"), lines).expect("write the manifest");
+    home
+}
+
+#[test]
+fn mistakes_are_counted_beside_those_of_another_program() {
+    let home = voices();
+    let english = fixtures("en").swap_remove(0).text;
+    let line = |file: &str, text: &str| format!("{}\n", serde_json::json!({ "file": file, "text": text }));
+    let others =
+        [("right.ogg", english), ("wrong.ogg", ""), ("russian.ogg", english), ("silence.ogg", "Thanks")];
+    let others: String = others.into_iter().map(|(file, text)| line(file, text)).collect();
+    fs::write(home.path().join("voices/other.jsonl"), others).expect("write texts");
+    let args = ["--language", "auto", "--eval", "voices/manifest.jsonl", "--beside", "voices/other.jsonl"];
+
+    let report = json(&home, &args);
+    assert_eq!((&report["manifest"], &report["language"]), (&"voices/manifest.jsonl".into(), &"auto".into()));
+    let (ours, theirs) = (&report["systems"][0], &report["systems"][1]);
+    assert_eq!((&ours["name"], &ours["value"]), (&"micro-q8_0".into(), &MODEL.into()));
+    assert!(number(&ours["load"]) > 0.0 && number(&ours["peak_mib"]) > 5.0, "{ours}");
+    assert_eq!((&theirs["name"], &theirs["load"]), (&"other".into(), &Value::Null));
+    let groups = report["groups"].as_array().expect("a list");
+    let names: Vec<_> = groups.iter().filter_map(|group| group["name"].as_str()).collect();
+    assert_eq!(names[..3], ["all", "en", "ru"], "{names:?}");
+    let (all, their) = (&groups[0]["systems"][0], &groups[0]["systems"][1]);
+    let words = english.split(' ').count();
+    assert_eq!(
+        (&all["texts"], &all["exact"], &all["word_edits"]),
+        (&3.into(), &2.into(), &3.into()),
+        "{report}"
+    );
+    assert_eq!((&all["silent"], &all["false_texts"], &all["unanswered"]), (&1.into(), &0.into(), &0.into()));
+    assert_eq!((&all["languages"], &all["languages_right"]), (&3.into(), &3.into()), "{report}");
+    assert!(number(&all["took"]) > 0.0 && number(&all["cpu"]) > 0.0, "{all}");
+    let factor = number(&all["took"]) / number(&all["seconds"]);
+    assert!((number(&all["real_time_factor"]) - factor).abs() < 1e-9, "{all}");
+    assert_eq!((&their["unanswered"], &their["false_texts"]), (&1.into(), &1.into()), "{their}");
+    assert_eq!((&their["languages"], &their["real_time_factor"]), (&0.into(), &Value::Null), "{their}");
+    let clip = &report["clips"][1];
+    assert_eq!((&clip["audio"], &clip["heard"][0]["text"]), (&"wrong.ogg".into(), &english.into()), "{clip}");
+    let wer = number(&groups[1]["systems"][0]["wer"]);
+    assert!((wer - 300.0 / (2 * words + 3) as f64).abs() < 1e-9, "three words of two recordings: {wer}");
+
+    let stdout = stdout(&home, &[&args[..], &["--compare"]].concat());
+    assert!(stdout.contains("4 recordings of voices/manifest.jsonl, "), "{stdout}");
+    for words in
+        ["RECORDINGS", "\nall ", "\nen ", "\nru ", " other ", "micro-q8_0: ", " MiB of memory at most"]
+    {
+        assert!(stdout.contains(words), "{words} in {stdout}");
+    }
+    assert!(stdout.contains("  wrong.ogg, micro-q8_0: ") && stdout.contains("[-and no more-]"), "{stdout}");
+    assert!(stdout.contains("  silence.ogg, other: {+thanks+}\n"), "{stdout}");
+    assert!(!stdout.contains("right.ogg, micro-q8_0"), "{stdout}");
+}
+
+#[test]
+fn a_manifest_with_mistakes_is_refused_and_a_recording_that_is_none_is_left_out() {
+    let home = voices();
+    let manifest = home.path().join("voices/manifest.jsonl");
+    let good = fs::read_to_string(&manifest).expect("read the manifest");
+    fs::write(
+        &manifest,
+        format!("{good}{{\"audio\": \"right.ogg\n{{\"audio\": \"gone.ogg\", \"text\": \"\"}}\n"),
+    )
+    .expect("write the manifest");
+    let (code, stdout, stderr) = outcome(&home, &["--eval", "voices/manifest.jsonl"]);
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    let lines: Vec<&str> = stderr.lines().collect();
+    assert!(lines[0].starts_with("stenogram: voices/manifest.jsonl:5: not a JSON object: "), "{stderr}");
+    assert_eq!(lines[1..], ["stenogram: voices/manifest.jsonl:6: there is no file voices/gone.ogg"]);
+
+    fs::write(home.path().join("voices/notes.txt"), "these are no sounds").expect("write a file");
+    fs::write(&manifest, format!("{good}{{\"audio\": \"notes.txt\", \"text\": \"one\"}}\n")).expect("write");
+    let (code, stdout, stderr) = outcome(&home, &["--eval", "voices/manifest.jsonl", "--json"]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.starts_with("stenogram: voices/notes.txt: not audio: "), "{stderr}");
+    let report: Value = serde_json::from_str(&stdout).expect("JSON");
+    assert_eq!(report["groups"][0]["systems"][0]["texts"], 3, "the others are counted");
+
+    fs::write(home.path().join("other.jsonl"), "{\"file\": \"right.ogg\", \"text\": \"\"}\n").expect("write");
+    let args = ["--eval", "voices/manifest.jsonl", "--beside", "other.jsonl"];
+    let (code, stdout, stderr) = outcome(&home, &args);
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    assert_eq!(stderr, "stenogram: other.jsonl: it has no text for wrong.ogg and 3 more\n");
+}
+
+/// A few recordings of people: `base` mistakes a word or two of them on some processors.
+#[test]
+fn official_weights_hear_people() {
+    let Some(model) = official::model("ggml-base.bin") else { return };
+    let home = Home::with_voice_activity();
+    let mut lines = String::new();
+    for (file, text, language) in [
+        (
+            "speech/jfk.wav",
+            "And so, my fellow Americans: ask not what your country can do for you, ask what you can do for your \
+             country.",
+            "en",
+        ),
+        ("eval/stp_en_what_is_the_Outdoor_Humidity.wav", "What is the outdoor humidity?", "en"),
+    ] {
+        let Some(recording) = official::shared(file) else { return };
+        let recording = recording.canonicalize().expect("it exists");
+        lines +=
+            &format!("{}\n", serde_json::json!({ "audio": recording, "text": text, "language": language }));
+    }
+    fs::write(home.path().join("m.jsonl"), lines).expect("write the manifest");
+    let model = model.canonicalize().expect("it exists");
+    let args = ["--language", "auto", "--eval", "m.jsonl", "--model", model.to_str().expect("UTF-8")];
+    let report = json(&home, &args);
+    let all = &report["groups"][0]["systems"][0];
+    assert_eq!((&all["texts"], &all["languages_right"]), (&2.into(), &2.into()), "{report}");
+    assert!(number(&all["word_edits"]) <= 2.0, "{report}");
+}
+
 #[test]
 fn its_help_explains_the_columns() {
     let help = stdout(&Home::empty(), &["--help"]);
-    for words in
-        ["LOAD", "seconds of work per second of audio", "MEMORY", "--compare", "Stop the daemon", "Examples:"]
-    {
+    for words in [
+        "LOAD",
+        "seconds of work per second of audio",
+        "MEMORY",
+        "--compare",
+        "Stop the daemon",
+        "Examples:",
+        "WER",
+    ] {
         assert!(help.contains(words), "{words} in {help}");
     }
     assert!(help.lines().all(|line| line.chars().count() <= 110), "{help}");

@@ -6,7 +6,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use stenogram::config::{Config, ConfigError, ConfigErrors, LogFormat, Needs, Origin, RawConfig, VARIABLES};
+use stenogram::config::{
+    CHOSEN_MODEL, Config, ConfigError, ConfigErrors, LogFormat, Needs, Origin, RawConfig, VARIABLES,
+};
 use stenogram::domain::rules::{AnswerIn, Groups, Rules, Theirs};
 use stenogram::domain::{LanguageChoice, ModelName};
 
@@ -349,6 +351,32 @@ fn the_environment_wins_over_the_env_file_and_stays_as_it_is() {
     assert_eq!(origin(&raw, "THREADS"), Origin::EnvFile(env_file));
     assert_eq!(origin(&raw, "LANGUAGE"), Origin::Default);
     assert_eq!(std::env::var_os("THREADS"), None);
+}
+
+#[test]
+fn without_model_the_one_that_was_chosen_for_this_machine_is_used() {
+    let folder = folder("chosen");
+    let chosen = folder.join(CHOSEN_MODEL);
+    let models = folder.to_str().unwrap();
+    let model = |raw: &RawConfig| Config::check(raw, Needs::Nothing).unwrap().model;
+    let unset = || raw(&[("ENV_FILE", "/dev/null"), ("MODEL_DIR", models)]);
+    let config = Config::check(&unset(), Needs::Nothing).unwrap();
+    assert!(config.model_is_default && config.model == ModelName::Catalogue("base".into()));
+
+    fs::write(&chosen, "small-q8_0\n").unwrap();
+    assert_eq!(model(&unset()), ModelName::Catalogue("small-q8_0".into()));
+    assert_eq!(origin(&unset(), "MODEL"), Origin::Chosen(chosen.clone()));
+    assert!(!Config::check(&unset(), Needs::Nothing).unwrap().model_is_default);
+    let set = raw(&[("ENV_FILE", "/dev/null"), ("MODEL_DIR", models), ("MODEL", "tiny")]);
+    assert_eq!(model(&set), ModelName::Catalogue("tiny".into()));
+    assert_eq!(origin(&set, "MODEL"), Origin::Environment);
+
+    for (text, says) in [("", "it is empty"), ("no model\n", "MODEL=\"no model\" (chosen for this machine, ")]
+    {
+        fs::write(&chosen, text).unwrap();
+        let error = Config::check(&unset(), Needs::Nothing).unwrap_err().to_string();
+        assert!(error.contains(says) && error.contains(CHOSEN_MODEL), "{error}");
+    }
 }
 
 #[test]

@@ -4,15 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::pages::PROJECT;
 
-const CRATES: [&str; 7] = [
-    "",
-    "tests/fake-telegram/",
-    "tests/chaos/",
-    "tests/eval/",
-    "tests/fuzz/",
-    "tests/support/",
-    "fuzz/",
-];
+const CRATES: [&str; 7] =
+    ["", "tests/fake-telegram/", "tests/chaos/", "tests/eval/", "tests/fuzz/", "tests/support/", "fuzz/"];
 
 /// The dependencies of a manifest, as `Cargo.toml: dev-dependencies: name`.
 fn of_manifest(folder: &str) -> BTreeSet<String> {

@@ -96,7 +96,8 @@ fn a_folder_is_scored() {
 }
 
 mod score {
-    use eval::score::{Heard, Said, Tally, edits, line, words};
+    use eval::table::line;
+    use stenogram::domain::score::{Heard, Said, Tally, edits, words};
 
     #[test]
     fn words_are_compared_without_what_is_not_said() {
@@ -134,6 +135,7 @@ mod score {
             language: language.map(str::to_owned),
             seconds: 2.0,
             took: 1.0,
+            cpu: 1.5,
         };
         let mut tally = Tally::default();
         assert!(tally.add(&said(Some("One two."), Some("en")), &heard("one, two", Some("en"))));
@@ -148,8 +150,9 @@ mod score {
         assert!(tally.add(&said(None, Some("ru")), &heard("что-то", Some("ru"))));
         assert_eq!((tally.texts, tally.exact, tally.words, tally.word_edits), (4, 2, 8, 3));
         assert_eq!((tally.characters, tally.character_edits), (28, 8));
-        assert_eq!((tally.silent, tally.false_texts), (2, 1));
+        assert_eq!((tally.unanswered, tally.silent, tally.false_texts), (1, 2, 1));
         assert_eq!((tally.languages, tally.languages_right), (4, 3));
+        assert_eq!((tally.seconds, tally.took, tally.cpu), (14.0, 7.0, 10.5));
         assert_eq!(
             line("all", &tally).split_whitespace().collect::<Vec<_>>().join(" "),
             "all 6 50.0 % 37.5 % 28.6 % 1 of 2 75.0 % 0.500"

@@ -361,3 +361,60 @@ fn a_terminal_shows_how_far_a_check_is() {
     terminal.shows("./models/ggml-silero-v5.1.2.bin [", 1);
     terminal.shows("has the wrong SHA-256", 1);
 }
+
+/// A mirror without any model: what was asked for is named in the error.
+fn empty_mirror() -> Server {
+    Server::start(|_, _| Reply::new(404, b""))
+}
+
+#[test]
+fn the_first_download_chooses_a_model_for_this_machine_and_keeps_to_it() {
+    let server = empty_mirror();
+    let mut home = home(&server.url());
+    home.set("MODEL", "");
+    let models = home.path().join("models");
+    let (code, stdout, stderr) = call(&home, &["pull", "--missing"]);
+    assert_eq!(code, Some(1), "the mirror has no model: {stdout}");
+    let chosen = fs::read_to_string(models.join("chosen-model")).expect("the choice is kept");
+    let chosen = chosen.trim_end();
+    assert!(["small-q8_0", "base-q8_0"].contains(&chosen), "{chosen}");
+    let sentence = format!("The model for this machine is {chosen}: ");
+    assert!(stdout.starts_with(&sentence) && stdout.contains(". MODEL selects another one of "), "{stdout}");
+    assert!(stderr.contains(&format!("stenogram: {chosen}: ")), "{stderr}");
+
+    // Also on another machine, or with another version: only the owner changes it.
+    fs::write(models.join("chosen-model"), "tiny-q8_0\n").expect("write");
+    let (_, stdout, stderr) = call(&home, &["pull"]);
+    assert!(stdout.is_empty() && stderr.contains("stenogram: tiny-q8_0: "), "{stdout}{stderr}");
+    let (_, list, _) = call(&home, &["list"]);
+    assert!(list.contains("tiny-q8_0 * "), "{list}");
+    home.set("MODEL", "small");
+    let (_, stdout, stderr) = call(&home, &["pull"]);
+    assert!(stdout.is_empty() && stderr.contains("stenogram: small: "), "{stdout}{stderr}");
+    assert_eq!(fs::read_to_string(models.join("chosen-model")).expect("read"), "tiny-q8_0\n");
+}
+
+#[test]
+fn a_model_that_is_installed_is_kept_and_nothing_is_chosen() {
+    let server = empty_mirror();
+    let mut home = home(&server.url());
+    home.set("MODEL", "");
+    let base = catalogue().find(|spec| spec.name == "base").expect("it is there");
+    let models = home.path().join("models");
+    hollow(&base.path(&models), base.bytes);
+    let (code, stdout, stderr) = call(&home, &["pull", "--missing"]);
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (Some(0), "", ""));
+    let (_, list, _) = call(&home, &["list"]);
+    assert!(list.contains("base * "), "{list}");
+    assert!(!models.join("chosen-model").exists());
+}
+
+#[test]
+fn a_recommendation_says_why_and_changes_nothing() {
+    let home = home("http://127.0.0.1:1");
+    let (code, stdout, stderr) = call(&home, &["recommend"]);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    assert!(stdout.starts_with("The model for this machine is "), "{stdout}");
+    assert!(stdout.ends_with("measures those that are installed.\n"), "{stdout}");
+    assert!(!home.path().join("models/chosen-model").exists());
+}

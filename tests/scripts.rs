@@ -264,6 +264,18 @@ fn a_missing_model_is_fetched_and_the_daemon_is_told_to_wait_passively() {
 }
 
 #[test]
+fn the_model_that_was_chosen_for_this_machine_is_the_one_that_has_to_be_there() {
+    let project = Project::new("chosen model").with_credentials().with_session();
+    project.write("models/chosen-model", "small-q8_0\n", 0o600);
+    project.write("models/ggml-small-q8_0.bin", "here", 0o600);
+    assert_eq!(project.run("start.sh", &[]).status, Some(0));
+    assert!(!project.calls().contains("models pull"), "{}", project.calls());
+    project.write("models/chosen-model", "base-q8_0\n", 0o600);
+    assert_eq!(project.run("start.sh", &[]).status, Some(0));
+    assert!(project.calls().contains("stenogram models pull"), "{}", project.calls());
+}
+
+#[test]
 fn with_everything_there_it_only_runs_from_wherever_it_is_called() {
     let project = Project::new("all there").with_credentials().with_session().with_model();
     let outcome: Outcome = project.script("start.sh", &["run"]).current_dir("/").output().unwrap().into();

@@ -7,6 +7,7 @@
 mod advice;
 mod clips;
 mod difference;
+mod eval;
 mod machine;
 mod measured;
 mod report;
@@ -15,13 +16,13 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 
 use self::machine::Machine;
-use self::measured::{Clip, Measured, Memory, Row, Setting};
+use self::measured::{Clip, Measured, Memory, Row, Setting, value};
 use self::report::{Report, Table};
 use super::{CommandError, progress, report_error, transcribe};
 use crate::cli::Bench;
@@ -29,19 +30,20 @@ use crate::config::Config;
 use crate::domain::{AudioContext, LanguageChoice};
 use crate::runtime::process;
 use crate::setup;
-use crate::speech::models::{ModelSpec, SILERO_VAD};
+use crate::speech::models::SILERO_VAD;
 use crate::speech::problems::MODEL_UNUSABLE;
 use crate::speech::{Engine, EngineOptions, RecogniseOptions, SpeechError, cores};
 
 /// A clip is not recognised again once its runs have taken this long in total.
 const ENOUGH: Duration = Duration::from_secs(10);
-/// With a higher system load the numbers are those of a busy machine.
-const BUSY: f64 = 0.5;
 /// How long the engine may take to stop.
 const ENGINE_GRACE: Duration = Duration::from_secs(60);
 
 /// Measures. Returns how many recordings and models failed.
 pub async fn run(config: &Config, args: &Bench, out: &mut impl Write) -> Result<usize, CommandError> {
+    if let Some(manifest) = &args.eval {
+        return eval::run(config, args, manifest, out).await;
+    }
     let machine = Machine::detect();
     let language = args.language.unwrap_or(config.language);
     let (audio, bad_inputs) = audio(config, args);
@@ -204,33 +206,19 @@ fn settings(
 
 /// The text above the table.
 fn heading(machine: &Machine, args: &Bench, language: LanguageChoice) -> String {
-    let Machine { cores, cpu, gpu, load } = machine;
-    let mut text = format!("{cores} cores");
-    text.extend(cpu.iter().map(|cpu| format!(" of {cpu}")));
-    text.extend(gpu.iter().map(|gpu| format!(", GPU {gpu}")));
-    text.extend(load.iter().map(|load| format!(", load {load:.1}")));
-    if load.is_some_and(|load| load > BUSY) {
-        text += ": something else is at work, so times are upper bounds";
-    }
     let audio = match names(args).as_slice() {
         [] => "a built-in message, spoken by espeak-ng".to_owned(),
         names => names.join(", "),
     };
     let runs = args.runs;
-    text + &format!(
-        "\nClips of {audio}; language {language}.\n\
+    format!(
+        "{machine}\nClips of {audio}; language {language}.\n\
          Seconds of work for a second of audio, by the fastest of up to {runs} runs:\n\n"
     )
 }
 
 fn names(args: &Bench) -> Vec<String> {
     args.inputs.iter().map(transcribe::name).collect()
-}
-
-/// The value of MODEL that selects this file.
-fn value(config: &Config, path: &Path) -> String {
-    let spec = ModelSpec::of_file(path).filter(|spec| spec.path(&config.model_dir) == path);
-    spec.map_or_else(|| path.display().to_string(), |spec| spec.name.to_owned())
 }
 
 /// Everything that is the same for all models.

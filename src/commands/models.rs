@@ -1,27 +1,35 @@
 //! `stenogram models`: the catalogue, fetching and checking.
 
+mod recommend;
+
+use std::fs;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use indicatif::{DecimalBytes, ProgressBar};
 
+use self::recommend::recommend;
 use super::{CommandError, progress, report_error};
 use crate::cli::Models;
-use crate::config::Config;
+use crate::config::{CHOSEN_MODEL, Config};
 use crate::domain::ModelName;
 use crate::runtime::deployment::typed;
-use crate::runtime::problem;
+use crate::runtime::{atomic_file, problem};
 use crate::setup;
 use crate::speech::models::checksum::{self, Verdict};
 use crate::speech::models::download::{PullOptions, pull};
-use crate::speech::models::{ModelSpec, SILERO_VAD, catalogue};
+use crate::speech::models::{ModelSpec, SILERO_VAD, SPEECH_MODELS, catalogue};
 use crate::speech::problems::{self, MODEL_UNUSABLE};
 
 /// Runs the command. Returns how many models failed.
 pub fn run(config: &Config, args: &Models, out: &mut impl Write) -> Result<usize, CommandError> {
     match args {
         Models::List => Ok(list(config, out).map(|()| 0)?),
+        Models::Recommend => {
+            writeln!(out, "{}", recommend(config).why)?;
+            Ok(0)
+        }
         Models::Pull { missing: true, .. } if is_complete(config)? => Ok(0),
         Models::Pull { names, .. } => pull_all(config, names, out),
         Models::Verify { names } => verify_all(config, names, out),
@@ -79,7 +87,7 @@ fn is_complete(config: &Config) -> Result<bool, CommandError> {
 
 fn pull_all(config: &Config, names: &[ModelName], out: &mut impl Write) -> Result<usize, CommandError> {
     let specs = match (names, &config.model) {
-        ([], ModelName::Catalogue(name)) => vec![ModelSpec::named(name)?, &SILERO_VAD],
+        ([], ModelName::Catalogue(name)) => vec![default_model(config, name, out)?, &SILERO_VAD],
         ([], ModelName::Path(path)) => return Err(CommandError::NoDownload(path.clone())),
         (names, _) => names.iter().map(spec).collect::<Result<_, _>>()?,
     };
@@ -98,6 +106,36 @@ fn pull_all(config: &Config, names: &[ModelName], out: &mut impl Write) -> Resul
         }
     }
     Ok(failed)
+}
+
+/// The model to download if none is named: the configured one, `name`, unless this is the first
+/// installation and MODEL is not set. Then it is chosen for this machine, and the choice is kept in
+/// a file of MODEL_DIR, so that it stays the same when stenogram or the machine changes.
+fn default_model(
+    config: &Config,
+    name: &str,
+    out: &mut impl Write,
+) -> Result<&'static ModelSpec, CommandError> {
+    let default = ModelSpec::named(name)?;
+    let is_first = SPEECH_MODELS.iter().all(|spec| spec.installed(&config.model_dir).is_none());
+    if !(config.model_is_default && is_first) {
+        return Ok(default);
+    }
+    let recommendation = recommend(config);
+    let kept = fs::create_dir_all(&config.model_dir).and_then(|()| {
+        let path = config.model_dir.join(CHOSEN_MODEL);
+        atomic_file::replace(&path, format!("{}\n", recommendation.model.name).as_bytes())
+    });
+    if let Err(error) = kept {
+        let folder = config.model_dir.display();
+        report_error(format_args!(
+            "the choice of a model cannot be kept in {folder}, so it is {name}: {error}"
+        ));
+        return Ok(default);
+    }
+    writeln!(out, "{}", recommendation.why)?;
+    out.flush()?;
+    Ok(recommendation.model)
 }
 
 fn verify_all(config: &Config, names: &[ModelName], out: &mut impl Write) -> Result<usize, CommandError> {

@@ -51,6 +51,9 @@ pub enum ConfigError {
     /// `NAME_FILE` names a file that cannot be used.
     #[error("{}: cannot use {path:?}: {why}", .variable.file_name())]
     File { variable: &'static Variable, path: PathBuf, why: String },
+    /// The file in which the first installation keeps its choice of a model cannot be used.
+    #[error("{}: cannot use {path:?}: {why}; delete it, or set {}", .variable.name, .variable.name)]
+    Chosen { variable: &'static Variable, path: PathBuf, why: String },
     /// The `.env` file itself cannot be read.
     #[error("{path:?} (ENV_FILE) cannot be read: {why}")]
     EnvFile { path: PathBuf, why: String },
@@ -81,7 +84,8 @@ impl ConfigError {
             | Self::NotText { variable, .. }
             | Self::Missing(variable)
             | Self::Twice(variable, _)
-            | Self::File { variable, .. } => Some(variable),
+            | Self::File { variable, .. }
+            | Self::Chosen { variable, .. } => Some(variable),
             Self::EnvFile { .. } | Self::Line { .. } | Self::Contradiction(_) => None,
         }
     }

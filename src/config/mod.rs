@@ -23,7 +23,7 @@ use crate::domain::{AudioContext, Credentials, LanguageChoice, Languages, ModelN
 
 pub use error::{ConfigError, ConfigErrors, PROBLEMS, VARIABLE_UNKNOWN};
 pub use origin::Origin;
-pub use raw::{Entry, RawConfig};
+pub use raw::{CHOSEN_MODEL, Entry, RawConfig};
 pub use redis_address::{Redis, RedisTls, Sentinel};
 pub use values::{HealthAddress, LogFormat};
 pub use variables::{VARIABLES, Variable};
@@ -45,6 +45,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     pub model_dir: PathBuf,
     pub model: ModelName,
+    /// Whether `model` is neither set by the owner nor chosen for this machine.
+    pub model_is_default: bool,
     /// A mirror to download models from, instead of the catalogue's own source.
     pub model_url: Option<String>,
     pub language: LanguageChoice,

@@ -12,6 +12,10 @@ pub enum Origin {
     EnvFile(PathBuf),
     /// The file with this path, which the variable of this name points to.
     ValueFile(String, PathBuf),
+    /// The file with this path, which the first installation wrote (see [`CHOSEN_MODEL`]).
+    ///
+    /// [`CHOSEN_MODEL`]: super::CHOSEN_MODEL
+    Chosen(PathBuf),
 }
 
 impl fmt::Display for Origin {
@@ -21,6 +25,7 @@ impl fmt::Display for Origin {
             Self::Environment => f.write_str("environment"),
             Self::EnvFile(path) => path.display().fmt(f),
             Self::ValueFile(name, path) => write!(f, "{name}, {}", path.display()),
+            Self::Chosen(path) => write!(f, "chosen for this machine, {}", path.display()),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::error::{ConfigError, ConfigErrors};
+use super::origin::Origin;
 use super::raw::RawConfig;
 use super::redis_address::{self, Parts, Redis, RedisTls};
 use super::{Config, HealthAddress, Needs, values};
@@ -46,6 +47,7 @@ impl Parser<'_> {
             data_dir: self.value("DATA_DIR", values::path),
             model_dir: self.value("MODEL_DIR", values::path),
             model: self.parsed("MODEL"),
+            model_is_default: self.raw.get("MODEL").origin == Origin::Default,
             model_url: self.optional("MODEL_URL", values::web_url),
             language: self.parsed("LANGUAGE"),
             languages: self.parsed("LANGUAGES"),

@@ -14,6 +14,10 @@ use super::variables::{VARIABLES, Variable};
 /// file may be /dev/zero.
 const VALUE_FILE_LIMIT: u64 = 64 << 10;
 
+/// The file in MODEL_DIR with the name of the model that was chosen for this machine at the first
+/// installation. It is used if MODEL is not set.
+pub const CHOSEN_MODEL: &str = "chosen-model";
+
 /// A variable and its value, which is not checked yet. It has no `Debug`, because the value may be
 /// secret.
 pub struct Entry {
@@ -31,7 +35,7 @@ impl Entry {
 
     /// Whether the owner has set it, to a value that can be read or not.
     pub fn is_set(&self) -> bool {
-        self.origin != Origin::Default
+        !matches!(self.origin, Origin::Default | Origin::Chosen(_))
     }
 
     /// The value or the default. `None` if there is neither, or if the value could not be read:
@@ -70,6 +74,7 @@ impl RawConfig {
             let entry = raw.entry(variable, applicable);
             raw.entries.push(entry);
         }
+        raw.use_chosen_model();
         raw
     }
 
@@ -125,6 +130,30 @@ impl RawConfig {
         let default = Some(variable.default).filter(|default| !default.is_empty());
         let value = default.map(str::to_owned);
         Entry { variable, value, origin: Origin::Default }
+    }
+
+    /// Without MODEL, the model is the one that was chosen for this machine, if one was.
+    fn use_chosen_model(&mut self) {
+        let Some(folder) = self.get("MODEL_DIR").value() else { return };
+        let path = Path::new(folder).join(CHOSEN_MODEL);
+        if !path.exists() {
+            return;
+        }
+        let Some(entry) = self.entries.iter_mut().find(|entry| entry.variable.name == "MODEL") else {
+            return;
+        };
+        if entry.origin != Origin::Default {
+            return;
+        }
+        match read_value(&path) {
+            Ok(name) => entry.value = Some(name),
+            Err(why) => {
+                entry.value = None;
+                let variable = entry.variable;
+                self.errors.push(ConfigError::Chosen { variable, path: path.clone(), why });
+            }
+        }
+        entry.origin = Origin::Chosen(path);
     }
 
     fn text(&mut self, variable: &'static Variable, value: OsString, origin: &Origin) -> Option<String> {

@@ -100,7 +100,7 @@ pub const VARIABLES: &[Variable] = &[
     Variable::new(
         "MODEL",
         "base",
-        "The Whisper model",
+        "The Whisper model; without it, the one that the first installation chose for this machine",
         "a name that `stenogram models list` shows, or the path of a .bin file",
     ),
     Variable::new(

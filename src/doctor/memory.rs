@@ -5,15 +5,30 @@ use std::path::{Path, PathBuf};
 
 /// The memory that there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Headroom {
+pub struct Headroom {
     pub bytes: u64,
     /// What the number is about, worded to follow "512 MiB".
     pub scope: &'static str,
 }
 
+/// All memory, whoever uses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Total {
+    /// The machine's, in bytes.
+    pub machine: u64,
+    /// The tightest limit of the control groups above this process, in bytes, if there is one.
+    pub limit: Option<u64>,
+}
+
+/// All memory. `root` is `/`, except in tests. `None` if the machine's is not known.
+pub fn total(root: &Path) -> Option<Total> {
+    let limit = groups(root).into_iter().filter_map(|group| group.bytes(true)).min();
+    machine(root, true).map(|machine| Total { machine, limit: limit.filter(|limit| *limit < machine) })
+}
+
 /// The least free memory, or with `total` the least total, of the machine and of all control groups
 /// above this process. `root` is `/`, except in tests. `None` if the machine's is not known.
-pub(super) fn headroom(root: &Path, total: bool) -> Option<Headroom> {
+pub fn headroom(root: &Path, total: bool) -> Option<Headroom> {
     let machine = machine(root, total)?;
     let groups = groups(root).into_iter().filter_map(|group| group.bytes(total));
     let words =
@@ -138,6 +153,18 @@ mod tests {
             ("sys/fs/cgroup/system.slice/memory.current", "629145600\n"),
         ]);
         assert_eq!(found, [(524, "free in this container"), (1024, "is the container's limit")]);
+    }
+
+    #[test]
+    fn the_machine_and_its_tightest_limit_are_told_apart() {
+        let total_of = |files: &[(&str, &str)]| total(root(files).path());
+        let machine = 4096 * MIB;
+        assert_eq!(total_of(&[]), Some(Total { machine, limit: None }));
+        for (text, limit) in [("2147483648\n", Some(2048 * MIB)), ("8589934592\n", None), ("max\n", None)] {
+            let files = [("proc/self/cgroup", "0::/\n"), ("sys/fs/cgroup/memory.max", text)];
+            assert_eq!(total_of(&files), Some(Total { machine, limit }));
+        }
+        assert_eq!(total(Path::new("/nowhere")), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ pub mod configuration;
 mod disk;
 mod finding;
 mod machine;
-mod memory;
+pub mod memory;
 mod model;
 pub mod problems;
 mod queue;

@@ -18,6 +18,7 @@ pub mod restriction;
 pub mod rules;
 mod sanitise;
 pub mod saved;
+pub mod score;
 pub mod secret;
 mod settings;
 pub mod transcript;

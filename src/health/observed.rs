@@ -14,7 +14,9 @@ use super::limits::{
 use super::state::HealthState;
 use crate::domain::{Answer, Fault, Job, JobId, Progress, Settings};
 use crate::jobs::ports::{Messenger, Transcriber, Transcription};
-use crate::queue::{Added, Checkpoints, Claimed, Counts, JobQueue, Queue, QueueError, ResultCache, Candidates};
+use crate::queue::{
+    Added, Candidates, Checkpoints, Claimed, Counts, JobQueue, Queue, QueueError, ResultCache,
+};
 use crate::runtime::pulse::Pulse;
 
 /// The queue, observed.

@@ -16,7 +16,7 @@ use crate::jobs::pipeline::{PipelineContext, answer};
 use crate::jobs::ports::{Messenger, Transcriber};
 use crate::jobs::retry::retry_until_available;
 use crate::jobs::verdict::{Verdict, verdict_for};
-use crate::queue::{Claim, Claimed, JobQueue, Queue, QueueError, Candidates};
+use crate::queue::{Candidates, Claim, Claimed, JobQueue, Queue, QueueError};
 use crate::runtime::lock;
 
 /// How often an idle worker polls the queue: `stenogram queue retry` runs in another process and

@@ -24,8 +24,8 @@ use async_trait::async_trait;
 use self::store::Store;
 use super::problems::QUEUE_DAMAGED;
 use super::{
-    Added, AdminOutcome, Checkpoints, Claimed, Counts, CrashRules, DROPPED, Entry, JobQueue, Mark,
-    QueueAdmin, QueueError, ResultCache, Candidates, millis,
+    Added, AdminOutcome, Candidates, Checkpoints, Claimed, Counts, CrashRules, DROPPED, Entry, JobQueue,
+    Mark, QueueAdmin, QueueError, ResultCache, millis,
 };
 use crate::domain::unix_time::now_millis;
 use crate::domain::{Answer, Job, JobId, Progress};

@@ -38,9 +38,9 @@ pub use self::connection::DurabilityWarning;
 use self::replies::{ClaimReply, EntryReply, damaged, log, parse, parse_entry};
 pub use self::server::{SentinelOptions, ServerOptions, TlsFiles};
 use super::{
-    Added, AdminOutcome, Checkpoints, Claimed, Counts, CrashRules, DROPPED, Entry, JobQueue, MAX_DEATHS,
-    MAX_DELIVERIES, MAX_DELIVERIES_AT_ONCE, MAX_RESULTS, Mark, QueueAdmin, QueueError, ResultCache, Candidates,
-    log_damaged_row, millis, reason,
+    Added, AdminOutcome, Candidates, Checkpoints, Claimed, Counts, CrashRules, DROPPED, Entry, JobQueue,
+    MAX_DEATHS, MAX_DELIVERIES, MAX_DELIVERIES_AT_ONCE, MAX_RESULTS, Mark, QueueAdmin, QueueError,
+    ResultCache, log_damaged_row, millis, reason,
 };
 use crate::domain::unix_time::{self, now_millis};
 use crate::domain::{Answer, Job, JobId, Progress};

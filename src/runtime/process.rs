@@ -1,6 +1,14 @@
-//! What the kernel says about this process. Only Linux does.
+//! What the kernel says about this process. Of its memory only Linux does.
 
 use std::fs;
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// The CPU time that this process has used since its start, all threads together.
+pub fn cpu_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
+}
 
 /// The physical memory of this process, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -28,11 +28,13 @@
 //!   guard            drops it, by evidence, known phrases and repetition
 //!   phrases          the lists of known phrases
 //!   repetition       finds repeated words
+//! trial            how long a model would take on this machine
 //! models           the catalogue of models
 //!   download         downloads one
 //!   checksum         compares a file with the catalogue
 //!   file_check       checks a file before whisper.cpp, which aborts on a bad one, loads it
 //!   tensors          the tensors that a model's file must have
+//!   blank            a file in the shape of a model, without its weights, for a trial
 //! ```
 //!
 //! ggml's threads spin at a barrier, which costs 10 to 50 times the time on a busy host unless
@@ -48,6 +50,7 @@ pub mod models;
 mod observer;
 mod options;
 pub mod problems;
+pub mod trial;
 mod vad;
 mod whisper;
 

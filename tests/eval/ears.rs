@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 
 use stenogram::audio::{self, Limits, SAMPLE_RATE};
 use stenogram::decoding::DecoderProgram;
+use stenogram::domain::score::Heard;
 use stenogram::domain::{AudioContext, LanguageCode, Languages, Progress, Transcript, UnknownLanguage};
 use stenogram::speech::{Engine, EngineOptions, RecogniseOptions, Speech};
 use stenogram::transcribe::recording::{Recording, RecordingOptions};
 use tokio::runtime::Runtime;
 use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperState};
-
-use crate::score::Heard;
 
 /// With what both hear.
 #[derive(Clone, Debug)]
@@ -113,6 +112,7 @@ fn heard(transcript: Transcript, seconds: f64, took: f64) -> Heard {
         language: transcript.language.map(|code| code.to_string()),
         seconds,
         took,
+        ..Default::default()
     }
 }
 
@@ -168,6 +168,7 @@ impl Bare {
             language,
             seconds: seconds(pcm.len()),
             took,
+            ..Default::default()
         })
     }
 

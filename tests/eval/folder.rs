@@ -18,8 +18,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use stenogram::domain::LanguageCode;
-
-use crate::score::Said;
+use stenogram::domain::score::Said;
 
 /// A recording.
 #[derive(Debug, PartialEq, Eq)]

@@ -3,5 +3,5 @@
 pub mod ears;
 pub mod folder;
 pub mod made;
-pub mod score;
+pub mod table;
 pub mod trials;

@@ -1,9 +1,8 @@
 //! Clips made afresh: digits spoken by espeak-ng, also through what spoils a voice message, and noises.
 
+use stenogram::domain::score::Said;
 use support::noise::{KINDS, Kind, mixed, noise};
 use support::speech::{Random, decode, ogg, speak_as};
-
-use crate::score::Said;
 
 /// Samples per second.
 const RATE: usize = 16_000;

@@ -6,10 +6,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use eval::ears::Equipment;
-use eval::score::Tally;
 use eval::trials::{self, Findings};
+use stenogram::domain::score::Tally;
 use stenogram::domain::{AudioContext, LanguageCode};
 use stenogram::speech::default_threads;
+use support::official;
 use support::speech::{self, Random};
 
 /// Word and character error rate, inventions, languages, time.
@@ -18,9 +19,9 @@ use support::speech::{self, Random};
 struct Arguments {
     #[command(subcommand)]
     what: Option<What>,
-    /// A ggml model
-    #[arg(long, global = true, default_value = speech::MODEL)]
-    model: PathBuf,
+    /// A ggml model [default: OpenAI's base in MODEL_DIR or target/models, else the test model]
+    #[arg(long, global = true)]
+    model: Option<PathBuf>,
     /// Silero's model, or none
     #[arg(long, global = true, default_value = speech::VAD)]
     vad: PathBuf,
@@ -96,7 +97,7 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments, what: &What) -> Result<Findings, String> {
     let Arguments { model, vad, languages, threads, seed, full_context, .. } = arguments;
     let equipment = Equipment {
-        model: model.clone(),
+        model: model.clone().unwrap_or_else(default_model),
         vad: (vad.as_os_str() != "none").then(|| vad.clone()),
         languages: languages.clone(),
         threads: threads.unwrap_or_else(default_threads),
@@ -111,6 +112,16 @@ fn run(arguments: &Arguments, what: &What) -> Result<Findings, String> {
         }
         What::Languages { count } => trials::languages(&equipment, *count, &mut random),
     }
+}
+
+/// Says which one it is, because what it knows decides what can be measured with it.
+fn default_model() -> PathBuf {
+    let official = official::model_path("ggml-base.bin");
+    let model = if official.exists() { official.clone() } else { speech::MODEL.into() };
+    let missing =
+        if model == official { String::new() } else { format!(", as there is no {}", official.display()) };
+    eprintln!("model: {}{missing}", model.display());
+    model
 }
 
 fn show(findings: &Findings, json: bool) -> ExitCode {

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use stenogram::domain::score::{Heard, Said, Tally, percent};
 use support::speech::Random;
 
 use crate::ears::{Bare, Equipment, Stenogram};
 use crate::folder;
 use crate::made::{CONDITIONS, Condition, message, no_speech};
-use crate::score::{HEAD, Heard, Said, Tally, line, percent};
+use crate::table::{HEAD, line};
 
 /// Points of exact matches that may be lost to bare whisper.cpp on clean input.
 const MAY_LOSE: f64 = 2.0;
@@ -99,12 +100,12 @@ pub fn digits(
         told("digits", n + 1, count);
     }
     let mut findings = Findings::default();
-    let least = tallies[0].0.exact_percent() - MAY_LOSE;
+    let least = percent(tallies[0].0.exact, tallies[0].0.texts) - MAY_LOSE;
     for ((_, name), (alone, ours)) in CONDITIONS.iter().zip(tallies) {
         if alone.texts > 0 {
             findings.tally(&format!("whisper.cpp, {name}"), alone);
         }
-        let exact = ours.exact_percent();
+        let exact = percent(ours.exact, ours.texts);
         findings.tally(&format!("stenogram, {name}"), ours);
         findings.bar(exact >= least, format!("{name}: {exact:.1} % exact, at least {least:.1} % wanted"));
     }

@@ -10,7 +10,7 @@ use stenogram::health::HealthState;
 use stenogram::health::readiness::Report;
 use stenogram::queue::problems::REDIS_UNREACHABLE;
 use stenogram::queue::{
-    Added, Checkpoints, Claimed, Counts, JobQueue, Queue, QueueError, ResultCache, Candidates,
+    Added, Candidates, Checkpoints, Claimed, Counts, JobQueue, Queue, QueueError, ResultCache,
 };
 use tokio::sync::watch;
 use tokio::time::sleep;

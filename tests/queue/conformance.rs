@@ -7,8 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use stenogram::domain::{Answer, Job, JobId, Task};
 use stenogram::queue::{
-    Added, AdminOutcome, Claimed, Counts, CrashRules, MAX_DEATHS, MAX_DELIVERIES, MAX_DELIVERIES_AT_ONCE,
-    QueueError, State, Candidates,
+    Added, AdminOutcome, Candidates, Claimed, Counts, CrashRules, MAX_DEATHS, MAX_DELIVERIES,
+    MAX_DELIVERIES_AT_ONCE, QueueError, State,
 };
 
 use super::backend::{

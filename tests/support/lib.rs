@@ -11,6 +11,7 @@ pub mod ffmpeg;
 pub mod http;
 pub mod model_file;
 pub mod noise;
+pub mod official;
 pub mod peak;
 pub mod proxy;
 pub mod redis;

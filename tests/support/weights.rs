@@ -23,6 +23,8 @@ enum Format {
     Q5_0,
     /// As the small ones: five bits each, a step and a least number.
     Q5_1,
+    /// Eight bits each and a step.
+    Q8_0,
 }
 
 impl Format {
@@ -32,6 +34,7 @@ impl Format {
             Self::F16 => 1,
             Self::Q5_0 => 6,
             Self::Q5_1 => 7,
+            Self::Q8_0 => 8,
         }
     }
 
@@ -42,6 +45,7 @@ impl Format {
             Self::F16 => 1,
             Self::Q5_0 => 2008,
             Self::Q5_1 => 1009,
+            Self::Q8_0 => 2007,
         }
     }
 }
@@ -61,14 +65,17 @@ const BASE: Shape = Shape::new("base", 512, 6);
 const SMALL: Shape = Shape::new("small", 768, 12);
 
 /// From small to large. `small-q5_0` is none of the catalogue, and stands for the larger ones, which are that.
-pub const SHAPES: [Shape; 7] = [
+pub const SHAPES: [Shape; 10] = [
     TINY,
     TINY.quantised("tiny-q5_1", Format::Q5_1),
+    TINY.quantised("tiny-q8_0", Format::Q8_0),
     BASE,
     BASE.quantised("base-q5_1", Format::Q5_1),
+    BASE.quantised("base-q8_0", Format::Q8_0),
     SMALL,
     SMALL.quantised("small-q5_0", Format::Q5_0),
     SMALL.quantised("small-q5_1", Format::Q5_1),
+    SMALL.quantised("small-q8_0", Format::Q8_0),
 ];
 
 const VOCABULARY: usize = 51_865;
@@ -223,6 +230,9 @@ impl Weights {
             return self.f16s(name, shape, deviation);
         }
         self.tensor(name, shape, format.kind())?;
+        if format == Format::Q8_0 {
+            return self.eight_bits(shape, deviation);
+        }
         let step = 2.0 * 3f32.sqrt() * deviation / 31.0;
         // Without a least number of its own a block begins 16 steps below zero.
         let least = step * if format == Format::Q5_0 { -16.0 } else { -15.5 };
@@ -242,6 +252,22 @@ impl Weights {
                 let four = if n < BLOCK / 2 { low[n] & 15 } else { low[n - BLOCK / 2] >> 4 };
                 least + step * f32::from(four | ((high >> n & 1) as u8) << 4)
             }));
+        }
+        self.out.write_all(&bytes)?;
+        Ok(numbers)
+    }
+
+    fn eight_bits(&mut self, shape: &[usize], deviation: f32) -> io::Result<Vec<f32>> {
+        let step = 2.0 * 3f32.sqrt() * deviation / 255.0;
+        let mut numbers = Vec::with_capacity(shape.iter().product());
+        let mut bytes = Vec::with_capacity(numbers.capacity() / BLOCK * 34);
+        for _ in 0..numbers.capacity() / BLOCK {
+            bytes.extend(half(step).to_le_bytes());
+            for _ in 0..BLOCK {
+                let number = self.next() as i8;
+                bytes.extend(number.to_le_bytes());
+                numbers.push(step * f32::from(number));
+            }
         }
         self.out.write_all(&bytes)?;
         Ok(numbers)

@@ -80,11 +80,14 @@ fn typical(row: &Row) -> Option<&Clip> {
     row.clips.iter().min_by_key(|clip| clip.seconds.abs_diff(TYPICAL_SECONDS))
 }
 
-/// `None`, which sorts below all others, for a model that is not in the catalogue. A quantised
-/// model ranks just below its original.
-fn rank(model: &str) -> Option<(usize, bool)> {
-    let (family, quantised) = model.split_once("-q").map_or((model, false), |(family, _)| (family, true));
-    FAMILIES.iter().position(|known| *known == family).map(|at| (at, !quantised))
+/// `None`, which sorts below all others, for a model that is not in the catalogue. Among models of
+/// a family, the one with more bits per weight ranks higher.
+fn rank(model: &str) -> Option<(usize, u8)> {
+    let (family, bits) = match model.split_once("-q") {
+        None => (model, 16),
+        Some((family, kind)) => (family, if kind.starts_with('8') { 8 } else { 5 }),
+    };
+    FAMILIES.iter().position(|known| *known == family).map(|at| (at, bits))
 }
 
 impl fmt::Display for Advice {
@@ -205,5 +208,6 @@ mod tests {
             assert!(rank(spec.name).is_some(), "{}", spec.name);
         }
         assert!(rank("large-v3-turbo-q5_0") > rank("medium") && rank("large-v3") > rank("large-v3-turbo"));
+        assert!(rank("small") > rank("small-q8_0") && rank("small-q8_0") > rank("small-q5_1"));
     }
 }

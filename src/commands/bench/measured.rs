@@ -2,11 +2,14 @@
 
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::path::Path;
 
 use serde::Serialize;
 
+use crate::config::Config;
 use crate::domain::AudioContext;
 use crate::runtime::process;
+use crate::speech::models::ModelSpec;
 
 /// A combination of settings that is compared with others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -60,6 +63,12 @@ pub struct Measured {
     /// The value of MODEL that selects it.
     pub value: String,
     pub settings: Vec<Row>,
+}
+
+/// The value of MODEL that selects this file.
+pub fn value(config: &Config, path: &Path) -> String {
+    let spec = ModelSpec::of_file(path).filter(|spec| spec.path(&config.model_dir) == path);
+    spec.map_or_else(|| path.display().to_string(), |spec| spec.name.to_owned())
 }
 
 /// Memory in MiB.

@@ -7,7 +7,7 @@ use super::record::{Change, Record, State};
 use super::store::Store;
 use crate::domain::{Job, JobId, unix_time};
 use crate::queue::{
-    Claimed, MAX_DEATHS, MAX_DELIVERIES, QueueError, Candidates, log_dead_letter, log_put_off, millis, reason,
+    Candidates, Claimed, MAX_DEATHS, MAX_DELIVERIES, QueueError, log_dead_letter, log_put_off, millis, reason,
 };
 
 impl Store {

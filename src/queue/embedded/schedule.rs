@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::record::{Record, State};
 use crate::domain::{Job, JobId};
-use crate::queue::{Counts, Candidates};
+use crate::queue::{Candidates, Counts};
 
 /// Account, document, deaths, id: of one recording the job with the most deaths comes first.
 type Suspicion = (i64, i64, Reverse<u32>, JobId);

@@ -19,8 +19,9 @@ pub struct ModelSpec {
     pub memory_mib: u32,
     /// How long it takes to recognise 10 s on a CPU, in percent of the time of `base`. Measured up
     /// to `small-q5_1` by `cargo bench --bench speech -- beside-base`; for larger models it is
-    /// derived from that of `small` and their number of multiplications. None if it is not a speech
-    /// model.
+    /// derived from that of `small` and their number of multiplications. A `q8_0` model takes 0.95
+    /// of its original's time, as measured with `base` (docs/BENCHMARKS.md). None if it is not a
+    /// speech model.
     pub relative_time: Option<u32>,
     pub note: &'static str,
     /// The URL of the folder that it is downloaded from without a mirror, with a slash at the end.
@@ -62,6 +63,11 @@ impl ModelSpec {
     pub fn of_file(path: &Path) -> Option<&'static Self> {
         let file = path.file_name()?;
         catalogue().find(|spec| file == spec.file)
+    }
+
+    /// The model that it is a quantised form of, or itself: `small` for `small-q8_0`.
+    pub fn family(&self) -> &'static str {
+        self.name.split_once("-q").map_or(self.name, |(family, _)| family)
     }
 
     pub fn path(&self, directory: &Path) -> PathBuf {
@@ -117,24 +123,32 @@ macro_rules! speech {
 
 /// The speech models, without the English-only ones.
 #[rustfmt::skip]
-pub static SPEECH_MODELS: [ModelSpec; 12] = [
+pub static SPEECH_MODELS: [ModelSpec; 17] = [
     // The name and the note; the size in bytes, the memory, the relative time and the SHA-256.
     speech!("tiny", "fastest, many mistakes",
         77_691_713, 273, 49, "be07e048e1e599ad46341c8d2a135645097a538221678b7acdd1b1919c6e1b21"),
     speech!("tiny-q5_1", "tiny, quantised",
         32_152_673, 230, 59, "818710568da3ca15689e31a743197b520007872ff9576237bda97bd1b469c3d7"),
+    speech!("tiny-q8_0", "tiny, quantised to 8 bits",
+        43_537_433, 240, 47, "c2085835d3f50733e2ff6e4b41ae8a2b8d8110461e18821b09a15c40c42d1cca"),
     speech!("base", "fair English, weak Russian",
         147_951_465, 388, 100, "60ed5bc3dd14eea856493d334349b405782ddcaf0028d4b5df4088345fba2efe"),
     speech!("base-q5_1", "base, quantised",
         59_707_625, 304, 125, "422f1ae452ade6f30a004d7e5c6a43195e4433bc370bf23fac9cc591f01a8898"),
-    speech!("small", "good, the usual choice on a CPU",
+    speech!("base-q8_0", "base, quantised to 8 bits: for small machines",
+        81_768_585, 325, 95, "c577b9a86e7e048a0b7eada054f4dd79a56bbfa911fbdacf900ac5b567cbb7d9"),
+    speech!("small", "good",
         487_601_967, 852, 330, "1be3a9b2063867b937e64e2ec7483364a79917e157fa98c5d94b5c1fffea987b"),
     speech!("small-q5_1", "small, quantised",
         190_085_487, 568, 430, "ae85e4a935d7a567bd102fe55afc16bb595bdb618e11b2fc7591bc08120411bb"),
+    speech!("small-q8_0", "small, quantised to 8 bits: the usual choice on a CPU",
+        264_464_607, 640, 310, "49c8fb02b65e6049d5fa6c04f81f53b867b5ec9540406812c643f177317f779f"),
     speech!("medium", "very good, slow without a GPU",
         1_533_763_059, 2150, 1100, "6c14d5adee5f86394037b4e4e8b59f1673b6cee10e3cf0b11bbdbee79c156208"),
     speech!("medium-q5_0", "medium, quantised",
         539_212_467, 1100, 1200, "19fea4b380c3a618ec4723c3eef2eb785ffba0d0538cf43f8f235e7b3b34220f"),
+    speech!("medium-q8_0", "medium, quantised to 8 bits",
+        823_369_779, 1470, 1050, "42a1ffcbe4167d224232443396968db4d02d4e8e87e213d3ee2e03095dea6502"),
     speech!("large-v3", "best, needs a GPU",
         3_095_033_483, 3990, 2200, "64d182b440b98d5203c4f9bd541544d84c605196c4f7b845dfa11fb23594d1e2"),
     speech!("large-v3-q5_0", "large-v3, quantised",
@@ -143,6 +157,8 @@ pub static SPEECH_MODELS: [ModelSpec; 12] = [
         1_624_555_275, 2100, 2100, "1fc70f774d38eb169993ac391eea357ef47c88757ef72ee5943879b7e8e2bc69"),
     speech!("large-v3-turbo-q5_0", "large-v3-turbo, quantised: the best that fits small machines",
         574_041_195, 1100, 2100, "394221709cd5ad1f40c46e6031ca61bce88931e6e088c188294c6d5a55ffa7e2"),
+    speech!("large-v3-turbo-q8_0", "large-v3-turbo, quantised to 8 bits",
+        874_188_075, 1380, 2000, "317eb69c11673c9de1e1f0d459b253999804ec71ac4c23c17ecf5fbe24e259a1"),
 ];
 
 /// Silero's voice activity model, in whisper.cpp's format.

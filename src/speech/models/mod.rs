@@ -1,6 +1,7 @@
 //! Model files: the catalogue, downloads, and checks of a file. Nothing here runs while a recording
 //! is recognised.
 
+pub(super) mod blank;
 mod catalogue;
 pub mod checksum;
 pub mod download;

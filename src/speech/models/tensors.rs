@@ -12,10 +12,36 @@ pub(super) struct Shape {
     /// The width of encoder and decoder, which is the same in every Whisper model.
     pub(super) state: i32,
     pub(super) mels: i32,
+    /// How the matrices are stored.
     pub(super) weights: Type,
 }
 
 impl Shape {
+    /// The shape of one of OpenAI's multilingual models, such as `small`, whose weights are stored
+    /// as the header's `ftype` says.
+    pub(super) fn of_family(family: &str, ftype: i32) -> Option<Self> {
+        let (state, audio_layers, text_layers) = match family {
+            "tiny" => (384, 4, 4),
+            "base" => (512, 6, 6),
+            "small" => (768, 12, 12),
+            "medium" => (1024, 24, 24),
+            "large-v3" => (1280, 32, 32),
+            "large-v3-turbo" => (1280, 32, 4),
+            _ => return None,
+        };
+        let v3 = family.starts_with("large-v3");
+        Some(Self {
+            vocabulary: if v3 { 51_866 } else { 51_865 },
+            audio_context: 1500,
+            audio_layers,
+            text_context: 448,
+            text_layers,
+            state,
+            mels: if v3 { 128 } else { 80 },
+            weights: Type::of_ftype(ftype)?,
+        })
+    }
+
     pub(super) fn is_pruned(&self) -> bool {
         2 * self.text_layers < self.audio_layers
     }
@@ -162,6 +188,7 @@ mod tests {
             "tiny-q5_1" | "base-q5_1" | "small-q5_1" => 1009,
             "medium-q5_0" => 1008,
             "large-v3-q5_0" | "large-v3-turbo-q5_0" => 2008,
+            name if name.ends_with("-q8_0") => 2007,
             _ => 1,
         }
     }
@@ -199,28 +226,7 @@ mod tests {
     #[test]
     fn the_catalogue_has_the_sizes_of_these_layouts() {
         for spec in &SPEECH_MODELS {
-            let name = spec.name.split("-q").next().unwrap();
-            let ftype = official_ftype(spec.name);
-            let (state, audio_layers, text_layers) = match name {
-                "tiny" => (384, 4, 4),
-                "base" => (512, 6, 6),
-                "small" => (768, 12, 12),
-                "medium" => (1024, 24, 24),
-                "large-v3" => (1280, 32, 32),
-                "large-v3-turbo" => (1280, 32, 4),
-                other => panic!("which shape has {other}?"),
-            };
-            let v3 = name.starts_with("large-v3");
-            let shape = Shape {
-                vocabulary: if v3 { 51_866 } else { 51_865 },
-                audio_context: 1500,
-                audio_layers,
-                text_context: 448,
-                text_layers,
-                state,
-                mels: if v3 { 128 } else { 80 },
-                weights: Type::of_ftype(ftype).unwrap(),
-            };
+            let shape = Shape::of_family(spec.family(), official_ftype(spec.name)).unwrap();
             let filters = 8 + shape.mels as u64 * 201 * 4;
             let tensors: u64 = tensors(&shape)
                 .into_iter()
@@ -236,7 +242,7 @@ mod tests {
                 })
                 .sum();
             assert_eq!(48 + filters + VOCABULARY_BYTES + tensors, spec.bytes, "{}", spec.name);
-            assert_eq!(shape.is_pruned(), name == "large-v3-turbo", "{}", spec.name);
+            assert_eq!(shape.is_pruned(), spec.family() == "large-v3-turbo", "{}", spec.name);
         }
     }
 }

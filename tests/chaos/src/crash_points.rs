@@ -12,7 +12,7 @@ use signal_hook::consts::SIGKILL;
 use stenogram::domain::{Answer, Fault, Job, JobId, Progress};
 use stenogram::jobs::ports::Messenger;
 use stenogram::queue::{
-    Added, Checkpoints, Claimed, Counts, JobQueue, Queue, QueueError, ResultCache, Candidates,
+    Added, Candidates, Checkpoints, Claimed, Counts, JobQueue, Queue, QueueError, ResultCache,
 };
 
 /// The variable that says where the daemon dies: `C1-C2@17` is the 17th pass of that point.

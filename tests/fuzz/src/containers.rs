@@ -2,7 +2,7 @@
 //! file hardly ever make.
 
 use arbitrary::{Result, Unstructured};
-use support::bombs::{OPUS_HEAD, OPUS_TAGS, block, boxed, element, movie, ogg_page, mend_ogg_page, webm};
+use support::bombs::{OPUS_HEAD, OPUS_TAGS, block, boxed, element, mend_ogg_page, movie, ogg_page, webm};
 
 /// The deepest nesting of boxes and elements.
 const DEPTH: usize = 6;

@@ -1,7 +1,10 @@
-//! How far a text that was heard is from the one that was said.
+//! How far a recognised text is from what was said: word error rate, character error rate, and the
+//! mistakes in language and silence.
 
-/// The words alone: lower case, `ё` as `е`, what is neither letter, digit nor apostrophe left out. Numbers stay as they
-/// are written, so `2` is not `two`.
+use serde::Serialize;
+
+/// The words of a text as they are compared: in lower case, `ё` as `е`, without anything but
+/// letters, digits and apostrophes. Numbers stay as they are written, so `2` is not `two`.
 pub fn words(text: &str) -> Vec<String> {
     let plain = text.to_lowercase().replace('ё', "е").replace('’', "'");
     let inside = |c: char| c.is_alphanumeric() || c == '\'';
@@ -9,7 +12,7 @@ pub fn words(text: &str) -> Vec<String> {
     words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
-/// Insertions, deletions and substitutions that make one of the other (Levenshtein).
+/// The fewest insertions, deletions and substitutions that make `other` of `one` (Levenshtein).
 pub fn edits<T: PartialEq>(one: &[T], other: &[T]) -> usize {
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for (i, a) in one.iter().enumerate() {
@@ -23,55 +26,67 @@ pub fn edits<T: PartialEq>(one: &[T], other: &[T]) -> usize {
     row[other.len()]
 }
 
-/// What is known of a clip.
+/// What is known of a recording.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Said {
-    /// None where nobody has written it down; empty where nobody speaks.
+    /// None if nobody has written it down; empty if nobody speaks.
     pub text: Option<String>,
-    /// By code.
+    /// The code of the language.
     pub language: Option<String>,
 }
 
-/// What was made of it.
-#[derive(Clone, Debug, Default)]
+/// What was recognised.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Heard {
     pub text: String,
+    /// The code of the language. None if there is no text, or if the recogniser does not say.
     pub language: Option<String>,
-    /// Length of the clip, in seconds.
+    /// The length of the recording, in seconds.
     pub seconds: f64,
-    /// What its recognition took, in seconds.
+    /// The time that its recognition took, in seconds; 0 if it is not known.
     pub took: f64,
+    /// The CPU time that it took, in seconds; 0 if it is not known.
+    pub cpu: f64,
 }
 
-/// Sums over clips.
-#[derive(Clone, Debug, Default, serde::Serialize)]
+/// Sums over recordings.
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Tally {
-    /// Clips with a text.
+    /// Recordings in which somebody speaks, with a known text.
     pub texts: usize,
-    /// Of those, word for word right.
+    /// Those of them whose words are all right.
     pub exact: usize,
+    /// Those of them without any recognised text.
+    pub unanswered: usize,
+    /// The words that were said.
     pub words: usize,
     pub word_edits: usize,
     pub characters: usize,
     pub character_edits: usize,
-    /// Clips where nobody speaks.
+    /// Recordings in which nobody speaks.
     pub silent: usize,
-    /// Of those, with a text.
+    /// Those of them with a recognised text.
     pub false_texts: usize,
-    /// Clips in a known language.
+    /// Recordings in a known language.
     pub languages: usize,
-    /// Of those, heard in it.
+    /// Those of them that were recognised in it. One without a recognised text counts as wrong.
     pub languages_right: usize,
+    /// The length of all recordings, in seconds.
     pub seconds: f64,
+    /// The time that recognition took, in seconds.
     pub took: f64,
+    /// The CPU time that recognition took, in seconds.
+    pub cpu: f64,
 }
 
 impl Tally {
-    /// Whether the clip is right: its words, its language, its silence, as far as they are known.
+    /// Adds a recording. Returns whether it is right: its words, language and silence, as far as
+    /// they are known.
     pub fn add(&mut self, said: &Said, heard: &Heard) -> bool {
         let mut right = true;
         self.seconds += heard.seconds;
         self.took += heard.took;
+        self.cpu += heard.cpu;
         let got = words(&heard.text);
         match said.text.as_deref().map(words) {
             Some(wanted) if wanted.is_empty() => {
@@ -84,6 +99,7 @@ impl Tally {
                 let (wanted_letters, got_letters) = (letters(&wanted), letters(&got));
                 self.texts += 1;
                 self.exact += usize::from(wanted == got);
+                self.unanswered += usize::from(got.is_empty());
                 self.words += wanted.len();
                 self.word_edits += edits(&wanted, &got);
                 self.characters += wanted_letters.len();
@@ -101,37 +117,28 @@ impl Tally {
         right
     }
 
-    /// Exact matches in percent.
-    pub fn exact_percent(&self) -> f64 {
-        percent(self.exact, self.texts)
+    /// The recordings.
+    pub fn clips(&self) -> usize {
+        (self.texts + self.silent).max(self.languages)
+    }
+
+    /// The word error rate in percent. None without a word.
+    pub fn wer(&self) -> Option<f64> {
+        (self.words > 0).then(|| percent(self.word_edits, self.words))
+    }
+
+    /// The character error rate in percent. None without a character.
+    pub fn cer(&self) -> Option<f64> {
+        (self.characters > 0).then(|| percent(self.character_edits, self.characters))
+    }
+
+    /// Seconds of work for a second of a recording. None if the time is not known.
+    pub fn real_time_factor(&self) -> Option<f64> {
+        (self.took > 0.0 && self.seconds > 0.0).then(|| self.took / self.seconds)
     }
 }
 
+/// `part` of `whole` in percent; 0 if there is no whole.
 pub fn percent(part: usize, whole: usize) -> f64 {
     100.0 * part as f64 / whole.max(1) as f64
-}
-
-/// A line each of clips of a kind, below [`HEAD`].
-pub const HEAD: &str =
-    "                            clips    exact      WER      CER  false text  language  time ratio";
-
-/// What cannot be told is a dash.
-pub fn line(name: &str, tally: &Tally) -> String {
-    let share = |part, whole, width: usize| match whole {
-        0 => format!("{:>width$}", "-"),
-        _ => format!("{:>width$}", format!("{:.1} %", percent(part, whole))),
-    };
-    let false_texts = match tally.silent {
-        0 => "-".to_owned(),
-        silent => format!("{} of {silent}", tally.false_texts),
-    };
-    let clips = (tally.texts + tally.silent).max(tally.languages);
-    format!(
-        "{name:26} {clips:>6} {} {} {} {false_texts:>11} {} {:>11.3}",
-        share(tally.exact, tally.texts, 8),
-        share(tally.word_edits, tally.words, 8),
-        share(tally.character_edits, tally.characters, 8),
-        share(tally.languages_right, tally.languages, 9),
-        tally.took / tally.seconds.max(f64::MIN_POSITIVE),
-    )
 }
