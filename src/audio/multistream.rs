@@ -106,14 +106,13 @@ fn take_frames(rest: &mut &[u8], packet: &mut Vec<u8>) -> Option<()> {
     packet.push(flags);
     let frames = usize::from(flags & 0x3f);
     let mut padding = 0;
-    while flags & HAS_PADDING != 0 {
+    // 255 stands for 254 bytes of padding, and another number follows.
+    let mut goes_on = flags & HAS_PADDING != 0;
+    while goes_on {
         let byte = take(rest, 1)?[0];
         packet.push(byte);
-        // 255 stands for 254 bytes of padding, and another number follows.
         padding += usize::from(byte.min(254));
-        if byte != 255 {
-            break;
-        }
+        goes_on = byte == 255;
     }
     let mut size = 0;
     if flags & HAS_SIZES != 0 {

@@ -32,7 +32,7 @@ async fn start(down_after: Duration) -> (RedisServer, RedisServer, RedisServer) 
         info.contains("master_link_status:up").then_some(())
     })
     .await;
-    let sentinel = RedisServer::start_sentinel(&master, down_after);
+    let sentinel = RedisServer::start_sentinel(&master, down_after, &[]);
     until(async || {
         let info: String = sentinel.command(&["INFO", "sentinel"]);
         info.contains("slaves=1").then_some(())
@@ -127,9 +127,8 @@ async fn the_next_sentinel_is_asked_where_one_is_silent() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sentinel_that_wants_the_password_gets_it() {
     let master = RedisServer::start(&["--requirepass", "hunter2"]);
-    let sentinel = RedisServer::start_sentinel(&master, Duration::from_secs(60));
-    sentinel.command::<()>(&["SENTINEL", "SET", "mymaster", "auth-pass", "hunter2"]);
-    sentinel.command::<()>(&["CONFIG", "SET", "requirepass", "hunter2"]);
+    let passwords = ["sentinel auth-pass mymaster hunter2", "requirepass hunter2"];
+    let sentinel = RedisServer::start_sentinel(&master, Duration::from_secs(60), &passwords);
     let mut options = sentinel_options(&[sentinel.port()], "mymaster");
     options.server.url = format!("redis://:hunter2@127.0.0.1:{}/0", sentinel.port());
     RedisQueue::connect(options).await.unwrap();

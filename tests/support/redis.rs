@@ -29,11 +29,12 @@ impl RedisServer {
     }
 
     /// Starts a Sentinel that watches this server under the name `mymaster`, alone, and takes it for
-    /// dead after `down_after` of silence.
-    pub fn start_sentinel(master: &Self, down_after: Duration) -> Self {
+    /// dead after `down_after` of silence; with more lines in its configuration.
+    pub fn start_sentinel(master: &Self, down_after: Duration, more: &[&str]) -> Self {
         let monitor = format!("sentinel monitor mymaster 127.0.0.1 {} 1", master.port);
         let silence = format!("sentinel down-after-milliseconds mymaster {}", down_after.as_millis());
-        Self::start_as(&[&monitor, &silence, "sentinel failover-timeout mymaster 20000"], true)
+        let settings: [&str; 3] = [&monitor, &silence, "sentinel failover-timeout mymaster 20000"];
+        Self::start_as(&[&settings, more].concat(), true)
     }
 
     fn start_as(settings: &[&str], is_sentinel: bool) -> Self {

@@ -45,6 +45,14 @@ impl Explainer {
                 self.address
             ));
         }
+        // A port without TLS waits for the end of what it takes for a command.
+        if self.has_tls && error.is_timeout() {
+            return away(format!(
+                "Redis at {} did not answer in time; if that port is one without TLS, write redis:// in REDIS_URL, \
+                 or set REDIS_TLS=off with REDIS_HOST",
+                self.address
+            ));
+        }
         self.explain(error)
     }
 

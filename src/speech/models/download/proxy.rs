@@ -66,9 +66,10 @@ mod tests {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         };
         match proxy_for(url, variable) {
-            Ok(proxy) => {
-                Ok(proxy.map(|proxy| format!("{}://{}:{}", proxy.protocol(), proxy.host(), proxy.port())))
-            }
+            Ok(proxy) => Ok(proxy.map(|proxy| {
+                let scheme = proxy.protocol().to_string().to_lowercase();
+                format!("{scheme}://{}:{}", proxy.host(), proxy.port())
+            })),
             Err(error) => Err(error.to_string()),
         }
     }
