@@ -224,7 +224,7 @@ async fn an_account_that_answers_our_answers_is_noticed_and_the_others_go_on() {
 #[tokio::test]
 async fn recordings_in_work_share_one_budget_of_memory_whatever_a_file_may_have() {
     let mut world =
-        World::new(AccountOptions { memory: 1000, max_file_size: 5000, ..options() }, NO_LIMITS).await;
+        World::new(AccountOptions { memory: 1000, max_file_size: 1000, ..options() }, NO_LIMITS).await;
     let long = format!("{}|end", "word ".repeat(140));
     let chats: Vec<Chat> = [5000, 5001]
         .map(|id| world.telegram.add_user(User { id, name: "Friend".into(), bot: false }))
@@ -233,14 +233,14 @@ async fn recordings_in_work_share_one_budget_of_memory_whatever_a_file_may_have(
     world.line.at_the_gate(1).await;
     let second = world.telegram.send(chats[1], saying(&long));
     world.line.left(Counts { claimed: 1, delayed: 1, ..Counts::default() }).await;
-    // A small one fits beside it, and one that is larger than the whole budget comes last.
+    // A small one fits beside it, and one that is too large is refused whatever there is.
     let small = world.telegram.send(FRIENDS_CHAT, saying("small"));
     world.answered(FRIENDS_CHAT, small).await;
-    let largest = world.telegram.send(FRIENDS_CHAT, saying(&"word ".repeat(400)));
-    world.line.left(Counts { claimed: 1, delayed: 2, ..Counts::default() }).await;
+    world.telegram.send(FRIENDS_CHAT, saying(&"word ".repeat(400)));
+    world.line.left(Counts { claimed: 1, delayed: 1, ..Counts::default() }).await;
     assert_eq!(*world.line.recognised.borrow(), 2);
     world.line.gate.send_replace(true);
-    for (chat, message) in [(chats[0], first), (chats[1], second), (FRIENDS_CHAT, largest)] {
+    for (chat, message) in [(chats[0], first), (chats[1], second)] {
         world.answered(chat, message).await;
     }
     world.line.finished().await;

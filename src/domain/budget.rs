@@ -68,14 +68,15 @@ pub struct Spending {
 
 impl Spending {
     /// The time from `now`, in milliseconds of Unix time, until there is room for the cost: zero if
-    /// there is room now. What costs more than a whole budget has room once nothing is used of it.
+    /// there is room now. What costs more than a whole budget counts as one: the numbers are those
+    /// that a sender claims.
     pub fn wait(&self, cost: &Cost, budgets: &Budgets, now: u64) -> Duration {
         let used = self.at(budgets, now);
         let wait = |used: [f64; 3], budget: Option<Budget>, period: u64| {
             let limits = numbers(&budget?);
             let waits = used.iter().zip(numbers(&cost.0)).zip(limits).map(|((used, cost), limit)| {
                 // Nothing is used of what the recording does not need.
-                let room = if cost == 0.0 { f64::INFINITY } else { (limit - cost).max(0.0) };
+                let room = if cost == 0.0 { f64::INFINITY } else { limit - cost.min(limit) };
                 (used - room).max(0.0) / limit * period as f64
             });
             Some(waits.fold(0.0, f64::max))
@@ -89,9 +90,11 @@ impl Spending {
     /// The spending after this cost at `now`.
     pub fn plus(&self, cost: &Cost, budgets: &Budgets, now: u64) -> Self {
         let mut used = self.at(budgets, now);
-        for (index, cost) in numbers(&cost.0).into_iter().enumerate() {
-            used.hour[index] += cost;
-            used.day[index] += cost;
+        for (used, budget) in [(&mut used.hour, budgets.hour), (&mut used.day, budgets.day)] {
+            let limits = budget.map_or([0.0; 3], |budget| numbers(&budget));
+            for ((used, cost), limit) in used.iter_mut().zip(numbers(&cost.0)).zip(limits) {
+                *used += cost.min(limit);
+            }
         }
         used
     }
@@ -163,13 +166,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_more_than_a_budget_waits_for_all_of_it_and_is_then_paid_off() {
+    fn what_is_more_than_a_budget_counts_as_one() {
         let budgets = hourly(100, 600, 1 << 40);
-        let long = cost(6000, 1);
+        let long = cost(u64::MAX, 1);
         assert_eq!(Spending::default().wait(&long, &budgets, NOW), Duration::ZERO);
         let after = spent(&budgets, &[long]);
-        assert_eq!(minutes(after.wait(&cost(1, 1), &budgets, NOW)), 541);
-        assert_eq!(minutes(after.wait(&long, &budgets, NOW)), 600);
+        assert_eq!(minutes(after.wait(&cost(10, 1), &budgets, NOW)), 1);
+        assert_eq!(minutes(after.wait(&long, &budgets, NOW)), 60);
     }
 
     #[test]

@@ -100,7 +100,10 @@ impl Gate {
 
     /// Reserves the memory for the job's recording, as long as it is worked on.
     pub fn reserve_memory(&self, job: &Job) -> Result<Reservation, Fault> {
-        self.memory.reserve(job.recording.size).ok_or_else(|| Fault::Later {
+        // What is larger than the budget is larger than MAX_FILE_SIZE, and is refused before anything
+        // of it is fetched.
+        let bytes = Some(job.recording.size).filter(|size| *size <= self.memory.limit()).unwrap_or(0);
+        self.memory.reserve(bytes).ok_or_else(|| Fault::Later {
             after: MEMORY_PAUSE,
             why: "other recordings take the memory that there is for them".into(),
         })

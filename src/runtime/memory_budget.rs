@@ -31,11 +31,10 @@ impl MemoryBudget {
         *lock(&self.reserved)
     }
 
-    /// Reserves these bytes; `None` if there is no room for them now. What is more than the whole
-    /// budget has room while nothing else is reserved.
+    /// Reserves these bytes; `None` if there is no room for them now.
     pub fn reserve(self: &Arc<Self>, bytes: u64) -> Option<Reservation> {
         let mut reserved = lock(&self.reserved);
-        if *reserved > 0 && reserved.saturating_add(bytes) > self.limit {
+        if reserved.saturating_add(bytes) > self.limit {
             return None;
         }
         *reserved = reserved.saturating_add(bytes);
@@ -55,16 +54,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_more_is_reserved_than_there_is_but_for_one_alone() {
+    fn no_more_is_reserved_than_there_is() {
         let budget = MemoryBudget::new(100);
         let first = budget.reserve(60).unwrap();
         assert!(budget.reserve(41).is_none());
         let second = budget.reserve(40).unwrap();
         assert_eq!(budget.reserved(), 100);
         drop(first);
-        assert!(budget.reserve(101).is_none(), "not beside another");
+        assert!(budget.reserve(61).is_none());
+        assert_eq!(budget.reserve(60).map(|third| third.bytes), Some(60));
         drop(second);
-        assert_eq!(budget.reserve(101).map(|alone| alone.bytes), Some(101));
         assert_eq!(budget.reserved(), 0);
     }
 }
