@@ -162,7 +162,7 @@ fn sender(whose: Whose, id: i64) -> Sender {
         id,
         is_owner: whose == Whose::Mine,
         is_bot: whose == Whose::Bot,
-        is_contact: whose == Whose::Contact,
+        is_contact: Some(whose == Whose::Contact),
         names: Vec::new(),
     }
 }

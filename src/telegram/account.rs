@@ -43,6 +43,7 @@ impl Account {
         let restrictions = Restrictions::open(file.restriction_path(), user.id, options.trials);
         let session =
             Arc::new(AccountSession::new(file, contents, Some(store.clone()), options.dialer.clone()));
+        let downloads = Downloads::new(MemoryBudget::new(options.memory));
         let context = AccountContext {
             user,
             api_id,
@@ -56,7 +57,7 @@ impl Account {
         };
         Ok(Self {
             context: Arc::new(context),
-            downloads: Downloads::new(MemoryBudget::new(options.memory)),
+            downloads,
             refusing: RefusingChats::default(),
             link: watch::Sender::new(None),
             clock: watch::Sender::new(None),

@@ -21,6 +21,7 @@ use crate::cli::{Bench, Input};
 use crate::commands::transcribe::{self, InputError};
 use crate::commands::{CommandError, progress, report_error};
 use crate::config::Config;
+use crate::decoding::DecoderProgram;
 use crate::domain::score::{Heard, words};
 use crate::domain::{LanguageChoice, Progress, Settings};
 use crate::runtime::process;
@@ -185,7 +186,8 @@ async fn hear(
     let bytes = transcribe::read(&Input::File(clip.path.clone()), config.max_file_size)?;
     let (started, cpu) = (Instant::now(), process::cpu_time());
     let options = RecordingOptions { settings: settings.clone(), ..RecordingOptions::default() };
-    let mut recording = Recording::open(engine, bytes, setup::limits(config), options).await?;
+    let mut recording =
+        Recording::open(engine, &DecoderProgram::own()?, bytes, setup::limits(config), options).await?;
     let (mut so_far, seconds) = (Progress::default(), recording.seconds());
     while let Some(stretch) = recording.next().await? {
         so_far.add(stretch);

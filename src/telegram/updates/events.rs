@@ -1,7 +1,6 @@
 //! From Telegram's updates to events.
 
 use grammers_client::tl;
-use grammers_session::Session as _;
 use grammers_session::types::{PeerId, PeerKind};
 use tracing::debug;
 
