@@ -187,8 +187,8 @@ pub static TELEGRAM_UNREACHABLE: Problem = Problem {
     why: "The network or Telegram is away, or a firewall, a provider or a captive portal is in between. The daemon \
           tries again by itself and then fetches what it missed.",
     remedy: "look at the network: `curl -v --connect-timeout 5 telnet://149.154.167.50:443` must connect, on the \
-             host as well as in the container; then try again. Where Telegram is blocked, set PROXY; if it is set, \
-             the message says which proxy fails, and why",
+             host as well as in the container, or set PROXY where Telegram is blocked (if it is set, the message \
+             says which proxy fails); then try again",
 };
 
 pub static TELEGRAM_TROUBLE: Problem = Problem {
