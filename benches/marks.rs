@@ -1,7 +1,7 @@
 //! What a million marks of answered messages take: `cargo bench --bench marks [COUNT]`.
 //!
-//! A mark is first made by the queue itself, then copied under other ids the fast way: a million real
-//! jobs would be hours of fsync.
+//! A mark is first made by the queue itself, then copied under other ids the fast way: a million
+//! real jobs would be hours of fsync.
 
 use std::fs;
 use std::path::Path;

@@ -19,8 +19,8 @@ pub struct Budget {
     pub bytes: u64,
 }
 
-/// The budgets of a chat; `None` for no limit. They refill evenly: half a budget is there again after
-/// half of its time.
+/// The budgets of a chat; `None` for no limit. They refill evenly: half a budget is there again
+/// after half of its time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Budgets {
     pub hour: Option<Budget>,

@@ -94,8 +94,8 @@ mod tests {
     const SECOND: u64 = 1000;
     const IN_A_ROW: u32 = 10;
 
-    /// The pauses that a sender brings who lets so many milliseconds pass after each answer, and when
-    /// it was noticed last.
+    /// The pauses that a sender brings who lets so many milliseconds pass after each answer, and
+    /// when it was noticed last.
     fn pauses(watch: &mut LoopWatch, answers: u32, delay: u64, mut now: u64) -> (Vec<u64>, u64) {
         let mut pauses = Vec::new();
         for _ in 0..answers {

@@ -135,7 +135,8 @@ impl Pacing {
     }
 
     fn forget_old(&mut self, now: u64) {
-        // Of a clock that was set back: these count as sent just now, so that they end within a day.
+        // Of a clock that was set back: these count as sent just now, so that they end within a
+        // day.
         self.sent.iter_mut().for_each(|(sent, _)| *sent = (*sent).min(now));
         while self.sent.front().is_some_and(|(sent, _)| sent + DAY <= now) {
             self.sent.pop_front();

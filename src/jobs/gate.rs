@@ -100,8 +100,8 @@ impl Gate {
 
     /// Reserves the memory for the job's recording, as long as it is worked on.
     pub fn reserve_memory(&self, job: &Job) -> Result<Reservation, Fault> {
-        // What is larger than the budget is larger than MAX_FILE_SIZE, and is refused before anything
-        // of it is fetched.
+        // What is larger than the budget is larger than MAX_FILE_SIZE, and is refused before any of
+        // it is fetched.
         let bytes = Some(job.recording.size).filter(|size| *size <= self.memory.limit()).unwrap_or(0);
         self.memory.reserve(bytes).ok_or_else(|| Fault::Later {
             after: MEMORY_PAUSE,

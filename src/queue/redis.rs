@@ -45,8 +45,9 @@ use super::{
 use crate::domain::unix_time::{self, now_millis};
 use crate::domain::{Answer, Job, JobId, Progress};
 
-/// Changes with the meaning of the keys. Queues of a lower format are read as they are: in format 1
-/// an answer was a list of parts, which [`Answer`] reads, and before format 3 strangers had no line.
+/// Changes with the meaning of the keys. Queues of a lower format are read as they are: in format
+/// 1 an answer was a list of parts, which [`Answer`] reads, and before format 3 strangers had no
+/// line.
 const FORMAT: &str = "3";
 
 /// Largest time that is exact as a score, in milliseconds.

@@ -29,8 +29,8 @@ pub struct AccountOptions {
     pub ping_timeout: Duration,
     /// Largest recording fetched, in bytes.
     pub max_file_size: u64,
-    /// How many bytes the recordings that are being fetched and recognised, and the unfinished files,
-    /// may have in memory, all together.
+    /// How many bytes the recordings that are being fetched and recognised, and the unfinished
+    /// files, may have in memory, all together.
     pub memory: u64,
     /// How many messages are sent.
     pub sends: SendLimits,

@@ -70,8 +70,8 @@ impl Downloads {
         (!left.is_zero()).then(|| (left, why.clone()))
     }
 
-    /// Begins the download of `document` for `job`, or resumes an earlier attempt. The memory for it
-    /// is reserved already, so unfinished files of other jobs may have to make room.
+    /// Begins the download of `document` for `job`, or resumes an earlier attempt. The memory for
+    /// it is reserved already, so unfinished files of other jobs may have to make room.
     pub fn resume(&self, job: JobId, document: i64) -> FileBytes<'_> {
         let unfinished = self.take(job).filter(|file| file.document == document);
         let bytes = unfinished.map(|file| file.bytes).unwrap_or_default();

@@ -103,8 +103,8 @@ impl UpdateStore {
         .await
     }
 
-    /// Remembers that a message is sent at `now`, in milliseconds of Unix time, and forgets those of
-    /// more than a day ago.
+    /// Remembers that a message is sent at `now`, in milliseconds of Unix time, and forgets those
+    /// of more than a day ago.
     pub async fn add_send(&self, now: u64) -> Result<(), SessionError> {
         self.blocking(move |inner| {
             let write = inner.database.begin_write()?;
