@@ -36,7 +36,7 @@ const FRIENDS_CHAT: Chat = Chat::User(FRIEND);
 const OTHER_CHAT: Chat = Chat::User(SECOND_FRIEND);
 
 /// What is configured.
-fn policy(task: Task) -> Policy {
+pub fn policy(task: Task) -> Policy {
     let settings = Settings { task, ..Settings::default() };
     Policy { max_age: Duration::from_secs(86_400), rules: Rules::default(), settings }
 }

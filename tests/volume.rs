@@ -14,7 +14,7 @@ use stenogram::telegram::AccountOptions;
 use tempfile::TempDir;
 
 use crate::in_process::account::{DEADLINE, open, options, session};
-use crate::line::{Line, replies, saying};
+use crate::line::{Line, policy, replies, saying};
 
 const FRIENDS_CHAT: Chat = Chat::User(FRIEND);
 const NO_LIMITS: GateLimits = GateLimits {
@@ -38,7 +38,7 @@ impl World {
     async fn new(options: AccountOptions, limits: GateLimits) -> Self {
         let telegram = Telegram::start().await.expect("start the loopback Telegram");
         let folder = session(&telegram);
-        let (line, gate) = Self::start(&folder, options, limits).await;
+        let (line, gate) = Self::start(&folder, options.clone(), limits).await;
         telegram
             .wait_until(DEADLINE, |ledger| ledger.count("messages.getDialogs") >= 1)
             .await
@@ -64,7 +64,7 @@ impl World {
         line.stop().await;
         // Its file is free once nobody has it.
         drop(gate);
-        let (line, gate) = Self::start(&folder, options, limits).await;
+        let (line, gate) = Self::start(&folder, options.clone(), limits).await;
         Self { telegram, folder, line, gate, options, limits }
     }
 

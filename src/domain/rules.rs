@@ -197,7 +197,7 @@ mod tests {
             id: if whose == MINE { 1000 } else { 2001 },
             is_owner: whose == MINE,
             is_bot: whose == Whose::Bot,
-            is_contact: whose == CONTACT,
+            is_contact: Some(whose == CONTACT),
             names: vec!["some_body".into()],
         }
     }

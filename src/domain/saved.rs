@@ -117,11 +117,12 @@ mod tests {
                 document: 0,
                 outgoing: false,
                 date: 0,
+                lifetime: None,
                 duration: 1,
                 size: 1,
             };
             let id = JobId { account: 1000, chat: chat.chat(), message: 7 };
-            assert_eq!(message_link(&Job { id, recording, settings: None }), link);
+            assert_eq!(message_link(&Job { id, recording, settings: None, stranger: false }), link);
         }
     }
 }

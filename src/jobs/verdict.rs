@@ -99,6 +99,7 @@ mod tests {
                 document: 5,
                 outgoing: false,
                 date: 6,
+                lifetime: None,
                 duration: 7,
                 size: 8,
             },
