@@ -178,10 +178,6 @@ impl Line {
         Self::start_on(policy, folder, open(folder, options()).await, Arc::default()).await
     }
 
-    pub async fn start_with(task: Task, folder: &TempDir, options: AccountOptions, gate: Arc<Gate>) -> Self {
-        Self::start_on(policy(task), folder, open(folder, options).await, gate).await
-    }
-
     pub async fn start_on(
         policy: Policy,
         folder: &TempDir,
