@@ -24,7 +24,7 @@ use stenogram::jobs::ports::{Messenger, Transcriber, Transcription};
 use stenogram::jobs::worker::Worker;
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
 use stenogram::queue::{Counts, CrashRules, Queue, QueueError};
-use stenogram::telegram::{Account, AccountOptions, EventSink};
+use stenogram::telegram::{Account, EventSink};
 use tempfile::TempDir;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;

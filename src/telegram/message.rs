@@ -110,8 +110,8 @@ pub(super) fn unresolved_recording(message: &tl::enums::Message) -> Option<Unres
     })
 }
 
-/// How many messages with recordings the serialised `Updates` in `bytes` announce; `None` if they are
-/// not of that type. Fuzzing calls it with any bytes.
+/// How many messages with recordings the serialised `Updates` in `bytes` announce; `None` if they
+/// are not of that type. Fuzzing calls it with any bytes.
 #[doc(hidden)]
 pub fn recordings_in_updates(bytes: &[u8]) -> Option<usize> {
     use tl::Deserializable as _;
