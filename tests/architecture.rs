@@ -160,7 +160,9 @@ fn paths(tokens: &[Token]) -> Vec<Named> {
     let mut found = Vec::new();
     let mut at = 0;
     while at < tokens.len() {
-        if tokens[at].text == "use" {
+        // `impl Trait + use<'a>` is no import.
+        let is_bound = tokens.get(at + 1).is_some_and(|next| next.text == "<");
+        if tokens[at].text == "use" && !is_bound {
             at = use_tree(tokens, at + 1, &[], &mut found);
             continue;
         }
@@ -367,6 +369,11 @@ fn planted_violations_are_found_with_file_and_line() {
             ],
         ),
         ("audio/mod.rs", "use super::speech;", &["src/audio/mod.rs:1: audio names speech"]),
+        (
+            "audio/view.rs",
+            "fn f<T>() -> impl Iterator + use<T> {\n    let a = 1;\n    crate::speech::x();\n}",
+            &["src/audio/view.rs:3: audio names speech::x"],
+        ),
         (
             "audio/decode.rs",
             "mod tests {\n    use super::super::super::speech::X;\n}",
