@@ -1,6 +1,6 @@
 //! Which messages are answered: chats of every kind, one's own and other people's.
 
-use fake_telegram::{BOT, BROADCAST, ChatLimits, GROUP, SUPERGROUP};
+use fake_telegram::{BOT, BROADCAST, ChatLimits, GROUP, STRANGERS, SUPERGROUP};
 use stenogram::domain::rules::{Groups, Rules, Theirs};
 
 use super::*;
@@ -16,6 +16,7 @@ fn in_groups(groups: Groups) -> Policy {
 /// Sends these recordings, and returns which of them are answered, in a reply each.
 async fn answered(policy: Policy, drafts: Vec<(Chat, Draft)>) -> Vec<bool> {
     let (telegram, _folder, line) = start_under(policy).await;
+    telegram.add_user(User { id: STRANGERS.start, name: "Stranger".into(), bot: false });
     let sent: Vec<_> = drafts.into_iter().map(|(chat, draft)| (chat, telegram.send(chat, draft))).collect();
     // What comes last is answered last: the updates are taken in order, and then the jobs are done.
     let last = telegram.send(SAVED_MESSAGES, saying("last").own());
@@ -29,7 +30,7 @@ async fn answered(policy: Policy, drafts: Vec<(Chat, Draft)>) -> Vec<bool> {
 
 /// Everything in which a rule may make a difference: theirs and mine, by kind of chat.
 fn everything() -> Vec<(Chat, Draft)> {
-    let chats = [FRIENDS_CHAT, OTHER_CHAT, GROUP, SUPERGROUP, BROADCAST, Chat::User(BOT)];
+    let chats = [FRIENDS_CHAT, Chat::User(STRANGERS.start), GROUP, SUPERGROUP, BROADCAST, Chat::User(BOT)];
     let both = |chat| [(chat, saying("theirs")), (chat, saying("mine").own())];
     chats.into_iter().flat_map(both).collect()
 }

@@ -2,7 +2,8 @@
 //! their own.
 
 use fake_telegram::{
-    BOT, BROADCAST, Draft, GROUP, Group, GroupKind, OWNER, PeersInUpdates, SECOND_FRIEND, SUPERGROUP, User,
+    BOT, BROADCAST, Draft, GROUP, Group, GroupKind, OWNER, PeersInUpdates, SECOND_FRIEND, STRANGERS,
+    SUPERGROUP, User,
 };
 use stenogram::domain::{ChatKind, Incoming, Job, PeerKind, Sender};
 
@@ -59,7 +60,11 @@ async fn a_recording_has_its_chat_and_its_sender() {
             Chat::Channel(_) => PeerKind::Channel,
         };
         assert_eq!((heard.recording.chat.kind, heard.recording.chat.chat()), (kind, chat.into()), "{chat:?}");
-        assert_eq!(heard.sender.is_contact == Some(true), sender.id == FRIEND, "{chat:?}");
+        assert_eq!(
+            heard.sender.is_contact == Some(true),
+            [FRIEND, SECOND_FRIEND].contains(&sender.id),
+            "{chat:?}"
+        );
         let heard_by = Sender { is_contact: None, ..heard.sender };
         assert_eq!((heard_by, heard.chat.kind), (sender, seen_as(chat)), "{chat:?}");
         assert_eq!(heard.recording.thread, None, "{chat:?}");
@@ -70,8 +75,9 @@ async fn a_recording_has_its_chat_and_its_sender() {
 async fn whether_a_sender_is_a_contact_is_found_out_when_updates_do_not_tell_it() {
     for peers in [PeersInUpdates::Min, PeersInUpdates::None] {
         let (telegram, _folder, listener) = start().await;
+        telegram.add_user(User { id: STRANGERS.start, name: "Stranger".into(), bot: false });
         telegram.configure(|settings| settings.peers_in_updates = peers);
-        for (id, is_contact) in [(FRIEND, true), (SECOND_FRIEND, false)] {
+        for (id, is_contact) in [(FRIEND, true), (STRANGERS.start, false)] {
             let chat = Chat::User(id);
             let sent = telegram.send(chat, voice());
             let heard = listener.recording_in(chat.into(), sent).await;
