@@ -441,7 +441,7 @@ installed_service() {
 
     check "the documented commands make a backup" typed "### Making one"
     check "... which its owner alone can read" says '600 root' inside stat -c '%a %U' /root/stenogram-data.tar.gz
-    check "... of session, position and queue" says 'data/account.session data/queue.redb data/updates.redb' \
+    check "... of session, position, budgets and queue" says 'data/account.session data/budgets.redb data/queue.redb data/updates.redb' \
         shell 'tar -tzf /root/stenogram-data.tar.gz | grep -E "session|redb" | sort | xargs'
     check "... and the daemon is connected again" eventually 30 is_connected
     inside systemctl stop stenogram
