@@ -2,9 +2,9 @@
 //! not to the daemon.
 //!
 //! [`DecoderProgram`] starts this program again with the hidden command `decode`, one process for
-//! each recording. The process shuts itself in ([`walls`]) before it reads the first byte of the
+//! each recording. The process shuts itself in (`walls`) before it reads the first byte of the
 //! file from its standard input, and writes samples or an error to its standard output
-//! ([`messages`]). It is killed when it exceeds its [`Allowance`], when decoding is aborted, when
+//! (`messages`). It is killed when it exceeds its [`Allowance`], when decoding is aborted, when
 //! its [`DecoderProcess`] is dropped, and by the kernel when the daemon dies.
 
 mod allowance;

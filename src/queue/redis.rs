@@ -9,7 +9,7 @@
 //! from then on.
 //!
 //! A failover by Sentinel loses what only the old master had. So a change counts as made once a
-//! replica has it too ([`Connection::confirm`]); until then it is an error, and repeated. Claims
+//! replica has it too (`Connection::confirm`); until then it is an error, and repeated. Claims
 //! are not confirmed: one that is lost is made again.
 //!
 //! `keys` has all keys of an account's queue. A cluster keeps them on one node, which is spoken to
