@@ -283,6 +283,8 @@ STATUS_PORT = free_port()
 GOOD = {
     "API_ID": "12345", "API_HASH": API_HASH, "REDIS_PASSWORD": f"'{PASSWORD}'", "MODEL": MODEL,
     "REDIS_HOST": "localhost", "LOG_LEVEL": VERBOSE, "RECONNECT_DELAY": "1", "USERBOT_PORT": str(STATUS_PORT),
+    # More is sent here in a minute than a person would send in a day.
+    "SENDS_PER_MINUTE": "100000", "SENDS_PER_DAY": "100000", "CHAT_PER_HOUR": "off", "CHAT_PER_DAY": "off", "LOOP_AFTER": "0",
 }
 
 
