@@ -201,6 +201,9 @@ fn rules_are_shown_and_explained() {
         ["answered in yours of contacts of others", "Saved Messages yes - -", "private chats yes yes yes"];
     assert_eq!(words(&shown)[..3], table);
     assert_eq!(words(&shown)[3], "groups no no no");
+    for limit in ["4h (MAX_DURATION)", "200M (MAX_FILE_SIZE)", "1d when they arrive (CATCH_UP_MAX_AGE)"] {
+        assert!(shown.stdout.contains(limit), "{limit} in {}", shown.stdout);
+    }
     let environment = [
         ("ANSWER_GROUPS", "all"),
         ("ANSWER_THEIRS", "contacts"),
@@ -210,7 +213,7 @@ fn rules_are_shown_and_explained() {
     ];
     let shown = words(&place.call(&["rules"], &environment));
     assert_eq!(shown[2..4], ["private chats yes yes no", "groups yes yes no"]);
-    for part in ["-400,@spam (CHATS_DENY)", "2 s (MIN_DURATION)", "ANSWER_IN=caption"] {
+    for part in ["-400,@spam (CHATS_DENY)", "2s (MIN_DURATION)", "ANSWER_IN=caption"] {
         assert!(shown.iter().any(|line| line.contains(part)), "{part} in {shown:?}");
     }
     for (question, answers) in [

@@ -1,6 +1,7 @@
 //! `stenogram rules`: which messages are answered, and why one would be answered or not.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use super::CommandError;
 use crate::cli::{AskedChat, MessageKind, Rules, RulesQuestion, Why};
@@ -55,27 +56,30 @@ fn list(config: &Config, out: &mut impl Write) -> io::Result<()> {
         AnswerIn::Caption => "in captions of your own voice messages, else in replies (ANSWER_IN=caption)",
     };
     writeln!(out, "Texts appear {place}.")?;
-    let seconds = |time: std::time::Duration| time.as_secs();
+    let time = |time: Duration| in_units(time.as_secs(), &[(86_400, "d"), (3600, "h"), (60, "m"), (1, "s")]);
     if !rules.min_duration.is_zero() {
-        writeln!(
-            out,
-            "Not answered: recordings shorter than {} s (MIN_DURATION)",
-            seconds(rules.min_duration)
-        )?;
+        let shortest = time(rules.min_duration);
+        writeln!(out, "Not answered: recordings shorter than {shortest} (MIN_DURATION)")?;
     }
     writeln!(
         out,
-        "Not answered: recordings longer than {} s (MAX_DURATION) or larger than {} bytes (MAX_FILE_SIZE), \
-         and messages that are older than {} s when they arrive (CATCH_UP_MAX_AGE)",
-        seconds(config.max_duration),
-        config.max_file_size,
-        seconds(config.catch_up_max_age)
+        "Not answered: recordings longer than {} (MAX_DURATION) or larger than {} (MAX_FILE_SIZE), \
+         and messages that are older than {} when they arrive (CATCH_UP_MAX_AGE)",
+        time(config.max_duration),
+        in_units(config.max_file_size, &[(1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K"), (1, "")]),
+        time(config.catch_up_max_age)
     )?;
     writeln!(
         out,
         "Never answered: channels, bots, view-once and self-destructing messages, Telegram's notices"
     )?;
     out.flush()
+}
+
+/// A number as it is written in the configuration, in the largest unit that divides it.
+fn in_units(number: u64, units: &[(u64, &str)]) -> String {
+    let divides = units.iter().find(|(unit, _)| number.is_multiple_of(*unit));
+    divides.map_or_else(|| number.to_string(), |(unit, name)| format!("{}{name}", number / unit))
 }
 
 fn explain(config: &Config, why: &Why, out: &mut impl Write) -> io::Result<()> {
