@@ -37,6 +37,7 @@ mod private_files;
 mod proxies;
 mod queue;
 mod refusals;
+mod release;
 mod russian;
 mod scripts;
 mod secrets;
