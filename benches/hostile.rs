@@ -85,7 +85,9 @@ async fn main() -> ExitCode {
 /// The number after this argument.
 fn argument(name: &str, default: usize) -> usize {
     let value = std::env::args().skip_while(|argument| argument != name).nth(1);
-    value.map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} wants a number, not {value}")))
+    value.map_or(default, |value| {
+        value.parse().unwrap_or_else(|_| panic!("{name} wants a number, not {value}"))
+    })
 }
 
 fn files() -> Vec<Vec<u8>> {

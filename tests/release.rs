@@ -25,7 +25,9 @@ fn succeeded(output: Output) -> String {
 #[test]
 fn the_licences_are_those_of_all_that_is_in_the_program() {
     let list = succeeded(run(Path::new(PROJECT), "scripts/third-party.sh", &[], &[]));
-    for (name, licence) in [("symphonia-format-isomp4 ", "MPL-2.0"), ("grammers-client ", "MIT"), ("tokio ", "MIT")] {
+    for (name, licence) in
+        [("symphonia-format-isomp4 ", "MPL-2.0"), ("grammers-client ", "MIT"), ("tokio ", "MIT")]
+    {
         let line = list.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name}"));
         assert!(line.contains(licence), "{line}");
     }
@@ -40,14 +42,20 @@ fn the_licences_are_those_of_all_that_is_in_the_program() {
 
 #[test]
 fn what_is_packed_can_be_installed() {
-    if !Command::new("cargo").args(["cyclonedx", "--version"]).output().is_ok_and(|output| output.status.success()) {
+    if !Command::new("cargo")
+        .args(["cyclonedx", "--version"])
+        .output()
+        .is_ok_and(|output| output.status.success())
+    {
         skipped("cargo-cyclonedx is not installed");
         return;
     }
     let project = Path::new(PROJECT);
     succeeded(run(project, "scripts/release.sh", &["--binary", env!("CARGO_BIN_EXE_stenogram")], &[]));
     let files = project.join("target/release-files");
-    succeeded(Command::new("sha256sum").args(["--check", "SHA256SUMS"]).current_dir(&files).output().unwrap());
+    succeeded(
+        Command::new("sha256sum").args(["--check", "SHA256SUMS"]).current_dir(&files).output().unwrap(),
+    );
     let version = env!("CARGO_PKG_VERSION");
     let name = format!("stenogram-{version}-{}-linux", std::env::consts::ARCH);
     let folder = tempfile::tempdir().unwrap();
@@ -56,10 +64,12 @@ fn what_is_packed_can_be_installed() {
     succeeded(unpack.output().unwrap());
     let packed = folder.path().join(name);
 
-    let bom: serde_json::Value = serde_json::from_slice(&fs::read(packed.join("sbom.cdx.json")).unwrap()).unwrap();
+    let bom: serde_json::Value =
+        serde_json::from_slice(&fs::read(packed.join("sbom.cdx.json")).unwrap()).unwrap();
     assert_eq!(bom["bomFormat"], "CycloneDX");
     assert_eq!(bom["metadata"]["component"]["version"], version);
-    let components: Vec<_> = bom["components"].as_array().unwrap().iter().map(|one| one["name"].as_str()).collect();
+    let components: Vec<_> =
+        bom["components"].as_array().unwrap().iter().map(|one| one["name"].as_str()).collect();
     for name in ["whisper-rs-sys", "opusic-sys", "symphonia-core", "grammers-client"] {
         assert!(components.contains(&Some(name)), "no {name}");
     }
@@ -119,7 +129,11 @@ fn base_images_are_pinned_and_renewed() {
     }
     assert!(compose.contains(&format!("image: redis:7.4-bookworm@{digest}")));
     succeeded(renew(&["--check"]));
-    assert_eq!(registry.requests().len(), 3 * 3 * 2, "three times, three images, a token and a digest for each");
+    assert_eq!(
+        registry.requests().len(),
+        3 * 3 * 2,
+        "three times, three images, a token and a digest for each"
+    );
 }
 
 #[test]
@@ -127,7 +141,8 @@ fn a_registry_that_does_not_answer_changes_no_image() {
     let folder = images();
     let server = Server::start(|_, _| Reply::new(503, b""));
     let (url, before) = (server.url(), fs::read_to_string(folder.path().join("Dockerfile")).unwrap());
-    let variables = [("IMAGE_REGISTRY", url.as_str()), ("IMAGE_TOKENS", url.as_str()), ("IMAGE_RETRIES", "0")];
+    let variables =
+        [("IMAGE_REGISTRY", url.as_str()), ("IMAGE_TOKENS", url.as_str()), ("IMAGE_RETRIES", "0")];
     let output = run(folder.path(), "scripts/renew-images.sh", &[], &variables);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("the registry does not answer for"));

@@ -34,7 +34,9 @@ struct State {
     ways: HashMap<String, SocketAddr>,
     /// The targets that were asked for.
     asked: Vec<String>,
-    open: Vec<TcpStream>,
+    /// Both sides of each connection, under its number.
+    open: HashMap<u64, [TcpStream; 2]>,
+    connections: u64,
     is_dead: bool,
 }
 
@@ -83,7 +85,7 @@ impl ProxyServer {
     pub fn kill(&self) {
         let mut state = self.shared.state();
         state.is_dead = true;
-        for stream in state.open.drain(..) {
+        for stream in state.open.drain().flat_map(|(_, streams)| streams) {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
@@ -112,15 +114,17 @@ impl Shared {
             (Kind::Http, true) => client.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?,
             (Kind::Http, false) => client.write_all(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")?,
         }
-        let server = server?;
+        let (number, server) = server?;
         let (from, to) = (client.try_clone()?, server.try_clone()?);
         thread::spawn(move || pass_on(from, to));
         pass_on(server, client);
+        self.state().open.remove(&number);
         Ok(())
     }
 
-    /// Connects to where `target` leads, and remembers both sides, to end them on request.
-    fn connect(&self, client: &TcpStream, target: &str) -> io::Result<TcpStream> {
+    /// Connects to where `target` leads, and remembers both sides under the number that it gives, to
+    /// end them on request.
+    fn connect(&self, client: &TcpStream, target: &str) -> io::Result<(u64, TcpStream)> {
         let way = {
             let mut state = self.state();
             state.asked.push(target.to_owned());
@@ -137,8 +141,11 @@ impl Shared {
         if state.is_dead {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
-        state.open.extend([client.try_clone()?, server.try_clone()?]);
-        Ok(server)
+        let streams = [client.try_clone()?, server.try_clone()?];
+        state.connections += 1;
+        let number = state.connections;
+        state.open.insert(number, streams);
+        Ok((number, server))
     }
 
     fn socks5_target(&self, client: &mut TcpStream) -> io::Result<String> {
