@@ -60,7 +60,7 @@ mod supervisor;
 mod updates;
 
 pub use account::Account;
-pub use connection::clock::{ClockAhead, ClockVerdict, ServerClock, server_clock};
+pub use connection::clock::{Answered, ClockAhead, ClockVerdict, ServerClock, server_clock};
 pub use connection::dialer::Dialer;
 pub use connection::logout::LoggedOut;
 pub use context::Pulses;
