@@ -17,7 +17,7 @@ use tracing::warn;
 use super::super::problems::CLOCK_WRONG;
 use super::super::session::contents::DcAddresses;
 use super::dialer::{Dialer, Stream, Target, Ways};
-use crate::domain::{Disguise, MtProxy, Proxy, unix_time};
+use crate::domain::{Proxy, unix_time};
 use crate::runtime::problem::Diagnosis;
 
 /// How far, in seconds, the clock of a client may be ahead of Telegram's and behind it. Telegram
@@ -217,13 +217,10 @@ pub async fn server_clock(addresses: DcAddresses, limit: Duration, dialer: &Dial
 async fn ask_by(ways: &Ways, number: usize, target: Target, limit: Duration) -> io::Result<ServerClock> {
     let stream = ways.connect(number, target).await?;
     within(limit, ask(stream)).await.map_err(|error| {
-        let hint = match ways.proxy(number) {
-            Proxy::Direct => return error,
-            // It would have shown before.
-            Proxy::MtProxy(MtProxy { disguise: Disguise::Tls { .. }, .. }) => "",
-            Proxy::MtProxy(_) => " (an MTProxy is silent too if the secret is wrong)",
-            Proxy::Socks5(_) | Proxy::Http(_) => "",
-        };
+        if *ways.proxy(number) == Proxy::Direct {
+            return error;
+        }
+        let hint = ways.hint(number);
         let what = format!("it takes the connection, but Telegram does not answer through it: {error}{hint}");
         io::Error::new(error.kind(), what)
     })

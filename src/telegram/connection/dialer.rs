@@ -147,10 +147,19 @@ impl Ways {
         let _ = self.preferred.compare_exchange(number, next, Ordering::Relaxed, Ordering::Relaxed);
     }
 
+    /// What it may mean that a proxy takes a connection and then says nothing, for the end of a
+    /// message.
+    pub fn hint(&self, number: usize) -> &'static str {
+        match self.proxy(number) {
+            Proxy::MtProxy(_) => "; an MTProxy that does not know the secret does not answer either",
+            Proxy::Direct | Proxy::Socks5(_) | Proxy::Http(_) => "",
+        }
+    }
+
     /// Connects by one of the ways. The error says why there is no connection.
     pub async fn connect(&self, number: usize, target: Target) -> io::Result<Box<dyn Stream>> {
         let too_late = |_| {
-            let why = format!("no answer within {} s", PROXY_LIMIT.as_secs());
+            let why = format!("no answer within {} s{}", PROXY_LIMIT.as_secs(), self.hint(number));
             io::Error::new(io::ErrorKind::TimedOut, why)
         };
         let connected = timeout(PROXY_LIMIT, connect_through(self.proxy(number), target)).await;
