@@ -69,7 +69,9 @@ impl Decoy {
         std::fs::write(&path, changed).expect("write the session");
         for proxy in proxies {
             proxy.lead(self.address, real);
-            proxy.lead(format!("dc {}", params.home_dc), real);
+            for dc in &params.dcs {
+                proxy.lead(format!("dc {}", dc.id), dc.ipv4.into());
+            }
         }
         home
     }
@@ -311,7 +313,7 @@ async fn an_mtproxy_that_others_wrote_is_understood() {
     };
     let proxy = Foreign::start(
         Command::new(python)
-            .arg("tests/proxies/mtprotoproxy.py")
+            .arg("tests/proxies/serve_mtprotoproxy.py")
             .args([hex(&KEY), DOMAIN.to_owned()])
             .args((1..=5).map(address)),
     );

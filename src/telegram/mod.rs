@@ -64,6 +64,7 @@ pub use connection::clock::{Answered, ClockAhead, ClockVerdict, ServerClock, ser
 pub use connection::dialer::Dialer;
 pub use connection::logout::LoggedOut;
 pub use context::Pulses;
+pub use jobs::spool::SpoolOptions;
 pub use login::{LoginError, Prompt};
 #[doc(hidden)]
 pub use message::recordings_in_updates;

@@ -6,12 +6,18 @@ only its own start is left out, which asks the internet for addresses and times.
 """
 
 import asyncio
+import importlib.util
+import pathlib
 import sys
 
 key, domain, *datacentres = sys.argv[1:]
 sys.argv = [sys.argv[0], "0", key, "", domain]
 
-import mtprotoproxy
+# It is installed as a program, beside that of Python.
+program = pathlib.Path(sys.prefix, "bin", "mtprotoproxy.py")
+spec = importlib.util.spec_from_file_location("mtprotoproxy", program)
+mtprotoproxy = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(mtprotoproxy)
 
 
 async def connect(datacentre, _port, limit, timeout):
