@@ -1,9 +1,9 @@
 //! Telegram and models through proxies: the real binary, proxies on loopback, and addresses to
 //! which only the proxies know the way.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -275,17 +275,27 @@ async fn the_doctor_says_what_is_wrong_with_an_mtproxy() {
 /// A proxy in Python that nobody here wrote; ended when dropped.
 struct Foreign {
     process: Child,
-    port: u16,
+    output: BufReader<ChildStdout>,
+    first_line: String,
 }
 
 impl Foreign {
-    /// Starts `command`, which says its port in its first line.
+    /// Starts `command`, which says something once it listens.
     fn start(command: &mut Command) -> Self {
-        let mut process = command.stdout(Stdio::piped()).spawn().expect("start the proxy");
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().expect("its output")).read_line(&mut line).expect("its port");
-        let port = line.trim().parse().unwrap_or_else(|_| panic!("no port: {line:?}"));
-        Self { process, port }
+        let command = command.env("PYTHONUNBUFFERED", "1").stdout(Stdio::piped());
+        let mut process = command.spawn().expect("start the proxy");
+        let mut output = BufReader::new(process.stdout.take().expect("its output"));
+        let mut first_line = String::new();
+        output.read_line(&mut first_line).expect("its first line");
+        Self { process, output, first_line }
+    }
+
+    /// Ends it, and returns what it has said.
+    fn end(mut self) -> String {
+        self.process.kill().expect("end the proxy");
+        let mut said = String::new();
+        self.output.read_to_string(&mut said).expect("what it has said");
+        said
     }
 }
 
@@ -293,6 +303,33 @@ impl Drop for Foreign {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+/// pproxy from PyPI, which speaks both on one port.
+#[tokio::test(flavor = "multi_thread")]
+async fn socks5_and_http_proxies_that_others_wrote_are_understood() {
+    let python = match python::with_packages(env!("CARGO_TARGET_TMPDIR"), &["pproxy==2.7.9"]) {
+        Ok(python) => python,
+        Err(why) => return support::skipped(format!("pproxy cannot be installed: {why}")),
+    };
+    let telegram = Telegram::start().await.expect("start the loopback Telegram");
+    let params = telegram.session();
+    let home_dc = params.dcs.iter().find(|dc| dc.id == params.home_dc).expect("its home datacentre");
+    for scheme in ["socks5", "http"] {
+        let address = nobody();
+        let listen = format!("{scheme}://{address}#me:hunter2");
+        let proxy = Foreign::start(Command::new(&python).args(["-m", "pproxy", "-v", "-l", &listen]));
+        let mut home = Home::new(&telegram);
+        home.set("PROXY", &format!("{scheme}://me:hunter2@{address}"));
+        Report::by(home.command()).has("login", "ok", "accepts the session", "");
+        let mut daemon = home.start();
+        daemon.event("connected", DEADLINE).await;
+        all_are_answered(&telegram, &home, (0..20).map(|_| voice())).await;
+        all_are_answered(&telegram, &home, [Draft::voice(stuffed(&recording(), LARGE), 2)]).await;
+        assert!(daemon.stop().await.0.success());
+        let (target, said) = (format!("-> {}", home_dc.ipv4), proxy.end());
+        assert!(said.contains(&target), "{said}");
     }
 }
 
@@ -317,12 +354,13 @@ async fn an_mtproxy_that_others_wrote_is_understood() {
             .args([hex(&KEY), DOMAIN.to_owned()])
             .args((1..=5).map(address)),
     );
+    let port: u16 = proxy.first_line.trim().parse().expect("its port");
     let secrets =
         [hex(&KEY), format!("dd{}", hex(&KEY)), format!("ee{}{}", hex(&KEY), hex(DOMAIN.as_bytes()))];
     for secret in secrets {
         let decoy = Decoy::new();
         let mut home = decoy.home(&telegram, &[]);
-        let link = format!("https://t.me/proxy?server=127.0.0.1&port={}&secret={secret}", proxy.port);
+        let link = format!("https://t.me/proxy?server=127.0.0.1&port={port}&secret={secret}");
         home.set("PROXY", &link);
         let mut daemon = home.start();
         daemon.event("connected", DEADLINE).await;
@@ -335,6 +373,30 @@ async fn an_mtproxy_that_others_wrote_is_understood() {
         // With another key it hands us over to nobody, or says nothing.
         home.set("PROXY", &link.replace(&hex(&KEY), &"00".repeat(KEY.len())));
         Report::by(home.command()).has("Telegram", "fail", "secret", "PROXY");
+    }
+}
+
+/// Telethon shows that the tests' own MTProxy is one. It has no disguise as TLS.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_client_gets_along_with_the_mtproxy_of_the_tests() {
+    let python = match python::with_packages(env!("CARGO_TARGET_TMPDIR"), &["telethon==1.45.0"]) {
+        Ok(python) => python,
+        Err(why) => return support::skipped(format!("Telethon cannot be installed: {why}")),
+    };
+    let telegram = Telegram::start().await.expect("start the loopback Telegram");
+    let params = telegram.session();
+    let home = params.dcs.iter().find(|dc| dc.id == params.home_dc).expect("its home datacentre");
+    for disguise in [Disguise::None, Disguise::Padding] {
+        let proxy = ProxyServer::start(Kind::MtProxy(disguise), None);
+        proxy.lead(format!("dc {}", home.id), home.ipv4.into());
+        let output = Command::new(&python)
+            .arg("tests/proxies/check_with_telethon.py")
+            .args([proxy.address().port().to_string(), disguise.secret(), home.id.to_string()])
+            .arg(home.auth_key.as_deref().expect("its key"))
+            .output()
+            .expect("run Python");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("all is well"), "{said}{}", String::from_utf8_lossy(&output.stderr));
     }
 }
 

@@ -87,3 +87,42 @@ fn cipher(header: &[u8; HEADER], key: &[u8; 16]) -> Ctr128BE<Aes256> {
     vector.copy_from_slice(&header[40..56]);
     Ctr128BE::new(&key.into(), &vector.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from_hex<const N: usize>(text: &str) -> [u8; N] {
+        std::array::from_fn(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).unwrap())
+    }
+
+    /// What Telethon 1.45 makes of the same random numbers and key (`MTProxyIO.init_header`).
+    #[test]
+    fn header_and_ciphers_are_those_of_another_client() {
+        let start = std::array::from_fn(|at| (at * 7 + 3) as u8);
+        let key = std::array::from_fn(|at| at as u8);
+        let (header, mut encryption, mut decryption) = begin_with(start, &key, true, 4).unwrap();
+        assert_eq!(header[..TAG], start[..TAG]);
+        assert_eq!(header[TAG..], from_hex::<8>("e909a100506c510a"));
+        let (mut sent, mut received) = ([0; 16], [0; 16]);
+        encryption.apply(&mut sent);
+        decryption.apply(&mut received);
+        assert_eq!(sent, from_hex("1204d1dd04cda30cd01aed19023fb22c"));
+        assert_eq!(received, from_hex("2d42bac7e2be50b4ddf812f2859eb473"));
+    }
+
+    #[test]
+    fn a_header_does_not_look_like_another_protocol() {
+        let beginning = |start: &[u8]| {
+            let mut header = [1; HEADER];
+            header[..start.len()].copy_from_slice(start);
+            may_begin(&header)
+        };
+        assert!(beginning(b"any") && beginning(&[0; 4]));
+        for word in FORBIDDEN.iter().map(|word| &word[..]).chain([&[ABRIDGED][..], &[1, 1, 1, 1, 0, 0, 0, 0]])
+        {
+            assert!(!beginning(word), "{word:?}");
+        }
+        assert!(begin(&[0; 16], false, 1 << 20).is_err(), "no datacentre has such a number");
+    }
+}
