@@ -4,8 +4,8 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use fake_telegram::{Chat, Draft, FRIEND, SessionParams, Telegram, write_session};
@@ -23,6 +23,12 @@ const BOTH: [Kind; 2] = [Kind::Socks5, Kind::Http];
 const DISGUISES: [Disguise; 3] = [Disguise::None, Disguise::Padding, Disguise::Tls];
 /// A large voice message has this many bytes.
 const LARGE: usize = 15_000_000;
+
+/// A large voice message. To make it takes a second.
+fn large() -> Draft {
+    static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| stuffed(&recording(), LARGE));
+    Draft::voice(BYTES.clone(), 2)
+}
 
 fn kinds() -> impl Iterator<Item = Kind> {
     BOTH.into_iter().chain(DISGUISES.map(Kind::MtProxy))
@@ -89,6 +95,14 @@ fn log_out(home: &Home, decoy: &Decoy, telegram: &Telegram) {
     write_session(&home.data().join("account.session"), &session).expect("write the session");
 }
 
+/// Nobody else has connected to `telegram`, at any of its addresses.
+fn all_came_from(telegram: &Telegram, proxies: &[&ProxyServer]) {
+    let callers = telegram.look(|ledger| ledger.callers().to_vec());
+    let sources: Vec<SocketAddr> = proxies.iter().flat_map(|proxy| proxy.sources()).collect();
+    let others: Vec<_> = callers.iter().filter(|caller| !sources.contains(caller)).collect();
+    assert!(others.is_empty(), "{others:?} of {callers:?} went past the proxy");
+}
+
 /// Sends a voice message and waits for the answer.
 async fn is_answered(telegram: &Telegram, home: &Home) {
     all_are_answered(telegram, home, [voice()]).await;
@@ -108,39 +122,62 @@ async fn await_answer(telegram: &Telegram, home: &Home, message: i32) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn everything_goes_through_the_proxy() {
-    for kind in kinds() {
-        let telegram = Telegram::start().await.expect("start the loopback Telegram");
-        let proxy = ProxyServer::start(kind, Some(("me", "hunter2")));
-        let decoy = Decoy::new();
-        let mut home = decoy.home(&telegram, &[&proxy]);
-        home.set("PROXY", &proxy.url());
-        Report::by(home.command()).has("login", "ok", "accepts the session", "");
-        let mut daemon = home.start();
-        daemon.event("connected", DEADLINE).await;
-        all_are_answered(&telegram, &home, (0..20).map(|_| voice())).await;
-        all_are_answered(&telegram, &home, [Draft::voice(stuffed(&recording(), LARGE), 2)]).await;
-        // Cut off, it comes back by itself, and answers what was said meanwhile.
-        proxy.kill();
-        let message = telegram.send(FRIENDS_CHAT, voice());
-        proxy.revive();
-        await_answer(&telegram, &home, message).await;
-        let target = match kind {
-            Kind::MtProxy(_) => "dc 2".to_owned(),
-            Kind::Socks5 | Kind::Http => decoy.address.to_string(),
-        };
-        assert!(proxy.asked().contains(&target), "{:?}", proxy.asked());
-        decoy.assert_unseen();
-        let log = home.log();
-        for secret in ["hunter2", &Disguise::None.secret(), &Disguise::Tls.secret()] {
-            assert!(!log.contains(secret), "a secret is in the log");
-        }
-        // What is stored is the address that Telegram has announced meanwhile, not that of a bridge.
-        let session = std::fs::read_to_string(home.data().join("account.session")).expect("the session");
-        let real = telegram.session().dcs[0].ipv4.to_string();
-        assert!(session.contains(&real), "{session}");
+async fn everything_goes_through(kind: Kind) {
+    let telegram = Telegram::start().await.expect("start the loopback Telegram");
+    let proxy = ProxyServer::start(kind, Some(("me", "hunter2")));
+    let decoy = Decoy::new();
+    let mut home = decoy.home(&telegram, &[&proxy]);
+    home.set("PROXY", &proxy.url());
+    Report::by(home.command()).has("login", "ok", "accepts the session", "");
+    let mut daemon = home.start();
+    daemon.event("connected", DEADLINE).await;
+    all_are_answered(&telegram, &home, (0..20).map(|_| voice())).await;
+    all_are_answered(&telegram, &home, [large()]).await;
+    // Cut off, it comes back by itself, and answers what was said meanwhile.
+    proxy.kill();
+    let message = telegram.send(FRIENDS_CHAT, voice());
+    proxy.revive();
+    await_answer(&telegram, &home, message).await;
+    let target = match kind {
+        Kind::MtProxy(_) => "dc 2".to_owned(),
+        Kind::Socks5 | Kind::Http => decoy.address.to_string(),
+    };
+    assert!(proxy.asked().contains(&target), "{:?}", proxy.asked());
+    decoy.assert_unseen();
+    all_came_from(&telegram, &[&proxy]);
+    let log = home.log();
+    for secret in ["hunter2", &Disguise::None.secret(), &Disguise::Tls.secret()] {
+        assert!(!log.contains(secret), "a secret is in the log");
     }
+    // What is stored is the address that Telegram has announced meanwhile, not that of a bridge.
+    let session = std::fs::read_to_string(home.data().join("account.session")).expect("the session");
+    let real = telegram.session().dcs[0].ipv4.to_string();
+    assert!(session.contains(&real), "{session}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_goes_through_a_socks5_proxy() {
+    everything_goes_through(Kind::Socks5).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_goes_through_an_http_proxy() {
+    everything_goes_through(Kind::Http).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_goes_through_an_mtproxy() {
+    everything_goes_through(Kind::MtProxy(Disguise::None)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_goes_through_an_mtproxy_with_padding() {
+    everything_goes_through(Kind::MtProxy(Disguise::Padding)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_goes_through_an_mtproxy_that_looks_like_tls() {
+    everything_goes_through(Kind::MtProxy(Disguise::Tls)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -207,6 +244,7 @@ async fn the_next_proxy_takes_over() {
         daemon.event("proxy_changed", DEADLINE).await;
         is_answered(&telegram, &home).await;
         decoy.assert_unseen();
+        all_came_from(&telegram, &[&first, &second]);
     }
 }
 
@@ -326,7 +364,7 @@ async fn socks5_and_http_proxies_that_others_wrote_are_understood() {
         let mut daemon = home.start();
         daemon.event("connected", DEADLINE).await;
         all_are_answered(&telegram, &home, (0..20).map(|_| voice())).await;
-        all_are_answered(&telegram, &home, [Draft::voice(stuffed(&recording(), LARGE), 2)]).await;
+        all_are_answered(&telegram, &home, [large()]).await;
         assert!(daemon.stop().await.0.success());
         let (target, said) = (format!("-> {}", home_dc.ipv4), proxy.end());
         assert!(said.contains(&target), "{said}");
@@ -366,8 +404,7 @@ async fn an_mtproxy_that_others_wrote_is_understood() {
         daemon.event("connected", DEADLINE).await;
         all_are_answered(&telegram, &home, (0..20).map(|_| voice())).await;
         // From the home datacentre and from another one.
-        let large = || Draft::voice(stuffed(&recording(), LARGE), 2);
-        all_are_answered(&telegram, &home, [large(), large().in_dc(4)]).await;
+        all_are_answered(&telegram, &home, [2, 4].map(|dc| large().in_dc(dc))).await;
         assert!(daemon.stop().await.0.success());
         decoy.assert_unseen();
         // With another key it hands us over to nobody, or says nothing.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use fake_telegram::{Chat, Draft, FRIEND, Telegram};
-use support::daemon::Home;
+use support::daemon::{Daemon, Home};
 use support::disk::SmallDisk;
 use support::speech::stuffed;
 
@@ -22,10 +22,10 @@ struct World {
 }
 
 impl World {
-    /// Where a large file takes some seconds.
+    /// Where each part of a file takes a while.
     async fn new() -> Self {
         let telegram = Telegram::start().await.expect("start the loopback Telegram");
-        telegram.configure(|settings| settings.bytes_per_second = Some(4_000_000));
+        telegram.configure(|settings| settings.round_trip = Duration::from_millis(100));
         let home = Home::new(&telegram);
         Self { telegram, home }
     }
@@ -35,16 +35,22 @@ impl World {
         self.telegram.send(FRIENDS_CHAT, Draft::voice(stuffed(&ogg, LARGE), 2))
     }
 
-    /// Starts the daemon, and kills it when this many parts were asked for since.
-    async fn killed_after(&self, parts: usize) {
-        let before = self.asked();
-        let daemon = self.home.start();
-        let asked =
-            self.telegram.wait_until(DEADLINE, |ledger| ledger.count("upload.getFile") >= before + parts);
-        if let Err(late) = asked.await {
+    async fn connects(&self) -> Daemon {
+        let mut daemon = self.home.start();
+        daemon.event("connected", DEADLINE).await;
+        daemon
+    }
+
+    /// Sends a large one, and kills the daemon half way through.
+    async fn is_killed_half_way(&self) -> i32 {
+        let daemon = self.connects().await;
+        let message = self.sends_a_large_one();
+        let half = self.telegram.wait_until(DEADLINE, |ledger| ledger.count("upload.getFile") >= PARTS / 2);
+        if let Err(late) = half.await {
             panic!("{late}\n{}", self.home.log());
         }
         daemon.kill();
+        message
     }
 
     async fn is_answered(&self, message: i32) {
@@ -71,8 +77,7 @@ impl World {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_kill_half_way_a_tenth_of_a_file_is_asked_for_again_at_most() {
     let world = World::new().await;
-    let message = world.sends_a_large_one();
-    world.killed_after(PARTS / 2).await;
+    let message = world.is_killed_half_way().await;
     let [file] = &world.spooled()[..] else { panic!("{:?}", world.spooled()) };
     let mode = |path: &PathBuf| fs::metadata(path).expect("its rights").permissions().mode() & 0o777;
     assert_eq!((mode(&world.spool()), mode(file)), (0o700, 0o600));
@@ -88,8 +93,7 @@ async fn after_a_kill_half_way_a_tenth_of_a_file_is_asked_for_again_at_most() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_file_of_the_spool_costs_only_what_is_damaged() {
     let world = World::new().await;
-    let message = world.sends_a_large_one();
-    world.killed_after(PARTS / 2).await;
+    let message = world.is_killed_half_way().await;
     let [path] = &world.spooled()[..] else { panic!("{:?}", world.spooled()) };
     let mut file = fs::read(path).expect("the file");
     let middle = file.len() / 2;
@@ -105,8 +109,7 @@ async fn a_damaged_file_of_the_spool_costs_only_what_is_damaged() {
 async fn without_a_budget_nothing_is_written() {
     let mut world = World::new().await;
     world.home.set("SPOOL_LIMIT", "0");
-    let message = world.sends_a_large_one();
-    world.killed_after(PARTS / 2).await;
+    let message = world.is_killed_half_way().await;
     assert!(!world.spool().exists());
     let daemon = world.home.start();
     world.is_answered(message).await;
@@ -122,9 +125,8 @@ async fn on_a_full_disk_it_goes_on_without() {
         support::skipped("mounting is not permitted here");
         return;
     };
+    let mut daemon = world.connects().await;
     let message = world.sends_a_large_one();
-    let mut daemon = world.home.start();
     daemon.event_with("spool_unusable", "[disk-full]", DEADLINE).await;
     world.is_answered(message).await;
-    assert_eq!(world.asked(), PARTS);
 }

@@ -18,6 +18,8 @@ program = pathlib.Path(sys.prefix, "bin", "mtprotoproxy.py")
 spec = importlib.util.spec_from_file_location("mtprotoproxy", program)
 mtprotoproxy = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(mtprotoproxy)
+# It was written for an older Python.
+asyncio.streams.IncompleteReadError = asyncio.IncompleteReadError
 
 
 async def connect(datacentre, _port, limit, timeout):

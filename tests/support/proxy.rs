@@ -40,6 +40,8 @@ struct State {
     /// The targets that were asked for.
     asked: Vec<String>,
     open: Vec<TcpStream>,
+    /// The addresses from which the proxy has connected to its targets.
+    sources: Vec<SocketAddr>,
     is_dead: bool,
 }
 
@@ -86,6 +88,11 @@ impl ProxyServer {
     /// The targets that were asked for so far.
     pub fn asked(&self) -> Vec<String> {
         self.shared.state().asked.clone()
+    }
+
+    /// The addresses from which it has connected to targets.
+    pub fn sources(&self) -> Vec<SocketAddr> {
+        self.shared.state().sources.clone()
     }
 
     /// Ends all connections, and every new one at once.
@@ -150,6 +157,7 @@ impl Shared {
             None => TcpStream::connect(target)?,
         };
         let mut state = self.state();
+        state.sources.push(server.local_addr()?);
         if state.is_dead {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }

@@ -205,7 +205,6 @@ pub async fn server_clock(addresses: DcAddresses, limit: Duration, dialer: &Dial
                 return Ok(Answered { clock, by: Some(proxy.clone()), failures });
             }
             Err(error) => {
-                ways.avoid(number);
                 failures.push(format!("{proxy}: {error}"));
                 kind = error.kind();
             }

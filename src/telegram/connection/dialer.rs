@@ -140,13 +140,6 @@ impl Ways {
         }
     }
 
-    /// Has another way tried first, because this one does not lead to Telegram.
-    pub fn avoid(&self, number: usize) {
-        let next = (number + 1) % self.proxies.len();
-        // Unless somebody else has found a better one meanwhile.
-        let _ = self.preferred.compare_exchange(number, next, Ordering::Relaxed, Ordering::Relaxed);
-    }
-
     /// What it may mean that a proxy takes a connection and then says nothing, for the end of a
     /// message.
     pub fn hint(&self, number: usize) -> &'static str {

@@ -27,6 +27,8 @@ pub(super) const CHANGE_CIPHER_SPEC: [u8; 6] = [CHANGE_CIPHER, 3, 3, 0, 1, 1];
 /// What a record may hold at most, and what the overhead of real encryption may add.
 const MAX_RECORD: usize = 16 << 10;
 const MAX_OVERHEAD: usize = 256;
+/// What a record that we write holds at most, as in Telegram's own apps.
+const MAX_WRITTEN: usize = 2878;
 /// Where both greetings have their 32 random bytes, in which the secret is.
 const RANDOM: std::ops::Range<usize> = 11..43;
 /// The length of a greeting, which is filled up to it.
@@ -169,7 +171,7 @@ fn public_key() -> io::Result<Vec<u8>> {
 
 /// Appends `payload` to `bytes`, in records.
 pub(super) fn wrap(payload: &[u8], bytes: &mut Vec<u8>) {
-    for piece in payload.chunks(MAX_RECORD) {
+    for piece in payload.chunks(MAX_WRITTEN) {
         bytes.extend([APPLICATION_DATA, 3, 3]);
         bytes.extend(with_length(piece));
     }

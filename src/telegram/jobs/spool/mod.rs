@@ -79,7 +79,7 @@ impl Spool {
                 info!(
                     event = "download_resumed",
                     bytes = bytes.len(),
-                    "Going on with a file that an earlier run began"
+                    "Going on with a file that an earlier attempt began"
                 );
                 bytes
             }
@@ -108,8 +108,11 @@ impl Spool {
                 let content = Some(offset + chunk.len() as u64);
                 lock(&self.files).insert(job, SpoolFile { size, content, used: SystemTime::now() });
             }
+            // It may have made room for another one meanwhile.
             Err(error) => {
-                self.report(&error);
+                if begins.is_some() || error.kind() != io::ErrorKind::NotFound {
+                    self.report(&error);
+                }
                 self.remove(job);
             }
         }

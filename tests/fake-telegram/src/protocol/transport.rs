@@ -119,9 +119,13 @@ async fn read_intermediate(
     let mut packet = vec![0; length];
     stream.read_exact(&mut packet).await?;
     cipher.encrypt(&mut packet);
-    if packet[..8] != [0; 8] {
-        packet.truncate(MESSAGE_HEAD + (length - MESSAGE_HEAD) / 16 * 16);
-    }
+    // Without a key, the message says its own length.
+    let unpadded = if packet[..8] == [0; 8] {
+        20 + word(&packet[16..]) as usize
+    } else {
+        MESSAGE_HEAD + (length - MESSAGE_HEAD) / 16 * 16
+    };
+    packet.truncate(unpadded);
     Ok(packet)
 }
 
@@ -142,8 +146,9 @@ impl PacketWriter {
 
     pub fn pack(&mut self, payload: &[u8]) -> Vec<u8> {
         if let Some((cipher, is_padded)) = &mut self.obfuscation {
-            let [number, padding @ ..]: [u8; 16] = random();
-            let padding = &padding[..if *is_padded { usize::from(number % 16) } else { 0 }];
+            // Clients such as Telethon take off three bytes at most.
+            let [number, padding @ ..]: [u8; 4] = random();
+            let padding = &padding[..if *is_padded { usize::from(number % 4) } else { 0 }];
             let mut packet = ((payload.len() + padding.len()) as u32).to_le_bytes().to_vec();
             packet.extend_from_slice(payload);
             packet.extend_from_slice(padding);
