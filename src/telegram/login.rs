@@ -164,7 +164,8 @@ impl Account {
         Ok(user)
     }
 
-    /// Ends the session at Telegram, and deletes the stored session and the spool. The queue is kept.
+    /// Ends the session at Telegram, and deletes the stored session and the spool. The queue is
+    /// kept.
     pub async fn logout(self) -> Result<(), LoginError> {
         let AccountContext { session, api_id, options, .. } = &*self.context;
         check_clock(session.home_addresses(), options.call_timeout, &options.dialer).await?;

@@ -22,6 +22,9 @@ use obfuscation::{Decryption, Encryption};
 /// How much may be under way inside the program, in bytes for each direction.
 const BUFFER: usize = 64 << 10;
 
+/// How many bytes are read at once where no records say how many there are.
+const READ_AT_ONCE: usize = 16 << 10;
+
 /// Makes `stream`, which is connected to `proxy`, a connection to datacentre `dc`. What is returned
 /// speaks the "full" transport.
 ///
@@ -124,6 +127,7 @@ impl<R: AsyncRead + Unpin> Down<R> {
             let more = if self.is_tls {
                 tls::read_record(&mut self.from_proxy, &mut self.received).await?
             } else {
+                self.received.reserve(READ_AT_ONCE);
                 self.from_proxy.read_buf(&mut self.received).await? > 0
             };
             if !more {

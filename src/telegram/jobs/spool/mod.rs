@@ -7,7 +7,7 @@ mod file;
 mod tests;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -55,8 +55,8 @@ struct SpoolFile {
 impl Spool {
     pub fn open(options: Option<SpoolOptions>, account: i64) -> Self {
         let spool = Self { options, account, files: Mutex::default(), is_reported: AtomicBool::new(false) };
-        if let Some(options) = &spool.options
-            && let Err(error) = spool.find_files(options)
+        if let Some(SpoolOptions { folder, .. }) = &spool.options
+            && let Err(error) = spool.find_files(folder)
         {
             spool.report(&error);
         }
@@ -94,7 +94,7 @@ impl Spool {
     /// Keeps the chunk that follows after `offset` bytes of `document`. It is left out if those
     /// bytes are not there, or if there is no room.
     pub fn append(&self, job: JobId, document: i64, offset: u64, chunk: &[u8]) {
-        let Some(path) = self.path(job) else { return };
+        let (Some(SpoolOptions { folder, .. }), Some(path)) = (&self.options, self.path(job)) else { return };
         let known = lock(&self.files).get(&job).copied();
         let follows = known.map_or(offset == 0, |file| file.content == Some(offset));
         let begins = known.is_none().then_some(document);
@@ -102,7 +102,11 @@ impl Spool {
         if !follows || !self.make_room(added, Some(job)) {
             return;
         }
-        match file::append(&path, begins, chunk) {
+        let is_there = match begins {
+            Some(_) => private::make_folder(folder, |_| true).map(drop),
+            None => Ok(()),
+        };
+        match is_there.and_then(|()| file::append(&path, begins, chunk)) {
             Ok(()) => {
                 let size = known.map_or(0, |file| file.size) + added;
                 let content = Some(offset + chunk.len() as u64);
@@ -113,7 +117,8 @@ impl Spool {
                 if begins.is_some() || error.kind() != io::ErrorKind::NotFound {
                     self.report(&error);
                 }
-                self.remove(job);
+                lock(&self.files).remove(&job);
+                file::remove(&path);
             }
         }
     }
@@ -133,8 +138,8 @@ impl Spool {
         jobs.into_iter().for_each(|job| self.remove(job));
     }
 
-    fn find_files(&self, SpoolOptions { folder, limit }: &SpoolOptions) -> io::Result<()> {
-        if *limit == 0 && !folder.exists() {
+    fn find_files(&self, folder: &Path) -> io::Result<()> {
+        if !folder.exists() {
             return Ok(());
         }
         private::make_folder(folder, |_| true)?;

@@ -188,6 +188,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_obfuscated_client_is_understood() {
+        for (tag, padding) in [(INTERMEDIATE, 0), (PADDED_INTERMEDIATE, 0), (PADDED_INTERMEDIATE, 13)] {
+            let mut header = std::array::from_fn(|at| 0x80 + at as u8);
+            header[TAG..TAG + 4].copy_from_slice(&tag);
+            let mut client = ObfuscatedCipher::new(&header);
+            let mut encrypted = header;
+            client.encrypt(&mut encrypted);
+            header[TAG..].copy_from_slice(&encrypted[TAG..]);
+            let message = [7; MESSAGE_HEAD + 32];
+            let mut packet =
+                [&(56 + padding).to_le_bytes()[..], &message, &vec![9; padding as usize]].concat();
+            client.encrypt(&mut packet);
+            let sent = [&header[..], &packet].concat();
+            let (mut stream, mut reader, mut writer) = accept(&sent[..]).await.unwrap();
+            assert_eq!(reader.read(&mut stream).await.unwrap(), message);
+
+            let mut answer = writer.pack(&message);
+            client.decrypt(&mut answer);
+            assert_eq!(word(&answer) as usize, answer.len() - 4);
+            assert!(answer[4..].starts_with(&message) && answer.len() < 4 + message.len() + 4);
+            let mut status = writer.status(-404);
+            client.decrypt(&mut status);
+            assert_eq!(status[4..8], (-404_i32).to_le_bytes());
+        }
+        assert!(matches!(accept(&[0xee; 64][..]).await, Err(TransportError::Unknown)));
+    }
+
+    #[tokio::test]
     async fn garbage_is_refused() {
         let read = async |bytes: &[u8]| PacketReader::default().read(&mut &bytes[..]).await;
         assert!(matches!(read(&[0xff; 64]).await, Err(TransportError::Length(_))));
