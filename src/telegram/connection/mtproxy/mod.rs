@@ -151,3 +151,72 @@ fn random<const N: usize>() -> io::Result<[u8; N]> {
         .map_err(|_| io::Error::other("the system gives no random numbers"))?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decryption() -> Decryption {
+        obfuscation::begin_with([1; 64], &[2; 16], true, 2).unwrap().2
+    }
+
+    /// What the client reads of what a proxy sends, which is `plain` before the encryption.
+    async fn received(plain: &[u8], is_tls: bool) -> (Vec<u8>, io::Result<()>) {
+        let mut sent = plain.to_vec();
+        // The cipher is its own inverse.
+        decryption().apply(&mut sent);
+        let mut line = Vec::new();
+        if is_tls {
+            tls::wrap(&sent, &mut line);
+        } else {
+            line = sent;
+        }
+        let mut client = Vec::new();
+        let down = Down { from_proxy: &line[..], decryption: decryption(), is_tls, received: Vec::new() };
+        let ended = down.run(&mut client).await;
+        (client, ended)
+    }
+
+    #[tokio::test]
+    async fn packets_and_errors_come_as_the_full_transport_has_them() {
+        let message = [&[0; 8][..], &[7; 8], &4_u32.to_le_bytes(), b"body"].concat();
+        let length = |payload: &[u8]| (payload.len() as u32).to_le_bytes();
+        let code = (-404_i32).to_le_bytes();
+        let sent = [&length(&message)[..], &message, &length(&code), &code, &length(&message), &message];
+        let mut expected = Vec::new();
+        let mut writer = FullWriter::new(&mut expected);
+        writer.write(&message).await.unwrap();
+        writer.write_error(-404).await.unwrap();
+        writer.write(&message).await.unwrap();
+        for is_tls in [false, true] {
+            let (client, ended) = received(&sent.concat(), is_tls).await;
+            assert_eq!(client, expected);
+            ended.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn garbage_ends_the_connection() {
+        // Half a packet, an impossible length, the announcement of an acknowledgement.
+        for garbage in [&[100, 0, 0, 0, 1][..], &[0xff, 0xff, 0xff, 0x7f, 0, 0], &[1, 2, 3, 0x80]] {
+            for is_tls in [false, true] {
+                let (client, ended) = received(garbage, is_tls).await;
+                assert!(client.is_empty() && ended.is_err(), "{garbage:?}");
+            }
+        }
+        let mut state = 1_u32;
+        for length in 0..2000 {
+            let mut next = || {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 24) as u8
+            };
+            let garbage: Vec<u8> = (0..length % 97).map(|_| next()).collect();
+            for is_tls in [false, true] {
+                let down =
+                    Down { from_proxy: &garbage[..], decryption: decryption(), is_tls, received: Vec::new() };
+                // However it ends, it does.
+                let _ = down.run(tokio::io::sink()).await;
+            }
+        }
+    }
+}

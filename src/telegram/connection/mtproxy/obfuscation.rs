@@ -61,7 +61,7 @@ fn may_begin(start: &[u8; HEADER]) -> bool {
     start[0] != ABRIDGED && !FORBIDDEN.iter().any(|word| start.starts_with(word)) && start[4..8] != [0; 4]
 }
 
-fn begin_with(
+pub(super) fn begin_with(
     mut header: [u8; HEADER],
     key: &[u8; 16],
     is_padded: bool,

@@ -189,7 +189,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_obfuscated_client_is_understood() {
-        for (tag, padding) in [(INTERMEDIATE, 0), (PADDED_INTERMEDIATE, 0), (PADDED_INTERMEDIATE, 13)] {
+        for (tag, padding) in [(INTERMEDIATE, 0_u32), (PADDED_INTERMEDIATE, 0), (PADDED_INTERMEDIATE, 13)] {
             let mut header = std::array::from_fn(|at| 0x80 + at as u8);
             header[TAG..TAG + 4].copy_from_slice(&tag);
             let mut client = ObfuscatedCipher::new(&header);
