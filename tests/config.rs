@@ -178,6 +178,8 @@ fn every_variable_with_a_rule_refuses_what_breaks_it_and_says_what_is_allowed() 
         ("FOLD_FROM", "0"),
         ("MAX_FILE_SIZE", "200MB"),
         ("MAX_FILE_SIZE", "5G"),
+        ("SPOOL_LIMIT", "off"),
+        ("SPOOL_LIMIT", "1025G"),
         ("MAX_DURATION", "25h"),
         ("HEALTH_ADDRESS", "localhost:9464"),
         ("LOG_LEVEL", "inof"),
@@ -251,9 +253,10 @@ fn redis_is_reached_by_a_user_and_with_tls() {
 #[test]
 fn proxies_are_a_list_and_a_secret() {
     assert_eq!(ok(&[]).proxies, []);
-    let config = ok(&[("PROXY", "socks5://me:hunter2@a:1, http://b,direct")]);
+    let mtproxy = "https://t.me/proxy?server=c&port=2&secret=hunter2hunter2hunter2h";
+    let config = ok(&[("PROXY", &format!("socks5://me:hunter2@a:1, http://b,{mtproxy}, direct"))]);
     let shown: Vec<_> = config.proxies.iter().map(ToString::to_string).collect();
-    assert_eq!(shown, ["socks5://a:1", "http://b:8080", "direct"]);
+    assert_eq!(shown, ["socks5://a:1", "http://b:8080", "tg://proxy?server=c&port=2", "direct"]);
     assert!(!format!("{config:?}").contains("hunter2"));
     for bad in ["socks5://a,", "tg://proxy?server=a&port=1&secret=hunter2", "a:1080"] {
         let found = errors(&[("PROXY", bad)]);

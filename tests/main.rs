@@ -43,6 +43,7 @@ mod scripts;
 mod secrets;
 mod signals;
 mod speech;
+mod spool;
 mod systemd;
 mod telegram;
 mod toolkits;

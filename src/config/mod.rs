@@ -78,6 +78,9 @@ pub struct Config {
     pub fold_from: u32,
     /// In bytes.
     pub max_file_size: u64,
+    /// How many bytes the large files that are kept over a restart may have together; zero for
+    /// none.
+    pub spool_limit: u64,
     pub max_duration: Duration,
     /// How many messages the account sends.
     pub sends: SendLimits,

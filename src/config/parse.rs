@@ -69,6 +69,7 @@ impl Parser<'_> {
             rules: self.rules(),
             fold_from: self.value("FOLD_FROM", values::length_or_never),
             max_file_size: self.value("MAX_FILE_SIZE", |text| within(1 << 10..=4 << 30, values::bytes(text))),
+            spool_limit: self.value("SPOOL_LIMIT", |text| within(0..=1 << 40, values::bytes(text))),
             max_duration: self.duration("MAX_DURATION", 1..=DAY),
             sends: SendLimits {
                 minute: self.value("SENDS_PER_MINUTE", |text| within(1..=100_000, text.parse().ok())),

@@ -182,7 +182,7 @@ pub const VARIABLES: &[Variable] = &[
         "PROXY",
         "",
         "The proxy through which Telegram is reached; of several, the next is tried when one fails",
-        "socks5://[user:password@]host[:port] or http://[user:password@]host[:port], several separated by commas, and direct among them for no proxy",
+        "socks5://[user:password@]host[:port], http://[user:password@]host[:port] or a link to an MTProxy, tg://proxy?server=... or https://t.me/proxy?server=...; several separated by commas, and direct among them for no proxy",
     )
     .secret(),
     Variable::new(
@@ -268,6 +268,12 @@ pub const VARIABLES: &[Variable] = &[
         "200M",
         "Larger recordings are not answered",
         "a number of bytes, also with K, M or G (of 1024), from 1K to 4G",
+    ),
+    Variable::new(
+        "SPOOL_LIMIT",
+        "1G",
+        "How much the files of recordings over 2 MB may take in DATA_DIR until they are answered, so that a restart does not fetch them again",
+        "a number of bytes, also with K, M or G (of 1024), up to 1024G; 0 for nothing",
     ),
     Variable::new(
         "MAX_DURATION",

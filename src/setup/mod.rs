@@ -14,7 +14,7 @@ use crate::queue::embedded::EmbeddedOptions;
 use crate::queue::redis::{RedisOptions, SentinelOptions, ServerOptions, TlsFiles};
 use crate::speech::EngineOptions;
 use crate::speech::models::{ModelSpec, SILERO_VAD, UnknownModel};
-use crate::telegram::{AccountOptions, Dialer, ReconnectDelays};
+use crate::telegram::{AccountOptions, Dialer, ReconnectDelays, SpoolOptions};
 
 /// How long a connection to Redis, or an answer from it, may take.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -86,6 +86,7 @@ pub fn account_options(config: &Config) -> AccountOptions {
         reconnect: ReconnectDelays { first: config.reconnect_delay, max: config.max_reconnect_delay },
         max_file_size: config.max_file_size,
         memory: config.max_file_size.max(LEAST_MEMORY),
+        spool: Some(SpoolOptions { folder: config.data_dir.join("spool"), limit: config.spool_limit }),
         sends: config.sends,
         ..AccountOptions::default()
     }

@@ -32,6 +32,7 @@ pub fn options() -> AccountOptions {
         ping_timeout: Duration::from_secs(1),
         max_file_size: 4 << 20,
         memory: 16 << 20,
+        spool: None,
         sends: SendLimits { minute: 100_000, day: 100_000 },
         trials: TrialPauses { first: Duration::from_millis(500), max: Duration::from_secs(6 * 3600) },
     }

@@ -1,5 +1,6 @@
 //! What the other side would see, and what the client asked for.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use serde::Serialize;
@@ -88,6 +89,11 @@ impl<'a> Ledger<'a> {
     /// The rules of what goes wrong; `times` is how often each of them still will.
     pub fn faults(self) -> &'a [Fault] {
         &self.0.faults
+    }
+
+    /// The addresses from which clients have connected, one for each connection.
+    pub fn callers(self) -> &'a [SocketAddr] {
+        &self.0.callers
     }
 
     /// How many connections are open.

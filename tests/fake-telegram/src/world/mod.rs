@@ -59,6 +59,8 @@ pub struct World {
     pub clients: Vec<ClientInfo>,
     /// When each packet of a client came, refused ones too.
     pub packets: Vec<Instant>,
+    /// Where each connection came from.
+    pub callers: Vec<SocketAddr>,
     /// The last number of the sequence of updates.
     pub seq: i32,
     /// While true, pushes get lost on their way.
@@ -87,6 +89,7 @@ impl World {
             suppressed: 0,
             calls: Vec::new(),
             packets: Vec::new(),
+            callers: Vec::new(),
             seq: 1,
             pushes_lost: false,
             clients: Vec::new(),
