@@ -116,8 +116,8 @@ pub enum Command {
     Config,
     /// Find problems, and say how to solve them
     ///
-    /// Checks the configuration, the session, Telegram, the queue, the models, memory, CPU, disk
-    /// and clock, and changes nothing. A running daemon is not disturbed. The exit code is 1 if a
+    /// Checks the configuration, the session, Telegram, the queue, the recognisers and models,
+    /// memory, CPU, disk and clock, and changes nothing. A running daemon is not disturbed. The exit code is 1 if a
     /// check failed, else 0, even with warnings.
     Doctor(Doctor),
     /// Say why a problem arises and what to do about it
@@ -161,7 +161,8 @@ pub struct Transcribe {
     /// The format of the transcript
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
-    /// The model: a name or the path of a .bin file [default: MODEL]
+    /// The model: a name or the path of a .bin file; this machine recognises then, whatever
+    /// RECOGNISER says [default: MODEL]
     #[arg(long, value_name = "NAME|PATH")]
     pub model: Option<ModelName>,
 }

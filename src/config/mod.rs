@@ -19,7 +19,9 @@ use tracing_subscriber::filter::Targets;
 use crate::domain::budget::Budgets;
 use crate::domain::pacing::SendLimits;
 use crate::domain::rules::Rules;
-use crate::domain::{AudioContext, Credentials, LanguageChoice, Languages, ModelName, Proxy, Secret, Task};
+use crate::domain::{
+    AudioContext, Credentials, LanguageChoice, Languages, ModelName, Proxy, RecogniserAddress, Secret, Task,
+};
 
 pub use error::{ConfigError, ConfigErrors, PROBLEMS, VARIABLE_UNKNOWN};
 pub use origin::Origin;
@@ -60,6 +62,16 @@ pub struct Config {
     pub threads: Option<NonZeroUsize>,
     /// `None`: the model stays in memory.
     pub idle_unload: Option<Duration>,
+    /// Who recognises, in the order in which they are asked; not empty, and none twice.
+    pub recognisers: Vec<RecogniserAddress>,
+    /// The model that servers are asked for.
+    pub recogniser_model: String,
+    /// The key that servers are sent.
+    pub recogniser_key: Option<Secret>,
+    /// How long a server may take for one stretch.
+    pub recogniser_timeout: Duration,
+    /// How long a stretch waits for one recogniser if there is another one.
+    pub recogniser_patience: Duration,
     /// `None`: the embedded queue is used.
     pub redis: Option<Redis>,
     /// The ways to Telegram, in the order in which they are tried; empty for the direct one.
@@ -103,6 +115,11 @@ impl Config {
     /// Checks every value, whatever the command, and that everything it `needs` is set.
     pub fn check(raw: &RawConfig, needs: Needs) -> Result<Self, ConfigErrors> {
         parse::config(raw, needs)
+    }
+
+    /// Whether whisper.cpp recognises in this process, so that MODEL is needed.
+    pub fn recognises_locally(&self) -> bool {
+        self.recognisers.contains(&RecogniserAddress::Local)
     }
 
     /// The credentials. They are set after a check with [`Needs::Telegram`].

@@ -59,6 +59,11 @@ impl Parser<'_> {
                 values::minutes_or_never(text)
                     .filter(|idle| idle.is_none_or(|idle| idle.as_secs() <= 30 * DAY))
             }),
+            recognisers: self.value("RECOGNISER", values::recognisers),
+            recogniser_model: self.value("RECOGNISER_MODEL", values::model_of_server),
+            recogniser_key: self.optional("RECOGNISER_KEY", values::key),
+            recogniser_timeout: self.duration("RECOGNISER_TIMEOUT", 1..=600),
+            recogniser_patience: self.duration("RECOGNISER_PATIENCE", 1..=600),
             redis: self.redis(),
             proxies: self.optional("PROXY", values::proxies).unwrap_or_default(),
             reconnect_delay: self.duration("RECONNECT_DELAY", 1..=HOUR),

@@ -153,6 +153,37 @@ pub const VARIABLES: &[Variable] = &[
         "a time in minutes such as 15, or 15m, 12h or 1d; up to 30d; 0 for never",
     ),
     Variable::new(
+        "RECOGNISER",
+        "local",
+        "Who recognises: this machine, or a server with OpenAI's interface for speech; of several, the first that is well",
+        "local, or http://host[:port]/v1 or https://… without user name and password; several separated by commas, each once",
+    ),
+    Variable::new(
+        "RECOGNISER_MODEL",
+        "whisper-1",
+        "The model that a server is asked for, under the name that it has there",
+        "a name of up to 200 visible characters",
+    ),
+    Variable::new(
+        "RECOGNISER_KEY",
+        "",
+        "The key for the servers of RECOGNISER, if they demand one; each of them is sent it",
+        "visible ASCII characters",
+    )
+    .secret(),
+    Variable::new(
+        "RECOGNISER_TIMEOUT",
+        "2m",
+        "How long a server may take to recognise up to 29 s of speech",
+        "1 to 600 seconds, or 1m to 10m",
+    ),
+    Variable::new(
+        "RECOGNISER_PATIENCE",
+        "1m",
+        "How long a piece of speech waits for one recogniser until the next in the list is asked",
+        "1 to 600 seconds, or 1m to 10m",
+    ),
+    Variable::new(
         "REDIS_URL",
         "",
         "The Redis that holds the queue; without it and REDIS_HOST the queue is a file in DATA_DIR",

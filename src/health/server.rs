@@ -26,6 +26,7 @@ use super::page;
 use super::readiness::Report;
 use super::state::HealthState;
 use super::words::Locale;
+use crate::domain::host::is_local_name;
 use crate::runtime::problem::{PROCESS_LIMIT, Problem};
 
 /// Connections served at once. Others wait in the kernel's queue.
@@ -38,9 +39,6 @@ const CONNECTION_LIMIT: Duration = Duration::from_secs(20);
 /// How long to wait after a connection could not be accepted, for example for lack of file
 /// descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
-
-/// Suffixes that the public DNS does not have, so that no web page can have such a name.
-const LOCAL_NAMES: [&str; 6] = [".localhost", ".local", ".lan", ".home", ".internal", ".home.arpa"];
 
 pub static PROBLEMS: &[&Problem] = &[&PORT_TAKEN];
 
@@ -182,10 +180,7 @@ fn is_local(host: Option<&[u8]>) -> bool {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.rsplit_once(':').map_or(host, |(name, _)| name),
     };
-    let name = name.to_ascii_lowercase();
-    let dotless =
-        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-    name.parse::<IpAddr>().is_ok() || dotless || LOCAL_NAMES.iter().any(|ending| name.ends_with(ending))
+    name.parse::<IpAddr>().is_ok() || is_local_name(name)
 }
 
 #[cfg(test)]
