@@ -36,6 +36,7 @@ mod pages;
 mod private_files;
 mod proxies;
 mod queue;
+mod recognisers;
 mod refusals;
 mod russian;
 mod scripts;

@@ -238,15 +238,11 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 /// What the server says about its error, as far as it fits into a line.
 fn words(body: &[u8]) -> String {
     let value: Option<serde_json::Value> = serde_json::from_slice(body).ok();
-    let message = value.as_ref().and_then(|value| {
-        let error = value.get("error").unwrap_or(value);
-        [error.get("message"), value.get("detail"), Some(error)]
-            .into_iter()
-            .flatten()
-            .find_map(|v| v.as_str())
-    });
+    // OpenAI's form, and what FastAPI makes of it.
+    const PLACES: [&str; 5] = ["/error/message", "/detail/error/message", "/detail", "/error", "/message"];
+    let message = value.as_ref().and_then(|value| PLACES.iter().find_map(|at| value.pointer(at)?.as_str()));
     let text = message.map_or_else(|| String::from_utf8_lossy(body), Into::into);
-    if message.is_none() && text.trim_start().starts_with('<') {
+    if text.trim_start().starts_with('<') {
         return String::new(); // a web page
     }
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(QUOTED).collect();
