@@ -66,7 +66,8 @@ Examples:
   stenogram explain redis-unreachable       what a code in a message means
   stenogram bench                           measure the models on this machine
   stenogram transcribe --format srt a.ogg   one recording, without Telegram
-  cat a.ogg | stenogram transcribe -        the same from a pipe";
+  cat a.ogg | stenogram transcribe -        the same from a pipe
+  stenogram serve                           recognise for other programs and machines";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -94,6 +95,12 @@ pub enum Command {
     /// recording that cannot be transcribed is reported on standard error, and the others are
     /// transcribed all the same; the exit code is then 1.
     Transcribe(Transcribe),
+    /// Recognise for other programs and other machines, until stopped
+    ///
+    /// Serves OpenAI's interface for speech at SERVE_ADDRESS: POST /v1/audio/transcriptions and
+    /// /v1/audio/translations, GET /v1/models and /health. Needs no Telegram account. Another
+    /// stenogram uses it with RECOGNISER=http://HOST:9465/v1.
+    Serve,
     /// Measure recognition on this machine, and recommend a model and a number of threads
     ///
     /// Shows, for each model and number of threads, how many seconds of work a second of audio
@@ -134,6 +141,7 @@ impl Command {
         match self {
             Self::Run | Self::Login | Self::Logout => Needs::Telegram,
             Self::Transcribe(_)
+            | Self::Serve
             | Self::Bench(_)
             | Self::Models(_)
             | Self::Queue(_)
@@ -470,6 +478,7 @@ mod tests {
         }
         for line in [
             "transcribe -",
+            "serve",
             "bench",
             "models list",
             "models pull base",

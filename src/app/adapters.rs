@@ -100,8 +100,14 @@ impl Transcriber for StretchTranscriber {
         let observer = Arc::new(Recognition { health, pulse, languages, job: job.id });
         let (settings, from) = (settings.clone(), progress.clone());
         let claimed = Some(Duration::from_secs(job.recording.duration.into()));
-        let options =
-            RecordingOptions { settings, from, prior, progress: None, observer: Some(observer), claimed };
+        let options = RecordingOptions {
+            settings,
+            from,
+            prior,
+            observer: Some(observer),
+            claimed,
+            ..Default::default()
+        };
         let recording =
             Recording::open(&self.recognisers, &self.decoder, bytes, self.limits.clone(), options).await?;
         if let Some(what) = recording.damaged() {

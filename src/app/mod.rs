@@ -2,7 +2,7 @@
 //! order.
 
 mod adapters;
-mod decoder;
+pub mod decoder;
 mod decorator;
 mod folders;
 mod signals;
@@ -43,6 +43,7 @@ use crate::runtime::ending;
 use crate::runtime::logging::LogFilter;
 use crate::runtime::problem::PROCESS_LIMIT;
 use crate::runtime::pulse::Pulse;
+use crate::serve;
 use crate::setup;
 use crate::speech::models::UnknownModel;
 use crate::speech::{DROP_REASONS, EngineOptions, ModelState, Recogniser as _, Recognisers, SpeechError};
@@ -78,6 +79,8 @@ pub enum RunError {
     Decoder(AudioError),
     #[error(transparent)]
     Listen(#[from] ListenError),
+    #[error(transparent)]
+    Serve(#[from] serve::ListenError),
     #[error("{0}")]
     Worker(String),
 }
@@ -101,6 +104,7 @@ impl RunError {
             Self::Queue(QueueError::Configuration(_))
                 | Self::Model(_)
                 | Self::Listen(_)
+                | Self::Serve(_)
                 | Self::Speech(
                     SpeechError::Cpu(_)
                         | SpeechError::LanguageNotInModel(_)

@@ -10,6 +10,7 @@ mod redis_address;
 mod values;
 mod variables;
 
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -102,6 +103,10 @@ pub struct Config {
     pub loop_after: u32,
     /// `None`: no status page and no metrics.
     pub health: Option<HealthAddress>,
+    /// Where `stenogram serve` listens.
+    pub serve_address: SocketAddr,
+    /// The key that it demands; there is one unless the address is this machine's own.
+    pub serve_key: Option<Secret>,
     /// As the owner wrote it. `runtime::logging` adds its limits for other crates.
     pub log_filter: Targets,
     pub log_format: LogFormat,

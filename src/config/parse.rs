@@ -85,6 +85,8 @@ impl Parser<'_> {
             loop_after: self
                 .value("LOOP_AFTER", |text| text.parse().ok().filter(|n| matches!(n, 0 | 2..=1000))),
             health: self.health(),
+            serve_address: self.value("SERVE_ADDRESS", values::address),
+            serve_key: self.optional("SERVE_KEY", values::key),
             log_filter: self.value("LOG_LEVEL", values::log_filter),
             log_format: self.value("LOG_FORMAT", values::log_format),
             log_dir: self.optional("LOG_DIR", values::path),
@@ -101,6 +103,13 @@ impl Parser<'_> {
         // would be answered twice.
         let ages = [config.dedupe_ttl, config.catch_up_max_age];
         self.not_less(["DEDUPE_TTL", "CATCH_UP_MAX_AGE"], ages);
+        if !config.serve_address.ip().is_loopback() && !self.is_set("SERVE_KEY") {
+            let address = self.describe("SERVE_ADDRESS");
+            self.contradiction(format!(
+                "{address} can be reached from outside, and anybody could use it; set SERVE_KEY, or an address \
+                 of this machine alone such as 127.0.0.1:9465"
+            ));
+        }
     }
 
     fn language_is_listed(&mut self, config: &Config) {

@@ -92,7 +92,12 @@ pub(super) fn address_or_off(text: &str) -> Option<Option<SocketAddr>> {
     if text == "off" {
         return Some(None);
     }
-    text.parse().ok().filter(|address: &SocketAddr| address.port() != 0).map(Some)
+    address(text).map(Some)
+}
+
+/// An IP address with a port.
+pub(super) fn address(text: &str) -> Option<SocketAddr> {
+    text.parse().ok().filter(|address: &SocketAddr| address.port() != 0)
 }
 
 /// A budget as `messages,length,size`; the inner `None` stands for `off`.

@@ -361,6 +361,19 @@ pub const VARIABLES: &[Variable] = &[
         "an IP address and a port, such as 127.0.0.1:9464, [::1]:9464 or 0.0.0.0:9464 (reachable from outside); off for none",
     ),
     Variable::new(
+        "SERVE_ADDRESS",
+        "127.0.0.1:9465",
+        "The address at which `stenogram serve` recognises for other programs",
+        "an IP address and a port, such as 127.0.0.1:9465 or 0.0.0.0:9465 (reachable from outside, which needs SERVE_KEY)",
+    ),
+    Variable::new(
+        "SERVE_KEY",
+        "",
+        "The key that `stenogram serve` demands",
+        "visible ASCII characters",
+    )
+    .secret(),
+    Variable::new(
         "LOG_LEVEL",
         "info",
         "What is logged",

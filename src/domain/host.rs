@@ -28,6 +28,16 @@ pub fn is_private(host: &str) -> bool {
     }
 }
 
+/// Whether the host that a request names, perhaps with a port, is an IP address or a local name, so
+/// that no web page can have pointed it here (DNS rebinding).
+pub fn is_local_authority(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    };
+    name.parse::<IpAddr>().is_ok() || is_local_name(name)
+}
+
 fn is_private_v4(address: Ipv4Addr) -> bool {
     let [first, second, ..] = address.octets();
     let is_shared = first == 100 && (64..128).contains(&second);
@@ -77,6 +87,34 @@ mod tests {
             "",
         ] {
             assert!(!is_private(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn only_names_that_the_internet_cannot_have_are_local() {
+        for host in [
+            "127.0.0.1:9464",
+            "192.168.1.7",
+            "[::1]:9464",
+            "[fd00::7]",
+            "localhost:9464",
+            "userbot:9464",
+            "Proxmox",
+            "nas.local:9464",
+            "nas.home.arpa",
+        ] {
+            assert!(is_local_authority(host), "{host}");
+        }
+        for host in [
+            "",
+            ":9464",
+            "evil.example",
+            "evil.example:9464",
+            "127.0.0.1.evil.example",
+            "local.evil.com",
+            "a.b]",
+        ] {
+            assert!(!is_local_authority(host), "{host:?}");
         }
     }
 }

@@ -64,7 +64,7 @@ mod whisper;
 pub use engine::Engine;
 pub use error::SpeechError;
 pub use hallucination::guard::DROP_REASONS;
-pub use language::prior::LanguagePrior;
+pub use language::{name as language_name, prior::LanguagePrior};
 pub use observer::{ModelState, Observer};
 pub use options::{EngineOptions, RecogniseOptions, cores, default_threads};
 pub use recogniser::{Recognised, Recogniser};

@@ -67,6 +67,8 @@ pub struct RecordingOptions {
     pub settings: Settings,
     /// Where to continue.
     pub from: Progress,
+    /// What was said before the recording.
+    pub prompt: String,
     /// How likely each language is in this chat.
     pub prior: LanguagePrior,
     /// Receives the share that is done, in percent.
@@ -128,9 +130,9 @@ impl<'r> Recording<'r> {
         });
         // A closed channel means that the runtime is shutting down.
         let length = measured.await.unwrap_or(Err(AudioError::Aborted))?;
-        let RecordingOptions { settings, from, prior, progress, observer, claimed: _ } = options;
+        let RecordingOptions { settings, from, prompt, prior, progress, observer, claimed: _ } = options;
         let options = RecogniseOptions {
-            previous_text: last_words(from.transcript.text()),
+            previous_text: last_words(format!("{prompt} {}", from.transcript.text()).trim().to_owned()),
             language: settings.language.or(from.transcript.language),
             task: settings.task,
             prior,

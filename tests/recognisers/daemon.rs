@@ -83,7 +83,7 @@ async fn this_machine_takes_over_and_says_so() {
     let at = free_address();
     home.set("HEALTH_ADDRESS", &at.to_string());
     let mut daemon = home.start();
-    daemon.event("model_loaded", DEADLINE).await;
+    daemon.event("connected", DEADLINE).await;
     let chat = Chat::User(FRIEND);
     let message = telegram.send(chat, Draft::voice(say("one two three", "en-us"), 3));
     let reply = telegram.wait_for_reply(chat, message, DEADLINE).await.expect("a reply");

@@ -1,11 +1,11 @@
 //! What a server answers, and the segments that it is made into.
 
 use serde::Deserialize;
-use whisper_rs::get_lang_str_full;
 
 use crate::domain::LanguageCode;
 use crate::speech::hallucination::candidates::Candidates;
 use crate::speech::hallucination::guard::Candidate;
+use crate::speech::language::named;
 use crate::speech::vad::detector::Speech;
 use crate::speech::whisper::RATE;
 
@@ -55,13 +55,7 @@ impl Answer {
 
     /// The language that was detected, if Whisper knows it.
     pub fn language(&self) -> Option<LanguageCode> {
-        let name = self.language.as_deref()?.trim();
-        let is_named = |code: &LanguageCode| {
-            get_lang_str_full(code.number() as i32).is_some_and(|known| known.eq_ignore_ascii_case(name))
-        };
-        // A region may follow, as in en-US.
-        let code = name.split(['-', '_']).next().unwrap_or_default();
-        code.parse().ok().or_else(|| LanguageCode::all().find(is_named))
+        named(self.language.as_deref()?)
     }
 
     /// The segments. An answer without them is a single one as long as the speech.
