@@ -41,6 +41,7 @@ mod refusals;
 mod russian;
 mod scripts;
 mod secrets;
+mod serve;
 mod signals;
 mod speech;
 mod systemd;
