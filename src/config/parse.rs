@@ -62,7 +62,7 @@ impl Parser<'_> {
             recognisers: self.value("RECOGNISER", values::recognisers),
             recogniser_model: self.value("RECOGNISER_MODEL", values::model_of_server),
             recogniser_key: self.optional("RECOGNISER_KEY", values::key),
-            recogniser_timeout: self.duration("RECOGNISER_TIMEOUT", 1..=600),
+            recogniser_timeout: self.duration("RECOGNISER_TIMEOUT", 1..=300),
             recogniser_patience: self.duration("RECOGNISER_PATIENCE", 1..=600),
             redis: self.redis(),
             proxies: self.optional("PROXY", values::proxies).unwrap_or_default(),

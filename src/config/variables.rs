@@ -175,7 +175,7 @@ pub const VARIABLES: &[Variable] = &[
         "RECOGNISER_TIMEOUT",
         "2m",
         "How long a server may take to recognise up to 29 s of speech",
-        "1 to 600 seconds, or 1m to 10m",
+        "1 to 300 seconds, or 1m to 5m",
     ),
     Variable::new(
         "RECOGNISER_PATIENCE",

@@ -86,24 +86,21 @@ impl Service {
         }
     }
 
-    /// With a key, whoever names it may ask. Without one, programs of this host may, but no web page
-    /// that has pointed a public name here (DNS rebinding).
+    /// With a key, whoever names it may ask. Without one, programs of this host may, but no web
+    /// page that has pointed a public name here (DNS rebinding).
     fn authorise(&self, headers: &HeaderMap) -> Result<(), ApiError> {
-        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let Some(key) = &self.options.key else {
-            return match headers.get(header::HOST).is_none()
-                || text(header::HOST).is_some_and(is_local_authority)
-            {
-                true => Ok(()),
-                false => {
-                    let message = "without SERVE_KEY nothing is served under a public name";
-                    Err(ApiError::new(StatusCode::MISDIRECTED_REQUEST, message))
-                }
-            };
+            let is_local = |host: &HeaderValue| host.to_str().is_ok_and(is_local_authority);
+            if headers.get(header::HOST).is_none_or(is_local) {
+                return Ok(());
+            }
+            let message = "without SERVE_KEY nothing is served under a public name";
+            return Err(ApiError::new(StatusCode::MISDIRECTED_REQUEST, message));
         };
         // Digests take the same time to compare, wherever they differ.
         let digest = |key: &str| Sha256::digest(key.as_bytes());
-        let named = text(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
+        let named = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let named = named.and_then(|value| value.strip_prefix("Bearer "));
         if named.is_some_and(|named| digest(named.trim()) == digest(key.expose())) {
             return Ok(());
         }

@@ -171,7 +171,7 @@ pub static RECOGNITION_FAILED: Problem = Problem {
 
 pub static RECOGNISER_AWAY: Problem = Problem {
     code: "recogniser-away",
-    title: "The server of RECOGNISER cannot be reached, is not ready, or is asked too much",
+    title: "A recogniser cannot be reached (connection refused, timeout), is not ready, or is asked too much",
     why: "It is off, still starting, or not at that address; or it takes only so many requests (429). The next \
           recogniser in the list is asked instead. Without one the messages wait, and nothing is lost.",
     remedy: "start it, or correct RECOGNISER; `stenogram doctor` asks it; RECOGNISER=<address>,local recognises on \
@@ -180,7 +180,7 @@ pub static RECOGNISER_AWAY: Problem = Problem {
 
 pub static RECOGNISER_REFUSES: Problem = Problem {
     code: "recogniser-refuses",
-    title: "The server of RECOGNISER refuses: 401, 403, 404, a redirect, or its certificate is not valid",
+    title: "A recogniser refuses: 401, 403, 404, a redirect, or its certificate is not valid",
     why: "The key is wrong or missing, the server has no such model or address, or its certificate is not signed by \
           a public authority. The next recogniser in the list is asked instead. Without one the messages wait.",
     remedy: "correct RECOGNISER (most addresses end in /v1), RECOGNISER_KEY or RECOGNISER_MODEL; `stenogram doctor` \
@@ -189,7 +189,7 @@ pub static RECOGNISER_REFUSES: Problem = Problem {
 
 pub static RECOGNISER_FAILED: Problem = Problem {
     code: "recogniser-failed",
-    title: "The server of RECOGNISER failed: 500, no answer in time, half an answer, or one that makes no sense",
+    title: "A recogniser failed: 500, no answer in time, half an answer, or one that makes no sense",
     why: "The server has a fault, is too slow for RECOGNISER_TIMEOUT, or will not have this recording (400, 413, \
           422). It is tried again, less and less often; after ten attempts the message is given up and kept.",
     remedy: "read the log of that server; a slow one needs a longer RECOGNISER_TIMEOUT or a smaller model",

@@ -83,11 +83,20 @@ struct Standing {
     held: Option<(Instant, ServerError)>,
 }
 
+/// That a recogniser is left alone.
+struct Hold {
+    until: Instant,
+    /// It asked for that itself.
+    is_busy: bool,
+    /// What stretches get that would be for it.
+    error: ServerError,
+}
+
 impl Recognisers {
     /// Loads the model, if one is local. Servers are not asked before there is something to hear.
     /// Warns of those that are not on a private network.
     pub async fn start(options: RecognisersOptions) -> Result<Self, SpeechError> {
-        let engine = match options.local() {
+        let mut engine = match options.local() {
             Some(options) => Some(Engine::start(options.clone()).await?),
             None => None,
         };
@@ -98,7 +107,6 @@ impl Recognisers {
                 .map_err(|_| SpeechError::Aborted)?,
         };
         let model = engine.as_ref().map(Engine::model);
-        let mut engine = engine;
         let mut list = Vec::new();
         for options in options.list {
             let (name, recogniser): (_, Box<dyn Recogniser>) = match options {
@@ -143,11 +151,11 @@ impl Recognisers {
     ) -> Result<Recognised, SpeechError> {
         let deadline = Instant::now() + self.patience;
         loop {
-            if let Some((until, error)) = entry.held() {
-                if !matches!(error.kind, ServerErrorKind::Busy(_)) || until > deadline {
-                    return Err(SpeechError::Server(error));
+            if let Some(hold) = entry.held() {
+                if !hold.is_busy || hold.until > deadline {
+                    return Err(SpeechError::Server(hold.error));
                 }
-                sleep_until(until).await;
+                sleep_until(hold.until).await;
             }
             let recognised = entry.recogniser.recognise_stretch(speech.clone(), options.clone());
             let result = timeout_at(deadline, recognised).await;
@@ -166,8 +174,8 @@ impl Recognisers {
         speech: Speech,
         options: RecogniseOptions,
     ) -> Result<Recognised, SpeechError> {
-        if let Some((_, error)) = entry.held() {
-            return Err(SpeechError::Server(error));
+        if let Some(hold) = entry.held() {
+            return Err(SpeechError::Server(hold.error));
         }
         self.note(entry, entry.recogniser.recognise_stretch(speech, options).await)
     }
@@ -201,18 +209,20 @@ impl Recogniser for Recognisers {
         &self.detector
     }
 
-    /// Wakes the one that will be asked first.
+    /// Wakes the one that will be asked first. It is an error if all are left alone, so that no
+    /// recording is fetched and decoded for nothing.
     async fn wake(&self) -> Result<(), SpeechError> {
-        match &self.list[..] {
-            [only] => only.recogniser.wake().await,
-            list => {
-                if let Some(first) = list.iter().find(|entry| entry.held().is_none()) {
-                    // If it cannot be woken, the next one is asked.
-                    let woken = first.recogniser.wake().await;
-                    woken.unwrap_or_else(|error| debug!(%error, "the first recogniser does not wake"));
-                }
+        let holds: Vec<_> = self.list.iter().map(Entry::held).collect();
+        let Some(first) = holds.iter().position(Option::is_none) else {
+            let soonest = holds.into_iter().flatten().min_by_key(|hold| hold.until);
+            return soonest.map_or(Ok(()), |hold| Err(SpeechError::Server(hold.error)));
+        };
+        match (self.list[first].recogniser.wake().await, self.list.len()) {
+            (Err(error), 2..) => {
+                debug!(%error, "the first recogniser does not wake, the next one will be asked");
                 Ok(())
             }
+            (woken, _) => woken,
         }
     }
 
@@ -221,8 +231,13 @@ impl Recogniser for Recognisers {
         speech: Speech,
         options: RecogniseOptions,
     ) -> Result<Recognised, SpeechError> {
-        if let [only] = &self.list[..] {
-            return self.ask(only, speech, options).await;
+        match &self.list[..] {
+            // Nothing is sent, so it says nothing about a server.
+            [first, ..] if speech.is_empty() => {
+                return first.recogniser.recognise_stretch(speech, options).await;
+            }
+            [only] => return self.ask(only, speech, options).await,
+            _ => {}
         }
         let mut failed = Vec::new();
         for (n, entry) in self.list.iter().enumerate() {
@@ -256,17 +271,14 @@ impl Recogniser for Recognisers {
 }
 
 impl Entry {
-    /// Until when it is left alone, and what is to be said of it meanwhile. What it failed at does
-    /// not count against other stretches.
-    fn held(&self) -> Option<(Instant, ServerError)> {
+    /// Whether it is left alone now.
+    fn held(&self) -> Option<Hold> {
         let standing = lock(&self.standing);
         let (until, error) = standing.held.as_ref()?;
         let after = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
-        let kind = match error.kind {
-            ServerErrorKind::Failed | ServerErrorKind::Slow => ServerErrorKind::Away,
-            kind => kind,
-        };
-        Some((*until, ServerError { kind, after, ..error.clone() }))
+        let is_busy = matches!(error.kind, ServerErrorKind::Busy(_));
+        let error = ServerError { kind: ServerErrorKind::LeftAlone, after, ..error.clone() };
+        Some(Hold { until: *until, is_busy, error })
     }
 
     fn is_well(&self) -> bool {
@@ -297,7 +309,7 @@ impl Standing {
     fn failed(&mut self, name: &str, error: &ServerError) -> Duration {
         let now = Instant::now();
         let pause = match error.kind {
-            ServerErrorKind::Rejected => return Duration::ZERO,
+            ServerErrorKind::Rejected | ServerErrorKind::LeftAlone => return error.after,
             ServerErrorKind::Busy(pause) => {
                 debug!(recogniser = name, ?pause, "this recogniser wants to be asked later");
                 self.held = Some((now + pause, error.clone()));
@@ -328,11 +340,11 @@ fn is_slow(error: &SpeechError) -> bool {
 /// Of the errors of several recognisers the mildest one says what becomes of the job: it waits if
 /// one of them may yet hear it.
 fn gravity(error: &SpeechError) -> u8 {
-    use ServerErrorKind::{Away, Busy, Failed, Refuses, Rejected, Slow};
+    use ServerErrorKind::{Away, Busy, Failed, LeftAlone, Refuses, Rejected, Slow};
     match error {
         SpeechError::NotLoadedAgain(_) => 0,
         SpeechError::Server(error) => match error.kind {
-            Away | Busy(_) | Refuses => 0,
+            Away | Busy(_) | Refuses | LeftAlone => 0,
             Failed | Slow | Rejected => 1,
         },
         SpeechError::Failed(_) => 1,

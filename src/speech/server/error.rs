@@ -28,6 +28,9 @@ pub enum ServerErrorKind {
     /// It, or whisper.cpp here, gave no answer before the next recogniser in the list was asked: the
     /// same.
     Slow,
+    /// It was not asked, because it failed shortly before. That was said then, and holds for all
+    /// jobs.
+    LeftAlone,
     /// The server will not have this stretch (400, 413, 422): a failed attempt of the job. Nothing
     /// speaks against sending it another one.
     Rejected,
@@ -57,6 +60,7 @@ impl ServerError {
             ServerErrorKind::Away | ServerErrorKind::Busy(_) | ServerErrorKind::Refuses => {
                 Fault::Later { after: self.after.max(Duration::from_secs(1)), why }
             }
+            ServerErrorKind::LeftAlone => Fault::Held { after: self.after.max(Duration::from_secs(1)), why },
             ServerErrorKind::Failed | ServerErrorKind::Slow | ServerErrorKind::Rejected => {
                 Fault::retry_in(RETRY_SECONDS, why)
             }
@@ -65,7 +69,7 @@ impl ServerError {
 
     fn problem(&self) -> &'static Problem {
         match self.kind {
-            ServerErrorKind::Away | ServerErrorKind::Busy(_) => &RECOGNISER_AWAY,
+            ServerErrorKind::Away | ServerErrorKind::Busy(_) | ServerErrorKind::LeftAlone => &RECOGNISER_AWAY,
             ServerErrorKind::Refuses => &RECOGNISER_REFUSES,
             ServerErrorKind::Failed | ServerErrorKind::Slow | ServerErrorKind::Rejected => &RECOGNISER_FAILED,
         }

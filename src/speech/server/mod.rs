@@ -126,6 +126,7 @@ impl Recogniser for Server {
         let request = Arc::new(request);
         let given = language.or(self.choice.only());
         let mut answer = self.ask(&request, given).await?;
+        observer.on_pass();
         // What a translation calls its language is that of the text.
         let mut detected = answer.language().filter(|_| task == Task::Transcribe);
         let mut guarded = guard(&answer.candidates(&speech));
@@ -138,7 +139,6 @@ impl Recogniser for Server {
             detected = Some(instead);
             guarded = guard(&answer.candidates(&speech));
         }
-        observer.on_pass();
         observer.on_finished(started.elapsed());
         let Guarded { kept: segments, dropped } = guarded;
         dropped.iter().for_each(|reason| observer.on_dropped(reason));
