@@ -5,12 +5,18 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use stenogram::audio::Limits;
+use stenogram::decoding::DecoderProgram;
+use stenogram::serve::{self, ServeOptions, Service};
+use stenogram::speech::{EngineOptions, RecogniserOptions, Recognisers, RecognisersOptions};
 use support::daemon::{Daemon, Home};
 use support::doctor::Report;
 use support::skipped;
-use support::speech::{self, fixtures, say};
+use support::speech::{self, MODEL, fixtures, say};
 
 use crate::health::DEADLINE;
 use crate::health::http::{Answer, free_address, send};
@@ -306,4 +312,39 @@ async fn a_stop_does_not_wait_for_a_request_that_is_being_sent() {
     assert_eq!(serving.transcribe(&[], Some(&say("one", "en-us"))).await.status, 200);
     let (status, took) = serving.daemon.stop().await;
     assert!(status.success() && took.as_secs() < 8, "{status} after {took:?}");
+}
+
+#[tokio::test]
+async fn who_sends_too_slowly_or_while_too_much_is_received_is_refused() {
+    let engine = EngineOptions { model: MODEL.into(), ..EngineOptions::default() };
+    let list = vec![RecogniserOptions::Local(engine)];
+    let options = RecognisersOptions { list, patience: DEADLINE, vad: None };
+    let limits = Limits { bytes: 100 << 10, ..Limits::default() };
+    let at = free_address();
+    let service = Service::new(ServeOptions {
+        key: None,
+        model: "micro".to_owned(),
+        language: None,
+        memory: limits.bytes,
+        limits,
+        decoder: DecoderProgram::at(support::stenogram()),
+        recognisers: Recognisers::start(options).await.unwrap(),
+        body_limit: Duration::from_secs(5),
+    });
+    let service = Arc::new(service);
+    tokio::spawn(serve::serve(serve::bind(at).await.unwrap(), Arc::clone(&service)));
+    let request = "POST /v1/audio/transcriptions HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+                   Content-Length: 90000\r\nContent-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n";
+    // Neither is sent whole. While the first one is being received, there is no room for the other.
+    let request = request.as_bytes();
+    let (one, other) = tokio::join!(send(at, request), send(at, request));
+    let mut answers = [one.unwrap(), other.unwrap()];
+    answers.sort_by_key(|answer| answer.status);
+    let [late, refused] = &answers;
+    assert_eq!((late.status, refused.status), (408, 503), "{answers:?}");
+    assert_eq!(
+        (refused.header("retry-after"), &refused.json()["error"]["type"]),
+        ("5", &json!("server_error"))
+    );
+    assert!(service.shutdown(DEADLINE).await);
 }

@@ -7,6 +7,7 @@
 //! problems         what can be wrong with all this, and what to do
 //! recogniser       what turns speech into text: the trait of the two below and of a list of them
 //! recognisers      the configured ones, in order: the first that is well is asked
+//! standing         how a recogniser has done, and whether it is left alone
 //! server           a server with OpenAI's interface: its requests, answers and errors
 //! engine           whisper.cpp in this process: the handle for async code
 //!   thread           serves one request after another; frees the idle model
@@ -57,6 +58,7 @@ pub mod problems;
 mod recogniser;
 mod recognisers;
 pub mod server;
+mod standing;
 pub mod trial;
 mod vad;
 mod whisper;

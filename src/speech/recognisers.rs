@@ -2,13 +2,13 @@
 //! fails is left alone for a while, and asked again when it may be back.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::engine::Engine;
 use super::error::SpeechError;
@@ -17,18 +17,12 @@ use super::options::{EngineOptions, RecogniseOptions};
 use super::problems::RECOGNISER_PUBLIC;
 use super::recogniser::{Recognised, Recogniser};
 use super::server::{Server, ServerError, ServerErrorKind, SpeechServerOptions};
+use super::standing::Standing;
 use super::vad::detector::{Detector, Speech};
 use crate::domain::ServerUrl;
-use crate::runtime::lock;
 
 /// What whisper.cpp in this process is called in logs and metrics.
 pub const LOCAL: &str = "local";
-
-/// How long a recogniser is left alone after its first failure. It doubles with every further one
-/// in a row.
-const FIRST_PAUSE: Duration = Duration::from_secs(2);
-/// The longest such pause, and the one after a refusal, which the owner has to put right.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// One recogniser.
 #[derive(Clone, Debug)]
@@ -71,25 +65,7 @@ pub struct Recognisers {
 struct Entry {
     name: Arc<str>,
     recogniser: Box<dyn Recogniser>,
-    standing: Mutex<Standing>,
-}
-
-/// How a recogniser has done.
-#[derive(Default)]
-struct Standing {
-    /// Failures in a row.
-    failures: u32,
-    /// Until when it is left alone, and why.
-    held: Option<(Instant, ServerError)>,
-}
-
-/// That a recogniser is left alone.
-struct Hold {
-    until: Instant,
-    /// It asked for that itself.
-    is_busy: bool,
-    /// What stretches get that would be for it.
-    error: ServerError,
+    standing: Standing,
 }
 
 impl Recognisers {
@@ -120,7 +96,7 @@ impl Recognisers {
                     (name, Box::new(Server::new(options, detector.clone())?))
                 }
             };
-            list.push(Entry { name: name.into(), recogniser, standing: Mutex::default() });
+            list.push(Entry { name: name.into(), recogniser, standing: Standing::default() });
         }
         let well = watch::Sender::new(vec![true; list.len()]);
         Ok(Self { list, patience: options.patience, detector, model, well })
@@ -151,7 +127,7 @@ impl Recognisers {
     ) -> Result<Recognised, SpeechError> {
         let deadline = Instant::now() + self.patience;
         loop {
-            if let Some(hold) = entry.held() {
+            if let Some(hold) = entry.standing.held() {
                 if !hold.is_busy || hold.until > deadline {
                     return Err(SpeechError::Server(hold.error));
                 }
@@ -174,7 +150,7 @@ impl Recognisers {
         speech: Speech,
         options: RecogniseOptions,
     ) -> Result<Recognised, SpeechError> {
-        if let Some(hold) = entry.held() {
+        if let Some(hold) = entry.standing.held() {
             return Err(SpeechError::Server(hold.error));
         }
         self.note(entry, entry.recogniser.recognise_stretch(speech, options).await)
@@ -192,8 +168,8 @@ impl Recognisers {
         entry: &Entry,
         result: Result<Recognised, SpeechError>,
     ) -> Result<Recognised, SpeechError> {
-        let result = entry.note(result);
-        let well: Vec<bool> = self.list.iter().map(Entry::is_well).collect();
+        let result = entry.standing.note(&entry.name, result);
+        let well: Vec<bool> = self.list.iter().map(|entry| entry.standing.is_well()).collect();
         self.well.send_if_modified(|known| {
             let is_new = *known != well;
             *known = well;
@@ -212,7 +188,7 @@ impl Recogniser for Recognisers {
     /// Wakes the one that will be asked first. It is an error if all are left alone, so that no
     /// recording is fetched and decoded for nothing.
     async fn wake(&self) -> Result<(), SpeechError> {
-        let holds: Vec<_> = self.list.iter().map(Entry::held).collect();
+        let holds: Vec<_> = self.list.iter().map(|entry| entry.standing.held()).collect();
         let Some(first) = holds.iter().position(Option::is_none) else {
             let soonest = holds.into_iter().flatten().min_by_key(|hold| hold.until);
             return soonest.map_or(Ok(()), |hold| Err(SpeechError::Server(hold.error)));
@@ -267,69 +243,6 @@ impl Recogniser for Recognisers {
             ended &= entry.recogniser.shutdown(limit).await;
         }
         ended
-    }
-}
-
-impl Entry {
-    /// Whether it is left alone now.
-    fn held(&self) -> Option<Hold> {
-        let standing = lock(&self.standing);
-        let (until, error) = standing.held.as_ref()?;
-        let after = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
-        let is_busy = matches!(error.kind, ServerErrorKind::Busy(_));
-        let error = ServerError { kind: ServerErrorKind::LeftAlone, after, ..error.clone() };
-        Some(Hold { until: *until, is_busy, error })
-    }
-
-    fn is_well(&self) -> bool {
-        lock(&self.standing).failures == 0
-    }
-
-    fn note(&self, result: Result<Recognised, SpeechError>) -> Result<Recognised, SpeechError> {
-        let mut standing = lock(&self.standing);
-        match result {
-            Ok(recognised) => {
-                if standing.failures > 0 {
-                    info!(event = "recogniser_back", recogniser = &*self.name, "This recogniser is back");
-                }
-                *standing = Standing::default();
-                Ok(recognised)
-            }
-            Err(SpeechError::Server(error)) => {
-                let after = standing.failed(&self.name, &error);
-                Err(SpeechError::Server(ServerError { after, ..error }))
-            }
-            Err(error) => Err(error),
-        }
-    }
-}
-
-impl Standing {
-    /// Holds it as the error demands, and returns for how long.
-    fn failed(&mut self, name: &str, error: &ServerError) -> Duration {
-        let now = Instant::now();
-        let pause = match error.kind {
-            ServerErrorKind::Rejected | ServerErrorKind::LeftAlone => return error.after,
-            ServerErrorKind::Busy(pause) => {
-                debug!(recogniser = name, ?pause, "this recogniser wants to be asked later");
-                self.held = Some((now + pause, error.clone()));
-                return pause;
-            }
-            ServerErrorKind::Refuses => LONGEST_PAUSE,
-            ServerErrorKind::Away | ServerErrorKind::Failed | ServerErrorKind::Slow => {
-                FIRST_PAUSE.saturating_mul(1 << self.failures.min(5)).min(LONGEST_PAUSE)
-            }
-        };
-        // Several stretches that it was sent at once may fail together: that is one failure.
-        if let Some((until, _)) = self.held.as_ref().filter(|(until, _)| self.failures > 0 && *until > now) {
-            return *until - now;
-        }
-        if self.failures == 0 {
-            warn!(event = "recogniser_away", recogniser = name, "{error}");
-        }
-        self.failures += 1;
-        self.held = Some((now + pause, error.clone()));
-        pause
     }
 }
 
