@@ -24,6 +24,7 @@ stenogram: answers the voice messages of your Telegram account with their text.
   ./start.sh login           log in (phone number, code, password)
   ./start.sh logout          log out and remove the session
   ./start.sh transcribe F..  recognise files
+  ./start.sh serve           recognise for other programs and machines
   ./start.sh models ...      list, pull or verify models; recommend one for this machine
   ./start.sh queue ...       what is not finished; put back or drop
   ./start.sh rules [..]      which messages are answered; why one is or is not
@@ -262,7 +263,7 @@ main() {
             in_systemd "$@"
             exit 0
             ;;
-        login | logout | models | queue | rules | transcribe | bench | health | doctor | explain | config) pass_through "$@" ;;
+        login | logout | models | queue | rules | transcribe | serve | bench | health | doctor | explain | config) pass_through "$@" ;;
         *) fail 2 "unknown command '$1'. See ./start.sh --help." ;;
         esac
     done

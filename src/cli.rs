@@ -66,7 +66,8 @@ Examples:
   stenogram explain redis-unreachable       what a code in a message means
   stenogram bench                           measure the models on this machine
   stenogram transcribe --format srt a.ogg   one recording, without Telegram
-  cat a.ogg | stenogram transcribe -        the same from a pipe";
+  cat a.ogg | stenogram transcribe -        the same from a pipe
+  stenogram serve                           recognise for other programs and machines";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -94,6 +95,12 @@ pub enum Command {
     /// recording that cannot be transcribed is reported on standard error, and the others are
     /// transcribed all the same; the exit code is then 1.
     Transcribe(Transcribe),
+    /// Recognise for other programs and other machines, until stopped
+    ///
+    /// Serves OpenAI's interface for speech at SERVE_ADDRESS: POST /v1/audio/transcriptions and
+    /// /v1/audio/translations, GET /v1/models and /health. Needs no Telegram account. Another
+    /// stenogram uses it with RECOGNISER=http://HOST:9465/v1.
+    Serve,
     /// Measure recognition on this machine, and recommend a model and a number of threads
     ///
     /// Shows, for each model and number of threads, how many seconds of work a second of audio
@@ -116,8 +123,8 @@ pub enum Command {
     Config,
     /// Find problems, and say how to solve them
     ///
-    /// Checks the configuration, the session, Telegram, the queue, the models, memory, CPU, disk
-    /// and clock, and changes nothing. A running daemon is not disturbed. The exit code is 1 if a
+    /// Checks the configuration, the session, Telegram, the queue, the recognisers and models,
+    /// memory, CPU, disk and clock, and changes nothing. A running daemon is not disturbed. The exit code is 1 if a
     /// check failed, else 0, even with warnings.
     Doctor(Doctor),
     /// Say why a problem arises and what to do about it
@@ -134,6 +141,7 @@ impl Command {
         match self {
             Self::Run | Self::Login | Self::Logout => Needs::Telegram,
             Self::Transcribe(_)
+            | Self::Serve
             | Self::Bench(_)
             | Self::Models(_)
             | Self::Queue(_)
@@ -161,7 +169,8 @@ pub struct Transcribe {
     /// The format of the transcript
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
-    /// The model: a name or the path of a .bin file [default: MODEL]
+    /// The model: a name or the path of a .bin file; this machine recognises then, whatever
+    /// RECOGNISER says [default: MODEL]
     #[arg(long, value_name = "NAME|PATH")]
     pub model: Option<ModelName>,
 }
@@ -469,6 +478,7 @@ mod tests {
         }
         for line in [
             "transcribe -",
+            "serve",
             "bench",
             "models list",
             "models pull base",

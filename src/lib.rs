@@ -15,6 +15,7 @@ pub mod jobs;
 pub mod program;
 pub mod queue;
 pub mod runtime;
+pub mod serve;
 pub mod setup;
 pub mod speech;
 pub mod telegram;

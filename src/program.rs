@@ -116,6 +116,10 @@ fn run(cli: Cli, runtime: &Runtime, decorator: &dyn Decorator) -> anyhow::Result
             runtime.block_on(commands::account::logout(&config, &config.credentials()?, out))?;
             0
         }
+        Command::Serve => {
+            runtime.block_on(commands::serve::run(&config))?;
+            0
+        }
         Command::Transcribe(args) => runtime.block_on(commands::transcribe::run(&config, &args, out))?,
         Command::Bench(args) => runtime.block_on(commands::bench::run(&config, &args, out))?,
         Command::Queue(args) => runtime.block_on(commands::queue::run(&config, &args, out))?,

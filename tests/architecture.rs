@@ -19,6 +19,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("speech", &["domain", "runtime"]),
     ("transcribe", &["domain", "runtime", "audio", "decoding", "speech"]),
     ("jobs", &["domain", "runtime", "queue"]),
+    // It knows nothing of jobs and of Telegram.
+    ("serve", &["domain", "runtime", "audio", "decoding", "speech", "transcribe"]),
     // It wraps the queue, the messenger and the transcriber from outside; nobody who works may name
     // it.
     ("health", &["domain", "queue", "jobs", "runtime"]),
@@ -49,7 +51,8 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("landlock", &["decoding"]),
     ("whisper_rs*", &["speech"]),
     ("anyhow", &["program"]),
-    ("hyper*", &["health"]),
+    ("hyper*", &["health", "serve"]),
+    ("multer", &["serve"]),
     ("sd_notify", &["health"]),
 ];
 

@@ -80,6 +80,10 @@ const MESSAGES: &[(&str, &str)] = &[
     ("gpu-missing", "this is a build for GPUs (cuda), and none is found: the CPU recognises"),
     ("too-many-threads", "THREADS=64 is more than the 2 cores there are for stenogram"),
     ("recognition-failed", "the recognition thread is gone"),
+    ("recogniser-away", "the recogniser gpu:8000/v1 cannot be reached: Connection refused"),
+    ("recogniser-refuses", "the recogniser gpu:8000/v1 refuses the key, or wants one (401 Unauthorized)"),
+    ("recogniser-failed", "the recogniser gpu:8000/v1 failed (500 Internal Server Error): no GPU"),
+    ("recogniser-public", "what is said in your messages is sent to api.openai.com/v1 for recognition"),
     ("disk-full", "cannot write ./data/queue.redb: No space left on device (os error 28)"),
     ("permission-denied", "cannot use ./data/account.lock: Permission denied (os error 13)"),
     ("file-unusable", "cannot write to ./data: Not a directory (os error 20)"),
@@ -87,6 +91,7 @@ const MESSAGES: &[(&str, &str)] = &[
     ("daemon-stopped", "the daemon does not answer at 127.0.0.1:9464"),
     ("env-file-readable", ".env can be read by other users (mode 644)"),
     ("port-taken", "cannot listen at 127.0.0.1:9464 for health and metrics: Address already in use"),
+    ("serve-address-unusable", "cannot listen at 127.0.0.1:9465 for serve: Address already in use"),
     ("log-files-unwritable", "cannot write log files to ./logs: Read-only file system (os error 30)"),
 ];
 

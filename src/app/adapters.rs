@@ -16,7 +16,7 @@ use crate::health::limits::ENCODER_PASS_LIMIT;
 use crate::jobs::intake::Intake;
 use crate::jobs::ports::{Messenger, Transcriber, Transcription};
 use crate::runtime::pulse::Pulse;
-use crate::speech::{Engine, Observer};
+use crate::speech::{Observer, Recogniser as _, Recognisers};
 use crate::telegram::{Account, EventSink};
 use crate::transcribe::chat_languages::ChatLanguages;
 use crate::transcribe::recording::{Recording, RecordingOptions};
@@ -69,22 +69,22 @@ impl Messenger for Account {
     }
 }
 
-/// Recognises with whisper.cpp in this process.
-pub struct LocalTranscriber {
-    pub engine: Engine,
+/// Decodes recordings, and has their stretches recognised.
+pub struct StretchTranscriber {
+    pub recognisers: Recognisers,
     pub decoder: DecoderProgram,
     pub limits: Limits,
     pub languages: Arc<ChatLanguages>,
     pub health: Arc<HealthState>,
-    /// The pulse of the engine, which all jobs share.
+    /// The pulse of the recognition, which all jobs share.
     pub recognition: Pulse,
 }
 
 #[async_trait]
-impl Transcriber for LocalTranscriber {
+impl Transcriber for StretchTranscriber {
     async fn prepare(&self, _: &Job) -> Result<(), Fault> {
         let _during = self.recognition.during(ENCODER_PASS_LIMIT);
-        Ok(self.engine.wake().await?)
+        Ok(self.recognisers.wake().await?)
     }
 
     async fn open(
@@ -100,10 +100,16 @@ impl Transcriber for LocalTranscriber {
         let observer = Arc::new(Recognition { health, pulse, languages, job: job.id });
         let (settings, from) = (settings.clone(), progress.clone());
         let claimed = Some(Duration::from_secs(job.recording.duration.into()));
-        let options =
-            RecordingOptions { settings, from, prior, progress: None, observer: Some(observer), claimed };
+        let options = RecordingOptions {
+            settings,
+            from,
+            prior,
+            observer: Some(observer),
+            claimed,
+            ..Default::default()
+        };
         let recording =
-            Recording::open(&self.engine, &self.decoder, bytes, self.limits.clone(), options).await?;
+            Recording::open(&self.recognisers, &self.decoder, bytes, self.limits.clone(), options).await?;
         if let Some(what) = recording.damaged() {
             warn!(what, "The recording is damaged, going on with the rest");
         }
@@ -119,6 +125,10 @@ impl Transcription for Recording<'_> {
 
     async fn next(&mut self) -> Result<Option<Progress>, Fault> {
         Ok(Recording::next(self).await?)
+    }
+
+    fn recognised_by(&self) -> Option<Arc<str>> {
+        Recording::recognised_by(self)
     }
 }
 

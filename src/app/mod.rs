@@ -2,7 +2,7 @@
 //! order.
 
 mod adapters;
-mod decoder;
+pub mod decoder;
 mod decorator;
 mod folders;
 mod signals;
@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use self::adapters::{IntakeSink, LocalTranscriber};
+use self::adapters::{IntakeSink, StretchTranscriber};
 use self::signals::handle_signals;
 use crate::audio::{AudioError, Containers, Limits};
 use crate::cli::Exit;
@@ -43,9 +43,10 @@ use crate::runtime::ending;
 use crate::runtime::logging::LogFilter;
 use crate::runtime::problem::PROCESS_LIMIT;
 use crate::runtime::pulse::Pulse;
+use crate::serve;
 use crate::setup;
 use crate::speech::models::UnknownModel;
-use crate::speech::{DROP_REASONS, Engine, ModelState, SpeechError};
+use crate::speech::{DROP_REASONS, EngineOptions, ModelState, Recogniser as _, Recognisers, SpeechError};
 use crate::telegram::{Account, LoggedOut, SessionError, SessionFile};
 use crate::transcribe::chat_languages::ChatLanguages;
 
@@ -54,10 +55,10 @@ pub use self::folders::report_shared_folder;
 
 /// The file in DATA_DIR with the languages that are spoken in each chat.
 const LANGUAGES_FILE: &str = "languages.json";
-/// How long intake and worker may take after a shutdown is requested, and then the engine. Docker
+/// How long intake and worker may take after a shutdown is requested, and then the recognisers. Docker
 /// kills the process after 10 s.
 const GRACE: Duration = Duration::from_secs(5);
-const ENGINE_GRACE: Duration = Duration::from_secs(2);
+const RECOGNISER_GRACE: Duration = Duration::from_secs(2);
 
 /// Why the daemon ended.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +79,8 @@ pub enum RunError {
     Decoder(AudioError),
     #[error(transparent)]
     Listen(#[from] ListenError),
+    #[error(transparent)]
+    Serve(#[from] serve::ListenError),
     #[error("{0}")]
     Worker(String),
 }
@@ -101,9 +104,11 @@ impl RunError {
             Self::Queue(QueueError::Configuration(_))
                 | Self::Model(_)
                 | Self::Listen(_)
+                | Self::Serve(_)
                 | Self::Speech(
                     SpeechError::Cpu(_)
                         | SpeechError::LanguageNotInModel(_)
+                        | SpeechError::Proxy(_)
                         | SpeechError::EnglishOnly { .. }
                         | SpeechError::TranscribesOnly { .. }
                 )
@@ -147,9 +152,9 @@ pub async fn run(
     folders::close_data_dir(&config.data_dir).map_err(io_error)?;
     let session = SessionFile::lock(&config.data_dir)?;
     let account = Arc::new(Account::open(session, credentials.api_id, setup::account_options(config)).await?);
-    let model = setup::model_path(config, &config.model)?;
-    let engine_options = setup::engine_options(config, model, &settings);
-    engine_options.check_size()?;
+    let recognisers = setup::recognisers(config, &settings)?;
+    let local = recognisers.local().cloned();
+    local.as_ref().map_or(Ok(()), EngineOptions::check_size)?;
     let listener = listen(config).await?;
     let mut watchers = watch_over(&account, &health, &service, listener, &shutdown);
 
@@ -161,14 +166,20 @@ pub async fn run(
     health.watch("recognition", recognition.clone());
     let decoder = decoder::find().await.map_err(RunError::Decoder)?;
     let loading = recognition.during(ENCODER_PASS_LIMIT);
-    let engine = tokio::select! {
-        engine = Engine::start(engine_options.clone()) => engine?,
+    let recognisers = tokio::select! {
+        recognisers = Recognisers::start(recognisers) => recognisers?,
         () = shutdown.cancelled() => return Ok(()),
     };
     drop(loading);
-    info!(event = "model_loaded", model = %engine_options.model.display(), "Model loaded");
-    health.model_loaded(engine_options.name());
-    watchers.spawn(follow_model(engine.model(), Arc::clone(&health)));
+    if let Some(local) = local {
+        info!(event = "model_loaded", model = %local.model.display(), "Model loaded");
+        health.model_loaded(local.name());
+    }
+    health.recognisers_started(&recognisers.names());
+    watchers.spawn(follow_recognisers(recognisers.well(), Arc::clone(&health)));
+    if let Some(model) = recognisers.model() {
+        watchers.spawn(follow_model(model, Arc::clone(&health)));
+    }
 
     let (budgets_file, limits) = setup::gate(config);
     let gate = Arc::new(Gate::open(limits, budgets_file).await.with_memory(account.memory()));
@@ -177,8 +188,8 @@ pub async fn run(
     let intake = Intake::new(queue.clone(), policy_in_force.clone(), Arc::clone(&work), shutdown.clone())
         .with_gate(Arc::clone(&gate));
     let sink = IntakeSink { intake, policy: policy_in_force.clone() };
-    let transcriber = Arc::new(LocalTranscriber {
-        engine,
+    let transcriber = Arc::new(StretchTranscriber {
+        recognisers,
         decoder,
         limits: Limits { containers: Containers::OfMessages, ..setup::limits(config) },
         languages: Arc::new(ChatLanguages::open(config.data_dir.join(LANGUAGES_FILE))),
@@ -215,7 +226,7 @@ pub async fn run(
         ((), ()) = both => true,
         () = grace_expired => false,
     };
-    let stopped = transcriber.engine.shutdown(ENGINE_GRACE).await;
+    let stopped = transcriber.recognisers.shutdown(RECOGNISER_GRACE).await;
     if !ended || !stopped {
         warn!("Stopping with work unfinished; it is taken up after the next start");
     }
@@ -309,6 +320,13 @@ fn volume(account: &Arc<Account>, gate: &Arc<Gate>) -> impl Fn() -> Volume + Sen
     move || Volume {
         sends: account.upgrade().map(|account| account.send_usage()).unwrap_or_default(),
         gate: gate.upgrade().map(|gate| gate.usage()).unwrap_or_default(),
+    }
+}
+
+/// Reports which recognisers are well, as long as they exist.
+async fn follow_recognisers(mut well: watch::Receiver<Vec<bool>>, health: Arc<HealthState>) {
+    while well.changed().await.is_ok() {
+        health.recognisers_well(&well.borrow_and_update());
     }
 }
 

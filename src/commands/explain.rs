@@ -7,12 +7,17 @@ use super::CommandError;
 use crate::runtime::deployment::typed;
 use crate::runtime::logging;
 use crate::runtime::problem::{self, Problem};
-use crate::{config, doctor, health, queue, speech, telegram};
+use crate::{config, doctor, health, queue, serve, speech, telegram};
 
 /// The problems by subject.
 fn subjects() -> [(&'static str, Vec<&'static Problem>); 5] {
-    let machine =
-        [problem::PROBLEMS, doctor::problems::PROBLEMS, health::server::PROBLEMS, logging::PROBLEMS];
+    let machine = [
+        problem::PROBLEMS,
+        doctor::problems::PROBLEMS,
+        health::server::PROBLEMS,
+        serve::PROBLEMS,
+        logging::PROBLEMS,
+    ];
     [
         ("Configuration", config::PROBLEMS.to_vec()),
         ("Telegram and the account", telegram::problems::PROBLEMS.to_vec()),

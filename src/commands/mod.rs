@@ -10,6 +10,7 @@ pub mod models;
 mod progress;
 pub mod queue;
 pub mod rules;
+pub mod serve;
 pub mod transcribe;
 
 use std::fmt;

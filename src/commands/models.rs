@@ -48,7 +48,8 @@ fn list(config: &Config, out: &mut impl Write) -> io::Result<()> {
         };
         let time =
             spec.relative_time.map_or("-".to_owned(), |percent| (f64::from(percent) / 100.0).to_string());
-        let configured = matches!(&config.model, ModelName::Catalogue(name) if name == spec.name);
+        let is_named = matches!(&config.model, ModelName::Catalogue(name) if name == spec.name);
+        let configured = is_named && config.recognises_locally();
         let name = format!("{}{}", spec.name, if configured { " *" } else { "" });
         writeln!(
             out,
@@ -59,6 +60,7 @@ fn list(config: &Config, out: &mut impl Write) -> io::Result<()> {
         )?;
     }
     let configured = match &config.model {
+        _ if !config.recognises_locally() => "None is needed: RECOGNISER names servers alone".to_owned(),
         ModelName::Catalogue(name) if catalogue().any(|spec| spec.name == name) => {
             "* is the configured model".to_owned()
         }
@@ -74,9 +76,10 @@ fn list(config: &Config, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "\n{configured}. Models are kept in {}.", config.model_dir.display())
 }
 
-/// Whether the configured model is complete, judged by its size, because a checksum takes seconds.
+/// Whether the configured model, if one is needed, is complete, judged by its size, because a checksum takes seconds.
 fn is_complete(config: &Config) -> Result<bool, CommandError> {
     Ok(match &config.model {
+        _ if !config.recognises_locally() => true,
         ModelName::Catalogue(name) => {
             let spec = ModelSpec::named(name)?;
             spec.installed(&config.model_dir) == Some(spec.bytes)
@@ -87,6 +90,7 @@ fn is_complete(config: &Config) -> Result<bool, CommandError> {
 
 fn pull_all(config: &Config, names: &[ModelName], out: &mut impl Write) -> Result<usize, CommandError> {
     let specs = match (names, &config.model) {
+        ([], _) if !config.recognises_locally() => vec![&SILERO_VAD],
         ([], ModelName::Catalogue(name)) => vec![default_model(config, name, out)?, &SILERO_VAD],
         ([], ModelName::Path(path)) => return Err(CommandError::NoDownload(path.clone())),
         (names, _) => names.iter().map(spec).collect::<Result<_, _>>()?,

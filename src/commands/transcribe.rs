@@ -14,9 +14,10 @@ use crate::audio::AudioError;
 use crate::cli::{Format, Input, Transcribe};
 use crate::config::Config;
 use crate::decoding::DecoderProgram;
-use crate::domain::{Progress, Settings, Transcript};
+use crate::domain::{Progress, RecogniserAddress, Settings, Transcript};
 use crate::setup;
-use crate::speech::{Engine, EngineOptions, SpeechError};
+use crate::speech::models::UnknownModel;
+use crate::speech::{Recogniser, Recognisers, RecognisersOptions, SpeechError};
 use crate::transcribe::recording::{Recording, RecordingError, RecordingOptions};
 
 /// How long the engine may take to stop.
@@ -72,21 +73,33 @@ struct Line<'a> {
 
 /// Transcribes all inputs, and goes on after a failure. Returns how many failed.
 pub async fn run(config: &Config, args: &Transcribe, out: &mut impl Write) -> Result<usize, CommandError> {
-    let model = setup::model_path(config, args.model.as_ref().unwrap_or(&config.model))?;
     let settings =
         setup::settings(args.language.unwrap_or(config.language), args.task.unwrap_or(config.task));
-    let options = setup::engine_options(config, model, &settings);
-    let engine =
-        Engine::start(EngineOptions { idle_unload: None, ..options }).await.map_err(RunError::from)?;
-    let failed = all(config, &engine, &settings, args, out).await;
+    let recognisers = Recognisers::start(recognisers(config, args, &settings)?).await;
+    let recognisers = recognisers.map_err(RunError::from)?;
+    let failed = all(config, &recognisers, &settings, args, out).await;
     // Also if the output failed, because whisper.cpp must not be running when the process ends.
-    engine.shutdown(ENGINE_GRACE).await;
+    recognisers.shutdown(ENGINE_GRACE).await;
     Ok(failed?)
+}
+
+/// The configured recognisers; this machine alone if a model is named.
+fn recognisers(
+    config: &Config,
+    args: &Transcribe,
+    settings: &Settings,
+) -> Result<RecognisersOptions, UnknownModel> {
+    let mut config = config.clone();
+    config.idle_unload = None;
+    if let Some(model) = &args.model {
+        (config.model, config.recognisers) = (model.clone(), vec![RecogniserAddress::Local]);
+    }
+    setup::recognisers(&config, settings)
 }
 
 async fn all(
     config: &Config,
-    engine: &Engine,
+    recogniser: &dyn Recogniser,
     settings: &Settings,
     args: &Transcribe,
     out: &mut impl Write,
@@ -96,7 +109,7 @@ async fn all(
     let (mut failed, mut printed) = (0, 0);
     for input in &args.inputs {
         let name = name(input);
-        match transcript(config, engine, settings, input, &name).await {
+        match transcript(config, recogniser, settings, input, &name).await {
             Ok((transcript, duration)) => {
                 if headings {
                     writeln!(out, "{}==> {name} <==", if printed > 0 { "\n" } else { "" })?;
@@ -124,7 +137,7 @@ pub(super) fn name(input: &Input) -> String {
 /// The transcript and the recording's length in seconds.
 async fn transcript(
     config: &Config,
-    engine: &Engine,
+    recogniser: &dyn Recogniser,
     settings: &Settings,
     input: &Input,
     name: &str,
@@ -135,7 +148,7 @@ async fn transcript(
     let settings = settings.clone();
     let options = RecordingOptions { settings, progress: Some(progress), ..Default::default() };
     let mut recording =
-        Recording::open(engine, &DecoderProgram::own()?, bytes, setup::limits(config), options).await?;
+        Recording::open(recogniser, &DecoderProgram::own()?, bytes, setup::limits(config), options).await?;
     if let Some(damage) = recording.damaged() {
         bar.suspend(|| report_error(format_args!("{name}: damaged, going on with the rest: {damage}")));
     }

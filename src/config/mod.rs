@@ -10,6 +10,7 @@ mod redis_address;
 mod values;
 mod variables;
 
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,7 +20,9 @@ use tracing_subscriber::filter::Targets;
 use crate::domain::budget::Budgets;
 use crate::domain::pacing::SendLimits;
 use crate::domain::rules::Rules;
-use crate::domain::{AudioContext, Credentials, LanguageChoice, Languages, ModelName, Proxy, Secret, Task};
+use crate::domain::{
+    AudioContext, Credentials, LanguageChoice, Languages, ModelName, Proxy, RecogniserAddress, Secret, Task,
+};
 
 pub use error::{ConfigError, ConfigErrors, PROBLEMS, VARIABLE_UNKNOWN};
 pub use origin::Origin;
@@ -60,6 +63,16 @@ pub struct Config {
     pub threads: Option<NonZeroUsize>,
     /// `None`: the model stays in memory.
     pub idle_unload: Option<Duration>,
+    /// Who recognises, in the order in which they are asked; not empty, and none twice.
+    pub recognisers: Vec<RecogniserAddress>,
+    /// The model that servers are asked for.
+    pub recogniser_model: String,
+    /// The key that servers are sent.
+    pub recogniser_key: Option<Secret>,
+    /// How long a server may take for one stretch.
+    pub recogniser_timeout: Duration,
+    /// How long a stretch waits for one recogniser if there is another one.
+    pub recogniser_patience: Duration,
     /// `None`: the embedded queue is used.
     pub redis: Option<Redis>,
     /// The ways to Telegram, in the order in which they are tried; empty for the direct one.
@@ -93,6 +106,10 @@ pub struct Config {
     pub loop_after: u32,
     /// `None`: no status page and no metrics.
     pub health: Option<HealthAddress>,
+    /// Where `stenogram serve` listens.
+    pub serve_address: SocketAddr,
+    /// The key that it demands; there is one unless the address is this machine's own.
+    pub serve_key: Option<Secret>,
     /// As the owner wrote it. `runtime::logging` adds its limits for other crates.
     pub log_filter: Targets,
     pub log_format: LogFormat,
@@ -106,6 +123,11 @@ impl Config {
     /// Checks every value, whatever the command, and that everything it `needs` is set.
     pub fn check(raw: &RawConfig, needs: Needs) -> Result<Self, ConfigErrors> {
         parse::config(raw, needs)
+    }
+
+    /// Whether whisper.cpp recognises in this process, so that MODEL is needed.
+    pub fn recognises_locally(&self) -> bool {
+        self.recognisers.contains(&RecogniserAddress::Local)
     }
 
     /// The credentials. They are set after a check with [`Needs::Telegram`].

@@ -59,6 +59,11 @@ impl Parser<'_> {
                 values::minutes_or_never(text)
                     .filter(|idle| idle.is_none_or(|idle| idle.as_secs() <= 30 * DAY))
             }),
+            recognisers: self.value("RECOGNISER", values::recognisers),
+            recogniser_model: self.value("RECOGNISER_MODEL", values::model_of_server),
+            recogniser_key: self.optional("RECOGNISER_KEY", values::key),
+            recogniser_timeout: self.duration("RECOGNISER_TIMEOUT", 1..=300),
+            recogniser_patience: self.duration("RECOGNISER_PATIENCE", 1..=600),
             redis: self.redis(),
             proxies: self.optional("PROXY", values::proxies).unwrap_or_default(),
             reconnect_delay: self.duration("RECONNECT_DELAY", 1..=HOUR),
@@ -81,6 +86,8 @@ impl Parser<'_> {
             loop_after: self
                 .value("LOOP_AFTER", |text| text.parse().ok().filter(|n| matches!(n, 0 | 2..=1000))),
             health: self.health(),
+            serve_address: self.value("SERVE_ADDRESS", values::address),
+            serve_key: self.optional("SERVE_KEY", values::key),
             log_filter: self.value("LOG_LEVEL", values::log_filter),
             log_format: self.value("LOG_FORMAT", values::log_format),
             log_dir: self.optional("LOG_DIR", values::path),
@@ -97,6 +104,13 @@ impl Parser<'_> {
         // would be answered twice.
         let ages = [config.dedupe_ttl, config.catch_up_max_age];
         self.not_less(["DEDUPE_TTL", "CATCH_UP_MAX_AGE"], ages);
+        if !config.serve_address.ip().is_loopback() && !self.is_set("SERVE_KEY") {
+            let address = self.describe("SERVE_ADDRESS");
+            self.contradiction(format!(
+                "{address} can be reached from outside, and anybody could use it; set SERVE_KEY, or an address \
+                 of this machine alone such as 127.0.0.1:9465"
+            ));
+        }
     }
 
     fn language_is_listed(&mut self, config: &Config) {

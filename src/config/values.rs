@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use crate::domain::Proxy;
 use crate::domain::budget::Budget;
+use crate::domain::{Proxy, RecogniserAddress, Secret};
 
 /// A duration in whole seconds: `90`, `90s`, `15m`, `12h`, `30d`.
 pub(super) fn duration(text: &str) -> Option<Duration> {
@@ -60,6 +60,24 @@ pub(super) fn proxies(text: &str) -> Option<Vec<Proxy>> {
     text.split(',').map(|proxy| proxy.trim().parse().ok()).collect()
 }
 
+/// Recognisers, separated by commas; none twice.
+pub(super) fn recognisers(text: &str) -> Option<Vec<RecogniserAddress>> {
+    let list: Vec<_> = text.split(',').map(|address| address.trim().parse().ok()).collect::<Option<_>>()?;
+    let is_repeated = |(n, address)| list[..n].contains(address);
+    (!list.iter().enumerate().any(is_repeated)).then_some(list)
+}
+
+/// The name of a model at a server.
+pub(super) fn model_of_server(text: &str) -> Option<String> {
+    let is_name = text.chars().count() <= 200 && !text.chars().any(|c| c.is_control() || c.is_whitespace());
+    is_name.then(|| text.to_owned())
+}
+
+/// A key that is sent in a header.
+pub(super) fn key(text: &str) -> Option<Secret> {
+    text.bytes().all(|byte| byte.is_ascii_graphic()).then(|| Secret::new(text))
+}
+
 /// Where the daemon serves its status page and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HealthAddress {
@@ -74,7 +92,12 @@ pub(super) fn address_or_off(text: &str) -> Option<Option<SocketAddr>> {
     if text == "off" {
         return Some(None);
     }
-    text.parse().ok().filter(|address: &SocketAddr| address.port() != 0).map(Some)
+    address(text).map(Some)
+}
+
+/// An IP address with a port.
+pub(super) fn address(text: &str) -> Option<SocketAddr> {
+    text.parse().ok().filter(|address: &SocketAddr| address.port() != 0)
 }
 
 /// A budget as `messages,length,size`; the inner `None` stands for `off`.
@@ -165,6 +188,21 @@ mod tests {
         for text in ["", "90s", "never", "-1", "99999999999999999999"] {
             assert_eq!(minutes_or_never(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn recognisers_are_a_list_without_repetitions() {
+        let list = recognisers("http://gpu:8000/v1, local").map(|list| list.len());
+        assert_eq!(list, Some(2));
+        for bad in ["", "local,", "local,local", "http://gpu/v1,http://gpu/v1/", "gpu"] {
+            assert_eq!(recognisers(bad), None, "{bad}");
+        }
+        assert_eq!(
+            model_of_server("Systran/faster-whisper-small").as_deref(),
+            Some("Systran/faster-whisper-small")
+        );
+        assert!(model_of_server("a b").is_none() && model_of_server(&"x".repeat(201)).is_none());
+        assert!(key("sk-1234_~").is_some() && key("two words").is_none() && key("ключ").is_none());
     }
 
     #[test]

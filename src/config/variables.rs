@@ -153,6 +153,37 @@ pub const VARIABLES: &[Variable] = &[
         "a time in minutes such as 15, or 15m, 12h or 1d; up to 30d; 0 for never",
     ),
     Variable::new(
+        "RECOGNISER",
+        "local",
+        "Who recognises: this machine, or a server with OpenAI's interface for speech; of several, the first that is well",
+        "local, or http://host[:port]/v1 or https://… without user name and password; several separated by commas, each once",
+    ),
+    Variable::new(
+        "RECOGNISER_MODEL",
+        "whisper-1",
+        "The model that a server is asked for, under the name that it has there",
+        "a name of up to 200 visible characters",
+    ),
+    Variable::new(
+        "RECOGNISER_KEY",
+        "",
+        "The key for the servers of RECOGNISER, if they demand one; each of them is sent it",
+        "visible ASCII characters",
+    )
+    .secret(),
+    Variable::new(
+        "RECOGNISER_TIMEOUT",
+        "2m",
+        "How long a server may take to recognise up to 29 s of speech",
+        "1 to 300 seconds, or 1m to 5m",
+    ),
+    Variable::new(
+        "RECOGNISER_PATIENCE",
+        "1m",
+        "How long a piece of speech waits for one recogniser until the next in the list is asked",
+        "1 to 600 seconds, or 1m to 10m",
+    ),
+    Variable::new(
         "REDIS_URL",
         "",
         "The Redis that holds the queue; without it and REDIS_HOST the queue is a file in DATA_DIR",
@@ -335,6 +366,19 @@ pub const VARIABLES: &[Variable] = &[
         "The address of the status page, of /metrics, and of what `stenogram health` asks",
         "an IP address and a port, such as 127.0.0.1:9464, [::1]:9464 or 0.0.0.0:9464 (reachable from outside); off for none",
     ),
+    Variable::new(
+        "SERVE_ADDRESS",
+        "127.0.0.1:9465",
+        "The address at which `stenogram serve` recognises for other programs",
+        "an IP address and a port, such as 127.0.0.1:9465 or 0.0.0.0:9465 (reachable from outside, which needs SERVE_KEY)",
+    ),
+    Variable::new(
+        "SERVE_KEY",
+        "",
+        "The key that `stenogram serve` demands",
+        "visible ASCII characters",
+    )
+    .secret(),
     Variable::new(
         "LOG_LEVEL",
         "info",

@@ -38,8 +38,12 @@ fn no_worse_than_warning(finding: Finding) -> Finding {
     Finding { outcome: finding.outcome.min(super::Outcome::Warn), ..finding }
 }
 
-/// The size of the configured model, if it is in the catalogue and not downloaded yet; else 0.
+/// The size of the configured model, if it is needed, in the catalogue and not downloaded yet;
+/// else 0.
 fn bytes_to_download(config: &Config) -> u64 {
+    if !config.recognises_locally() {
+        return 0;
+    }
     let ModelName::Catalogue(name) = &config.model else { return 0 };
     let missing = |spec: &&ModelSpec| spec.installed(&config.model_dir).is_none();
     ModelSpec::named(name).ok().filter(missing).map_or(0, |spec| spec.bytes)

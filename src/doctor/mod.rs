@@ -12,6 +12,7 @@ pub mod memory;
 mod model;
 pub mod problems;
 mod queue;
+mod recognisers;
 mod telegram;
 
 pub use finding::{Finding, Outcome};
@@ -45,6 +46,9 @@ pub async fn examine(raw: &RawConfig, observer: &mut dyn Observer) {
     disk::check(&config, observer);
     let daemon_runs = telegram::check(&config, observer).await;
     queue::check(&config, observer).await;
+    recognisers::check(&config, observer).await;
     let model = model::check(&config, observer);
-    machine::memory(&config, model.as_deref(), daemon_runs, observer);
+    if config.recognises_locally() {
+        machine::memory(&config, model.as_deref(), daemon_runs, observer);
+    }
 }

@@ -15,19 +15,9 @@ use crate::speech::problems::{RECOGNITION_FAILED, VAD_UNUSABLE, unusable_model};
 const CHECK: &str = "model";
 const VAD: &str = "voice activity";
 
-/// Returns the model's file, if it exists.
+/// Returns the model's file, if it exists and is needed.
 pub(super) fn check(config: &Config, observer: &mut dyn Observer) -> Option<PathBuf> {
-    observer.begins(CHECK);
-    let path = match setup::model_path(config, &config.model) {
-        Ok(path) => path,
-        Err(error) => {
-            observer.found(Finding::fail(CHECK, error.diagnosis()));
-            return None;
-        }
-    };
-    let finding =
-        whole(CHECK, &path, observer).map_or_else(|finding| finding, |known| fit(config, &path, known));
-    observer.found(finding);
+    let path = if config.recognises_locally() { speech_model(config, observer) } else { None };
     observer.begins(VAD);
     let vad = SILERO_VAD.path(&config.model_dir);
     let finding = match whole(VAD, &vad, observer) {
@@ -38,6 +28,21 @@ pub(super) fn check(config: &Config, observer: &mut dyn Observer) -> Option<Path
             Finding::warn(VAD, VAD_UNUSABLE.with(what))
         }
     };
+    observer.found(finding);
+    path
+}
+
+fn speech_model(config: &Config, observer: &mut dyn Observer) -> Option<PathBuf> {
+    observer.begins(CHECK);
+    let path = match setup::model_path(config, &config.model) {
+        Ok(path) => path,
+        Err(error) => {
+            observer.found(Finding::fail(CHECK, error.diagnosis()));
+            return None;
+        }
+    };
+    let finding =
+        whole(CHECK, &path, observer).map_or_else(|finding| finding, |known| fit(config, &path, known));
     observer.found(finding);
     path.exists().then_some(path)
 }

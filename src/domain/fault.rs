@@ -16,8 +16,8 @@ pub enum Fault {
     /// go first, or the model cannot be loaded. It goes on where it was.
     #[error("goes on in {after:?}: {why}")]
     Later { after: Duration, why: String },
-    /// The account may not send now, or the job's chat has used up its budget. That is said once
-    /// for all jobs that it applies to; they wait.
+    /// The account may not send now, the job's chat has used up its budget, or no recogniser can be
+    /// asked. That is said once for all jobs that it applies to; they wait.
     #[error("is held for {after:?}: {why}")]
     Held { after: Duration, why: String },
     /// Worth another attempt, not before `after`.

@@ -1,6 +1,7 @@
 //! The facts about the daemon: plain data of one moment.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -89,6 +90,8 @@ pub struct RunningJob {
     pub audio: Option<f64>,
     /// Seconds of audio that were recognised within `times`.
     pub recognised: f64,
+    /// The recogniser of the last stretch in which somebody speaks.
+    pub recogniser: Option<Arc<str>>,
     /// Its answer is empty, because nobody speaks.
     pub silent: bool,
     /// Its message is gone, or can no longer be answered.
@@ -104,6 +107,7 @@ impl RunningJob {
             times: Default::default(),
             audio: None,
             recognised: 0.0,
+            recogniser: None,
             silent: claim.outbox.as_ref().is_some_and(|answer| answer.parts.is_empty()),
             gone: false,
         }
@@ -120,6 +124,16 @@ impl RunningJob {
     }
 }
 
+/// A recogniser: whisper.cpp in this process, or a server.
+#[derive(Clone, Debug)]
+pub struct RecogniserFacts {
+    pub name: Arc<str>,
+    /// Whether it is well, as far as is known.
+    pub is_well: bool,
+    /// The stretches that it has recognised.
+    pub stretches: u64,
+}
+
 /// Everything that is known of the daemon at one moment.
 #[derive(Debug)]
 pub struct Facts {
@@ -132,6 +146,8 @@ pub struct Facts {
     pub model_in_memory: bool,
     /// The model was freed, and cannot be loaded again.
     pub model_missing: bool,
+    /// In the order in which they are asked; empty until they are started.
+    pub recognisers: Vec<RecogniserFacts>,
     /// Since when there is a connection.
     pub connected: Option<Instant>,
     /// Since when there is none, if there is none.
@@ -179,6 +195,7 @@ impl Facts {
             model: None,
             model_in_memory: false,
             model_missing: false,
+            recognisers: Vec::new(),
             connected: None,
             disconnected_since: now,
             clock_ahead: None,
@@ -201,6 +218,11 @@ impl Facts {
             dropped: drop_reasons.iter().map(|reason| (*reason, 0)).collect(),
             repeated: 0,
         }
+    }
+
+    /// Whether there are others than whisper.cpp in this process, so that it matters which one it is.
+    pub fn has_choice_of_recognisers(&self) -> bool {
+        self.recognisers.len() > 1 || (self.model.is_none() && !self.recognisers.is_empty())
     }
 
     /// Connections made after one was lost.

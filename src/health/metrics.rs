@@ -111,6 +111,16 @@ fn work(out: &mut Exposition, facts: &Facts) {
         out.histogram(name, ("stage", stage.name()), &facts.stages[stage as usize]);
     }
     out.counter("stenogram_audio_seconds_total", "Length of the audio that was recognised.", facts.audio);
+    let name = "stenogram_stretches_total";
+    out.family(name, "counter", "Stretches of recordings that were recognised, by recogniser.");
+    for recogniser in &facts.recognisers {
+        out.sample(name, &[("recogniser", &recogniser.name)], recogniser.stretches);
+    }
+    let name = "stenogram_recogniser_well";
+    out.family(name, "gauge", "0 while this recogniser is left alone after a failure, else 1.");
+    for recogniser in &facts.recognisers {
+        out.sample(name, &[("recogniser", &recogniser.name)], u8::from(recogniser.is_well));
+    }
     out.counter(
         "stenogram_recognitions_repeated_total",
         "Recognitions that were repeated more carefully, because a quick pass was rejected.",
@@ -165,7 +175,8 @@ fn process(out: &mut Exposition, facts: &Facts) {
     }
 }
 
-/// Builds the lines. Names, help texts and labels are ours, so none needs escaping.
+/// Builds the lines. Names, help texts and labels are ours, and the names of recognisers have no
+/// character that needs escaping.
 #[derive(Default)]
 struct Exposition(String);
 

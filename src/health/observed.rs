@@ -315,6 +315,10 @@ impl Transcription for ObservedTranscription<'_> {
         self.transcription.length()
     }
 
+    fn recognised_by(&self) -> Option<Arc<str>> {
+        self.transcription.recognised_by()
+    }
+
     async fn next(&mut self) -> Result<Option<Progress>, Fault> {
         let ObservedTranscriber { observer, recognition, .. } = self.transcriber;
         observer.health.update_job(self.id, |job| job.stage = Some(Stage::Recognise));
@@ -324,6 +328,7 @@ impl Transcription for ObservedTranscription<'_> {
         if let Some(stretch) = &stretch {
             let seconds = stretch.until_ms.saturating_sub(self.until_ms) as f64 / 1000.0;
             observer.health.audio_recognised(self.id, seconds);
+            observer.health.stretch_recognised(self.id, self.transcription.recognised_by());
             self.until_ms = stretch.until_ms;
         }
         Ok(stretch)

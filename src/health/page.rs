@@ -11,7 +11,7 @@ use hyper::header::HeaderValue;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
-use super::facts::{Facts, Outcome, RunningJob, Stage, Volume};
+use super::facts::{Facts, Outcome, RecogniserFacts, RunningJob, Stage, Volume};
 use super::half_hours::HALF_HOURS;
 use super::state::HealthState;
 use super::trouble::{Trouble, troubles};
@@ -121,8 +121,22 @@ fn state_text(locale: Locale, facts: &Facts, volume: &Volume, troubles: &[Troubl
         ));
     }
     lines.extend(words::held(locale, volume));
+    lines.extend(recognisers_away(locale, facts));
     lines.extend(facts.running.values().map(|job| running(locale, job)));
     lines.iter().map(|line| format!("<p>{line}</p>")).collect()
+}
+
+/// The recognisers that are not well, while others are.
+fn recognisers_away(locale: Locale, facts: &Facts) -> Option<String> {
+    let away = facts.recognisers.iter().filter(|recogniser| !recogniser.is_well);
+    let names: Vec<_> = away.map(|recogniser| escaped(&recogniser.name)).collect();
+    (!names.is_empty()).then(|| {
+        let names = names.join(", ");
+        locale.pick(
+            format!("Not asked for now, because it failed: {names}. The log has the reason."),
+            format!("Временно не распознаёт из-за сбоя: {names}. Причина — в журнале."),
+        )
+    })
 }
 
 fn running(locale: Locale, job: &RunningJob) -> String {
@@ -199,7 +213,8 @@ fn jobs(locale: Locale, facts: &Facts) -> String {
         let none = locale.pick("None since the start.", "С запуска не было ни одной.");
         return format!("<p class=\"quiet\">{none}</p>");
     }
-    let heads = [
+    let has_choice = facts.has_choice_of_recognisers();
+    let mut heads = vec![
         ("left", locale.pick("Ended", "Завершена")),
         ("", locale.pick("Length", "Длина")),
         ("left", locale.pick("Outcome", "Итог")),
@@ -209,6 +224,9 @@ fn jobs(locale: Locale, facts: &Facts) -> String {
         ("", locale.pick("Sending", "Отправка")),
         ("", locale.pick("Real-time factor", "Доля реального времени")),
     ];
+    if has_choice {
+        heads.push(("left", locale.pick("Recogniser", "Распознаватель")));
+    }
     let head: String = heads
         .iter()
         .map(|(class, text)| format!("<th scope=\"col\" class=\"{class}\">{text}</th>"))
@@ -232,7 +250,12 @@ fn jobs(locale: Locale, facts: &Facts) -> String {
             let _ = write!(rows, "<td>{text}</td>");
         }
         let factor = job.real_time_factor().map_or("–".into(), |factor| words::number(locale, factor, 2));
-        let _ = writeln!(rows, "<td>{factor}</td></tr>");
+        let _ = write!(rows, "<td>{factor}</td>");
+        if has_choice {
+            let name = job.recogniser.as_ref().map_or("–".into(), |name| escaped(name));
+            let _ = write!(rows, "<td class=\"left\">{name}</td>");
+        }
+        rows += "</tr>\n";
     }
     // On narrow screens it scrolls, also by keyboard.
     format!(
@@ -282,6 +305,14 @@ fn foot(locale: Locale, facts: &Facts) -> String {
     let mut parts = vec![format!("stenogram {}", env!("CARGO_PKG_VERSION"))];
     if let Some(model) = &facts.model {
         parts.push(format!("{} {}", locale.pick("model", "модель"), escaped(model)));
+    }
+    if facts.has_choice_of_recognisers() {
+        let count = |recogniser: &RecogniserFacts| {
+            let RecogniserFacts { name, stretches, .. } = recogniser;
+            format!("{}\u{a0}({stretches})", escaped(name))
+        };
+        let list: Vec<_> = facts.recognisers.iter().map(count).collect();
+        parts.push(format!("{} {}", locale.pick("recognised by", "распознано:"), list.join(", ")));
     }
     let up = words::duration(locale, facts.started.elapsed());
     parts.push(format!("{} {up}", locale.pick("running for", "работает")));

@@ -6,7 +6,7 @@
 //! name here (DNS rebinding).
 
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,16 +17,17 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
-use tracing::{debug, warn};
+use tokio::time::timeout;
+use tracing::debug;
 
 use super::metrics;
 use super::page;
 use super::readiness::Report;
 use super::state::HealthState;
 use super::words::Locale;
-use crate::runtime::problem::{PROCESS_LIMIT, Problem};
+use crate::domain::host::is_local_authority;
+use crate::runtime::connections;
+use crate::runtime::problem::Problem;
 
 /// Connections served at once. Others wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 32;
@@ -35,12 +36,6 @@ const MAX_HEAD: usize = 16 << 10;
 /// How long receiving the head may take, and how long the whole connection.
 const HEAD_LIMIT: Duration = Duration::from_secs(5);
 const CONNECTION_LIMIT: Duration = Duration::from_secs(20);
-/// How long to wait after a connection could not be accepted, for example for lack of file
-/// descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
-
-/// Suffixes that the public DNS does not have, so that no web page can have such a name.
-const LOCAL_NAMES: [&str; 6] = [".localhost", ".local", ".lan", ".home", ".internal", ".home.arpa"];
 
 pub static PROBLEMS: &[&Problem] = &[&PORT_TAKEN];
 
@@ -49,7 +44,7 @@ static PORT_TAKEN: Problem = Problem {
     title: "Port already in use: cannot listen for health and metrics (Address already in use)",
     why: "Another program, perhaps another stenogram, listens at HEALTH_ADDRESS, or this machine has no such \
           address.",
-    remedy: "set HEALTH_ADDRESS to another port, such as 127.0.0.1:9465, or to off; `ss -ltnp` shows who has a port",
+    remedy: "set HEALTH_ADDRESS to another port, such as 127.0.0.1:9466, or to off; `ss -ltnp` shows who has a port",
 };
 
 /// The listener's address cannot be bound.
@@ -67,29 +62,15 @@ pub async fn bind(at: SocketAddr) -> Result<TcpListener, ListenError> {
 
 /// Serves requests forever.
 pub async fn serve(listener: TcpListener, health: Arc<HealthState>) {
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    loop {
-        // The semaphore is never closed.
-        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let health = Arc::clone(&health);
-                tokio::spawn(async move {
-                    if timeout(CONNECTION_LIMIT, serve_connection(stream, health)).await.is_err() {
-                        debug!("a connection to the health listener took too long");
-                    }
-                    drop(permit);
-                });
-            }
-            Err(error) => {
-                warn!(
-                    "{}",
-                    PROCESS_LIMIT.with(format_args!("cannot accept a connection for health: {error}"))
-                );
-                sleep(ACCEPT_PAUSE).await;
+    connections::accept(listener, MAX_CONNECTIONS, "health", |stream| {
+        let health = Arc::clone(&health);
+        async move {
+            if timeout(CONNECTION_LIMIT, serve_connection(stream, health)).await.is_err() {
+                debug!("a connection to the health listener took too long");
             }
         }
-    }
+    })
+    .await;
 }
 
 async fn serve_connection(stream: TcpStream, health: Arc<HealthState>) {
@@ -110,7 +91,9 @@ async fn serve_connection(stream: TcpStream, health: Arc<HealthState>) {
 }
 
 async fn answer<B>(request: &Request<B>, health: &HealthState) -> Response<String> {
-    if !is_local(request.headers().get(header::HOST).map(HeaderValue::as_bytes)) {
+    // Every browser names a host.
+    let host = request.headers().get(header::HOST);
+    if host.is_some_and(|host| !host.to_str().is_ok_and(is_local_authority)) {
         let text =
             "stenogram is not served under this name: use its IP address, or a name of the local network\n";
         return plain(StatusCode::MISDIRECTED_REQUEST, text.into());
@@ -171,54 +154,4 @@ fn response(status: StatusCode, kind: &'static str, body: String) -> Response<St
         headers.insert(name, HeaderValue::from_static(value));
     }
     response
-}
-
-/// Whether a request for this host may be answered: it must be an IP address, or a name that nobody
-/// on the internet can have. Every browser names a host.
-fn is_local(host: Option<&[u8]>) -> bool {
-    let Some(host) = host else { return true };
-    let Ok(host) = std::str::from_utf8(host) else { return false };
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
-    };
-    let name = name.to_ascii_lowercase();
-    let dotless =
-        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-    name.parse::<IpAddr>().is_ok() || dotless || LOCAL_NAMES.iter().any(|ending| name.ends_with(ending))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_local;
-
-    #[test]
-    fn only_names_that_the_internet_cannot_have_are_served() {
-        for host in [
-            "127.0.0.1:9464",
-            "192.168.1.7",
-            "[::1]:9464",
-            "[fd00::7]",
-            "localhost:9464",
-            "userbot:9464",
-            "Proxmox",
-            "nas.local:9464",
-            "nas.home.arpa",
-        ] {
-            assert!(is_local(Some(host.as_bytes())), "{host}");
-        }
-        for host in [
-            "",
-            ":9464",
-            "evil.example",
-            "evil.example:9464",
-            "127.0.0.1.evil.example",
-            "local.evil.com",
-            "a.b]",
-        ] {
-            assert!(!is_local(Some(host.as_bytes())), "{host:?}");
-        }
-        assert!(!is_local(Some(b"\xff")));
-        assert!(is_local(None));
-    }
 }

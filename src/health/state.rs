@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-use super::facts::{Facts, Outcome, RunningJob, Stage, Volume};
+use super::facts::{Facts, Outcome, RecogniserFacts, RunningJob, Stage, Volume};
 use super::limits::BETWEEN_OPERATIONS_LIMIT;
 use crate::domain::{JobId, Restricted};
 use crate::queue::{Claim, Counts, JobQueue, QueueError};
@@ -84,6 +84,21 @@ impl HealthState {
         self.change(|facts| {
             facts.model = Some(name);
             facts.model_in_memory = true;
+        });
+    }
+
+    /// The recognisers are ready to be asked, in this order.
+    pub fn recognisers_started(&self, names: &[Arc<str>]) {
+        let fresh = |name: &Arc<str>| RecogniserFacts { name: name.clone(), is_well: true, stretches: 0 };
+        self.change(|facts| facts.recognisers = names.iter().map(fresh).collect());
+    }
+
+    /// For each of the recognisers, whether it is well.
+    pub fn recognisers_well(&self, well: &[bool]) {
+        self.change(|facts| {
+            for (recogniser, is_well) in facts.recognisers.iter_mut().zip(well) {
+                recogniser.is_well = *is_well;
+            }
         });
     }
 
@@ -196,6 +211,16 @@ impl HealthState {
     pub(super) fn audio_recognised(&self, id: JobId, seconds: f64) {
         self.update_job(id, |job| job.recognised += seconds);
         self.change(|facts| facts.audio += seconds);
+    }
+
+    /// A stretch of a job was recognised, and by whom unless nobody speaks in it.
+    pub(super) fn stretch_recognised(&self, id: JobId, by: Option<Arc<str>>) {
+        let Some(by) = by else { return };
+        self.change(|facts| {
+            let known = facts.recognisers.iter_mut().find(|known| known.name == by);
+            known.into_iter().for_each(|known| known.stretches += 1);
+        });
+        self.update_job(id, |job| job.recogniser = Some(by));
     }
 
     /// The work on a job has ended. A job that was put back without a failure has no outcome, and

@@ -13,6 +13,8 @@ use crate::domain::{Restricted, Restriction, unix_time};
 pub enum Trouble {
     ModelLoading,
     ModelMissing,
+    /// No recogniser is well.
+    RecognisersAway,
     QueueOpening,
     QueueAway(Duration),
     NotConnected(Duration),
@@ -37,7 +39,7 @@ struct Wording {
 impl Trouble {
     pub fn part(&self) -> &'static str {
         match self {
-            Self::ModelLoading | Self::ModelMissing => PARTS[0],
+            Self::ModelLoading | Self::ModelMissing | Self::RecognisersAway => PARTS[0],
             Self::QueueOpening | Self::QueueAway(_) => PARTS[1],
             Self::NotConnected(_) | Self::ClockAhead(_) | Self::Restricted(_) => PARTS[2],
             Self::Stuck(..) | Self::Stopping => PARTS[3],
@@ -77,6 +79,12 @@ impl Trouble {
                  reason."
                     .into(),
                 "Модель выгружена за ненадобностью и не загружается снова. Причина — в журнале.".into(),
+            ),
+            Self::RecognisersAway => (
+                "No recogniser can be asked".into(),
+                "No recogniser of RECOGNISER can be asked. Messages wait. The log has the reason.".into(),
+                "Не отвечает ни один распознаватель из RECOGNISER. Сообщения ждут. Причина — в журнале."
+                    .into(),
             ),
             Self::QueueOpening => (
                 "Opening the queue".into(),
@@ -181,10 +189,13 @@ pub(super) fn troubles(facts: &Facts, stuck: &[(&'static str, Duration)]) -> Vec
         Some(then) => found.push(Trouble::QueueAway(since(then))),
         None => {}
     }
-    if facts.model.is_none() {
+    if facts.model.is_none() && facts.recognisers.is_empty() {
         found.push(Trouble::ModelLoading);
     } else if facts.model_missing {
         found.push(Trouble::ModelMissing);
+    }
+    if !facts.recognisers.is_empty() && facts.recognisers.iter().all(|recogniser| !recogniser.is_well) {
+        found.push(Trouble::RecognisersAway);
     }
     if facts.connected.is_none() {
         found.push(match facts.clock_ahead {

@@ -163,8 +163,11 @@ async fn transcribe(
         );
     }
     debug!(event = "recognising", "Recognising");
+    let mut recognisers: Vec<Arc<str>> = Vec::new();
     while let Some(stretch) = recording.next().await? {
         progress.add(stretch);
+        let by = recording.recognised_by();
+        recognisers.extend(by.filter(|by| !recognisers.contains(by)));
         if progress.until_ms >= recording.length() {
             break;
         }
@@ -195,6 +198,7 @@ async fn transcribe(
         audio_s = tenth(recording.length() as f64 / 1000.0),
         took_s = tenth(recognised.as_secs_f64()),
         language = transcript.language.map_or("-", LanguageCode::as_str),
+        recogniser = if recognisers.is_empty() { "-".to_owned() } else { recognisers.join(", ") },
         characters = transcript.text().chars().count(),
         "Recognised"
     );

@@ -1,5 +1,7 @@
 //! What a job needs of others: a messenger, from which its recording comes and to which its answer
-//! goes, and a transcriber. The daemon's are Telegram and whisper.cpp in this process.
+//! goes, and a transcriber. The daemon's are Telegram, and whisper.cpp in this process or a server.
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -53,4 +55,9 @@ pub trait Transcription: Send {
 
     /// Recognises the next stretch; `None` at the end.
     async fn next(&mut self) -> Result<Option<Progress>, Fault>;
+
+    /// The name of the recogniser that recognised the last stretch; `None` if nobody speaks in it.
+    fn recognised_by(&self) -> Option<Arc<str>> {
+        None
+    }
 }

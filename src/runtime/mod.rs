@@ -2,6 +2,7 @@
 
 pub mod allocator;
 pub mod atomic_file;
+pub mod connections;
 pub mod deployment;
 pub mod ending;
 pub mod ledger;

@@ -8,12 +8,13 @@ use crate::audio::Limits;
 use crate::config::{Config, Redis, RedisTls, Sentinel};
 use crate::domain::budget::GateLimits;
 use crate::domain::policy::Policy;
-use crate::domain::{LanguageChoice, ModelName, Settings, Task};
+use crate::domain::{LanguageChoice, ModelName, RecogniserAddress, ServerUrl, Settings, Task};
 use crate::queue::CrashRules;
 use crate::queue::embedded::EmbeddedOptions;
 use crate::queue::redis::{RedisOptions, SentinelOptions, ServerOptions, TlsFiles};
-use crate::speech::EngineOptions;
 use crate::speech::models::{ModelSpec, SILERO_VAD, UnknownModel};
+use crate::speech::server::SpeechServerOptions;
+use crate::speech::{EngineOptions, RecogniserOptions, RecognisersOptions};
 use crate::telegram::{AccountOptions, Dialer, ReconnectDelays, SpoolOptions};
 
 /// How long a connection to Redis, or an answer from it, may take.
@@ -111,6 +112,35 @@ pub fn model_path(config: &Config, model: &ModelName) -> Result<PathBuf, Unknown
     match model {
         ModelName::Path(path) => Ok(path.clone()),
         ModelName::Catalogue(name) => Ok(ModelSpec::named(name)?.path(&config.model_dir)),
+    }
+}
+
+/// Who recognises recordings with these settings.
+pub fn recognisers(config: &Config, settings: &Settings) -> Result<RecognisersOptions, UnknownModel> {
+    let options = |address: &RecogniserAddress| {
+        Ok(match address {
+            RecogniserAddress::Local => {
+                let model = model_path(config, &config.model)?;
+                RecogniserOptions::Local(engine_options(config, model, settings))
+            }
+            RecogniserAddress::Server(url) => RecogniserOptions::Server(speech_server(config, url)),
+        })
+    };
+    Ok(RecognisersOptions {
+        list: config.recognisers.iter().map(options).collect::<Result<_, _>>()?,
+        patience: config.recogniser_patience,
+        vad: Some(SILERO_VAD.path(&config.model_dir)),
+    })
+}
+
+/// How a server is asked to recognise.
+pub fn speech_server(config: &Config, url: &ServerUrl) -> SpeechServerOptions {
+    SpeechServerOptions {
+        url: url.clone(),
+        model: config.recogniser_model.clone(),
+        key: config.recogniser_key.clone(),
+        timeout: config.recogniser_timeout,
+        languages: config.languages.clone(),
     }
 }
 

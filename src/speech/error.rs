@@ -11,6 +11,7 @@ use super::problems::{
     self, CPU_TOO_OLD, LANGUAGE_NOT_IN_MODEL, MODEL_REPLACED, OUT_OF_MEMORY, RECOGNITION_FAILED,
     TRANSLATION_IMPOSSIBLE,
 };
+use super::server::ServerError;
 use crate::domain::{Fault, LanguageCode};
 use crate::runtime::problem::{self, Diagnosis};
 
@@ -54,6 +55,10 @@ pub enum SpeechError {
     Samples,
     TooLong,
     Failed(String),
+    /// A server has not recognised it.
+    Server(ServerError),
+    /// The proxy to a server cannot be used.
+    Proxy(Diagnosis),
     Aborted,
     Died,
 }
@@ -91,6 +96,8 @@ impl SpeechError {
                 path.display()
             )),
             Self::Failed(why) => RECOGNITION_FAILED.with(format_args!("whisper.cpp failed: {why}")),
+            Self::Server(error) => error.diagnosis(),
+            Self::Proxy(diagnosis) => diagnosis.clone(),
             Self::Died => RECOGNITION_FAILED.with("the recognition thread is gone"),
             Self::LanguageOfRecordingNotInModel(_)
             | Self::TaskNotInModel
@@ -127,6 +134,7 @@ impl From<SpeechError> for Fault {
         match error {
             SpeechError::Aborted => Self::Aborted,
             SpeechError::Failed(_) => Self::retry_in(30, error),
+            SpeechError::Server(error) => error.fault(),
             // Not counted as a failed attempt: the owner may put the file back, or memory may
             // become free again.
             SpeechError::NotLoadedAgain(_) => Self::Later { after: RELOAD_RETRY, why: error.to_string() },
@@ -142,6 +150,7 @@ impl From<SpeechError> for Fault {
             | SpeechError::ModelSize { .. }
             | SpeechError::Load { .. }
             | SpeechError::Replaced { .. }
+            | SpeechError::Proxy(_)
             | SpeechError::Died => Self::Fatal(error.to_string()),
         }
     }

@@ -5,7 +5,11 @@
 //! observer         what the engine reports
 //! error            why nothing was recognised
 //! problems         what can be wrong with all this, and what to do
-//! engine           the handle for async code
+//! recogniser       what turns speech into text: the trait of the two below and of a list of them
+//! recognisers      the configured ones, in order: the first that is well is asked
+//! standing         how a recogniser has done, and whether it is left alone
+//! server           a server with OpenAI's interface: its requests, answers and errors
+//! engine           whisper.cpp in this process: the handle for async code
 //!   thread           serves one request after another; frees the idle model
 //!   recogniser       from speech to transcript
 //! vad              voice activity
@@ -25,6 +29,7 @@
 //!   choice           the languages that a recording may be in, and the likeliest of them
 //!   prior            how likely each language is before a recording is analysed
 //! hallucination    text that nobody said
+//!   candidates       the segments of an engine, with the evidence for each
 //!   guard            drops it, by evidence, known phrases and repetition
 //!   phrases          the lists of known phrases
 //!   repetition       finds repeated words
@@ -50,6 +55,10 @@ pub mod models;
 mod observer;
 mod options;
 pub mod problems;
+mod recogniser;
+mod recognisers;
+pub mod server;
+mod standing;
 pub mod trial;
 mod vad;
 mod whisper;
@@ -57,8 +66,10 @@ mod whisper;
 pub use engine::Engine;
 pub use error::SpeechError;
 pub use hallucination::guard::DROP_REASONS;
-pub use language::prior::LanguagePrior;
+pub use language::{name as language_name, prior::LanguagePrior};
 pub use observer::{ModelState, Observer};
 pub use options::{EngineOptions, RecogniseOptions, cores, default_threads};
+pub use recogniser::{Recognised, Recogniser};
+pub use recognisers::{LOCAL, RecogniserOptions, Recognisers, RecognisersOptions};
 pub use vad::detector::{Detector, Speech};
 pub use whisper::{cpu, device};

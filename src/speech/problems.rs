@@ -24,6 +24,10 @@ pub static PROBLEMS: &[&Problem] = &[
     &GPU_MISSING,
     &TOO_MANY_THREADS,
     &RECOGNITION_FAILED,
+    &RECOGNISER_AWAY,
+    &RECOGNISER_REFUSES,
+    &RECOGNISER_FAILED,
+    &RECOGNISER_PUBLIC,
 ];
 
 /// A model's file that cannot be used: only those of the catalogue can be fetched.
@@ -120,8 +124,9 @@ pub static DOWNLOAD_BUSY: Problem = Problem {
 
 pub static DOWNLOAD_PROXY: Problem = Problem {
     code: "download-proxy",
-    title: "The proxy for downloads cannot be used: HTTPS_PROXY, HTTP_PROXY or ALL_PROXY",
-    why: "The variable is set, but not to the address of a proxy of a known kind. Nothing is fetched past a proxy.",
+    title: "The proxy for downloads and for RECOGNISER cannot be used: HTTPS_PROXY, HTTP_PROXY or ALL_PROXY",
+    why: "The variable is set, but not to the address of a proxy of a known kind. Nothing goes past a proxy, except \
+          to a recogniser on the local network.",
     remedy: "set it to http://host:port or socks5://host:port, or unset it",
 };
 
@@ -162,4 +167,38 @@ pub static RECOGNITION_FAILED: Problem = Problem {
     why: "Mostly there was no memory for it; otherwise it is a fault of stenogram or whisper.cpp.",
     remedy: "see that there is memory, and restart stenogram; if it happens again, report it with the last lines of \
              the log",
+};
+
+pub static RECOGNISER_AWAY: Problem = Problem {
+    code: "recogniser-away",
+    title: "A recogniser cannot be reached (connection refused, timeout), is not ready, or is asked too much",
+    why: "It is off, still starting, or not at that address; or it takes only so many requests (429). The next \
+          recogniser in the list is asked instead. Without one the messages wait, and nothing is lost.",
+    remedy: "start it, or correct RECOGNISER; `stenogram doctor` asks it; RECOGNISER=<address>,local recognises on \
+             this machine meanwhile",
+};
+
+pub static RECOGNISER_REFUSES: Problem = Problem {
+    code: "recogniser-refuses",
+    title: "A recogniser refuses: 401, 403, 404, a redirect, or its certificate is not valid",
+    why: "The key is wrong or missing, the server has no such model or address, or its certificate is not signed by \
+          a public authority. The next recogniser in the list is asked instead. Without one the messages wait.",
+    remedy: "correct RECOGNISER (most addresses end in /v1), RECOGNISER_KEY or RECOGNISER_MODEL; `stenogram doctor` \
+             shows which models it has",
+};
+
+pub static RECOGNISER_FAILED: Problem = Problem {
+    code: "recogniser-failed",
+    title: "A recogniser failed: 500, no answer in time, half an answer, or one that makes no sense",
+    why: "The server has a fault, is too slow for RECOGNISER_TIMEOUT, or will not have this recording (400, 413, \
+          422). It is tried again, less and less often; after ten attempts the message is given up and kept.",
+    remedy: "read the log of that server; a slow one needs a longer RECOGNISER_TIMEOUT or a smaller model",
+};
+
+pub static RECOGNISER_PUBLIC: Problem = Problem {
+    code: "recogniser-public",
+    title: "RECOGNISER is not on the local network: what is said in your messages is sent there",
+    why: "The host of that address is neither this machine nor on a private network. Whoever runs it can hear what \
+          it is sent, and may keep it.",
+    remedy: "if you did not mean that, set RECOGNISER=local or the address of a machine of your own",
 };

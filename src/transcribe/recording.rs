@@ -14,9 +14,11 @@ use tracing::Span;
 use super::stretches::{LONGEST_STRETCH, Stretch, Stretches};
 use crate::audio::{AudioError, Limits, SAMPLE_RATE};
 use crate::decoding::{DecoderProcess, DecoderProgram, Length};
-use crate::domain::{Fault, Progress, Settings, Transcript};
+use crate::domain::{Fault, Progress, Settings};
 use crate::runtime::problem::PROCESS_LIMIT;
-use crate::speech::{Detector, Engine, LanguagePrior, Observer, RecogniseOptions, Speech, SpeechError};
+use crate::speech::{
+    Detector, LanguagePrior, Observer, RecogniseOptions, Recognised, Recogniser, Speech, SpeechError,
+};
 
 const SAMPLES_PER_MS: u64 = SAMPLE_RATE as u64 / 1000;
 
@@ -65,6 +67,8 @@ pub struct RecordingOptions {
     pub settings: Settings,
     /// Where to continue.
     pub from: Progress,
+    /// What was said before the recording.
+    pub prompt: String,
     /// How likely each language is in this chat.
     pub prior: LanguagePrior,
     /// Receives the share that is done, in percent.
@@ -75,13 +79,15 @@ pub struct RecordingOptions {
 }
 
 /// A recording that is being recognised. Dropping it aborts the recognition.
-pub struct Recording<'e> {
-    engine: &'e Engine,
+pub struct Recording<'r> {
+    recogniser: &'r dyn Recogniser,
     length: Length,
     stretches: mpsc::Receiver<Result<DetectedStretch, RecordingError>>,
     /// Those of the next stretch.
     options: RecogniseOptions,
     progress: Option<watch::Sender<u8>>,
+    /// Who recognised the last stretch.
+    by: Option<Arc<str>>,
     _abort: AbortOnDrop,
 }
 
@@ -92,11 +98,11 @@ struct DetectedStretch {
     speech: Speech,
 }
 
-impl<'e> Recording<'e> {
+impl<'r> Recording<'r> {
     /// Has all of the recording decoded once, so that one that is too long, or is not a recording
     /// at all, is rejected before anything is recognised.
     pub async fn open(
-        engine: &'e Engine,
+        recogniser: &'r dyn Recogniser,
         decoder: &DecoderProgram,
         bytes: Vec<u8>,
         limits: Limits,
@@ -108,7 +114,7 @@ impl<'e> Recording<'e> {
         let (sender, stretches) = mpsc::channel(1);
         let from = options.from.until_ms * SAMPLES_PER_MS;
         let claimed = options.claimed.unwrap_or(limits.length);
-        let (decoder, detector) = (decoder.clone(), engine.detector().clone());
+        let (decoder, detector) = (decoder.clone(), recogniser.detector().clone());
         let span = Span::current();
         tokio::task::spawn_blocking(move || {
             let _entered = span.enter();
@@ -124,16 +130,16 @@ impl<'e> Recording<'e> {
         });
         // A closed channel means that the runtime is shutting down.
         let length = measured.await.unwrap_or(Err(AudioError::Aborted))?;
-        let RecordingOptions { settings, from, prior, progress, observer, claimed: _ } = options;
+        let RecordingOptions { settings, from, prompt, prior, progress, observer, claimed: _ } = options;
         let options = RecogniseOptions {
-            previous_text: last_words(from.transcript.text()),
+            previous_text: last_words(format!("{prompt} {}", from.transcript.text()).trim().to_owned()),
             language: settings.language.or(from.transcript.language),
             task: settings.task,
             prior,
             observer,
             progress: None,
         };
-        Ok(Self { engine, length, stretches, options, progress, _abort: abort })
+        Ok(Self { recogniser, length, stretches, options, progress, by: None, _abort: abort })
     }
 
     pub fn seconds(&self) -> f64 {
@@ -150,6 +156,12 @@ impl<'e> Recording<'e> {
         self.length.samples / SAMPLES_PER_MS
     }
 
+    /// The name of the recogniser that the last stretch was recognised by; `None` if nobody speaks
+    /// in it.
+    pub fn recognised_by(&self) -> Option<Arc<str>> {
+        self.by.clone()
+    }
+
     /// Recognises the next stretch. The times refer to the whole recording. None at the end. The
     /// language is that of the first stretch with text.
     pub async fn next(&mut self) -> Result<Option<Progress>, RecordingError> {
@@ -158,7 +170,8 @@ impl<'e> Recording<'e> {
         };
         let stretch = stretch?;
         let Range { start, end } = stretch.range;
-        let mut transcript = self.recognise(stretch).await?;
+        let Recognised { mut transcript, by } = self.recognise(stretch).await?;
+        self.by = by;
         let start_ms = start / SAMPLES_PER_MS;
         for segment in &mut transcript.segments {
             segment.start_ms += start_ms;
@@ -172,7 +185,7 @@ impl<'e> Recording<'e> {
         Ok(Some(Progress { until_ms: end / SAMPLES_PER_MS, transcript }))
     }
 
-    async fn recognise(&self, stretch: DetectedStretch) -> Result<Transcript, SpeechError> {
+    async fn recognise(&self, stretch: DetectedStretch) -> Result<Recognised, SpeechError> {
         let DetectedStretch { range, speech } = stretch;
         let (sender, mut percent) = watch::channel(0_u8);
         let options = RecogniseOptions { progress: Some(sender), ..self.options.clone() };
@@ -185,8 +198,8 @@ impl<'e> Recording<'e> {
                 }
             }
         };
-        // The engine drops the sender when it is done with the stretch, which ends `report`.
-        tokio::join!(self.engine.recognise_speech(speech, options), report).0
+        // The recogniser drops the sender when it is done with the stretch, which ends `report`.
+        tokio::join!(self.recogniser.recognise_stretch(speech, options), report).0
     }
 }
 
@@ -250,7 +263,7 @@ mod tests {
     use support::speech::{MODEL, VAD, silence};
 
     use super::*;
-    use crate::speech::EngineOptions;
+    use crate::speech::{Engine, EngineOptions};
 
     #[test]
     fn only_what_is_the_recordings_fault_rejects_it() {

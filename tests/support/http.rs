@@ -1,6 +1,6 @@
 //! An HTTP server on loopback that does as each test tells it, the wrong things above all.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read as _, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -10,11 +10,27 @@ use std::thread::{self, JoinHandle};
 pub struct Request {
     pub path: String,
     headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
 }
 
 impl Request {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A part of a form, when it is one.
+    pub fn part(&self, name: &str) -> Option<Vec<u8>> {
+        let boundary = self.header("content-type")?.strip_prefix("multipart/form-data; boundary=")?;
+        let find = |text: &[u8], what: &str| text.windows(what.len()).position(|w| w == what.as_bytes());
+        let start = find(&self.body, &format!("form-data; name=\"{name}\""))?;
+        let rest = &self.body[start..];
+        let rest = &rest[find(rest, "\r\n\r\n")? + 4..];
+        Some(rest[..find(rest, &format!("\r\n--{boundary}"))?].to_vec())
+    }
+
+    /// A part of a form as text.
+    pub fn field(&self, name: &str) -> Option<String> {
+        self.part(name).map(|bytes| String::from_utf8(bytes).expect("text"))
     }
 
     /// The first byte asked for, when a range is.
@@ -96,6 +112,11 @@ impl Server {
         Self { address, requests, thread: Some(thread) }
     }
 
+    /// The base of an interface that it serves.
+    pub fn base(&self) -> String {
+        format!("http://{}/v1", self.address)
+    }
+
     /// The folder it serves.
     pub fn url(&self) -> String {
         format!("http://{}/models/", self.address)
@@ -118,7 +139,8 @@ impl Drop for Server {
 }
 
 fn read(stream: TcpStream) -> Option<(TcpStream, Request)> {
-    let mut lines = BufReader::new(stream.try_clone().ok()?).lines();
+    let mut reader = BufReader::new(stream.try_clone().ok()?);
+    let mut lines = reader.by_ref().lines();
     let path = lines.next()?.ok()?.split(' ').nth(1)?.to_owned();
     let mut headers = Vec::new();
     for line in lines {
@@ -126,7 +148,11 @@ fn read(stream: TcpStream) -> Option<(TcpStream, Request)> {
         let Some((name, value)) = line.split_once(':') else { break };
         headers.push((name.to_lowercase(), value.trim().to_owned()));
     }
-    Some((stream, Request { path, headers }))
+    let mut request = Request { path, headers, body: Vec::new() };
+    let length = request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    request.body.resize(length, 0);
+    reader.read_exact(&mut request.body).ok()?;
+    Some((stream, request))
 }
 
 fn write(mut stream: TcpStream, reply: &Reply) -> std::io::Result<()> {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
@@ -18,6 +19,8 @@ use super::error::SpeechError;
 use super::models::file_check::ModelInfo;
 use super::observer::ModelState;
 use super::options::{EngineOptions, RecogniseOptions};
+use super::recogniser::{Recognised, Recogniser};
+use super::recognisers::LOCAL;
 use super::vad::detector::{Detector, Speech};
 use super::whisper::cpu;
 use crate::domain::{Task, Transcript};
@@ -32,6 +35,8 @@ pub struct Engine {
     stop: Arc<AtomicBool>,
     detector: Detector,
     info: ModelInfo,
+    /// By which it is called among other recognisers.
+    name: Arc<str>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -55,7 +60,15 @@ impl Engine {
             })
             .map_err(|error| SpeechError::Failed(format!("no thread for it: {error}")))?;
         let (info, detector) = started.await.map_err(|_| SpeechError::Died)??;
-        Ok(Self { messages, model, stop, detector, info, thread: Mutex::new(Some(thread)) })
+        Ok(Self {
+            messages,
+            model,
+            stop,
+            detector,
+            info,
+            name: LOCAL.into(),
+            thread: Mutex::new(Some(thread)),
+        })
     }
 
     /// Where the model is, now and later.
@@ -153,6 +166,31 @@ impl Engine {
 
     fn gone(&self) -> SpeechError {
         if self.stop.load(Ordering::Relaxed) { SpeechError::Aborted } else { SpeechError::Died }
+    }
+}
+
+#[async_trait]
+impl Recogniser for Engine {
+    fn detector(&self) -> &Detector {
+        Engine::detector(self)
+    }
+
+    async fn wake(&self) -> Result<(), SpeechError> {
+        Engine::wake(self).await
+    }
+
+    async fn recognise_stretch(
+        &self,
+        speech: Speech,
+        options: RecogniseOptions,
+    ) -> Result<Recognised, SpeechError> {
+        let by = (!speech.is_empty()).then(|| Arc::clone(&self.name));
+        let transcript = self.recognise_speech(speech, options).await?;
+        Ok(Recognised { transcript, by })
+    }
+
+    async fn shutdown(&self, limit: Duration) -> bool {
+        Engine::shutdown(self, limit).await
     }
 }
 

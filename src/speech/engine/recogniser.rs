@@ -7,7 +7,8 @@ use whisper_rs::{WhisperSegment, WhisperTokenId};
 
 use crate::domain::{AudioContext, LanguageCode, Segment, Task, Transcript};
 use crate::speech::error::SpeechError;
-use crate::speech::hallucination::guard::{Candidate, Evidence, Guarded, guard};
+use crate::speech::hallucination::candidates::Candidates;
+use crate::speech::hallucination::guard::{Candidate, Guarded, guard};
 use crate::speech::language::choice::Choice;
 use crate::speech::language::detect::{Detected, LanguageDetection};
 use crate::speech::language::prior::LanguagePrior;
@@ -37,7 +38,7 @@ pub(super) struct Input {
 }
 
 /// Recognises recordings. It holds what is the same for all of them.
-pub(super) struct Recogniser {
+pub(super) struct WhisperRecogniser {
     choice: Choice,
     audio_context: AudioContext,
 }
@@ -52,7 +53,7 @@ struct Attempt {
     rejection: Option<&'static str>,
 }
 
-impl Recogniser {
+impl WhisperRecogniser {
     /// The model must know all languages of `choice`.
     pub(super) fn new(choice: Choice, audio_context: AudioContext) -> Self {
         Self { choice, audio_context }
@@ -139,31 +140,17 @@ fn prompt(whisper: &Whisper, previous_text: &str) -> Vec<WhisperTokenId> {
     if previous_text.is_empty() { Vec::new() } else { whisper.tokens(&format!(" {previous_text}")) }
 }
 
-/// The segments of the last call of `whisper`, which was given the parts that `activity` keeps:
-/// trimmed, without empty ones, with times of the recording, in order and within it.
+/// The segments of the last call of `whisper`, which was given the parts that `activity` keeps.
 fn candidates(whisper: &Whisper, activity: &Activity, no_speech: Option<f32>) -> Vec<Candidate> {
     let samples = |timestamp: i64| timestamp.clamp(0, (LONGEST / TIMESTAMP) as i64) as usize * TIMESTAMP;
-    let ms = |samples: usize| (samples * 1000 / RATE) as u64;
-    let mut candidates = Vec::new();
-    let (mut bytes, mut end) = (Vec::new(), 0);
+    let mut candidates = Candidates::of(activity);
+    let mut bytes = Vec::new();
     for segment in whisper.segments() {
         bytes.extend_from_slice(segment.to_bytes().unwrap_or_default());
-        let text = take_text(&mut bytes);
-        let start = samples(segment.start_timestamp()).max(end);
-        end = samples(segment.end_timestamp()).max(start);
-        let text = text.trim();
-        if !text.is_empty() {
-            let range = activity.in_recording(start..end);
-            let evidence = Evidence {
-                no_speech,
-                logprob: logprob(&segment, whisper.eot()),
-                voiced_ms: activity.voiced(start..end).map(|voiced| ms(voiced) as usize),
-            };
-            let segment = Segment { start_ms: ms(range.start), end_ms: ms(range.end), text: text.to_owned() };
-            candidates.push(Candidate { segment, evidence });
-        }
+        let range = samples(segment.start_timestamp())..samples(segment.end_timestamp());
+        candidates.push(range, &take_text(&mut bytes), logprob(&segment, whisper.eot()), no_speech);
     }
-    candidates
+    candidates.list
 }
 
 /// The average log probability of the tokens of text, which are those below `eot`; 0 without any.

@@ -1,7 +1,6 @@
 //! The engine's thread: it serves one request after another, and frees the model after an idle
 //! time.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -12,7 +11,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tracing::{Span, error, info, warn};
 
-use super::recogniser::{Input, Recogniser};
+use super::recogniser::{Input, WhisperRecogniser};
 use crate::domain::Transcript;
 use crate::runtime::allocator;
 use crate::speech::error::SpeechError;
@@ -20,9 +19,8 @@ use crate::speech::language::choice::Choice;
 use crate::speech::models::file_check::ModelInfo;
 use crate::speech::observer::{ModelState, Observer};
 use crate::speech::options::{EngineOptions, threads};
-use crate::speech::problems::{GPU_MISSING, VAD_UNUSABLE};
+use crate::speech::problems::GPU_MISSING;
 use crate::speech::vad::detector::Detector;
-use crate::speech::vad::silero::Vad;
 use crate::speech::whisper::{Control, Whisper, device};
 
 /// What the thread is asked to do.
@@ -60,7 +58,7 @@ pub(super) fn run(
             return;
         }
     };
-    let detector = Detector::new(host.options.vad.as_deref().and_then(load_vad));
+    let detector = Detector::load(host.options.vad.as_deref());
     if ready.send(Ok((host.info, detector))).is_err() {
         return; // The caller no longer waits for the engine.
     }
@@ -119,7 +117,7 @@ impl Inbox {
 struct ModelHost {
     options: EngineOptions,
     info: ModelInfo,
-    recogniser: Recogniser,
+    recogniser: WhisperRecogniser,
     /// None while the model is freed.
     model: Option<Whisper>,
     state: watch::Sender<ModelState>,
@@ -131,7 +129,7 @@ impl ModelHost {
     fn new(options: EngineOptions, state: watch::Sender<ModelState>) -> Result<Self, SpeechError> {
         let info = options.check_model()?;
         let choice = Choice::new(options.languages.clone(), info.languages);
-        let recogniser = Recogniser::new(choice, options.audio_context);
+        let recogniser = WhisperRecogniser::new(choice, options.audio_context);
         log_device();
         let model = Some(load(&options)?);
         Ok(Self { options, info, recogniser, model, state, last_reported_error: None })
@@ -214,19 +212,4 @@ fn log_device() {
             warn!("{}", GPU_MISSING.with(what));
         }
     }
-}
-
-/// Loads the voice activity model. If it cannot be used, logs a warning and returns None.
-fn load_vad(path: &Path) -> Option<Vad> {
-    let loaded = Vad::load(path);
-    let path = path.display();
-    loaded
-        .inspect_err(|error| {
-            let what = format!(
-                "the voice activity model {path} {error}: going on without it, so silence costs time and may be \
-                 given words"
-            );
-            warn!("{}", VAD_UNUSABLE.with(what));
-        })
-        .ok()
 }

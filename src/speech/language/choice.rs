@@ -46,6 +46,24 @@ impl Choice {
         self.listed.contains(&language)
     }
 
+    /// The language to ask a server for after it has `detected` one by itself, without telling how
+    /// likely others are; `None` if that one is believed. It must be a candidate, and a listed one
+    /// if little is said. Otherwise it is the listed one that was spoken most before.
+    pub fn instead_of(
+        &self,
+        detected: LanguageCode,
+        prior: &LanguagePrior,
+        spoken: usize,
+    ) -> Option<LanguageCode> {
+        let is_candidate = self.candidates.contains(&detected);
+        if is_candidate && (self.is_listed(detected) || spoken >= FEW_WORDS) {
+            return None;
+        }
+        let by_weight = |a: &LanguageCode, b: &LanguageCode| prior.weight(*a).total_cmp(&prior.weight(*b));
+        // Of several that are equally likely, the one that is listed first.
+        self.listed.iter().rev().copied().max_by(by_weight)
+    }
+
     /// The language of a recording with `spoken` samples of speech: the likeliest listed one,
     /// unless another is clear. `probabilities` are those of all languages, indexed by their
     /// numbers.
@@ -155,6 +173,22 @@ mod tests {
             Choice::new(Languages { listed: vec![language("en")], others: true }, 1).only(),
             Some(LanguageCode::ENGLISH)
         );
+    }
+
+    #[test]
+    fn a_language_that_a_server_detected_is_believed_if_it_may_be() {
+        let instead = |choice: &Choice, detected: &str, prior: &[(&str, f32)], spoken| {
+            let prior = LanguagePrior(prior.iter().map(|&(code, s)| (language(code), s)).collect());
+            choice.instead_of(language(detected), &prior, spoken).map(LanguageCode::as_str)
+        };
+        let (open, closed) = (russian_and_english(true), russian_and_english(false));
+        assert_eq!(instead(&open, "en", &[], WORD), None);
+        assert_eq!(instead(&open, "de", &[], SENTENCE), None);
+        assert_eq!(instead(&open, "pl", &[], WORD), Some("ru"), "the first listed");
+        assert_eq!(instead(&open, "pl", &[("en", 9.0)], WORD), Some("en"), "the one of the chat");
+        assert_eq!(instead(&closed, "uk", &[], SENTENCE), Some("ru"));
+        let all = Choice::new(Languages { listed: vec![], others: true }, 100);
+        assert_eq!(instead(&all, "pl", &[], WORD), None);
     }
 
     #[test]

@@ -4,6 +4,21 @@ pub(super) mod choice;
 pub(super) mod detect;
 pub mod prior;
 
+use crate::domain::LanguageCode;
+
+/// The English name of a language in lower case, as whisper.cpp and OpenAI's servers call it.
+pub fn name(language: LanguageCode) -> &'static str {
+    whisper_rs::get_lang_str_full(language.number() as i32).unwrap_or_default()
+}
+
+/// The language of this name or code, which may be followed by a region as in `en-US`.
+pub(super) fn named(text: &str) -> Option<LanguageCode> {
+    let text = text.trim();
+    let code = text.split(['-', '_']).next().unwrap_or_default();
+    let has_name = |language: &LanguageCode| name(*language).eq_ignore_ascii_case(text);
+    code.parse().ok().or_else(|| LanguageCode::all().find(has_name))
+}
+
 #[cfg(test)]
 mod tests {
     use crate::domain::LanguageCode;

@@ -1,10 +1,11 @@
 //! Detects voice activity on the caller's thread, in parallel to the recognition of another
 //! recording.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::activity::Activity;
 use super::level::raise_quiet_voices;
@@ -13,6 +14,7 @@ use super::silero::Vad;
 use super::voice::longest_pause;
 use crate::runtime::lock;
 use crate::speech::error::SpeechError;
+use crate::speech::problems::VAD_UNUSABLE;
 use crate::speech::whisper::RATE;
 
 /// -60 dBFS. Recordings without a louder sample are silent, and Whisper hallucinates on silence.
@@ -31,6 +33,7 @@ pub struct Detector {
 }
 
 /// The speech in a recording.
+#[derive(Clone)]
 pub struct Speech {
     /// The parts with speech, joined.
     pub(crate) pcm: Vec<f32>,
@@ -48,8 +51,10 @@ impl Speech {
 }
 
 impl Detector {
-    pub(crate) fn new(vad: Option<Vad>) -> Self {
-        Self { vad: vad.map(|vad| Arc::new(Mutex::new(vad))) }
+    /// Loads the voice activity model, if there is one to load. If it cannot be used, that is
+    /// logged, and the detector is one without a model.
+    pub(crate) fn load(path: Option<&Path>) -> Self {
+        Self { vad: path.and_then(load_vad).map(|vad| Arc::new(Mutex::new(vad))) }
     }
 
     /// Finds the speech in `pcm`, 16 kHz mono, full scale ±1. Only the middle of long silences is
@@ -104,6 +109,21 @@ impl Detector {
         look_again(&mut vad, pcm, &mut probabilities, aborted)?;
         Some(probabilities)
     }
+}
+
+/// Loads the model. If it cannot be used, logs a warning and returns None.
+fn load_vad(path: &Path) -> Option<Vad> {
+    let loaded = Vad::load(path);
+    let path = path.display();
+    loaded
+        .inspect_err(|error| {
+            let what = format!(
+                "the voice activity model {path} {error}: going on without it, so silence costs time and may be \
+                 given words"
+            );
+            warn!("{}", VAD_UNUSABLE.with(what));
+        })
+        .ok()
 }
 
 pub(crate) fn seconds(samples: usize) -> f64 {

@@ -3,8 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::runtime::problem;
-use crate::speech::problems::{DOWNLOAD_BUSY, DOWNLOAD_FAILED, DOWNLOAD_PROXY, DOWNLOAD_WRONG};
+use crate::runtime::problem::{self, Diagnosis};
+use crate::speech::problems::{DOWNLOAD_BUSY, DOWNLOAD_FAILED, DOWNLOAD_WRONG};
 
 /// Why a model was not downloaded.
 #[derive(Debug, thiserror::Error)]
@@ -19,9 +19,8 @@ pub enum PullError {
         "what {url} gives has the SHA-256 {found} and not {expected}"
     )))]
     Hash { url: String, found: String, expected: String },
-    /// The value of the variable may hold a password, so it is not repeated.
-    #[error("{}", DOWNLOAD_PROXY.with(format_args!("the proxy in {variable} cannot be used: {why}")))]
-    Proxy { variable: String, why: String },
+    #[error("{0}")]
+    Proxy(Diagnosis),
     #[error("{}", DOWNLOAD_BUSY.with(format_args!("{} is being fetched by another process", .0.display())))]
     Busy(PathBuf),
     #[error("{}", problem::of_file("cannot write", path, source))]

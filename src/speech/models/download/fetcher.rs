@@ -60,7 +60,7 @@ pub(super) struct Fetcher {
 impl Fetcher {
     pub(super) fn new(spec: &ModelSpec, options: &PullOptions) -> Result<Self, PullError> {
         let url = spec.url(options.mirror.as_deref());
-        let proxy = proxy_for(&url, |name| std::env::var(name).ok())?;
+        let proxy = proxy_for(&url, |name| std::env::var(name).ok()).map_err(PullError::Proxy)?;
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             .proxy(proxy)

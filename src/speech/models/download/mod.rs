@@ -4,7 +4,7 @@
 mod error;
 mod fetcher;
 mod partial_file;
-mod proxy;
+pub(in crate::speech) mod proxy;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,18 +1,19 @@
-//! The proxy for downloads, from the variables that curl reads too.
+//! The proxy for requests over HTTP, from the variables that curl reads too.
 
 use ureq::Proxy;
 
-use super::error::PullError;
+use crate::runtime::problem::Diagnosis;
+use crate::speech::problems::DOWNLOAD_PROXY;
 
 /// The proxy through which `url` is fetched: that in https_proxy or http_proxy, depending on the
 /// URL, or else that in all_proxy, in lower or upper case. `None` if there is none or if NO_PROXY
 /// names the host. A proxy that cannot be used is an error: nothing goes past it.
 ///
 /// A name is always looked up by the proxy.
-pub(super) fn proxy_for(
+pub(in crate::speech) fn proxy_for(
     url: &str,
     variable: impl Fn(&str) -> Option<String>,
-) -> Result<Option<Proxy>, PullError> {
+) -> Result<Option<Proxy>, Diagnosis> {
     let scheme_variable = if url.starts_with("https:") { "https_proxy" } else { "http_proxy" };
     let either_case = |name: &str| {
         let names = [name.to_owned(), name.to_uppercase()];
@@ -24,7 +25,9 @@ pub(super) fn proxy_for(
     if either_case("no_proxy").is_some_and(|(_, exceptions)| is_exception(host(url), &exceptions)) {
         return Ok(None);
     }
-    let unusable = |error: ureq::Error| PullError::Proxy { variable: name.clone(), why: error.to_string() };
+    // The value of the variable may hold a password, so it is not repeated.
+    let unusable =
+        |error: ureq::Error| DOWNLOAD_PROXY.with(format_args!("the proxy in {name} cannot be used: {error}"));
     let given = Proxy::new(&value).map_err(unusable)?;
     let mut proxy =
         Proxy::builder(given.protocol()).host(given.host()).port(given.port()).resolve_target(false);

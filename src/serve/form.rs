@@ -1,0 +1,128 @@
+//! The form of a request, read from the body as it arrives, with limits.
+
+use std::pin::Pin;
+use std::str::FromStr;
+use std::task::{Poll, ready};
+
+use futures_util::stream;
+use hyper::body::{Body as _, Bytes, Incoming};
+use hyper::{HeaderMap, StatusCode, header};
+use multer::{Constraints, Multipart, SizeLimit};
+
+use super::error::ApiError;
+use super::format::Format;
+use crate::domain::LanguageCode;
+
+/// The most bytes of a field that is no file.
+const LONGEST_FIELD: u64 = 64 << 10;
+/// The most bytes of a form besides its file.
+const OVERHEAD: u64 = 1 << 20;
+const MOST_FIELDS: usize = 64;
+
+/// What a request asks for.
+#[derive(Debug, Default)]
+pub(super) struct Form {
+    /// The recording.
+    pub file: Option<Vec<u8>>,
+    pub model: Option<String>,
+    pub language: Option<LanguageCode>,
+    /// The text before the recording.
+    pub prompt: String,
+    pub format: Format,
+}
+
+impl Form {
+    /// The most bytes of a body with a file of at most so many.
+    pub fn most_bytes(file: u64) -> u64 {
+        file.saturating_add(OVERHEAD)
+    }
+
+    /// Reads the body of a request, whose file may have so many bytes.
+    pub async fn read(headers: &HeaderMap, body: Incoming, file: u64) -> Result<Self, ApiError> {
+        let kind =
+            headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let boundary = multer::parse_boundary(kind).map_err(|_| {
+            let message = "the request must be a form of the type multipart/form-data with a boundary";
+            ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message)
+        })?;
+        let limits = SizeLimit::new()
+            .whole_stream(Self::most_bytes(file))
+            .per_field(LONGEST_FIELD)
+            .for_field("file", file);
+        let mut parts =
+            Multipart::with_constraints(chunks(body), boundary, Constraints::new().size_limit(limits));
+        let mut form = Self::default();
+        let mut count = 0;
+        while let Some(mut part) = parts.next_field().await.map_err(broken)? {
+            count += 1;
+            if count > MOST_FIELDS {
+                return Err(ApiError::new(StatusCode::BAD_REQUEST, "the form has too many fields"));
+            }
+            let name = part.name().unwrap_or_default().to_owned();
+            if name == "file" {
+                let mut bytes = Vec::new();
+                while let Some(chunk) = part.chunk().await.map_err(broken)? {
+                    bytes.extend_from_slice(&chunk);
+                }
+                form.file = Some(bytes);
+            } else {
+                let value = part.text().await.map_err(broken)?;
+                form.set(&name, value)?;
+            }
+        }
+        Ok(form)
+    }
+
+    fn set(&mut self, name: &str, value: String) -> Result<(), ApiError> {
+        match name {
+            "model" => self.model = Some(value),
+            "language" if value.is_empty() => {}
+            "language" => self.language = Some(parsed(name, &value)?),
+            "prompt" => self.prompt = value,
+            "response_format" => self.format = parsed(name, &value)?,
+            // The decoding chooses its temperatures itself.
+            "temperature" if value.parse().is_ok_and(|t: f32| (0.0..=1.0).contains(&t)) => {}
+            "temperature" => return Err(ApiError::field(name, "temperature must be from 0 to 1")),
+            "timestamp_granularities[]" | "timestamp_granularities" if value == "segment" => {}
+            "timestamp_granularities[]" | "timestamp_granularities" => {
+                return Err(ApiError::field(name, "only segments have times here, not words"));
+            }
+            "stream" if value.eq_ignore_ascii_case("false") => {}
+            "stream" => return Err(ApiError::field(name, "the transcript is sent whole, not as a stream")),
+            _ => return Err(ApiError::field(name, format_args!("there is no parameter {name:?} here"))),
+        }
+        Ok(())
+    }
+}
+
+fn parsed<T: FromStr<Err: ToString>>(name: &str, value: &str) -> Result<T, ApiError> {
+    value.parse().map_err(|error: T::Err| ApiError::field(name, error.to_string()))
+}
+
+/// The data of a body.
+fn chunks(mut body: Incoming) -> impl stream::Stream<Item = Result<Bytes, hyper::Error>> {
+    stream::poll_fn(move |context| {
+        loop {
+            match ready!(Pin::new(&mut body).poll_frame(context)) {
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Poll::Ready(Some(Ok(data)));
+                    }
+                    // Trailers are no data.
+                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        }
+    })
+}
+
+fn broken(error: multer::Error) -> ApiError {
+    let status = match error {
+        multer::Error::FieldSizeExceeded { .. } | multer::Error::StreamSizeExceeded { .. } => {
+            StatusCode::PAYLOAD_TOO_LARGE
+        }
+        _ => StatusCode::BAD_REQUEST,
+    };
+    ApiError::new(status, format_args!("the form cannot be read: {error}"))
+}

@@ -1,0 +1,205 @@
+//! A request: who may ask, its form, recognition, the answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tracing::{Instrument as _, info, info_span, warn};
+
+use super::ServeOptions;
+use super::error::ApiError;
+use super::form::Form;
+use crate::domain::host::is_local_authority;
+use crate::domain::{LanguageCode, Progress, Settings, Task, Transcript};
+use crate::runtime::memory_budget::{MemoryBudget, Reservation};
+use crate::speech::Recogniser as _;
+use crate::transcribe::recording::{Recording, RecordingError, RecordingOptions};
+
+/// Under this name, too, programs that were made for OpenAI's server ask for the model.
+const ALIAS: &str = "whisper-1";
+/// Recordings that are decoded or recognised at once; others wait for their turn.
+const AT_ONCE: usize = 4;
+/// When to try again what was refused because too much is going on, in seconds.
+const RETRY_AFTER: u64 = 5;
+
+/// What serves the requests of all connections.
+pub struct Service {
+    options: ServeOptions,
+    memory: Arc<MemoryBudget>,
+    turns: Semaphore,
+    /// Requests so far, by which their log lines are told apart.
+    requests: AtomicU64,
+}
+
+impl Service {
+    pub fn new(options: ServeOptions) -> Self {
+        let memory = MemoryBudget::new(options.memory);
+        Self { options, memory, turns: Semaphore::new(AT_ONCE), requests: AtomicU64::new(0) }
+    }
+
+    /// Ends the recognition. Returns false if something is still at work after `limit`.
+    pub async fn shutdown(&self, limit: Duration) -> bool {
+        self.options.recognisers.shutdown(limit).await
+    }
+
+    pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<String> {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        let span = info_span!("request", number);
+        let answered = self.route(request).instrument(span.clone()).await;
+        answered.unwrap_or_else(|error| {
+            let _entered = span.enter();
+            warn!(event = "serve_refused", status = error.status.as_u16(), reason = error.message, "Refused");
+            refusal(&error)
+        })
+    }
+
+    async fn route(&self, request: Request<Incoming>) -> Result<Response<String>, ApiError> {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let expected = match path.as_str() {
+            "/health" | "/v1/models" => Method::GET,
+            "/v1/audio/transcriptions" | "/v1/audio/translations" => Method::POST,
+            _ => {
+                let message =
+                    "there are /v1/audio/transcriptions, /v1/audio/translations, /v1/models and /health";
+                return Err(ApiError::new(StatusCode::NOT_FOUND, message));
+            }
+        };
+        if method != expected {
+            let message = format_args!("{path} takes {expected} requests only");
+            return Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, message));
+        }
+        if path == "/health" {
+            return Ok(response(StatusCode::OK, "application/json", json!({"status": "ok"}).to_string()));
+        }
+        self.authorise(request.headers())?;
+        match path.as_str() {
+            "/v1/models" => Ok(response(StatusCode::OK, "application/json", self.models())),
+            "/v1/audio/translations" => self.recognise(request, Task::Translate).await,
+            _ => self.recognise(request, Task::Transcribe).await,
+        }
+    }
+
+    /// With a key, whoever names it may ask. Without one, programs of this host may, but no web
+    /// page that has pointed a public name here (DNS rebinding).
+    fn authorise(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+        let Some(key) = &self.options.key else {
+            let is_local = |host: &HeaderValue| host.to_str().is_ok_and(is_local_authority);
+            if headers.get(header::HOST).is_none_or(is_local) {
+                return Ok(());
+            }
+            let message = "without SERVE_KEY nothing is served under a public name";
+            return Err(ApiError::new(StatusCode::MISDIRECTED_REQUEST, message));
+        };
+        // Digests take the same time to compare, wherever they differ.
+        let digest = |key: &str| Sha256::digest(key.as_bytes());
+        let named = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let named = named.and_then(|value| value.strip_prefix("Bearer "));
+        if named.is_some_and(|named| digest(named.trim()) == digest(key.expose())) {
+            return Ok(());
+        }
+        let message = "the key is wrong or missing: send the header Authorization: Bearer SERVE_KEY";
+        Err(ApiError::wrong_key(message))
+    }
+
+    fn models(&self) -> String {
+        let model = |id: &str| json!({"id": id, "object": "model", "created": 0, "owned_by": "stenogram"});
+        json!({"object": "list", "data": [model(&self.options.model), model(ALIAS)]}).to_string()
+    }
+
+    async fn recognise(&self, request: Request<Incoming>, task: Task) -> Result<Response<String>, ApiError> {
+        let started = Instant::now();
+        let (head, body) = request.into_parts();
+        let file = self.options.limits.bytes;
+        let _memory = self.reserve(&head.headers)?;
+        let form = timeout(self.options.body_limit, Form::read(&head.headers, body, file)).await;
+        let form = form.unwrap_or_else(|_| {
+            let limit = self.options.body_limit.as_secs();
+            let message = format_args!("the request was not sent within {limit} s");
+            Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, message))
+        })?;
+        let Form { file, model, language, prompt, format } = form;
+        if let Some(model) = model.filter(|model| model != ALIAS && *model != self.options.model) {
+            let message = format_args!("there is no model {model:?} here, only {:?}", self.options.model);
+            return Err(ApiError::unknown_model(message));
+        }
+        let bytes = file.ok_or_else(|| ApiError::field("file", "there is no file in the form"))?;
+        // The semaphore is never closed.
+        let _turn = self.turns.acquire().await;
+        let (transcript, seconds) = self.transcript(bytes, task, language, prompt).await?;
+        info!(
+            event = "served",
+            audio_s = (seconds * 10.0).round() / 10.0,
+            took_s = (started.elapsed().as_secs_f64() * 10.0).round() / 10.0,
+            language = transcript.language.map_or("-", LanguageCode::as_str),
+            characters = transcript.text().chars().count(),
+            "Served"
+        );
+        Ok(response(StatusCode::OK, format.content_type(), format.body(&transcript, seconds)))
+    }
+
+    /// Reserves memory for the body of a request, which must not be longer than is allowed.
+    fn reserve(&self, headers: &HeaderMap) -> Result<Reservation, ApiError> {
+        let most = Form::most_bytes(self.options.limits.bytes);
+        let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let bytes = length.unwrap_or(most);
+        if bytes > most {
+            let message =
+                format_args!("the file may have {} bytes (MAX_FILE_SIZE)", self.options.limits.bytes);
+            return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message));
+        }
+        self.memory.reserve(bytes).ok_or_else(|| {
+            let message = "too many recordings are being received; try again in some seconds";
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message)
+        })
+    }
+
+    /// The transcript, and the recording's length in seconds.
+    async fn transcript(
+        &self,
+        bytes: Vec<u8>,
+        task: Task,
+        language: Option<LanguageCode>,
+        prompt: String,
+    ) -> Result<(Transcript, f64), RecordingError> {
+        let ServeOptions { recognisers, decoder, limits, .. } = &self.options;
+        let language = language.or(self.options.language);
+        let settings = Settings { language, task, ..Settings::default() };
+        let options = RecordingOptions { settings, prompt, ..RecordingOptions::default() };
+        let mut recording = Recording::open(recognisers, decoder, bytes, limits.clone(), options).await?;
+        let mut so_far = Progress::default();
+        so_far.transcript.task = task;
+        while let Some(stretch) = recording.next().await? {
+            so_far.add(stretch);
+        }
+        Ok((so_far.transcript, recording.seconds()))
+    }
+}
+
+fn refusal(error: &ApiError) -> Response<String> {
+    let mut response = response(error.status, "application/json", error.body());
+    let headers = response.headers_mut();
+    if error.is_passing() {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER));
+    }
+    if error.status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+fn response(status: StatusCode, kind: &'static str, body: String) -> Response<String> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

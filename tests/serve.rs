@@ -1,0 +1,350 @@
+//! `stenogram serve`: the real binary, asked by a client that says what each test wants said, by our
+//! own RECOGNISER, and by OpenAI's own client from PyPI.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use stenogram::audio::Limits;
+use stenogram::decoding::DecoderProgram;
+use stenogram::serve::{self, ServeOptions, Service};
+use stenogram::speech::{EngineOptions, RecogniserOptions, Recognisers, RecognisersOptions};
+use support::daemon::{Daemon, Home};
+use support::doctor::Report;
+use support::skipped;
+use support::speech::{self, MODEL, fixtures, say};
+
+use crate::health::DEADLINE;
+use crate::health::http::{Answer, free_address, send};
+
+const KEY: &str = "a-key-of-ours";
+
+struct Serving {
+    home: Home,
+    at: SocketAddr,
+    daemon: Daemon,
+}
+
+impl Serving {
+    async fn start(variables: &[(&str, &str)]) -> Self {
+        let (mut home, at) = (Home::with_voice_activity(), free_address());
+        home.set("SERVE_ADDRESS", &at.to_string());
+        for (name, value) in [("LANGUAGE", "en")].iter().chain(variables) {
+            home.set(name, value);
+        }
+        let mut daemon = home.start_as(home.command().arg("serve"));
+        daemon.event("serve_listening", DEADLINE).await;
+        Self { home, at, daemon }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}/v1", self.at)
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, "", b"").await
+    }
+
+    async fn send(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> Answer {
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n",
+            self.at,
+            body.len()
+        );
+        send(self.at, &[head.as_bytes(), body].concat()).await.expect("an answer")
+    }
+
+    /// Sends a form with these fields, and with the file unless there is none.
+    async fn transcribe(&self, fields: &[(&str, &str)], file: Option<&[u8]>) -> Answer {
+        let (headers, body) = form(fields, file);
+        self.send("POST", "/v1/audio/transcriptions", &headers, &body).await
+    }
+}
+
+fn form(fields: &[(&str, &str)], file: Option<&[u8]>) -> (String, Vec<u8>) {
+    let mut body = Vec::new();
+    for (name, value) in fields {
+        let part = format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+        body.extend_from_slice(part.as_bytes());
+    }
+    if let Some(file) = file {
+        let head = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.ogg\"\r\n\r\n";
+        body.extend_from_slice(head.as_bytes());
+        body.extend_from_slice(file);
+        body.extend_from_slice(b"\r\n");
+    }
+    body.extend_from_slice(b"--x--\r\n");
+    ("Content-Type: multipart/form-data; boundary=x\r\n".to_owned(), body)
+}
+
+#[tokio::test]
+async fn each_format_has_the_words() {
+    let serving = Serving::start(&[]).await;
+    let (text, spoken) = ("one two three", say("one two three", "en-us"));
+    for (fields, kind, expected) in [
+        (&[][..], "application/json", json!({"text": text}).to_string()),
+        (
+            &[("response_format", "json"), ("model", "whisper-1")],
+            "application/json",
+            json!({"text": text}).to_string(),
+        ),
+        (
+            &[("response_format", "text"), ("model", "micro-q8_0")],
+            "text/plain; charset=utf-8",
+            format!("{text}\n"),
+        ),
+    ] {
+        let answer = serving.transcribe(fields, Some(&spoken)).await;
+        assert_eq!((answer.status, answer.header("content-type")), (200, kind), "{answer:?}");
+        assert_eq!(answer.body, expected);
+    }
+    let srt = serving.transcribe(&[("response_format", "srt")], Some(&spoken)).await.body;
+    assert!(srt.starts_with("1\n00:00:0") && srt.contains(&format!("\n{text}\n")), "{srt}");
+    let vtt = serving.transcribe(&[("response_format", "vtt")], Some(&spoken)).await;
+    assert!(vtt.body.starts_with("WEBVTT\n\n") && vtt.header("content-type").starts_with("text/vtt"));
+    let fields = [
+        ("response_format", "verbose_json"),
+        ("language", "en"),
+        ("prompt", "zero"),
+        ("temperature", "0.2"),
+        ("timestamp_granularities[]", "segment"),
+        ("stream", "false"),
+    ];
+    let verbose = serving.transcribe(&fields, Some(&spoken)).await.json();
+    let (duration, segment) = (verbose["duration"].as_f64().unwrap(), &verbose["segments"][0]);
+    assert!(segment["end"].as_f64().unwrap() <= duration && duration < 5.0, "{verbose}");
+    for (found, expected) in [
+        (&verbose["task"], "transcribe"),
+        (&verbose["language"], "english"),
+        (&verbose["text"], text),
+        (&segment["text"], text),
+    ] {
+        assert_eq!(found, expected, "{verbose}");
+    }
+    assert_eq!(serving.get("/health").await.json(), json!({"status": "ok"}));
+    let models = serving.get("/v1/models").await.json();
+    let ids: Vec<_> = models["data"].as_array().unwrap().iter().map(|model| &model["id"]).collect();
+    assert_eq!(ids, ["micro-q8_0", "whisper-1"]);
+    let log = serving.daemon.log();
+    assert!(log.contains("event=\"served\"") && !log.contains(text), "{log}");
+    let (status, took) = serving.daemon.stop().await;
+    assert!(status.success() && took.as_secs() < 8, "{status} after {took:?}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_is_said_in_the_form_of_that_interface() {
+    let serving = Serving::start(&[("MAX_FILE_SIZE", "100K"), ("MAX_DURATION", "10")]).await;
+    let spoken = say("one", "en-us");
+    let long = speech::silence(20.0);
+    let large = vec![0; 150 << 10];
+    for (fields, file, status, says) in [
+        (&[][..], None, 400, "there is no file in the form"),
+        (&[("response_format", "xml")], Some(&spoken), 400, "response_format must be json, text"),
+        (&[("temperature", "hot")], Some(&spoken), 400, "temperature must be from 0 to 1"),
+        (&[("timestamp_granularities[]", "word")], Some(&spoken), 400, "not words"),
+        (&[("stream", "true")], Some(&spoken), 400, "not as a stream"),
+        (&[("diarize", "yes")], Some(&spoken), 400, "there is no parameter"),
+        (&[("language", "klingon")], Some(&spoken), 400, "klingon"),
+        (&[("model", "large-v9")], Some(&spoken), 404, "there is no model"),
+        (&[], Some(&b"no recording".to_vec()), 400, "cannot be decoded"),
+        (&[], Some(&large), 413, "the form cannot be read"),
+        (&[], Some(&long), 413, "longer than the limit"),
+    ] {
+        let answer = serving.transcribe(fields, file.map(Vec::as_slice)).await;
+        assert_eq!((answer.status, answer.header("content-type")), (status, "application/json"), "{says}");
+        let error = &answer.json()["error"];
+        assert!(error["message"].as_str().unwrap().contains(says), "{says}: {error}");
+        assert_eq!(error["type"], "invalid_request_error");
+    }
+    let (headers, body) = form(&[], Some(&spoken));
+    let unfinished = body.strip_suffix(b"--x--\r\n").unwrap();
+    for (method, path, headers, body, status) in [
+        ("GET", "/v1/audio/transcriptions", "", &b""[..], 405),
+        ("POST", "/v1/models", "", b"", 405),
+        ("POST", "/v1/audio/speech", "", b"", 404),
+        ("POST", "/v1/audio/transcriptions", "Content-Type: application/json\r\n", b"{}", 415),
+        ("POST", "/v1/audio/transcriptions", &headers, unfinished, 400),
+    ] {
+        let answer = serving.send(method, path, headers, body).await;
+        assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
+        assert!(answer.json()["error"]["message"].is_string());
+    }
+    // An announced length over the limit is refused before anything is read.
+    let head = "POST /v1/audio/transcriptions HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n";
+    assert_eq!(send(serving.at, head.as_bytes()).await.unwrap().status, 413);
+    assert_eq!(serving.transcribe(&[], Some(&spoken)).await.status, 200, "it goes on");
+}
+
+#[tokio::test]
+async fn a_key_is_demanded_if_there_is_one_and_else_a_local_name() {
+    let serving = Serving::start(&[("SERVE_KEY", KEY)]).await;
+    for (headers, status) in [
+        ("", 401),
+        ("Authorization: Bearer wrong\r\n", 401),
+        ("Authorization: a-key-of-ours\r\n", 401),
+        ("Authorization: Bearer a-key-of-ours\r\n", 200),
+    ] {
+        let answer = serving.send("GET", "/v1/models", headers, b"").await;
+        assert_eq!(answer.status, status, "{headers}");
+        if status == 401 {
+            assert_eq!(answer.json()["error"]["code"], "invalid_api_key");
+        }
+    }
+    let (headers, body) = form(&[], Some(b"x"));
+    assert_eq!(serving.send("POST", "/v1/audio/transcriptions", &headers, &body).await.status, 401);
+    assert_eq!(serving.get("/health").await.status, 200);
+    assert!(!serving.daemon.log().contains(KEY));
+
+    let serving = Serving::start(&[]).await;
+    for (host, status) in [("evil.example", 421), ("localhost:9465", 200), ("pc.lan", 200)] {
+        let request = format!("GET /v1/models HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        assert_eq!(send(serving.at, request.as_bytes()).await.unwrap().status, status, "{host}");
+    }
+
+    let mut home = Home::empty();
+    home.set("SERVE_ADDRESS", "0.0.0.0:9465");
+    let output = home.command().arg("serve").output().expect("run stenogram");
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && complaint.contains("set SERVE_KEY"), "{complaint}");
+    let mut home = Home::empty();
+    home.set("SERVE_ADDRESS", &serving.at.to_string());
+    let output = home.command().arg("serve").output().expect("run stenogram");
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && complaint.contains("[serve-address-unusable]"), "{complaint}");
+}
+
+#[tokio::test]
+async fn another_stenogram_recognises_with_it_as_by_itself() {
+    let serving = Serving::start(&[("SERVE_KEY", KEY)]).await;
+    let mut home = Home::with_voice_activity();
+    home.set("LANGUAGE", "en");
+    // Some minutes, of which several stretches are sent.
+    let texts: Vec<_> = fixtures("en").iter().take(3).map(|fixture| (fixture.text, fixture.voice)).collect();
+    fs::write(home.path().join("a.ogg"), speech::say_now_and_then(&texts, 60)).unwrap();
+    let transcribe = |home: &Home| {
+        let output = home.command().args(["transcribe", "--format", "json", "a.ogg"]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let local = transcribe(&home);
+    home.unset("MODEL");
+    home.set("RECOGNISER", &serving.url());
+    home.set("RECOGNISER_KEY", KEY);
+    let remote = transcribe(&home);
+    for field in ["text", "language", "duration"] {
+        assert_eq!(remote[field], local[field], "{field}");
+    }
+    assert_eq!(serving.daemon.count("served"), texts.len(), "one for each stretch in which somebody speaks");
+    for (there, here) in
+        remote["segments"].as_array().unwrap().iter().zip(local["segments"].as_array().unwrap())
+    {
+        let start = |segment: &Value| segment["start_ms"].as_u64().unwrap();
+        assert!(start(there).abs_diff(start(here)) < 1000, "{there} {here}");
+    }
+    Report::by(home.command()).has("recogniser", "ok", "answers and has whisper-1", "");
+}
+
+/// Where `python3 -m venv target/servers && target/servers/bin/pip install openai` has put it, or as
+/// OPENAI_PYTHON names it.
+fn python_with_openai() -> Option<PathBuf> {
+    let made = || concat!(env!("CARGO_MANIFEST_DIR"), "/target/servers/bin/python").into();
+    let python = std::env::var_os("OPENAI_PYTHON").map_or_else(made, PathBuf::from);
+    let has_it = Command::new(&python).args(["-c", "import openai"]).output();
+    if has_it.is_ok_and(|output| output.status.success()) {
+        return Some(python);
+    }
+    skipped(format!("no openai for {}", python.display()));
+    None
+}
+
+#[tokio::test]
+async fn the_official_client_of_openai_understands_it() {
+    let Some(python) = python_with_openai() else { return };
+    let serving = Serving::start(&[("SERVE_KEY", KEY)]).await;
+    let folder = serving.home.path();
+    let (recording, noise) = (folder.join("a.ogg"), folder.join("noise.ogg"));
+    fs::write(&recording, say("one two three", "en-us")).unwrap();
+    fs::write(&noise, b"no recording").unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/serve.py");
+    let mut command = Command::new(python);
+    command.arg(script).args([&serving.url(), KEY]).args([recording, noise]);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complaint}\n{}", serving.daemon.log());
+    let got: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(got["models"], json!(["micro-q8_0", "whisper-1"]));
+    let text = "one two three";
+    assert_eq!((&got["json"], &got["text"]), (&json!(text), &json!(format!("{text}\n"))));
+    for format in ["srt", "vtt"] {
+        assert!(got[format].as_str().unwrap().contains(" --> "), "{got}");
+    }
+    let verbose = &got["verbose"];
+    assert_eq!((&verbose[0], &verbose[1]), (&json!(text), &json!("english")));
+    assert!(verbose[3].as_f64() <= verbose[2].as_f64(), "{verbose}");
+    for (name, class, status, code) in [
+        ("words", "BadRequestError", 400, Value::Null),
+        ("stream", "BadRequestError", 400, Value::Null),
+        ("noise", "BadRequestError", 400, Value::Null),
+        ("key", "AuthenticationError", 401, json!("invalid_api_key")),
+    ] {
+        let error = &got[name];
+        assert_eq!(
+            (&error[0], &error[1], &error[2]),
+            (&json!(class), &json!(status), &code),
+            "{name}: {error}"
+        );
+    }
+    assert_eq!(got["translation"], Value::Null, "the model can translate");
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_a_request_that_is_being_sent() {
+    let serving = Serving::start(&[]).await;
+    let mut slow = tokio::net::TcpStream::connect(serving.at).await.unwrap();
+    let head = "POST /v1/audio/transcriptions HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\
+                Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n";
+    tokio::io::AsyncWriteExt::write_all(&mut slow, head.as_bytes()).await.unwrap();
+    // Others are served meanwhile.
+    assert_eq!(serving.transcribe(&[], Some(&say("one", "en-us"))).await.status, 200);
+    let (status, took) = serving.daemon.stop().await;
+    assert!(status.success() && took.as_secs() < 8, "{status} after {took:?}");
+}
+
+#[tokio::test]
+async fn who_sends_too_slowly_or_while_too_much_is_received_is_refused() {
+    let engine = EngineOptions { model: MODEL.into(), ..EngineOptions::default() };
+    let list = vec![RecogniserOptions::Local(engine)];
+    let options = RecognisersOptions { list, patience: DEADLINE, vad: None };
+    let limits = Limits { bytes: 100 << 10, ..Limits::default() };
+    let at = free_address();
+    let service = Service::new(ServeOptions {
+        key: None,
+        model: "micro".to_owned(),
+        language: None,
+        memory: limits.bytes,
+        limits,
+        decoder: DecoderProgram::at(support::stenogram()),
+        recognisers: Recognisers::start(options).await.unwrap(),
+        body_limit: Duration::from_secs(5),
+    });
+    let service = Arc::new(service);
+    tokio::spawn(serve::serve(serve::bind(at).await.unwrap(), Arc::clone(&service)));
+    let request = "POST /v1/audio/transcriptions HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+                   Content-Length: 90000\r\nContent-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n";
+    // Neither is sent whole. While the first one is being received, there is no room for the other.
+    let request = request.as_bytes();
+    let (one, other) = tokio::join!(send(at, request), send(at, request));
+    let mut answers = [one.unwrap(), other.unwrap()];
+    answers.sort_by_key(|answer| answer.status);
+    let [late, refused] = &answers;
+    assert_eq!((late.status, refused.status), (408, 503), "{answers:?}");
+    assert_eq!(
+        (refused.header("retry-after"), &refused.json()["error"]["type"]),
+        ("5", &json!("server_error"))
+    );
+    assert!(service.shutdown(DEADLINE).await);
+}
