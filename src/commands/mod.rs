@@ -11,6 +11,7 @@ mod progress;
 pub mod queue;
 pub mod rules;
 pub mod transcribe;
+pub mod transcripts;
 
 use std::fmt;
 use std::io::{self, Write as _};

@@ -12,8 +12,8 @@ use super::redis_address::{self, Parts, Redis, RedisTls};
 use super::{Config, HealthAddress, Needs, values};
 use crate::domain::budget::Budgets;
 use crate::domain::pacing::SendLimits;
-use crate::domain::rules::Rules;
-use crate::domain::{LanguageChoice, Secret};
+use crate::domain::rules::{AnswerIn, Rules};
+use crate::domain::{Documents, LanguageChoice, Secret};
 
 /// In seconds.
 const HOUR: u64 = 3600;
@@ -68,6 +68,10 @@ impl Parser<'_> {
             catch_up_max_age: self.duration("CATCH_UP_MAX_AGE", 1..=365 * DAY),
             rules: self.rules(),
             fold_from: self.value("FOLD_FROM", values::length_or_never),
+            documents: Documents {
+                from: self.value("DOCUMENT_FROM", values::messages_or_never),
+                formats: self.parsed("DOCUMENT_FORM"),
+            },
             max_file_size: self.value("MAX_FILE_SIZE", |text| within(1 << 10..=4 << 30, values::bytes(text))),
             max_duration: self.duration("MAX_DURATION", 1..=DAY),
             sends: SendLimits {
@@ -96,6 +100,13 @@ impl Parser<'_> {
         // would be answered twice.
         let ages = [config.dedupe_ttl, config.catch_up_max_age];
         self.not_less(["DEDUPE_TTL", "CATCH_UP_MAX_AGE"], ages);
+        if config.rules.answer_in == AnswerIn::Nowhere && config.result_ttl.is_zero() {
+            self.contradiction(
+                "ANSWER_IN=nowhere with RESULT_TTL=0 would recognise everything and keep nothing; set RESULT_TTL \
+                 to how long transcripts are kept, or ANSWER_IN to where they appear"
+                    .to_owned(),
+            );
+        }
     }
 
     fn language_is_listed(&mut self, config: &Config) {

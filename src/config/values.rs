@@ -124,6 +124,14 @@ pub(super) fn length_or_never(text: &str) -> Option<u32> {
     }
 }
 
+/// A number of messages, or `off` for never, which is `u32::MAX`.
+pub(super) fn messages_or_never(text: &str) -> Option<u32> {
+    match text {
+        "off" => Some(u32::MAX),
+        _ => text.parse().ok().filter(|messages| (1..=100).contains(messages)),
+    }
+}
+
 pub(super) fn on_or_off(text: &str) -> Option<bool> {
     match text {
         "on" => Some(true),

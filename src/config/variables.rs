@@ -255,13 +255,25 @@ pub const VARIABLES: &[Variable] = &[
         "ANSWER_IN",
         "reply",
         "Where the text appears",
-        "reply, saved (Saved Messages, so that nobody else sees it) or caption (of your own voice messages; others get a reply)",
+        "reply, saved (Saved Messages, so that nobody else sees it), caption (of your own voice messages; others get a reply) or nowhere (nothing is sent; `stenogram transcripts` prints what RESULT_TTL keeps)",
     ),
     Variable::new(
         "FOLD_FROM",
         "800",
         "From which length on a text is folded away under a quote that opens when tapped",
         "a number of characters from 1 to 4096; off for never",
+    ),
+    Variable::new(
+        "DOCUMENT_FROM",
+        "4",
+        "From how many messages on a text is sent as a document instead, with its beginning as the caption",
+        "a whole number from 1 to 100; off for never",
+    ),
+    Variable::new(
+        "DOCUMENT_FORM",
+        "txt",
+        "What such a document is",
+        "txt (the text), srt (subtitles: the text with its times) or both",
     ),
     Variable::new(
         "MAX_FILE_SIZE",

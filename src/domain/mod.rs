@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod budget;
+mod calendar;
 mod chat;
 mod event;
 pub mod fault;
@@ -24,7 +25,7 @@ mod settings;
 pub mod transcript;
 pub mod unix_time;
 
-pub use answer::{Answer, Part};
+pub use answer::{Answer, Document, DocumentFormat, Origin, Part};
 pub use chat::{ChatInfo, ChatKind, ChatList};
 pub use event::{Event, Incoming, Sender, Whose};
 pub use fault::Fault;
@@ -35,5 +36,5 @@ pub use proxy::{ParseProxyError, Proxy, ProxyLogin, ProxyServer};
 pub use recording::{Recording, RecordingKind};
 pub use restriction::{Restricted, Restriction};
 pub use secret::{Credentials, Secret};
-pub use settings::{Form, Settings};
+pub use settings::{DocumentFormats, Documents, Form, Settings};
 pub use transcript::{Progress, Segment, Task, Transcript};

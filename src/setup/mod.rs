@@ -61,7 +61,11 @@ pub fn policy(config: &Config) -> Policy {
     Policy {
         max_age: config.catch_up_max_age,
         rules: config.rules.clone(),
-        settings: Settings { fold_from: config.fold_from, ..settings(config.language, config.task) },
+        settings: Settings {
+            fold_from: config.fold_from,
+            documents: config.documents,
+            ..settings(config.language, config.task)
+        },
     }
 }
 

@@ -14,3 +14,4 @@ mod message_of_job;
 pub(super) mod refusing;
 mod saved;
 mod send;
+mod upload;
