@@ -204,7 +204,7 @@ impl QueueAdmin for RedisQueue {
     }
 
     async fn results(&self, most: usize) -> Result<Vec<Answer>, QueueError> {
-        let answers: Vec<String> = self.run(&scripts::RESULTS, &[&most.to_string()]).await?;
+        let answers: Vec<String> = self.run(&scripts::RESULTS, &[&most.min(MAX_RESULTS).to_string()]).await?;
         let readable = |answer: &String| parse(answer).inspect_err(log_damaged_row).ok();
         Ok(answers.iter().filter_map(readable).collect())
     }
