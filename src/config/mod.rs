@@ -27,7 +27,7 @@ pub use error::{ConfigError, ConfigErrors, PROBLEMS, VARIABLE_UNKNOWN};
 pub use origin::Origin;
 pub use raw::{CHOSEN_MODEL, Entry, RawConfig};
 pub use redis_address::{Redis, RedisTls, Sentinel};
-pub use values::{HealthAddress, LogFormat};
+pub use values::{HealthAddress, LogFormat, Notify};
 pub use variables::{VARIABLES, Variable};
 
 /// What a command requires of the configuration.
@@ -94,6 +94,8 @@ pub struct Config {
     pub loop_after: u32,
     /// `None`: no status page and no metrics.
     pub health: Option<HealthAddress>,
+    /// How the owner is told of troubles.
+    pub notify: Notify,
     /// As the owner wrote it. `runtime::logging` adds its limits for other crates.
     pub log_filter: Targets,
     pub log_format: LogFormat,

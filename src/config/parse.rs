@@ -9,7 +9,7 @@ use super::error::{ConfigError, ConfigErrors};
 use super::origin::Origin;
 use super::raw::RawConfig;
 use super::redis_address::{self, Parts, Redis, RedisTls};
-use super::{Config, HealthAddress, Needs, values};
+use super::{Config, HealthAddress, Needs, Notify, values};
 use crate::domain::budget::Budgets;
 use crate::domain::pacing::SendLimits;
 use crate::domain::rules::{AnswerIn, Rules};
@@ -84,6 +84,11 @@ impl Parser<'_> {
             loop_after: self
                 .value("LOOP_AFTER", |text| text.parse().ok().filter(|n| matches!(n, 0 | 2..=1000))),
             health: self.health(),
+            notify: Notify {
+                saved: self.value("NOTIFY_SAVED", values::on_or_off),
+                url: self.optional("NOTIFY_URL", values::secret_url),
+                heartbeat: self.optional("HEARTBEAT_URL", values::secret_url),
+            },
             log_filter: self.value("LOG_LEVEL", values::log_filter),
             log_format: self.value("LOG_FORMAT", values::log_format),
             log_dir: self.optional("LOG_DIR", values::path),

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use crate::domain::Proxy;
 use crate::domain::budget::Budget;
+use crate::domain::{Proxy, Secret};
 
 /// A duration in whole seconds: `90`, `90s`, `15m`, `12h`, `30d`.
 pub(super) fn duration(text: &str) -> Option<Duration> {
@@ -53,6 +53,22 @@ pub(super) fn web_url(text: &str) -> Option<String> {
     let host = rest.split(['/', '?', '#']).next()?;
     let plain = text.chars().all(|c| !c.is_whitespace() && !c.is_control());
     (plain && !host.is_empty() && !rest.contains('@')).then(|| text.to_owned())
+}
+
+/// The same, of a URL that may hold a key.
+pub(super) fn secret_url(text: &str) -> Option<Secret> {
+    web_url(text).map(Secret::new)
+}
+
+/// How the owner is told of troubles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notify {
+    /// In Saved Messages.
+    pub saved: bool,
+    /// NOTIFY_URL.
+    pub url: Option<Secret>,
+    /// HEARTBEAT_URL.
+    pub heartbeat: Option<Secret>,
 }
 
 /// Proxies, separated by commas.

@@ -342,6 +342,26 @@ pub const VARIABLES: &[Variable] = &[
         "an IP address and a port, such as 127.0.0.1:9464, [::1]:9464 or 0.0.0.0:9464 (reachable from outside); off for none",
     ),
     Variable::new(
+        "NOTIFY_SAVED",
+        "on",
+        "Whether you are told of troubles in Saved Messages, each once a day at most",
+        "on or off",
+    ),
+    Variable::new(
+        "NOTIFY_URL",
+        "",
+        "Where you are told of troubles too, also when the account is logged out; the text is sent by POST, as ntfy takes it",
+        "http://… or https://…, without user name and password",
+    )
+    .secret(),
+    Variable::new(
+        "HEARTBEAT_URL",
+        "",
+        "What is asked for every minute while all is well, so that a service such as Healthchecks or Uptime Kuma tells you when it is not",
+        "http://… or https://…, without user name and password",
+    )
+    .secret(),
+    Variable::new(
         "LOG_LEVEL",
         "info",
         "What is logged",

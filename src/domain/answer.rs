@@ -14,7 +14,7 @@ pub struct Answer {
     pub settings: Settings,
     /// In the order in which they are sent; empty where nothing was said.
     pub parts: Vec<Part>,
-    /// The message that it was made for. Answers of versions that did not say it are stored without.
+    /// The message that it was made for. Answers of earlier versions do not say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
 }

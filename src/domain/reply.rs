@@ -82,7 +82,7 @@ fn subtitles(transcript: &Transcript) -> String {
     Transcript { segments, ..*transcript }.srt()
 }
 
-/// The same answer as messages, for a chat that takes no documents. Nothing of its text is left out.
+/// The same answer as messages, for a chat that takes no documents. It has all of the text.
 pub fn without_documents(answer: Answer) -> Answer {
     let limit = match answer.settings.form {
         Form::SavedMessages => MESSAGE_LIMIT - HEADER_LIMIT,

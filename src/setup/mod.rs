@@ -8,12 +8,13 @@ use crate::audio::Limits;
 use crate::config::{Config, Redis, RedisTls, Sentinel};
 use crate::domain::budget::GateLimits;
 use crate::domain::policy::Policy;
-use crate::domain::{LanguageChoice, ModelName, Settings, Task};
+use crate::domain::{LanguageChoice, ModelName, Secret, Settings, Task};
+use crate::notices::WebHook;
 use crate::queue::CrashRules;
 use crate::queue::embedded::EmbeddedOptions;
 use crate::queue::redis::{RedisOptions, SentinelOptions, ServerOptions, TlsFiles};
 use crate::speech::EngineOptions;
-use crate::speech::models::{ModelSpec, SILERO_VAD, UnknownModel};
+use crate::speech::models::{ModelSpec, SILERO_VAD, UnknownModel, web_proxy};
 use crate::telegram::{AccountOptions, Dialer, ReconnectDelays};
 
 /// How long a connection to Redis, or an answer from it, may take.
@@ -102,6 +103,21 @@ pub fn gate(config: &Config) -> (PathBuf, GateLimits) {
         config.data_dir.join("budgets.redb"),
         GateLimits { stranger, chat, jobs: config.queue_limit, loop_after: config.loop_after },
     )
+}
+
+/// Where the owner is told of troubles, besides Saved Messages.
+pub fn notify_url(config: &Config) -> Option<WebHook> {
+    config.notify.url.clone().map(web_hook)
+}
+
+/// What is asked for while all is well.
+pub fn heartbeat_url(config: &Config) -> Option<WebHook> {
+    config.notify.heartbeat.clone().map(web_hook)
+}
+
+fn web_hook(url: Secret) -> WebHook {
+    let proxy = web_proxy(url.expose());
+    WebHook::new(url, proxy)
 }
 
 /// How much a recording may cost.

@@ -1,6 +1,6 @@
 //! An HTTP server on loopback that does as each test tells it, the wrong things above all.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read as _, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 pub struct Request {
     pub path: String,
     headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
 }
 
 impl Request {
@@ -118,7 +119,8 @@ impl Drop for Server {
 }
 
 fn read(stream: TcpStream) -> Option<(TcpStream, Request)> {
-    let mut lines = BufReader::new(stream.try_clone().ok()?).lines();
+    let mut reader = BufReader::new(stream.try_clone().ok()?);
+    let mut lines = reader.by_ref().lines();
     let path = lines.next()?.ok()?.split(' ').nth(1)?.to_owned();
     let mut headers = Vec::new();
     for line in lines {
@@ -126,7 +128,11 @@ fn read(stream: TcpStream) -> Option<(TcpStream, Request)> {
         let Some((name, value)) = line.split_once(':') else { break };
         headers.push((name.to_lowercase(), value.trim().to_owned()));
     }
-    Some((stream, Request { path, headers }))
+    let mut request = Request { path, headers, body: Vec::new() };
+    let length = request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    request.body.resize(length, 0);
+    reader.read_exact(&mut request.body).ok()?;
+    Some((stream, request))
 }
 
 fn write(mut stream: TcpStream, reply: &Reply) -> std::io::Result<()> {

@@ -198,7 +198,8 @@ mod tests {
     const CHAT_WAIT: Meaning = Meaning::Wait { scope: WaitScope::Chat, time: Duration::from_secs(31) };
 
     /// What the documentation lists for any method, and for those that are called here:
-    /// upload.getFile, saveFilePart, messages.sendMessage, sendMedia, getHistory, getMessages, getDialogs,
+    /// upload.getFile, saveFilePart, messages.sendMessage, sendMedia, getHistory, getMessages,
+    /// getDialogs,
     /// channels.getMessages, updates.getState, getDifference, getChannelDifference, help.getConfig,
     /// getAppConfig, auth.*, account.getPassword. Errors of options that are never set, buttons and
     /// schedules for example, are left out. A number stands for %d. Source: the tables of errors
