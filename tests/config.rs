@@ -176,6 +176,8 @@ fn every_variable_with_a_rule_refuses_what_breaks_it_and_says_what_is_allowed() 
         ("MIN_DURATION", "2h"),
         ("ANSWER_IN", "chat"),
         ("FOLD_FROM", "0"),
+        ("VOCABULARY", "Anna,,Boris"),
+        ("NOTIFY_SAVED", "yes"),
         ("DOCUMENT_FROM", "0"),
         ("DOCUMENT_FROM", "101"),
         ("DOCUMENT_FORM", "pdf"),
@@ -195,7 +197,12 @@ fn every_variable_with_a_rule_refuses_what_breaks_it_and_says_what_is_allowed() 
 
 #[test]
 fn wrong_secrets_are_named_and_not_shown() {
-    for (name, bad) in [("API_HASH", "hunter2"), ("REDIS_URL", "redis://hunter2@redis")] {
+    for (name, bad) in [
+        ("API_HASH", "hunter2"),
+        ("REDIS_URL", "redis://hunter2@redis"),
+        ("NOTIFY_URL", "ntfy.sh/hunter2"),
+        ("HEARTBEAT_URL", "https://me:hunter2@hc-ping.com"),
+    ] {
         let found = errors(&[(name, bad)]);
         assert_eq!(found.len(), 1);
         assert!(found[0].starts_with(name) && !found[0].contains("hunter2"), "{found:?}");

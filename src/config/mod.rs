@@ -21,6 +21,7 @@ use crate::domain::pacing::SendLimits;
 use crate::domain::rules::Rules;
 use crate::domain::{
     AudioContext, Credentials, Documents, LanguageChoice, Languages, ModelName, Proxy, Secret, Task,
+    Vocabulary,
 };
 
 pub use error::{ConfigError, ConfigErrors, PROBLEMS, VARIABLE_UNKNOWN};
@@ -55,6 +56,7 @@ pub struct Config {
     /// The languages that [`LanguageChoice::Auto`] chooses from.
     pub languages: Languages,
     pub task: Task,
+    pub vocabulary: Vocabulary,
     pub audio_context: AudioContext,
     /// `None`: on for a GPU, off for a CPU.
     pub flash_attention: Option<bool>,

@@ -52,6 +52,7 @@ impl Parser<'_> {
             language: self.parsed("LANGUAGE"),
             languages: self.parsed("LANGUAGES"),
             task: self.parsed("TASK"),
+            vocabulary: self.optional("VOCABULARY", |text| text.parse().ok()).unwrap_or_default(),
             audio_context: self.parsed("WHISPER_AUDIO_CTX"),
             flash_attention: self.value("FLASH_ATTENTION", values::flash_attention),
             threads: NonZeroUsize::new(self.value("THREADS", |text| within(0..=256, text.parse().ok()))),

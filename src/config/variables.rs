@@ -129,6 +129,12 @@ pub const VARIABLES: &[Variable] = &[
         "transcribe or translate; translate needs a model that was trained for it (no .en, no large-v3-turbo)",
     ),
     Variable::new(
+        "VOCABULARY",
+        "",
+        "Names and terms that are to be spelt right: Whisper is given them before each recording",
+        "names and terms separated by commas, at most 1000 characters",
+    ),
+    Variable::new(
         "WHISPER_AUDIO_CTX",
         "auto",
         "How much of its window of 30 s Whisper computes for a shorter recording",

@@ -24,6 +24,7 @@ pub mod secret;
 mod settings;
 pub mod transcript;
 pub mod unix_time;
+mod vocabulary;
 
 pub use answer::{Answer, Document, DocumentFormat, Origin, Part};
 pub use chat::{ChatInfo, ChatKind, ChatList};
@@ -38,3 +39,4 @@ pub use restriction::{Restricted, Restriction};
 pub use secret::{Credentials, Secret};
 pub use settings::{DocumentFormats, Documents, Form, Settings};
 pub use transcript::{Progress, Segment, Task, Transcript};
+pub use vocabulary::{ParseVocabularyError, Vocabulary};

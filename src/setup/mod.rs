@@ -140,6 +140,7 @@ pub fn engine_options(config: &Config, model: PathBuf, settings: &Settings) -> E
         model,
         threads,
         languages: config.languages.clone(),
+        vocabulary: config.vocabulary.clone(),
         only_language: settings.language,
         task: settings.task,
         audio_context,

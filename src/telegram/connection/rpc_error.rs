@@ -199,12 +199,11 @@ mod tests {
 
     /// What the documentation lists for any method, and for those that are called here:
     /// upload.getFile, saveFilePart, messages.sendMessage, sendMedia, getHistory, getMessages,
-    /// getDialogs,
-    /// channels.getMessages, updates.getState, getDifference, getChannelDifference, help.getConfig,
-    /// getAppConfig, auth.*, account.getPassword. Errors of options that are never set, buttons and
-    /// schedules for example, are left out. A number stands for %d. Source: the tables of errors
-    /// under <https://core.telegram.org/methods>, as copies of those pages and the lists of
-    /// Telethon and Pyrogram had them in November 2026.
+    /// getDialogs, channels.getMessages, updates.getState, getDifference, getChannelDifference,
+    /// help.getConfig, getAppConfig, auth.*, account.getPassword. Errors of options that are never
+    /// set, buttons and schedules for example, are left out. A number stands for %d. Source: the
+    /// tables of errors under <https://core.telegram.org/methods>, as copies of those pages and the
+    /// lists of Telethon and Pyrogram had them in November 2026.
     const DOCUMENTED: &[(i32, &str, Meaning)] = &[
         // Any method.
         (303, "FILE_MIGRATE_30", Migrate(Some(30))),
