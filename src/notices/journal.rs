@@ -46,7 +46,8 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Reads the file. One that is missing or damaged counts as empty: troubles are then told again.
+    /// Reads the file. One that is missing or damaged counts as empty: then troubles are told
+    /// again.
     pub fn open(path: PathBuf) -> Self {
         let text = std::fs::read(&path).ok();
         let told = text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();

@@ -37,11 +37,11 @@ impl Account {
         &self,
         link: &Link,
         job: &Job,
-        outgoing: Outgoing,
+        mut outgoing: Outgoing,
     ) -> Result<Option<i32>, Fault> {
         let (random_id, index) = (random_id(job.id, outgoing.index), outgoing.index);
-        let sent = match outgoing.file {
-            Some(_) => self.send_file(link, job, outgoing, random_id).await?,
+        let sent = match outgoing.file.take() {
+            Some(file) => self.send_file(link, job, outgoing, file, random_id).await?,
             None => self.send_text(link, job, outgoing, random_id).await?,
         };
         match sent {
@@ -58,6 +58,7 @@ impl Account {
         }
     }
 
+    /// The outer error means that nothing may be sent now.
     async fn send_text(
         &self,
         link: &Link,

@@ -41,16 +41,17 @@ impl Upload {
 }
 
 impl Account {
-    /// Uploads the file of a message and sends it, twice at most.
+    /// Uploads a file and sends the message with it, twice at most. The outer error means that
+    /// nothing may be sent now.
     pub(super) async fn send_file(
         &self,
         link: &Link,
         job: &Job,
         outgoing: Outgoing,
+        file: Upload,
         random_id: i64,
     ) -> Result<Result<tl::enums::Updates, CallError>, Fault> {
-        let Outgoing { peer, reply_to, text, entities, file, .. } = outgoing;
-        let Some(file) = file else { unreachable!("only messages with a file come here") };
+        let Outgoing { peer, reply_to, text, entities, .. } = outgoing;
         let mut request = tl::functions::messages::SendMedia {
             silent: true,
             background: true,
