@@ -88,9 +88,11 @@ impl HealthState {
         stuck
     }
 
-    /// Asks the queue, unless that was done just now, and tells what is wrong.
-    pub async fn survey(&self) -> Survey {
-        self.probe_queue().await;
+    /// Tells what is wrong. `ask_queue` is for news of the queue, which cost its store a write.
+    pub async fn survey(&self, ask_queue: bool) -> Survey {
+        if ask_queue {
+            self.probe_queue().await;
+        }
         let stuck = self.stuck();
         let facts = self.facts();
         let troubles = troubles(&facts, &stuck);

@@ -178,3 +178,75 @@ pub fn present(survey: &Survey) -> Vec<Present> {
 pub fn is_healthy(survey: &Survey) -> bool {
     survey.troubles.is_empty() && survey.oldest.is_none_or(|age| age < BEHIND)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Restricted;
+
+    fn survey(troubles: &[Trouble]) -> Survey {
+        Survey { troubles: troubles.to_vec(), ..Survey::default() }
+    }
+
+    fn topics(survey: &Survey) -> Vec<Topic> {
+        present(survey).iter().map(|present| present.topic).collect()
+    }
+
+    #[test]
+    fn a_trouble_has_one_topic_and_a_start_or_a_stop_is_none() {
+        let hour = Duration::from_secs(3600);
+        let restricted = |why| {
+            Trouble::Restricted(Restricted { why, since: 1, deletion: None, appeal: "@SpamBot".into() })
+        };
+        for (troubles, expected) in [
+            (&[Trouble::ModelLoading, Trouble::Stopping][..], &[][..]),
+            (&[Trouble::Stuck("worker", hour), Trouble::Stuck("download", hour)], &[Topic::Stuck]),
+            (&[Trouble::QueueOpening], &[Topic::Queue]),
+            (&[Trouble::QueueAway(hour), Trouble::ModelMissing], &[Topic::Queue, Topic::Model]),
+            (&[Trouble::ClockAhead(hour)], &[Topic::Offline]),
+            (&[restricted(Restriction::Frozen)], &[Topic::Frozen]),
+            (&[restricted(Restriction::SpamLimited)], &[Topic::Limited]),
+        ] {
+            assert_eq!(topics(&survey(troubles)), expected);
+            assert_eq!(is_healthy(&survey(troubles)), troubles.is_empty());
+        }
+    }
+
+    #[test]
+    fn it_is_behind_only_if_nothing_else_is_wrong() {
+        let late = Survey { oldest: Some(BEHIND), ..Survey::default() };
+        assert_eq!(topics(&late), [Topic::Behind]);
+        assert!(!is_healthy(&late));
+        assert_eq!(topics(&Survey { dead: 3, ..late.clone() }), [Topic::DeadLetters, Topic::Behind]);
+        assert_eq!(topics(&Survey { troubles: vec![Trouble::ModelMissing], ..late }), [Topic::Model]);
+        let in_time = Survey { oldest: Some(BEHIND - Duration::from_secs(1)), ..Survey::default() };
+        assert!(topics(&in_time).is_empty() && is_healthy(&in_time));
+    }
+
+    #[test]
+    fn an_end_is_told_only_where_it_can_be_known() {
+        let offline = survey(&[Trouble::NotConnected(Duration::ZERO)]);
+        let starting = survey(&[Trouble::ModelLoading]);
+        let away = survey(&[Trouble::QueueAway(Duration::ZERO)]);
+        for (topic, known) in [
+            (Topic::LoggedOut, [false, false, true]),
+            (Topic::DeadLetters, [true, false, false]),
+            (Topic::Behind, [true, false, false]),
+            (Topic::Frozen, [true, false, true]),
+        ] {
+            assert_eq!([&offline, &starting, &away].map(|survey| topic.is_known(survey)), known, "{topic:?}");
+            assert!(topic.is_known(&Survey::default()));
+        }
+    }
+
+    #[test]
+    fn titles_fit_an_http_header() {
+        let loggedout = Present::logged_out().notice(1);
+        let others =
+            [Topic::Frozen, Topic::Limited, Topic::Queue, Topic::Model, Topic::Stuck, Topic::Offline];
+        let others = others.into_iter().chain([Topic::LoggedOut, Topic::DeadLetters, Topic::Behind]);
+        for Notice { title, text, .. } in others.map(|topic| over(topic, 1)).chain([loggedout]) {
+            assert!(title.is_ascii() && !title.contains('\n') && text.contains("\n\n"), "{title}");
+        }
+    }
+}

@@ -18,6 +18,8 @@ use crate::health::{HealthState, Survey, Trouble};
 
 /// The minutes until a notice that did not arrive is tried again.
 const RETRY: u32 = 5;
+/// The minutes between two questions to the queue, which cost its store a write.
+const ASK_QUEUE: u32 = 5;
 /// The minutes for which a trouble has to be away until it is over.
 const CALM: u32 = 2;
 
@@ -62,6 +64,8 @@ pub struct Notices {
 /// What a watch has seen so far.
 struct Seen {
     started: Instant,
+    /// When the queue was asked last.
+    asked_queue: Option<Instant>,
     /// Since when each trouble is there.
     since: BTreeMap<Topic, Instant>,
     /// When each trouble was there last.
@@ -91,6 +95,7 @@ impl Notices {
         }
         let mut seen = Seen {
             started: Instant::now(),
+            asked_queue: None,
             since: BTreeMap::new(),
             last: BTreeMap::new(),
             retries: BTreeMap::new(),
@@ -99,7 +104,11 @@ impl Notices {
         };
         loop {
             sleep(self.minute / 2).await;
-            let survey = health.survey().await;
+            let ask_queue = seen.asked_queue.is_none_or(|last| last.elapsed() >= self.minute * ASK_QUEUE);
+            if ask_queue {
+                seen.asked_queue = Some(Instant::now());
+            }
+            let survey = health.survey(ask_queue).await;
             if survey.troubles.contains(&Trouble::Stopping) {
                 continue;
             }

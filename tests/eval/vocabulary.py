@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """What VOCABULARY does to recordings with names, and to all others.
 
-    tests/eval/vocabulary.py STENOGRAM MODEL FOLDER NAME,NAME,…
+    tests/eval/vocabulary.py STENOGRAM MODEL FOLDER NAME,NAME,… [N]
 
 FOLDER has a MANIFEST.tsv (path, language, text). All recordings are recognised twice, without and
 with the names as VOCABULARY. Printed are, for both, how many of the names in the texts were spelt
-right, and the word errors of the recordings with a name and of the others. MODEL_DIR may name the
-folder with Silero's model.
+right, and the word errors of the recordings with a name and of the others. With N, only every
+N-th of the others is recognised. MODEL_DIR names the folder with Silero's model.
 """
 
 import json
@@ -43,11 +43,14 @@ def recognise(program, model, paths, vocabulary):
     return [json.loads(line)["text"] for line in output.splitlines()]
 
 
-def main(program, model, folder, vocabulary):
+def main(program, model, folder, vocabulary, every="1"):
     names = [name.strip() for name in vocabulary.split(",")]
     with open(os.path.join(folder, "MANIFEST.tsv"), encoding="utf-8") as manifest:
         rows = [line.rstrip("\n").split("\t")[:3] for line in manifest if not line.startswith("#")]
     rows = [row for row in rows if not row[2].startswith("(")]
+    has_name = [any(count(names, text).values()) for _, _, text in rows]
+    others = [row for row, has in zip(rows, has_name) if not has]
+    rows = [row for row, has in zip(rows, has_name) if has] + others[:: int(every)]
     paths = [os.path.join(folder, path) for path, _, _ in rows]
     texts = [recognise(program, model, paths, given) for given in ("", vocabulary)]
     for title, heard in zip(("without", "with"), texts):
