@@ -8,6 +8,7 @@ use crate::cli::{AskedChat, MessageKind, Rules, RulesQuestion, Why};
 use crate::config::Config;
 use crate::domain::rules::AnswerIn;
 use crate::domain::{ChatInfo, ChatKind, DocumentFormats, Form, RecordingKind, Sender, Whose};
+use crate::runtime::deployment::typed;
 use crate::telegram::SessionFile;
 
 /// The rows of the table: kinds of chats in which something can be answered.
@@ -52,21 +53,23 @@ fn list(config: &Config, out: &mut impl Write) -> io::Result<()> {
     }
     let time = |time: Duration| in_units(time.as_secs(), &[(86_400, "d"), (3600, "h"), (60, "m"), (1, "s")]);
     let place = match rules.answer_in {
-        AnswerIn::Reply => "in replies (ANSWER_IN=reply)",
-        AnswerIn::Saved => "in Saved Messages (ANSWER_IN=saved)",
-        AnswerIn::Caption => "in captions of your own voice messages, else in replies (ANSWER_IN=caption)",
-        AnswerIn::Nowhere => "nowhere",
+        AnswerIn::Reply => Some("in replies (ANSWER_IN=reply)"),
+        AnswerIn::Saved => Some("in Saved Messages (ANSWER_IN=saved)"),
+        AnswerIn::Caption => {
+            Some("in captions of your own voice messages, else in replies (ANSWER_IN=caption)")
+        }
+        AnswerIn::Nowhere => None,
     };
-    if rules.answer_in == AnswerIn::Nowhere {
-        let time = time(config.result_ttl);
-        writeln!(
-            out,
-            "Nothing is sent (ANSWER_IN=nowhere): texts are kept for {time} (RESULT_TTL), and \
-             `stenogram transcripts` prints them."
-        )?;
-    } else {
+    if let Some(place) = place {
         writeln!(out, "Texts appear {place}.")?;
         documents(config, out)?;
+    } else {
+        let (time, print) = (time(config.result_ttl), typed("transcripts"));
+        writeln!(
+            out,
+            "Nothing is sent (ANSWER_IN=nowhere): texts are kept for {time} (RESULT_TTL), and `{print}` \
+             prints them."
+        )?;
     }
     if !rules.min_duration.is_zero() {
         let shortest = time(rules.min_duration);

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::Restriction;
 use crate::health::{Survey, Trouble};
+use crate::runtime::deployment::localised;
 
 /// The daemon is behind if its oldest unanswered recording is this old.
 const BEHIND: Duration = Duration::from_secs(2 * 3600);
@@ -107,7 +108,8 @@ impl Present {
     pub fn notice(&self, at: i64) -> Notice {
         let [english, russian] = &self.words;
         let title = format!("stenogram: {}", self.topic.name()[0]);
-        Notice { topic: self.topic, is_over: false, at, title, text: format!("{english}\n\n{russian}") }
+        let text = localised(&format!("{english}\n\n{russian}"));
+        Notice { topic: self.topic, is_over: false, at, title, text }
     }
 }
 
