@@ -30,6 +30,7 @@ mod log_files;
 mod login;
 mod models;
 mod models_cli;
+mod notices;
 mod official;
 mod page;
 mod pages;

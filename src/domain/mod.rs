@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod budget;
+mod calendar;
 mod chat;
 mod event;
 pub mod fault;
@@ -26,8 +27,9 @@ pub mod secret;
 mod settings;
 pub mod transcript;
 pub mod unix_time;
+mod vocabulary;
 
-pub use answer::{Answer, Part};
+pub use answer::{Answer, Document, DocumentFormat, Origin, Part};
 pub use chat::{ChatInfo, ChatKind, ChatList};
 pub use event::{Event, Incoming, Sender, Whose};
 pub use fault::Fault;
@@ -40,5 +42,6 @@ pub use recogniser::{ParseRecogniserError, RecogniserAddress, ServerUrl};
 pub use recording::{Recording, RecordingKind};
 pub use restriction::{Restricted, Restriction};
 pub use secret::{Credentials, Secret};
-pub use settings::{Form, Settings};
+pub use settings::{DocumentFormats, Documents, Form, Settings};
 pub use transcript::{Progress, Segment, Task, Transcript};
+pub use vocabulary::{ParseVocabularyError, Vocabulary};

@@ -50,6 +50,7 @@ mod context;
 mod jobs;
 mod login;
 mod message;
+mod notice;
 mod options;
 mod probe;
 pub mod problems;

@@ -40,8 +40,8 @@ pub fn options() -> AccountOptions {
 
 /// An answer of these texts, one a part.
 pub fn answer<const N: usize>(texts: [&str; N]) -> Answer {
-    let parts = texts.map(|text| Part { text: text.into(), folded: false });
-    Answer { settings: Settings::default(), parts: parts.into() }
+    let parts = texts.map(|text| Part::message(text.into(), false));
+    Answer { settings: Settings::default(), parts: parts.into(), origin: None }
 }
 
 /// A folder with a session for `telegram`.

@@ -37,7 +37,8 @@ impl Account {
     pub async fn fetch(&self, job: &Job) -> Result<Vec<u8>, Fault> {
         let _during = self.context.pulses.files.during(CHUNK_STALL_LIMIT);
         let link = self.current_link()?;
-        let goes_elsewhere = job.settings.as_ref().is_some_and(|it| it.form == Form::SavedMessages);
+        let goes_elsewhere =
+            job.settings.as_ref().is_some_and(|it| matches!(it.form, Form::SavedMessages | Form::Nowhere));
         if !goes_elsewhere && self.refusing.refuse(&job.recording) {
             let why = "the account may not write in this chat, as an answer before this one has shown";
             return Err(Fault::Reject(why.into()));

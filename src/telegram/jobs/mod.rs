@@ -15,3 +15,4 @@ pub(super) mod refusing;
 mod saved;
 mod send;
 pub(super) mod spool;
+mod upload;

@@ -46,6 +46,8 @@ impl Home {
             // What a person would send is less than what is sent here.
             ("SENDS_PER_MINUTE", "100000".to_owned()),
             ("SENDS_PER_DAY", "100000".to_owned()),
+            // A notice answers nothing.
+            ("NOTIFY_SAVED", "off".to_owned()),
             ("CHAT_PER_HOUR", "off".to_owned()),
             ("CHAT_PER_DAY", "off".to_owned()),
             ("STRANGER_PER_HOUR", "off".to_owned()),

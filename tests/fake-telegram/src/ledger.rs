@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::faults::Fault;
 use crate::world::World;
+use crate::world::files::FileKind;
 use crate::world::peers::Chat;
 use crate::world::post::Post;
 
@@ -59,6 +60,15 @@ impl<'a> Ledger<'a> {
 
     pub fn post(self, chat: Chat, id: i32) -> Option<&'a Post> {
         self.chat(chat).find(|post| post.id == id)
+    }
+
+    /// The name and the bytes of the document that a message holds; recordings are none.
+    pub fn document(self, post: &Post) -> Option<(&'a str, &'a [u8])> {
+        let file = self.0.files.get(post.file?)?;
+        match &file.what {
+            FileKind::Document(name) => Some((name, &file.bytes)),
+            FileKind::Recording { .. } => None,
+        }
     }
 
     /// Every request, in order.

@@ -32,6 +32,8 @@ pub const FILE_DC: i32 = 4;
 pub struct ChatLimits {
     /// Write at all.
     pub no_writing: bool,
+    /// Send files.
+    pub no_files: bool,
     /// Write again before so many seconds have passed; 0 for no slow mode.
     pub slow_mode: i32,
 }
