@@ -120,6 +120,7 @@ impl Parser<'_> {
                 "{address} can be reached from outside, and anybody could use it; set SERVE_KEY, or an address \
                  of this machine alone such as 127.0.0.1:9465"
             ));
+        }
         if config.rules.answer_in == AnswerIn::Nowhere && config.result_ttl.is_zero() {
             self.contradiction(
                 "ANSWER_IN=nowhere with RESULT_TTL=0 would recognise everything and keep nothing; set RESULT_TTL \

@@ -20,6 +20,7 @@ pub enum Topic {
     Limited,
     Queue,
     Model,
+    Recognisers,
     Stuck,
     Offline,
     DeadLetters,
@@ -58,7 +59,7 @@ impl Topic {
             Self::Model | Self::Stuck => 1,
             Self::Queue => 5,
             Self::Behind => 10,
-            Self::Offline => 15,
+            Self::Recognisers | Self::Offline => 15,
         }
     }
 
@@ -70,6 +71,7 @@ impl Topic {
             Self::Limited => ["the account is limited for spam", "аккаунт ограничен за спам"],
             Self::Queue => ["the queue takes no writes", "очередь не принимает записи"],
             Self::Model => ["the model is gone", "модели нет на месте"],
+            Self::Recognisers => ["no recogniser can be asked", "не отвечает ни один распознаватель"],
             Self::Stuck => ["a loop is stuck", "программа зависла"],
             Self::Offline => ["not connected to Telegram", "нет связи с Telegram"],
             Self::DeadLetters => ["voice messages were given up", "голосовые сообщения остались без ответа"],
@@ -132,6 +134,7 @@ pub fn present(survey: &Survey) -> Vec<Present> {
             },
             Trouble::QueueOpening | Trouble::QueueAway(_) => Topic::Queue,
             Trouble::ModelMissing => Topic::Model,
+            Trouble::RecognisersAway => Topic::Recognisers,
             Trouble::Stuck(..) => Topic::Stuck,
             Trouble::NotConnected(_) | Trouble::ClockAhead(_) => Topic::Offline,
             Trouble::ModelLoading | Trouble::Stopping => continue,
@@ -206,6 +209,7 @@ mod tests {
             (&[Trouble::QueueOpening], &[Topic::Queue]),
             (&[Trouble::QueueAway(hour), Trouble::ModelMissing], &[Topic::Queue, Topic::Model]),
             (&[Trouble::ClockAhead(hour)], &[Topic::Offline]),
+            (&[Trouble::RecognisersAway], &[Topic::Recognisers]),
             (&[restricted(Restriction::Frozen)], &[Topic::Frozen]),
             (&[restricted(Restriction::SpamLimited)], &[Topic::Limited]),
         ] {
@@ -244,8 +248,15 @@ mod tests {
     #[test]
     fn titles_fit_an_http_header() {
         let loggedout = Present::logged_out().notice(1);
-        let others =
-            [Topic::Frozen, Topic::Limited, Topic::Queue, Topic::Model, Topic::Stuck, Topic::Offline];
+        let others = [
+            Topic::Frozen,
+            Topic::Limited,
+            Topic::Queue,
+            Topic::Model,
+            Topic::Stuck,
+            Topic::Offline,
+            Topic::Recognisers,
+        ];
         let others = others.into_iter().chain([Topic::LoggedOut, Topic::DeadLetters, Topic::Behind]);
         for Notice { title, text, .. } in others.map(|topic| over(topic, 1)).chain([loggedout]) {
             assert!(title.is_ascii() && !title.contains('\n') && text.contains("\n\n"), "{title}");
