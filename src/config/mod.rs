@@ -19,7 +19,9 @@ use tracing_subscriber::filter::Targets;
 use crate::domain::budget::Budgets;
 use crate::domain::pacing::SendLimits;
 use crate::domain::rules::Rules;
-use crate::domain::{AudioContext, Credentials, LanguageChoice, Languages, ModelName, Proxy, Secret, Task};
+use crate::domain::{
+    AudioContext, CommandPrefix, Credentials, LanguageChoice, Languages, ModelName, Proxy, Secret, Task,
+};
 
 pub use error::{ConfigError, ConfigErrors, PROBLEMS, VARIABLE_UNKNOWN};
 pub use origin::Origin;
@@ -76,6 +78,8 @@ pub struct Config {
     pub rules: Rules,
     /// From this length on, in UTF-16 code units, a text is folded; `u32::MAX` for never.
     pub fold_from: u32,
+    /// With what commands begin; `None`: there are none.
+    pub command_prefix: Option<CommandPrefix>,
     /// In bytes.
     pub max_file_size: u64,
     pub max_duration: Duration,

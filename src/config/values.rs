@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use crate::domain::Proxy;
 use crate::domain::budget::Budget;
+use crate::domain::{CommandPrefix, Proxy};
 
 /// A duration in whole seconds: `90`, `90s`, `15m`, `12h`, `30d`.
 pub(super) fn duration(text: &str) -> Option<Duration> {
@@ -121,6 +121,13 @@ pub(super) fn length_or_never(text: &str) -> Option<u32> {
     match text {
         "off" => Some(u32::MAX),
         _ => text.parse().ok().filter(|length| (1..=4096).contains(length)),
+    }
+}
+
+pub(super) fn prefix_or_off(text: &str) -> Option<Option<CommandPrefix>> {
+    match text {
+        "off" => Some(None),
+        _ => text.parse().ok().map(Some),
     }
 }
 

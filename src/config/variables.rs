@@ -264,6 +264,12 @@ pub const VARIABLES: &[Variable] = &[
         "a number of characters from 1 to 4096; off for never",
     ),
     Variable::new(
+        "COMMAND_PREFIX",
+        ".",
+        "With what your commands in chats begin, such as .t in reply to a recording (docs/STEERING.md)",
+        "1 to 3 signs that are neither letters, digits nor spaces; off for no commands at all, in Saved Messages neither",
+    ),
+    Variable::new(
         "MAX_FILE_SIZE",
         "200M",
         "Larger recordings are not answered",

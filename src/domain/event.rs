@@ -1,6 +1,6 @@
 //! What Telegram tells the account, as far as the daemon acts on it.
 
-use super::{ChatInfo, JobId, Recording};
+use super::{ChatInfo, CommandMessage, JobId, Recording};
 
 /// Something that happened in a chat.
 ///
@@ -13,6 +13,8 @@ use super::{ChatInfo, JobId, Recording};
 pub enum Event {
     /// A message with a recording has arrived.
     Recording(Incoming),
+    /// The owner has given a command.
+    Command(CommandMessage),
 }
 
 /// A recording that has arrived, with all that a policy may decide by.

@@ -101,6 +101,39 @@ pub struct Job {
     /// Such jobs come after all others.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stranger: bool,
+    /// Set if the owner has asked for it by a command, whatever the rules say. Such jobs come
+    /// before all others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
+}
+
+/// How the owner asked for a recording's transcript.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The number of the message with the command, which is in the recording's chat.
+    pub command: i32,
+    /// Whether the recording is recognised anew, although its answer may be kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
+    /// The messages of an earlier answer, which are edited in place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaces: Vec<i32>,
+}
+
+impl Job {
+    /// The `random_id` under which a part of its answer is sent. If the owner asked for it, it may
+    /// have been answered before, so its messages are others.
+    pub fn random_id(&self, part: usize) -> i64 {
+        match &self.asked {
+            None => random_id(self.id, part),
+            Some(asked) => number_of(&format!("stenogram/reply/{}/{part}/{}", self.id, asked.command)),
+        }
+    }
+}
+
+/// The `random_id` of the message that answers the command `id`.
+pub fn random_id_of_remark(id: JobId) -> i64 {
+    number_of(&format!("stenogram/remark/{id}"))
 }
 
 /// The `random_id` under which one part of a job's answer is sent.
@@ -108,7 +141,11 @@ pub struct Job {
 /// It is a function of the job, so that a part sent again after a crash is the same message to
 /// Telegram, which drops the second one. First eight bytes of a SHA-256, never zero.
 pub fn random_id(job: JobId, part: usize) -> i64 {
-    let digest = Sha256::digest(format!("stenogram/reply/{job}/{part}"));
+    number_of(&format!("stenogram/reply/{job}/{part}"))
+}
+
+fn number_of(text: &str) -> i64 {
+    let digest = Sha256::digest(text);
     let mut first = [0; 8];
     first.copy_from_slice(&digest[..8]);
     // Telegram takes zero for "none given".
@@ -170,7 +207,7 @@ mod tests {
                 size: 9000,
             };
             let id = JobId { account: 1000, chat: 2000, message: 7 };
-            assert_eq!(job, Job { id, recording, settings: None, stranger: false });
+            assert_eq!(job, Job { id, recording, settings: None, stranger: false, asked: None });
         }
     }
 
@@ -197,6 +234,7 @@ mod tests {
                 fold_from: 800,
             }),
             stranger: true,
+            asked: None,
         };
         let stored = serde_json::to_string(&job).unwrap();
         assert_eq!(

@@ -3,6 +3,9 @@
 pub mod answer;
 pub mod budget;
 mod chat;
+pub mod chat_rules;
+pub mod command;
+pub mod command_texts;
 mod event;
 pub mod fault;
 pub mod job;
@@ -26,9 +29,11 @@ pub mod unix_time;
 
 pub use answer::{Answer, Part};
 pub use chat::{ChatInfo, ChatKind, ChatList};
+pub use chat_rules::{ChatRule, ChatRules};
+pub use command::{Command, CommandMessage, CommandPrefix, RepliesTo, Said, Tongue};
 pub use event::{Event, Incoming, Sender, Whose};
 pub use fault::Fault;
-pub use job::{Job, JobId, Peer, PeerKind, random_id};
+pub use job::{Asked, Job, JobId, Peer, PeerKind, random_id, random_id_of_remark};
 pub use language::{LanguageChoice, LanguageCode, Languages, UnknownLanguage};
 pub use model::{AudioContext, ModelName, ParseModelNameError, SAMPLE_RATE};
 pub use proxy::{ParseProxyError, Proxy, ProxyLogin, ProxyServer};

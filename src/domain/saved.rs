@@ -42,7 +42,7 @@ fn shown(name: &str) -> String {
 }
 
 /// `2026-11-27 23:40 UTC`.
-fn utc(seconds: i64) -> String {
+pub fn utc(seconds: i64) -> String {
     let (days, seconds) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     let (year, month, day) = civil(days);
     let (hour, minute) = (seconds / 3600, seconds / 60 % 60);
@@ -122,7 +122,10 @@ mod tests {
                 size: 1,
             };
             let id = JobId { account: 1000, chat: chat.chat(), message: 7 };
-            assert_eq!(message_link(&Job { id, recording, settings: None, stranger: false }), link);
+            assert_eq!(
+                message_link(&Job { id, recording, settings: None, stranger: false, asked: None }),
+                link
+            );
         }
     }
 }

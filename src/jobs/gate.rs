@@ -109,8 +109,12 @@ impl Gate {
         })
     }
 
-    /// Fails while the job has to wait. Otherwise it is counted, once.
+    /// Fails while the job has to wait. Otherwise it is counted, once. What the owner asks for is
+    /// not held up, and not counted.
     pub async fn admit(&self, job: &Job) -> Result<(), Fault> {
+        if job.asked.is_some() {
+            return Ok(());
+        }
         let (chat, now) = (job.id.chat, now_millis());
         let paused = lock(&self.loops).paused_for(chat, now);
         if !paused.is_zero() {

@@ -8,6 +8,7 @@ use tracing::{Instrument as _, debug, error, info, info_span};
 
 use crate::domain::policy::{Decision, Policy};
 use crate::domain::{Event, Incoming, JobId, Recording, unix_time};
+use crate::jobs::commands::Commands;
 use crate::jobs::gate::Gate;
 use crate::jobs::retry::retry_until_available;
 use crate::queue::{Added, JobQueue};
@@ -20,6 +21,8 @@ pub struct Intake {
     work: Arc<Notify>,
     shutdown: CancellationToken,
     gate: Arc<Gate>,
+    /// `None`: commands are left alone.
+    commands: Option<Arc<Commands>>,
 }
 
 impl Intake {
@@ -30,12 +33,17 @@ impl Intake {
         work: Arc<Notify>,
         shutdown: CancellationToken,
     ) -> Self {
-        Self { queue, policy, work, shutdown, gate: Arc::default() }
+        Self { queue, policy, work, shutdown, gate: Arc::default(), commands: None }
     }
 
     /// Refuses what the gate refuses, and tells it of what has come.
     pub fn with_gate(self, gate: Arc<Gate>) -> Self {
         Self { gate, ..self }
+    }
+
+    /// Has the owner's commands obeyed.
+    pub fn with_commands(self, commands: Arc<Commands>) -> Self {
+        Self { commands: Some(commands), ..self }
     }
 
     /// Acts on events in order. Returns true once all that came of them is stored, however long the
@@ -44,6 +52,10 @@ impl Intake {
         for event in events {
             let is_stored = match event {
                 Event::Recording(incoming) => self.take_recording(&incoming).await,
+                Event::Command(message) => match &self.commands {
+                    Some(commands) => commands.take(message).await,
+                    None => true,
+                },
             };
             if !is_stored {
                 return false;

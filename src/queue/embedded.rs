@@ -25,7 +25,7 @@ use self::store::Store;
 use super::problems::QUEUE_DAMAGED;
 use super::{
     Added, AdminOutcome, Candidates, Checkpoints, Claimed, Counts, CrashRules, DROPPED, Entry, JobQueue,
-    Mark, QueueAdmin, QueueError, ResultCache, millis,
+    Mark, Obeyed, QueueAdmin, QueueError, ResultCache, millis,
 };
 use crate::domain::unix_time::now_millis;
 use crate::domain::{Answer, Job, JobId, Progress};
@@ -167,6 +167,19 @@ impl JobQueue for Embedded {
     async fn add(&self, job: &Job) -> Result<Added, QueueError> {
         let job = job.clone();
         self.with(move |_, store| store.add(job, now_millis())).await
+    }
+
+    async fn obey(&self, command: JobId, job: Option<&Job>) -> Result<Obeyed, QueueError> {
+        let job = job.cloned();
+        self.with(move |shared, store| {
+            let now = now_millis();
+            store.obey(command, job, now, now.saturating_add(millis(shared.options.dedupe_ttl)))
+        })
+        .await
+    }
+
+    async fn mark(&self, id: JobId) -> Result<Option<Mark>, QueueError> {
+        self.with(move |_, store| store.mark(id, now_millis())).await
     }
 
     async fn claim_of(&self, candidates: Candidates) -> Result<Claimed, QueueError> {

@@ -39,16 +39,16 @@ use self::replies::{ClaimReply, EntryReply, damaged, log, parse, parse_entry};
 pub use self::server::{SentinelOptions, ServerOptions, TlsFiles};
 use super::{
     Added, AdminOutcome, Candidates, Checkpoints, Claimed, Counts, CrashRules, DROPPED, Entry, JobQueue,
-    MAX_DEATHS, MAX_DELIVERIES, MAX_DELIVERIES_AT_ONCE, MAX_RESULTS, Mark, QueueAdmin, QueueError,
+    MAX_DEATHS, MAX_DELIVERIES, MAX_DELIVERIES_AT_ONCE, MAX_RESULTS, Mark, Obeyed, QueueAdmin, QueueError,
     ResultCache, log_damaged_row, millis, reason,
 };
 use crate::domain::unix_time::{self, now_millis};
 use crate::domain::{Answer, Job, JobId, Progress};
 
 /// Changes with the meaning of the keys. Queues of a lower format are read as they are: in format
-/// 1 an answer was a list of parts, which [`Answer`] reads, and before format 3 strangers had no
-/// line.
-const FORMAT: &str = "3";
+/// 1 an answer was a list of parts, which [`Answer`] reads, before format 3 strangers had no line,
+/// and before format 4 those that the owner asks for had none.
+const FORMAT: &str = "4";
 
 /// Largest time that is exact as a score, in milliseconds.
 const LAST_DUE: u64 = 1 << 53;
@@ -229,11 +229,41 @@ impl JobQueue for RedisQueue {
         Ok(if new { Added::New } else { Added::Seen })
     }
 
+    async fn obey(&self, command: JobId, job: Option<&Job>) -> Result<Obeyed, QueueError> {
+        let (mark, life) = self.kept(&Mark::Obeyed)?;
+        let command = command.to_string();
+        let [id, text, document] = match job {
+            None => [const { String::new() }; 3],
+            Some(job) => [
+                job.id.to_string(),
+                serde_json::to_string(job).map_err(damaged)?,
+                job.recording.document.to_string(),
+            ],
+        };
+        let args = [&command, &mark, &life, &id, &text, &document].map(String::as_str);
+        let reply: i64 = self.run(&scripts::OBEY, &args).await?;
+        self.connection.confirm(&self.check_key()).await?;
+        Ok(match reply {
+            0 => Obeyed::Seen,
+            1 => Obeyed::New,
+            _ => Obeyed::Underway,
+        })
+    }
+
+    async fn mark(&self, id: JobId) -> Result<Option<Mark>, QueueError> {
+        let found = self.connection.get(&format!("{}{}{id}", self.root, keys::MARK)).await?;
+        // One that cannot be read counts as one without messages: what it names must not be done
+        // again.
+        let read =
+            |text: String| serde_json::from_str(&text).unwrap_or(Mark::Answered { replies: Vec::new() });
+        Ok(found.map(read))
+    }
+
     async fn claim_of(&self, candidates: Candidates) -> Result<Claimed, QueueError> {
         let mut turn = self.turn.lock().await;
         loop {
             let [number, now] = [*turn, now_millis()].map(|number| number.to_string());
-            let lines = if candidates == Candidates::NoStrangers { "1" } else { "2" };
+            let lines = if candidates == Candidates::NoStrangers { "2" } else { "3" };
             let args = [&self.owner, &number, &now, &self.rules, FORMAT, lines];
             let reply = ClaimReply(self.run(&scripts::CLAIM, &args).await?);
             let claimed = match (reply.claimed(), reply.id()) {

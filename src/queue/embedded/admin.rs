@@ -6,7 +6,7 @@ use super::file::{File, SideRecord};
 use super::record::{Change, Record, State};
 use super::store::Store;
 use crate::domain::JobId;
-use crate::queue::{AdminOutcome, Entry, Mark, QueueError};
+use crate::queue::{AdminOutcome, Entry, Line, Mark, QueueError};
 
 impl Store {
     pub fn entries(&self) -> Result<Vec<Entry>, QueueError> {
@@ -24,7 +24,7 @@ impl Store {
             }
             State::Dead => {
                 beside = SideRecord::NotPoison { job: &job };
-                let first_of_chat = !self.schedule.is_busy(id);
+                let first_of_chat = !self.schedule.is_busy(&job);
                 let seq = self.schedule.next_number();
                 let place = first_of_chat.then(|| self.schedule.next_number());
                 Change::update(before, |record| {
@@ -71,11 +71,10 @@ pub fn entries_of_copy(path: &Path) -> Result<Vec<Entry>, QueueError> {
 fn entries(file: &File) -> Result<Vec<Entry>, QueueError> {
     let mut records = Vec::new();
     file.read_all(|record| records.push(record.clone()))?;
-    // The recovered go before the line, and strangers after it; a job without a place is behind
-    // another of its chat.
+    // The recovered go before the lines; a job without a place is behind another of its chat.
     records.sort_by_key(|record| {
         let Record { state, place, seq, job, .. } = record;
-        (*state != State::Returned, job.stranger, place.is_none(), *place, *seq)
+        (*state != State::Returned, Line::of(job), place.is_none(), *place, *seq)
     });
     let mut entries: Vec<Entry> = records.into_iter().map(Entry::from).collect();
     entries.sort_by_key(|entry| entry.state);

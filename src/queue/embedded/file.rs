@@ -6,7 +6,7 @@
 //! | | `checked` | when a write was last tried, in ms of Unix time |
 //! | `jobs` | job id | [`Record`] as JSON |
 //! | `damaged_jobs` | job id | what was in `jobs` and could not be read; only if there is any |
-//! | [`MARKS`] | job id | [`Mark`] as JSON |
+//! | [`MARKS`] | id of a job or a command | [`Mark`] as JSON |
 //! | [`RESULTS`] | account, document | an [`Answer`] as JSON |
 //! | [`POISON`] | account, document | the id of the job that showed it, as JSON |
 //!
@@ -43,7 +43,7 @@ pub const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 pub const JOBS: TableDefinition<Key, &[u8]> = TableDefinition::new("jobs");
 /// Rows of [`JOBS`] that could not be read, as they were.
 const DAMAGED: TableDefinition<Key, &[u8]> = TableDefinition::new("damaged_jobs");
-/// How finished jobs ended.
+/// How finished jobs ended, and which commands were obeyed.
 const MARKS: Expiring<Key> = Expiring::new("marks", "expiry", u64::MAX);
 /// Answers for copies of a recording.
 pub const RESULTS: Expiring<DocumentKey> =
@@ -177,6 +177,17 @@ impl File {
     pub fn mark_ends(&self, id: JobId) -> Result<Option<u64>, QueueError> {
         let tx = self.database.begin_read().map_err(failed)?;
         Ok(MARKS.get(&tx, key(id)).map_err(failed)?.map(|(end, _)| end))
+    }
+
+    /// The mark of a job or of a command, if that has not ended. One that cannot be read counts as
+    /// one without messages: what it names must not be done again.
+    pub fn mark(&self, id: JobId, now: u64) -> Result<Option<Mark>, QueueError> {
+        let tx = self.database.begin_read().map_err(failed)?;
+        let found = MARKS.get(&tx, key(id)).map_err(failed)?.filter(|(until, _)| *until > now);
+        let read = |(_, value): (u64, Vec<u8>)| {
+            serde_json::from_slice(&value).unwrap_or(Mark::Answered { replies: Vec::new() })
+        };
+        Ok(found.map(read))
     }
 
     /// The result of the job's recording, if that has not ended.

@@ -19,6 +19,7 @@ macro_rules! script {
 pub static OPEN: LazyLock<Script> = script!("open.lua");
 pub static ATTACH: LazyLock<Script> = script!("attach.lua");
 pub static ADD: LazyLock<Script> = script!("add.lua");
+pub static OBEY: LazyLock<Script> = script!("obey.lua");
 pub static CLAIM: LazyLock<Script> = script!("claim.lua");
 pub static BEGIN: LazyLock<Script> = script!("begin.lua");
 pub static STORE_PROGRESS: LazyLock<Script> = script!("store_progress.lua");

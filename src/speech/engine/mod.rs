@@ -58,6 +58,11 @@ impl Engine {
         Ok(Self { messages, model, stop, detector, info, thread: Mutex::new(Some(thread)) })
     }
 
+    /// How many languages the model was trained for, and whether for translation.
+    pub fn abilities(&self) -> (usize, bool) {
+        (self.info.languages, self.info.can_translate())
+    }
+
     /// Where the model is, now and later.
     pub fn model(&self) -> watch::Receiver<ModelState> {
         self.model.clone()
