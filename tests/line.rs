@@ -2,6 +2,7 @@
 //! against the loopback Telegram, without audio and whisper. A recording's bytes are its text.
 
 mod commands;
+mod deletions;
 mod forms;
 mod rules;
 
@@ -21,6 +22,7 @@ use stenogram::domain::{
 };
 use stenogram::jobs::chat_rules_file::{ChatRulesFile, FILE_NAME};
 use stenogram::jobs::commands::{Commands, ModelAbilities};
+use stenogram::jobs::deletions::Deletions;
 use stenogram::jobs::gate::Gate;
 use stenogram::jobs::intake::Intake;
 use stenogram::jobs::ports::{Conversation, Messenger, Transcriber, Transcription};
@@ -217,7 +219,13 @@ impl Line {
         });
         let intake = Intake::new(queue.clone(), in_force.clone(), Arc::clone(&work), shutdown.clone())
             .with_gate(Arc::clone(&admission))
-            .with_commands(commands);
+            .with_commands(commands)
+            .with_deletions(Deletions {
+                queue: Arc::clone(&queue),
+                conversation: Arc::clone(&account) as Arc<dyn Conversation>,
+                delete_answers: true,
+                shutdown: shutdown.clone(),
+            });
         let ears = Ears { intake, policy: in_force.clone() };
         let (recognised, count) = watch::channel(0);
         let (gate, opened) = watch::channel(false);

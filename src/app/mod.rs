@@ -33,6 +33,7 @@ use crate::health::server::{self, ListenError};
 use crate::health::service::Service;
 use crate::jobs::chat_rules_file::{self, ChatRulesFile};
 use crate::jobs::commands::{self, Commands, ModelAbilities};
+use crate::jobs::deletions::Deletions;
 use crate::jobs::gate::Gate;
 use crate::jobs::intake::Intake;
 use crate::jobs::ports::{Conversation, Messenger, Transcriber};
@@ -181,12 +182,19 @@ pub async fn run(
     let work = Arc::new(Notify::new());
     let mut intake = Intake::new(queue.clone(), policy_in_force.clone(), Arc::clone(&work), shutdown.clone())
         .with_gate(Arc::clone(&gate));
+    let conversation = Arc::clone(&account) as Arc<dyn Conversation>;
+    intake = intake.with_deletions(Deletions {
+        queue: Arc::clone(&queue),
+        conversation: Arc::clone(&conversation),
+        delete_answers: config.delete_answers,
+        shutdown: shutdown.clone(),
+    });
     if let Some(prefix) = &config.command_prefix {
         let (languages, translates) = engine.abilities();
         intake = intake.with_commands(Arc::new(Commands {
             queue: Arc::clone(&queue),
             rules: chat_rules,
-            conversation: Arc::clone(&account) as Arc<dyn Conversation>,
+            conversation,
             prefix: prefix.clone(),
             model: ModelAbilities { languages, translates },
             work: Arc::clone(&work),

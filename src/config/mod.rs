@@ -80,6 +80,8 @@ pub struct Config {
     pub fold_from: u32,
     /// With what commands begin; `None`: there are none.
     pub command_prefix: Option<CommandPrefix>,
+    /// Whether the answer to a recording of the owner is deleted with it.
+    pub delete_answers: bool,
     /// In bytes.
     pub max_file_size: u64,
     pub max_duration: Duration,

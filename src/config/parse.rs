@@ -69,6 +69,7 @@ impl Parser<'_> {
             rules: self.rules(),
             fold_from: self.value("FOLD_FROM", values::length_or_never),
             command_prefix: self.value("COMMAND_PREFIX", values::prefix_or_off),
+            delete_answers: self.value("DELETE_ANSWERS", values::on_or_off),
             max_file_size: self.value("MAX_FILE_SIZE", |text| within(1 << 10..=4 << 30, values::bytes(text))),
             max_duration: self.duration("MAX_DURATION", 1..=DAY),
             sends: SendLimits {

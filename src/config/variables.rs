@@ -270,6 +270,12 @@ pub const VARIABLES: &[Variable] = &[
         "1 to 3 signs that are neither letters, digits nor spaces; off for no commands at all, in Saved Messages neither",
     ),
     Variable::new(
+        "DELETE_ANSWERS",
+        "on",
+        "Whether the answer to your own voice message is deleted with it",
+        "on or off",
+    ),
+    Variable::new(
         "MAX_FILE_SIZE",
         "200M",
         "Larger recordings are not answered",

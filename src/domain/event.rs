@@ -15,6 +15,18 @@ pub enum Event {
     Recording(Incoming),
     /// The owner has given a command.
     Command(CommandMessage),
+    /// Messages were deleted for everybody, or on the owner's side.
+    Deleted(Deleted),
+}
+
+/// Messages that were deleted. Private chats and basic groups number their messages together, so
+/// there Telegram does not name the chat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deleted {
+    pub account: i64,
+    /// The Bot API dialog id of the supergroup or channel; `None` in other chats.
+    pub channel: Option<i64>,
+    pub messages: Vec<i32>,
 }
 
 /// A recording that has arrived, with all that a policy may decide by.

@@ -24,6 +24,11 @@ pub struct JobId {
 impl JobId {
     /// Sorts before all others.
     pub const MIN: Self = Self { account: i64::MIN, chat: i64::MIN, message: i32::MIN };
+
+    /// Whether its chat is a supergroup or a channel, which numbers its messages itself.
+    pub fn is_in_channel(self) -> bool {
+        self.chat <= CHANNELS
+    }
 }
 
 impl fmt::Display for JobId {
@@ -54,6 +59,9 @@ impl FromStr for JobId {
     }
 }
 
+/// The dialog ids of supergroups and channels are below this.
+const CHANNELS: i64 = -1_000_000_000_000;
+
 /// What kind of chat a [`Peer`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -82,7 +90,7 @@ impl Peer {
         match self.kind {
             PeerKind::User => self.id,
             PeerKind::Group => -self.id,
-            PeerKind::Channel => -1_000_000_000_000 - self.id,
+            PeerKind::Channel => CHANNELS - self.id,
         }
     }
 }

@@ -31,7 +31,7 @@ pub use answer::{Answer, Part};
 pub use chat::{ChatInfo, ChatKind, ChatList};
 pub use chat_rules::{ChatRule, ChatRules};
 pub use command::{Command, CommandMessage, CommandPrefix, RepliesTo, Said, Tongue};
-pub use event::{Event, Incoming, Sender, Whose};
+pub use event::{Deleted, Event, Incoming, Sender, Whose};
 pub use fault::Fault;
 pub use job::{Asked, Job, JobId, Peer, PeerKind, random_id, random_id_of_remark};
 pub use language::{LanguageChoice, LanguageCode, Languages, UnknownLanguage};

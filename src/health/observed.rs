@@ -94,6 +94,19 @@ impl JobQueue for ObservedQueue {
         self.queue.mark(id).await
     }
 
+    async fn finished(
+        &self,
+        account: i64,
+        channel: Option<i64>,
+        message: i32,
+    ) -> Result<Option<Job>, QueueError> {
+        self.queue.finished(account, channel, message).await
+    }
+
+    async fn forget(&self, job: &Job) -> Result<(), QueueError> {
+        self.queue.forget(job).await
+    }
+
     async fn claim_of(&self, candidates: Candidates) -> Result<Claimed, QueueError> {
         let pulse = &self.health.claim_pulse;
         let claimed = self.observe(pulse, self.queue.claim_of(candidates)).await?;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, debug, error, info, info_span, warn};
+use tracing::{Instrument as _, error, info, info_span, warn};
 
 use crate::domain::command_texts::{self, Fate, QueueState, Remark};
 use crate::domain::unix_time::now_seconds;
@@ -21,6 +21,7 @@ use crate::domain::{
     Asked, ChatKind, Command, CommandMessage, CommandPrefix, Fault, Incoming, RepliesTo, Sender, Tongue,
 };
 use crate::jobs::chat_rules_file::ChatRulesFile;
+use crate::jobs::persist::persist;
 use crate::jobs::ports::Conversation;
 use crate::jobs::retry::retry_until_available;
 use crate::queue::{Mark, Obeyed, Queue, QueueError};
@@ -29,10 +30,6 @@ use crate::queue::{Mark, Obeyed, Queue, QueueError};
 const LATEST: u64 = 300;
 /// What [`Commands::shown`] is in the daemon.
 pub const SHOWN: [Duration; 2] = [Duration::from_secs(6), Duration::from_secs(15)];
-/// For how long an answer to a command is tried.
-const TRIED: Duration = Duration::from_secs(600);
-/// Pause before an answer is tried again, where the failure names none.
-const RETRY: Duration = Duration::from_secs(2);
 
 /// Obeys commands.
 pub struct Commands {
@@ -311,41 +308,10 @@ impl Commands {
         }
     }
 
-    /// Tries until it succeeds, and gives up after a refusal or after some minutes. Returns whether
-    /// it succeeded.
-    async fn persist<F>(&self, mut attempt: impl FnMut() -> F) -> bool
+    async fn persist<F>(&self, attempt: impl FnMut() -> F) -> bool
     where
         F: Future<Output = Result<(), Fault>>,
     {
-        let begun = tokio::time::Instant::now();
-        loop {
-            tokio::select! {
-                () = self.shutdown.cancelled() => return false,
-                () = self.conversation.ready() => {}
-            }
-            let (after, why) = match attempt().await {
-                Ok(()) => return true,
-                Err(Fault::Gone(why) | Fault::Reject(why) | Fault::Fatal(why)) => {
-                    debug!(reason = why, "A command could not be answered");
-                    return false;
-                }
-                Err(
-                    Fault::Wait { after, why }
-                    | Fault::Later { after, why }
-                    | Fault::Held { after, why }
-                    | Fault::Retry { after, why },
-                ) => (after, why),
-                Err(Fault::Unavailable(why)) => (RETRY, why),
-                Err(Fault::Aborted) => return false,
-            };
-            if begun.elapsed() + after > TRIED {
-                info!(reason = why, "A command is left without an answer");
-                return false;
-            }
-            tokio::select! {
-                () = self.shutdown.cancelled() => return false,
-                () = sleep(after) => {}
-            }
-        }
+        persist(&*self.conversation, &self.shutdown, attempt).await
     }
 }

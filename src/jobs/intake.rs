@@ -9,6 +9,7 @@ use tracing::{Instrument as _, debug, error, info, info_span};
 use crate::domain::policy::{Decision, Policy};
 use crate::domain::{Event, Incoming, JobId, Recording, unix_time};
 use crate::jobs::commands::Commands;
+use crate::jobs::deletions::Deletions;
 use crate::jobs::gate::Gate;
 use crate::jobs::retry::retry_until_available;
 use crate::queue::{Added, JobQueue};
@@ -23,6 +24,8 @@ pub struct Intake {
     gate: Arc<Gate>,
     /// `None`: commands are left alone.
     commands: Option<Arc<Commands>>,
+    /// `None`: nothing is done about messages that are deleted.
+    deletions: Option<Deletions>,
 }
 
 impl Intake {
@@ -33,7 +36,7 @@ impl Intake {
         work: Arc<Notify>,
         shutdown: CancellationToken,
     ) -> Self {
-        Self { queue, policy, work, shutdown, gate: Arc::default(), commands: None }
+        Self { queue, policy, work, shutdown, gate: Arc::default(), commands: None, deletions: None }
     }
 
     /// Refuses what the gate refuses, and tells it of what has come.
@@ -46,6 +49,11 @@ impl Intake {
         Self { commands: Some(commands), ..self }
     }
 
+    /// Follows what is deleted.
+    pub fn with_deletions(self, deletions: Deletions) -> Self {
+        Self { deletions: Some(deletions), ..self }
+    }
+
     /// Acts on events in order. Returns true once all that came of them is stored, however long the
     /// store takes, and false if the daemon shuts down first or something cannot be stored.
     pub async fn take(&self, events: Vec<Event>) -> bool {
@@ -54,6 +62,10 @@ impl Intake {
                 Event::Recording(incoming) => self.take_recording(&incoming).await,
                 Event::Command(message) => match &self.commands {
                     Some(commands) => commands.take(message).await,
+                    None => true,
+                },
+                Event::Deleted(deleted) => match &self.deletions {
+                    Some(deletions) => deletions.take(deleted).await,
                     None => true,
                 },
             };

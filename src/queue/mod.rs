@@ -96,7 +96,7 @@ pub use self::traits::{
     Added, AdminOutcome, Candidates, Checkpoints, Claim, Claimed, Counts, Entry, JobQueue, Obeyed, Queue,
     QueueAdmin, QueueError, ResultCache, State,
 };
-use crate::domain::Job;
+use crate::domain::{Job, JobId};
 
 /// Answers kept at most; the oldest go first. At a kilobyte each these are 10 MB.
 const MAX_RESULTS: usize = 10_000;
@@ -117,6 +117,22 @@ pub enum Mark {
     },
     /// A command.
     Obeyed,
+}
+
+/// For how long an answered job is kept, so that its answer can follow it when it is deleted.
+const FINISHED_KEPT: Duration = Duration::from_secs(7 * 86_400);
+
+/// The id under which an answered job is kept. Only channels number their messages themselves, and
+/// of other chats Telegram does not say in which a message was deleted.
+fn finished_id(account: i64, channel: Option<i64>, message: i32) -> JobId {
+    JobId { account, chat: channel.unwrap_or(0), message }
+}
+
+/// Under which id the job is kept once it has ended with this mark, if at all.
+fn kept_as(job: JobId, mark: &Mark) -> Option<JobId> {
+    let JobId { account, chat, message } = job;
+    let is_answered = matches!(mark, Mark::Answered { replies } if !replies.is_empty());
+    is_answered.then(|| finished_id(account, job.is_in_channel().then_some(chat), message))
 }
 
 /// The lines of the queue, in the order in which they are served.

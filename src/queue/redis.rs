@@ -38,9 +38,9 @@ pub use self::connection::DurabilityWarning;
 use self::replies::{ClaimReply, EntryReply, damaged, log, parse, parse_entry};
 pub use self::server::{SentinelOptions, ServerOptions, TlsFiles};
 use super::{
-    Added, AdminOutcome, Candidates, Checkpoints, Claimed, Counts, CrashRules, DROPPED, Entry, JobQueue,
-    MAX_DEATHS, MAX_DELIVERIES, MAX_DELIVERIES_AT_ONCE, MAX_RESULTS, Mark, Obeyed, QueueAdmin, QueueError,
-    ResultCache, log_damaged_row, millis, reason,
+    Added, AdminOutcome, Candidates, Checkpoints, Claimed, Counts, CrashRules, DROPPED, Entry, FINISHED_KEPT,
+    JobQueue, MAX_DEATHS, MAX_DELIVERIES, MAX_DELIVERIES_AT_ONCE, MAX_RESULTS, Mark, Obeyed, QueueAdmin,
+    QueueError, ResultCache, finished_id, kept_as, log_damaged_row, millis, reason,
 };
 use crate::domain::unix_time::{self, now_millis};
 use crate::domain::{Answer, Job, JobId, Progress};
@@ -156,8 +156,10 @@ impl RedisQueue {
     }
 
     async fn finish(&self, id: JobId, mark: &Mark) -> Result<(), QueueError> {
+        let kept = kept_as(id, mark).map_or_else(String::new, |kept| kept.to_string());
+        let kept_for = life(self.dedupe_ttl.min(FINISHED_KEPT)).to_string();
         let (mark, life) = self.kept(mark)?;
-        self.change(&scripts::FINISH, id, &[&mark, &life]).await
+        self.change(&scripts::FINISH, id, &[&mark, &life, &kept, &kept_for]).await
     }
 
     /// The mark as it is written, and its life.
@@ -257,6 +259,24 @@ impl JobQueue for RedisQueue {
         let read =
             |text: String| serde_json::from_str(&text).unwrap_or(Mark::Answered { replies: Vec::new() });
         Ok(found.map(read))
+    }
+
+    async fn finished(
+        &self,
+        account: i64,
+        channel: Option<i64>,
+        message: i32,
+    ) -> Result<Option<Job>, QueueError> {
+        let id = finished_id(account, channel, message);
+        let found = self.connection.get(&format!("{}{}{id}", self.root, keys::FINISHED)).await?;
+        // One that cannot be read counts as none.
+        Ok(found.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    async fn forget(&self, job: &Job) -> Result<(), QueueError> {
+        let JobId { account, chat, message } = job.id;
+        let id = finished_id(account, job.id.is_in_channel().then_some(chat), message);
+        self.run(&scripts::FORGET, &[&id.to_string(), &job.recording.document.to_string()]).await
     }
 
     async fn claim_of(&self, candidates: Candidates) -> Result<Claimed, QueueError> {

@@ -152,6 +152,19 @@ pub trait JobQueue: Send + Sync {
     /// How a job or a command has ended; `None` if it has not, or longer ago than the dedupe time.
     async fn mark(&self, id: JobId) -> Result<Option<Mark>, QueueError>;
 
+    /// An answered job, by the number of its message in `channel`, or in any other chat of the
+    /// account if that is `None`; for a week after it was answered, or for the dedupe time if that
+    /// is shorter.
+    async fn finished(
+        &self,
+        account: i64,
+        channel: Option<i64>,
+        message: i32,
+    ) -> Result<Option<Job>, QueueError>;
+
+    /// Removes what is kept of a finished job besides its mark: the job, and its recording's result.
+    async fn forget(&self, job: &Job) -> Result<(), QueueError>;
+
     /// Hands out the next job that may run now: a stranger's only if there is no other.
     async fn claim(&self) -> Result<Claimed, QueueError> {
         self.claim_of(Candidates::All).await

@@ -316,21 +316,39 @@ async fn a_command_that_comes_late_is_not_obeyed() {
     telegram.look(|ledger| assert_eq!(ledger.post(FRIENDS_CHAT, late).map(|post| post.edits), Some(0)));
 }
 
+/// The position in the stream of updates is what it was before the commands, as after a crash that
+/// came before it was stored.
 #[tokio::test]
 async fn a_command_that_comes_twice_is_obeyed_once() {
     let (telegram, folder, line) = start().await;
-    let off = telegram.send(FRIENDS_CHAT, say(".off"));
-    deleted(&telegram, FRIENDS_CHAT, off).await;
-    command(&telegram, FRIENDS_CHAT, say(".on")).await;
-    let id = JobId { account: OWNER, chat: FRIEND, message: off };
-    assert_eq!(line.queue.mark(id).await.unwrap(), Some(Mark::Obeyed));
-    // As after a crash before the position was stored: the first command comes again.
-    line.stop().await;
-    let restarted = Line::start(&folder).await;
-    telegram.push(&[(FRIENDS_CHAT, off)], Packing::Separate);
     let recording = telegram.send(FRIENDS_CHAT, saying(FRIEND_SAYS));
     telegram.wait_for_reply(FRIENDS_CHAT, recording, DEADLINE).await.unwrap();
-    restarted.finished().await;
+    settled(&telegram, &line).await;
+    let [position, before] = ["updates.redb", "before.redb"].map(|name| folder.path().join(name));
+    line.stop().await;
+    std::fs::copy(&position, &before).unwrap();
+
+    let line = Line::start(&folder).await;
+    command(&telegram, FRIENDS_CHAT, say(".translate on")).await;
+    let again = telegram.send(FRIENDS_CHAT, say(".again").reply_to(recording));
+    deleted(&telegram, FRIENDS_CHAT, again).await;
+    let off = telegram.send(FRIENDS_CHAT, say(".off"));
+    deleted(&telegram, FRIENDS_CHAT, off).await;
+    settled(&telegram, &line).await;
+    assert_eq!(*line.recognised.borrow(), 2, "anew, and what settles");
+    let mark = line.queue.mark(JobId { account: OWNER, chat: FRIEND, message: off }).await.unwrap();
+    assert_eq!(mark, Some(Mark::Obeyed));
+    line.stop().await;
+    std::fs::rename(&before, &position).unwrap();
+    // A command that is obeyed again would make this file anew.
+    std::fs::remove_file(folder.path().join(FILE_NAME)).unwrap();
+
+    let line = Line::start(&folder).await;
+    settled(&telegram, &line).await;
+    assert_eq!(*line.recognised.borrow(), 1, "only what settles");
+    assert!(!folder.path().join(FILE_NAME).exists());
+    let reply = telegram.look(|ledger| ledger.replies(FRIENDS_CHAT, recording).cloned().collect::<Vec<_>>());
+    assert_eq!((reply.len(), reply[0].edits), (1, 1));
 }
 
 #[tokio::test]

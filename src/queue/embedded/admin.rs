@@ -58,7 +58,7 @@ impl Store {
         let next = if stood_in_line { self.line_up_next(&record)? } else { None };
         let mut changes = vec![Change { before: Some(record), after: None }];
         changes.extend(next);
-        self.commit(changes, SideRecord::Mark { id, mark, now, until })?;
+        self.commit(changes, SideRecord::Mark { id, mark, now, until, finished: None })?;
         Ok(AdminOutcome::Done)
     }
 }

@@ -9,7 +9,9 @@ use super::record::{Change, Record, State};
 use super::schedule::Schedule;
 use crate::domain::{Answer, Job, JobId, Progress, Settings};
 use crate::queue::problems::QUEUE_DAMAGED;
-use crate::queue::{Added, Counts, CrashRules, Mark, Obeyed, QueueError, log_put_off};
+use crate::queue::{
+    Added, Counts, CrashRules, FINISHED_KEPT, Mark, Obeyed, QueueError, kept_as, log_put_off, millis,
+};
 
 /// The open file and its index. After any error but [`QueueError::NotClaimed`] it has to be dropped
 /// and opened anew.
@@ -125,8 +127,14 @@ impl Store {
             let record = self.new_record(job);
             changes.push(Change { before: known, after: Some(record) });
         }
-        self.commit(changes, SideRecord::Mark { id: command, mark: &Mark::Obeyed, now, until })?;
+        let mark = &Mark::Obeyed;
+        self.commit(changes, SideRecord::Mark { id: command, mark, now, until, finished: None })?;
         Ok(if is_underway { Obeyed::Underway } else { Obeyed::New })
+    }
+
+    /// Removes what is kept of a finished job under `id`, and the result of its recording.
+    pub fn forget(&mut self, id: JobId, job: &Job) -> Result<(), QueueError> {
+        self.commit(Vec::new(), SideRecord::Forgotten { id, job })
     }
 
     pub fn mark(&self, id: JobId, now: u64) -> Result<Option<Mark>, QueueError> {
@@ -201,14 +209,18 @@ impl Store {
     /// Ends the job and remembers it until `until`, in milliseconds of Unix time.
     pub fn finish(&mut self, id: JobId, mark: &Mark, now: u64, until: u64) -> Result<(), QueueError> {
         let record = match self.file.read(id)? {
-            None if self.file.mark_ends(id)?.is_some() => return Ok(()),
             Some(record) if record.state == State::Claimed => record,
+            // It was finished before; since then the owner may have asked for it again.
+            _ if self.file.mark_ends(id)?.is_some() => return Ok(()),
             _ => return Err(QueueError::NotClaimed(id)),
         };
         let next = self.line_up_next(&record)?;
+        let job = record.job.clone();
+        let kept_until = until.min(now.saturating_add(millis(FINISHED_KEPT)));
+        let finished = kept_as(id, mark).map(|kept| (kept, &job, kept_until));
         let mut changes = vec![Change { before: Some(record), after: None }];
         changes.extend(next);
-        self.commit(changes, SideRecord::Mark { id, mark, now, until })
+        self.commit(changes, SideRecord::Mark { id, mark, now, until, finished })
     }
 
     pub fn retry(&mut self, id: JobId, due: u64, reason: String, attempts: u32) -> Result<(), QueueError> {

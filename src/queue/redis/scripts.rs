@@ -25,6 +25,7 @@ pub static BEGIN: LazyLock<Script> = script!("begin.lua");
 pub static STORE_PROGRESS: LazyLock<Script> = script!("store_progress.lua");
 pub static STORE_OUTBOX: LazyLock<Script> = script!("store_outbox.lua");
 pub static FINISH: LazyLock<Script> = script!("finish.lua");
+pub static FORGET: LazyLock<Script> = script!("forget.lua");
 pub static RETRY: LazyLock<Script> = script!("retry.lua");
 pub static RELEASE: LazyLock<Script> = script!("release.lua");
 pub static BURY: LazyLock<Script> = script!("bury.lua");

@@ -26,7 +26,8 @@ impl Account {
     /// Deletes a message of `chat` for everybody.
     pub async fn delete(&self, chat: &Peer, number: i32) -> Result<(), Fault> {
         let link = self.current_link()?;
-        match self.delete_messages(&link, chat, &[number]).await? {
+        let chat = self.with_access(*chat).await?;
+        match self.delete_messages(&link, &chat, &[number]).await? {
             Ok(()) => Ok(()),
             Err(error) => Err(self.send_refused(&error).await),
         }

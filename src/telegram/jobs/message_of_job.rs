@@ -90,7 +90,11 @@ impl Account {
     /// The chat of a job. If its access hash was not known when the job was added, it may be known
     /// by now.
     pub(super) async fn chat(&self, job: &Job) -> Result<Peer, Fault> {
-        let chat = job.recording.chat;
+        self.with_access(job.recording.chat).await
+    }
+
+    /// A chat with its access hash, if that is known by now.
+    pub(super) async fn with_access(&self, chat: Peer) -> Result<Peer, Fault> {
         let Some(id) = PeerId::from_bot_api_dialog_id(chat.chat()).filter(|_| chat.access_hash == 0) else {
             return Ok(chat);
         };

@@ -8,12 +8,25 @@ use super::super::message::{self, UnresolvedRecording};
 use super::error::UpdatesEnded;
 use super::event_sink::EventSink;
 use super::update_loop::UpdateLoop;
-use crate::domain::{CommandMessage, Event, Incoming, JobId, RepliesTo};
+use crate::domain::{CommandMessage, Deleted, Event, Incoming, JobId, RepliesTo};
 
 impl<S: EventSink> UpdateLoop<'_, S> {
     /// The event that an update means, if it means one. What else a later feature acts on (edits,
-    /// deletions, reactions) comes in updates of other types, and gets its arm here.
+    /// reactions) comes in updates of other types, and gets its arm here.
     pub(super) async fn event(&self, update: &tl::enums::Update) -> Result<Option<Event>, UpdatesEnded> {
+        let account = self.link.context.user.id;
+        match update {
+            tl::enums::Update::DeleteMessages(update) => {
+                let messages = update.messages.clone();
+                return Ok(Some(Event::Deleted(Deleted { account, channel: None, messages })));
+            }
+            tl::enums::Update::DeleteChannelMessages(update) => {
+                let channel = PeerId::channel(update.channel_id).and_then(PeerId::bot_api_dialog_id);
+                let messages = update.messages.clone();
+                return Ok(Some(Event::Deleted(Deleted { account, channel, messages })));
+            }
+            _ => {}
+        }
         match message::new_message(update) {
             Some(message) => self.event_in_message(message).await,
             None => Ok(None),
