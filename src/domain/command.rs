@@ -74,7 +74,18 @@ pub enum RepliesTo {
     Other,
 }
 
+impl RepliesTo {
+    pub fn is_recording(&self) -> bool {
+        matches!(self, Self::Recording(_))
+    }
+}
+
 impl Command {
+    /// Whether it is said in reply to a recording.
+    pub fn is_about_a_recording(&self) -> bool {
+        matches!(self, Self::Transcribe | Self::Again | Self::Why)
+    }
+
     /// Its name in the log.
     pub fn name(&self) -> &'static str {
         match self {

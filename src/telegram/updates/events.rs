@@ -63,6 +63,10 @@ impl<S: EventSink> UpdateLoop<'_, S> {
                 None => RepliesTo::Other,
             },
         };
+        // There the answer to a recording may read like a command.
+        if in_saved_messages && replies_to.is_recording() && !said.command.is_about_a_recording() {
+            return Ok(None);
+        }
         let known = context.seen_peer(text.chat).await?;
         let chat = message::chat_info(&text.peer, known.as_ref(), owner);
         let peer = known.map_or(text.peer, |known| message::peer(&known.info));
