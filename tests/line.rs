@@ -234,7 +234,8 @@ impl Line {
         let messenger = Arc::new(NotingMessenger { account: Arc::clone(&account), ended });
         let reading = Arc::new(Reading { recognised, gate: opened, came });
         let worker = Worker::new(Arc::clone(&queue), messenger, reading, in_force, work, shutdown.clone())
-            .with_gate(admission);
+            .with_gate(admission)
+            .with_conversation(Arc::clone(&account) as Arc<dyn Conversation>);
         let mut tasks = JoinSet::new();
         let stop = shutdown.clone();
         tasks.spawn(async move { account.run(&ears, shutdown).await.expect("not logged out") });

@@ -11,7 +11,8 @@ use crate::audio::{Containers, Limits};
 use crate::decoding::DecoderProgram;
 use crate::domain::policy::Policy;
 use crate::domain::{
-    Answer, ChatInfo, CommandPrefix, Event, Fault, Job, JobId, LanguageCode, Peer, Progress, Said, Settings,
+    Answer, ChatInfo, CommandPrefix, Event, Fault, Job, JobId, LanguageCode, Note, Peer, Progress, Said,
+    Settings,
 };
 use crate::health::HealthState;
 use crate::health::limits::ENCODER_PASS_LIMIT;
@@ -91,8 +92,8 @@ impl Conversation for Account {
         Account::delete(self, chat, message).await
     }
 
-    async fn note(&self, command: JobId, text: &str) -> Result<(), Fault> {
-        Account::note(self, command, text).await
+    async fn note(&self, command: JobId, note: Note, text: &str) -> Result<(), Fault> {
+        Account::note(self, command, note, text).await
     }
 }
 

@@ -194,7 +194,7 @@ pub async fn run(
         intake = intake.with_commands(Arc::new(Commands {
             queue: Arc::clone(&queue),
             rules: chat_rules,
-            conversation,
+            conversation: Arc::clone(&conversation),
             prefix: prefix.clone(),
             model: ModelAbilities { languages, translates },
             work: Arc::clone(&work),
@@ -217,8 +217,9 @@ pub async fn run(
     let messenger = Arc::new(ObservedMessenger::new(messenger, Arc::clone(&health)));
     let observed = decorator.transcriber(Arc::clone(&transcriber) as Arc<dyn Transcriber>);
     let observed = Arc::new(ObservedTranscriber::new(observed, health, recognition));
-    let worker =
-        Worker::new(queue, messenger, observed, policy_in_force, work, shutdown.clone()).with_gate(gate);
+    let worker = Worker::new(queue, messenger, observed, policy_in_force, work, shutdown.clone())
+        .with_gate(gate)
+        .with_conversation(conversation);
     service.ready();
     let (logged_out, broken) = (OnceCell::new(), OnceCell::new());
     let cancel_when_done = |outcome: Result<(), RunError>, reason: &OnceCell<RunError>| {

@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::rules::AnswerIn;
 use super::{ChatInfo, Incoming, JobId, LanguageChoice, Peer};
 
@@ -38,8 +40,10 @@ pub enum Command {
 }
 
 /// The language of a command's words, in which it is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Tongue {
+    #[default]
     English,
     Russian,
 }

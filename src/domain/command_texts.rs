@@ -235,6 +235,23 @@ pub fn why(fate: &Fate, tongue: Tongue) -> String {
     }
 }
 
+/// Why the recording behind `link`, which the owner asked for, gets no text; `None` if nobody
+/// speaks in it.
+pub fn no_text(link: &str, reason: Option<&str>, tongue: Tongue) -> String {
+    match reason {
+        None => pick(
+            tongue,
+            format!("Nobody speaks in the recording that you asked for: {link}"),
+            format!("В записи, о которой вы просили, нет речи: {link}"),
+        ),
+        Some(reason) => pick(
+            tongue,
+            format!("The recording that you asked for cannot be transcribed ({reason}): {link}"),
+            format!("Запись, о которой вы просили, распознать не удалось ({reason}): {link}"),
+        ),
+    }
+}
+
 pub fn queue(state: QueueState, tongue: Tongue) -> String {
     let QueueState { waiting, running, delayed, dead, oldest } = state;
     let oldest = oldest.map_or_else(String::new, |seconds| {

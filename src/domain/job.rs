@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Recording, Settings};
+use super::{Recording, Settings, Tongue};
 
 /// Names one message of one account; the key under which a job is known to the queue.
 ///
@@ -120,6 +120,9 @@ pub struct Job {
 pub struct Asked {
     /// The number of the message with the command, which is in the recording's chat.
     pub command: i32,
+    /// The language of its words.
+    #[serde(default)]
+    pub tongue: Tongue,
     /// Whether the recording is recognised anew, although its answer may be kept.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub again: bool,
@@ -139,9 +142,20 @@ impl Job {
     }
 }
 
-/// The `random_id` of the message that answers the command `id`.
-pub fn random_id_of_remark(id: JobId) -> i64 {
-    number_of(&format!("stenogram/remark/{id}"))
+/// What a message is about that a command is answered with in Saved Messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// The command itself.
+    Answer,
+    /// The recording that was asked for has no text.
+    NoText,
+}
+
+impl Note {
+    /// The `random_id` under which it is sent.
+    pub fn random_id(self, command: JobId) -> i64 {
+        number_of(&format!("stenogram/{self:?}/{command}"))
+    }
 }
 
 /// The `random_id` under which one part of a job's answer is sent.

@@ -18,7 +18,8 @@ use tracing::{Instrument as _, error, info, info_span, warn};
 use crate::domain::command_texts::{self, Fate, QueueState, Remark};
 use crate::domain::unix_time::now_seconds;
 use crate::domain::{
-    Asked, ChatKind, Command, CommandMessage, CommandPrefix, Fault, Incoming, RepliesTo, Sender, Tongue,
+    Asked, ChatKind, Command, CommandMessage, CommandPrefix, Fault, Incoming, JobId, Note, RepliesTo, Sender,
+    Tongue,
 };
 use crate::jobs::chat_rules_file::ChatRulesFile;
 use crate::jobs::persist::persist;
@@ -67,6 +68,12 @@ enum Answer {
     InSavedMessages(String),
 }
 
+/// Why a command is neither obeyed nor refused now.
+enum Stop {
+    Shutdown,
+    Queue(QueueError),
+}
+
 impl Commands {
     /// Obeys a command. Returns true once that is stored, and false if the daemon shuts down first
     /// or something cannot be stored.
@@ -74,53 +81,44 @@ impl Commands {
         let CommandMessage { id, said, .. } = message;
         let span = info_span!("command", %id, name = said.command.name());
         match self.obey(&message).instrument(span.clone()).await {
-            Some(Ok(answer)) => {
+            Ok(answer) => {
                 let commands = Arc::clone(self);
                 tokio::spawn(async move { commands.say(&message, answer).await }.instrument(span));
                 true
             }
-            Some(Err(error)) => {
-                error!(%error, "A command cannot be marked as obeyed");
+            Err(Stop::Queue(error)) => {
+                error!(%error, "A command cannot be obeyed");
                 false
             }
-            None => false,
+            Err(Stop::Shutdown) => false,
         }
     }
 
-    /// Obeys a command unless it was obeyed before; says what is to be said to it. `None` if the
-    /// daemon shuts down first.
-    async fn obey(&self, message: &CommandMessage) -> Option<Result<Answer, QueueError>> {
+    /// Obeys a command unless it was obeyed before; says what is to be said to it.
+    async fn obey(&self, message: &CommandMessage) -> Result<Answer, Stop> {
         let CommandMessage { id, said, date, .. } = message;
-        let mark = match self.mark_of(message).await? {
-            Ok(mark) => mark,
-            Err(error) => return Some(Err(error)),
-        };
+        let is_new = self.mark(*id).await?.is_none();
         let late = u64::try_from(now_seconds().saturating_sub(*date)).unwrap_or(0);
-        let (is_late, is_new) = (late > LATEST, mark.is_none());
-        let remark = if is_late && is_new {
-            info!(event = "command_late", late_s = late, "The command arrived late and is not obeyed");
-            Some(Remark::Late(late))
-        } else {
-            None
-        };
-        let outcome = match remark {
-            Some(remark) => self.only_mark(message).await?.map(|()| Err(remark)),
-            None if is_late => return Some(Ok(Answer::Silence)),
-            None => self.carry_out(message, is_new).await?,
-        };
-        let outcome = match outcome {
-            Ok(outcome) => outcome,
-            Err(error) => return Some(Err(error)),
-        };
-        if is_new && !is_late {
-            info!(event = "command", chat = id.chat, "The owner's command was obeyed");
+        if late > LATEST && !is_new {
+            return Ok(Answer::Silence);
         }
-        Some(Ok(match outcome {
-            // Nobody waits for it any more, but for the owner in their own chat.
-            Err(Remark::Late(_)) if message.chat.kind != ChatKind::SavedMessages => Answer::Silence,
-            Err(remark) => Answer::InChat(remark.text(said.tongue)),
-            Ok(answer) => answer,
-        }))
+        if late > LATEST {
+            info!(event = "command_late", late_s = late, "The command arrived late and is not obeyed");
+            self.only_mark(message).await?;
+            // Elsewhere nobody waits for it any more.
+            let is_answered = message.chat.kind == ChatKind::SavedMessages;
+            let text = Remark::Late(late).text(said.tongue);
+            return Ok(if is_answered { Answer::InChat(text) } else { Answer::Silence });
+        }
+        match self.carry_out(message, is_new).await? {
+            Ok(answer) => {
+                if is_new {
+                    info!(event = "command", chat = id.chat, "The owner's command was obeyed");
+                }
+                Ok(answer)
+            }
+            Err(remark) => Ok(Answer::InChat(remark.text(said.tongue))),
+        }
     }
 
     /// Does what a command says, and marks it.
@@ -128,7 +126,7 @@ impl Commands {
         &self,
         message: &CommandMessage,
         is_new: bool,
-    ) -> Option<Result<Result<Answer, Remark>, QueueError>> {
+    ) -> Result<Result<Answer, Remark>, Stop> {
         let CommandMessage { said, chat, .. } = message;
         let everywhere = chat.kind == ChatKind::SavedMessages;
         let outcome = match (said.command, &message.replies_to) {
@@ -136,15 +134,19 @@ impl Commands {
                 return self.ask_for(message, incoming).await;
             }
             (Command::Transcribe | Command::Again, _) => Err(Remark::NoRecording),
-            (Command::Why, RepliesTo::Recording(incoming)) => match self.fate(incoming).await? {
-                Ok(fate) => Ok(Answer::InChat(command_texts::why(&fate, said.tongue))),
-                Err(error) => return Some(Err(error)),
-            },
+            (Command::Why, RepliesTo::Recording(incoming)) => {
+                let fate = self.fate(incoming).await?;
+                Ok(Answer::InChat(command_texts::why(&fate, said.tongue)))
+            }
             (Command::Why, _) => Ok(Answer::InChat(self.why_here(message))),
-            (Command::Queue | Command::Status, _) => match self.queue_state().await? {
-                Ok(state) => Ok(Answer::InSavedMessages(self.report(said.command, state, said.tongue))),
-                Err(error) => return Some(Err(error)),
-            },
+            (Command::Queue, _) => {
+                let state = self.queue_state().await?;
+                Ok(Answer::InSavedMessages(command_texts::queue(state, said.tongue)))
+            }
+            (Command::Status, _) => {
+                let state = self.queue_state().await?;
+                Ok(Answer::InSavedMessages(self.status(state, said.tongue)))
+            }
             (Command::Help, _) => Ok(Answer::InSavedMessages(command_texts::help(&self.prefix, said.tongue))),
             (Command::Language(language), _)
                 if language.code().is_some_and(|code| code.number() >= self.model.languages) =>
@@ -161,7 +163,8 @@ impl Commands {
                 })
             }
         };
-        Some(self.only_mark(message).await?.map(|()| outcome))
+        self.only_mark(message).await?;
+        Ok(outcome)
     }
 
     /// Stores what a command changes in the rules.
@@ -180,58 +183,58 @@ impl Commands {
         &self,
         message: &CommandMessage,
         incoming: &Incoming,
-    ) -> Option<Result<Result<Answer, Remark>, QueueError>> {
+    ) -> Result<Result<Answer, Remark>, Stop> {
         if incoming.view_once {
-            return Some(self.only_mark(message).await?.map(|()| Err(Remark::Vanishing)));
+            self.only_mark(message).await?;
+            return Ok(Err(Remark::Vanishing));
         }
-        let earlier =
-            retry_until_available("look for a mark", &self.shutdown, || self.queue.mark(incoming.id));
-        let replaces = match earlier.await? {
-            Ok(Some(Mark::Answered { replies })) => replies,
-            Ok(_) => Vec::new(),
-            Err(error) => return Some(Err(error)),
+        let replaces = match self.mark(incoming.id).await? {
+            Some(Mark::Answered { replies }) => replies,
+            _ => Vec::new(),
         };
         let again = message.said.command == Command::Again;
         let was_answered = !replaces.is_empty();
-        let asked = Asked { command: message.id.message, again, replaces };
+        let asked = Asked { command: message.id.message, tongue: message.said.tongue, again, replaces };
         let job = self.rules.policy().asked_for(incoming, asked);
-        let obeying = retry_until_available("obey a command", &self.shutdown, || {
-            self.queue.obey(message.id, Some(&job))
-        });
-        let obeyed = obeying.await?;
+        let obeyed = self.until_done("obey a command", || self.queue.obey(message.id, Some(&job))).await?;
         self.work.notify_one();
-        Some(obeyed.map(|obeyed| match obeyed {
+        Ok(match obeyed {
             Obeyed::Underway => Err(Remark::Underway),
             Obeyed::New if was_answered && !again => Err(Remark::AnsweredBefore),
             Obeyed::New | Obeyed::Seen => Ok(Answer::Nothing),
-        }))
+        })
     }
 
-    async fn mark_of(&self, message: &CommandMessage) -> Option<Result<Option<Mark>, QueueError>> {
-        retry_until_available("look for a mark", &self.shutdown, || self.queue.mark(message.id)).await
+    async fn mark(&self, id: JobId) -> Result<Option<Mark>, Stop> {
+        self.until_done("look for a mark", || self.queue.mark(id)).await
     }
 
-    async fn only_mark(&self, message: &CommandMessage) -> Option<Result<(), QueueError>> {
-        let marking =
-            retry_until_available("mark a command", &self.shutdown, || self.queue.obey(message.id, None));
-        Some(marking.await?.map(drop))
+    async fn only_mark(&self, message: &CommandMessage) -> Result<(), Stop> {
+        self.until_done("mark a command", || self.queue.obey(message.id, None)).await.map(drop)
+    }
+
+    /// Repeats an operation of the queue until its store is there.
+    async fn until_done<T, F>(&self, what: &str, operation: impl FnMut() -> F) -> Result<T, Stop>
+    where
+        F: Future<Output = Result<T, QueueError>>,
+    {
+        match retry_until_available(what, &self.shutdown, operation).await {
+            Some(outcome) => outcome.map_err(Stop::Queue),
+            None => Err(Stop::Shutdown),
+        }
     }
 
     /// What became of a recording, or will.
-    async fn fate(&self, incoming: &Incoming) -> Option<Result<Fate, QueueError>> {
-        let mark = retry_until_available("look for a mark", &self.shutdown, || self.queue.mark(incoming.id));
-        let ended = match mark.await? {
-            Ok(Some(Mark::Answered { replies })) if replies.is_empty() => Some(Fate::Silent),
-            Ok(Some(Mark::Answered { .. })) => Some(Fate::Answered),
-            Ok(Some(Mark::Rejected { reason })) => Some(Fate::Rejected(reason)),
-            Ok(Some(Mark::Obeyed) | None) => None,
-            Err(error) => return Some(Err(error)),
-        };
-        let by_rules = || match self.rules.policy().reason_to_ignore_it(incoming, now_seconds()) {
-            Some(reason) => Fate::Ignored(reason),
-            None => Fate::Unfinished,
-        };
-        Some(Ok(ended.unwrap_or_else(by_rules)))
+    async fn fate(&self, incoming: &Incoming) -> Result<Fate, Stop> {
+        Ok(match self.mark(incoming.id).await? {
+            Some(Mark::Answered { replies }) if replies.is_empty() => Fate::Silent,
+            Some(Mark::Answered { .. }) => Fate::Answered,
+            Some(Mark::Rejected { reason }) => Fate::Rejected(reason),
+            Some(Mark::Obeyed) | None => {
+                let reason = self.rules.policy().reason_to_ignore_it(incoming, now_seconds());
+                reason.map_or(Fate::Unfinished, Fate::Ignored)
+            }
+        })
     }
 
     /// Why the recordings of the owner (`mine`) or of a contact are not answered in the command's
@@ -252,26 +255,20 @@ impl Commands {
         command_texts::why_here(mine, theirs, message.said.tongue)
     }
 
-    async fn queue_state(&self) -> Option<Result<QueueState, QueueError>> {
-        let counts = retry_until_available("count the jobs", &self.shutdown, || self.queue.counts()).await?;
-        let oldest = retry_until_available("look for the oldest job", &self.shutdown, || self.queue.oldest());
-        let oldest = oldest.await?;
+    async fn queue_state(&self) -> Result<QueueState, Stop> {
+        let counts = self.until_done("count the jobs", || self.queue.counts()).await?;
+        let oldest = self.until_done("look for the oldest job", || self.queue.oldest()).await?;
         let age = |date: i64| u64::try_from(now_seconds().saturating_sub(date)).unwrap_or(0);
-        Some(counts.and_then(|counts| {
-            Ok(QueueState {
-                waiting: counts.waiting,
-                running: counts.claimed,
-                delayed: counts.delayed,
-                dead: counts.dead,
-                oldest: oldest?.map(age),
-            })
-        }))
+        Ok(QueueState {
+            waiting: counts.waiting,
+            running: counts.claimed,
+            delayed: counts.delayed,
+            dead: counts.dead,
+            oldest: oldest.map(age),
+        })
     }
 
-    fn report(&self, command: Command, state: QueueState, tongue: Tongue) -> String {
-        if command == Command::Queue {
-            return command_texts::queue(state, tongue);
-        }
+    fn status(&self, state: QueueState, tongue: Tongue) -> String {
         let paused = self.rules.policy().chats.paused_until.filter(|until| *until > now_seconds());
         let up = self.started.elapsed().as_secs();
         command_texts::status(env!("CARGO_PKG_VERSION"), up, state, paused, tongue)
@@ -284,13 +281,13 @@ impl Commands {
         let in_saved_messages = message.chat.kind == ChatKind::SavedMessages;
         match answer {
             Answer::InChat(text) | Answer::InSavedMessages(text) if in_saved_messages => {
-                self.persist(|| self.conversation.note(*id, &text)).await;
+                self.persist(|| self.conversation.note(*id, Note::Answer, &text)).await;
             }
             Answer::Silence => {}
             Answer::Nothing if in_saved_messages => {}
             Answer::InSavedMessages(text) => {
                 self.persist(|| self.conversation.delete(peer, id.message)).await;
-                self.persist(|| self.conversation.note(*id, &text)).await;
+                self.persist(|| self.conversation.note(*id, Note::Answer, &text)).await;
             }
             Answer::InChat(text) => {
                 if self.persist(|| self.conversation.rewrite(peer, id.message, &text)).await {

@@ -226,9 +226,11 @@ impl Gate {
         }
     }
 
-    /// The budgets of the job's chat. The owner's own recordings have no limit.
+    /// The budgets of the job's chat. The owner's own recordings have no limit, and what the owner
+    /// asks for has none.
     fn budgets(&self, job: &Job) -> Option<Budgets> {
-        let limits = self.limits.filter(|_| !job.recording.outgoing && job.id.chat != job.id.account)?;
+        let is_owners = job.recording.outgoing || job.id.chat == job.id.account || job.asked.is_some();
+        let limits = self.limits.filter(|_| !is_owners)?;
         Some(if job.stranger { limits.stranger } else { limits.chat })
     }
 

@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 
-use crate::domain::{Answer, Fault, Job, JobId, Peer, Progress, Settings};
+use crate::domain::{Answer, Fault, Job, JobId, Note, Peer, Progress, Settings};
 
 /// Where recordings come from and answers go. It knows accounts and chats.
 #[async_trait]
@@ -40,8 +40,8 @@ pub trait Conversation: Send + Sync {
     /// Deletes a message for everybody.
     async fn delete(&self, chat: &Peer, message: i32) -> Result<(), Fault>;
 
-    /// Writes into Saved Messages what answers a command.
-    async fn note(&self, command: JobId, text: &str) -> Result<(), Fault>;
+    /// Writes into Saved Messages what there is to say of a command.
+    async fn note(&self, command: JobId, note: Note, text: &str) -> Result<(), Fault>;
 }
 
 /// Turns recordings into transcripts. It knows nothing of where they come from.

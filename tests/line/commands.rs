@@ -268,6 +268,32 @@ async fn too_old_to_be_edited_an_answer_is_replaced() {
     assert_eq!(replies(&telegram, FRIENDS_CHAT, recording), [FRIEND_SAYS.to_uppercase()]);
 }
 
+/// An asked-for job that sends nothing is not silent to its owner.
+#[tokio::test]
+async fn the_owner_is_told_of_a_recording_that_gets_no_text() {
+    let (telegram, _folder, line) = start().await;
+    for (draft, said) in [
+        (Draft::music("", 3), "В записи, о которой вы просили, нет речи: "),
+        (
+            Draft::music("too large", 3).claiming_size(1 << 40),
+            "Запись, о которой вы просили, распознать не удалось",
+        ),
+    ] {
+        let recording = telegram.send(FRIENDS_CHAT, draft);
+        let before = sent_to(&telegram, SAVED_MESSAGES);
+        telegram.send(FRIENDS_CHAT, say(".т").reply_to(recording));
+        let noted = |ledger: fake_telegram::Ledger| {
+            let notes: Vec<_> = ledger.sent().filter(|post| post.chat == SAVED_MESSAGES).collect();
+            (notes.len() > before).then(|| notes.last().expect("one").text.clone())
+        };
+        let text = telegram.wait_for(DEADLINE, noted).await.unwrap();
+        assert!(text.starts_with(said), "{text}");
+        assert!(text.ends_with(&format!("message_id={recording}")), "{text}");
+        line.finished().await;
+    }
+    assert_eq!(sent_to(&telegram, FRIENDS_CHAT), 0);
+}
+
 /// What looks like a command and is none is never touched, and neither is what the client sends.
 #[tokio::test]
 async fn only_what_the_owner_has_written_is_a_command() {

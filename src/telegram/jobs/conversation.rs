@@ -9,7 +9,7 @@ use super::super::message;
 use super::calls::call_to_send;
 use super::edit::Edit;
 use super::send::{Outgoing, reply_to};
-use crate::domain::{Fault, JobId, Peer, PeerKind, random_id_of_remark};
+use crate::domain::{Fault, JobId, Note, Peer, PeerKind};
 
 impl Account {
     /// Replaces the text of the owner's message `number` of `chat`.
@@ -33,9 +33,10 @@ impl Account {
         }
     }
 
-    /// Writes into Saved Messages what answers `command`, as a reply to it if it was given there.
+    /// Writes into Saved Messages what there is to say of `command`, as a reply to it if it was
+    /// given there.
     /// Repeating it is harmless, because Telegram recognises the `random_id`.
-    pub async fn note(&self, command: JobId, text: &str) -> Result<(), Fault> {
+    pub async fn note(&self, command: JobId, note: Note, text: &str) -> Result<(), Fault> {
         self.may_send((command, false))?;
         let link = self.current_link()?;
         let is_there = command.chat == self.context.user.id;
@@ -46,7 +47,7 @@ impl Account {
             entities: Vec::new(),
             index: 0,
         };
-        match self.send_once(&link, (command, false), outgoing, random_id_of_remark(command)).await? {
+        match self.send_once(&link, (command, false), outgoing, note.random_id(command)).await? {
             Ok(_) => Ok(()),
             Err(error) => Err(self.send_refused(&error).await),
         }
