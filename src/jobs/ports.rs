@@ -1,5 +1,6 @@
 //! What a job needs of others: a messenger, from which its recording comes and to which its answer
-//! goes, and a transcriber. What a command needs: a conversation. The daemon's are Telegram and whisper.cpp in this process.
+//! goes, and a transcriber. What a command needs: a conversation. The daemon's are Telegram and
+//! whisper.cpp in this process.
 
 use async_trait::async_trait;
 

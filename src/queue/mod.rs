@@ -55,9 +55,9 @@
 //!    finished or dead the chat's next one joins the line's end. A chat that left a hundred
 //!    messages does not keep the others waiting. A delayed job joins the end when it is due; a
 //!    released or recovered one goes before the whole line.
-//!  - The jobs that the owner asks for by a command ([`Job::asked`](crate::domain::Job::asked)) have
-//!    a line of their own, which comes before the others. There they keep the order of their chat
-//!    too, but wait for no other job of it.
+//!  - The jobs that the owner asks for by a command ([`Job::asked`](crate::domain::Job::asked))
+//!    have a line of their own, which comes before the others. There they keep the order of their
+//!    chat too, but wait for no other job of it.
 //!  - A command is obeyed once: `obey` of one that has its mark changes nothing.
 //!  - The jobs of strangers ([`Job::stranger`](crate::domain::Job::stranger)) have a line of their
 //!    own, which comes after the other ones: however many there are, they keep nobody else waiting.

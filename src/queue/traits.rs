@@ -162,7 +162,8 @@ pub trait JobQueue: Send + Sync {
         message: i32,
     ) -> Result<Option<Job>, QueueError>;
 
-    /// Removes what is kept of a finished job besides its mark: the job, and its recording's result.
+    /// Removes what is kept of a finished job besides its mark: the job, and its recording's
+    /// result.
     async fn forget(&self, job: &Job) -> Result<(), QueueError>;
 
     /// Hands out the next job that may run now: a stranger's only if there is no other.

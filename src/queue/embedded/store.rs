@@ -175,8 +175,8 @@ impl Store {
         let deleted_at = job.recording.deleted_at_millis().unwrap_or(u64::MAX);
         let result_until = result_until.map(|until| until.min(deleted_at)).filter(|&until| until > now);
         let beside = match result_until {
-            // An answer that is used again does not last longer for it; one that was made anew takes
-            // its place.
+            // An answer that is used again does not last longer for it; one that was made anew
+            // takes its place.
             Some(until)
                 if job.recording.document != 0
                     && (is_anew(&job) || !self.has_result(&job, &answer.settings, now)?) =>

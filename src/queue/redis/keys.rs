@@ -26,8 +26,8 @@ keys! {
     /// - `state`: `waiting`, `claimed`, `delayed` or `dead`
     /// - `reason`: why it was put back or is dead
     /// - `entry`: its entry in [`READY`], once it had one
-    /// - `asked`: 1 where the owner asked for it, which has a line, a [`FIRST`] and a [`CHAT`] of its
-    ///   own
+    /// - `asked`: 1 where the owner asked for it, which has a line, a [`FIRST`] and a [`CHAT`] of
+    ///   its own
     /// - `stranger`: 1 where it is a stranger's, which has a line and a [`FIRST`] of its own
     /// - `deliveries`, `attempts`
     /// - `deaths`: the processes that died over its recording, plus one while `begun` is 1; `died`:
@@ -68,7 +68,8 @@ keys! {
     /// `:poison:<document>`, a string: the job that has shown the recording to be poisonous.
     /// Expires after the dedupe time.
     POISON = ":poison:";
-    /// `:mark:<id>`, a string: how a finished job ended, or that a command was obeyed, as JSON. Expires after the dedupe time.
+    /// `:mark:<id>`, a string: how a finished job ended, or that a command was obeyed, as JSON.
+    /// Expires after the dedupe time.
     MARK = ":mark:";
     /// `:finished:<id>`, a string: a job that was answered, as JSON. In the id the chat is 0, unless
     /// it is a channel. Expires after a week, or after the dedupe time if that is shorter.
