@@ -4,7 +4,8 @@
 //! becomes of it (C4), and [`pipeline`] answers it, stage after stage (C3), once [`gate`] lets it
 //! pass. The owner's commands go to [`commands`], which keeps what they change in
 //! [`chat_rules_file`]; [`deletions`] follows what is deleted. All see Telegram and recognition
-//! through [`ports`] and wait for the queue's store with [`retry`]. ARCHITECTURE.md has the four commit points.
+//! through [`ports`] and wait for the queue's store with [`retry`]. ARCHITECTURE.md has the four
+//! commit points.
 
 pub mod chat_rules_file;
 pub mod commands;

@@ -22,7 +22,8 @@ struct Earlier {
 impl Account {
     /// Delivers a part of an answer to a recording that may have been answered by the messages
     /// `replaces`. Where its message is still there, it gets the new text; otherwise a new one is
-    /// sent. After the last part, earlier messages that are left over are deleted.
+    /// sent. Before the last part, earlier messages that are left over are deleted: once that part is
+    /// in the chat, a later attempt finds it and looks no further.
     pub(super) async fn deliver_again(
         &self,
         link: &Link,
@@ -32,6 +33,13 @@ impl Account {
         index: usize,
     ) -> Result<Option<i32>, Fault> {
         let form = &answer.settings.form;
+        if index + 1 == answer.parts.len() {
+            for number in replaces.iter().skip(answer.parts.len()) {
+                if self.earlier(link, job, form, *number).await?.is_some() {
+                    self.delete_earlier(link, job, form, *number).await?;
+                }
+            }
+        }
         let earlier = match replaces.get(index) {
             Some(number) => self.earlier(link, job, form, *number).await?,
             None => None,
@@ -48,13 +56,6 @@ impl Account {
             }
             None => self.deliver_new(link, job, answer, index).await?,
         };
-        if index + 1 == answer.parts.len() {
-            for number in replaces.iter().skip(answer.parts.len()) {
-                if self.earlier(link, job, form, *number).await?.is_some() {
-                    self.delete_earlier(link, job, form, *number).await?;
-                }
-            }
-        }
         Ok(delivered)
     }
 
