@@ -71,8 +71,8 @@ keys! {
     /// `:mark:<id>`, a string: how a finished job ended, or that a command was obeyed, as JSON.
     /// Expires after the dedupe time.
     MARK = ":mark:";
-    /// `:finished:<id>`, a string: a job that was answered, as JSON. In the id the chat is 0, unless
-    /// it is a channel. Expires after a week, or after the dedupe time if that is shorter.
+    /// `:finished:<id>`, a string: a job that was answered, as JSON. In the id the chat is 0,
+    /// unless it is a channel. Expires after a week, or after the dedupe time if that is shorter.
     FINISHED = ":finished:";
     /// `:result:<document>`, a string: a recording's answer, as JSON. Expires after the result
     /// time.

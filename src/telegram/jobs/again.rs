@@ -22,8 +22,8 @@ struct Earlier {
 impl Account {
     /// Delivers a part of an answer to a recording that may have been answered by the messages
     /// `replaces`. Where its message is still there, it gets the new text; otherwise a new one is
-    /// sent. Before the last part, earlier messages that are left over are deleted: once that part is
-    /// in the chat, a later attempt finds it and looks no further.
+    /// sent. Before the last part, earlier messages that are left over are deleted: once that part
+    /// is in the chat, a later attempt finds it and looks no further.
     pub(super) async fn deliver_again(
         &self,
         link: &Link,
