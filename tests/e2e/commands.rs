@@ -1,10 +1,13 @@
 //! The owner's commands, in the daemon as it ships.
 
+use support::ffmpeg::Studio;
+
 use super::*;
 
 with_either_queue! {
     what_the_owner_asks_for_is_answered_once_also_after_a_kill,
     what_was_said_in_a_chat_outlives_a_kill,
+    a_file_in_any_container_is_transcribed_on_demand,
 }
 
 async fn what_the_owner_asks_for_is_answered_once_also_after_a_kill(backend: Backend) {
@@ -50,4 +53,22 @@ async fn what_was_said_in_a_chat_outlives_a_kill(backend: Backend) {
     let mode =
         std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(file).expect("the file").permissions());
     assert_eq!(mode & 0o777, 0o600);
+}
+
+/// By itself the daemon opens no FLAC.
+async fn a_file_in_any_container_is_transcribed_on_demand(backend: Backend) {
+    let mut world = World::new(backend).await;
+    let (text, ogg) = world.spoken("en", "en-us", 4);
+    let studio = Studio::new();
+    let spoken = studio.path("spoken.ogg");
+    std::fs::write(&spoken, ogg).expect("write the recording");
+    let flac = studio.encode(&spoken, "-c:a flac", "spoken.flac");
+    let flac = std::fs::read(flac).expect("read the file");
+    let mut daemon = world.home.start();
+    daemon.event("connected", DEADLINE).await;
+    let file = world.telegram.send(FRIENDS_CHAT, Draft::music(flac, 3).mime("audio/flac"));
+    world.telegram.send(FRIENDS_CHAT, Draft::text(".t").own().reply_to(file));
+    world.answers(FRIENDS_CHAT, file, &text).await;
+    daemon.stop().await;
+    assert_eq!(world.replies(FRIENDS_CHAT, file), 1);
 }
