@@ -113,13 +113,6 @@ async def as_owner(ready, control):
         assert edited.text == "other words"
         print("a reply, edited")
 
-        for chat in FRIEND, SUPERGROUP:
-            passing = await owner.send_message(chat, "soon gone")
-            [deleted] = await owner.delete_messages(chat, [passing.id])
-            assert deleted.pts_count == 1, deleted
-            assert await owner.get_messages(chat, ids=passing.id) is None
-        print("messages, deleted")
-
         for chat in GROUP, SUPERGROUP:
             await control("text", chat=chat, text="hi all")
             event = await within(arrived.get())
@@ -128,6 +121,13 @@ async def as_owner(ready, control):
             seen = await control("wait_for_reply", chat=chat, message=event.message.id, seconds=DEADLINE)
             assert seen["post"]["text"] == "hello"
         print("a basic group and a supergroup")
+
+        for chat in FRIEND, SUPERGROUP:
+            passing = await owner.send_message(chat, "soon gone")
+            [deleted] = await owner.delete_messages(chat, [passing.id])
+            assert deleted.pts_count == 1, deleted
+            assert await owner.get_messages(chat, ids=passing.id) is None
+        print("messages, deleted")
 
         for name in SUPERGROUP, BROADCAST:
             await control("text", chat=SUPERGROUP, text="hidden", sent_as=name)
