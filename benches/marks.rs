@@ -45,6 +45,7 @@ fn job(number: i64) -> Job {
         },
         settings: None,
         stranger: false,
+        asked: None,
     }
 }
 

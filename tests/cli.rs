@@ -248,6 +248,26 @@ fn rules_are_shown_and_explained() {
             "{question}"
         );
     }
+    let said = r#"{"paused_until":253402300799,"chats":{"-400":{"answer":true,"language":"ru"}}}"#;
+    fs::create_dir_all(place.0.join("data")).unwrap();
+    fs::write(place.0.join("data/chats.json"), said).unwrap();
+    let shown = words(&place.call(&["rules"], &environment));
+    let said = [
+        "Said in Saved Messages: all chats are paused until you say resume",
+        "Said in chat -400: on, language ru",
+    ];
+    assert_eq!(shown[shown.len() - 2..], said);
+    let why = |question: &str| {
+        let args: Vec<&str> = ["rules", "why"].into_iter().chain(question.split(' ')).collect();
+        words(&place.call(&args, &environment)).remove(0)
+    };
+    assert_eq!(why("private voice --contact"), "not answered: the command pause was given, and holds");
+    fs::write(place.0.join("data/chats.json"), r#"{"chats":{"-400":{"answer":true}}}"#).unwrap();
+    assert_eq!(why("-400 voice --contact"), "answered: with a reply");
+    fs::write(place.0.join("data/chats.json"), "{").unwrap();
+    let damaged = place.call(&["rules", "why", "-400", "voice"], &environment);
+    assert!(damaged.stderr.contains("chats.json is damaged"), "{}", damaged.stderr);
+    assert_eq!(words(&damaged), ["not answered: CHATS_DENY names the chat"]);
     let wrong = place.call(&["rules"], &[("ANSWER_GROUPS", "some")]);
     assert_eq!(wrong.code, Some(2));
     assert!(wrong.stderr.contains("ANSWER_GROUPS"), "{}", wrong.stderr);

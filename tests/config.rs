@@ -181,6 +181,9 @@ fn every_variable_with_a_rule_refuses_what_breaks_it_and_says_what_is_allowed() 
         ("DOCUMENT_FROM", "0"),
         ("DOCUMENT_FROM", "101"),
         ("DOCUMENT_FORM", "pdf"),
+        ("COMMAND_PREFIX", "x"),
+        ("COMMAND_PREFIX", "...."),
+        ("DELETE_ANSWERS", "mine"),
         ("MAX_FILE_SIZE", "200MB"),
         ("MAX_FILE_SIZE", "5G"),
         ("SPOOL_LIMIT", "off"),
@@ -298,6 +301,15 @@ fn a_language_is_fixed_or_chosen_from_candidates() {
     assert_eq!(languages(&[("LANGUAGES", "ru,en!")]), (None, "ru,en!".into()));
     assert_eq!(languages(&[("LANGUAGES", "")]), (None, String::new()));
     assert_eq!(languages(&[("LANGUAGE", "de"), ("LANGUAGES", "")]), (Some("de"), String::new()));
+}
+
+#[test]
+fn commands_have_a_prefix_or_there_are_none() {
+    let prefix = |environment: &[(&str, &str)]| ok(environment).command_prefix.map(|it| it.to_string());
+    assert_eq!(prefix(&[]).as_deref(), Some("."));
+    assert_eq!(prefix(&[("COMMAND_PREFIX", "!!")]).as_deref(), Some("!!"));
+    assert_eq!(prefix(&[("COMMAND_PREFIX", "off")]), None);
+    assert!(ok(&[]).delete_answers && !ok(&[("DELETE_ANSWERS", "off")]).delete_answers);
 }
 
 #[test]

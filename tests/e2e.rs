@@ -166,6 +166,7 @@ macro_rules! with_either_queue {
     };
 }
 
+mod commands;
 mod rules;
 
 with_either_queue! {

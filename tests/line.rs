@@ -1,12 +1,14 @@
 //! The line from Telegram to the reply inside one process: the real account, intake, queue and worker
 //! against the loopback Telegram, without audio and whisper. A recording's bytes are its text.
 
+mod commands;
+mod deletions;
 mod documents;
 mod forms;
 mod rules;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use fake_telegram::{
@@ -16,12 +18,15 @@ use fake_telegram::{
 use stenogram::domain::policy::Policy;
 use stenogram::domain::rules::Rules;
 use stenogram::domain::{
-    Answer, ChatInfo, Event, Fault as JobFault, Job, JobId, Peer, PeerKind, Progress, Recording,
-    RecordingKind, Segment, Settings, Task, Transcript,
+    Answer, ChatInfo, ChatRules, CommandPrefix, Event, Fault as JobFault, Job, JobId, Peer, PeerKind,
+    Progress, Recording, RecordingKind, Said, Segment, Settings, Task, Transcript,
 };
+use stenogram::jobs::chat_rules_file::{ChatRulesFile, FILE_NAME};
+use stenogram::jobs::commands::{Commands, ModelAbilities};
+use stenogram::jobs::deletions::Deletions;
 use stenogram::jobs::gate::Gate;
 use stenogram::jobs::intake::Intake;
-use stenogram::jobs::ports::{Messenger, Transcriber, Transcription};
+use stenogram::jobs::ports::{Conversation, Messenger, Transcriber, Transcription};
 use stenogram::jobs::worker::Worker;
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
 use stenogram::queue::{Counts, CrashRules, Queue, QueueError};
@@ -39,12 +44,21 @@ const OTHER_CHAT: Chat = Chat::User(SECOND_FRIEND);
 /// What is configured.
 pub fn policy(task: Task) -> Policy {
     let settings = Settings { task, ..Settings::default() };
-    Policy { max_age: Duration::from_secs(86_400), rules: Rules::default(), settings }
+    Policy {
+        max_age: Duration::from_secs(86_400),
+        rules: Rules::default(),
+        settings,
+        chats: ChatRules::default(),
+    }
+}
+
+fn prefix() -> CommandPrefix {
+    ".".parse().expect("a prefix")
 }
 
 struct Ears {
     intake: Intake,
-    policy: Policy,
+    policy: watch::Receiver<Policy>,
 }
 
 #[async_trait]
@@ -54,11 +68,15 @@ impl EventSink for Ears {
     }
 
     fn covers(&self, chat: &ChatInfo) -> bool {
-        self.policy.covers(chat)
+        self.policy.borrow().covers(chat)
     }
 
     fn max_age(&self) -> Duration {
-        self.policy.max_age
+        self.policy.borrow().max_age
+    }
+
+    fn command_in(&self, text: &str, in_saved_messages: bool) -> Option<Said> {
+        prefix().command_in(text, in_saved_messages)
     }
 }
 
@@ -102,7 +120,7 @@ struct NotingMessenger {
 #[async_trait]
 impl Messenger for NotingMessenger {
     async fn ready(&self) {
-        self.account.ready().await;
+        self.account.connected().await;
     }
 
     fn connection(&self) -> Option<u64> {
@@ -164,6 +182,7 @@ pub struct Line {
     came: watch::Receiver<usize>,
     ended: watch::Receiver<Vec<i32>>,
     tasks: JoinSet<()>,
+    stop: CancellationToken,
 }
 
 impl Line {
@@ -188,9 +207,27 @@ impl Line {
         let queue = queue(folder).await;
         let (work, shutdown) = (Arc::new(Notify::new()), CancellationToken::new());
         let (policy, in_force) = watch::channel(policy);
+        let commands = Arc::new(Commands {
+            queue: Arc::clone(&queue),
+            rules: ChatRulesFile::open(folder.path().join(FILE_NAME), Arc::new(policy)),
+            conversation: Arc::clone(&account) as Arc<dyn Conversation>,
+            prefix: prefix(),
+            model: ModelAbilities { languages: 99, translates: true },
+            work: Arc::clone(&work),
+            shutdown: shutdown.clone(),
+            started: Instant::now(),
+            shown: [Duration::from_millis(100); 2],
+        });
         let intake = Intake::new(queue.clone(), in_force.clone(), Arc::clone(&work), shutdown.clone())
-            .with_gate(Arc::clone(&admission));
-        let ears = Ears { intake, policy: policy.borrow().clone() };
+            .with_gate(Arc::clone(&admission))
+            .with_commands(commands)
+            .with_deletions(Deletions {
+                queue: Arc::clone(&queue),
+                conversation: Arc::clone(&account) as Arc<dyn Conversation>,
+                delete_answers: true,
+                shutdown: shutdown.clone(),
+            });
+        let ears = Ears { intake, policy: in_force.clone() };
         let (recognised, count) = watch::channel(0);
         let (gate, opened) = watch::channel(false);
         let (came, at_the_gate) = watch::channel(0);
@@ -198,14 +235,13 @@ impl Line {
         let messenger = Arc::new(NotingMessenger { account: Arc::clone(&account), ended });
         let reading = Arc::new(Reading { recognised, gate: opened, came });
         let worker = Worker::new(Arc::clone(&queue), messenger, reading, in_force, work, shutdown.clone())
-            .with_gate(admission);
+            .with_gate(admission)
+            .with_conversation(Arc::clone(&account) as Arc<dyn Conversation>);
         let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
-            account.run(&ears, shutdown).await.expect("not logged out");
-            drop(policy);
-        });
+        let stop = shutdown.clone();
+        tasks.spawn(async move { account.run(&ears, shutdown).await.expect("not logged out") });
         tasks.spawn(async move { worker.run().await.expect("the queue works") });
-        Self { queue, recognised: count, gate, came: at_the_gate, ended: jobs_ended, tasks }
+        Self { queue, recognised: count, gate, came: at_the_gate, ended: jobs_ended, tasks, stop }
     }
 
     /// Drops everything in the middle of whatever it does, and starts anew.
@@ -216,6 +252,8 @@ impl Line {
 
     pub async fn stop(mut self) {
         self.tasks.shutdown().await;
+        // Nothing of it may hold the queue any more.
+        self.stop.cancel();
     }
 
     /// Waits until so many long recordings are in their middle.
@@ -573,6 +611,7 @@ async fn a_job_without_settings_has_those_that_are_configured() {
         },
         settings: None,
         stranger: false,
+        asked: None,
     };
     let segments = vec![Segment { start_ms: 0, end_ms: 1000, text: "one".into() }];
     let transcript = Transcript { task: Task::Transcribe, language: None, segments };

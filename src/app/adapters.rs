@@ -7,14 +7,17 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use tracing::warn;
 
-use crate::audio::Limits;
+use crate::audio::{Containers, Limits};
 use crate::decoding::DecoderProgram;
 use crate::domain::policy::Policy;
-use crate::domain::{Answer, ChatInfo, Event, Fault, Job, JobId, LanguageCode, Progress, Settings};
+use crate::domain::{
+    Answer, ChatInfo, CommandPrefix, Event, Fault, Job, JobId, LanguageCode, Note, Peer, Progress, Said,
+    Settings,
+};
 use crate::health::HealthState;
 use crate::health::limits::ENCODER_PASS_LIMIT;
 use crate::jobs::intake::Intake;
-use crate::jobs::ports::{Messenger, Transcriber, Transcription};
+use crate::jobs::ports::{Conversation, Messenger, Transcriber, Transcription};
 use crate::notices::{Channel, Notice};
 use crate::runtime::pulse::Pulse;
 use crate::speech::{Observer, Recogniser as _, Recognisers};
@@ -26,6 +29,8 @@ use crate::transcribe::recording::{Recording, RecordingOptions};
 pub struct IntakeSink {
     pub intake: Intake,
     pub policy: watch::Receiver<Policy>,
+    /// `None`: there are no commands.
+    pub prefix: Option<CommandPrefix>,
 }
 
 #[async_trait]
@@ -40,6 +45,10 @@ impl EventSink for IntakeSink {
 
     fn max_age(&self) -> Duration {
         self.policy.borrow().max_age
+    }
+
+    fn command_in(&self, text: &str, in_saved_messages: bool) -> Option<Said> {
+        self.prefix.as_ref()?.command_in(text, in_saved_messages)
     }
 }
 
@@ -70,6 +79,25 @@ impl Messenger for Account {
     }
 }
 
+#[async_trait]
+impl Conversation for Account {
+    async fn ready(&self) {
+        self.connected().await;
+    }
+
+    async fn rewrite(&self, chat: &Peer, message: i32, text: &str) -> Result<(), Fault> {
+        Account::rewrite(self, chat, message, text).await
+    }
+
+    async fn delete(&self, chat: &Peer, message: i32) -> Result<(), Fault> {
+        Account::delete(self, chat, message).await
+    }
+
+    async fn note(&self, command: JobId, note: Note, text: &str) -> Result<(), Fault> {
+        Account::note(self, command, note, text).await
+    }
+}
+
 /// Tells the owner in Saved Messages.
 pub struct SavedMessages(pub Arc<Account>);
 
@@ -93,6 +121,7 @@ impl Channel for SavedMessages {
 pub struct StretchTranscriber {
     pub recognisers: Recognisers,
     pub decoder: DecoderProgram,
+    /// Of the recordings that the owner has not asked for.
     pub limits: Limits,
     pub languages: Arc<ChatLanguages>,
     pub health: Arc<HealthState>,
@@ -128,8 +157,11 @@ impl Transcriber for StretchTranscriber {
             claimed,
             ..Default::default()
         };
-        let recording =
-            Recording::open(&self.recognisers, &self.decoder, bytes, self.limits.clone(), options).await?;
+        let mut limits = self.limits.clone();
+        if job.asked.is_some() {
+            limits.containers = Containers::All;
+        }
+        let recording = Recording::open(&self.recognisers, &self.decoder, bytes, limits, options).await?;
         if let Some(what) = recording.damaged() {
             warn!(what, "The recording is damaged, going on with the rest");
         }

@@ -8,8 +8,16 @@ use tracing::{info, warn};
 use crate::runtime::private::{self, SharedFolder};
 
 /// How the names of the files in DATA_DIR begin.
-const DATA_FILES: &[&str] =
-    &["account.", "budgets.redb", "languages.json", "notices.json", "queue.redb", "spool", "updates.redb"];
+const DATA_FILES: &[&str] = &[
+    "account.",
+    "budgets.redb",
+    "chats.json",
+    "languages.json",
+    "notices.json",
+    "queue.redb",
+    "spool",
+    "updates.redb",
+];
 /// Whoever could read this one had the account: the daemon refuses it instead of hiding that.
 const SESSION_FILE: &str = "account.session";
 

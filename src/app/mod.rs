@@ -9,7 +9,7 @@ mod signals;
 
 use std::cell::OnceCell;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_tokio::Signals;
@@ -31,9 +31,12 @@ use crate::health::limits::ENCODER_PASS_LIMIT;
 use crate::health::observed::{ObservedMessenger, ObservedQueue, ObservedTranscriber};
 use crate::health::server::{self, ListenError};
 use crate::health::service::Service;
+use crate::jobs::chat_rules_file::{self, ChatRulesFile};
+use crate::jobs::commands::{self, Commands, ModelAbilities};
+use crate::jobs::deletions::Deletions;
 use crate::jobs::gate::Gate;
 use crate::jobs::intake::Intake;
-use crate::jobs::ports::{Messenger, Transcriber};
+use crate::jobs::ports::{Conversation, Messenger, Transcriber};
 use crate::jobs::retry::retry_until_available;
 use crate::jobs::worker::Worker;
 use crate::notices::{Channel, Notices};
@@ -148,14 +151,17 @@ pub async fn run(
     let configured = setup::policy(config);
     let settings = configured.settings.clone();
     let (policy, policy_in_force) = watch::channel(configured);
+    let policy = Arc::new(policy);
     let health = Arc::new(HealthState::new(&DROP_REASONS));
     let service = Arc::new(Service::from_environment());
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(RunError::Signals)?;
-    tokio::spawn(handle_signals(signals, shutdown.clone(), policy, log, Arc::clone(&service)));
+    let reloaded = Arc::clone(&policy);
+    tokio::spawn(handle_signals(signals, shutdown.clone(), reloaded, log, Arc::clone(&service)));
 
     let io_error = |source| SessionError::Io { path: config.data_dir.clone(), source };
     folders::close_data_dir(&config.data_dir).map_err(io_error)?;
     let session = SessionFile::lock(&config.data_dir)?;
+    let chat_rules = ChatRulesFile::open(config.data_dir.join(chat_rules_file::FILE_NAME), policy);
     let account = Arc::new(Account::open(session, credentials.api_id, setup::account_options(config)).await?);
     let recognisers = setup::recognisers(config, &settings)?;
     let local = recognisers.local().cloned();
@@ -193,9 +199,31 @@ pub async fn run(
     let gate = Arc::new(Gate::open(limits, budgets_file).await.with_memory(account.memory()));
     health.observe_volume(volume(&account, &gate));
     let work = Arc::new(Notify::new());
-    let intake = Intake::new(queue.clone(), policy_in_force.clone(), Arc::clone(&work), shutdown.clone())
+    let mut intake = Intake::new(queue.clone(), policy_in_force.clone(), Arc::clone(&work), shutdown.clone())
         .with_gate(Arc::clone(&gate));
-    let sink = IntakeSink { intake, policy: policy_in_force.clone() };
+    let conversation = Arc::clone(&account) as Arc<dyn Conversation>;
+    intake = intake.with_deletions(Deletions {
+        queue: Arc::clone(&queue),
+        conversation: Arc::clone(&conversation),
+        delete_answers: config.delete_answers,
+        shutdown: shutdown.clone(),
+    });
+    if let Some(prefix) = &config.command_prefix {
+        let (languages, translates) = recognisers.abilities();
+        intake = intake.with_commands(Arc::new(Commands {
+            queue: Arc::clone(&queue),
+            rules: chat_rules,
+            conversation: Arc::clone(&conversation),
+            prefix: prefix.clone(),
+            model: ModelAbilities { languages, translates },
+            work: Arc::clone(&work),
+            shutdown: shutdown.clone(),
+            started: Instant::now(),
+            shown: commands::SHOWN,
+        }));
+    }
+    let prefix = config.command_prefix.clone();
+    let sink = IntakeSink { intake, policy: policy_in_force.clone(), prefix };
     let transcriber = Arc::new(StretchTranscriber {
         recognisers,
         decoder,
@@ -208,8 +236,9 @@ pub async fn run(
     let messenger = Arc::new(ObservedMessenger::new(messenger, Arc::clone(&health)));
     let observed = decorator.transcriber(Arc::clone(&transcriber) as Arc<dyn Transcriber>);
     let observed = Arc::new(ObservedTranscriber::new(observed, health, recognition));
-    let worker =
-        Worker::new(queue, messenger, observed, policy_in_force, work, shutdown.clone()).with_gate(gate);
+    let worker = Worker::new(queue, messenger, observed, policy_in_force, work, shutdown.clone())
+        .with_gate(gate)
+        .with_conversation(conversation);
     service.ready();
     let (logged_out, broken) = (OnceCell::new(), OnceCell::new());
     let cancel_when_done = |outcome: Result<(), RunError>, reason: &OnceCell<RunError>| {

@@ -24,7 +24,7 @@ const INTERRUPTED: i32 = 130;
 pub async fn handle_signals(
     mut signals: Signals,
     shutdown: CancellationToken,
-    policy_in_force: watch::Sender<Policy>,
+    policy_in_force: Arc<watch::Sender<Policy>>,
     log: LogFilter,
     service: Arc<Service>,
 ) {
@@ -50,7 +50,8 @@ fn reload(policy_in_force: &watch::Sender<Policy>, log: &LogFilter) {
                 warn!("{warning}");
             }
             // LANGUAGE and TASK stay: the model was checked only for those of the start.
-            let Policy { max_age, rules, settings } = setup::policy(&config);
+            // What was said in chats stays too: it is not in the configuration.
+            let Policy { max_age, rules, settings, chats: _ } = setup::policy(&config);
             policy_in_force.send_modify(|policy| {
                 (policy.max_age, policy.rules) = (max_age, rules);
                 (policy.settings.fold_from, policy.settings.documents) =

@@ -224,6 +224,7 @@ mod tests {
             },
             settings: None,
             stranger: false,
+            asked: None,
         };
         Entry { job, state, deliveries: 1, attempts: 2, reason: reason.map(str::to_owned) }
     }

@@ -6,9 +6,17 @@ use std::time::Duration;
 use super::CommandError;
 use crate::cli::{AskedChat, MessageKind, Rules, RulesQuestion, Why};
 use crate::config::Config;
+use crate::domain::chat_rules::UNTIL_RESUMED;
+use crate::domain::policy::Policy;
 use crate::domain::rules::AnswerIn;
-use crate::domain::{ChatInfo, ChatKind, DocumentFormats, Form, RecordingKind, Sender, Whose};
+use crate::domain::unix_time::now_seconds;
+use crate::domain::{
+    ChatInfo, ChatKind, ChatRule, ChatRules, DocumentFormats, Form, RecordingKind, Sender, Task, Whose,
+    calendar,
+};
+use crate::jobs::chat_rules_file;
 use crate::runtime::deployment::typed;
+use crate::setup;
 use crate::telegram::SessionFile;
 
 /// The rows of the table: kinds of chats in which something can be answered.
@@ -23,16 +31,22 @@ const SENDERS: [(Whose, &str); 3] =
 /// Longer than any MIN_DURATION: the length that is assumed where none is given.
 const LONG: u32 = u32::MAX;
 
-/// Prints the rules that are configured, or what they say of one message.
+/// Prints the rules in force, or what they say of one message.
 pub fn run(config: &Config, args: &Rules, out: &mut impl Write) -> Result<(), CommandError> {
+    let path = config.data_dir.join(chat_rules_file::FILE_NAME);
+    let chats = chat_rules_file::read(&path).unwrap_or_else(|error| {
+        eprintln!("What you have said in chats is not counted here: {error}");
+        ChatRules::default()
+    });
+    let policy = Policy { chats, ..setup::policy(config) };
     match &args.question {
-        None => list(config, out)?,
-        Some(RulesQuestion::Why(why)) => explain(config, why, out)?,
+        None => list(config, &policy, out)?,
+        Some(RulesQuestion::Why(why)) => explain(config, &policy, why, out)?,
     }
     Ok(())
 }
 
-fn list(config: &Config, out: &mut impl Write) -> io::Result<()> {
+fn list(config: &Config, policy: &Policy, out: &mut impl Write) -> io::Result<()> {
     let rules = &config.rules;
     writeln!(out, "{:16}{:13}{:13}{}", "answered in", SENDERS[0].1, SENDERS[1].1, SENDERS[2].1)?;
     for (kind, name) in CHATS {
@@ -87,6 +101,7 @@ fn list(config: &Config, out: &mut impl Write) -> io::Result<()> {
         out,
         "Never answered: channels, bots, view-once and self-destructing messages, Telegram's notices"
     )?;
+    list_chats(&policy.chats, out)?;
     out.flush()
 }
 
@@ -105,17 +120,58 @@ fn documents(config: &Config, out: &mut impl Write) -> io::Result<()> {
     }
 }
 
+/// What the owner has said in chats.
+fn list_chats(chats: &ChatRules, out: &mut impl Write) -> io::Result<()> {
+    let now = now_seconds();
+    if let Some(until) = chats.paused_until.filter(|until| *until > now) {
+        writeln!(out, "Said in Saved Messages: all chats are paused {}", end_of(until))?;
+    }
+    for (chat, rule) in &chats.chats {
+        let said = said_in(rule, now);
+        if !said.is_empty() {
+            writeln!(out, "Said in chat {chat}: {}", said.join(", "))?;
+        }
+    }
+    Ok(())
+}
+
+fn said_in(rule: &ChatRule, now: i64) -> Vec<String> {
+    let answer = rule.answer.map(|answer| if answer { "on".to_owned() } else { "off".to_owned() });
+    let language = rule.language.map(|language| format!("language {language}"));
+    let task = rule.task.map(|task| match task {
+        Task::Translate => "translate on".to_owned(),
+        Task::Transcribe => "translate off".to_owned(),
+    });
+    let place = rule.answer_in.map(|place| match place {
+        AnswerIn::Reply => "where reply".to_owned(),
+        AnswerIn::Saved => "where saved".to_owned(),
+        AnswerIn::Caption => "where caption".to_owned(),
+        AnswerIn::Nowhere => "where nowhere".to_owned(),
+    });
+    let pause = rule.paused_until.filter(|until| *until > now);
+    let pause = pause.map(|until| format!("paused {}", end_of(until)));
+    [answer, language, task, place, pause].into_iter().flatten().collect()
+}
+
+/// When a pause ends.
+fn end_of(until: i64) -> String {
+    match until {
+        UNTIL_RESUMED => "until you say resume".to_owned(),
+        until => format!("until {}", calendar::utc(until)),
+    }
+}
+
 /// A number as it is written in the configuration, in the largest unit that divides it.
 fn in_units(number: u64, units: &[(u64, &str)]) -> String {
     let divides = units.iter().find(|(unit, _)| number.is_multiple_of(*unit));
     divides.map_or_else(|| number.to_string(), |(unit, name)| format!("{}{name}", number / unit))
 }
 
-fn explain(config: &Config, why: &Why, out: &mut impl Write) -> io::Result<()> {
+fn explain(config: &Config, policy: &Policy, why: &Why, out: &mut impl Write) -> io::Result<()> {
     let chats = possible_chats(config, &why.chat);
     for chat in &chats {
-        let answer = match reason(config, why, chat) {
-            None => format!("answered: {}", form(config, why, chat)),
+        let answer = match reason(config, policy, why, chat) {
+            None => format!("answered: {}", form(policy, why, chat)),
             Some(reason) => format!("not answered: {reason}"),
         };
         if chats.len() > 1 {
@@ -127,7 +183,7 @@ fn explain(config: &Config, why: &Why, out: &mut impl Write) -> io::Result<()> {
 }
 
 /// Why such a message in this chat is not answered; `None` if it is.
-fn reason(config: &Config, why: &Why, chat: &ChatInfo) -> Option<&'static str> {
+fn reason(config: &Config, policy: &Policy, why: &Why, chat: &ChatInfo) -> Option<&'static str> {
     if matches!(why.kind, MessageKind::Audio | MessageKind::Video) {
         return Some("only voice messages and round video notes are answered, not files");
     }
@@ -135,7 +191,7 @@ fn reason(config: &Config, why: &Why, chat: &ChatInfo) -> Option<&'static str> {
     // In a private chat the other one is the chat.
     let id = if chat.kind == ChatKind::Private && whose != Whose::Mine { chat.id } else { 0 };
     let seconds = why.seconds.unwrap_or(LONG);
-    config.rules.reason_to_ignore(chat, &sender(whose, id), seconds).or_else(|| {
+    policy.reason_to_ignore(chat, &sender(whose, id), seconds, now_seconds()).or_else(|| {
         let is_long = why.seconds.is_some() && u64::from(seconds) > config.max_duration.as_secs();
         is_long.then_some("longer than MAX_DURATION")
     })
@@ -152,12 +208,12 @@ fn whose(why: &Why, chat: &ChatInfo) -> Whose {
 }
 
 /// How the text of such a message appears.
-fn form(config: &Config, why: &Why, chat: &ChatInfo) -> &'static str {
+fn form(policy: &Policy, why: &Why, chat: &ChatInfo) -> &'static str {
     let kind = match why.kind {
         MessageKind::Round => RecordingKind::VideoNote,
         _ => RecordingKind::Voice,
     };
-    match config.rules.form(chat, whose(why, chat), kind) {
+    match policy.rules_in(chat).form(chat, whose(why, chat), kind) {
         Form::Replies => "with a reply",
         Form::SavedMessages => "in Saved Messages",
         Form::Caption => "in its caption",

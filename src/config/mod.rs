@@ -21,8 +21,8 @@ use crate::domain::budget::Budgets;
 use crate::domain::pacing::SendLimits;
 use crate::domain::rules::Rules;
 use crate::domain::{
-    AudioContext, Credentials, Documents, LanguageChoice, Languages, ModelName, Proxy, RecogniserAddress,
-    Secret, Task, Vocabulary,
+    AudioContext, CommandPrefix, Credentials, Documents, LanguageChoice, Languages, ModelName, Proxy,
+    RecogniserAddress, Secret, Task, Vocabulary,
 };
 
 pub use error::{ConfigError, ConfigErrors, PROBLEMS, VARIABLE_UNKNOWN};
@@ -93,6 +93,10 @@ pub struct Config {
     pub fold_from: u32,
     /// Which answers are documents.
     pub documents: Documents,
+    /// With what commands begin; `None`: there are none.
+    pub command_prefix: Option<CommandPrefix>,
+    /// Whether the answer to a recording of the owner is deleted with it.
+    pub delete_answers: bool,
     /// In bytes.
     pub max_file_size: u64,
     /// How many bytes the large files that are kept over a restart may have together; zero for

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::domain::budget::Budget;
-use crate::domain::{Proxy, RecogniserAddress, Secret};
+use crate::domain::{CommandPrefix, Proxy, RecogniserAddress, Secret};
 
 /// A duration in whole seconds: `90`, `90s`, `15m`, `12h`, `30d`.
 pub(super) fn duration(text: &str) -> Option<Duration> {
@@ -168,6 +168,13 @@ pub(super) fn messages_or_never(text: &str) -> Option<u32> {
     match text {
         "off" => Some(u32::MAX),
         _ => text.parse().ok().filter(|messages| (1..=100).contains(messages)),
+    }
+}
+
+pub(super) fn prefix_or_off(text: &str) -> Option<Option<CommandPrefix>> {
+    match text {
+        "off" => Some(None),
+        _ => text.parse().ok().map(Some),
     }
 }
 

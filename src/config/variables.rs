@@ -313,6 +313,18 @@ pub const VARIABLES: &[Variable] = &[
         "txt (the text), srt (subtitles: the text with its times) or both",
     ),
     Variable::new(
+        "COMMAND_PREFIX",
+        ".",
+        "With what your commands in chats begin, such as .t in reply to a recording (docs/STEERING.md)",
+        "1 to 3 signs that are neither letters, digits nor spaces; off for no commands at all, in Saved Messages neither",
+    ),
+    Variable::new(
+        "DELETE_ANSWERS",
+        "on",
+        "Whether the answer to your own voice message is deleted with it",
+        "on or off",
+    ),
+    Variable::new(
         "MAX_FILE_SIZE",
         "200M",
         "Larger recordings are not answered",

@@ -1,7 +1,7 @@
 //! Dates as people write them.
 
 /// `2026-11-27 23:40 UTC`.
-pub(super) fn utc(seconds: i64) -> String {
+pub fn utc(seconds: i64) -> String {
     let (days, seconds) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     let (year, month, day) = civil(days);
     let (hour, minute) = (seconds / 3600, seconds / 60 % 60);

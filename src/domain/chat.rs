@@ -46,12 +46,28 @@ impl ChatList {
         self.0.is_empty()
     }
 
+    /// Adds the chat or person with this Bot API dialog id.
+    pub(super) fn add(&mut self, id: i64) {
+        self.0.push(ChatName::Id(id));
+    }
+
+    /// Removes all that names the chat or person with this id and these names.
+    pub(super) fn remove(&mut self, id: i64, names: &[String]) {
+        self.0.retain(|named| !named.is_of(id, names));
+    }
+
     /// Whether the list names the chat or person with this Bot API dialog id and these names.
     pub fn names(&self, id: i64, names: &[String]) -> bool {
-        self.0.iter().any(|named| match named {
-            ChatName::Id(named) => *named == id,
-            ChatName::Name(named) => names.contains(named),
-        })
+        self.0.iter().any(|named| named.is_of(id, names))
+    }
+}
+
+impl ChatName {
+    fn is_of(&self, id: i64, names: &[String]) -> bool {
+        match self {
+            Self::Id(named) => *named == id,
+            Self::Name(named) => names.contains(named),
+        }
     }
 }
 

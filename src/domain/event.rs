@@ -1,6 +1,6 @@
 //! What Telegram tells the account, as far as the daemon acts on it.
 
-use super::{ChatInfo, JobId, Recording};
+use super::{ChatInfo, CommandMessage, JobId, Recording};
 
 /// Something that happened in a chat.
 ///
@@ -13,6 +13,20 @@ use super::{ChatInfo, JobId, Recording};
 pub enum Event {
     /// A message with a recording has arrived.
     Recording(Incoming),
+    /// The owner has given a command.
+    Command(CommandMessage),
+    /// Messages were deleted for everybody, or on the owner's side.
+    Deleted(Deleted),
+}
+
+/// Messages that were deleted. Private chats and basic groups number their messages together, so
+/// there Telegram does not name the chat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deleted {
+    pub account: i64,
+    /// The Bot API dialog id of the supergroup or channel; `None` in other chats.
+    pub channel: Option<i64>,
+    pub messages: Vec<i32>,
 }
 
 /// A recording that has arrived, with all that a policy may decide by.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Recording, Settings};
+use super::{Recording, Settings, Tongue};
 
 /// Names one message of one account; the key under which a job is known to the queue.
 ///
@@ -24,6 +24,11 @@ pub struct JobId {
 impl JobId {
     /// Sorts before all others.
     pub const MIN: Self = Self { account: i64::MIN, chat: i64::MIN, message: i32::MIN };
+
+    /// Whether its chat is a supergroup or a channel, which numbers its messages itself.
+    pub fn is_in_channel(self) -> bool {
+        self.chat <= CHANNELS
+    }
 }
 
 impl fmt::Display for JobId {
@@ -54,6 +59,9 @@ impl FromStr for JobId {
     }
 }
 
+/// The dialog ids of supergroups and channels are below this.
+const CHANNELS: i64 = -1_000_000_000_000;
+
 /// What kind of chat a [`Peer`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -82,7 +90,7 @@ impl Peer {
         match self.kind {
             PeerKind::User => self.id,
             PeerKind::Group => -self.id,
-            PeerKind::Channel => -1_000_000_000_000 - self.id,
+            PeerKind::Channel => CHANNELS - self.id,
         }
     }
 }
@@ -101,6 +109,53 @@ pub struct Job {
     /// Such jobs come after all others.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stranger: bool,
+    /// Set if the owner has asked for it by a command, whatever the rules say. Such jobs come
+    /// before all others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
+}
+
+/// How the owner asked for a recording's transcript.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The number of the message with the command, which is in the recording's chat.
+    pub command: i32,
+    /// The language of its words.
+    #[serde(default)]
+    pub tongue: Tongue,
+    /// Whether the recording is recognised anew, although its answer may be kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
+    /// The messages of an earlier answer, which are edited in place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaces: Vec<i32>,
+}
+
+impl Job {
+    /// The `random_id` under which a part of its answer is sent. If the owner asked for it, it may
+    /// have been answered before, so its messages are others.
+    pub fn random_id(&self, part: usize) -> i64 {
+        match &self.asked {
+            None => random_id(self.id, part),
+            Some(asked) => number_of(&format!("stenogram/reply/{}/{part}/{}", self.id, asked.command)),
+        }
+    }
+}
+
+/// What a message is about that a command is answered with in Saved Messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// The command itself.
+    Answer,
+    /// The recording that was asked for has no text.
+    NoText,
+}
+
+impl Note {
+    /// The `random_id` under which it is sent.
+    pub fn random_id(self, command: JobId) -> i64 {
+        number_of(&format!("stenogram/{self:?}/{command}"))
+    }
 }
 
 /// The `random_id` under which one part of a job's answer is sent.
@@ -108,7 +163,11 @@ pub struct Job {
 /// It is a function of the job, so that a part sent again after a crash is the same message to
 /// Telegram, which drops the second one. First eight bytes of a SHA-256, never zero.
 pub fn random_id(job: JobId, part: usize) -> i64 {
-    let digest = Sha256::digest(format!("stenogram/reply/{job}/{part}"));
+    number_of(&format!("stenogram/reply/{job}/{part}"))
+}
+
+fn number_of(text: &str) -> i64 {
+    let digest = Sha256::digest(text);
     let mut first = [0; 8];
     first.copy_from_slice(&digest[..8]);
     // Telegram takes zero for "none given".
@@ -170,7 +229,7 @@ mod tests {
                 size: 9000,
             };
             let id = JobId { account: 1000, chat: 2000, message: 7 };
-            assert_eq!(job, Job { id, recording, settings: None, stranger: false });
+            assert_eq!(job, Job { id, recording, settings: None, stranger: false, asked: None });
         }
     }
 
@@ -198,6 +257,7 @@ mod tests {
                 ..Settings::default()
             }),
             stranger: true,
+            asked: None,
         };
         let stored = serde_json::to_string(&job).unwrap();
         assert_eq!(

@@ -75,7 +75,8 @@ impl From<LanguageCode> for &'static str {
 }
 
 /// The language of the recordings, as the owner sets it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum LanguageChoice {
     /// Each recording is in whichever language is detected.
     Auto,
@@ -87,6 +88,30 @@ impl FromStr for LanguageChoice {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text == "auto" { Ok(Self::Auto) } else { text.parse().map(Self::Fixed) }
+    }
+}
+
+impl TryFrom<String> for LanguageChoice {
+    type Error = UnknownLanguage;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<LanguageChoice> for String {
+    fn from(choice: LanguageChoice) -> Self {
+        choice.to_string()
+    }
+}
+
+impl LanguageChoice {
+    /// The language to recognise in; `None` if it is to be detected.
+    pub fn code(self) -> Option<LanguageCode> {
+        match self {
+            Self::Auto => None,
+            Self::Fixed(code) => Some(code),
+        }
     }
 }
 

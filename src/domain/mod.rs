@@ -2,8 +2,11 @@
 
 pub mod answer;
 pub mod budget;
-mod calendar;
+pub mod calendar;
 mod chat;
+pub mod chat_rules;
+pub mod command;
+pub mod command_texts;
 mod event;
 pub mod fault;
 pub mod host;
@@ -31,9 +34,11 @@ mod vocabulary;
 
 pub use answer::{Answer, Document, DocumentFormat, Origin, Part};
 pub use chat::{ChatInfo, ChatKind, ChatList};
-pub use event::{Event, Incoming, Sender, Whose};
+pub use chat_rules::{ChatRule, ChatRules};
+pub use command::{Command, CommandMessage, CommandPrefix, RepliesTo, Said, Tongue};
+pub use event::{Deleted, Event, Incoming, Sender, Whose};
 pub use fault::Fault;
-pub use job::{Job, JobId, Peer, PeerKind, random_id};
+pub use job::{Asked, Job, JobId, Note, Peer, PeerKind, random_id};
 pub use language::{LanguageChoice, LanguageCode, Languages, UnknownLanguage};
 pub use model::{AudioContext, ModelName, ParseModelNameError, SAMPLE_RATE};
 pub use mtproxy::{Disguise, MtProxy, MtProxyKey};

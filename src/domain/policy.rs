@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::rules::Rules;
-use super::{ChatInfo, ChatKind, Incoming, Job, Settings, Whose};
+use super::{
+    Asked, ChatInfo, ChatKind, ChatRules, Form, Incoming, Job, LanguageChoice, RecordingKind, Sender,
+    Settings, Whose,
+};
 
 /// What the owner wants answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +16,8 @@ pub struct Policy {
     pub rules: Rules,
     /// How recordings are recognised and answered, but for the form, which the rules say.
     pub settings: Settings,
+    /// What the owner has said in chats, which goes before the rules and the settings.
+    pub chats: ChatRules,
 }
 
 /// What becomes of a recording.
@@ -25,32 +30,79 @@ pub enum Decision {
 impl Policy {
     /// Whether anything in a chat could be answered; what was missed elsewhere need not be read.
     pub fn covers(&self, chat: &ChatInfo) -> bool {
-        self.rules.covers(chat)
+        self.chats.of(chat.id).answer != Some(false) && self.rules_in(chat).covers(chat)
+    }
+
+    /// The rules that hold in `chat`.
+    pub fn rules_in(&self, chat: &ChatInfo) -> Rules {
+        self.rules.with(&self.chats.of(chat.id), chat)
+    }
+
+    /// Why a recording of `seconds` that `sender` sent to `chat` is not answered at `now`, in
+    /// seconds of Unix time; `None` if it is.
+    pub fn reason_to_ignore(
+        &self,
+        chat: &ChatInfo,
+        sender: &Sender,
+        seconds: u32,
+        now: i64,
+    ) -> Option<&'static str> {
+        if self.chats.of(chat.id).answer == Some(false) {
+            return Some("the command off was given in this chat");
+        }
+        if self.chats.paused_until(chat.id, now).is_some() {
+            return Some("the command pause was given, and holds");
+        }
+        self.rules_in(chat).reason_to_ignore(chat, sender, seconds)
     }
 
     /// Decides at `now`, in seconds of Unix time.
     pub fn decide(&self, incoming: &Incoming, now: i64) -> Decision {
-        match self.reason_to_ignore(incoming, now) {
+        match self.reason_to_ignore_it(incoming, now) {
             Some(reason) => Decision::Ignore(reason),
             None => {
-                let Incoming { chat, sender, recording, .. } = incoming;
-                let whose = sender.whose();
-                let form = self.rules.form(chat, whose, recording.kind);
-                Decision::Answer(Job {
-                    id: incoming.id,
-                    recording: recording.clone(),
-                    settings: Some(Settings { form, ..self.settings.clone() }),
-                    stranger: chat.kind == ChatKind::Private
-                        && whose == Whose::Stranger
-                        && sender.is_contact == Some(false),
-                })
+                let Incoming { chat, sender, .. } = incoming;
+                let stranger = chat.kind == ChatKind::Private
+                    && sender.whose() == Whose::Stranger
+                    && sender.is_contact == Some(false);
+                Decision::Answer(Job { stranger, ..self.job(incoming) })
             }
         }
     }
 
-    fn reason_to_ignore(&self, incoming: &Incoming, now: i64) -> Option<&'static str> {
+    /// The job for a recording that the owner asks for, whatever the rules say of it.
+    pub fn asked_for(&self, incoming: &Incoming, asked: Asked) -> Job {
+        let mut job = Job { asked: Some(asked), ..self.job(incoming) };
+        // What the owner asks for has to appear somewhere, and where nobody else sees it.
+        if let Some(settings) = job.settings.as_mut().filter(|settings| settings.form == Form::Nowhere) {
+            settings.form = match incoming.chat.kind {
+                ChatKind::SavedMessages => Form::Replies,
+                _ => Form::SavedMessages,
+            };
+        }
+        job
+    }
+
+    fn job(&self, incoming: &Incoming) -> Job {
+        let Incoming { id, chat, sender, recording, .. } = incoming;
+        let said = self.chats.of(chat.id);
+        let settings = Settings {
+            language: said.language.map_or(self.settings.language, LanguageChoice::code),
+            task: said.task.unwrap_or(self.settings.task),
+            form: self.rules_in(chat).form(chat, sender.whose(), recording.kind),
+            ..self.settings.clone()
+        };
+        let recording = recording.clone();
+        Job { id: *id, recording, settings: Some(settings), stranger: false, asked: None }
+    }
+
+    /// As [`reason_to_ignore`](Self::reason_to_ignore), but of a message with all that it is.
+    pub fn reason_to_ignore_it(&self, incoming: &Incoming, now: i64) -> Option<&'static str> {
         let Incoming { chat, sender, recording, .. } = incoming;
-        if let Some(reason) = self.rules.reason_to_ignore(chat, sender, recording.duration) {
+        if matches!(recording.kind, RecordingKind::Audio | RecordingKind::Video) {
+            return Some("a file, neither a voice message nor a round video note");
+        }
+        if let Some(reason) = self.reason_to_ignore(chat, sender, recording.duration, now) {
             return Some(reason);
         }
         if incoming.view_once {
@@ -67,7 +119,10 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ChatKind, JobId, Peer, PeerKind, Recording, RecordingKind, Sender, Task};
+    use crate::domain::rules::AnswerIn;
+    use crate::domain::{
+        ChatKind, Command, Form, JobId, Peer, PeerKind, Recording, RecordingKind, Sender, Task,
+    };
 
     const NOW: i64 = 1_800_000_000;
 
@@ -76,6 +131,7 @@ mod tests {
             max_age: Duration::from_secs(86_400),
             rules: Rules::default(),
             settings: Settings { task: Task::Translate, ..Settings::default() },
+            chats: ChatRules::default(),
         }
     }
 
@@ -114,8 +170,13 @@ mod tests {
                 (incoming.recording.outgoing, incoming.recording.kind) = (is_owner, kind);
                 let Decision::Answer(job) = policy().decide(&incoming, NOW) else { panic!("ignored") };
                 let settings = Some(policy().settings);
-                let expected =
-                    Job { id: incoming.id, recording: incoming.recording, settings, stranger: false };
+                let expected = Job {
+                    id: incoming.id,
+                    recording: incoming.recording,
+                    settings,
+                    stranger: false,
+                    asked: None,
+                };
                 assert_eq!(job, expected);
             }
         }
@@ -142,6 +203,73 @@ mod tests {
         assert!(ignored(|i| i.sender.is_bot = true));
         assert!(!policy().covers(&ChatInfo { kind: ChatKind::Group, ..incoming().chat }));
         assert!(policy().covers(&incoming().chat));
+    }
+
+    /// The policy after these commands in the chat of [`incoming`].
+    fn after(policy: Policy, commands: &[Command]) -> Policy {
+        let say = |chats: ChatRules, command| chats.after(command, 2000, false, NOW).unwrap();
+        Policy { chats: commands.iter().fold(policy.chats.clone(), say), ..policy }
+    }
+
+    #[test]
+    fn what_the_owner_says_in_a_chat_goes_before_the_configuration() {
+        let denied = Rules { mine: false, denied: "2000".parse().unwrap(), ..Rules::default() };
+        let denying = Policy { rules: denied, ..policy() };
+        let switched = |policy: &Policy, answer| after(policy.clone(), &[Command::Answer(answer)]);
+        for (policy, answered) in [
+            (policy(), true),
+            (denying.clone(), false),
+            (switched(&policy(), false), false),
+            (switched(&denying, true), true),
+            (after(policy(), &[Command::Pause(None)]), false),
+            (after(policy(), &[Command::Pause(None), Command::Resume]), true),
+            (after(switched(&denying, true), &[Command::Pause(None)]), false),
+        ] {
+            let decision = policy.decide(&incoming(), NOW);
+            assert_eq!(matches!(decision, Decision::Answer(_)), answered, "{policy:?}");
+        }
+        assert!(!switched(&policy(), false).covers(&incoming().chat));
+        assert!(switched(&denying, true).covers(&incoming().chat));
+        // In another chat nothing has changed.
+        let mut elsewhere = incoming();
+        elsewhere.chat.id = 2001;
+        assert!(matches!(switched(&policy(), false).decide(&elsewhere, NOW), Decision::Answer(_)));
+    }
+
+    #[test]
+    fn the_language_the_task_and_the_place_of_a_chat_are_those_of_its_jobs() {
+        let commands = [
+            Command::Language("ru".parse().unwrap()),
+            Command::Translate(false),
+            Command::Where(AnswerIn::Saved),
+        ];
+        let policy = after(policy(), &commands);
+        let Decision::Answer(job) = policy.decide(&incoming(), NOW) else { panic!("ignored") };
+        let settings = job.settings.unwrap();
+        assert_eq!(
+            (settings.language, settings.task, settings.form),
+            (Some("ru".parse().unwrap()), Task::Transcribe, Form::SavedMessages)
+        );
+    }
+
+    #[test]
+    fn what_the_owner_asks_for_is_answered_whatever_the_rules_say() {
+        let mut incoming = incoming();
+        (incoming.chat.kind, incoming.sender.is_bot) = (ChatKind::Bot, true);
+        incoming.recording.kind = RecordingKind::Audio;
+        assert!(matches!(policy().decide(&incoming, NOW), Decision::Ignore(_)));
+        let asked = Asked { command: 9, ..Asked::default() };
+        let job = policy().asked_for(&incoming, asked.clone());
+        assert_eq!((job.asked, job.stranger), (Some(asked.clone()), false));
+
+        let mut nowhere = policy();
+        nowhere.rules.answer_in = AnswerIn::Nowhere;
+        let form = |incoming: &Incoming| {
+            nowhere.asked_for(incoming, asked.clone()).settings.map(|settings| settings.form)
+        };
+        assert_eq!(form(&incoming), Some(Form::SavedMessages), "it has to appear somewhere");
+        incoming.chat.kind = ChatKind::SavedMessages;
+        assert_eq!(form(&incoming), Some(Form::Replies));
     }
 
     #[test]

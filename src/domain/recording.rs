@@ -12,6 +12,10 @@ pub enum RecordingKind {
     Voice,
     /// A round video message: MP4 with an AAC track.
     VideoNote,
+    /// An audio file. Transcribed only if the owner asks for it.
+    Audio,
+    /// A video with sound, the same.
+    Video,
 }
 
 /// A recording, and where its message is.

@@ -3,7 +3,9 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{ChatInfo, ChatKind, ChatList, Form, RecordingKind, Sender, Whose};
+use serde::{Deserialize, Serialize};
+
+use super::{ChatInfo, ChatKind, ChatList, ChatRule, Form, RecordingKind, Sender, Whose};
 
 /// What the owner wants answered. The default answers private chats and Saved Messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +28,8 @@ pub struct Rules {
 }
 
 /// Where answers appear.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum AnswerIn {
     #[default]
     Reply,
@@ -72,6 +75,17 @@ impl Default for Rules {
 }
 
 impl Rules {
+    /// The rules that hold in `chat`, where the owner has said this.
+    pub fn with(&self, said: &ChatRule, chat: &ChatInfo) -> Self {
+        let mut rules = self.clone();
+        if said.answer == Some(true) {
+            rules.allowed.add(chat.id);
+            rules.denied.remove(chat.id, &chat.names);
+        }
+        rules.answer_in = said.answer_in.unwrap_or(rules.answer_in);
+        rules
+    }
+
     /// Why a recording of `seconds` that `sender` sent to `chat` is not answered; `None` if it is.
     pub fn reason_to_ignore(&self, chat: &ChatInfo, sender: &Sender, seconds: u32) -> Option<&'static str> {
         if self.denied.names(sender.id, &sender.names) {

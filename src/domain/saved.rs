@@ -86,7 +86,10 @@ mod tests {
                 size: 1,
             };
             let id = JobId { account: 1000, chat: chat.chat(), message: 7 };
-            assert_eq!(message_link(&Job { id, recording, settings: None, stranger: false }), link);
+            assert_eq!(
+                message_link(&Job { id, recording, settings: None, stranger: false, asked: None }),
+                link
+            );
         }
     }
 }

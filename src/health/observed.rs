@@ -15,7 +15,7 @@ use super::state::HealthState;
 use crate::domain::{Answer, Fault, Job, JobId, Progress, Settings};
 use crate::jobs::ports::{Messenger, Transcriber, Transcription};
 use crate::queue::{
-    Added, Candidates, Checkpoints, Claimed, Counts, JobQueue, Queue, QueueError, ResultCache,
+    Added, Candidates, Checkpoints, Claimed, Counts, JobQueue, Mark, Obeyed, Queue, QueueError, ResultCache,
 };
 use crate::runtime::pulse::Pulse;
 
@@ -80,6 +80,31 @@ impl JobQueue for ObservedQueue {
             self.health.job_queued();
         }
         Ok(added)
+    }
+
+    async fn obey(&self, command: JobId, job: Option<&Job>) -> Result<Obeyed, QueueError> {
+        let obeyed = self.observe(&self.intake, self.queue.obey(command, job)).await?;
+        if obeyed == Obeyed::New && job.is_some() {
+            self.health.job_queued();
+        }
+        Ok(obeyed)
+    }
+
+    async fn mark(&self, id: JobId) -> Result<Option<Mark>, QueueError> {
+        self.queue.mark(id).await
+    }
+
+    async fn finished(
+        &self,
+        account: i64,
+        channel: Option<i64>,
+        message: i32,
+    ) -> Result<Option<Job>, QueueError> {
+        self.queue.finished(account, channel, message).await
+    }
+
+    async fn forget(&self, job: &Job) -> Result<(), QueueError> {
+        self.queue.forget(job).await
     }
 
     async fn claim_of(&self, candidates: Candidates) -> Result<Claimed, QueueError> {

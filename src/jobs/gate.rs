@@ -109,8 +109,12 @@ impl Gate {
         })
     }
 
-    /// Fails while the job has to wait. Otherwise it is counted, once.
+    /// Fails while the job has to wait. Otherwise it is counted, once. What the owner asks for is
+    /// not held up, and not counted.
     pub async fn admit(&self, job: &Job) -> Result<(), Fault> {
+        if job.asked.is_some() {
+            return Ok(());
+        }
         let (chat, now) = (job.id.chat, now_millis());
         let paused = lock(&self.loops).paused_for(chat, now);
         if !paused.is_zero() {
@@ -222,9 +226,11 @@ impl Gate {
         }
     }
 
-    /// The budgets of the job's chat. The owner's own recordings have no limit.
+    /// The budgets of the job's chat. The owner's own recordings have no limit, and what the owner
+    /// asks for has none.
     fn budgets(&self, job: &Job) -> Option<Budgets> {
-        let limits = self.limits.filter(|_| !job.recording.outgoing && job.id.chat != job.id.account)?;
+        let is_owners = job.recording.outgoing || job.id.chat == job.id.account || job.asked.is_some();
+        let limits = self.limits.filter(|_| !is_owners)?;
         Some(if job.stranger { limits.stranger } else { limits.chat })
     }
 

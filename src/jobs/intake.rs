@@ -8,6 +8,8 @@ use tracing::{Instrument as _, debug, error, info, info_span};
 
 use crate::domain::policy::{Decision, Policy};
 use crate::domain::{Event, Incoming, JobId, Recording, unix_time};
+use crate::jobs::commands::Commands;
+use crate::jobs::deletions::Deletions;
 use crate::jobs::gate::Gate;
 use crate::jobs::retry::retry_until_available;
 use crate::queue::{Added, JobQueue};
@@ -20,6 +22,10 @@ pub struct Intake {
     work: Arc<Notify>,
     shutdown: CancellationToken,
     gate: Arc<Gate>,
+    /// `None`: commands are left alone.
+    commands: Option<Arc<Commands>>,
+    /// `None`: nothing is done about messages that are deleted.
+    deletions: Option<Deletions>,
 }
 
 impl Intake {
@@ -30,12 +36,22 @@ impl Intake {
         work: Arc<Notify>,
         shutdown: CancellationToken,
     ) -> Self {
-        Self { queue, policy, work, shutdown, gate: Arc::default() }
+        Self { queue, policy, work, shutdown, gate: Arc::default(), commands: None, deletions: None }
     }
 
     /// Refuses what the gate refuses, and tells it of what has come.
     pub fn with_gate(self, gate: Arc<Gate>) -> Self {
         Self { gate, ..self }
+    }
+
+    /// Has the owner's commands obeyed.
+    pub fn with_commands(self, commands: Arc<Commands>) -> Self {
+        Self { commands: Some(commands), ..self }
+    }
+
+    /// Follows what is deleted.
+    pub fn with_deletions(self, deletions: Deletions) -> Self {
+        Self { deletions: Some(deletions), ..self }
     }
 
     /// Acts on events in order. Returns true once all that came of them is stored, however long the
@@ -44,6 +60,14 @@ impl Intake {
         for event in events {
             let is_stored = match event {
                 Event::Recording(incoming) => self.take_recording(&incoming).await,
+                Event::Command(message) => match &self.commands {
+                    Some(commands) => commands.take(message).await,
+                    None => true,
+                },
+                Event::Deleted(deleted) => match &self.deletions {
+                    Some(deletions) => deletions.take(deleted).await,
+                    None => true,
+                },
             };
             if !is_stored {
                 return false;

@@ -56,7 +56,9 @@ pub async fn answer(
             }
             let configured = || context.policy.borrow().settings.clone();
             let settings = job.settings.clone().unwrap_or_else(configured);
-            let answer = match cached_answer(job, &settings, context).await? {
+            let anew = job.asked.as_ref().is_some_and(|asked| asked.again);
+            let cached = if anew { None } else { cached_answer(job, &settings, context).await? };
+            let answer = match cached {
                 Some(answer) => answer,
                 None => transcribe(claim, settings, context, on_checkpoint).await?,
             };

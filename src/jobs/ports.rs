@@ -1,11 +1,13 @@
 //! What a job needs of others: a messenger, from which its recording comes and to which its answer
-//! goes, and a transcriber. The daemon's are Telegram, and whisper.cpp in this process or a server.
+//! What a job needs of others: a messenger, from which its recording comes and to which its answer
+//! goes, and a transcriber. What a command needs: a conversation. The daemon's are Telegram, and
+//! whisper.cpp in this process or a server.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::domain::{Answer, Fault, Job, JobId, Progress, Settings};
+use crate::domain::{Answer, Fault, Job, JobId, Note, Peer, Progress, Settings};
 
 /// Where recordings come from and answers go. It knows accounts and chats.
 #[async_trait]
@@ -28,6 +30,22 @@ pub trait Messenger: Send + Sync {
 
     /// Drops what is kept for a job between its attempts. Called when the job has ended.
     fn forget(&self, job: JobId);
+}
+
+/// Where the owner's commands are answered. Repeating any of it is harmless.
+#[async_trait]
+pub trait Conversation: Send + Sync {
+    /// Waits until there is a connection.
+    async fn ready(&self);
+
+    /// Replaces the text of a message of the owner.
+    async fn rewrite(&self, chat: &Peer, message: i32, text: &str) -> Result<(), Fault>;
+
+    /// Deletes a message for everybody.
+    async fn delete(&self, chat: &Peer, message: i32) -> Result<(), Fault>;
+
+    /// Writes into Saved Messages what there is to say of a command.
+    async fn note(&self, command: JobId, note: Note, text: &str) -> Result<(), Fault>;
 }
 
 /// Turns recordings into transcripts. It knows nothing of where they come from.

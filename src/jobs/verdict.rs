@@ -105,6 +105,7 @@ mod tests {
             },
             settings: None,
             stranger: false,
+            asked: None,
         };
         let outbox = is_answered.then(|| compose(&Transcript::default(), Settings::default()));
         Claim { job, delivery: 1, deaths: 0, attempts, progress: None, outbox }

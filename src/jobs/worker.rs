@@ -10,10 +10,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info, info_span, warn};
 
 use crate::domain::policy::Policy;
-use crate::domain::{Fault, JobId};
+use crate::domain::saved::message_link;
+use crate::domain::{Fault, Job, JobId, Note, command_texts};
 use crate::jobs::gate::Gate;
+use crate::jobs::persist::persist;
 use crate::jobs::pipeline::{PipelineContext, answer};
-use crate::jobs::ports::{Messenger, Transcriber};
+use crate::jobs::ports::{Conversation, Messenger, Transcriber};
 use crate::jobs::retry::retry_until_available;
 use crate::jobs::verdict::{Verdict, verdict_for};
 use crate::queue::{Candidates, Claim, Claimed, JobQueue, Queue, QueueError};
@@ -55,6 +57,8 @@ pub struct Worker {
     job_slots: Semaphore,
     /// One permit for each job of a stranger that may be in work.
     strangers_slots: Semaphore,
+    /// Where the owner is told that a recording they asked for gets no text.
+    conversation: Option<Arc<dyn Conversation>>,
     /// How many times in a row each job has lost the connection.
     connection_losses: std::sync::Mutex<HashMap<JobId, u32>>,
 }
@@ -84,8 +88,14 @@ impl Worker {
             claim_lock: Mutex::default(),
             job_slots: Semaphore::new(MAX_CONCURRENT_JOBS),
             strangers_slots: Semaphore::new(MAX_STRANGERS_JOBS),
+            conversation: None,
             connection_losses: std::sync::Mutex::default(),
         }
+    }
+
+    /// Tells the owner there of a recording that they asked for and that gets no text.
+    pub fn with_conversation(self, conversation: Arc<dyn Conversation>) -> Self {
+        Self { conversation: Some(conversation), ..self }
     }
 
     /// Lets only those jobs pass that the gate admits.
@@ -184,7 +194,8 @@ impl Worker {
                 verdict_for(claim, result)
             }
         };
-        self.apply(id, verdict).await.map_err(|error| error.to_string())?;
+        self.apply(id, &verdict).await.map_err(|error| error.to_string())?;
+        self.tell_of(&claim.job, &verdict);
         // The next job of this chat may be claimed now.
         self.work.notify_one();
         fatal.map_or(Ok(()), Err)
@@ -214,14 +225,30 @@ impl Worker {
         lock(&self.connection_losses)
     }
 
+    /// Tells the owner why a recording that they asked for gets no text, if that is so.
+    fn tell_of(&self, job: &Job, verdict: &Verdict) {
+        let (Some(asked), Some(conversation)) = (&job.asked, &self.conversation) else { return };
+        let reason = match verdict {
+            Verdict::Done(replies) if replies.is_empty() => None,
+            Verdict::Reject(why) | Verdict::Bury(why) => Some(why.as_str()),
+            _ => return,
+        };
+        let text = command_texts::no_text(&message_link(job), reason, asked.tongue);
+        let command = JobId { message: asked.command, ..job.id };
+        let (conversation, shutdown) = (Arc::clone(conversation), self.context.shutdown.clone());
+        tokio::spawn(async move {
+            persist(&*conversation, &shutdown, || conversation.note(command, Note::NoText, &text)).await
+        });
+    }
+
     /// C4: has the queue store how the attempt ended.
-    async fn apply(&self, id: JobId, verdict: Verdict) -> Result<(), QueueError> {
+    async fn apply(&self, id: JobId, verdict: &Verdict) -> Result<(), QueueError> {
         let (queue, PipelineContext { messenger, shutdown, .. }) = (&self.queue, &self.context);
         if matches!(verdict, Verdict::Done(_) | Verdict::Reject(_) | Verdict::Bury(_)) {
             messenger.forget(id);
             self.context.gate.ended(id);
         }
-        let stored = match &verdict {
+        let stored = match verdict {
             Verdict::Release => retry_until_available("put back a job", shutdown, || queue.release(id)).await,
             Verdict::Done(replies) => {
                 retry_until_available("finish a job", shutdown, || queue.done(id, replies)).await

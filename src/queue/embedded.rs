@@ -25,7 +25,7 @@ use self::store::Store;
 use super::problems::QUEUE_DAMAGED;
 use super::{
     Added, AdminOutcome, Candidates, Checkpoints, Claimed, Counts, CrashRules, DROPPED, Entry, JobQueue,
-    Mark, QueueAdmin, QueueError, ResultCache, millis,
+    Mark, Obeyed, QueueAdmin, QueueError, ResultCache, finished_id, millis,
 };
 use crate::domain::unix_time::now_millis;
 use crate::domain::{Answer, Job, JobId, Progress};
@@ -184,6 +184,36 @@ impl JobQueue for Embedded {
     async fn add(&self, job: &Job) -> Result<Added, QueueError> {
         let job = job.clone();
         self.with(move |_, store| store.add(job, now_millis())).await
+    }
+
+    async fn obey(&self, command: JobId, job: Option<&Job>) -> Result<Obeyed, QueueError> {
+        let job = job.cloned();
+        self.with(move |shared, store| {
+            let now = now_millis();
+            store.obey(command, job, now, now.saturating_add(millis(shared.options.dedupe_ttl)))
+        })
+        .await
+    }
+
+    async fn mark(&self, id: JobId) -> Result<Option<Mark>, QueueError> {
+        self.with(move |_, store| store.mark(id, now_millis())).await
+    }
+
+    async fn finished(
+        &self,
+        account: i64,
+        channel: Option<i64>,
+        message: i32,
+    ) -> Result<Option<Job>, QueueError> {
+        let id = finished_id(account, channel, message);
+        self.with(move |_, store| store.file.finished(id, now_millis())).await
+    }
+
+    async fn forget(&self, job: &Job) -> Result<(), QueueError> {
+        let JobId { account, chat, message } = job.id;
+        let id = finished_id(account, job.id.is_in_channel().then_some(chat), message);
+        let job = job.clone();
+        self.with(move |_, store| store.forget(id, &job)).await
     }
 
     async fn claim_of(&self, candidates: Candidates) -> Result<Claimed, QueueError> {

@@ -55,8 +55,12 @@
 //!    finished or dead the chat's next one joins the line's end. A chat that left a hundred
 //!    messages does not keep the others waiting. A delayed job joins the end when it is due; a
 //!    released or recovered one goes before the whole line.
+//!  - The jobs that the owner asks for by a command ([`Job::asked`](crate::domain::Job::asked))
+//!    have a line of their own, which comes before the others. There they keep the order of their
+//!    chat too, but wait for no other job of it.
+//!  - A command is obeyed once: `obey` of one that has its mark changes nothing.
 //!  - The jobs of strangers ([`Job::stranger`](crate::domain::Job::stranger)) have a line of their
-//!    own, which comes after the other one: however many there are, they keep nobody else waiting.
+//!    own, which comes after the other ones: however many there are, they keep nobody else waiting.
 //!  - What was stored as a recording's answer is kept for the result time from then on, however
 //!    often it is asked for, and not longer; the last 10,000 at most. There is one for a recording:
 //!    an answer that was made under other settings takes its place.
@@ -84,14 +88,15 @@ mod traits;
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use self::crash_rules::{CrashRules, MAX_DEATHS, MAX_DELIVERIES, MAX_DELIVERIES_AT_ONCE};
 use self::crash_rules::{log_dead_letter, log_put_off, reason};
 pub use self::traits::{
-    Added, AdminOutcome, Candidates, Checkpoints, Claim, Claimed, Counts, Entry, JobQueue, Queue, QueueAdmin,
-    QueueError, ResultCache, State,
+    Added, AdminOutcome, Candidates, Checkpoints, Claim, Claimed, Counts, Entry, JobQueue, Obeyed, Queue,
+    QueueAdmin, QueueError, ResultCache, State,
 };
+use crate::domain::{Job, JobId};
 
 /// Answers kept at most; the oldest go first. At a kilobyte each these are 10 MB.
 const MAX_RESULTS: usize = 10_000;
@@ -99,12 +104,53 @@ const MAX_RESULTS: usize = 10_000;
 /// The reason that the mark of a dropped job holds.
 const DROPPED: &str = "dropped by the owner";
 
-/// How a finished job ended, as both backends keep it, in JSON.
-#[derive(Debug, Serialize)]
+/// What both backends keep of a finished job or of a command, in JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Mark {
-    Answered { replies: Vec<i32> },
-    Rejected { reason: String },
+pub enum Mark {
+    /// By these messages.
+    Answered {
+        replies: Vec<i32>,
+    },
+    Rejected {
+        reason: String,
+    },
+    /// A command.
+    Obeyed,
+}
+
+/// For how long an answered job is kept, so that its answer can follow it when it is deleted.
+const FINISHED_KEPT: Duration = Duration::from_secs(7 * 86_400);
+
+/// The id under which an answered job is kept. Only channels number their messages themselves, and
+/// of other chats Telegram does not say in which a message was deleted.
+fn finished_id(account: i64, channel: Option<i64>, message: i32) -> JobId {
+    JobId { account, chat: channel.unwrap_or(0), message }
+}
+
+/// Under which id the job is kept once it has ended with this mark, if at all.
+fn kept_as(job: JobId, mark: &Mark) -> Option<JobId> {
+    let JobId { account, chat, message } = job;
+    let is_answered = matches!(mark, Mark::Answered { replies } if !replies.is_empty());
+    is_answered.then(|| finished_id(account, job.is_in_channel().then_some(chat), message))
+}
+
+/// The lines of the queue, in the order in which they are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Line {
+    Asked,
+    Others,
+    Strangers,
+}
+
+impl Line {
+    fn of(job: &Job) -> Self {
+        match job {
+            Job { asked: Some(_), .. } => Self::Asked,
+            Job { stranger: true, .. } => Self::Strangers,
+            _ => Self::Others,
+        }
+    }
 }
 
 /// Logs that an entry of the store cannot be read. It costs that job, and the others go on.

@@ -38,17 +38,17 @@ pub use self::connection::DurabilityWarning;
 use self::replies::{ClaimReply, EntryReply, damaged, log, parse, parse_entry};
 pub use self::server::{SentinelOptions, ServerOptions, TlsFiles};
 use super::{
-    Added, AdminOutcome, Candidates, Checkpoints, Claimed, Counts, CrashRules, DROPPED, Entry, JobQueue,
-    MAX_DEATHS, MAX_DELIVERIES, MAX_DELIVERIES_AT_ONCE, MAX_RESULTS, Mark, QueueAdmin, QueueError,
-    ResultCache, log_damaged_row, millis, reason,
+    Added, AdminOutcome, Candidates, Checkpoints, Claimed, Counts, CrashRules, DROPPED, Entry, FINISHED_KEPT,
+    JobQueue, MAX_DEATHS, MAX_DELIVERIES, MAX_DELIVERIES_AT_ONCE, MAX_RESULTS, Mark, Obeyed, QueueAdmin,
+    QueueError, ResultCache, finished_id, kept_as, log_damaged_row, millis, reason,
 };
 use crate::domain::unix_time::{self, now_millis};
 use crate::domain::{Answer, Job, JobId, Progress};
 
 /// Changes with the meaning of the keys. Queues of a lower format are read as they are: in format
-/// 1 an answer was a list of parts, which [`Answer`] reads, and before format 3 strangers had no
-/// line.
-const FORMAT: &str = "3";
+/// 1 an answer was a list of parts, which [`Answer`] reads, before format 3 strangers had no line,
+/// and before format 4 those that the owner asks for had none.
+const FORMAT: &str = "4";
 
 /// Largest time that is exact as a score, in milliseconds.
 const LAST_DUE: u64 = 1 << 53;
@@ -156,8 +156,10 @@ impl RedisQueue {
     }
 
     async fn finish(&self, id: JobId, mark: &Mark) -> Result<(), QueueError> {
+        let kept = kept_as(id, mark).map_or_else(String::new, |kept| kept.to_string());
+        let kept_for = life(self.dedupe_ttl.min(FINISHED_KEPT)).to_string();
         let (mark, life) = self.kept(mark)?;
-        self.change(&scripts::FINISH, id, &[&mark, &life]).await
+        self.change(&scripts::FINISH, id, &[&mark, &life, &kept, &kept_for]).await
     }
 
     /// The mark as it is written, and its life.
@@ -235,11 +237,59 @@ impl JobQueue for RedisQueue {
         Ok(if new { Added::New } else { Added::Seen })
     }
 
+    async fn obey(&self, command: JobId, job: Option<&Job>) -> Result<Obeyed, QueueError> {
+        let (mark, life) = self.kept(&Mark::Obeyed)?;
+        let command = command.to_string();
+        let [id, text, document] = match job {
+            None => [const { String::new() }; 3],
+            Some(job) => [
+                job.id.to_string(),
+                serde_json::to_string(job).map_err(damaged)?,
+                job.recording.document.to_string(),
+            ],
+        };
+        let args = [&command, &mark, &life, &id, &text, &document].map(String::as_str);
+        let reply: i64 = self.run(&scripts::OBEY, &args).await?;
+        self.connection.confirm(&self.check_key()).await?;
+        Ok(match reply {
+            0 => Obeyed::Seen,
+            1 => Obeyed::New,
+            _ => Obeyed::Underway,
+        })
+    }
+
+    async fn mark(&self, id: JobId) -> Result<Option<Mark>, QueueError> {
+        let found = self.connection.get(&format!("{}{}{id}", self.root, keys::MARK)).await?;
+        // One that cannot be read counts as one without messages: what it names must not be done
+        // again.
+        let read =
+            |text: String| serde_json::from_str(&text).unwrap_or(Mark::Answered { replies: Vec::new() });
+        Ok(found.map(read))
+    }
+
+    async fn finished(
+        &self,
+        account: i64,
+        channel: Option<i64>,
+        message: i32,
+    ) -> Result<Option<Job>, QueueError> {
+        let id = finished_id(account, channel, message);
+        let found = self.connection.get(&format!("{}{}{id}", self.root, keys::FINISHED)).await?;
+        // One that cannot be read counts as none.
+        Ok(found.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    async fn forget(&self, job: &Job) -> Result<(), QueueError> {
+        let JobId { account, chat, message } = job.id;
+        let id = finished_id(account, job.id.is_in_channel().then_some(chat), message);
+        self.run(&scripts::FORGET, &[&id.to_string(), &job.recording.document.to_string()]).await
+    }
+
     async fn claim_of(&self, candidates: Candidates) -> Result<Claimed, QueueError> {
         let mut turn = self.turn.lock().await;
         loop {
             let [number, now] = [*turn, now_millis()].map(|number| number.to_string());
-            let lines = if candidates == Candidates::NoStrangers { "1" } else { "2" };
+            let lines = if candidates == Candidates::NoStrangers { "2" } else { "3" };
             let args = [&self.owner, &number, &now, &self.rules, FORMAT, lines];
             let reply = ClaimReply(self.run(&scripts::CLAIM, &args).await?);
             let claimed = match (reply.claimed(), reply.id()) {

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
+use super::Mark;
 use crate::domain::{Answer, Job, JobId, Progress};
 use crate::runtime::problem::Diagnosis;
 
@@ -15,6 +16,18 @@ pub enum Added {
     New,
     /// It was known already; nothing changed.
     Seen,
+}
+
+/// What [`JobQueue::obey`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obeyed {
+    /// The command has its mark now; its job, if it has one, is in the queue.
+    New,
+    /// The command had its mark before; nothing changed.
+    Seen,
+    /// The command has its mark now. Its recording is being worked on already, or its answer waits
+    /// to be sent, or it was asked for before; that job is left as it is.
+    Underway,
 }
 
 /// Which jobs a claim may hand out.
@@ -129,6 +142,29 @@ impl QueueError {
 pub trait JobQueue: Send + Sync {
     /// C1: adds `job` unless it is known, in one atomic step.
     async fn add(&self, job: &Job) -> Result<Added, QueueError>;
+
+    /// Marks `command` as obeyed and adds the job that it asks for, if any, in one atomic step,
+    /// unless the command has its mark. Such a job ([`Job::asked`]) comes before all others. It
+    /// takes the place of one of the same recording that waits or is dead, and is added although
+    /// the recording has a mark.
+    async fn obey(&self, command: JobId, job: Option<&Job>) -> Result<Obeyed, QueueError>;
+
+    /// How a job or a command has ended; `None` if it has not, or longer ago than the dedupe time.
+    async fn mark(&self, id: JobId) -> Result<Option<Mark>, QueueError>;
+
+    /// An answered job, by the number of its message in `channel`, or in any other chat of the
+    /// account if that is `None`; for a week after it was answered, or for the dedupe time if that
+    /// is shorter.
+    async fn finished(
+        &self,
+        account: i64,
+        channel: Option<i64>,
+        message: i32,
+    ) -> Result<Option<Job>, QueueError>;
+
+    /// Removes what is kept of a finished job besides its mark: the job, and its recording's
+    /// result.
+    async fn forget(&self, job: &Job) -> Result<(), QueueError>;
 
     /// Hands out the next job that may run now: a stranger's only if there is no other.
     async fn claim(&self) -> Result<Claimed, QueueError> {

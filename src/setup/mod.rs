@@ -8,7 +8,9 @@ use crate::audio::Limits;
 use crate::config::{Config, Redis, RedisTls, Sentinel};
 use crate::domain::budget::GateLimits;
 use crate::domain::policy::Policy;
-use crate::domain::{LanguageChoice, ModelName, RecogniserAddress, Secret, ServerUrl, Settings, Task};
+use crate::domain::{
+    ChatRules, LanguageChoice, ModelName, RecogniserAddress, Secret, ServerUrl, Settings, Task,
+};
 use crate::notices::WebHook;
 use crate::queue::CrashRules;
 use crate::queue::embedded::EmbeddedOptions;
@@ -58,7 +60,7 @@ fn redis_server(redis: &Redis) -> ServerOptions {
     }
 }
 
-/// Which recordings are answered, and how.
+/// Which recordings are answered, and how, as far as the configuration says it.
 pub fn policy(config: &Config) -> Policy {
     Policy {
         max_age: config.catch_up_max_age,
@@ -68,16 +70,13 @@ pub fn policy(config: &Config) -> Policy {
             documents: config.documents,
             ..settings(config.language, config.task)
         },
+        chats: ChatRules::default(),
     }
 }
 
 /// How recordings are recognised and answered.
 pub fn settings(language: LanguageChoice, task: Task) -> Settings {
-    let language = match language {
-        LanguageChoice::Auto => None,
-        LanguageChoice::Fixed(code) => Some(code),
-    };
-    Settings { language, task, ..Settings::default() }
+    Settings { language: language.code(), task, ..Settings::default() }
 }
 
 /// The ways to Telegram.

@@ -58,6 +58,8 @@ pub struct Recognisers {
     patience: Duration,
     detector: Detector,
     model: Option<watch::Receiver<ModelState>>,
+    /// See [`Recognisers::abilities`].
+    abilities: (usize, bool),
     /// For each of the list, whether it is well as far as is known.
     well: watch::Sender<Vec<bool>>,
 }
@@ -83,6 +85,7 @@ impl Recognisers {
                 .map_err(|_| SpeechError::Aborted)?,
         };
         let model = engine.as_ref().map(Engine::model);
+        let abilities = engine.as_ref().map_or((usize::MAX, true), Engine::abilities);
         let mut list = Vec::new();
         for options in options.list {
             let (name, recogniser): (_, Box<dyn Recogniser>) = match options {
@@ -99,7 +102,13 @@ impl Recognisers {
             list.push(Entry { name: name.into(), recogniser, standing: Standing::default() });
         }
         let well = watch::Sender::new(vec![true; list.len()]);
-        Ok(Self { list, patience: options.patience, detector, model, well })
+        Ok(Self { list, patience: options.patience, detector, model, abilities, well })
+    }
+
+    /// How many languages the local model was trained for, and whether for translation. Servers are
+    /// taken to be able to do both.
+    pub fn abilities(&self) -> (usize, bool) {
+        self.abilities
     }
 
     /// Their names, in order.

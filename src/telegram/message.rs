@@ -78,26 +78,31 @@ pub(super) fn new_message(update: &tl::enums::Update) -> Option<&tl::enums::Mess
     }
 }
 
-/// The recording in a message, if there is one.
+/// The voice message or round video in a message, if there is one.
 pub(super) fn unresolved_recording(message: &tl::enums::Message) -> Option<UnresolvedRecording> {
+    unresolved(message, recording_file)
+}
+
+/// Whatever in a message can be listened to.
+pub(super) fn unresolved_sound(message: &tl::enums::Message) -> Option<UnresolvedRecording> {
+    unresolved(message, sound_file)
+}
+
+fn unresolved(
+    message: &tl::enums::Message,
+    file_in: impl FnOnce(&tl::enums::MessageMedia) -> Option<RecordingFile>,
+) -> Option<UnresolvedRecording> {
     let tl::enums::Message::Message(message) = message else { return None };
-    let file = recording_file(message.media.as_ref()?)?;
-    let (chat, kind, id) = match &message.peer_id {
-        tl::enums::Peer::User(user) => (PeerId::user(user.user_id)?, PeerKind::User, user.user_id),
-        tl::enums::Peer::Chat(group) => (PeerId::chat(group.chat_id)?, PeerKind::Group, group.chat_id),
-        tl::enums::Peer::Channel(channel) => {
-            (PeerId::channel(channel.channel_id)?, PeerKind::Channel, channel.channel_id)
-        }
-    };
+    let file = file_in(message.media.as_ref()?)?;
     Some(UnresolvedRecording {
-        chat,
+        chat: PeerId::from(&message.peer_id),
         message: message.id,
         from: message.from_id.as_ref().map(PeerId::from),
         via_bot: message.via_bot_id.is_some() || message.via_business_bot_id.is_some(),
         view_once: file.view_once,
         is_post: message.post,
         recording: Recording {
-            chat: Peer { kind, id, access_hash: 0 },
+            chat: peer_without_hash(&message.peer_id),
             thread: thread(message),
             kind: file.kind,
             document: file.document.id,
@@ -108,6 +113,67 @@ pub(super) fn unresolved_recording(message: &tl::enums::Message) -> Option<Unres
             size: u64::try_from(file.document.size).unwrap_or(0),
         },
     })
+}
+
+fn peer_without_hash(peer: &tl::enums::Peer) -> Peer {
+    let (kind, id) = match peer {
+        tl::enums::Peer::User(user) => (PeerKind::User, user.user_id),
+        tl::enums::Peer::Chat(group) => (PeerKind::Group, group.chat_id),
+        tl::enums::Peer::Channel(channel) => (PeerKind::Channel, channel.channel_id),
+    };
+    Peer { kind, id, access_hash: 0 }
+}
+
+/// A text that the owner has written: not forwarded, not sent through a bot, and no quote.
+pub(super) struct OwnText<'a> {
+    pub chat: PeerId,
+    /// Without its access hash.
+    pub peer: Peer,
+    pub message: i32,
+    pub text: &'a str,
+    /// In seconds of Unix time.
+    pub date: i64,
+    /// The message that it replies to.
+    pub replies_to: Option<i32>,
+}
+
+/// The text in a message, if the `owner` has written it. What this program sends is none: it is
+/// sent silently.
+pub(super) fn own_text(message: &tl::enums::Message, owner: i64) -> Option<OwnText<'_>> {
+    let tl::enums::Message::Message(message) = message else { return None };
+    let peer = peer_without_hash(&message.peer_id);
+    let is_saved = peer.kind == PeerKind::User && peer.id == owner;
+    let is_quote =
+        |entity: &tl::enums::MessageEntity| matches!(entity, tl::enums::MessageEntity::Blockquote(_));
+    let is_of_others = message.fwd_from.is_some()
+        || message.via_bot_id.is_some()
+        || message.via_business_bot_id.is_some()
+        || message.entities.iter().flatten().any(is_quote);
+    if !(message.out || is_saved) || is_of_others || message.silent || message.media.is_some() {
+        return None;
+    }
+    Some(OwnText {
+        chat: PeerId::from(&message.peer_id),
+        peer,
+        message: message.id,
+        text: &message.message,
+        date: message.date.into(),
+        replies_to: replied_to(message),
+    })
+}
+
+/// The message of the same chat that a message replies to.
+pub(super) fn replied_to(message: &tl::types::Message) -> Option<i32> {
+    match message.reply_to.as_ref()? {
+        // A message in a topic names the message that began it, if it replies to no other.
+        tl::enums::MessageReplyHeader::Header(header) if header.forum_topic => {
+            header.reply_to_msg_id.filter(|_| header.reply_to_top_id.is_some())
+        }
+        tl::enums::MessageReplyHeader::Header(header) if header.reply_to_peer_id.is_none() => {
+            header.reply_to_msg_id
+        }
+        _ => None,
+    }
 }
 
 /// How many messages with recordings the serialised `Updates` in `bytes` announce; `None` if they
@@ -171,22 +237,43 @@ pub(super) fn recording_file(media: &tl::enums::MessageMedia) -> Option<Recordin
     Some(RecordingFile { document: document.clone(), kind, duration, view_once: media.ttl_seconds.is_some() })
 }
 
+/// The file in `media`, if it can be listened to.
+pub(super) fn sound_file(media: &tl::enums::MessageMedia) -> Option<RecordingFile> {
+    use tl::enums::DocumentAttribute::{Animated, Audio, CustomEmoji, Sticker, Video};
+    if let Some(file) = recording_file(media) {
+        return Some(file);
+    }
+    let tl::enums::MessageMedia::Document(media) = media else { return None };
+    let tl::enums::Document::Document(document) = media.document.as_ref()? else { return None };
+    let is_silent = document.attributes.iter().any(|attribute| match attribute {
+        Animated | Sticker(_) | CustomEmoji(_) => true,
+        Video(video) => video.nosound,
+        _ => false,
+    });
+    if is_silent {
+        return None;
+    }
+    let attribute = document.attributes.iter().find_map(|attribute| match attribute {
+        Audio(audio) => Some((RecordingKind::Audio, u32::try_from(audio.duration).unwrap_or(0))),
+        Video(video) => Some((RecordingKind::Video, video.duration.ceil() as u32)),
+        _ => None,
+    });
+    let by_type = || match document.mime_type.split_once('/')?.0 {
+        "audio" => Some((RecordingKind::Audio, 0)),
+        "video" => Some((RecordingKind::Video, 0)),
+        _ => None,
+    };
+    let (kind, duration) = attribute.or_else(by_type)?;
+    Some(RecordingFile { document: document.clone(), kind, duration, view_once: media.ttl_seconds.is_some() })
+}
+
 /// What a message holds that could be listened to but is no recording, in words for the log.
 pub(super) fn other_sound(message: &tl::enums::Message) -> Option<&'static str> {
-    use tl::enums::DocumentAttribute::{Audio, Video};
     let tl::enums::Message::Message(message) = message else { return None };
-    let tl::enums::MessageMedia::Document(media) = message.media.as_ref()? else { return None };
-    let tl::enums::Document::Document(document) = media.document.as_ref()? else { return None };
-    let attributes = &document.attributes;
-    if recording_file(message.media.as_ref()?).is_some() {
-        None
-    } else if attributes.iter().any(|attribute| matches!(attribute, Audio(_))) {
-        Some("an audio file, not a voice message")
-    } else if attributes.iter().any(|attribute| matches!(attribute, Video(video) if !video.nosound)) {
-        Some("a video file, not a round video message")
-    } else {
-        let is_sound = ["audio/", "video/"].iter().any(|kind| document.mime_type.starts_with(kind));
-        is_sound.then_some("a file with sound, not a voice message")
+    match sound_file(message.media.as_ref()?)?.kind {
+        RecordingKind::Audio => Some("an audio file, not a voice message"),
+        RecordingKind::Video => Some("a video file, not a round video message"),
+        RecordingKind::Voice | RecordingKind::VideoNote => None,
     }
 }
 

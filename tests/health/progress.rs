@@ -10,7 +10,7 @@ use stenogram::health::HealthState;
 use stenogram::health::readiness::Report;
 use stenogram::queue::problems::REDIS_UNREACHABLE;
 use stenogram::queue::{
-    Added, Candidates, Checkpoints, Claimed, Counts, JobQueue, Queue, QueueError, ResultCache,
+    Added, Candidates, Checkpoints, Claimed, Counts, JobQueue, Mark, Obeyed, Queue, QueueError, ResultCache,
 };
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -50,6 +50,25 @@ impl JobQueue for Shaky {
     async fn add(&self, job: &Job) -> Result<Added, QueueError> {
         self.queue.add(job).await
     }
+    async fn obey(&self, command: JobId, job: Option<&Job>) -> Result<Obeyed, QueueError> {
+        self.queue.obey(command, job).await
+    }
+    async fn mark(&self, id: JobId) -> Result<Option<Mark>, QueueError> {
+        self.queue.mark(id).await
+    }
+    async fn finished(
+        &self,
+        account: i64,
+        channel: Option<i64>,
+        message: i32,
+    ) -> Result<Option<Job>, QueueError> {
+        self.queue.finished(account, channel, message).await
+    }
+
+    async fn forget(&self, job: &Job) -> Result<(), QueueError> {
+        self.queue.forget(job).await
+    }
+
     async fn claim_of(&self, candidates: Candidates) -> Result<Claimed, QueueError> {
         self.reach().await?;
         self.queue.claim_of(candidates).await

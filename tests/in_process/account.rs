@@ -101,7 +101,10 @@ impl EventSink for Ears {
     async fn take(&self, events: Vec<Event>) -> bool {
         let mut open = self.open.subscribe();
         open.wait_for(|open| *open).await.expect("the sender lives in self");
-        let recordings = events.into_iter().map(|Event::Recording(incoming)| incoming);
+        let recordings = events.into_iter().filter_map(|event| match event {
+            Event::Recording(incoming) => Some(incoming),
+            Event::Command(_) | Event::Deleted(_) => None,
+        });
         self.heard.send_modify(|heard| heard.extend(recordings));
         true
     }
@@ -178,7 +181,7 @@ impl Listener {
         let heard = self.recordings();
         let is_it = |incoming: &Incoming| incoming.id.message == message;
         let Incoming { id, recording, .. } = heard.into_iter().find(is_it).expect("heard");
-        Job { id, recording, settings: None, stranger: false }
+        Job { id, recording, settings: None, stranger: false, asked: None }
     }
 
     pub async fn connected(&self) {

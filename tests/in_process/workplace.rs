@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use stenogram::domain::policy::Policy;
 use stenogram::domain::rules::Rules;
 use stenogram::domain::{
-    Answer, Fault, Job, JobId, Peer, PeerKind, Progress, Recording, RecordingKind, Segment, Settings,
-    Transcript,
+    Answer, ChatRules, Fault, Job, JobId, Peer, PeerKind, Progress, Recording, RecordingKind, Segment,
+    Settings, Transcript,
 };
 use stenogram::health::HealthState;
 use stenogram::health::observed::{ObservedMessenger, ObservedQueue, ObservedTranscriber};
@@ -230,7 +230,12 @@ impl Workplace {
         let transcriber = Arc::new(ObservedTranscriber::new(planned, Arc::clone(&health), recognition));
         let work = Arc::new(Notify::new());
         let shutdown = CancellationToken::new();
-        let policy = Policy { max_age: day, rules: Rules::default(), settings: Settings::default() };
+        let policy = Policy {
+            max_age: day,
+            rules: Rules::default(),
+            settings: Settings::default(),
+            chats: ChatRules::default(),
+        };
         let (_, policy) = watch::channel(policy);
         let working =
             Worker::new(Arc::clone(&queue), messenger, transcriber, policy, Arc::clone(&work), shutdown);
@@ -279,5 +284,6 @@ fn job(message: i32) -> Job {
         },
         settings: None,
         stranger: false,
+        asked: None,
     }
 }

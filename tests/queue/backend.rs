@@ -150,6 +150,7 @@ pub fn job(chat: i64, message: i32) -> Job {
         },
         settings: Some(Settings { language: Some("ru".parse().unwrap()), ..settings(Task::Translate) }),
         stranger: false,
+        asked: None,
     }
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
-use stenogram::domain::{Answer, Job, JobId, Origin, Task};
+use stenogram::domain::{Answer, Asked, Job, JobId, Origin, Task};
 use stenogram::queue::{
     Added, AdminOutcome, Candidates, Claimed, Counts, CrashRules, MAX_DEATHS, MAX_DELIVERIES,
-    MAX_DELIVERIES_AT_ONCE, QueueError, State,
+    MAX_DELIVERIES_AT_ONCE, Mark, Obeyed, QueueError, State,
 };
 
 use super::backend::{
@@ -40,6 +40,11 @@ suite! {
     claims_at_once_differ
     chats_take_turns
     strangers_come_after_everybody_else
+    what_is_asked_for_comes_before_everybody_else
+    a_command_is_obeyed_once
+    what_is_asked_for_takes_the_place_of_what_waits
+    a_finished_job_can_be_asked_for_again
+    an_answered_job_is_kept_until_it_is_forgotten
     a_finished_job_is_forgotten_after_the_dedupe_time
     a_result_answers_the_next_copy
     a_result_lasts_for_its_time_from_the_first
@@ -284,6 +289,145 @@ async fn strangers_come_after_everybody_else(backend: impl Backend) {
     left.sort_unstable();
     assert_eq!(left, [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1), (3, 2)]);
     assert_eq!(queue.counts().await.unwrap(), Counts::default());
+}
+
+/// The job that the owner asks for by the message `command`.
+fn asked(command: i32, job: Job) -> Job {
+    Job { asked: Some(Asked { command, ..Asked::default() }), ..job }
+}
+
+async fn what_is_asked_for_comes_before_everybody_else(backend: impl Backend) {
+    let mut queue = backend.open().await;
+    queue.add(&strangers(job(4, 1))).await.unwrap();
+    for message in 1..=2 {
+        queue.add(&job(1, message)).await.unwrap();
+    }
+    assert_eq!(claim_id(&*queue).await, id(1, 1));
+    // In the same chat as one that is being worked on.
+    for message in 7..=8 {
+        let job = asked(message + 10, job(1, message));
+        assert_eq!(queue.obey(id(1, message + 10), Some(&job)).await.unwrap(), Obeyed::New);
+    }
+    queue.add(&job(2, 1)).await.unwrap();
+    queue.obey(id(3, 9), Some(&asked(9, job(3, 1)))).await.unwrap();
+    let counts = Counts { waiting: 6, claimed: 1, ..Counts::default() };
+    assert_eq!(queue.counts().await.unwrap(), counts);
+    let listed: Vec<_> = queue.entries().await.unwrap().into_iter().map(|entry| entry.job.id).collect();
+    assert_eq!(listed.len(), 7, "{listed:?}");
+    assert_eq!(claim(&*queue).await.job, asked(17, job(1, 7)));
+    queue = backend.reopen(queue).await;
+    // What was claimed before comes first, and then the line of what was asked for.
+    for expected in [id(1, 7), id(1, 1), id(3, 1)] {
+        assert_eq!(claim_id(&*queue).await, expected);
+    }
+    queue.done(id(1, 7), &[1]).await.unwrap();
+    for expected in [id(1, 8), id(2, 1), id(4, 1)] {
+        assert_eq!(claim_id(&*queue).await, expected);
+    }
+    assert!(is_empty(&*queue).await, "one of chat 1 waits for the one before it");
+    queue.done(id(1, 1), &[]).await.unwrap();
+    assert_eq!(claim_id(&*queue).await, id(1, 2));
+}
+
+async fn a_command_is_obeyed_once(backend: impl Backend) {
+    let mut queue = backend.open_keeping(LONG, LONG).await;
+    assert_eq!(queue.mark(id(1, 5)).await.unwrap(), None);
+    assert_eq!(queue.obey(id(1, 5), None).await.unwrap(), Obeyed::New);
+    let job = asked(6, job(1, 1));
+    assert_eq!(queue.obey(id(1, 6), Some(&job)).await.unwrap(), Obeyed::New);
+    queue = backend.reopen(queue).await;
+    assert_eq!(queue.mark(id(1, 5)).await.unwrap(), Some(Mark::Obeyed));
+    for command in [5, 6] {
+        assert_eq!(queue.obey(id(1, command), Some(&job)).await.unwrap(), Obeyed::Seen);
+    }
+    assert_eq!(claim(&*queue).await.job, job);
+    queue.done(job.id, &[9]).await.unwrap();
+    assert_eq!(queue.obey(id(1, 6), Some(&job)).await.unwrap(), Obeyed::Seen);
+    assert!(is_empty(&*queue).await);
+    assert_eq!(queue.mark(job.id).await.unwrap(), Some(Mark::Answered { replies: vec![9] }));
+    drop(queue);
+    let forgetful = backend.open_keeping(Duration::from_millis(1), LONG).await;
+    forgetful.obey(id(1, 7), None).await.unwrap();
+    until(async || (forgetful.obey(id(1, 7), None).await.unwrap() == Obeyed::New).then_some(())).await;
+}
+
+async fn what_is_asked_for_takes_the_place_of_what_waits(backend: impl Backend) {
+    let mut queue = backend.open().await;
+    for message in 1..=4 {
+        queue.add(&job(1, message)).await.unwrap();
+    }
+    let ask = async |queue: &dyn AnyQueue, message| {
+        queue.obey(id(1, message + 10), Some(&asked(message + 10, job(1, message)))).await.unwrap()
+    };
+    // The first of the chat, one in the middle, and one that is asked for twice.
+    for (message, outcome) in [(1, Obeyed::New), (3, Obeyed::New)] {
+        assert_eq!(ask(&*queue, message).await, outcome, "{message}");
+    }
+    let twice = queue.obey(id(1, 30), Some(&asked(30, job(1, 3)))).await.unwrap();
+    assert_eq!(twice, Obeyed::Underway);
+    queue = backend.reopen(queue).await;
+    assert_eq!(claim(&*queue).await.job, asked(11, job(1, 1)));
+    assert_eq!(claim_id(&*queue).await, id(1, 2));
+    // What is in work, or has its answer, is left as it is.
+    assert_eq!(ask(&*queue, 2).await, Obeyed::Underway);
+    queue.store_outbox(id(1, 2), &answer("one")).await.unwrap();
+    queue.wait(id(1, 2), LONG, "its turn").await.unwrap();
+    let waits = queue.obey(id(1, 31), Some(&asked(31, job(1, 2)))).await.unwrap();
+    assert_eq!(waits, Obeyed::Underway);
+    queue.done(id(1, 1), &[]).await.unwrap();
+    assert_eq!(claim(&*queue).await.job, asked(13, job(1, 3)));
+    queue.bury(id(1, 3), "dead").await.unwrap();
+    // One that is dead, and one behind another that is put off.
+    let revived = queue.obey(id(1, 32), Some(&asked(32, job(1, 3)))).await.unwrap();
+    assert_eq!((revived, ask(&*queue, 4).await), (Obeyed::New, Obeyed::New));
+    queue = backend.reopen(queue).await;
+    for expected in [asked(32, job(1, 3)), asked(14, job(1, 4))] {
+        let claim = claim(&*queue).await;
+        assert_eq!((&claim.job, claim.delivery, claim.outbox), (&expected, 1, None));
+        queue.done(expected.id, &[]).await.unwrap();
+    }
+    assert_eq!(queue.counts().await.unwrap(), Counts { delayed: 1, ..Counts::default() });
+}
+
+async fn a_finished_job_can_be_asked_for_again(backend: impl Backend) {
+    let queue = backend.open().await;
+    queue.add(&job(1, 1)).await.unwrap();
+    queue.done(claim_id(&*queue).await, &[7]).await.unwrap();
+    assert_eq!(queue.mark(id(1, 1)).await.unwrap(), Some(Mark::Answered { replies: vec![7] }));
+    let asked = asked(9, job(1, 1));
+    assert_eq!(queue.obey(id(1, 9), Some(&asked)).await.unwrap(), Obeyed::New);
+    // The message itself is known, and what was done before can be said again.
+    assert_eq!(queue.add(&job(1, 1)).await.unwrap(), Added::Seen);
+    queue.done(id(1, 1), &[7]).await.unwrap();
+    assert_eq!(claim(&*queue).await.job, asked);
+    queue.done(id(1, 1), &[8]).await.unwrap();
+    assert_eq!(queue.mark(id(1, 1)).await.unwrap(), Some(Mark::Answered { replies: vec![8] }));
+    queue.add(&job(1, 2)).await.unwrap();
+    queue.reject(claim_id(&*queue).await, "too long").await.unwrap();
+    assert_eq!(queue.mark(id(1, 2)).await.unwrap(), Some(Mark::Rejected { reason: "too long".into() }));
+}
+
+async fn an_answered_job_is_kept_until_it_is_forgotten(backend: impl Backend) {
+    let queue = backend.open().await;
+    let channel = -1_000_000_000_500;
+    let (private, in_channel, silent) = (job(1, 1), job(channel, 1), job(2, 2));
+    for (job, replies) in [(&private, &[7][..]), (&in_channel, &[8]), (&silent, &[])] {
+        queue.add(job).await.unwrap();
+        claim(&*queue).await;
+        queue.store_outbox(job.id, &answer("one")).await.unwrap();
+        queue.done(job.id, replies).await.unwrap();
+    }
+    assert_eq!(queue.finished(ACCOUNT, None, 1).await.unwrap().as_ref(), Some(&private));
+    assert_eq!(queue.finished(ACCOUNT, Some(channel), 1).await.unwrap().as_ref(), Some(&in_channel));
+    assert_eq!(queue.finished(ACCOUNT, None, 2).await.unwrap(), None);
+    assert!(queue.result(&private).await.unwrap().is_some());
+    for _ in 0..2 {
+        queue.forget(&private).await.unwrap();
+        assert_eq!(queue.finished(ACCOUNT, None, 1).await.unwrap(), None);
+        assert_eq!(queue.result(&private).await.unwrap(), None);
+    }
+    assert!(queue.finished(ACCOUNT, Some(channel), 1).await.unwrap().is_some());
+    assert_eq!(queue.mark(private.id).await.unwrap(), Some(Mark::Answered { replies: vec![7] }));
 }
 
 async fn a_finished_job_is_forgotten_after_the_dedupe_time(backend: impl Backend) {

@@ -178,7 +178,7 @@ async fn a_queue_of_format_1_in_redis_is_read() {
     assert_eq!(server.command::<String>(&["HGET", root, "format"]), "1");
 
     let queue = RedisQueue::connect(options(server.url())).await.unwrap();
-    assert_eq!(server.command::<String>(&["HGET", root, "format"]), "3");
+    assert_eq!(server.command::<String>(&["HGET", root, "format"]), "4");
     expect_job(&queue).await;
     let copy = with_document(KNOWN, job(2, 1));
     assert_eq!(queue.result(&copy).await.unwrap(), Some(translated()));

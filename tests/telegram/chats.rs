@@ -26,7 +26,7 @@ fn seen_as(chat: Chat) -> ChatKind {
 /// The job that a message would become, once it is heard.
 async fn job_in(listener: &Listener, chat: Chat, message: i32) -> Job {
     let Incoming { id, recording, .. } = listener.recording_in(chat.into(), message).await;
-    Job { id, recording, settings: None, stranger: false }
+    Job { id, recording, settings: None, stranger: false, asked: None }
 }
 
 /// Waits until the list of chats was read, so that what is new from now on is told by updates only.

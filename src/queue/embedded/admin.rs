@@ -7,7 +7,7 @@ use super::record::{Change, Record, State};
 use super::store::Store;
 use crate::domain::unix_time::now_millis;
 use crate::domain::{Answer, JobId};
-use crate::queue::{AdminOutcome, Entry, Mark, QueueError};
+use crate::queue::{AdminOutcome, Entry, Line, Mark, QueueError};
 
 impl Store {
     pub fn entries(&self) -> Result<Vec<Entry>, QueueError> {
@@ -29,7 +29,7 @@ impl Store {
             }
             State::Dead => {
                 beside = SideRecord::NotPoison { job: &job };
-                let first_of_chat = !self.schedule.is_busy(id);
+                let first_of_chat = !self.schedule.is_busy(&job);
                 let seq = self.schedule.next_number();
                 let place = first_of_chat.then(|| self.schedule.next_number());
                 Change::update(before, |record| {
@@ -63,7 +63,7 @@ impl Store {
         let next = if stood_in_line { self.line_up_next(&record)? } else { None };
         let mut changes = vec![Change { before: Some(record), after: None }];
         changes.extend(next);
-        self.commit(changes, SideRecord::Mark { id, mark, now, until })?;
+        self.commit(changes, SideRecord::Mark { id, mark, now, until, finished: None })?;
         Ok(AdminOutcome::Done)
     }
 }
@@ -82,11 +82,10 @@ pub fn results_of_copy(path: &Path, most: usize) -> Result<Vec<Answer>, QueueErr
 fn entries(file: &File) -> Result<Vec<Entry>, QueueError> {
     let mut records = Vec::new();
     file.read_all(|record| records.push(record.clone()))?;
-    // The recovered go before the line, and strangers after it; a job without a place is behind
-    // another of its chat.
+    // The recovered go before the lines; a job without a place is behind another of its chat.
     records.sort_by_key(|record| {
         let Record { state, place, seq, job, .. } = record;
-        (*state != State::Returned, job.stranger, place.is_none(), *place, *seq)
+        (*state != State::Returned, Line::of(job), place.is_none(), *place, *seq)
     });
     let mut entries: Vec<Entry> = records.into_iter().map(Entry::from).collect();
     entries.sort_by_key(|entry| entry.state);

@@ -6,11 +6,12 @@
 //! | | `checked` | when a write was last tried, in ms of Unix time |
 //! | `jobs` | job id | [`Record`] as JSON |
 //! | `damaged_jobs` | job id | what was in `jobs` and could not be read; only if there is any |
-//! | [`MARKS`] | job id | [`Mark`] as JSON |
+//! | [`MARKS`] | id of a job or a command | [`Mark`] as JSON |
+//! | [`FINISHED`] | account, channel or 0, message | a [`Job`] that was answered, as JSON |
 //! | [`RESULTS`] | account, document | an [`Answer`] as JSON |
 //! | [`POISON`] | account, document | the id of the job that showed it, as JSON |
 //!
-//! The last three end, see [`Expiring`]. Every write is one transaction with an fsync, redb's
+//! The last four end, see [`Expiring`]. Every write is one transaction with an fsync, redb's
 //! default.
 
 use std::fmt::Display;
@@ -43,8 +44,10 @@ pub const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 pub const JOBS: TableDefinition<Key, &[u8]> = TableDefinition::new("jobs");
 /// Rows of [`JOBS`] that could not be read, as they were.
 const DAMAGED: TableDefinition<Key, &[u8]> = TableDefinition::new("damaged_jobs");
-/// How finished jobs ended.
+/// How finished jobs ended, and which commands were obeyed.
 const MARKS: Expiring<Key> = Expiring::new("marks", "expiry", u64::MAX);
+/// Jobs that were answered.
+const FINISHED: Expiring<Key> = Expiring::new("finished", "finished_expiry", u64::MAX);
 /// Answers for copies of a recording.
 pub const RESULTS: Expiring<DocumentKey> =
     Expiring::new("account_results", "account_result_expiry", MAX_RESULTS as u64);
@@ -66,6 +69,8 @@ pub enum SideRecord<'a> {
         mark: &'a Mark,
         now: u64,
         until: u64,
+        /// What is kept of the job, under which id and until when.
+        finished: Option<(JobId, &'a Job, u64)>,
     },
     Result {
         job: &'a Job,
@@ -78,6 +83,11 @@ pub enum SideRecord<'a> {
         job: &'a Job,
         now: u64,
         until: u64,
+    },
+    /// What is kept of a finished job, under this id, and of its recording is removed.
+    Forgotten {
+        id: JobId,
+        job: &'a Job,
     },
     /// The job's recording is not known as poisonous any more.
     NotPoison {
@@ -179,6 +189,24 @@ impl File {
         Ok(MARKS.get(&tx, key(id)).map_err(failed)?.map(|(end, _)| end))
     }
 
+    /// The mark of a job or of a command, if that has not ended. One that cannot be read counts as
+    /// one without messages: what it names must not be done again.
+    pub fn mark(&self, id: JobId, now: u64) -> Result<Option<Mark>, QueueError> {
+        let tx = self.database.begin_read().map_err(failed)?;
+        let found = MARKS.get(&tx, key(id)).map_err(failed)?.filter(|(until, _)| *until > now);
+        let read = |(_, value): (u64, Vec<u8>)| {
+            serde_json::from_slice(&value).unwrap_or(Mark::Answered { replies: Vec::new() })
+        };
+        Ok(found.map(read))
+    }
+
+    /// The answered job that is kept under this id. One that cannot be read counts as none.
+    pub fn finished(&self, id: JobId, now: u64) -> Result<Option<Job>, QueueError> {
+        let tx = self.database.begin_read().map_err(failed)?;
+        let found = FINISHED.get(&tx, key(id)).map_err(failed)?.filter(|(until, _)| *until > now);
+        Ok(found.and_then(|(_, value)| serde_json::from_slice(&value).ok()))
+    }
+
     /// The result of the job's recording, if that has not ended.
     pub fn result(&self, job: &Job, now: u64) -> Result<Option<Answer>, QueueError> {
         self.of_document(&RESULTS, job, now)
@@ -232,7 +260,16 @@ impl File {
         }
         match beside {
             SideRecord::None => Ok(()),
-            SideRecord::Mark { id, mark, now, until } => MARKS.put(&tx, key(id), &encode(mark)?, now, until),
+            SideRecord::Mark { id, mark, now, until, finished } => {
+                if let Some((id, job, until)) = finished {
+                    FINISHED.put(&tx, key(id), &encode(job)?, now, until).map_err(failed)?;
+                }
+                MARKS.put(&tx, key(id), &encode(mark)?, now, until)
+            }
+            SideRecord::Forgotten { id, job } => {
+                FINISHED.remove(&tx, key(id)).map_err(failed)?;
+                RESULTS.remove(&tx, document_key(job))
+            }
             SideRecord::Result { job, answer, now, until } => {
                 RESULTS.put(&tx, document_key(job), &encode(answer)?, now, until)
             }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::record::{Record, State};
 use crate::domain::{Job, JobId};
-use crate::queue::{Candidates, Counts};
+use crate::queue::{Candidates, Counts, Line};
 
 /// Account, document, deaths, id: of one recording the job with the most deaths comes first.
 type Suspicion = (i64, i64, Reverse<u32>, JobId);
@@ -15,14 +15,13 @@ type Suspicion = (i64, i64, Reverse<u32>, JobId);
 pub struct Schedule {
     /// The last number given out, as a sequence number or as a place.
     last: u64,
-    /// The unfinished jobs by account, chat and sequence number; only the first of a chat has a
-    /// place.
-    chats: BTreeMap<(i64, i64, u64), JobId>,
-    /// Recovered or released, by the place they had: these go first. Those of strangers are apart
-    /// here and in `ready`, second.
-    returned: [BTreeMap<u64, JobId>; 2],
-    /// The line of those that wait, by place.
-    ready: [BTreeMap<u64, JobId>; 2],
+    /// The unfinished jobs by account, chat, whether they were asked for, and sequence number. Only
+    /// the first of a chat has a place, and the first of those asked for.
+    chats: BTreeMap<(i64, i64, bool, u64), JobId>,
+    /// Recovered or released, by the place they had: these go first in their [`Line`].
+    returned: [BTreeMap<u64, JobId>; 3],
+    /// The lines of those that wait, by place.
+    ready: [BTreeMap<u64, JobId>; 3],
     /// By due time, then place.
     delayed: BTreeMap<(u64, u64), JobId>,
     /// By place.
@@ -49,11 +48,11 @@ impl Schedule {
             self.dead += 1;
             return;
         }
-        self.chats.insert((id.account, id.chat, record.seq), id);
+        self.chats.insert(chat_key(record), id);
         self.dates.insert((record.job.recording.date, id));
         self.suspects.extend(suspicion(record));
         let Some(place) = record.place else { return };
-        let line = usize::from(record.job.stranger);
+        let line = Line::of(&record.job) as usize;
         match record.state {
             State::Waiting => self.ready[line].insert(place, id),
             State::Returned => self.returned[line].insert(place, id),
@@ -69,13 +68,13 @@ impl Schedule {
             self.dead -= 1;
             return;
         }
-        self.chats.remove(&(id.account, id.chat, record.seq));
+        self.chats.remove(&chat_key(record));
         self.dates.remove(&(record.job.recording.date, id));
         if let Some(suspicion) = suspicion(record) {
             self.suspects.remove(&suspicion);
         }
         let Some(place) = record.place else { return };
-        let line = usize::from(record.job.stranger);
+        let line = Line::of(&record.job) as usize;
         match record.state {
             State::Waiting => self.ready[line].remove(&place),
             State::Returned => self.returned[line].remove(&place),
@@ -88,31 +87,31 @@ impl Schedule {
     /// The job to be claimed next.
     pub fn first(&self, candidates: Candidates) -> Option<JobId> {
         let lines = match candidates {
-            Candidates::All => 0..2,
-            Candidates::NoStrangers => 0..1,
+            Candidates::All => 0..3,
+            Candidates::NoStrangers => 0..2,
         };
         let returned = self.returned[lines.clone()].iter().flat_map(BTreeMap::values);
         returned.chain(self.ready[lines].iter().flat_map(BTreeMap::values)).next().copied()
     }
 
-    /// The job's chat has unfinished jobs.
-    pub fn is_busy(&self, id: JobId) -> bool {
-        self.first_in_chat(id).is_some()
+    /// The job has to wait for another of its chat.
+    pub fn is_busy(&self, job: &Job) -> bool {
+        self.first_in_chat(job.id, job.asked.is_some()).is_some()
     }
 
-    /// The first unfinished job of the job's chat.
-    pub fn first_in_chat(&self, id: JobId) -> Option<JobId> {
-        self.first_of_chat(id, 0)
+    /// The first unfinished job of the job's chat, of those that were asked for or of the others.
+    pub fn first_in_chat(&self, id: JobId, asked: bool) -> Option<JobId> {
+        self.first_of_chat(id, asked, 0)
     }
 
     /// The job of the same chat that comes after this one.
     pub fn next_in_chat(&self, record: &Record) -> Option<JobId> {
-        self.first_of_chat(record.job.id, record.seq + 1)
+        self.first_of_chat(record.job.id, record.job.asked.is_some(), record.seq + 1)
     }
 
     /// The first unfinished job of the chat from a sequence number on.
-    fn first_of_chat(&self, JobId { account, chat, .. }: JobId, from: u64) -> Option<JobId> {
-        let range = (account, chat, from)..=(account, chat, u64::MAX);
+    fn first_of_chat(&self, JobId { account, chat, .. }: JobId, asked: bool, from: u64) -> Option<JobId> {
+        let range = (account, chat, asked, from)..=(account, chat, asked, u64::MAX);
         self.chats.range(range).next().map(|(_, id)| *id)
     }
 
@@ -152,6 +151,10 @@ impl Schedule {
         let unfinished = self.chats.len() as u64;
         Counts { waiting: unfinished - claimed - delayed, claimed, delayed, dead: self.dead }
     }
+}
+
+fn chat_key(Record { job, seq, .. }: &Record) -> (i64, i64, bool, u64) {
+    (job.id.account, job.id.chat, job.asked.is_some(), *seq)
 }
 
 /// The job's entry among the suspects, if it is one.

@@ -9,7 +9,9 @@ use super::record::{Change, Record, State};
 use super::schedule::Schedule;
 use crate::domain::{Answer, Job, JobId, Progress, Settings};
 use crate::queue::problems::QUEUE_DAMAGED;
-use crate::queue::{Added, Counts, CrashRules, Mark, QueueError, log_put_off};
+use crate::queue::{
+    Added, Counts, CrashRules, FINISHED_KEPT, Mark, Obeyed, QueueError, kept_as, log_put_off, millis,
+};
 
 /// The open file and its index. After any error but [`QueueError::NotClaimed`] it has to be dropped
 /// and opened anew.
@@ -46,14 +48,16 @@ impl Store {
 
     /// Puts the first job of the job's chat in the line, if the job that was set aside stood there.
     fn line_up_first(&mut self, id: JobId) -> Result<(), QueueError> {
-        let Some(first) = self.schedule.first_in_chat(id) else { return Ok(()) };
-        let before = self.must_read(first)?;
-        if before.place.is_some() {
-            return Ok(());
+        for asked in [false, true] {
+            let Some(first) = self.schedule.first_in_chat(id, asked) else { continue };
+            let before = self.must_read(first)?;
+            if before.place.is_none() {
+                let place = self.schedule.next_number();
+                let change = Change::update(before, |record| record.place = Some(place));
+                self.commit(vec![change], SideRecord::None)?;
+            }
         }
-        let place = self.schedule.next_number();
-        let change = Change::update(before, |record| record.place = Some(place));
-        self.commit(vec![change], SideRecord::None)
+        Ok(())
     }
 
     fn recover_claimed(&mut self, now: u64, rules: &CrashRules) -> Result<(), QueueError> {
@@ -75,8 +79,14 @@ impl Store {
         if self.file.read(job.id)?.is_some() || self.file.mark_ends(job.id)?.is_some_and(|end| end > now) {
             return Ok(Added::Seen);
         }
-        let first_of_chat = !self.schedule.is_busy(job.id);
-        let record = Record {
+        let record = self.new_record(job);
+        self.commit(vec![Change { before: None, after: Some(record) }], SideRecord::None)?;
+        Ok(Added::New)
+    }
+
+    fn new_record(&mut self, job: Job) -> Record {
+        let first_of_chat = !self.schedule.is_busy(&job);
+        Record {
             job,
             seq: self.schedule.next_number(),
             place: first_of_chat.then(|| self.schedule.next_number()),
@@ -89,9 +99,46 @@ impl Store {
             progress: None,
             outbox: None,
             reason: None,
-        };
-        self.commit(vec![Change { before: None, after: Some(record) }], SideRecord::None)?;
-        Ok(Added::New)
+        }
+    }
+
+    /// Marks `command` until `until`, in milliseconds of Unix time, and adds the job that it asks
+    /// for, if any.
+    pub fn obey(
+        &mut self,
+        command: JobId,
+        job: Option<Job>,
+        now: u64,
+        until: u64,
+    ) -> Result<Obeyed, QueueError> {
+        if self.file.mark_ends(command)?.is_some_and(|end| end > now) {
+            return Ok(Obeyed::Seen);
+        }
+        let known = job.as_ref().map_or(Ok(None), |job| self.file.read(job.id))?;
+        let is_underway = known.as_ref().is_some_and(|known| {
+            let is_sent_soon = known.outbox.is_some() || known.job.asked.is_some();
+            known.state == State::Claimed || (is_sent_soon && known.state != State::Dead)
+        });
+        let mut changes = Vec::new();
+        if let Some(job) = job.filter(|_| !is_underway) {
+            if let Some(known) = known.as_ref().filter(|it| it.state != State::Dead && it.place.is_some()) {
+                changes.extend(self.line_up_next(known)?);
+            }
+            let record = self.new_record(job);
+            changes.push(Change { before: known, after: Some(record) });
+        }
+        let mark = &Mark::Obeyed;
+        self.commit(changes, SideRecord::Mark { id: command, mark, now, until, finished: None })?;
+        Ok(if is_underway { Obeyed::Underway } else { Obeyed::New })
+    }
+
+    /// Removes what is kept of a finished job under `id`, and the result of its recording.
+    pub fn forget(&mut self, id: JobId, job: &Job) -> Result<(), QueueError> {
+        self.commit(Vec::new(), SideRecord::Forgotten { id, job })
+    }
+
+    pub fn mark(&self, id: JobId, now: u64) -> Result<Option<Mark>, QueueError> {
+        self.file.mark(id, now)
     }
 
     pub fn begin(&mut self, id: JobId) -> Result<(), QueueError> {
@@ -128,9 +175,11 @@ impl Store {
         let deleted_at = job.recording.deleted_at_millis().unwrap_or(u64::MAX);
         let result_until = result_until.map(|until| until.min(deleted_at)).filter(|&until| until > now);
         let beside = match result_until {
-            // An answer that is used again does not last longer for it.
+            // An answer that is used again does not last longer for it; one that was made anew
+            // takes its place.
             Some(until)
-                if job.recording.document != 0 && !self.has_result(&job, &answer.settings, now)? =>
+                if job.recording.document != 0
+                    && (is_anew(&job) || !self.has_result(&job, &answer.settings, now)?) =>
             {
                 SideRecord::Result { job: &job, answer: &answer, now, until }
             }
@@ -160,14 +209,18 @@ impl Store {
     /// Ends the job and remembers it until `until`, in milliseconds of Unix time.
     pub fn finish(&mut self, id: JobId, mark: &Mark, now: u64, until: u64) -> Result<(), QueueError> {
         let record = match self.file.read(id)? {
-            None if self.file.mark_ends(id)?.is_some() => return Ok(()),
             Some(record) if record.state == State::Claimed => record,
+            // It was finished before; since then the owner may have asked for it again.
+            _ if self.file.mark_ends(id)?.is_some() => return Ok(()),
             _ => return Err(QueueError::NotClaimed(id)),
         };
         let next = self.line_up_next(&record)?;
+        let job = record.job.clone();
+        let kept_until = until.min(now.saturating_add(millis(FINISHED_KEPT)));
+        let finished = kept_as(id, mark).map(|kept| (kept, &job, kept_until));
         let mut changes = vec![Change { before: Some(record), after: None }];
         changes.extend(next);
-        self.commit(changes, SideRecord::Mark { id, mark, now, until })
+        self.commit(changes, SideRecord::Mark { id, mark, now, until, finished })
     }
 
     pub fn retry(&mut self, id: JobId, due: u64, reason: String, attempts: u32) -> Result<(), QueueError> {
@@ -257,7 +310,7 @@ impl Store {
     }
 
     pub(super) fn commit(&mut self, changes: Vec<Change>, beside: SideRecord) -> Result<(), QueueError> {
-        if changes.is_empty() {
+        if changes.is_empty() && matches!(beside, SideRecord::None) {
             return Ok(());
         }
         self.file.write(&changes, beside)?;
@@ -273,4 +326,9 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Whether the owner asked to have the recording recognised anew.
+fn is_anew(job: &Job) -> bool {
+    job.asked.as_ref().is_some_and(|asked| asked.again)
 }

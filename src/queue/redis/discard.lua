@@ -4,13 +4,6 @@ local state = state_of(id)
 if not state then return redis.call('EXISTS', mark_key(id)) end
 if state == 'claimed' then return -1 end
 allow_when_out_of_memory()
-if state == 'dead' then
-  redis.call('LREM', dead, 1, id)
-else
-  redis.call('ZREM', delayed, id)
-  redis.call('ZREM', line_of(id).first, id)
-  leave_chat(id)
-end
-redis.call('DEL', job_key(id))
+remove(id)
 redis.call('SET', mark_key(id), ARGV[2], 'PX', ARGV[3])
 return 1

@@ -26,6 +26,8 @@ keys! {
     /// - `state`: `waiting`, `claimed`, `delayed` or `dead`
     /// - `reason`: why it was put back or is dead
     /// - `entry`: its entry in [`READY`], once it had one
+    /// - `asked`: 1 where the owner asked for it, which has a line, a [`FIRST`] and a [`CHAT`] of
+    ///   its own
     /// - `stranger`: 1 where it is a stranger's, which has a line and a [`FIRST`] of its own
     /// - `deliveries`, `attempts`
     /// - `deaths`: the processes that died over its recording, plus one while `begun` is 1; `died`:
@@ -36,15 +38,21 @@ keys! {
     DAMAGED = ":damaged:";
     /// `:chat:<chat>`, a list: the ids of the chat's unfinished jobs in the order they were added.
     CHAT = ":chat:";
+    /// The same for the jobs that the owner asked for.
+    CHAT_ASKED = ":chat_asked:";
     /// A stream: the line of the jobs that are first in their chat, with the field `id` and the
     /// entry `<place>-0`. Group `stenogram`, consumer `worker`. An entry is deleted when its job
     /// leaves the line.
     READY = ":ready";
-    /// The same for the jobs of strangers, whose line comes after the other one.
+    /// The same for the jobs that the owner asked for, whose line comes first.
+    ASKED = ":asked";
+    /// The same for the jobs of strangers, whose line comes last.
     STRANGERS = ":strangers";
     /// A sorted set: the ids of pending entries that nobody works on, by place. They were released,
     /// or claimed by a predecessor.
     FIRST = ":first";
+    /// The same for the jobs that the owner asked for.
+    FIRST_ASKED = ":first_asked";
     /// The same for the jobs of strangers.
     FIRST_STRANGERS = ":first_strangers";
     /// A sorted set: ids by when they are due, in milliseconds of Unix time.
@@ -60,8 +68,12 @@ keys! {
     /// `:poison:<document>`, a string: the job that has shown the recording to be poisonous.
     /// Expires after the dedupe time.
     POISON = ":poison:";
-    /// `:mark:<id>`, a string: how a finished job ended, as JSON. Expires after the dedupe time.
+    /// `:mark:<id>`, a string: how a finished job ended, or that a command was obeyed, as JSON.
+    /// Expires after the dedupe time.
     MARK = ":mark:";
+    /// `:finished:<id>`, a string: a job that was answered, as JSON. In the id the chat is 0,
+    /// unless it is a channel. Expires after a week, or after the dedupe time if that is shorter.
+    FINISHED = ":finished:";
     /// `:result:<document>`, a string: a recording's answer, as JSON. Expires after the result
     /// time.
     RESULT = ":result:";

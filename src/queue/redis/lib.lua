@@ -1,8 +1,9 @@
 -- What the scripts share: put in front of each of them, after the names of the keys (keys.rs).
 local root = KEYS[1]
--- The line of most jobs, and that of strangers, which comes after it: a stream, and the set of those
--- in it that nobody works on.
+-- The line of the jobs that the owner asked for, that of most jobs, and that of strangers, in the order
+-- in which they are served: a stream, and the set of those in it that nobody works on.
 local lines = {
+  {ready = root .. ASKED, first = root .. FIRST_ASKED},
   {ready = root .. READY, first = root .. FIRST},
   {ready = root .. STRANGERS, first = root .. FIRST_STRANGERS},
 }
@@ -15,9 +16,17 @@ local function mark_key(id) return root .. MARK .. id end
 local function result_key(document) return root .. RESULT .. document end
 local function poison_key(document) return root .. POISON .. document end
 local function suspect_key(document) return root .. SUSPECT .. document end
-local function chat_key(id) return root .. CHAT .. id:match('^[^:]*:([^:]*):') end
+local function is_asked(id) return redis.call('HGET', job_key(id), 'asked') == '1' end
 
-local function line_of(id) return lines[redis.call('HGET', job_key(id), 'stranger') == '1' and 2 or 1] end
+-- Of a job that is there.
+local function chat_key(id)
+  return root .. (is_asked(id) and CHAT_ASKED or CHAT) .. id:match('^[^:]*:([^:]*):')
+end
+
+local function line_of(id)
+  if is_asked(id) then return lines[1] end
+  return lines[redis.call('HGET', job_key(id), 'stranger') == '1' and 3 or 2]
+end
 
 local function state_of(id) return redis.call('HGET', job_key(id), 'state') end
 
@@ -98,6 +107,27 @@ local function leave_chat(id)
   end
   redis.call('HINCRBY', root, 'unfinished', -1)
   redis.call('ZREM', dates, id)
+end
+
+-- Takes a job that is not claimed away, as if it had never been added.
+local function remove(id)
+  if state_of(id) == 'dead' then
+    redis.call('LREM', dead, 1, id)
+  else
+    redis.call('ZREM', delayed, id)
+    redis.call('ZREM', line_of(id).first, id)
+    leave_chat(id)
+  end
+  redis.call('DEL', job_key(id))
+end
+
+-- Adds a job that is not there. `asked` and `stranger` are '0' or '1'.
+local function add(id, job, document, stranger, asked)
+  redis.call('HSET', job_key(id), 'job', job, 'document', document, 'state', 'waiting', 'deliveries', 0,
+    'attempts', 0)
+  if stranger == '1' then redis.call('HSET', job_key(id), 'stranger', 1) end
+  if asked == '1' then redis.call('HSET', job_key(id), 'asked', 1) end
+  join_chat(id)
 end
 
 local function bury(id, reason)

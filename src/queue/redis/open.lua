@@ -67,7 +67,7 @@ if redis.call('ZCARD', dates) ~= tonumber(redis.call('HGET', root, 'unfinished')
   local function note_chat(first_of_chat)
     for _, id in ipairs(redis.call('LRANGE', chat_key(first_of_chat), 0, -1)) do note_date(id) end
   end
-  for _, entry in ipairs(redis.call('XRANGE', lines[1].ready, '-', '+')) do note_chat(entry[2][2]) end
+  for _, entry in ipairs(redis.call('XRANGE', lines[2].ready, '-', '+')) do note_chat(entry[2][2]) end
   for _, id in ipairs(redis.call('ZRANGE', delayed, 0, -1)) do note_chat(id) end
 end
 redis.call('HSET', root, 'format', ARGV[2])

@@ -19,11 +19,13 @@ macro_rules! script {
 pub static OPEN: LazyLock<Script> = script!("open.lua");
 pub static ATTACH: LazyLock<Script> = script!("attach.lua");
 pub static ADD: LazyLock<Script> = script!("add.lua");
+pub static OBEY: LazyLock<Script> = script!("obey.lua");
 pub static CLAIM: LazyLock<Script> = script!("claim.lua");
 pub static BEGIN: LazyLock<Script> = script!("begin.lua");
 pub static STORE_PROGRESS: LazyLock<Script> = script!("store_progress.lua");
 pub static STORE_OUTBOX: LazyLock<Script> = script!("store_outbox.lua");
 pub static FINISH: LazyLock<Script> = script!("finish.lua");
+pub static FORGET: LazyLock<Script> = script!("forget.lua");
 pub static RETRY: LazyLock<Script> = script!("retry.lua");
 pub static RELEASE: LazyLock<Script> = script!("release.lua");
 pub static BURY: LazyLock<Script> = script!("bury.lua");

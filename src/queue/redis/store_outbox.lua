@@ -25,8 +25,9 @@ local function settings_of(answer)
   return cjson.encode({answer.language or '', task, form})
 end
 local known = redis.call('GET', result_key(document))
--- An answer that is used again does not last longer for it.
-if not known or settings_of(known) ~= settings_of(ARGV[2]) then
+-- An answer that is used again does not last longer for it; one that was made anew takes its place.
+local is_anew = type(job.asked) == 'table' and job.asked.again
+if not known or is_anew or settings_of(known) ~= settings_of(ARGV[2]) then
   redis.call('SET', result_key(document), ARGV[2], 'PX', life)
   redis.call('ZREMRANGEBYSCORE', results, '-inf', now)
   redis.call('ZADD', results, ends, document)

@@ -71,6 +71,11 @@ impl Engine {
         })
     }
 
+    /// How many languages the model was trained for, and whether for translation.
+    pub fn abilities(&self) -> (usize, bool) {
+        (self.info.languages, self.info.can_translate())
+    }
+
     /// Where the model is, now and later.
     pub fn model(&self) -> watch::Receiver<ModelState> {
         self.model.clone()

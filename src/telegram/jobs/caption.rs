@@ -9,7 +9,7 @@ use tracing::info;
 use super::super::account::Account;
 use super::super::connection::link::Link;
 use super::super::connection::rpc_error::Meaning;
-use super::calls::call_to_send;
+use super::edit::Edit;
 use super::send::folded;
 use crate::domain::{Fault, Job, Part};
 
@@ -29,28 +29,15 @@ impl Account {
         if !message.message.is_empty() || message.fwd_from.is_some() {
             return Ok(None);
         }
-        let request = tl::functions::messages::EditMessage {
-            no_webpage: true,
-            invert_media: false,
+        let edit = Edit {
             peer: self.input_peer(job).await?,
-            id: message.id,
-            message: Some(part.text.clone()),
-            media: None,
-            reply_markup: None,
-            entities: part.folded.then(|| vec![folded(&part.text, 0)]),
-            schedule_date: None,
-            schedule_repeat_period: None,
-            quick_reply_shortcut_id: None,
-            rich_message: None,
+            message: message.id,
+            text: part.text.clone(),
+            entities: part.folded.then(|| folded(&part.text, 0)).into_iter().collect(),
         };
-        self.context.restrictions.check_to_send()?;
-        match call_to_send(link, &request).await {
-            Ok(_) => {
-                self.context.restrictions.sent();
-                Ok(Some(message.id))
-            }
+        match self.edit(link, edit).await? {
+            Ok(()) => Ok(Some(message.id)),
             Err(error) => match error.meaning() {
-                Some(Meaning::NotModified) => Ok(Some(message.id)),
                 Some(Meaning::BadRequest | Meaning::MayNotEdit | Meaning::MayNotWrite) => {
                     info!(event = "caption_refused", %error, "The caption cannot be set, replying instead");
                     Ok(None)

@@ -13,21 +13,34 @@ impl Account {
     /// Sends part number `index` of the answer to `job`. Returns the number of the message that
     /// carries it, if Telegram tells it. Delivering the same part again is harmless.
     pub async fn deliver(&self, job: &Job, answer: &Answer, index: usize) -> Result<Option<i32>, Fault> {
-        self.may_send(job)?;
+        self.may_send((job.id, job.stranger))?;
         let link = self.current_link()?;
+        if let Some(asked) = &job.asked {
+            return self.deliver_again(&link, job, &asked.replaces, answer, index).await;
+        }
+        self.deliver_new(&link, job, answer, index).await
+    }
+
+    pub(super) async fn deliver_new(
+        &self,
+        link: &Link,
+        job: &Job,
+        answer: &Answer,
+        index: usize,
+    ) -> Result<Option<i32>, Fault> {
         let part = &answer.parts[index];
         match answer.settings.form {
             Form::SavedMessages => {
-                let origin = self.found_message(&link, job).await?;
-                self.send(&link, job, saved_message(job, part, index, &origin)).await
+                let origin = self.found_message(link, job).await?;
+                self.send(link, job, saved_message(job, part, index, &origin)).await
             }
             Form::Caption if index == 0 && part.document.is_none() => {
-                match self.set_caption(&link, job, part).await? {
+                match self.set_caption(link, job, part).await? {
                     Some(message) => Ok(Some(message)),
-                    None => self.reply(&link, job, part, index).await,
+                    None => self.reply(link, job, part, index).await,
                 }
             }
-            Form::Replies | Form::Caption => self.reply(&link, job, part, index).await,
+            Form::Replies | Form::Caption => self.reply(link, job, part, index).await,
             Form::Nowhere => Ok(None),
         }
     }
@@ -48,17 +61,7 @@ impl Account {
 /// Names the message that the answer replies to, and its forum topic, where the answer goes even if
 /// the message is deleted meanwhile.
 fn reply_to(job: &Job) -> tl::types::InputReplyToMessage {
-    tl::types::InputReplyToMessage {
-        reply_to_msg_id: job.id.message,
-        top_msg_id: job.recording.thread,
-        reply_to_peer_id: None,
-        quote_text: None,
-        quote_entities: None,
-        quote_offset: None,
-        monoforum_peer_id: None,
-        todo_item_id: None,
-        poll_option: None,
-    }
+    super::send::reply_to(job.id.message, job.recording.thread)
 }
 
 #[cfg(test)]
@@ -85,6 +88,7 @@ mod tests {
                 },
                 settings: None,
                 stranger: false,
+                asked: None,
             };
             let reply_to = reply_to(&job);
             assert_eq!((reply_to.reply_to_msg_id, reply_to.top_msg_id), (7, thread));

@@ -25,13 +25,12 @@ impl Account {
     /// For each part of the answer to `job`, the number of the message that already carries it, if
     /// there is one.
     pub async fn sent(&self, job: &Job, answer: &Answer) -> Result<Vec<Option<i32>>, Fault> {
-        self.may_send(job)?;
+        self.may_send((job.id, job.stranger))?;
         let link = self.current_link()?;
         // A reply in Saved Messages is not marked as outgoing.
         let own_chat = job.id.chat == self.context.user.id;
         let reply = |message: &tl::types::Message| {
-            let is_reply = (message.out || own_chat) && replied_to(message) == Some(job.id.message);
-            is_reply.then(|| message.message.clone())
+            is_reply_to(job, message, own_chat).then(|| message.message.clone())
         };
         match answer.settings.form {
             Form::Replies => {
@@ -117,19 +116,20 @@ impl Account {
     }
 }
 
+/// Whether a message is the owner's reply to the message of a job.
+pub(super) fn is_reply_to(job: &Job, message: &tl::types::Message, own_chat: bool) -> bool {
+    let named = match &message.reply_to {
+        Some(tl::enums::MessageReplyHeader::Header(header)) => header.reply_to_msg_id,
+        _ => None,
+    };
+    (message.out || own_chat) && named == Some(job.id.message)
+}
+
 /// Where what was sent may be found.
 struct Search {
     peer: tl::enums::InputPeer,
     /// The number of a message before which nothing was sent.
     after: i32,
-}
-
-/// The message that `message` replies to.
-fn replied_to(message: &tl::types::Message) -> Option<i32> {
-    match message.reply_to.as_ref()? {
-        tl::enums::MessageReplyHeader::Header(header) => header.reply_to_msg_id,
-        tl::enums::MessageReplyHeader::MessageReplyStoryHeader(_) => None,
-    }
 }
 
 /// A message that carries a part of the answer.
@@ -181,6 +181,7 @@ mod tests {
             },
             settings: None,
             stranger: false,
+            asked: None,
         }
     }
 

@@ -30,14 +30,27 @@ impl Account {
     /// Reads the message of a job again for its recording.
     pub(super) async fn look_up(&self, link: &Link, job: &Job) -> Result<RecordingFile, Fault> {
         let message = self.found_message(link, job).await?.message;
-        message.media.as_ref().and_then(message::recording_file).ok_or_else(deleted)
+        let file_in = if job.asked.is_some() { message::sound_file } else { message::recording_file };
+        message.media.as_ref().and_then(file_in).ok_or_else(deleted)
     }
 
     /// Reads the message of a job again. If the access hash of the chat was missing, it is known
     /// afterwards.
     pub(super) async fn found_message(&self, link: &Link, job: &Job) -> Result<FoundMessage, Fault> {
         let chat = self.chat(job).await?;
-        let id = vec![tl::types::InputMessageId { id: job.id.message }.into()];
+        let (messages, users, chats) = self.messages(link, &chat, &[job.id.message]).await?;
+        let message = messages.into_iter().next().ok_or_else(deleted)?;
+        Ok(FoundMessage { message, users, chats })
+    }
+
+    /// Those of the messages of a chat that are there.
+    pub(super) async fn messages(
+        &self,
+        link: &Link,
+        chat: &Peer,
+        numbers: &[i32],
+    ) -> Result<(Vec<tl::types::Message>, Vec<tl::enums::User>, Vec<tl::enums::Chat>), Fault> {
+        let id = numbers.iter().map(|&id| tl::types::InputMessageId { id }.into()).collect();
         let answer = if chat.kind == PeerKind::Channel {
             // Each channel numbers its messages itself, so the request must name the channel.
             if chat.access_hash == 0 {
@@ -56,11 +69,11 @@ impl Account {
             cached.map_err(|error| Fault::retry_in(60, error))?;
         }
         let (messages, users, chats) = message::contents(answer);
-        let message = messages.into_iter().find_map(|message| match message {
-            tl::enums::Message::Message(message) if message.id == job.id.message => Some(message),
+        let found = messages.into_iter().filter_map(|message| match message {
+            tl::enums::Message::Message(message) if numbers.contains(&message.id) => Some(message),
             _ => None,
         });
-        Ok(FoundMessage { message: message.ok_or_else(deleted)?, users, chats })
+        Ok((found.collect(), users, chats))
     }
 
     /// The chat of a job in the form that requests take.
@@ -76,8 +89,12 @@ impl Account {
 
     /// The chat of a job. If its access hash was not known when the job was added, it may be known
     /// by now.
-    async fn chat(&self, job: &Job) -> Result<Peer, Fault> {
-        let chat = job.recording.chat;
+    pub(super) async fn chat(&self, job: &Job) -> Result<Peer, Fault> {
+        self.with_access(job.recording.chat).await
+    }
+
+    /// A chat with its access hash, if that is known by now.
+    pub(super) async fn with_access(&self, chat: Peer) -> Result<Peer, Fault> {
         let Some(id) = PeerId::from_bot_api_dialog_id(chat.chat()).filter(|_| chat.access_hash == 0) else {
             return Ok(chat);
         };

@@ -1,13 +1,17 @@
 //! What a job needs of Telegram: its recording is fetched, and its answer delivered.
 //!
 //! [`calls`] says what an error means for the job. [`message_of_job`] finds its message and chat,
-//! for [`fetch`], [`deliver`] and [`find_sent`]. [`saved`] and [`caption`] are forms of answers.
+//! for [`fetch`], [`deliver`] and [`find_sent`]. [`saved`] and [`caption`] are forms of answers;
+//! [`again`] replaces one, by an [`edit`]. [`conversation`] answers the owner's commands.
 
+mod again;
 mod calls;
 mod caption;
 mod chunk_size;
+mod conversation;
 mod deliver;
 pub(super) mod downloads;
+mod edit;
 mod fetch;
 mod find_sent;
 mod message_of_job;

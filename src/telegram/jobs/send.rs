@@ -11,7 +11,7 @@ use super::super::problems::FLOOD_WAIT;
 use super::calls::{call_to_send, sending_fault, slow_mode_refusal};
 use super::upload::Upload;
 use crate::domain::reply::utf16_len;
-use crate::domain::{Fault, Job, random_id};
+use crate::domain::{Fault, Job, JobId};
 
 /// A message to be sent.
 pub(super) struct Outgoing {
@@ -39,17 +39,14 @@ impl Account {
         job: &Job,
         mut outgoing: Outgoing,
     ) -> Result<Option<i32>, Fault> {
-        let (random_id, index) = (random_id(job.id, outgoing.index), outgoing.index);
+        let (index, random_id) = (outgoing.index, job.random_id(outgoing.index));
+        let whose = (job.id, job.stranger);
         let sent = match outgoing.file.take() {
-            Some(file) => self.send_file(link, job, outgoing, file, random_id).await?,
-            None => self.send_text(link, job, outgoing, random_id).await?,
+            Some(file) => self.send_file(link, whose, outgoing, file, random_id).await?,
+            None => self.send_text(link, whose, outgoing, random_id).await?,
         };
         match sent {
-            Ok(updates) => {
-                self.context.restrictions.sent();
-                Ok(sent_id(&updates, random_id))
-            }
-            Err(error) if error.meaning() == Some(Meaning::AlreadySent) => Ok(None),
+            Ok(sent) => Ok(sent),
             Err(error) => {
                 let refusal = slow_mode_refusal(&error, index == 0);
                 let failure = self.sending_failed(job, &error).await;
@@ -58,14 +55,15 @@ impl Account {
         }
     }
 
-    /// The outer error means that nothing may be sent now.
-    async fn send_text(
+    /// Sends a message without a file for the job or command that `whose` names, and whether it is
+    /// a stranger's, once the budget of messages allows it. The inner error is Telegram's.
+    pub(super) async fn send_text(
         &self,
         link: &Link,
-        job: &Job,
+        whose: (JobId, bool),
         outgoing: Outgoing,
         random_id: i64,
-    ) -> Result<Result<tl::enums::Updates, CallError>, Fault> {
+    ) -> Result<Result<Option<i32>, CallError>, Fault> {
         let Outgoing { peer, reply_to, text, entities, .. } = outgoing;
         let request = tl::functions::messages::SendMessage {
             no_webpage: true,
@@ -92,17 +90,38 @@ impl Account {
             rich_message: None,
         };
         self.context.restrictions.check_to_send()?;
-        self.context.pace.take(job).await?;
-        Ok(call_to_send(link, &request).await)
+        self.context.pace.take(whose).await?;
+        Ok(self.number_of(call_to_send(link, &request).await, random_id))
+    }
+
+    /// The number of a message that was sent, if Telegram tells it.
+    pub(super) fn number_of(
+        &self,
+        answer: Result<tl::enums::Updates, CallError>,
+        random_id: i64,
+    ) -> Result<Option<i32>, CallError> {
+        match answer {
+            Ok(updates) => {
+                self.context.restrictions.sent();
+                Ok(sent_id(&updates, random_id))
+            }
+            Err(error) if error.meaning() == Some(Meaning::AlreadySent) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// What a failed send or edit means for its job. A wait or a restriction that applies to the
     /// whole account is remembered, and for a while a group in which the account may not write.
     pub(super) async fn sending_failed(&self, job: &Job, error: &CallError) -> Fault {
-        self.note_flood_wait(error).await;
         if error.meaning() == Some(Meaning::MayNotWrite) {
             self.refusing.note(&job.recording);
         }
+        self.send_refused(error).await
+    }
+
+    /// What a failed send, edit or deletion means for whatever it was for.
+    pub(super) async fn send_refused(&self, error: &CallError) -> Fault {
+        self.note_flood_wait(error).await;
         if let Some(Meaning::Restricted(_)) = error.meaning()
             && let Err(held) = self.context.restrictions.check()
         {
@@ -114,11 +133,11 @@ impl Account {
 
     /// Fails while Telegram does not let this account send, and until it is the job's turn in the
     /// budget of messages.
-    pub(super) fn may_send(&self, job: &Job) -> Result<(), Fault> {
+    pub(super) fn may_send(&self, whose: (JobId, bool)) -> Result<(), Fault> {
         self.context.restrictions.check()?;
         match self.context.store.pause() {
             Some((left, why)) => Err(Fault::wait(left, FLOOD_WAIT.tag(why))),
-            None => self.context.pace.check(job),
+            None => self.context.pace.check(whose),
         }
     }
 
@@ -128,6 +147,21 @@ impl Account {
         if let Err(error) = self.context.store.set_pause(length, error.to_string()).await {
             warn!(%error, "The pause that Telegram demands could not be stored, a restart will forget it");
         }
+    }
+}
+
+/// Names the message that another one replies to, and its forum topic.
+pub(super) fn reply_to(message: i32, topic: Option<i32>) -> tl::types::InputReplyToMessage {
+    tl::types::InputReplyToMessage {
+        reply_to_msg_id: message,
+        top_msg_id: topic,
+        reply_to_peer_id: None,
+        quote_text: None,
+        quote_entities: None,
+        quote_offset: None,
+        monoforum_peer_id: None,
+        todo_item_id: None,
+        poll_option: None,
     }
 }
 

@@ -15,7 +15,7 @@ use super::super::connection::link::Link;
 use super::super::connection::rpc_error::Meaning;
 use super::calls::SECOND_TRY;
 use super::send::Outgoing;
-use crate::domain::{Document, Fault, Job, Part};
+use crate::domain::{Document, Fault, Job, JobId, Part};
 
 /// Bytes that are uploaded at once. A file travels over the main connection, so on a line of
 /// 20 kbit/s a ping behind such a piece is not late. Telegram wants them to divide 512 KiB.
@@ -46,11 +46,11 @@ impl Account {
     pub(super) async fn send_file(
         &self,
         link: &Link,
-        job: &Job,
+        whose: (JobId, bool),
         outgoing: Outgoing,
         file: Upload,
         random_id: i64,
-    ) -> Result<Result<tl::enums::Updates, CallError>, Fault> {
+    ) -> Result<Result<Option<i32>, CallError>, Fault> {
         let Outgoing { peer, reply_to, text, entities, .. } = outgoing;
         let mut request = tl::functions::messages::SendMedia {
             silent: true,
@@ -83,14 +83,14 @@ impl Account {
             };
             if !is_repeated {
                 self.context.restrictions.check_to_send()?;
-                self.context.pace.take(job).await?;
+                self.context.pace.take(whose).await?;
             }
             match link.call_for_job(&request).await {
                 Err(error) if error.meaning() == Some(Meaning::BadRequest) && !is_repeated => {
                     is_repeated = true;
                     sleep(SECOND_TRY).await;
                 }
-                sent => return Ok(sent),
+                sent => return Ok(self.number_of(sent, random_id)),
             }
         }
     }

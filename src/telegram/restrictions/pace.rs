@@ -8,7 +8,7 @@ use super::super::session::error::SessionError;
 use super::super::store::UpdateStore;
 use crate::domain::pacing::{Pacing, SendLimits, SendUsage};
 use crate::domain::unix_time::now_millis;
-use crate::domain::{Fault, Job, JobId};
+use crate::domain::{Fault, JobId};
 use crate::runtime::lock;
 
 /// The budget of one account.
@@ -23,15 +23,16 @@ impl Pace {
         Ok(Self { pacing: Mutex::new(Pacing::new(limits, login, sent)), store })
     }
 
-    /// Fails while the job has to wait until it may send.
-    pub fn check(&self, job: &Job) -> Result<(), Fault> {
-        self.ask(job, |_, _| ())
+    /// Fails while the job or command has to wait until it may send. `whose` is its id, and whether
+    /// it is a stranger's.
+    pub fn check(&self, whose: (JobId, bool)) -> Result<(), Fault> {
+        self.ask(whose, |_, _| ())
     }
 
-    /// Counts a message that the job sends at once, unless it has to wait.
-    pub async fn take(&self, job: &Job) -> Result<(), Fault> {
+    /// Counts a message that it sends at once, unless it has to wait.
+    pub async fn take(&self, whose: (JobId, bool)) -> Result<(), Fault> {
         let now = now_millis();
-        self.ask(job, |pacing, now| pacing.record(job.id, job.stranger, now))?;
+        self.ask(whose, |pacing, now| pacing.record(whose.0, whose.1, now))?;
         self.keep(now).await;
         Ok(())
     }
@@ -59,10 +60,14 @@ impl Pace {
         lock(&self.pacing).usage(now_millis())
     }
 
-    fn ask(&self, job: &Job, and_then: impl FnOnce(&mut Pacing, u64)) -> Result<(), Fault> {
+    fn ask(
+        &self,
+        (job, stranger): (JobId, bool),
+        and_then: impl FnOnce(&mut Pacing, u64),
+    ) -> Result<(), Fault> {
         let (mut pacing, now) = (lock(&self.pacing), now_millis());
         let before = pacing.usage(now);
-        let asked = pacing.ask(job.id, job.stranger, now);
+        let asked = pacing.ask(job, stranger, now);
         let usage = pacing.usage(now);
         match asked {
             Ok(()) => and_then(&mut pacing, now),

@@ -60,7 +60,7 @@ impl<S: EventSink> UpdateLoop<'_, S> {
             let Some(missed) = self.history(dialog.chat, known).await? else { continue };
             total.too_old += missed.too_old;
             total.uncounted |= missed.uncounted;
-            found += missed.events.len();
+            found += recordings_among(&missed.events);
             self.hand_over_events(missed.events).await?;
         }
         info!(
@@ -78,7 +78,8 @@ impl<S: EventSink> UpdateLoop<'_, S> {
     /// message there.
     pub(super) async fn catch_up_channel(&mut self, channel: PeerId, last: i32) -> Result<(), UpdatesEnded> {
         let Some(missed) = self.history(channel, self.last.of(channel)).await? else { return Ok(()) };
-        info!(voice_messages = missed.events.len(), "The outage was long, the history of a channel was read");
+        let found = recordings_among(&missed.events);
+        info!(voice_messages = found, "The outage was long, the history of a channel was read");
         warn_of_old(&missed);
         self.hand_over_events(missed.events).await?;
         self.last.advance(channel, last);
@@ -224,6 +225,10 @@ fn first_page(peer: tl::enums::InputPeer, known: i32) -> tl::functions::messages
         min_id: known,
         hash: 0,
     }
+}
+
+fn recordings_among(events: &[Event]) -> usize {
+    events.iter().filter(|event| matches!(event, Event::Recording(_))).count()
 }
 
 fn warn_of_old(missed: &Missed) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::domain::{ChatInfo, Event};
+use crate::domain::{ChatInfo, Event, Said};
 
 /// Receives the events in the stream of updates.
 #[async_trait]
@@ -16,6 +16,11 @@ pub trait EventSink: Send + Sync {
 
     /// Whether events of this chat can be wanted at all.
     fn covers(&self, chat: &ChatInfo) -> bool;
+
+    /// The command that a text of the owner is, if it is one.
+    fn command_in(&self, _text: &str, _in_saved_messages: bool) -> Option<Said> {
+        None
+    }
 
     /// The age beyond which messages are not wanted.
     fn max_age(&self) -> Duration;

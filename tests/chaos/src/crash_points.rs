@@ -12,7 +12,7 @@ use signal_hook::consts::SIGKILL;
 use stenogram::domain::{Answer, Fault, Job, JobId, Progress};
 use stenogram::jobs::ports::Messenger;
 use stenogram::queue::{
-    Added, Candidates, Checkpoints, Claimed, Counts, JobQueue, Queue, QueueError, ResultCache,
+    Added, Candidates, Checkpoints, Claimed, Counts, JobQueue, Mark, Obeyed, Queue, QueueError, ResultCache,
 };
 
 /// The variable that says where the daemon dies: `C1-C2@17` is the 17th pass of that point.
@@ -96,6 +96,30 @@ impl JobQueue for CrashingQueue {
         let added = self.queue.add(job).await?;
         self.crash.pass(C1_C2);
         Ok(added)
+    }
+
+    async fn obey(&self, command: JobId, job: Option<&Job>) -> Result<Obeyed, QueueError> {
+        self.crash.pass(BEFORE_C1);
+        let obeyed = self.queue.obey(command, job).await?;
+        self.crash.pass(C1_C2);
+        Ok(obeyed)
+    }
+
+    async fn mark(&self, id: JobId) -> Result<Option<Mark>, QueueError> {
+        self.queue.mark(id).await
+    }
+
+    async fn finished(
+        &self,
+        account: i64,
+        channel: Option<i64>,
+        message: i32,
+    ) -> Result<Option<Job>, QueueError> {
+        self.queue.finished(account, channel, message).await
+    }
+
+    async fn forget(&self, job: &Job) -> Result<(), QueueError> {
+        self.queue.forget(job).await
     }
 
     async fn claim_of(&self, candidates: Candidates) -> Result<Claimed, QueueError> {

@@ -63,6 +63,9 @@ struct Arguments {
     /// [default: 1 %]. In bursts there are more of them, up to 120 in each
     #[arg(long)]
     spoken: Option<usize>,
+    /// Messages that the rules leave alone and the owner asks for by a command [default: 2 %]
+    #[arg(long)]
+    commands: Option<usize>,
     /// SIGKILLs of the daemon, half of them at crash points [default: 500]
     #[arg(long)]
     kills: Option<usize>,
@@ -134,6 +137,7 @@ pub struct Options {
     pub chats: usize,
     pub corrupt: usize,
     pub spoken: usize,
+    pub commands: usize,
     pub kills: usize,
     pub bursts: usize,
     pub redis_kills: usize,
@@ -175,6 +179,7 @@ impl Arguments {
             chats: self.chats.max(1),
             corrupt: share(self.corrupt, 100),
             spoken: share(self.spoken, 100),
+            commands: share(self.commands, 200),
             kills: share(self.kills, 500),
             bursts: share(self.bursts, 5),
             redis_kills: if redis { share(self.redis_kills, 50) } else { 0 },

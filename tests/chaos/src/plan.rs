@@ -76,7 +76,12 @@ pub struct Message {
     pub chat: usize,
     pub kind: Kind,
     pub news: News,
+    /// A file that the rules leave alone, and the owner asks for.
+    pub asked: bool,
 }
+
+/// The chats of what is asked for, after the others: there it does not overtake anything.
+pub const CHATS_OF_COMMANDS: usize = 4;
 
 /// How the daemon is told of a message.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -305,9 +310,16 @@ fn messages(lives: &mut [Life], options: &Options, random: &mut Random) -> Vec<M
         .zip(news)
         .map(|(kind, news)| {
             let at = (random.below(4) > 0).then(|| random.seconds(0.0, 1.2));
-            Message { at, chat: random.below(options.chats), kind, news }
+            Message { at, chat: random.below(options.chats), kind, news, asked: false }
         })
         .collect();
+    // The owner is told of a corrupt one, which counts as an answer nobody called for.
+    let askable = all.iter_mut().filter(|message| !matches!(message.kind, Kind::Corrupt(_)));
+    for message in askable.take(options.commands) {
+        message.asked = true;
+        message.chat = options.chats + random.below(CHATS_OF_COMMANDS);
+    }
+    random.shuffle(&mut all);
     // A twentieth comes after the last kill, told of in the ordinary way: it uncovers what was dropped.
     let mut tail = all.split_off(options.messages - options.messages / 20);
     for message in &mut tail {

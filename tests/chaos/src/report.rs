@@ -279,7 +279,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Options { seed, queue, messages, corrupt, chats, dedupe, .. } = &self.options;
+        let Options { seed, queue, messages, corrupt, commands, chats, dedupe, .. } = &self.options;
         let spoken = self.spoken;
         let mut row = |name: &str, value: String| writeln!(f, "  {name:<24} {value}");
         let times = |Times { count, p50, p99, max, .. }: &Times| {
@@ -291,7 +291,10 @@ impl fmt::Display for Report {
         )?;
         row(
             "messages",
-            format!("{messages} in {chats} chats, {corrupt} corrupt, {spoken} for the real model"),
+            format!(
+                "{messages} in {chats} chats, {corrupt} corrupt, {spoken} for the real model, {commands} \
+                 asked for by commands"
+            ),
         )?;
         row(
             "answered once, rightly",

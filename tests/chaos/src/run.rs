@@ -21,7 +21,7 @@ use tokio::time::sleep;
 use crate::Options;
 use crate::check::{self, Sent};
 use crate::daemon::{Daemon, Home};
-use crate::plan::{End, KILLS_IN_A_BURST, Life, LinkEvent, Message, News, Plan, Trouble};
+use crate::plan::{CHATS_OF_COMMANDS, End, KILLS_IN_A_BURST, Life, LinkEvent, Message, News, Plan, Trouble};
 use crate::proxy::Proxy;
 use crate::recordings::Recordings;
 use crate::redis_server::{DURABLE, RedisServer};
@@ -207,7 +207,7 @@ impl World {
             let server = SocketAddr::from((Ipv4Addr::LOCALHOST, address.port()));
             wires.push(Proxy::start(address, server).await.context("listen on 127.0.0.2")?);
         }
-        for number in 0..options.chats {
+        for number in 0..options.chats + CHATS_OF_COMMANDS {
             let id = FIRST_USER + number as i64;
             telegram.add_user(User { id, name: format!("Friend {number}"), bot: false });
         }
@@ -235,15 +235,21 @@ impl World {
     fn send(&self, message: &Message) -> (Chat, i32) {
         let recording = self.recordings.make(message.kind);
         let chat = Chat::User(FIRST_USER + message.chat as i64);
-        let draft = Draft::voice(recording.ogg, 1);
         // The books are closed meanwhile, lest an answer is counted whose message is not in them.
         let mut sent = lock(&self.sent);
-        let id = match message.news {
+        let tell = |draft| match message.news {
             News::Never => self.telegram.send_silently(chat, draft),
             News::Once | News::Twice(_) => self.telegram.send(chat, draft),
         };
+        let (id, told) = if message.asked {
+            let file = tell(Draft::music(recording.ogg, 1));
+            (file, tell(Draft::text(".t").own().reply_to(file)))
+        } else {
+            let voice = tell(Draft::voice(recording.ogg, 1));
+            (voice, voice)
+        };
         sent.push(Sent { chat, message: id, answer: recording.answer });
-        (chat, id)
+        (chat, told)
     }
 
     /// Sends each when its time has come.

@@ -43,6 +43,11 @@ impl<'a> Ledger<'a> {
         self.0.posts.iter().filter(|post| !post.deleted)
     }
 
+    /// The messages that were deleted, as they were last, in the order of sending.
+    pub fn deleted(self) -> impl Iterator<Item = &'a Post> {
+        self.0.posts.iter().filter(|post| post.deleted)
+    }
+
     /// The messages of one chat.
     pub fn chat(self, chat: Chat) -> impl Iterator<Item = &'a Post> {
         self.posts().filter(move |post| post.chat == chat)

@@ -256,6 +256,8 @@ fn dispatch(context: &mut Context, body: &[u8]) -> Result<Vec<u8>, RpcError> {
         f::messages::SendMessage => sending::send_message,
         f::messages::SendMedia => sending::send_media,
         f::messages::EditMessage => sending::edit_message,
+        f::messages::DeleteMessages => sending::delete_messages,
+        f::channels::DeleteMessages => sending::delete_channel_messages,
     }
     tracing::warn!(method = constructor(body).map_or("", name_for_id), "method not served");
     Err(RpcError::bad_request("METHOD_INVALID"))

@@ -225,6 +225,52 @@ pub fn edit_message(
     Ok(updates_of(context, chat, request.id, updates))
 }
 
+/// Messages of private chats and basic groups are deleted by their numbers alone.
+pub fn delete_messages(
+    context: &mut Context,
+    request: f::messages::DeleteMessages,
+) -> Answer<f::messages::DeleteMessages> {
+    if !request.revoke {
+        return Err(RpcError::bad_request("REVOKE_EXPECTED_BY_TESTS"));
+    }
+    let of_account = |id: &i32| context.world.account_post(*id).map(|post| (post.chat, post.id));
+    let posts: Vec<(Chat, i32)> = request.id.iter().filter_map(of_account).collect();
+    let count = delete(context, posts);
+    let pts = context.world.account_pts();
+    Ok(types::messages::AffectedMessages { pts, pts_count: count }.into())
+}
+
+pub fn delete_channel_messages(
+    context: &mut Context,
+    request: f::channels::DeleteMessages,
+) -> Answer<f::channels::DeleteMessages> {
+    let chat = access::channel(context, &request.channel)?;
+    for id in &request.id {
+        // Only administrators delete what others have written, and the owner is none.
+        if context.world.post(chat, *id).is_some_and(|post| post.from != Some(OWNER)) {
+            return Err(RpcError::new(403, "MESSAGE_DELETE_FORBIDDEN"));
+        }
+    }
+    let count = delete(context, request.id.into_iter().map(|id| (chat, id)).collect());
+    let pts = context.world.mailbox(chat).pts();
+    Ok(types::messages::AffectedMessages { pts, pts_count: count }.into())
+}
+
+/// Deletes those that are there, and answers how many there were.
+fn delete(context: &mut Context, posts: Vec<(Chat, i32)>) -> i32 {
+    let mut count = 0;
+    for (chat, id) in posts {
+        if context.world.post(chat, id).is_none_or(|post| post.deleted) {
+            continue;
+        }
+        if let Some(event) = context.world.delete(chat, id) {
+            count += 1;
+            context.world.push(&[(chat, event)], Packing::Separate, Some(context.connection));
+        }
+    }
+    count
+}
+
 /// The chat that `peer` names, if the owner may write there.
 fn writable_chat(context: &Context, peer: &enums::InputPeer) -> Result<Chat, RpcError> {
     let chat = access::chat(context, peer)?;

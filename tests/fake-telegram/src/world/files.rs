@@ -50,6 +50,14 @@ impl Files {
         id
     }
 
+    /// Puts other bytes into a file that is there.
+    pub fn replace(&mut self, id: i64, bytes: Vec<u8>) {
+        if let Some(file) = self.files.get_mut(&id) {
+            file.claimed_size = bytes.len() as i64;
+            file.bytes = bytes;
+        }
+    }
+
     pub fn get(&self, id: i64) -> Option<&File> {
         self.files.get(&id)
     }

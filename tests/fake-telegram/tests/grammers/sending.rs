@@ -104,6 +104,24 @@ async fn a_caption_is_edited_and_the_recording_stays() {
 }
 
 #[tokio::test]
+async fn ones_own_message_is_deleted_for_everybody() {
+    let telegram = Telegram::start().await.unwrap();
+    let mut owner = Owner::connect(&telegram).await;
+    owner.client.get_me().await.unwrap();
+    let id = telegram.send(ANNA, Draft::text("of the owner").own());
+    let message = owner.next_message().await;
+    message.delete().await.unwrap();
+    telegram.look(|ledger| {
+        assert!(ledger.post(ANNA, id).is_none());
+        let texts: Vec<&str> = ledger.deleted().map(|post| post.text.as_str()).collect();
+        assert_eq!(texts, ["of the owner"]);
+    });
+    // What is gone can be deleted again.
+    message.delete().await.unwrap();
+    assert_eq!(telegram.look(|ledger| ledger.deleted().count()), 1);
+}
+
+#[tokio::test]
 async fn a_document_is_uploaded_in_parts() {
     let telegram = Telegram::start().await.unwrap();
     let mut owner = Owner::connect(&telegram).await;

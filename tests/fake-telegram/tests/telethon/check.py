@@ -122,6 +122,13 @@ async def as_owner(ready, control):
             assert seen["post"]["text"] == "hello"
         print("a basic group and a supergroup")
 
+        for chat in FRIEND, SUPERGROUP:
+            passing = await owner.send_message(chat, "soon gone")
+            [deleted] = await owner.delete_messages(chat, [passing.id])
+            assert deleted.pts_count == 1, deleted
+            assert await owner.get_messages(chat, ids=passing.id) is None
+        print("messages, deleted")
+
         for name in SUPERGROUP, BROADCAST:
             await control("text", chat=SUPERGROUP, text="hidden", sent_as=name)
             event = await within(arrived.get())
