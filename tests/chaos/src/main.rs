@@ -99,6 +99,9 @@ struct Arguments {
     /// Telegram sends a message again that comes again under its random_id
     #[arg(long)]
     no_dedupe: bool,
+    /// The daemon reaches Telegram through such a proxy; its cuts are those of the wires behind it
+    #[arg(long, value_enum)]
+    proxy: Option<ProxyKind>,
     /// Where the daemon's folder is made; one in memory saves the waits for the disk [default: TMPDIR]
     #[arg(long)]
     folder: Option<PathBuf>,
@@ -137,11 +140,22 @@ pub struct Options {
     pub dropped: usize,
     pub too_long: usize,
     pub dedupe: bool,
+    pub proxy: Option<ProxyKind>,
     pub answers_only: bool,
     #[serde(skip)]
     pub folder: PathBuf,
     #[serde(skip)]
     pub log_level: String,
+}
+
+/// A proxy in the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProxyKind {
+    Socks5,
+    Http,
+    /// Disguised as TLS
+    Mtproxy,
 }
 
 impl Options {
@@ -175,6 +189,7 @@ impl Arguments {
             dropped: share(self.dropped, 200),
             too_long: share(self.too_long, 5),
             dedupe: !self.no_dedupe,
+            proxy: self.proxy,
             answers_only: self.answers_only,
             folder: self.folder.clone().unwrap_or_else(std::env::temp_dir),
             log_level: self.log_level.clone(),
