@@ -25,12 +25,7 @@ pub struct Home {
 }
 
 impl Home {
-    pub fn new(
-        folder: &Path,
-        options: &Options,
-        redis_url: Option<String>,
-        proxy_url: Option<String>,
-    ) -> Self {
+    pub fn new(folder: &Path, options: &Options, redis_url: Option<String>, proxy: Option<String>) -> Self {
         let mut variables = vec![
             (ROLE, "daemon".to_owned()),
             ("API_ID", "12345".to_owned()),
@@ -55,7 +50,7 @@ impl Home {
             ("LOOP_AFTER", "0".to_owned()),
         ];
         variables.extend(redis_url.map(|url| ("REDIS_URL", url)));
-        variables.extend(proxy_url.map(|url| ("PROXY", url)));
+        variables.extend(proxy.map(|url| ("PROXY", url)));
         Self { folder: folder.to_owned(), variables }
     }
 

@@ -93,9 +93,6 @@ struct Arguments {
     /// Times that a file is to be waited for, for the account is not Premium [default: 100]
     #[arg(long)]
     premium_waits: Option<usize>,
-    /// Connect to Telegram through a SOCKS5 proxy
-    #[arg(long)]
-    proxy: bool,
     /// Answers sent whose acknowledgement is lost [default: 300]
     #[arg(long)]
     lost_answers: Option<usize>,
@@ -111,6 +108,9 @@ struct Arguments {
     /// Telegram sends a message again that comes again under its random_id
     #[arg(long)]
     no_dedupe: bool,
+    /// The daemon reaches Telegram through such a proxy; its cuts are those of the wires behind it
+    #[arg(long, value_enum)]
+    proxy: Option<ProxyKind>,
     /// Where the daemon's folder is made; one in memory saves the waits for the disk [default: TMPDIR]
     #[arg(long)]
     folder: Option<PathBuf>,
@@ -147,17 +147,27 @@ pub struct Options {
     pub floods: usize,
     pub timeouts: usize,
     pub premium_waits: usize,
-    pub proxy: bool,
     pub lost_answers: usize,
     pub duplicated: usize,
     pub dropped: usize,
     pub too_long: usize,
     pub dedupe: bool,
+    pub proxy: Option<ProxyKind>,
     pub answers_only: bool,
     #[serde(skip)]
     pub folder: PathBuf,
     #[serde(skip)]
     pub log_level: String,
+}
+
+/// A proxy in the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProxyKind {
+    Socks5,
+    Http,
+    /// Disguised as TLS
+    Mtproxy,
 }
 
 impl Options {
@@ -189,12 +199,12 @@ impl Arguments {
             floods: share(self.floods, 500),
             timeouts: share(self.timeouts, 100),
             premium_waits: share(self.premium_waits, 100),
-            proxy: self.proxy,
             lost_answers: share(self.lost_answers, 300),
             duplicated: share(self.duplicated, 200),
             dropped: share(self.dropped, 200),
             too_long: share(self.too_long, 5),
             dedupe: !self.no_dedupe,
+            proxy: self.proxy,
             answers_only: self.answers_only,
             folder: self.folder.clone().unwrap_or_else(std::env::temp_dir),
             log_level: self.log_level.clone(),

@@ -14,11 +14,11 @@ use fake_telegram::{
 use stenogram::queue::embedded::{self, Embedded, EmbeddedOptions};
 use stenogram::queue::redis::{RedisOptions, RedisQueue, ServerOptions};
 use stenogram::queue::{Counts, CrashRules, Entry, JobQueue, QueueAdmin, State};
+use support::mtproxy::Disguise;
 use support::proxy::{Kind, ProxyServer};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::Options;
 use crate::check::{self, Sent};
 use crate::daemon::{Daemon, Home};
 use crate::plan::{CHATS_OF_COMMANDS, End, KILLS_IN_A_BURST, Life, LinkEvent, Message, News, Plan, Trouble};
@@ -26,6 +26,7 @@ use crate::proxy::Proxy;
 use crate::recordings::Recordings;
 use crate::redis_server::{DURABLE, RedisServer};
 use crate::report::{Left, LifeRecord, Report, STOPPED};
+use crate::{Options, ProxyKind};
 
 /// A planned crash has no job to come with where the daemon has got on with none for so long:
 /// longer than any FLOOD_WAIT. How many it gets through by then is up to the machine.
@@ -62,8 +63,6 @@ const WIRE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 struct World {
     telegram: Telegram,
     wires: Vec<Proxy>,
-    /// Between the daemon and the wires.
-    proxy: Option<ProxyServer>,
     recordings: Recordings,
     sent: Mutex<Vec<Sent>>,
     redis: Option<Mutex<RedisServer>>,
@@ -80,14 +79,30 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Starts a proxy that leads to the wires, and runs as long as the harness. Its URL.
+fn start_proxy(kind: ProxyKind, telegram: &Telegram) -> String {
+    let proxy = ProxyServer::start(
+        match kind {
+            ProxyKind::Socks5 => Kind::Socks5,
+            ProxyKind::Http => Kind::Http,
+            ProxyKind::Mtproxy => Kind::MtProxy(Disguise::Tls),
+        },
+        None,
+    );
+    for dc in telegram.session().dcs {
+        proxy.lead(format!("dc {}", dc.id), dc.ipv4.into());
+    }
+    proxy.url()
+}
+
 pub async fn run(options: &Options, folder: &Path) -> anyhow::Result<Report> {
     let started = Instant::now();
     let plan = Plan::draw(options);
     let faults = plan.faults.len() + plan.lives.iter().map(|life| life.faults.len()).sum::<usize>();
     let world = Arc::new(World::start(options, plan.spoken).await?);
     let redis_url = world.redis.as_ref().map(|redis| lock(redis).url());
-    let proxy_url = world.proxy.as_ref().map(ProxyServer::url);
-    let home = Home::new(folder, options, redis_url.clone(), proxy_url);
+    let proxy = options.proxy.map(|kind| start_proxy(kind, &world.telegram));
+    let home = Home::new(folder, options, redis_url.clone(), proxy);
     std::fs::create_dir(home.data())?;
     write_session(&home.data().join("account.session"), &world.telegram.session())?;
 
@@ -214,7 +229,6 @@ impl World {
         Ok(Self {
             telegram,
             wires,
-            proxy: options.proxy.then(|| ProxyServer::start(Kind::Socks5, Some(("chaos", "secret")))),
             recordings: Recordings::new(spoken.min(12))?,
             sent: Mutex::default(),
             redis: options.redis_queue().then(|| Mutex::new(RedisServer::start(DURABLE))),
