@@ -55,8 +55,8 @@ pub use self::folders::report_shared_folder;
 
 /// The file in DATA_DIR with the languages that are spoken in each chat.
 const LANGUAGES_FILE: &str = "languages.json";
-/// How long intake and worker may take after a shutdown is requested, and then the recognisers. Docker
-/// kills the process after 10 s.
+/// How long intake and worker may take after a shutdown is requested, and then the recognisers.
+/// Docker kills the process after 10 s.
 const GRACE: Duration = Duration::from_secs(5);
 const RECOGNISER_GRACE: Duration = Duration::from_secs(2);
 
