@@ -2,6 +2,11 @@
 #
 #   docker build -t stenogram .
 #
+# The base images are pinned; scripts/renew-images.sh sets them to what their tags mean today. Where no registry can be
+# reached, remove the part from "@" on and have images of these names.
+#
+# The licences of the software in the program are in /usr/share/doc/stenogram/THIRD-PARTY.txt.
+#
 # The image is about 102 MB, without models; tests/docker/run.sh refuses more than 120.
 #
 # Without arguments the image runs on any x86-64 CPU since Haswell (2013) and Zen (2017), that is with AVX2, FMA, F16C
@@ -15,8 +20,8 @@
 #   BUILD_PACKAGES      Debian packages that the features want for building
 #   RUNTIME_PACKAGES    and for running
 #   CUDA_ARCHITECTURES  for cuda: the GPUs to build for, as in "86" (default: all that ggml knows, which takes long)
-ARG BUILD_IMAGE=rust:1.95.0-slim-bookworm
-ARG RUNTIME_IMAGE=debian:bookworm-slim
+ARG BUILD_IMAGE=rust:1.95.0-slim-bookworm@sha256:d7482085ff5b415f84dba5647ae71606650bdef00db7aeb69f4b3d170c3e4082
+ARG RUNTIME_IMAGE=debian:bookworm-slim@sha256:3783cc01769c7b2b1b83a5c5ad96c815348e28ed7da68e2e3687004faa906251
 
 FROM ${BUILD_IMAGE} AS build
 ARG BUILD_PACKAGES=
@@ -60,6 +65,8 @@ COPY src src
 RUN touch src/main.rs src/lib.rs \
     && docker-build.sh \
     && strip -o /stenogram target/release/stenogram
+COPY scripts/third-party.sh /usr/local/bin/
+RUN third-party.sh "$FEATURES" >/THIRD-PARTY.txt
 
 
 FROM ${RUNTIME_IMAGE}
@@ -71,6 +78,7 @@ RUN apt-get update \
 RUN install -d -o 10001 -g 10001 -m 0700 /data /logs \
     && install -d -o 10001 -g 10001 -m 0755 /models /work
 COPY --from=build /stenogram /usr/local/bin/stenogram
+COPY --from=build /THIRD-PARTY.txt /usr/share/doc/stenogram/
 COPY scripts/docker-supervise.sh /usr/local/bin/stenogram-supervise
 COPY scripts/docker-setup.sh /usr/local/bin/stenogram-setup
 # Threads that wait must sleep: recognition is ten times slower on a busy machine when they spin.

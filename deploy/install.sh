@@ -15,6 +15,7 @@ drop_in=$drop_ins/without-namespaces.conf
 configuration=/etc/stenogram/stenogram.env
 state=/var/lib/stenogram
 logs=/var/log/stenogram
+licences=/usr/local/share/doc/stenogram/THIRD-PARTY.txt
 
 usage() {
     cat <<'END'
@@ -40,6 +41,8 @@ Installed are
   /etc/stenogram/stenogram.env                the configuration; it is root's, and root alone may read it
                                               (without namespaces, the service too)
   /var/lib/stenogram, /var/log/stenogram      session, queue, models; log files, if LOG_DIR wants them
+  /usr/local/share/doc/stenogram              the licences of the software in the program, from beside FILE
+                                              or from the build
 and the user stenogram.
 
 Exit status: 0 done, 1 failed, 2 wrong usage.
@@ -63,9 +66,11 @@ check_surroundings() {
         fail 1 "systemd does not run here. ./start.sh runs stenogram without it, docker-compose up -d in containers."
 }
 
-# Sets $binary: the one given, or one built now by whoever called sudo, whose Rust and whose files these are.
+# Sets $binary: the one given, or one built now by whoever called sudo, whose Rust and whose files these are. And
+# $licences_file, a list of the licences of what is in it, if there is one.
 find_binary() {
     local builder=()
+    licences_file=${binary%/*}/THIRD-PARTY.txt
     if [ -n "$binary" ]; then
         if [ ! -f "$binary" ] || [ ! -x "$binary" ]; then fail 1 "--binary $binary: that is no program."; fi
     else
@@ -74,6 +79,10 @@ find_binary() {
         fi
         "${builder[@]}" ./start.sh --yes build || fail 1 "nothing was installed: there is no program to install."
         binary=${CARGO_TARGET_DIR:-target}/release/stenogram
+        licences_file=${binary%/*}/THIRD-PARTY.txt
+        # shellcheck disable=SC2016
+        "${builder[@]}" bash -c 'PATH=$PATH:$HOME/.cargo/bin scripts/third-party.sh >"$1"' - "$licences_file" ||
+            warn "the licences of the software in the program could not be collected"
     fi
     "$binary" --version >/dev/null ||
         fail 1 "$binary does not run on this machine, the line above says why; nothing was installed." \
@@ -107,6 +116,7 @@ install_all() {
     put 0755 "$binary" $bin/stenogram
     put 0755 deploy/stenogramctl $bin/stenogramctl
     put 0644 deploy/stenogram.service "$unit"
+    if [ -s "$licences_file" ]; then put 0644 "$licences_file" $licences; fi
     # A drop-in that is there belongs to this machine, and is brought up to date.
     if [ "$namespaces" = no ] || { [ -z "$namespaces" ] && [ -e "$root$drop_in" ]; }; then
         put 0644 deploy/without-namespaces.conf "$drop_in"
@@ -156,7 +166,8 @@ install_all() {
 uninstall() {
     check_surroundings
     if [ -z "$root" ] && [ -e $unit ]; then systemctl disable --now --quiet stenogram.service; fi
-    rm -f "$root$unit" "$root$drop_in" "$root$bin/stenogram" "$root$bin/stenogramctl"
+    rm -f "$root$unit" "$root$drop_in" "$root$bin/stenogram" "$root$bin/stenogramctl" "$root$licences"
+    if [ -d "$root${licences%/*}" ]; then rmdir --ignore-fail-on-non-empty "$root${licences%/*}"; fi
     if [ "$purge" = 1 ]; then
         rm -rf "$root$drop_ins" "$root${configuration%/*}" "$root$state" "$root$logs"
         if [ -z "$root" ] && getent passwd stenogram >/dev/null; then userdel stenogram; fi

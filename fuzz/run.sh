@@ -40,7 +40,8 @@ coverage="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4
 RUSTFLAGS=$(tr -s ' \n' '  ' <<<"$coverage") CARGO_TARGET_DIR=$work/build \
     cargo build --quiet --release --manifest-path fuzz/Cargo.toml --target "$host"
 program=$work/build/$host/release/fuzz
-FUZZ_SEEDS=$work/seeds "$program" -runs=1 >"$work/logs/seeds.log" 2>&1
+(cd "$work" && FUZZ_SEEDS=$work/seeds "$program" -runs=1 >"$work/logs/seeds.log" 2>&1) ||
+    { tail -n 5 "$work/logs/seeds.log" && exit 1; }
 
 # fuzz TARGET: runs it for its time, from what is known.
 fuzz() {

@@ -60,6 +60,7 @@ Examples:
   stenogram login                           once, with phone and code
   stenogram                                 answer voice messages until stopped
   stenogram queue                           list the jobs that are not finished
+  stenogram transcripts                     print what was recognised lately
   stenogram rules                           which messages are answered
   stenogram health                          ask the running daemon if it works
   stenogram doctor                          find problems and how to solve them
@@ -111,6 +112,12 @@ pub enum Command {
     Models(Models),
     /// List the jobs that are not finished; put them back or drop them
     Queue(Queue),
+    /// Print the transcripts that are kept, the newest last
+    ///
+    /// They are kept for RESULT_TTL, 10,000 at most, and not beyond the time at which their chat
+    /// deletes the message. With ANSWER_IN=nowhere this is where they appear. A copy of a recording
+    /// is not listed again. A running daemon is not disturbed.
+    Transcripts(Transcripts),
     /// Show which messages are answered, or say why one would be answered or not
     ///
     /// It shows what the configuration says. A running daemon reads that at its start and on
@@ -145,6 +152,7 @@ impl Command {
             | Self::Bench(_)
             | Self::Models(_)
             | Self::Queue(_)
+            | Self::Transcripts(_)
             | Self::Rules(_)
             | Self::Health(_)
             | Self::Doctor(_)
@@ -262,6 +270,17 @@ pub struct Queue {
     pub json: bool,
     #[command(subcommand)]
     pub change: Option<QueueChange>,
+}
+
+/// `stenogram transcripts`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
+pub struct Transcripts {
+    /// How many are printed at most
+    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    pub last: usize,
+    /// Print one JSON object per line, for programs: {"job", "sent", "text"}
+    #[arg(long)]
+    pub json: bool,
 }
 
 const AFTER_RULES_HELP: &str = "\
@@ -484,6 +503,7 @@ mod tests {
             "models pull base",
             "models verify",
             "queue",
+            "transcripts --last 3",
             "rules",
             "rules why group voice",
             "health",

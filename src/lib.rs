@@ -12,6 +12,7 @@ pub mod doctor;
 pub mod domain;
 pub mod health;
 pub mod jobs;
+pub mod notices;
 pub mod program;
 pub mod queue;
 pub mod runtime;

@@ -123,6 +123,10 @@ fn run(cli: Cli, runtime: &Runtime, decorator: &dyn Decorator) -> anyhow::Result
         Command::Transcribe(args) => runtime.block_on(commands::transcribe::run(&config, &args, out))?,
         Command::Bench(args) => runtime.block_on(commands::bench::run(&config, &args, out))?,
         Command::Queue(args) => runtime.block_on(commands::queue::run(&config, &args, out))?,
+        Command::Transcripts(args) => {
+            runtime.block_on(commands::transcripts::run(&config, &args, out))?;
+            0
+        }
         Command::Health(args) => commands::health::run(&config, &args, out)?,
         Command::Rules(args) => {
             commands::rules::run(&config, &args, out)?;

@@ -24,8 +24,13 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     // It wraps the queue, the messenger and the transcriber from outside; nobody who works may name
     // it.
     ("health", &["domain", "queue", "jobs", "runtime"]),
+    // What is wrong, told to the owner.
+    ("notices", &["domain", "health", "runtime"]),
     // It also chooses the queue's backend by the options that it makes.
-    ("setup", &["domain", "runtime", "config", "queue", "queue::*", "telegram", "audio", "speech"]),
+    (
+        "setup",
+        &["domain", "runtime", "config", "queue", "queue::*", "telegram", "audio", "speech", "notices"],
+    ),
     ("app", &["*"]),
     // It looks at every part from outside, the way each is used.
     ("doctor", &["*"]),

@@ -216,6 +216,8 @@ fn rules_are_shown_and_explained() {
     for part in ["-400,@spam (CHATS_DENY)", "2s (MIN_DURATION)", "ANSWER_IN=caption"] {
         assert!(shown.iter().any(|line| line.contains(part)), "{part} in {shown:?}");
     }
+    let shown = words(&place.call(&["rules"], &[("ANSWER_IN", "nowhere"), ("RESULT_TTL", "2d")]));
+    assert!(shown.iter().any(|line| line.contains("Nothing is sent") && line.contains("2d")), "{shown:?}");
     for (question, answers) in [
         ("group voice", &["not answered: not of a contact, and ANSWER_THEIRS is contacts"][..]),
         ("group voice --contact", &["answered: with a reply"]),

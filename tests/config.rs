@@ -10,7 +10,7 @@ use stenogram::config::{
     CHOSEN_MODEL, Config, ConfigError, ConfigErrors, LogFormat, Needs, Origin, RawConfig, VARIABLES,
 };
 use stenogram::domain::rules::{AnswerIn, Groups, Rules, Theirs};
-use stenogram::domain::{LanguageChoice, ModelName};
+use stenogram::domain::{DocumentFormats, Documents, LanguageChoice, ModelName};
 
 const HASH: &str = "0123456789abcdef0123456789abcdef";
 
@@ -176,8 +176,15 @@ fn every_variable_with_a_rule_refuses_what_breaks_it_and_says_what_is_allowed() 
         ("MIN_DURATION", "2h"),
         ("ANSWER_IN", "chat"),
         ("FOLD_FROM", "0"),
+        ("VOCABULARY", "Anna,,Boris"),
+        ("NOTIFY_SAVED", "yes"),
+        ("DOCUMENT_FROM", "0"),
+        ("DOCUMENT_FROM", "101"),
+        ("DOCUMENT_FORM", "pdf"),
         ("MAX_FILE_SIZE", "200MB"),
         ("MAX_FILE_SIZE", "5G"),
+        ("SPOOL_LIMIT", "off"),
+        ("SPOOL_LIMIT", "1025G"),
         ("MAX_DURATION", "25h"),
         ("HEALTH_ADDRESS", "localhost:9464"),
         ("LOG_LEVEL", "inof"),
@@ -192,7 +199,12 @@ fn every_variable_with_a_rule_refuses_what_breaks_it_and_says_what_is_allowed() 
 
 #[test]
 fn wrong_secrets_are_named_and_not_shown() {
-    for (name, bad) in [("API_HASH", "hunter2"), ("REDIS_URL", "redis://hunter2@redis")] {
+    for (name, bad) in [
+        ("API_HASH", "hunter2"),
+        ("REDIS_URL", "redis://hunter2@redis"),
+        ("NOTIFY_URL", "ntfy.sh/hunter2"),
+        ("HEARTBEAT_URL", "https://me:hunter2@hc-ping.com"),
+    ] {
         let found = errors(&[(name, bad)]);
         assert_eq!(found.len(), 1);
         assert!(found[0].starts_with(name) && !found[0].contains("hunter2"), "{found:?}");
@@ -218,6 +230,7 @@ fn contradictions_are_caught() {
         (&[("REDIS_URL", "redis://a"), ("REDIS_CA", "ca.pem")], ["REDIS_CA", "rediss://"]),
         (&[("REDIS_HOST", "a"), ("REDIS_CA", "ca.pem")], ["REDIS_CA", "REDIS_TLS=on"]),
         (&[("REDIS_URL", "rediss://a"), ("REDIS_KEY", "key.pem")], ["REDIS_CERT", "REDIS_KEY"]),
+        (&[("ANSWER_IN", "nowhere"), ("RESULT_TTL", "0")], ["ANSWER_IN=nowhere", "RESULT_TTL=0"]),
         (&[("LANGUAGE", "de"), ("LANGUAGES", "ru,en")], ["LANGUAGE=de", "LANGUAGES=\"ru,en\""]),
     ] {
         let found = errors(environment);
@@ -251,9 +264,10 @@ fn redis_is_reached_by_a_user_and_with_tls() {
 #[test]
 fn proxies_are_a_list_and_a_secret() {
     assert_eq!(ok(&[]).proxies, []);
-    let config = ok(&[("PROXY", "socks5://me:hunter2@a:1, http://b,direct")]);
+    let mtproxy = "https://t.me/proxy?server=c&port=2&secret=hunter2hunter2hunter2h";
+    let config = ok(&[("PROXY", &format!("socks5://me:hunter2@a:1, http://b,{mtproxy}, direct"))]);
     let shown: Vec<_> = config.proxies.iter().map(ToString::to_string).collect();
-    assert_eq!(shown, ["socks5://a:1", "http://b:8080", "direct"]);
+    assert_eq!(shown, ["socks5://a:1", "http://b:8080", "tg://proxy?server=c&port=2", "direct"]);
     assert!(!format!("{config:?}").contains("hunter2"));
     for bad in ["socks5://a,", "tg://proxy?server=a&port=1&secret=hunter2", "a:1080"] {
         let found = errors(&[("PROXY", bad)]);
@@ -290,6 +304,7 @@ fn a_language_is_fixed_or_chosen_from_candidates() {
 fn the_rules_are_those_of_the_owner() {
     assert_eq!(ok(&[]).rules, Rules::default());
     assert_eq!(ok(&[]).fold_from, 800);
+    assert_eq!(ok(&[]).documents, Documents { from: 4, formats: DocumentFormats::Txt });
     let config = ok(&[
         ("ANSWER_MINE", "off"),
         ("ANSWER_THEIRS", "contacts"),
@@ -299,6 +314,8 @@ fn the_rules_are_those_of_the_owner() {
         ("MIN_DURATION", "3"),
         ("ANSWER_IN", "saved"),
         ("FOLD_FROM", "off"),
+        ("DOCUMENT_FROM", "off"),
+        ("DOCUMENT_FORM", "both"),
     ]);
     let rules = Rules {
         mine: false,
@@ -310,6 +327,7 @@ fn the_rules_are_those_of_the_owner() {
         answer_in: AnswerIn::Saved,
     };
     assert_eq!((config.rules, config.fold_from), (rules, u32::MAX));
+    assert_eq!(config.documents, Documents { from: u32::MAX, formats: DocumentFormats::Both });
 }
 
 #[test]

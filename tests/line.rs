@@ -1,6 +1,7 @@
 //! The line from Telegram to the reply inside one process: the real account, intake, queue and worker
 //! against the loopback Telegram, without audio and whisper. A recording's bytes are its text.
 
+mod documents;
 mod forms;
 mod rules;
 

@@ -65,6 +65,8 @@ async fn after_phone_code_and_password_the_daemon_runs() {
     let telegram = logged_out().password("hunter2", "a cat").start().await.expect("start Telegram");
     let home = home(&telegram);
     let mut terminal = login(&home);
+    terminal.shows("Telegram watches accounts that use an unofficial program like this one", 1);
+    terminal.shows("leave SENDS_PER_MINUTE and SENDS_PER_DAY as they are.", 1);
     terminal.shows(PHONE_PROMPT, 1);
     terminal.types("");
     terminal.shows(PHONE_PROMPT, 2);

@@ -15,6 +15,7 @@ use crate::health::HealthState;
 use crate::health::limits::ENCODER_PASS_LIMIT;
 use crate::jobs::intake::Intake;
 use crate::jobs::ports::{Messenger, Transcriber, Transcription};
+use crate::notices::{Channel, Notice};
 use crate::runtime::pulse::Pulse;
 use crate::speech::{Observer, Recogniser as _, Recognisers};
 use crate::telegram::{Account, EventSink};
@@ -66,6 +67,25 @@ impl Messenger for Account {
 
     fn forget(&self, job: JobId) {
         self.forget_job(job);
+    }
+}
+
+/// Tells the owner in Saved Messages.
+pub struct SavedMessages(pub Arc<Account>);
+
+#[async_trait]
+impl Channel for SavedMessages {
+    fn name(&self) -> &'static str {
+        "saved"
+    }
+
+    fn is_open(&self) -> bool {
+        self.0.can_tell_owner()
+    }
+
+    async fn tell(&self, notice: &Notice) -> Result<(), String> {
+        let id = format!("{:?}/{}/{}", notice.topic, notice.at, notice.is_over);
+        self.0.tell_owner(&id, format!("{}\n\n{}", notice.title, notice.text)).await
     }
 }
 

@@ -8,7 +8,8 @@ use tracing::{info, warn};
 use crate::runtime::private::{self, SharedFolder};
 
 /// How the names of the files in DATA_DIR begin.
-const DATA_FILES: &[&str] = &["account.", "budgets.redb", "languages.json", "queue.redb", "updates.redb"];
+const DATA_FILES: &[&str] =
+    &["account.", "budgets.redb", "languages.json", "notices.json", "queue.redb", "spool", "updates.redb"];
 /// Whoever could read this one had the account: the daemon refuses it instead of hiding that.
 const SESSION_FILE: &str = "account.session";
 

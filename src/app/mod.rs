@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use self::adapters::{IntakeSink, StretchTranscriber};
+use self::adapters::{IntakeSink, SavedMessages, StretchTranscriber};
 use self::signals::handle_signals;
 use crate::audio::{AudioError, Containers, Limits};
 use crate::cli::Exit;
@@ -36,6 +36,7 @@ use crate::jobs::intake::Intake;
 use crate::jobs::ports::{Messenger, Transcriber};
 use crate::jobs::retry::retry_until_available;
 use crate::jobs::worker::Worker;
+use crate::notices::{Channel, Notices};
 use crate::queue::embedded::Embedded;
 use crate::queue::redis::RedisQueue;
 use crate::queue::{Queue, QueueError};
@@ -55,6 +56,10 @@ pub use self::folders::report_shared_folder;
 
 /// The file in DATA_DIR with the languages that are spoken in each chat.
 const LANGUAGES_FILE: &str = "languages.json";
+/// The file in DATA_DIR with what the owner was told.
+const NOTICES_FILE: &str = "notices.json";
+/// How long it may take to tell the owner that Telegram has ended the session.
+const LOGOUT_NOTICE_LIMIT: Duration = Duration::from_secs(4);
 /// How long intake and worker may take after a shutdown is requested, and then the recognisers.
 /// Docker kills the process after 10 s.
 const GRACE: Duration = Duration::from_secs(5);
@@ -157,6 +162,9 @@ pub async fn run(
     local.as_ref().map_or(Ok(()), EngineOptions::check_size)?;
     let listener = listen(config).await?;
     let mut watchers = watch_over(&account, &health, &service, listener, &shutdown);
+    let notices = Arc::new(notices(config, &account));
+    let (told, state) = (Arc::clone(&notices), Arc::clone(&health));
+    watchers.spawn(async move { told.watch(&state).await });
 
     let Some(queue) = open_queue(config, account.id(), &shutdown).await? else { return Ok(()) };
     let intake_pulse = account.pulses().updates.clone();
@@ -213,7 +221,12 @@ pub async fn run(
         shutdown.cancel();
     };
     let account_side = async {
-        cancel_when_done(account.run(&sink, shutdown.clone()).await.map_err(RunError::from), &logged_out);
+        let outcome = account.run(&sink, shutdown.clone()).await;
+        let is_logged_out = outcome.is_err();
+        cancel_when_done(outcome.map_err(RunError::from), &logged_out);
+        if is_logged_out {
+            let _ = tokio::time::timeout(LOGOUT_NOTICE_LIMIT, notices.tell_logout()).await;
+        }
     };
     let worker_side = async { cancel_when_done(worker.run().await.map_err(RunError::Worker), &broken) };
     let both = async { tokio::join!(account_side, worker_side) };
@@ -255,6 +268,14 @@ async fn listen(config: &Config) -> Result<Option<TcpListener>, ListenError> {
             Ok(None)
         }
     }
+}
+
+/// How the owner is told of troubles.
+fn notices(config: &Config, account: &Arc<Account>) -> Notices {
+    let saved = config.notify.saved.then(|| Arc::new(SavedMessages(Arc::clone(account))) as Arc<dyn Channel>);
+    let web = setup::notify_url(config).map(|url| Arc::new(url) as Arc<dyn Channel>);
+    let channels = saved.into_iter().chain(web).collect();
+    Notices::open(config.data_dir.join(NOTICES_FILE), channels, setup::heartbeat_url(config))
 }
 
 /// Starts the tasks that watch the daemon and report its health. They end when the value is

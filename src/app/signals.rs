@@ -53,7 +53,8 @@ fn reload(policy_in_force: &watch::Sender<Policy>, log: &LogFilter) {
             let Policy { max_age, rules, settings } = setup::policy(&config);
             policy_in_force.send_modify(|policy| {
                 (policy.max_age, policy.rules) = (max_age, rules);
-                policy.settings.fold_from = settings.fold_from;
+                (policy.settings.fold_from, policy.settings.documents) =
+                    (settings.fold_from, settings.documents);
             });
             match log.set(&config.log_filter) {
                 Ok(()) => info!(

@@ -12,6 +12,7 @@ pub mod queue;
 pub mod rules;
 pub mod serve;
 pub mod transcribe;
+pub mod transcripts;
 
 use std::fmt;
 use std::io::{self, Write as _};

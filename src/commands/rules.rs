@@ -7,7 +7,8 @@ use super::CommandError;
 use crate::cli::{AskedChat, MessageKind, Rules, RulesQuestion, Why};
 use crate::config::Config;
 use crate::domain::rules::AnswerIn;
-use crate::domain::{ChatInfo, ChatKind, Form, RecordingKind, Sender, Whose};
+use crate::domain::{ChatInfo, ChatKind, DocumentFormats, Form, RecordingKind, Sender, Whose};
+use crate::runtime::deployment::typed;
 use crate::telegram::SessionFile;
 
 /// The rows of the table: kinds of chats in which something can be answered.
@@ -50,13 +51,26 @@ fn list(config: &Config, out: &mut impl Write) -> io::Result<()> {
     if !rules.denied.is_empty() {
         writeln!(out, "Never answered: {} (CHATS_DENY)", rules.denied)?;
     }
-    let place = match rules.answer_in {
-        AnswerIn::Reply => "in replies (ANSWER_IN=reply)",
-        AnswerIn::Saved => "in Saved Messages (ANSWER_IN=saved)",
-        AnswerIn::Caption => "in captions of your own voice messages, else in replies (ANSWER_IN=caption)",
-    };
-    writeln!(out, "Texts appear {place}.")?;
     let time = |time: Duration| in_units(time.as_secs(), &[(86_400, "d"), (3600, "h"), (60, "m"), (1, "s")]);
+    let place = match rules.answer_in {
+        AnswerIn::Reply => Some("in replies (ANSWER_IN=reply)"),
+        AnswerIn::Saved => Some("in Saved Messages (ANSWER_IN=saved)"),
+        AnswerIn::Caption => {
+            Some("in captions of your own voice messages, else in replies (ANSWER_IN=caption)")
+        }
+        AnswerIn::Nowhere => None,
+    };
+    if let Some(place) = place {
+        writeln!(out, "Texts appear {place}.")?;
+        documents(config, out)?;
+    } else {
+        let (time, print) = (time(config.result_ttl), typed("transcripts"));
+        writeln!(
+            out,
+            "Nothing is sent (ANSWER_IN=nowhere): texts are kept for {time} (RESULT_TTL), and `{print}` \
+             prints them."
+        )?;
+    }
     if !rules.min_duration.is_zero() {
         let shortest = time(rules.min_duration);
         writeln!(out, "Not answered: recordings shorter than {shortest} (MIN_DURATION)")?;
@@ -74,6 +88,21 @@ fn list(config: &Config, out: &mut impl Write) -> io::Result<()> {
         "Never answered: channels, bots, view-once and self-destructing messages, Telegram's notices"
     )?;
     out.flush()
+}
+
+/// Says which texts are documents.
+fn documents(config: &Config, out: &mut impl Write) -> io::Result<()> {
+    let documents = config.documents;
+    let file = match documents.formats {
+        DocumentFormats::Txt => "a .txt file",
+        DocumentFormats::Srt => "an .srt file",
+        DocumentFormats::Both => "a .txt and an .srt file",
+    };
+    match documents.from {
+        u32::MAX => writeln!(out, "Texts of any length are messages (DOCUMENT_FROM=off)."),
+        1 => writeln!(out, "Each text is {file} (DOCUMENT_FROM=1)."),
+        from => writeln!(out, "A text that would take {from} messages or more is {file} (DOCUMENT_FROM)."),
+    }
 }
 
 /// A number as it is written in the configuration, in the largest unit that divides it.
@@ -132,6 +161,7 @@ fn form(config: &Config, why: &Why, chat: &ChatInfo) -> &'static str {
         Form::Replies => "with a reply",
         Form::SavedMessages => "in Saved Messages",
         Form::Caption => "in its caption",
+        Form::Nowhere => "nowhere, its text is only kept (RESULT_TTL)",
     }
 }
 

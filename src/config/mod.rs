@@ -21,14 +21,15 @@ use crate::domain::budget::Budgets;
 use crate::domain::pacing::SendLimits;
 use crate::domain::rules::Rules;
 use crate::domain::{
-    AudioContext, Credentials, LanguageChoice, Languages, ModelName, Proxy, RecogniserAddress, Secret, Task,
+    AudioContext, Credentials, Documents, LanguageChoice, Languages, ModelName, Proxy, RecogniserAddress,
+    Secret, Task, Vocabulary,
 };
 
 pub use error::{ConfigError, ConfigErrors, PROBLEMS, VARIABLE_UNKNOWN};
 pub use origin::Origin;
 pub use raw::{CHOSEN_MODEL, Entry, RawConfig};
 pub use redis_address::{Redis, RedisTls, Sentinel};
-pub use values::{HealthAddress, LogFormat};
+pub use values::{HealthAddress, LogFormat, Notify};
 pub use variables::{VARIABLES, Variable};
 
 /// What a command requires of the configuration.
@@ -56,6 +57,7 @@ pub struct Config {
     /// The languages that [`LanguageChoice::Auto`] chooses from.
     pub languages: Languages,
     pub task: Task,
+    pub vocabulary: Vocabulary,
     pub audio_context: AudioContext,
     /// `None`: on for a GPU, off for a CPU.
     pub flash_attention: Option<bool>,
@@ -89,8 +91,13 @@ pub struct Config {
     pub rules: Rules,
     /// From this length on, in UTF-16 code units, a text is folded; `u32::MAX` for never.
     pub fold_from: u32,
+    /// Which answers are documents.
+    pub documents: Documents,
     /// In bytes.
     pub max_file_size: u64,
+    /// How many bytes the large files that are kept over a restart may have together; zero for
+    /// none.
+    pub spool_limit: u64,
     pub max_duration: Duration,
     /// How many messages the account sends.
     pub sends: SendLimits,
@@ -107,6 +114,8 @@ pub struct Config {
     pub serve_address: SocketAddr,
     /// The key that it demands; there is one unless the address is this machine's own.
     pub serve_key: Option<Secret>,
+    /// How the owner is told of troubles.
+    pub notify: Notify,
     /// As the owner wrote it. `runtime::logging` adds its limits for other crates.
     pub log_filter: Targets,
     pub log_format: LogFormat,

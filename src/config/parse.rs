@@ -9,11 +9,11 @@ use super::error::{ConfigError, ConfigErrors};
 use super::origin::Origin;
 use super::raw::RawConfig;
 use super::redis_address::{self, Parts, Redis, RedisTls};
-use super::{Config, HealthAddress, Needs, values};
+use super::{Config, HealthAddress, Needs, Notify, values};
 use crate::domain::budget::Budgets;
 use crate::domain::pacing::SendLimits;
-use crate::domain::rules::Rules;
-use crate::domain::{LanguageChoice, Secret};
+use crate::domain::rules::{AnswerIn, Rules};
+use crate::domain::{Documents, LanguageChoice, Secret};
 
 /// In seconds.
 const HOUR: u64 = 3600;
@@ -52,6 +52,7 @@ impl Parser<'_> {
             language: self.parsed("LANGUAGE"),
             languages: self.parsed("LANGUAGES"),
             task: self.parsed("TASK"),
+            vocabulary: self.optional("VOCABULARY", |text| text.parse().ok()).unwrap_or_default(),
             audio_context: self.parsed("WHISPER_AUDIO_CTX"),
             flash_attention: self.value("FLASH_ATTENTION", values::flash_attention),
             threads: NonZeroUsize::new(self.value("THREADS", |text| within(0..=256, text.parse().ok()))),
@@ -73,7 +74,12 @@ impl Parser<'_> {
             catch_up_max_age: self.duration("CATCH_UP_MAX_AGE", 1..=365 * DAY),
             rules: self.rules(),
             fold_from: self.value("FOLD_FROM", values::length_or_never),
+            documents: Documents {
+                from: self.value("DOCUMENT_FROM", values::messages_or_never),
+                formats: self.parsed("DOCUMENT_FORM"),
+            },
             max_file_size: self.value("MAX_FILE_SIZE", |text| within(1 << 10..=4 << 30, values::bytes(text))),
+            spool_limit: self.value("SPOOL_LIMIT", |text| within(0..=1 << 40, values::bytes(text))),
             max_duration: self.duration("MAX_DURATION", 1..=DAY),
             sends: SendLimits {
                 minute: self.value("SENDS_PER_MINUTE", |text| within(1..=100_000, text.parse().ok())),
@@ -87,6 +93,11 @@ impl Parser<'_> {
             health: self.health(),
             serve_address: self.value("SERVE_ADDRESS", values::address),
             serve_key: self.optional("SERVE_KEY", values::key),
+            notify: Notify {
+                saved: self.value("NOTIFY_SAVED", values::on_or_off),
+                url: self.optional("NOTIFY_URL", values::secret_url),
+                heartbeat: self.optional("HEARTBEAT_URL", values::secret_url),
+            },
             log_filter: self.value("LOG_LEVEL", values::log_filter),
             log_format: self.value("LOG_FORMAT", values::log_format),
             log_dir: self.optional("LOG_DIR", values::path),
@@ -109,6 +120,13 @@ impl Parser<'_> {
                 "{address} can be reached from outside, and anybody could use it; set SERVE_KEY, or an address \
                  of this machine alone such as 127.0.0.1:9465"
             ));
+        }
+        if config.rules.answer_in == AnswerIn::Nowhere && config.result_ttl.is_zero() {
+            self.contradiction(
+                "ANSWER_IN=nowhere with RESULT_TTL=0 would recognise everything and keep nothing; set RESULT_TTL \
+                 to how long transcripts are kept, or ANSWER_IN to where they appear"
+                    .to_owned(),
+            );
         }
     }
 

@@ -55,6 +55,22 @@ pub(super) fn web_url(text: &str) -> Option<String> {
     (plain && !host.is_empty() && !rest.contains('@')).then(|| text.to_owned())
 }
 
+/// The same, of a URL that may hold a key.
+pub(super) fn secret_url(text: &str) -> Option<Secret> {
+    web_url(text).map(Secret::new)
+}
+
+/// How the owner is told of troubles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notify {
+    /// In Saved Messages.
+    pub saved: bool,
+    /// NOTIFY_URL.
+    pub url: Option<Secret>,
+    /// HEARTBEAT_URL.
+    pub heartbeat: Option<Secret>,
+}
+
 /// Proxies, separated by commas.
 pub(super) fn proxies(text: &str) -> Option<Vec<Proxy>> {
     text.split(',').map(|proxy| proxy.trim().parse().ok()).collect()
@@ -144,6 +160,14 @@ pub(super) fn length_or_never(text: &str) -> Option<u32> {
     match text {
         "off" => Some(u32::MAX),
         _ => text.parse().ok().filter(|length| (1..=4096).contains(length)),
+    }
+}
+
+/// A number of messages, or `off` for never, which is `u32::MAX`.
+pub(super) fn messages_or_never(text: &str) -> Option<u32> {
+    match text {
+        "off" => Some(u32::MAX),
+        _ => text.parse().ok().filter(|messages| (1..=100).contains(messages)),
     }
 }
 

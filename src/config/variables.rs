@@ -129,6 +129,12 @@ pub const VARIABLES: &[Variable] = &[
         "transcribe or translate; translate needs a model that was trained for it (no .en, no large-v3-turbo)",
     ),
     Variable::new(
+        "VOCABULARY",
+        "",
+        "Names and terms that are to be spelt right: Whisper is given them before each recording",
+        "names and terms separated by commas, at most 1000 characters",
+    ),
+    Variable::new(
         "WHISPER_AUDIO_CTX",
         "auto",
         "How much of its window of 30 s Whisper computes for a shorter recording",
@@ -213,7 +219,7 @@ pub const VARIABLES: &[Variable] = &[
         "PROXY",
         "",
         "The proxy through which Telegram is reached; of several, the next is tried when one fails",
-        "socks5://[user:password@]host[:port] or http://[user:password@]host[:port], several separated by commas, and direct among them for no proxy",
+        "socks5://[user:password@]host[:port], http://[user:password@]host[:port] or a link to an MTProxy, tg://proxy?server=... or https://t.me/proxy?server=...; several separated by commas, and direct among them for no proxy",
     )
     .secret(),
     Variable::new(
@@ -286,7 +292,7 @@ pub const VARIABLES: &[Variable] = &[
         "ANSWER_IN",
         "reply",
         "Where the text appears",
-        "reply, saved (Saved Messages, so that nobody else sees it) or caption (of your own voice messages; others get a reply)",
+        "reply, saved (Saved Messages, so that nobody else sees it), caption (of your own voice messages; others get a reply) or nowhere (nothing is sent; `stenogram transcripts` prints what RESULT_TTL keeps)",
     ),
     Variable::new(
         "FOLD_FROM",
@@ -295,10 +301,28 @@ pub const VARIABLES: &[Variable] = &[
         "a number of characters from 1 to 4096; off for never",
     ),
     Variable::new(
+        "DOCUMENT_FROM",
+        "4",
+        "From how many messages on a text is sent as a document instead, with its beginning as the caption",
+        "a whole number from 1 to 100; off for never",
+    ),
+    Variable::new(
+        "DOCUMENT_FORM",
+        "txt",
+        "What such a document is",
+        "txt (the text), srt (subtitles: the text with its times) or both",
+    ),
+    Variable::new(
         "MAX_FILE_SIZE",
         "200M",
         "Larger recordings are not answered",
         "a number of bytes, also with K, M or G (of 1024), from 1K to 4G",
+    ),
+    Variable::new(
+        "SPOOL_LIMIT",
+        "1G",
+        "How much the files of recordings over 2 MB may take in DATA_DIR until they are answered, so that a restart does not fetch them again",
+        "a number of bytes, also with K, M or G (of 1024), up to 1024G; 0 for nothing",
     ),
     Variable::new(
         "MAX_DURATION",
@@ -371,6 +395,26 @@ pub const VARIABLES: &[Variable] = &[
         "",
         "The key that `stenogram serve` demands",
         "visible ASCII characters",
+    )
+    .secret(),
+    Variable::new(
+        "NOTIFY_SAVED",
+        "on",
+        "Whether you are told of troubles in Saved Messages, each once a day at most",
+        "on or off",
+    ),
+    Variable::new(
+        "NOTIFY_URL",
+        "",
+        "Where you are told of troubles too, also when the account is logged out; the text is sent by POST, as ntfy takes it",
+        "http://… or https://…, without user name and password",
+    )
+    .secret(),
+    Variable::new(
+        "HEARTBEAT_URL",
+        "",
+        "What is asked for every minute while all is well, so that a service such as Healthchecks or Uptime Kuma tells you when it is not",
+        "http://… or https://…, without user name and password",
     )
     .secret(),
     Variable::new(

@@ -1,16 +1,17 @@
 //! The session, the daemon, the connection to Telegram, the clock, and the login.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use super::problems::DAEMON_STOPPED;
 use super::{Finding, Observer};
 use crate::config::Config;
-use crate::domain::Restricted;
+use crate::domain::{Proxy, Restricted};
 use crate::setup;
 use crate::telegram::{
-    self, Account, ClockVerdict, DcAddresses, Dialer, ProbeError, ServerClock, SessionError, SessionFile,
-    server_clock,
+    self, Account, Answered, ClockVerdict, DcAddresses, Dialer, ProbeError, ServerClock, SessionError,
+    SessionFile, server_clock,
 };
 
 /// How long connecting and the first answer may take.
@@ -105,16 +106,16 @@ fn daemon(lock: &Option<Result<SessionFile, SessionError>>) -> Finding {
 async fn reach(addresses: DcAddresses, dialer: &Dialer, observer: &mut dyn Observer) -> bool {
     const CHECK: &str = "Telegram";
     let answer = server_clock(addresses, ANSWER, dialer).await;
-    let address = addresses.ipv6.filter(|_| dialer.uses_ipv6()).unwrap_or(addresses.ipv4);
+    let address = addresses.ipv6.filter(|_| dialer.uses_ipv6()).unwrap_or(addresses.ipv4.into());
     observer.found(match &answer {
-        Ok(clock) => Finding::ok(CHECK, format!("{address} answers in {} ms", clock.took.as_millis())),
+        Ok(answered) => reached(address, answered),
         Err(error) => {
             let what = format_args!("{address} cannot be reached: {error}");
             Finding::fail(CHECK, telegram::problems::TELEGRAM_UNREACHABLE.with(what))
         }
     });
     observer.found(match &answer {
-        Ok(clock) => skew(*clock),
+        Ok(answered) => skew(answered.clock),
         Err(_) => Finding::unclear(
             "clock",
             "was not compared: Telegram does not answer",
@@ -122,6 +123,24 @@ async fn reach(addresses: DcAddresses, dialer: &Dialer, observer: &mut dyn Obser
         ),
     });
     answer.is_ok()
+}
+
+/// Telegram answers, though perhaps not by the way that is to be tried first.
+fn reached(address: SocketAddr, Answered { clock, by, failures }: &Answered) -> Finding {
+    const CHECK: &str = "Telegram";
+    let answers = format!("answers in {} ms", clock.took.as_millis());
+    let answers = match by {
+        // An MTProxy chooses the address itself.
+        Some(proxy @ Proxy::MtProxy(_)) => format!("{answers} through {proxy}"),
+        Some(Proxy::Direct) => format!("{address} {answers} directly"),
+        Some(proxy) => format!("{address} {answers} through {proxy}"),
+        None => format!("{address} {answers}"),
+    };
+    if failures.is_empty() {
+        return Finding::ok(CHECK, answers);
+    }
+    let what = format_args!("{answers}, but another way fails: {}", failures.join("; "));
+    Finding::warn(CHECK, telegram::problems::TELEGRAM_UNREACHABLE.with(what))
 }
 
 fn skew(clock: ServerClock) -> Finding {

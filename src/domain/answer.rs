@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Settings, Task};
+use super::{JobId, Settings, Task, calendar};
 
 /// An answer, as it is stored with its job and kept for copies of the recording.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,15 +14,98 @@ pub struct Answer {
     pub settings: Settings,
     /// In the order in which they are sent; empty where nothing was said.
     pub parts: Vec<Part>,
+    /// The message that it was made for. Answers of earlier versions do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+}
+
+/// The message of a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    pub job: JobId,
+    /// When it was sent, in seconds of Unix time.
+    pub sent: i64,
+}
+
+impl Answer {
+    /// Its whole text.
+    pub fn text(&self) -> String {
+        match self.parts.iter().find_map(|part| part.document.as_ref()) {
+            Some(document) => document.content.trim_end().to_owned(),
+            None => {
+                let texts: Vec<&str> = self.parts.iter().map(|part| part.text.as_str()).collect();
+                texts.join(" ")
+            }
+        }
+    }
+}
+
+impl Origin {
+    /// When the message was sent: `2026-11-27 23:40 UTC`.
+    pub fn date(&self) -> String {
+        calendar::utc(self.sent)
+    }
 }
 
 /// One message of an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
-    /// Plain text; nothing in it is ever parsed as markup.
+    /// Plain text; nothing in it is ever parsed as markup. The caption of a document, which may be
+    /// empty.
     pub text: String,
     /// The whole text is an expandable quote.
     pub folded: bool,
+    /// The document that the message carries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<Document>,
+}
+
+impl Part {
+    /// A message of text alone.
+    pub fn message(text: String, folded: bool) -> Self {
+        Self { text, folded, document: None }
+    }
+}
+
+/// A file with the whole of a transcript.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Document {
+    pub format: DocumentFormat,
+    /// What is in the file.
+    pub content: String,
+}
+
+/// The format of a [`Document`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DocumentFormat {
+    /// The text alone.
+    Txt,
+    /// Subtitles: the text with its times.
+    Srt,
+}
+
+impl DocumentFormat {
+    /// The MIME type of a file of this format.
+    pub fn mime_type(self) -> &'static str {
+        match self {
+            Self::Txt => "text/plain",
+            Self::Srt => "application/x-subrip",
+        }
+    }
+}
+
+impl Document {
+    /// The name of the file, by when the recording was sent, in seconds of Unix time. A function of
+    /// these two alone, because a document that was sent before is found by it.
+    pub fn file_name(&self, date: i64) -> String {
+        let extension = match self.format {
+            DocumentFormat::Txt => "txt",
+            DocumentFormat::Srt => "srt",
+        };
+        let when = calendar::utc(date).replace(' ', "_").replace(':', "-");
+        format!("transcript_{when}.{extension}")
+    }
 }
 
 /// The stored forms of an [`Answer`], today's and an older one.
@@ -33,6 +116,8 @@ enum StoredAnswer {
         #[serde(flatten)]
         settings: Settings,
         parts: Vec<Part>,
+        #[serde(default)]
+        origin: Option<Origin>,
     },
     /// In format 1 of the queue: the parts alone, each with its task. The language is not known; it
     /// is taken for one that was detected.
@@ -51,7 +136,7 @@ struct PartWithTask {
 impl From<StoredAnswer> for Answer {
     fn from(stored: StoredAnswer) -> Self {
         match stored {
-            StoredAnswer::Answer { settings, parts } => Self { settings, parts },
+            StoredAnswer::Answer { settings, parts, origin } => Self { settings, parts, origin },
             StoredAnswer::Parts(parts) => Self {
                 settings: Settings {
                     task: parts.first().map(|part| part.task).unwrap_or_default(),
@@ -59,8 +144,9 @@ impl From<StoredAnswer> for Answer {
                 },
                 parts: parts
                     .into_iter()
-                    .map(|PartWithTask { text, folded, .. }| Part { text, folded })
+                    .map(|PartWithTask { text, folded, .. }| Part::message(text, folded))
                     .collect(),
+                origin: None,
             },
         }
     }
@@ -69,12 +155,12 @@ impl From<StoredAnswer> for Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Form;
+    use crate::domain::{DocumentFormats, Documents, Form};
 
     fn answer(task: Task, texts: &[&str]) -> Answer {
-        let part = |text: &&str| Part { text: (*text).into(), folded: true };
+        let part = |text: &&str| Part::message((*text).into(), true);
         let settings = Settings { task, ..Settings::default() };
-        Answer { settings, parts: texts.iter().map(part).collect() }
+        Answer { settings, parts: texts.iter().map(part).collect(), origin: None }
     }
 
     /// Answers that are stored today are read by the versions to come.
@@ -90,9 +176,37 @@ mod tests {
         (saved.settings.form, saved.settings.fold_from) = (Form::SavedMessages, u32::MAX);
         let stored = r#"{"task":"transcribe","form":"saved_messages","fold_from":4294967295,"parts":"#;
         assert!(serde_json::to_string(&saved).unwrap().starts_with(stored));
-        for answer in [answer(Task::Translate, &["one"]), answer(Task::Translate, &[]), german, saved] {
+        let mut long = answer(Task::Transcribe, &["one …"]);
+        long.settings.documents = Documents { from: 4, formats: DocumentFormats::Both };
+        let content = "one two".to_owned();
+        let job = JobId { account: 1000, chat: -5, message: 7 };
+        long.origin = Some(Origin { job, sent: 9 });
+        long.parts[0].document = Some(Document { format: DocumentFormat::Txt, content });
+        assert_eq!(
+            serde_json::to_string(&long).unwrap(),
+            r#"{"task":"transcribe","form":"replies","documents":{"from":4,"formats":"both"},"#.to_owned()
+                + r#""parts":[{"text":"one …","folded":true,"document":{"format":"txt","content":"one two"}}],"#
+                + r#""origin":{"job":{"account":1000,"chat":-5,"message":7},"sent":9}}"#
+        );
+        assert_eq!(
+            (long.text(), answer(Task::Transcribe, &["one", "two"]).text()),
+            ("one two".into(), "one two".into())
+        );
+        for answer in [answer(Task::Translate, &["one"]), answer(Task::Translate, &[]), german, saved, long] {
             let stored = serde_json::to_string(&answer).unwrap();
             assert_eq!(serde_json::from_str::<Answer>(&stored).unwrap(), answer);
+        }
+    }
+
+    /// Documents that were sent are found by their names.
+    #[test]
+    fn file_names_are_fixed_and_plain() {
+        let name = |format, date| Document { format, content: String::new() }.file_name(date);
+        assert_eq!(name(DocumentFormat::Txt, 1_795_822_800), "transcript_2026-11-27_23-40_UTC.txt");
+        assert_eq!(name(DocumentFormat::Srt, 1_795_822_800), "transcript_2026-11-27_23-40_UTC.srt");
+        for date in [i64::MIN, -1, i64::MAX] {
+            let name = name(DocumentFormat::Txt, date);
+            assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)), "{name}");
         }
     }
 

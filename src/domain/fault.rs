@@ -26,6 +26,9 @@ pub enum Fault {
     /// This job can never be answered, though it should be; the next one can.
     #[error("rejected: {0}")]
     Reject(String),
+    /// The answer is a document, and its chat takes none: it has to be sent as messages.
+    #[error("takes no documents: {0}")]
+    NoDocuments(String),
     /// There is nothing to answer any more, or we may not write there: the message was deleted,
     /// say. Nothing is wrong.
     #[error("gone: {0}")]

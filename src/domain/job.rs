@@ -195,6 +195,7 @@ mod tests {
                 task: Task::Translate,
                 form: Form::Replies,
                 fold_from: 800,
+                ..Settings::default()
             }),
             stranger: true,
         };

@@ -4,9 +4,9 @@ use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
 
-use super::Secret;
+use super::{MtProxy, Secret};
 
-/// A way to Telegram. It prints as its URL without user and password.
+/// A way to Telegram. It prints as its URL without user, password and secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proxy {
     /// Without a proxy.
@@ -16,6 +16,9 @@ pub enum Proxy {
     /// An HTTP proxy with the method CONNECT
     /// (<https://www.rfc-editor.org/rfc/rfc9110#name-connect>).
     Http(ProxyServer),
+    /// Telegram's own kind of proxy
+    /// (<https://core.telegram.org/mtproto/mtproto-transports#transport-obfuscation>).
+    MtProxy(MtProxy),
 }
 
 /// Where a proxy is, and who we are there.
@@ -41,12 +44,15 @@ pub struct ParseProxyError;
 impl FromStr for Proxy {
     type Err = ParseProxyError;
 
-    /// Reads `direct`, `socks5://[user:password@]host[:port]`, `socks5h://…` or `http://…`. Our
-    /// target is always an address, so `socks5h`, by which the proxy looks up its name, is the
-    /// same.
+    /// Reads `direct`, `socks5://[user:password@]host[:port]`, `socks5h://…`, `http://…`, or a link
+    /// to an MTProxy. Our target is always an address, so `socks5h`, by which the proxy looks up
+    /// its name, is the same.
     fn from_str(text: &str) -> Result<Self, ParseProxyError> {
         if text == "direct" {
             return Ok(Self::Direct);
+        }
+        if let Some(proxy) = MtProxy::parse(text) {
+            return Ok(Self::MtProxy(proxy));
         }
         let (scheme, rest) = text.split_once("://").ok_or(ParseProxyError)?;
         let rest = rest.strip_suffix('/').unwrap_or(rest);
@@ -73,9 +79,7 @@ impl ProxyServer {
             Some(host) => host.strip_suffix(']')?.parse::<Ipv6Addr>().ok()?.to_string(),
             None => host.to_owned(),
         };
-        let in_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
-        let is_host = !host.is_empty() && host.chars().all(in_host);
-        is_host.then_some(Self { host, port, login })
+        is_host(&host).then_some(Self { host, port, login })
     }
 }
 
@@ -90,7 +94,13 @@ impl ProxyLogin {
     }
 }
 
-fn percent_decoded(text: &str) -> Option<String> {
+/// Whether `text` has the form of a name or an address.
+pub(super) fn is_host(text: &str) -> bool {
+    let in_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
+    !text.is_empty() && text.chars().all(in_host)
+}
+
+pub(super) fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
@@ -113,6 +123,9 @@ impl fmt::Display for Proxy {
             Self::Direct => return f.write_str("direct"),
             Self::Socks5(server) => ("socks5", server),
             Self::Http(server) => ("http", server),
+            Self::MtProxy(MtProxy { host, port, .. }) => {
+                return write!(f, "tg://proxy?server={host}&port={port}");
+            }
         };
         if host.contains(':') {
             write!(f, "{scheme}://[{host}]:{port}")
@@ -134,6 +147,10 @@ mod tests {
             ("socks5h://me:hunter2@10.0.0.1:9050", "socks5://10.0.0.1:9050"),
             ("http://me:hunter2@proxy.lan/", "http://proxy.lan:8080"),
             ("http://[2001:db8::1]:3128", "http://[2001:db8::1]:3128"),
+            (
+                "https://t.me/proxy?server=proxy.lan&port=443&secret=hunter2hunter2hunter2h",
+                "tg://proxy?server=proxy.lan&port=443",
+            ),
         ] {
             let proxy: Proxy = url.parse().unwrap_or_else(|_| panic!("{url}"));
             assert_eq!(proxy.to_string(), shown);
@@ -167,6 +184,7 @@ mod tests {
             "socks5://[proxy.lan]",
             "http://proxy.lan/path",
             "http://proxy lan",
+            "tg://proxy?server=proxy.lan&port=443&secret=hunter2",
         ] {
             assert_eq!(text.parse::<Proxy>(), Err(ParseProxyError), "{text}");
         }

@@ -1,7 +1,7 @@
 //! A transcript as the messages that carry it.
 
 use super::sanitise::sanitise;
-use super::{Answer, Form, Part, Settings, Transcript};
+use super::{Answer, Document, DocumentFormat, DocumentFormats, Form, Part, Segment, Settings, Transcript};
 
 /// Longest message text Telegram takes, in UTF-16 code units
 /// (`message_length_max` of <https://core.telegram.org/constructor/config>).
@@ -14,6 +14,10 @@ pub const CAPTION_LIMIT: usize = 1024;
 /// The longest line above an answer in Saved Messages, in UTF-16 code units, with its line break.
 pub const HEADER_LIMIT: usize = 200;
 
+/// How much of its text a document has as its caption, in UTF-16 code units. With the line above it
+/// in Saved Messages it is less than [`CAPTION_LIMIT`].
+const BEGINNING: usize = 500;
+
 /// A text of this length, in UTF-16 code units, is set in paragraphs.
 const PARAGRAPHS_FROM: usize = 800;
 /// The shortest paragraph but the last, in UTF-16 code units.
@@ -23,24 +27,76 @@ const SHORTEST_PARAGRAPH: usize = 200;
 const PARAGRAPH_PAUSE_MS: u64 = 2000;
 
 /// Cuts a transcript that was made under these settings into parts within Telegram's limits; none
-/// if nothing was said. Characters that hide text or change its direction are removed.
+/// if nothing was said. Where the settings say so, the parts of a long one are documents with all
+/// of it. Characters that hide text or change its direction are removed.
 pub fn compose(transcript: &Transcript, settings: Settings) -> Answer {
     let (first, others) = match settings.form {
         Form::Replies => (MESSAGE_LIMIT, MESSAGE_LIMIT),
         Form::SavedMessages => (MESSAGE_LIMIT - HEADER_LIMIT, MESSAGE_LIMIT - HEADER_LIMIT),
         Form::Caption => (CAPTION_LIMIT, MESSAGE_LIMIT),
+        // It is one text, whatever its length.
+        Form::Nowhere => (usize::MAX, usize::MAX),
     };
-    let parts = split(&sanitise(&in_paragraphs(transcript)), first, others)
-        .into_iter()
-        .map(|text| Part { folded: false, text })
-        .collect();
-    under(settings, Answer { settings: Settings::default(), parts })
+    let text = sanitise(&in_paragraphs(transcript));
+    let pieces = split(&text, first, others);
+    let parts = if settings.form != Form::Nowhere && settings.documents.take(pieces.len()) {
+        documents(transcript, &text, settings.documents.formats)
+    } else {
+        pieces.into_iter().map(|text| Part::message(text, false)).collect()
+    };
+    under(settings, Answer { settings: Settings::default(), parts, origin: None })
+}
+
+/// The documents with a transcript, whose text is `text`. The first one has its beginning as a
+/// caption.
+fn documents(transcript: &Transcript, text: &str, formats: DocumentFormats) -> Vec<Part> {
+    let mut pieces = split(text, BEGINNING, usize::MAX).into_iter();
+    let mut caption = pieces.next().unwrap_or_default();
+    if pieces.next().is_some() {
+        caption.push_str(" …");
+    }
+    let formats: &[DocumentFormat] = match formats {
+        DocumentFormats::Txt => &[DocumentFormat::Txt],
+        DocumentFormats::Srt => &[DocumentFormat::Srt],
+        DocumentFormats::Both => &[DocumentFormat::Txt, DocumentFormat::Srt],
+    };
+    let part = |&format| {
+        let content = match format {
+            DocumentFormat::Txt => format!("{text}\n"),
+            DocumentFormat::Srt => subtitles(transcript),
+        };
+        let (text, folded) = (std::mem::take(&mut caption), false);
+        Part { text, folded, document: Some(Document { format, content }) }
+    };
+    formats.iter().map(part).collect()
+}
+
+/// A transcript with its times, one cue for each segment that has a visible text.
+fn subtitles(transcript: &Transcript) -> String {
+    let segments = transcript.segments.iter().map(|segment| {
+        // A line break could end a cue.
+        let text = sanitise(&segment.text).replace('\n', " ").trim().to_owned();
+        Segment { text, ..*segment }
+    });
+    let segments = segments.filter(|segment| !segment.text.is_empty()).collect();
+    Transcript { segments, ..*transcript }.srt()
+}
+
+/// The same answer as messages, for a chat that takes no documents. It has all of the text.
+pub fn without_documents(answer: Answer) -> Answer {
+    let limit = match answer.settings.form {
+        Form::SavedMessages => MESSAGE_LIMIT - HEADER_LIMIT,
+        _ => MESSAGE_LIMIT,
+    };
+    let pieces = split(&answer.text(), limit, limit);
+    let parts = pieces.into_iter().map(|text| Part::message(text, false)).collect();
+    under(answer.settings.clone(), Answer { parts, ..answer })
 }
 
 /// An answer as it would have been made under `settings`, which give the same parts.
 pub fn under(settings: Settings, mut answer: Answer) -> Answer {
     for part in &mut answer.parts {
-        part.folded = utf16_len(&part.text) >= settings.fold_from as usize;
+        part.folded = part.document.is_none() && utf16_len(&part.text) >= settings.fold_from as usize;
     }
     Answer { settings, ..answer }
 }
@@ -124,7 +180,7 @@ mod tests {
     use support::speech::Random;
 
     use super::*;
-    use crate::domain::Segment;
+    use crate::domain::{Documents, Segment};
 
     fn said(text: &str) -> Transcript {
         let segments = vec![Segment { start_ms: 0, end_ms: 1, text: text.into() }];
@@ -134,7 +190,7 @@ mod tests {
     #[test]
     fn short_text_is_one_open_part() {
         let answer = compose(&said("one two"), Settings::default());
-        assert_eq!(answer.parts, [Part { text: "one two".into(), folded: false }]);
+        assert_eq!(answer.parts, [Part::message("one two".into(), false)]);
         assert!(compose(&Transcript::default(), Settings::default()).parts.is_empty());
     }
 
@@ -167,7 +223,7 @@ mod tests {
     fn the_owner_says_from_which_length_a_text_is_folded() {
         for (fold_from, folded) in [(7, true), (8, false), (u32::MAX, false)] {
             let answer = compose(&said("one two"), Settings { fold_from, ..Settings::default() });
-            assert_eq!(answer.parts, [Part { text: "one two".into(), folded }], "{fold_from}");
+            assert_eq!(answer.parts, [Part::message("one two".into(), folded)], "{fold_from}");
             assert_eq!(answer.settings.fold_from, fold_from);
         }
         let long =
@@ -188,6 +244,69 @@ mod tests {
         assert_eq!(lengths(Form::Replies), [4096, 4096, 1808]);
         assert_eq!(lengths(Form::SavedMessages), [3896, 3896, 2208]);
         assert_eq!(lengths(Form::Caption), [1024, 4096, 4096, 784]);
+        assert_eq!(lengths(Form::Nowhere), [10_000]);
+    }
+
+    fn as_documents(from: u32, formats: DocumentFormats) -> Settings {
+        Settings { documents: Documents { from, formats }, ..Settings::default() }
+    }
+
+    #[test]
+    fn a_text_of_many_messages_is_a_document() {
+        let text = "Слово за слово. ".repeat(700);
+        for (from, is_document) in [(1, true), (3, true), (4, false), (u32::MAX, false)] {
+            let parts = compose(&said(&text), as_documents(from, DocumentFormats::Txt)).parts;
+            let [Part { text: caption, folded, document: Some(document) }] = &parts[..] else {
+                assert!(!is_document && parts.len() == 3, "{from}");
+                continue;
+            };
+            assert!(is_document && !folded, "{from}");
+            assert_eq!(document.content, format!("{}\n", text.trim()));
+            let beginning = caption.strip_suffix(" …").expect("there is more");
+            assert!(text.starts_with(beginning) && beginning.ends_with('.'));
+            assert!((BEGINNING / 2..=BEGINNING).contains(&utf16_len(beginning)));
+        }
+        assert!(compose(&Transcript::default(), as_documents(1, DocumentFormats::Both)).parts.is_empty());
+        let short = compose(&said("one two"), as_documents(1, DocumentFormats::Txt));
+        assert_eq!(short.parts[0].text, "one two");
+    }
+
+    #[test]
+    fn subtitles_have_their_times_and_nothing_hidden() {
+        let transcript = spoken(&[(1000, "One.\n\n2\u{202E}"), (500, "\u{200B}"), (500, "Three.")]);
+        let cues =
+            "1\n00:00:01,000 --> 00:00:02,000\nOne.  2\n\n2\n00:00:04,000 --> 00:00:05,000\nThree.\n\n";
+        let documents = |formats| {
+            let parts = compose(&transcript, as_documents(1, formats)).parts;
+            let parts = parts.into_iter().map(|part| (part.text, part.document.expect("a document")));
+            parts.map(|(caption, document)| (caption, document.format, document.content)).collect::<Vec<_>>()
+        };
+        let (caption, text) = ("One.\n\n2  Three.", "One.\n\n2  Three.\n");
+        let srt = |caption: &str| (caption.to_owned(), DocumentFormat::Srt, cues.to_owned());
+        let txt = (caption.to_owned(), DocumentFormat::Txt, text.to_owned());
+        assert_eq!(documents(DocumentFormats::Srt), [srt(caption)]);
+        assert_eq!(documents(DocumentFormats::Txt)[..], *std::slice::from_ref(&txt));
+        assert_eq!(documents(DocumentFormats::Both), [txt, srt("")]);
+    }
+
+    #[test]
+    fn an_answer_is_used_again_only_where_its_parts_would_be_the_same() {
+        let (long, short) = ("word ".repeat(3000), "word ".repeat(1000));
+        let off = as_documents(u32::MAX, DocumentFormats::Txt);
+        let settings = [off, as_documents(4, DocumentFormats::Txt), as_documents(2, DocumentFormats::Both)];
+        for (text, made, wanted) in [&long, &short]
+            .into_iter()
+            .flat_map(|text| settings.iter().map(move |made| (text, made)))
+            .flat_map(|(text, made)| settings.iter().map(move |wanted| (text, made, wanted)))
+        {
+            let answer = compose(&said(text), made.clone());
+            let anew = compose(&said(text), wanted.clone());
+            if wanted.gives_parts_of(&answer) {
+                assert_eq!(under(wanted.clone(), answer), anew);
+            } else {
+                assert_ne!(answer.parts, anew.parts);
+            }
+        }
     }
 
     /// Segments of so many milliseconds of speech and of a pause before it.

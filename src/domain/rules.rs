@@ -34,6 +34,8 @@ pub enum AnswerIn {
     Saved,
     /// The caption of the owner's own voice messages, and replies to everything else.
     Caption,
+    /// Nowhere in Telegram: the transcript is only kept.
+    Nowhere,
 }
 
 /// Whose recordings are answered besides the owner's.
@@ -89,6 +91,7 @@ impl Rules {
     /// The form of the answer to a recording of this kind.
     pub fn form(&self, chat: &ChatInfo, whose: Whose, kind: RecordingKind) -> Form {
         match self.answer_in {
+            AnswerIn::Nowhere => Form::Nowhere,
             AnswerIn::Saved if chat.kind != ChatKind::SavedMessages => Form::SavedMessages,
             // Telegram shows no caption with a round video note.
             AnswerIn::Caption if whose == Whose::Mine && kind == RecordingKind::Voice => Form::Caption,
@@ -134,7 +137,7 @@ impl Rules {
 /// A word that names none of the choices.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is none of the choices")]
-pub struct ParseChoiceError(String);
+pub struct ParseChoiceError(pub(super) String);
 
 impl FromStr for Theirs {
     type Err = ParseChoiceError;
@@ -157,6 +160,7 @@ impl FromStr for AnswerIn {
             "reply" => Ok(Self::Reply),
             "saved" => Ok(Self::Saved),
             "caption" => Ok(Self::Caption),
+            "nowhere" => Ok(Self::Nowhere),
             _ => Err(ParseChoiceError(text.to_owned())),
         }
     }
@@ -296,6 +300,8 @@ mod tests {
             (AnswerIn::Caption, ChatKind::Group, MINE, Voice, Form::Caption),
             (AnswerIn::Caption, ChatKind::Private, MINE, VideoNote, Form::Replies),
             (AnswerIn::Caption, ChatKind::Private, CONTACT, Voice, Form::Replies),
+            (AnswerIn::Nowhere, ChatKind::SavedMessages, MINE, Voice, Form::Nowhere),
+            (AnswerIn::Nowhere, ChatKind::Group, STRANGER, VideoNote, Form::Nowhere),
         ] {
             let rules = Rules { answer_in, ..Rules::default() };
             assert_eq!(rules.form(&chat(kind), whose, recording), form, "{answer_in:?} {kind:?} {whose:?}");

@@ -1,8 +1,11 @@
 //! How a recording is recognised, and how it is answered.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
-use super::{LanguageCode, Task};
+use super::rules::ParseChoiceError;
+use super::{Answer, LanguageCode, Task};
 
 /// The default of [`Settings::fold_from`].
 const FOLD_FROM: u32 = 800;
@@ -20,19 +23,32 @@ pub struct Settings {
     /// `u32::MAX` for never. Jobs of versions that had no choice are stored without.
     #[serde(default = "default_fold_from", skip_serializing_if = "is_default_fold_from")]
     pub fold_from: u32,
+    /// Which answers are documents. Jobs of versions that had no choice are stored without.
+    #[serde(default, skip_serializing_if = "Documents::are_default")]
+    pub documents: Documents,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { language: None, task: Task::default(), form: Form::default(), fold_from: FOLD_FROM }
+        Self {
+            language: None,
+            task: Task::default(),
+            form: Form::default(),
+            fold_from: FOLD_FROM,
+            documents: Documents::default(),
+        }
     }
 }
 
 impl Settings {
-    /// Whether an answer that was made under `other` has the text, cut into the same parts, that
-    /// one under these settings would have.
-    pub fn gives_parts_of(&self, other: &Self) -> bool {
-        (self.language, self.task, &self.form) == (other.language, other.task, &other.form)
+    /// Whether an answer has the text, cut into the same parts, that one under these settings would
+    /// have.
+    pub fn gives_parts_of(&self, answer: &Answer) -> bool {
+        let Self { language, task, form, documents, .. } = &answer.settings;
+        let is_a_document = answer.parts.iter().any(|part| part.document.is_some());
+        let is_below = !is_a_document && !self.documents.take(answer.parts.len());
+        (self.language, self.task, &self.form) == (*language, *task, form)
+            && (is_below || self.documents == *documents)
     }
 }
 
@@ -42,6 +58,56 @@ fn default_fold_from() -> u32 {
 
 fn is_default_fold_from(fold_from: &u32) -> bool {
     *fold_from == FOLD_FROM
+}
+
+/// Which answers are sent as documents, and in which formats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Documents {
+    /// An answer that would take so many messages, or more, is a document; `u32::MAX` for none.
+    pub from: u32,
+    pub formats: DocumentFormats,
+}
+
+impl Default for Documents {
+    /// None, as before there was a choice.
+    fn default() -> Self {
+        Self { from: u32::MAX, formats: DocumentFormats::default() }
+    }
+}
+
+impl Documents {
+    /// Whether an answer of so many messages is a document instead.
+    pub fn take(self, messages: usize) -> bool {
+        messages > 0 && self.from != u32::MAX && messages >= self.from as usize
+    }
+
+    fn are_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The formats in which an answer is sent as a document.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DocumentFormats {
+    #[default]
+    Txt,
+    Srt,
+    /// Two documents, the text first.
+    Both,
+}
+
+impl FromStr for DocumentFormats {
+    type Err = ParseChoiceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "txt" => Ok(Self::Txt),
+            "srt" => Ok(Self::Srt),
+            "both" => Ok(Self::Both),
+            _ => Err(ParseChoiceError(text.to_owned())),
+        }
+    }
 }
 
 /// How an answer appears in Telegram.
@@ -60,4 +126,6 @@ pub enum Form {
     /// The first part is the caption of the recording, which is a voice message of the owner; the
     /// other parts are replies. Where the caption cannot be set, the first part is a reply too.
     Caption,
+    /// Nothing is sent. The transcript is kept as long as the results of recordings are.
+    Nowhere,
 }

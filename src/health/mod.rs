@@ -10,10 +10,10 @@
 //! half_hours  counts of the last 24 hours
 //! facts       everything that is known at one moment: plain data
 //! limits      how long each step may take before its loop counts as stuck
-//! state       holds the facts under one lock, and is told of every change
-//! observed    queue, messenger and transcriber, wrapped: counts, times, and the worker's pulse
 //! words       durations, numbers and outcomes, in the languages of the page
 //! trouble     what keeps voice messages from being answered, in a table of words
+//! state       holds the facts under one lock, and is told of every change
+//! observed    queue, messenger and transcriber, wrapped: counts, times, and the worker's pulse
 //! readiness   /readyz, /livez, and the status line for systemd
 //! metrics     the facts for Prometheus
 //! page        the facts for people
@@ -38,4 +38,5 @@ mod state;
 mod trouble;
 mod words;
 
-pub use state::HealthState;
+pub use state::{HealthState, Survey};
+pub use trouble::Trouble;

@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout};
 
 use super::facts::{Facts, Outcome, RecogniserFacts, RunningJob, Stage, Volume};
 use super::limits::BETWEEN_OPERATIONS_LIMIT;
+use super::trouble::{Trouble, troubles};
 use crate::domain::{JobId, Restricted};
 use crate::queue::{Claim, Counts, JobQueue, QueueError};
 use crate::runtime::lock;
@@ -19,6 +20,17 @@ const ENDED_JOBS: usize = 20;
 const PROBE_AGE: Duration = Duration::from_secs(5);
 /// A queue that does not answer within this time is unavailable.
 const PROBE_LIMIT: Duration = Duration::from_secs(4);
+
+/// What the owner may have to know of the daemon at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Survey {
+    /// What keeps recordings from being answered, the gravest first.
+    pub troubles: Vec<Trouble>,
+    /// Dead letters.
+    pub dead: u64,
+    /// The time since the oldest unanswered recording was sent.
+    pub oldest: Option<Duration>,
+}
 
 /// The daemon's health. All facts are under one lock, so everything shown is of one moment.
 pub struct HealthState {
@@ -74,6 +86,17 @@ impl HealthState {
         let worker = std::iter::once(&self.claim_pulse).chain(jobs).filter_map(Pulse::overdue).max();
         stuck.extend(worker.map(|overdue| ("worker", overdue)));
         stuck
+    }
+
+    /// Tells what is wrong. `ask_queue` is for news of the queue, which cost its store a write.
+    pub async fn survey(&self, ask_queue: bool) -> Survey {
+        if ask_queue {
+            self.probe_queue().await;
+        }
+        let stuck = self.stuck();
+        let facts = self.facts();
+        let troubles = troubles(&facts, &stuck);
+        Survey { troubles, dead: facts.counts.dead, oldest: facts.oldest_age() }
     }
 
     pub fn stopping(&self) {

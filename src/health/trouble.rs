@@ -52,9 +52,15 @@ impl Trouble {
     }
 
     /// For people.
-    pub fn text(&self, locale: Locale) -> String {
+    pub(super) fn text(&self, locale: Locale) -> String {
         let Wording { english, russian, .. } = self.wording();
         locale.pick(english, russian)
+    }
+
+    /// For people, in English and in Russian.
+    pub fn texts(&self) -> [String; 2] {
+        let Wording { english, russian, .. } = self.wording();
+        [english, russian]
     }
 
     fn wording(&self) -> Wording {

@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::domain::policy::Policy;
-use crate::domain::reply::{compose, under};
-use crate::domain::{Answer, Fault, Job, LanguageCode, Progress, Settings, Transcript};
+use crate::domain::reply::{compose, under, without_documents};
+use crate::domain::{Answer, Fault, Form, Job, LanguageCode, Origin, Progress, Settings, Transcript};
 use crate::jobs::gate::Gate;
 use crate::jobs::ports::{Messenger, Transcriber};
 use crate::jobs::retry::retry_until_available;
@@ -46,7 +46,9 @@ pub async fn answer(
     let PipelineContext { checkpoints, messenger, shutdown, .. } = context;
     let job = &claim.job;
     let (answer, sent) = match &claim.outbox {
-        Some(answer) if answer.parts.is_empty() => (answer.clone(), Vec::new()),
+        Some(answer) if answer.parts.is_empty() || answer.settings.form == Form::Nowhere => {
+            (answer.clone(), Vec::new())
+        }
         Some(answer) => (answer.clone(), messenger.find_sent(job, answer).await?),
         None => {
             if claim.progress.is_none() {
@@ -63,20 +65,50 @@ pub async fn answer(
             (answer, Vec::new())
         }
     };
+    if answer.parts.is_empty() {
+        info!(event = "silent", "Nothing was said, no reply");
+        return Ok(Vec::new());
+    }
+    if answer.settings.form == Form::Nowhere {
+        info!(event = "kept", "The transcript is kept, nothing is sent");
+        return Ok(Vec::new());
+    }
+    let replies = match deliver(job, &answer, &sent, messenger.as_ref()).await {
+        Err(Fault::NoDocuments(why)) => {
+            info!(
+                event = "documents_refused",
+                reason = why,
+                "This chat takes no documents, sending messages instead"
+            );
+            let answer = without_documents(answer.clone());
+            stored("store an answer", shutdown, || checkpoints.store_outbox(job.id, &answer)).await?;
+            deliver(job, &answer, &[], messenger.as_ref()).await?
+        }
+        delivered => delivered?,
+    };
+    context.gate.answered(job.id.chat);
+    info!(event = "answered", parts = answer.parts.len(), "Answered");
+    Ok(replies)
+}
+
+/// Sends the parts of an answer that were not `sent` before. Returns the ids of the messages.
+async fn deliver(
+    job: &Job,
+    answer: &Answer,
+    sent: &[Option<i32>],
+    messenger: &dyn Messenger,
+) -> Result<Vec<i32>, Fault> {
     let mut replies = Vec::new();
     for index in 0..answer.parts.len() {
         if let Some(Some(message)) = sent.get(index) {
             info!(event = "found_sent", part = index + 1, "Sent before, found in the chat");
             replies.push(*message);
-        } else {
-            replies.extend(messenger.deliver(job, &answer, index).await?);
+            continue;
         }
-    }
-    match answer.parts.len() {
-        0 => info!(event = "silent", "Nothing was said, no reply"),
-        parts => {
-            context.gate.answered(job.id.chat);
-            info!(event = "answered", parts, "Answered");
+        match messenger.deliver(job, answer, index).await {
+            // The first document has all of the text.
+            Err(Fault::NoDocuments(why)) if index > 0 => return Err(Fault::Reject(why)),
+            delivered => replies.extend(delivered?),
         }
     }
     Ok(replies)
@@ -103,13 +135,14 @@ async fn cached_answer(
 ) -> Result<Option<Answer>, Fault> {
     let PipelineContext { results, shutdown, .. } = context;
     match retry_until_available("look for a transcript", shutdown, || results.result(job)).await {
-        Some(Ok(Some(answer))) if settings.gives_parts_of(&answer.settings) => {
+        Some(Ok(Some(answer))) if settings.gives_parts_of(&answer) => {
             info!(event = "transcript_reused", "Known recording, its transcript is taken from the store");
             Ok(Some(under(settings.clone(), answer)))
         }
         Some(Ok(Some(_))) => {
             info!(
-                "Known recording, but its stored transcript was made under another LANGUAGE, TASK or ANSWER_IN"
+                "Known recording, but its stored transcript was made under another LANGUAGE, TASK, ANSWER_IN or \
+                 DOCUMENT_FROM"
             );
             Ok(None)
         }
@@ -202,7 +235,8 @@ async fn transcribe(
         characters = transcript.text().chars().count(),
         "Recognised"
     );
-    Ok(compose(&transcript, settings))
+    let origin = Some(Origin { job: job.id, sent: job.recording.date });
+    Ok(Answer { origin, ..compose(&transcript, settings) })
 }
 
 /// A permit to go on with a long recording. Without one the job is put off, so that its slot is

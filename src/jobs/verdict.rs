@@ -56,7 +56,7 @@ pub fn verdict_for(claim: &Claim, result: Result<Vec<i32>, Fault>) -> Verdict {
             info!(event = "gone", reason = why, "Nothing to answer any more");
             Verdict::Reject(why)
         }
-        Err(Fault::Reject(why)) => {
+        Err(Fault::Reject(why) | Fault::NoDocuments(why)) => {
             warn!(event = "rejected", reason = why, "Will not be answered");
             Verdict::Reject(why)
         }

@@ -15,7 +15,7 @@ mod record;
 mod schedule;
 mod store;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -117,16 +117,29 @@ impl Embedded {
 /// The entries of the queue at `path`, as [`QueueAdmin::entries`] gives them, also while another
 /// process has it open; empty if there is no file. Nothing is changed.
 pub async fn entries(path: impl Into<PathBuf>) -> Result<Vec<Entry>, QueueError> {
-    let path = path.into();
+    snapshot(path.into(), admin::entries_of_copy).await
+}
+
+/// The results of the queue at `path`, as [`QueueAdmin::results`] gives them, also while another
+/// process has it open; none if there is no file. Nothing is changed.
+pub async fn results(path: impl Into<PathBuf>, most: usize) -> Result<Vec<Answer>, QueueError> {
+    snapshot(path.into(), move |path| admin::results_of_copy(path, most)).await
+}
+
+/// Reads a copy of a file that another process may write to meanwhile.
+async fn snapshot<T: Send + 'static>(
+    path: PathBuf,
+    read: impl Fn(&Path) -> Result<T, QueueError> + Clone + Send + 'static,
+) -> Result<T, QueueError> {
     for _ in 1..SNAPSHOTS {
-        let path = path.clone();
-        match blocking(move || admin::entries_of_copy(&path)).await {
+        let (path, read) = (path.clone(), read.clone());
+        match blocking(move || read(&path)).await {
             // The other process wrote while it was copied.
             Err(QueueError::Damaged(_)) => {}
-            entries => return entries,
+            read => return read,
         }
     }
-    blocking(move || admin::entries_of_copy(&path)).await
+    blocking(move || read(&path)).await
 }
 
 /// Redb panics over some damage; that becomes an error, and the store it happened in is dropped.
@@ -147,6 +160,10 @@ async fn blocking<T: Send + 'static>(
 impl QueueAdmin for Embedded {
     async fn entries(&self) -> Result<Vec<Entry>, QueueError> {
         self.with(|_, store| store.entries()).await
+    }
+
+    async fn results(&self, most: usize) -> Result<Vec<Answer>, QueueError> {
+        self.with(move |_, store| store.results(most)).await
     }
 
     async fn requeue(&self, id: JobId) -> Result<AdminOutcome, QueueError> {

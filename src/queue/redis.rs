@@ -203,6 +203,12 @@ impl QueueAdmin for RedisQueue {
         Ok(entries)
     }
 
+    async fn results(&self, most: usize) -> Result<Vec<Answer>, QueueError> {
+        let answers: Vec<String> = self.run(&scripts::RESULTS, &[&most.min(MAX_RESULTS).to_string()]).await?;
+        let readable = |answer: &String| parse(answer).inspect_err(log_damaged_row).ok();
+        Ok(answers.iter().filter_map(readable).collect())
+    }
+
     async fn requeue(&self, id: JobId) -> Result<AdminOutcome, QueueError> {
         let known: bool = self.run(&scripts::REQUEUE, &[&id.to_string()]).await?;
         Ok(if known { AdminOutcome::Done } else { AdminOutcome::Unknown })

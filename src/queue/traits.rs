@@ -208,6 +208,10 @@ pub trait QueueAdmin: Send + Sync {
     /// are due, the dead from the oldest on; those of one chat in their order.
     async fn entries(&self) -> Result<Vec<Entry>, QueueError>;
 
+    /// The results that end last, which are the newest but for those of chats that delete their
+    /// messages: so many at most, the last one first.
+    async fn results(&self, most: usize) -> Result<Vec<Answer>, QueueError>;
+
     /// Makes a dead job one that was just added, behind the others of its chat, with the outbox it
     /// has, and forgets that its recording is poisonous; makes a delayed one due. One that waits or
     /// runs is left as it is.

@@ -8,14 +8,15 @@ use crate::audio::Limits;
 use crate::config::{Config, Redis, RedisTls, Sentinel};
 use crate::domain::budget::GateLimits;
 use crate::domain::policy::Policy;
-use crate::domain::{LanguageChoice, ModelName, RecogniserAddress, ServerUrl, Settings, Task};
+use crate::domain::{LanguageChoice, ModelName, RecogniserAddress, Secret, ServerUrl, Settings, Task};
+use crate::notices::WebHook;
 use crate::queue::CrashRules;
 use crate::queue::embedded::EmbeddedOptions;
 use crate::queue::redis::{RedisOptions, SentinelOptions, ServerOptions, TlsFiles};
-use crate::speech::models::{ModelSpec, SILERO_VAD, UnknownModel};
+use crate::speech::models::{ModelSpec, SILERO_VAD, UnknownModel, web_proxy};
 use crate::speech::server::SpeechServerOptions;
 use crate::speech::{EngineOptions, RecogniserOptions, RecognisersOptions};
-use crate::telegram::{AccountOptions, Dialer, ReconnectDelays};
+use crate::telegram::{AccountOptions, Dialer, ReconnectDelays, SpoolOptions};
 
 /// How long a connection to Redis, or an answer from it, may take.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -62,7 +63,11 @@ pub fn policy(config: &Config) -> Policy {
     Policy {
         max_age: config.catch_up_max_age,
         rules: config.rules.clone(),
-        settings: Settings { fold_from: config.fold_from, ..settings(config.language, config.task) },
+        settings: Settings {
+            fold_from: config.fold_from,
+            documents: config.documents,
+            ..settings(config.language, config.task)
+        },
     }
 }
 
@@ -87,6 +92,7 @@ pub fn account_options(config: &Config) -> AccountOptions {
         reconnect: ReconnectDelays { first: config.reconnect_delay, max: config.max_reconnect_delay },
         max_file_size: config.max_file_size,
         memory: config.max_file_size.max(LEAST_MEMORY),
+        spool: Some(SpoolOptions { folder: config.data_dir.join("spool"), limit: config.spool_limit }),
         sends: config.sends,
         ..AccountOptions::default()
     }
@@ -99,6 +105,21 @@ pub fn gate(config: &Config) -> (PathBuf, GateLimits) {
         config.data_dir.join("budgets.redb"),
         GateLimits { stranger, chat, jobs: config.queue_limit, loop_after: config.loop_after },
     )
+}
+
+/// Where the owner is told of troubles, besides Saved Messages.
+pub fn notify_url(config: &Config) -> Option<WebHook> {
+    config.notify.url.clone().map(web_hook)
+}
+
+/// What is asked for while all is well.
+pub fn heartbeat_url(config: &Config) -> Option<WebHook> {
+    config.notify.heartbeat.clone().map(web_hook)
+}
+
+fn web_hook(url: Secret) -> WebHook {
+    let proxy = web_proxy(url.expose());
+    WebHook::new(url, proxy)
 }
 
 /// How much a recording may cost.
@@ -150,6 +171,7 @@ pub fn engine_options(config: &Config, model: PathBuf, settings: &Settings) -> E
         model,
         threads,
         languages: config.languages.clone(),
+        vocabulary: config.vocabulary.clone(),
         only_language: settings.language,
         task: settings.task,
         audio_context,

@@ -16,7 +16,7 @@ use super::models::file_check::{self, ModelInfo};
 use super::observer::Observer;
 use super::problems::too_many_threads;
 use super::whisper::device;
-use crate::domain::{AudioContext, LanguageCode, Languages, Task};
+use crate::domain::{AudioContext, LanguageCode, Languages, Task, Vocabulary};
 
 /// How the engine is set up.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +34,8 @@ pub struct EngineOptions {
     pub only_language: Option<LanguageCode>,
     /// [`Engine::start`](super::Engine::start) fails if the model was not trained for it.
     pub task: Task,
+    /// Names and terms that Whisper is given before each recording.
+    pub vocabulary: Vocabulary,
     /// How much of Whisper's window is computed for a short recording.
     pub audio_context: AudioContext,
     /// Whether flash attention is used. None: on GPUs, where it is faster, and not on CPUs, where

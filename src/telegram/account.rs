@@ -11,6 +11,7 @@ use super::connection::logout::FirstLogout;
 use super::context::{AccountContext, Pulses};
 use super::jobs::downloads::Downloads;
 use super::jobs::refusing::RefusingChats;
+use super::jobs::spool::Spool;
 use super::options::AccountOptions;
 use super::restrictions::pace::Pace;
 use super::restrictions::state::{Restrictions, StoredRestriction};
@@ -43,7 +44,10 @@ impl Account {
         let restrictions = Restrictions::open(file.restriction_path(), user.id, options.trials);
         let session =
             Arc::new(AccountSession::new(file, contents, Some(store.clone()), options.dialer.clone()));
-        let downloads = Downloads::new(MemoryBudget::new(options.memory));
+        let spool = options.spool.clone();
+        let spool = tokio::task::spawn_blocking(move || Spool::open(spool, user.id)).await;
+        let spool = spool.unwrap_or_else(|_| Spool::open(None, user.id));
+        let downloads = Downloads::new(MemoryBudget::new(options.memory), spool);
         let context = AccountContext {
             user,
             api_id,

@@ -164,7 +164,8 @@ impl Account {
         Ok(user)
     }
 
-    /// Ends the session at Telegram and deletes the stored session. The queue is kept.
+    /// Ends the session at Telegram, and deletes the stored session and the spool. The queue is
+    /// kept.
     pub async fn logout(self) -> Result<(), LoginError> {
         let AccountContext { session, api_id, options, .. } = &*self.context;
         check_clock(session.home_addresses(), options.call_timeout, &options.dialer).await?;
@@ -174,6 +175,7 @@ impl Account {
             // The session may have been ended already.
             _ => {}
         }
+        self.downloads.clear_spool();
         Ok(session.remove()?)
     }
 }
@@ -194,7 +196,15 @@ async fn record_start_position(pool: &Pool, home: i32, path: &Path, user: i64) -
     Ok(store.set_position(boxes.session_state(), last).await?)
 }
 
+/// What an unofficial program risks, and how not to be noticed
+/// (<https://core.telegram.org/api/obtaining_api_id>).
+const RISK: &str = "\
+Telegram watches accounts that use an unofficial program like this one, and bans those that spam.
+Use an account that is months old, and leave SENDS_PER_MINUTE and SENDS_PER_DAY as they are.
+";
+
 async fn sign_in(client: &Client, credentials: &Credentials, prompt: &dyn Prompt) -> Result<i64, LoginError> {
+    prompt.say(RISK);
     let phone = prompt.phone()?;
     let (client_, hash) = (client.clone(), credentials.api_hash.expose().to_owned());
     let token = tokio::spawn(async move { client_.request_login_code(phone.trim(), &hash).await }).await??;

@@ -50,6 +50,7 @@ mod context;
 mod jobs;
 mod login;
 mod message;
+mod notice;
 mod options;
 mod probe;
 pub mod problems;
@@ -60,10 +61,11 @@ mod supervisor;
 mod updates;
 
 pub use account::Account;
-pub use connection::clock::{ClockAhead, ClockVerdict, ServerClock, server_clock};
+pub use connection::clock::{Answered, ClockAhead, ClockVerdict, ServerClock, server_clock};
 pub use connection::dialer::Dialer;
 pub use connection::logout::LoggedOut;
 pub use context::Pulses;
+pub use jobs::spool::SpoolOptions;
 pub use login::{LoginError, Prompt};
 #[doc(hidden)]
 pub use message::recordings_in_updates;

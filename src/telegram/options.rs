@@ -5,6 +5,7 @@ use std::time::Duration;
 use backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
 
 use super::connection::dialer::Dialer;
+use super::jobs::spool::SpoolOptions;
 use crate::domain::Restriction;
 use crate::domain::pacing::SendLimits;
 
@@ -32,6 +33,8 @@ pub struct AccountOptions {
     /// How many bytes the recordings that are being fetched and recognised, and the unfinished
     /// files, may have in memory, all together.
     pub memory: u64,
+    /// Where large files are kept over a restart, if they are.
+    pub spool: Option<SpoolOptions>,
     /// How many messages are sent.
     pub sends: SendLimits,
     /// How often a send is tried while Telegram does not let the account send.
@@ -52,6 +55,7 @@ impl Default for AccountOptions {
             ping_timeout: Duration::from_secs(15),
             max_file_size: 200 << 20,
             memory: 200 << 20,
+            spool: None,
             sends: SendLimits::default(),
             trials: TrialPauses::default(),
         }

@@ -11,19 +11,28 @@ suite=bookworm
 # What `docker image inspect` says of the label; nothing where there is no image, or where it is a real one.
 made_from() { docker image inspect -f "{{index .Config.Labels \"$made_label\"}}" "$1" 2>/dev/null; }
 
-# ensure_base IMAGE FINGERPRINT FUNCTION: it is here, or is pulled, or the function makes it in the folder it is given,
-# which is in the caller's $work.
+# ensure_base IMAGE FINGERPRINT FUNCTION: the image, NAME:TAG@DIGEST, is here, or is pulled, and has the name NAME:TAG;
+# or the function makes one of that name in the folder it is given, which is in the caller's $work. Then $unpinned is 1,
+# for nothing that is made here can have the digest.
 ensure_base() {
-    local image=$1 fingerprint=$2 make=$3 folder
-    if docker image inspect "$image" >/dev/null 2>&1; then
-        case $(made_from "$image") in
-        '') say "base image $image: is here" && return ;;
-        "$fingerprint") say "base image $image: is here, made by an earlier run of this" && return ;;
-        esac
-    elif timeout 900 docker pull --quiet "$image" >/dev/null 2>&1; then
+    local pinned=$1 image=${1%@*} fingerprint=$2 make=$3 folder
+    if docker image inspect "$pinned" >/dev/null 2>&1; then
+        docker tag "$pinned" "$image"
+        say "base image $image: is here"
+        return
+    elif [ "$(made_from "$image")" = "$fingerprint" ]; then
+        # shellcheck disable=SC2034
+        unpinned=1
+        say "base image $image: is here, made by an earlier run of this"
+        return
+    elif timeout 900 docker pull --quiet "$pinned" >/dev/null 2>&1; then
+        docker tag "$pinned" "$image"
         say "base image $image: pulled"
         return
     fi
+    # Read by run.sh.
+    # shellcheck disable=SC2034
+    unpinned=1
     made_bases+=("$image")
     folder=$(mktemp -d -p "${work:?}")
     if ! "$make" "$image" "$fingerprint" "$folder" >"$work/base.log" 2>&1; then
@@ -103,21 +112,22 @@ END
     )
 }
 
-# What the two files name.
-base_of() { sed -n "s/^ARG $1=//p" Dockerfile; }
-redis_base() { sed -n 's/^ *image: \(redis:.*\)/\1/p' docker-compose.yml; }
+# What the two files name: with the digest, and by what it is called here.
+pinned_base_of() { sed -n "s/^ARG $1=//p" Dockerfile; }
+base_of() { pinned_base_of "$1" | sed 's/@.*//'; }
+pinned_redis() { sed -n 's/^ *image: \(redis:.*\)/\1/p' docker-compose.yml; }
 
 ensure_bases() {
     local debian rust tools
-    debian=$(base_of RUNTIME_IMAGE)
+    debian=$(pinned_base_of RUNTIME_IMAGE)
     rust=$({ rustc -V && sha256sum <Cargo.lock; } 2>/dev/null | sha256sum | cut -c 1-16)
     tools=$(sha256sum "${BASH_SOURCE[0]}" | cut -c 1-16)
     # Only a machine that must make them needs this.
-    if ! docker image inspect "$debian" >/dev/null 2>&1 && ! have debootstrap &&
-        ! timeout 900 docker pull --quiet "$debian" >/dev/null 2>&1; then
+    if ! docker image inspect "$debian" >/dev/null 2>&1 && ! docker image inspect "${debian%@*}" >/dev/null 2>&1 &&
+        ! have debootstrap && ! timeout 900 docker pull --quiet "$debian" >/dev/null 2>&1; then
         install_packages "to make base images, for no registry can be reached" debootstrap
     fi
     ensure_base "$debian" "$suite" make_debian
-    ensure_base "$(base_of BUILD_IMAGE)" "$rust" make_rust
-    ensure_base "$(redis_base)" "$tools" make_redis
+    ensure_base "$(pinned_base_of BUILD_IMAGE)" "$rust" make_rust
+    ensure_base "$(pinned_redis)" "$tools" make_redis
 }

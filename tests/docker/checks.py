@@ -304,7 +304,7 @@ def the_context():
     given = sorted(name.removeprefix("/context/") for name in listed)
     odd = [
         name for name in given
-        if not re.fullmatch(r"Cargo\.(toml|lock)|\.cargo/.*|src/.*|scripts/docker-[a-z]+\.sh|tests/[a-z-]+/Cargo\.toml", name)
+        if not re.fullmatch(r"Cargo\.(toml|lock)|\.cargo/.*|src/.*|scripts/(docker-[a-z]+|third-party)\.sh|tests/[a-z-]+/Cargo\.toml", name)
         or re.search(r"\.env|\.session$|\.bin$", name)
     ]
     check("build context: sources alone, no .env, session, model, .git or target", given and not odd, odd)
@@ -375,6 +375,10 @@ def the_image():
     script = "for tool in gcc cc make cmake cargo curl wget; do command -v $tool; done; ls /etc/ssl/certs/ca-certificates.crt"
     found = call(["docker", *run, "sh", IMAGE, "-c", script])[1].split()
     check("image: CA certificates, and nothing to build with", found == ["/etc/ssl/certs/ca-certificates.crt"], found)
+    licences = docker(*run, "cat", IMAGE, "/usr/share/doc/stenogram/THIRD-PARTY.txt")
+    check("image: the licences of what is in the program, with their texts",
+          all(said in licences for said in ["symphonia-core", "MPL-2.0", "whisper.cpp/LICENSE", "Permission is hereby granted"]),
+          licences[:400])
     version = docker(*run, "stenogram", IMAGE, "--version").strip()
     check(f"image: runs ({version})", version.startswith("stenogram "))
 

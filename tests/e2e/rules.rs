@@ -6,6 +6,8 @@ with_either_queue! {
     groups_are_answered_once_the_owner_asks_for_it,
     an_answer_in_saved_messages_is_seen_by_nobody_else,
     ones_own_voice_message_gets_a_caption_also_after_a_kill,
+    a_text_that_is_only_kept_is_printed_beside_the_daemon,
+    a_document_is_sent_once_also_after_a_kill,
 }
 
 async fn groups_are_answered_once_the_owner_asks_for_it(backend: Backend) {
@@ -69,4 +71,61 @@ async fn ones_own_voice_message_gets_a_caption_also_after_a_kill(backend: Backen
     assert_eq!(post.edits, 1);
     recognised(&post.text, &text);
     assert_eq!(world.telegram.look(|ledger| ledger.sent().count()), 0);
+}
+
+async fn a_text_that_is_only_kept_is_printed_beside_the_daemon(backend: Backend) {
+    let mut world = World::new(backend).await;
+    let (text, ogg) = world.spoken("en", "en-us", 4);
+    world.home.set("ANSWER_IN", "nowhere");
+    let mut daemon = world.home.start();
+    daemon.event("connected", DEADLINE).await;
+    let message = world.telegram.send(FRIENDS_CHAT, Draft::voice(ogg, 3));
+    daemon.event("kept", DEADLINE).await;
+    let print = |arguments: &[&str]| {
+        let output = world.home.command().arg("transcripts").args(arguments).output().expect("run it");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("it is text")
+    };
+    let printed = print(&[]);
+    let (head, said) = printed.split_once('\n').expect("two lines");
+    assert!(head.ends_with(&format!(" UTC, chat {FRIEND}, message {message}")), "{head}");
+    recognised(said.trim(), &text);
+    let json: serde_json::Value = serde_json::from_str(&print(&["--last", "1", "--json"])).expect("JSON");
+    assert_eq!(json["job"], format!("{}:{FRIEND}:{message}", fake_telegram::OWNER));
+    assert_eq!(json["text"], said.trim());
+    assert_eq!(print(&["--last", "0"]), "No transcript is kept.\n");
+    daemon.stop().await;
+    assert_eq!(world.telegram.look(|ledger| ledger.sent().count()), 0);
+}
+
+async fn a_document_is_sent_once_also_after_a_kill(backend: Backend) {
+    let mut world = World::new(backend).await;
+    let (text, ogg) = world.spoken("ru", "ru", 4);
+    for (name, value) in [("DOCUMENT_FROM", "1"), ("DOCUMENT_FORM", "both")] {
+        world.home.set(name, value);
+    }
+    let mut daemon = world.home.start();
+    daemon.event("connected", DEADLINE).await;
+    world.telegram.fault(Fault::on("messages.sendMedia", Action::LoseAnswer).once());
+    let message = world.telegram.send(FRIENDS_CHAT, Draft::voice(ogg, 3));
+    world.telegram.wait_for_reply(FRIENDS_CHAT, message, DEADLINE).await.expect("a document");
+    daemon.kill();
+    let mut daemon = world.home.start();
+    daemon.event("found_sent", DEADLINE).await;
+    daemon.event("answered", DEADLINE).await;
+    daemon.stop().await;
+    world.telegram.look(|ledger| {
+        let replies: Vec<&Post> = ledger.replies(FRIENDS_CHAT, message).collect();
+        let files = replies.iter().map(|post| ledger.document(post).expect("a document"));
+        let files: Vec<(&str, &str)> =
+            files.map(|(name, bytes)| (name, std::str::from_utf8(bytes).expect("it is text"))).collect();
+        let [(txt, said), (srt, cues)] = files[..] else { panic!("{files:?}") };
+        assert!(txt.ends_with("_UTC.txt") && srt.ends_with("_UTC.srt"), "{txt} {srt}");
+        recognised(said.trim(), &text);
+        assert!(
+            cues.starts_with("1\n00:00:0") && cues.contains(" --> ") && cues.contains(said.trim()),
+            "{cues}"
+        );
+        assert_eq!(ledger.sent().count(), 2);
+    });
 }

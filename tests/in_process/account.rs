@@ -32,6 +32,7 @@ pub fn options() -> AccountOptions {
         ping_timeout: Duration::from_secs(1),
         max_file_size: 4 << 20,
         memory: 16 << 20,
+        spool: None,
         sends: SendLimits { minute: 100_000, day: 100_000 },
         trials: TrialPauses { first: Duration::from_millis(500), max: Duration::from_secs(6 * 3600) },
     }
@@ -39,8 +40,8 @@ pub fn options() -> AccountOptions {
 
 /// An answer of these texts, one a part.
 pub fn answer<const N: usize>(texts: [&str; N]) -> Answer {
-    let parts = texts.map(|text| Part { text: text.into(), folded: false });
-    Answer { settings: Settings::default(), parts: parts.into() }
+    let parts = texts.map(|text| Part::message(text.into(), false));
+    Answer { settings: Settings::default(), parts: parts.into(), origin: None }
 }
 
 /// A folder with a session for `telegram`.

@@ -179,8 +179,10 @@ pub fn answer(text: &str) -> Answer {
 }
 
 pub fn answer_of(task: Task, text: &str) -> Answer {
-    let part = |text: &str, folded| Part { text: text.into(), folded };
-    Answer { settings: settings(task), parts: vec![part(text, false), part("«два»\0\n", true)] }
+    let part = |text: &str, folded| Part::message(text.into(), folded);
+    Answer {
+        settings: settings(task), parts: vec![part(text, false), part("«два»\0\n", true)], origin: None
+    }
 }
 
 /// The answer where nothing was said.

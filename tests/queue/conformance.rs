@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
-use stenogram::domain::{Answer, Job, JobId, Task};
+use stenogram::domain::{Answer, Job, JobId, Origin, Task};
 use stenogram::queue::{
     Added, AdminOutcome, Candidates, Claimed, Counts, CrashRules, MAX_DEATHS, MAX_DELIVERIES,
     MAX_DELIVERIES_AT_ONCE, QueueError, State,
@@ -46,6 +46,7 @@ suite! {
     a_result_lasts_no_longer_than_its_message
     a_result_of_other_settings_takes_its_place
     without_a_result_time_none_is_kept
+    the_last_results_are_listed
     accounts_do_not_hold_each_other_up
     accounts_do_not_answer_each_other
     accounts_do_not_suspect_each_others_recordings
@@ -395,6 +396,13 @@ async fn a_result_of_other_settings_takes_its_place(backend: impl Backend) {
         let result = queue.result(&job(1, 1)).await.unwrap();
         assert_eq!(result, Some(silence(task)));
     }
+    // What is a document under one setting may be messages under another.
+    for from in [2, 4, u32::MAX] {
+        let mut answer = answer("first");
+        answer.settings.documents.from = from;
+        queue.store_outbox(id, &answer).await.unwrap();
+        assert_eq!(queue.result(&job(1, 1)).await.unwrap(), Some(answer));
+    }
     // And so are the languages that were given.
     for language in [Some("de"), Some("uk"), None] {
         let mut answer = answer("first");
@@ -404,6 +412,26 @@ async fn a_result_of_other_settings_takes_its_place(backend: impl Backend) {
         queue.store_outbox(id, &again).await.unwrap();
         assert_eq!(queue.result(&job(1, 1)).await.unwrap(), Some(answer));
     }
+}
+
+async fn the_last_results_are_listed(backend: impl Backend) {
+    let queue = backend.open().await;
+    assert_eq!(queue.results(9).await.unwrap(), []);
+    let mut stored = Vec::new();
+    for message in 1..=3 {
+        queue.add(&job(1, message)).await.unwrap();
+        let id = claim_id(&*queue).await;
+        let origin = Some(Origin { job: id, sent: 1_800_000_000 });
+        stored.insert(0, Answer { origin, ..answer(&format!("text {message}")) });
+        queue.store_outbox(id, &stored[0]).await.unwrap();
+        queue.done(id, &[]).await.unwrap();
+        // Results that end in the same millisecond have no order.
+        let now = Instant::now();
+        until(async || (now.elapsed() > Duration::from_millis(2)).then_some(())).await;
+    }
+    assert_eq!(queue.results(9).await.unwrap(), stored);
+    assert_eq!(queue.results(2).await.unwrap(), stored[..2]);
+    assert_eq!(queue.results(0).await.unwrap(), []);
 }
 
 async fn without_a_result_time_none_is_kept(backend: impl Backend) {

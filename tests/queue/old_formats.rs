@@ -37,9 +37,9 @@ const POISONOUS: i64 = 13;
 const END: u64 = u64::MAX / 2;
 
 fn translated() -> Answer {
-    let part = |text: &str, folded| Part { text: text.into(), folded };
+    let part = |text: &str, folded| Part::message(text.into(), folded);
     let settings = Settings { task: Task::Translate, ..Settings::default() };
-    Answer { settings, parts: vec![part("один", false), part("два", true)] }
+    Answer { settings, parts: vec![part("один", false), part("два", true)], origin: None }
 }
 
 /// A file of format 1: a claimed job with its answer, a result, and a poisonous recording. The mark

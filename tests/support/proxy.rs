@@ -1,6 +1,6 @@
 //! Proxies on loopback: SOCKS5 (<https://www.rfc-editor.org/rfc/rfc1928>,
-//! <https://www.rfc-editor.org/rfc/rfc1929>) and HTTP with CONNECT. Blocking, a thread for each
-//! direction of each connection.
+//! <https://www.rfc-editor.org/rfc/rfc1929>), HTTP with CONNECT, and MTProxies. Blocking, a thread
+//! for each direction of each connection.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -8,11 +8,16 @@ use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream}
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
+use crate::mtproxy::{self, Disguise};
+
 /// What a proxy speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Socks5,
     Http,
+    /// Its targets are `dc` and the number of a datacentre. Nobody logs in, but clients know a
+    /// secret.
+    MtProxy(Disguise),
 }
 
 /// A proxy that lets in one user, or everybody.
@@ -34,7 +39,11 @@ struct State {
     ways: HashMap<String, SocketAddr>,
     /// The targets that were asked for.
     asked: Vec<String>,
-    open: Vec<TcpStream>,
+    /// Both sides of each connection, under its number.
+    open: HashMap<u64, [TcpStream; 2]>,
+    connections: u64,
+    /// The addresses from which the proxy has connected to its targets.
+    sources: Vec<SocketAddr>,
     is_dead: bool,
 }
 
@@ -64,6 +73,10 @@ impl ProxyServer {
         let scheme = match self.shared.kind {
             Kind::Socks5 => "socks5",
             Kind::Http => "http",
+            Kind::MtProxy(disguise) => {
+                let (ip, port) = (self.address.ip(), self.address.port());
+                return format!("tg://proxy?server={ip}&port={port}&secret={}", disguise.secret());
+            }
         };
         let login = self.shared.login.as_ref().map(|(user, password)| format!("{user}:{password}@"));
         format!("{scheme}://{}{}", login.unwrap_or_default(), self.address)
@@ -79,11 +92,16 @@ impl ProxyServer {
         self.shared.state().asked.clone()
     }
 
+    /// The addresses from which it has connected to targets.
+    pub fn sources(&self) -> Vec<SocketAddr> {
+        self.shared.state().sources.clone()
+    }
+
     /// Ends all connections, and every new one at once.
     pub fn kill(&self) {
         let mut state = self.shared.state();
         state.is_dead = true;
-        for stream in state.open.drain(..) {
+        for stream in state.open.drain().flat_map(|(_, streams)| streams) {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
@@ -99,28 +117,39 @@ impl Shared {
     }
 
     fn serve(&self, mut client: TcpStream) -> io::Result<()> {
-        let target = match self.kind {
-            Kind::Socks5 => self.socks5_target(&mut client)?,
-            Kind::Http => self.http_target(&mut client)?,
+        let (target, granted, refused): (_, &[u8], &[u8]) = match self.kind {
+            // The address is that of the standard's server, which may be left at zero.
+            Kind::Socks5 => (
+                self.socks5_target(&mut client)?,
+                &[5, 0, 0, 1, 0, 0, 0, 0, 0, 0],
+                &[5, 5, 0, 1, 0, 0, 0, 0, 0, 0],
+            ),
+            Kind::Http => (
+                self.http_target(&mut client)?,
+                b"HTTP/1.1 200 OK\r\n\r\n",
+                b"HTTP/1.1 502 Bad Gateway\r\n\r\n",
+            ),
+            Kind::MtProxy(disguise) => {
+                let accepted = mtproxy::accept(&client, disguise)?;
+                let (number, datacentre) = self.connect(&client, &format!("dc {}", accepted.dc))?;
+                let ended = accepted.pass_on(datacentre);
+                self.state().open.remove(&number);
+                return ended;
+            }
         };
         let server = self.connect(&client, &target);
-        let is_connected = server.is_ok();
-        match (self.kind, is_connected) {
-            // The address is that of the standard's server, which may be left at zero.
-            (Kind::Socks5, true) => client.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0])?,
-            (Kind::Socks5, false) => client.write_all(&[5, 5, 0, 1, 0, 0, 0, 0, 0, 0])?,
-            (Kind::Http, true) => client.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?,
-            (Kind::Http, false) => client.write_all(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")?,
-        }
-        let server = server?;
+        client.write_all(if server.is_ok() { granted } else { refused })?;
+        let (number, server) = server?;
         let (from, to) = (client.try_clone()?, server.try_clone()?);
         thread::spawn(move || pass_on(from, to));
         pass_on(server, client);
+        self.state().open.remove(&number);
         Ok(())
     }
 
-    /// Connects to where `target` leads, and remembers both sides, to end them on request.
-    fn connect(&self, client: &TcpStream, target: &str) -> io::Result<TcpStream> {
+    /// Connects to where `target` leads, and remembers both sides under the number that it gives, to
+    /// end them on request.
+    fn connect(&self, client: &TcpStream, target: &str) -> io::Result<(u64, TcpStream)> {
         let way = {
             let mut state = self.state();
             state.asked.push(target.to_owned());
@@ -134,11 +163,15 @@ impl Shared {
             None => TcpStream::connect(target)?,
         };
         let mut state = self.state();
+        state.sources.push(server.local_addr()?);
         if state.is_dead {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
-        state.open.extend([client.try_clone()?, server.try_clone()?]);
-        Ok(server)
+        let streams = [client.try_clone()?, server.try_clone()?];
+        state.connections += 1;
+        let number = state.connections;
+        state.open.insert(number, streams);
+        Ok((number, server))
     }
 
     fn socks5_target(&self, client: &mut TcpStream) -> io::Result<String> {

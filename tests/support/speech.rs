@@ -4,6 +4,8 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::bombs::ogg_page;
+
 /// A small Whisper that knows digits and a few words, see its MANIFEST.md.
 pub const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/micro/ggml-micro-q8_0.bin");
 
@@ -147,4 +149,20 @@ impl Random {
         }
         text.join(" ")
     }
+}
+
+/// A voice message of at least this many bytes: beside the speech of `recording` it has a stream
+/// that nothing plays.
+pub fn stuffed(recording: &[u8], bytes: usize) -> Vec<u8> {
+    const STREAM: u32 = 0x0f11_0f11;
+    let stuffing = [0x55; 64_000];
+    let first_page = recording[1..].windows(5).position(|bytes| bytes == b"OggS\0").expect("two pages") + 1;
+    let mut file = recording[..first_page].to_vec();
+    file.extend(ogg_page(2, STREAM, 0, 0, &[b"stuffing"]));
+    let pages = bytes.saturating_sub(recording.len()).div_ceil(stuffing.len()) as u32;
+    for number in 1..=pages {
+        file.extend(ogg_page(0, STREAM, number, number.into(), &[&stuffing]));
+    }
+    file.extend(&recording[first_page..]);
+    file
 }

@@ -5,12 +5,17 @@ use std::path::Path;
 use super::file::{File, SideRecord};
 use super::record::{Change, Record, State};
 use super::store::Store;
-use crate::domain::JobId;
+use crate::domain::unix_time::now_millis;
+use crate::domain::{Answer, JobId};
 use crate::queue::{AdminOutcome, Entry, Mark, QueueError};
 
 impl Store {
     pub fn entries(&self) -> Result<Vec<Entry>, QueueError> {
         entries(&self.file)
+    }
+
+    pub fn results(&self, most: usize) -> Result<Vec<Answer>, QueueError> {
+        self.file.results(now_millis(), most)
     }
 
     pub fn requeue(&mut self, id: JobId) -> Result<AdminOutcome, QueueError> {
@@ -66,6 +71,12 @@ impl Store {
 /// The jobs of the file at `path`, which another process may have open; empty if there is no file.
 pub fn entries_of_copy(path: &Path) -> Result<Vec<Entry>, QueueError> {
     File::open_copy(path)?.map_or(Ok(Vec::new()), |file| entries(&file))
+}
+
+/// The results of the file at `path`, as [`QueueAdmin::results`](crate::queue::QueueAdmin::results)
+/// gives them; another process may have it open.
+pub fn results_of_copy(path: &Path, most: usize) -> Result<Vec<Answer>, QueueError> {
+    File::open_copy(path)?.map_or(Ok(Vec::new()), |file| file.results(now_millis(), most))
 }
 
 fn entries(file: &File) -> Result<Vec<Entry>, QueueError> {

@@ -47,6 +47,23 @@ where
         }))
     }
 
+    /// The values that end last, and have not ended by `now`: so many at most, the last one first.
+    pub fn last(&self, tx: &ReadTransaction, now: u64, most: usize) -> Result<Vec<Vec<u8>>, redb::Error> {
+        let ends = match tx.open_table(self.ends) {
+            Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+            opened => opened?,
+        };
+        let mut values = Vec::new();
+        for entry in ends.iter()?.rev().take(most) {
+            let (end, key) = entry?.0.value();
+            if end <= now {
+                break;
+            }
+            values.extend(self.get(tx, key)?.map(|(_, value)| value));
+        }
+        Ok(values)
+    }
+
     /// Keeps `value` until `end`, in place of an earlier one.
     pub fn put(
         &self,

@@ -184,6 +184,14 @@ impl File {
         self.of_document(&RESULTS, job, now)
     }
 
+    /// The results that end last: so many at most, the last one first.
+    pub fn results(&self, now: u64, most: usize) -> Result<Vec<Answer>, QueueError> {
+        let tx = self.database.begin_read().map_err(failed)?;
+        let values = RESULTS.last(&tx, now, most).map_err(failed)?;
+        let parsed = |value: Vec<u8>| serde_json::from_slice(&value).map_err(damaged);
+        Ok(values.into_iter().filter_map(|value| parsed(value).inspect_err(log_damaged_row).ok()).collect())
+    }
+
     /// The job that has shown the job's recording to be poisonous, if that has not ended.
     pub fn poison(&self, job: &Job, now: u64) -> Result<Option<JobId>, QueueError> {
         self.of_document(&POISON, job, now)

@@ -31,5 +31,6 @@ pub static SET_ASIDE: LazyLock<Script> = script!("set_aside.lua");
 pub static COUNTS: LazyLock<Script> = script!("counts.lua");
 pub static OLDEST: LazyLock<Script> = script!("oldest.lua");
 pub static ENTRIES: LazyLock<Script> = script!("entries.lua");
+pub static RESULTS: LazyLock<Script> = script!("results.lua");
 pub static REQUEUE: LazyLock<Script> = script!("requeue.lua");
 pub static DISCARD: LazyLock<Script> = script!("discard.lua");

@@ -20,7 +20,9 @@ local function settings_of(answer)
   local readable, answer = pcall(cjson.decode, answer)
   if not readable or type(answer) ~= 'table' then return nil end
   local task = answer.task or type(answer[1]) == 'table' and answer[1].task or 'transcribe'
-  return cjson.encode({answer.language or '', task, answer.form or 'replies'})
+  local documents = answer.documents or {}
+  local form = {answer.form or 'replies', documents.from or 0, documents.formats or ''}
+  return cjson.encode({answer.language or '', task, form})
 end
 local known = redis.call('GET', result_key(document))
 -- An answer that is used again does not last longer for it.

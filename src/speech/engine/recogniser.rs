@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use tracing::debug;
 use whisper_rs::{WhisperSegment, WhisperTokenId};
 
-use crate::domain::{AudioContext, LanguageCode, Segment, Task, Transcript};
+use crate::domain::{AudioContext, LanguageCode, Segment, Task, Transcript, Vocabulary};
 use crate::speech::error::SpeechError;
 use crate::speech::hallucination::candidates::Candidates;
+use crate::speech::hallucination::echo::has_echo;
 use crate::speech::hallucination::guard::{Candidate, Guarded, guard};
 use crate::speech::language::choice::Choice;
 use crate::speech::language::detect::{Detected, LanguageDetection};
@@ -21,6 +22,9 @@ use crate::speech::whisper::{Control, RATE, Whisper};
 /// Shorter recordings are padded with silence. whisper.cpp returns no text for less than 0.1 s, and
 /// reads out of bounds for less than 200 samples.
 const SHORTEST: usize = RATE;
+/// The most tokens before a recording. whisper.cpp takes half of the text context, 224, less one,
+/// and drops the first ones of a longer prompt.
+const PROMPT_LIMIT: usize = 223;
 /// Samples in whisper.cpp's unit of time, 10 ms.
 const TIMESTAMP: usize = RATE / 100;
 
@@ -41,6 +45,7 @@ pub(super) struct Input {
 pub(super) struct WhisperRecogniser {
     choice: Choice,
     audio_context: AudioContext,
+    vocabulary: Vocabulary,
 }
 
 /// The result of one recognition.
@@ -51,12 +56,14 @@ struct Attempt {
     dropped: Vec<&'static str>,
     /// Why the recording must be recognised again more carefully.
     rejection: Option<&'static str>,
+    /// Whisper may have repeated the vocabulary.
+    is_echo: bool,
 }
 
 impl WhisperRecogniser {
     /// The model must know all languages of `choice`.
-    pub(super) fn new(choice: Choice, audio_context: AudioContext) -> Self {
-        Self { choice, audio_context }
+    pub(super) fn new(choice: Choice, audio_context: AudioContext, vocabulary: Vocabulary) -> Self {
+        Self { choice, audio_context, vocabulary }
     }
 
     pub(super) fn recognise(
@@ -71,18 +78,23 @@ impl WhisperRecogniser {
 
         let samples = pcm.len();
         let pass = first_pass(self.audio_context, samples);
-        let mut attempt = self.attempt(whisper, &input, pass, None, control)?;
+        let (nothing, mut vocabulary) = (Vocabulary::default(), &self.vocabulary);
+        let mut attempt = self.attempt(whisper, &input, pass, None, vocabulary, control)?;
         if let Some(why) = attempt.rejection {
             debug!(why, "rejected after a quick pass, recognising again more carefully");
             control.observer.on_retry();
             let guess = Some(attempt.language);
-            attempt = self.attempt(whisper, &input, careful_pass(samples), guess, control)?;
+            // What was echoed once would be echoed again.
+            if attempt.is_echo {
+                vocabulary = &nothing;
+            }
+            attempt = self.attempt(whisper, &input, careful_pass(samples), guess, vocabulary, control)?;
             // The likeliest at temperature 0 may be no text at all. Then higher temperatures are
             // tried. What the guard has dropped is not tried again.
             if attempt.segments.is_empty() && attempt.dropped.is_empty() {
                 debug!("no text after a careful pass, recognising again at higher temperatures");
                 let pass = default_pass(samples);
-                attempt = self.attempt(whisper, &input, pass, guess, control)?;
+                attempt = self.attempt(whisper, &input, pass, guess, vocabulary, control)?;
             }
         }
         debug!(
@@ -106,22 +118,26 @@ impl WhisperRecogniser {
         input: &Input,
         pass: Pass,
         guess: Option<LanguageCode>,
+        vocabulary: &Vocabulary,
         control: &Control,
     ) -> Result<Attempt, SpeechError> {
         let Speech { pcm, activity, .. } = &input.speech;
-        let prompt = &prompt(whisper, &input.previous_text);
+        let prompt = &prompt(whisper, vocabulary, &input.previous_text);
         let (choice, prior, task) = (&self.choice, &input.prior, input.task);
         let spoken = activity.voiced(0..pcm.len()).unwrap_or(pcm.len());
         let mut detection =
             LanguageDetection { whisper, pcm, spoken, choice, prior, guess, task, prompt, pass, control };
         let Detected { language, no_speech } = detection.recognise(input.language)?;
 
-        let Guarded { kept: segments, dropped } = guard(&candidates(whisper, activity, no_speech));
+        let candidates = candidates(whisper, activity, no_speech);
+        let is_echo = has_echo(&candidates, vocabulary);
+        let Guarded { kept: segments, dropped } = guard(&candidates);
         let rejection = match pass.decoding {
+            _ if is_echo => Some("an echo of the vocabulary"),
             Decoding::Quick => rejection_reason(whisper, &segments, !dropped.is_empty()),
             Decoding::Greedy | Decoding::Careful => None,
         };
-        Ok(Attempt { language, segments, dropped, rejection })
+        Ok(Attempt { language, segments, dropped, rejection, is_echo })
     }
 
     /// Reports what was dropped, and the language if it was detected.
@@ -135,9 +151,16 @@ impl WhisperRecogniser {
     }
 }
 
-/// The tokens of the text before the recording. Whisper's tokens for a new word begin with a space.
-fn prompt(whisper: &Whisper, previous_text: &str) -> Vec<WhisperTokenId> {
-    if previous_text.is_empty() { Vec::new() } else { whisper.tokens(&format!(" {previous_text}")) }
+/// The tokens of the vocabulary and of the text before the recording. Whisper's tokens for a new
+/// word begin with a space. Of a vocabulary that is too long the last terms are left out.
+fn prompt(whisper: &Whisper, vocabulary: &Vocabulary, previous_text: &str) -> Vec<WhisperTokenId> {
+    let tokens = |text: &str| if text.is_empty() { Vec::new() } else { whisper.tokens(&format!(" {text}")) };
+    let previous = tokens(previous_text);
+    let room = PROMPT_LIMIT.saturating_sub(previous.len());
+    let terms = vocabulary.terms();
+    let fitting = (1..=terms.len()).rev().map(|count| tokens(&format!("{}.", terms[..count].join(", "))));
+    let known = fitting.into_iter().find(|tokens| tokens.len() <= room).unwrap_or_default();
+    [known, previous].concat()
 }
 
 /// The segments of the last call of `whisper`, which was given the parts that `activity` keeps.
@@ -178,7 +201,30 @@ fn take_text(bytes: &mut Vec<u8>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::take_text;
+    use std::num::NonZeroUsize;
+    use std::path::Path;
+
+    use super::*;
+
+    const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/micro/ggml-micro-q8_0.bin");
+
+    #[test]
+    fn the_vocabulary_comes_first_and_leaves_room_for_the_text_before() {
+        let whisper = Whisper::load(Path::new(MODEL), NonZeroUsize::MIN, false).unwrap();
+        let vocabulary = |terms: &str| terms.parse::<Vocabulary>().unwrap();
+        let tokens = |text: &str| whisper.tokens(text);
+        let prompt = |terms: &str, previous: &str| prompt(&whisper, &vocabulary(terms), previous);
+        assert_eq!(prompt("one, two", ""), tokens(" one, two."));
+        assert_eq!(prompt("one, two", "three"), [tokens(" one, two."), tokens(" three")].concat());
+        assert_eq!(super::prompt(&whisper, &Vocabulary::default(), "three"), tokens(" three"));
+        assert!(super::prompt(&whisper, &Vocabulary::default(), "").is_empty());
+        let many = vec!["one"; 200].join(", ");
+        for previous in ["", "three four", &"two ".repeat(100)] {
+            let (all, before) = (prompt(&many, previous), tokens(&format!(" {previous}")));
+            assert!(all.len() <= PROMPT_LIMIT && all.len() > PROMPT_LIMIT - 4, "{}", all.len());
+            assert!(all.starts_with(&tokens(" one, one")) && (previous.is_empty() || all.ends_with(&before)));
+        }
+    }
 
     #[test]
     fn a_character_split_over_segments_is_whole_in_the_later_one() {

@@ -31,7 +31,7 @@ pub(crate) struct Evidence {
 
 impl Evidence {
     /// Whether these words may not have been said.
-    fn is_weak(&self, words: &[String]) -> bool {
+    pub(super) fn is_weak(&self, words: &[String]) -> bool {
         let letters: usize = words.iter().map(|word| word.chars().count()).sum();
         self.no_speech.is_some_and(|no_speech| no_speech > NO_SPEECH)
             || self.logprob < LOGPROB

@@ -2,6 +2,7 @@
 //! evidence, by lists of known phrases, and by repetition.
 
 pub(super) mod candidates;
+pub(super) mod echo;
 pub(super) mod guard;
 mod phrases;
 pub(super) mod repetition;

@@ -10,3 +10,4 @@ mod hex;
 mod tensors;
 
 pub use catalogue::{ModelSpec, SILERO_VAD, SPEECH_MODELS, UnknownModel, catalogue, wrong_size};
+pub use download::web_proxy;

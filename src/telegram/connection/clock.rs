@@ -11,14 +11,13 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::time::sleep;
 use tracing::warn;
 
 use super::super::problems::CLOCK_WRONG;
 use super::super::session::contents::DcAddresses;
-use super::dialer::Dialer;
-use crate::domain::unix_time;
+use super::dialer::{Dialer, Stream, Target, Ways};
+use crate::domain::{Proxy, unix_time};
 use crate::runtime::problem::Diagnosis;
 
 /// How far, in seconds, the clock of a client may be ahead of Telegram's and behind it. Telegram
@@ -131,7 +130,7 @@ pub(crate) async fn check_clock(
     use io::ErrorKind::{ConnectionReset, InvalidData, UnexpectedEof};
     let Some(addresses) = addresses else { return Ok(None) };
     match server_clock(addresses, limit, dialer).await {
-        Ok(clock) => match clock.forbids_connecting() {
+        Ok(Answered { clock, .. }) => match clock.forbids_connecting() {
             Some(ahead) => Err(ClockError::Ahead(ahead)),
             None => Ok(Some(clock)),
         },
@@ -174,33 +173,67 @@ impl Reading {
     }
 }
 
-/// Asks the datacentre at `addresses` for the time. Through proxies, connecting may take longer
-/// than `limit`, since each of them may be slow to fail. The error is [`io::ErrorKind::TimedOut`]
-/// if nothing came within `limit`, and [`io::ErrorKind::InvalidData`] if something other than
-/// Telegram answered.
-pub async fn server_clock(
-    addresses: DcAddresses,
-    limit: Duration,
-    dialer: &Dialer,
-) -> io::Result<ServerClock> {
+/// A datacentre's clock, and how it was reached.
+#[derive(Debug)]
+pub struct Answered {
+    pub clock: ServerClock,
+    /// The way to it; `None` without a proxy.
+    pub by: Option<Proxy>,
+    /// What became of the ways that were tried before, each with its name.
+    pub failures: Vec<String>,
+}
+
+/// Asks the datacentre at `addresses` for the time, by one way after the other until there is an
+/// answer. For each, the answer may take `limit`, and connecting through a proxy may take longer.
+/// The error says what became of each way. Its kind is that of the last:
+/// [`io::ErrorKind::TimedOut`] if nothing came in time, and [`io::ErrorKind::InvalidData`] if
+/// something other than Telegram answered.
+pub async fn server_clock(addresses: DcAddresses, limit: Duration, dialer: &Dialer) -> io::Result<Answered> {
+    let Some(ways) = dialer.ways() else {
+        let stream = within(limit, dialer.dial_directly(addresses)).await?;
+        stream.set_nodelay(true)?;
+        let clock = within(limit, ask(stream)).await?;
+        return Ok(Answered { clock, by: None, failures: Vec::new() });
+    };
+    let target = Target { dc: addresses.dc, address: addresses.ipv4, files_only: false };
+    let (mut failures, mut kind) = (Vec::new(), io::ErrorKind::Other);
+    for number in ways.in_order() {
+        let proxy = ways.proxy(number);
+        match ask_by(ways, number, target, limit).await {
+            Ok(clock) => {
+                ways.prefer(number);
+                return Ok(Answered { clock, by: Some(proxy.clone()), failures });
+            }
+            Err(error) => {
+                failures.push(format!("{proxy}: {error}"));
+                kind = error.kind();
+            }
+        }
+    }
+    Err(io::Error::new(kind, failures.join("; ")))
+}
+
+async fn ask_by(ways: &Ways, number: usize, target: Target, limit: Duration) -> io::Result<ServerClock> {
+    let stream = ways.connect(number, target).await?;
+    within(limit, ask(stream)).await.map_err(|error| {
+        if *ways.proxy(number) == Proxy::Direct {
+            return error;
+        }
+        let hint = ways.hint(number);
+        let what = format!("it takes the connection, but Telegram does not answer through it: {error}{hint}");
+        io::Error::new(error.kind(), what)
+    })
+}
+
+async fn within<T>(limit: Duration, answer: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     let too_late = |_| {
         let why = format!("no answer within {} s", limit.as_secs());
         io::Error::new(io::ErrorKind::TimedOut, why)
     };
-    let stream = if dialer.has_proxies() {
-        dialer.dial_either(addresses).await?
-    } else {
-        tokio::time::timeout(limit, dialer.dial_either(addresses)).await.map_err(too_late)??
-    };
-    let answer = tokio::time::timeout(limit, ask(stream)).await.map_err(too_late).flatten();
-    if answer.is_err() {
-        dialer.prefer_another();
-    }
-    answer
+    tokio::time::timeout(limit, answer).await.map_err(too_late).flatten()
 }
 
-async fn ask(mut stream: TcpStream) -> io::Result<ServerClock> {
-    stream.set_nodelay(true)?;
+async fn ask(mut stream: impl Stream) -> io::Result<ServerClock> {
     let nonce = nonce();
     let before = unix_time::now();
     stream.write_all(&packet(&request(nonce))).await?;
@@ -232,7 +265,7 @@ fn packet(payload: &[u8]) -> Vec<u8> {
     packet
 }
 
-async fn read_packet(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+async fn read_packet(stream: &mut impl Stream) -> io::Result<Vec<u8>> {
     let length = stream.read_u32_le().await? as usize;
     if !(OVERHEAD..=MAX_PACKET).contains(&length) {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "what answers there is not Telegram"));

@@ -18,6 +18,7 @@ use tracing::debug;
 
 use super::super::session::error::SessionError;
 use super::super::session::grammers::AccountSession;
+use super::dialer::Target;
 use super::error::CallError;
 use super::file_route::FileRoute;
 use super::link::Link;
@@ -182,7 +183,8 @@ impl Session for MediaSession {
 
     fn dc_option(&self, dc_id: i32) -> Result<Option<DcOption>, SessionError> {
         let option = self.session.dc_option(dc_id)?;
-        option.map(|option| self.session.reachable_at(self.address, option)).transpose()
+        let target = Target { dc: dc_id, address: self.address, files_only: true };
+        option.map(|option| self.session.reachable_at(target, option)).transpose()
     }
 
     /// Passes on a key but no address: the account's session learns addresses over the main

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use self::Meaning::{
     AlreadySent, BadRequest, Deactivated, FileReference, Gone, InvalidApplication, InvalidPeer,
-    InvalidPosition, LoggedOut, MayNotEdit, MayNotWrite, Migrate, NotModified, PremiumRequired, Reconnect,
-    Restricted, ServerTrouble,
+    InvalidPosition, LoggedOut, MayNotEdit, MayNotSendFiles, MayNotWrite, Migrate, NotModified,
+    PremiumRequired, Reconnect, Restricted, ServerTrouble,
 };
 use crate::domain::Restriction;
 
@@ -32,6 +32,8 @@ pub(crate) enum Meaning {
     PremiumRequired,
     /// The account may not write in this chat, or not in this forum topic.
     MayNotWrite,
+    /// The account may write in this chat, but send no files there.
+    MayNotSendFiles,
     /// The message cannot be edited, or not any more.
     MayNotEdit,
     /// The message is already what the edit would make of it.
@@ -112,6 +114,7 @@ const BY_NAME: &[(Meaning, &[&str])] = &[
             "ALLOW_PAYMENT_REQUIRED",
         ],
     ),
+    (MayNotSendFiles, &["CHAT_SEND_DOCS_FORBIDDEN", "CHAT_SEND_MEDIA_FORBIDDEN"]),
     (
         Gone,
         &[
@@ -195,12 +198,12 @@ mod tests {
     const CHAT_WAIT: Meaning = Meaning::Wait { scope: WaitScope::Chat, time: Duration::from_secs(31) };
 
     /// What the documentation lists for any method, and for those that are called here:
-    /// upload.getFile, messages.sendMessage, getHistory, getMessages, getDialogs,
-    /// channels.getMessages, updates.getState, getDifference, getChannelDifference, help.getConfig,
-    /// getAppConfig, auth.*, account.getPassword. Errors of options that are never set, buttons and
-    /// schedules for example, are left out. A number stands for %d. Source: the tables of errors
-    /// under <https://core.telegram.org/methods>, as copies of those pages and the lists of
-    /// Telethon and Pyrogram had them in November 2026.
+    /// upload.getFile, saveFilePart, messages.sendMessage, sendMedia, getHistory, getMessages,
+    /// getDialogs, channels.getMessages, updates.getState, getDifference, getChannelDifference,
+    /// help.getConfig, getAppConfig, auth.*, account.getPassword. Errors of options that are never
+    /// set, buttons and schedules for example, are left out. A number stands for %d. Source: the
+    /// tables of errors under <https://core.telegram.org/methods>, as copies of those pages and the
+    /// lists of Telethon and Pyrogram had them in November 2026.
     const DOCUMENTED: &[(i32, &str, Meaning)] = &[
         // Any method.
         (303, "FILE_MIGRATE_30", Migrate(Some(30))),
@@ -297,6 +300,18 @@ mod tests {
         (400, "USER_IS_BOT", BadRequest),
         (403, "USER_PRIVACY_RESTRICTED", Gone),
         (400, "YOU_BLOCKED_USER", Gone),
+        // messages.sendMedia, upload.saveFilePart.
+        (403, "CHAT_SEND_DOCS_FORBIDDEN", MayNotSendFiles),
+        (403, "CHAT_SEND_MEDIA_FORBIDDEN", MayNotSendFiles),
+        (400, "FILE_PARTS_INVALID", BadRequest),
+        (400, "FILE_PART_3_MISSING", BadRequest),
+        (400, "FILE_PART_EMPTY", BadRequest),
+        (400, "FILE_PART_INVALID", BadRequest),
+        (400, "FILE_PART_SIZE_INVALID", BadRequest),
+        (400, "FILE_PART_TOO_BIG", BadRequest),
+        (400, "MEDIA_EMPTY", BadRequest),
+        (400, "MEDIA_INVALID", BadRequest),
+        (406, "UPLOAD_NO_VOLUME", BadRequest),
         // messages.editMessage.
         (400, "INLINE_BOT_REQUIRED", MayNotEdit),
         (403, "INLINE_BOT_REQUIRED", MayNotEdit),

@@ -14,7 +14,7 @@ use crate::domain::Fault;
 /// Pause of a job after a restriction of the account was reported by a request other than a send.
 const RESTRICTED_PAUSE: Duration = Duration::from_secs(3600);
 /// Pause before a request is sent again that Telegram has called a bad one.
-const SECOND_TRY: Duration = Duration::from_secs(2);
+pub(super) const SECOND_TRY: Duration = Duration::from_secs(2);
 /// The longest slow mode of a group that is waited out. Where it is longer, answers would be late,
 /// pile up, and keep the owner from writing.
 const LONGEST_SLOW_MODE: Duration = Duration::from_secs(61);
@@ -29,6 +29,7 @@ pub(super) fn fault(error: &CallError) -> Fault {
         Some(Meaning::MayNotWrite) => {
             Fault::Reject(format!("the account may not write in this chat: {error}"))
         }
+        Some(Meaning::MayNotSendFiles) => Fault::NoDocuments(error.to_string()),
         Some(Meaning::Gone) => Fault::Gone(error.to_string()),
         Some(Meaning::InvalidPeer) => Fault::Reject(PEER_INVALID.with(error).to_string()),
         Some(Meaning::PremiumRequired) => {
@@ -102,6 +103,7 @@ mod tests {
     #[test]
     fn a_lost_right_ends_the_job_and_a_lost_connection_does_not() {
         assert!(matches!(rpc(403, "CHAT_WRITE_FORBIDDEN", None), Fault::Reject(_)));
+        assert!(matches!(rpc(403, "CHAT_SEND_DOCS_FORBIDDEN", None), Fault::NoDocuments(_)));
         assert!(matches!(rpc(400, "MESSAGE_ID_INVALID", None), Fault::Gone(_)));
         assert!(matches!(rpc(400, "USER_IS_BLOCKED", None), Fault::Gone(_)));
         assert!(matches!(rpc(400, "PEER_ID_INVALID", None), Fault::Reject(_)));

@@ -6,6 +6,7 @@ use super::super::account::Account;
 use super::super::connection::link::Link;
 use super::saved::saved_message;
 use super::send::{Outgoing, folded};
+use super::upload::Upload;
 use crate::domain::{Answer, Fault, Form, Job, Part};
 
 impl Account {
@@ -20,11 +21,14 @@ impl Account {
                 let origin = self.found_message(&link, job).await?;
                 self.send(&link, job, saved_message(job, part, index, &origin)).await
             }
-            Form::Caption if index == 0 => match self.set_caption(&link, job, part).await? {
-                Some(message) => Ok(Some(message)),
-                None => self.reply(&link, job, part, index).await,
-            },
+            Form::Caption if index == 0 && part.document.is_none() => {
+                match self.set_caption(&link, job, part).await? {
+                    Some(message) => Ok(Some(message)),
+                    None => self.reply(&link, job, part, index).await,
+                }
+            }
             Form::Replies | Form::Caption => self.reply(&link, job, part, index).await,
+            Form::Nowhere => Ok(None),
         }
     }
 
@@ -34,6 +38,7 @@ impl Account {
             reply_to: Some(reply_to(job)),
             text: part.text.clone(),
             entities: part.folded.then(|| folded(&part.text, 0)).into_iter().collect(),
+            file: Upload::of(part, job),
             index,
         };
         self.send(link, job, outgoing).await

@@ -1,14 +1,16 @@
 //! The state that all downloads of an account share: a pause that Telegram demands, and the bytes
-//! of unfinished files.
+//! of unfinished files, in memory and in the spool.
 
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use tracing::warn;
 
+use super::spool::{self, Spool};
 use crate::domain::JobId;
 use crate::runtime::lock;
 use crate::runtime::memory_budget::MemoryBudget;
@@ -23,6 +25,8 @@ pub(crate) struct Downloads {
     unfinished: Mutex<VecDeque<Unfinished>>,
     /// The memory of all recordings, of which unfinished files get what the others leave.
     memory: Arc<MemoryBudget>,
+    /// Large files, finished or not, which outlive the process.
+    spool: Arc<Spool>,
 }
 
 /// Telegram demands that nothing is downloaded for a while.
@@ -39,8 +43,8 @@ struct Unfinished {
 }
 
 impl Downloads {
-    pub fn new(memory: Arc<MemoryBudget>) -> Self {
-        Self { pause: Mutex::default(), unfinished: Mutex::default(), memory }
+    pub fn new(memory: Arc<MemoryBudget>, spool: Spool) -> Self {
+        Self { pause: Mutex::default(), unfinished: Mutex::default(), memory, spool: Arc::new(spool) }
     }
 
     pub fn memory(&self) -> Arc<MemoryBudget> {
@@ -70,18 +74,39 @@ impl Downloads {
         (!left.is_zero()).then(|| (left, why.clone()))
     }
 
-    /// Begins the download of `document` for `job`, or resumes an earlier attempt. The memory for
-    /// it is reserved already, so unfinished files of other jobs may have to make room.
-    pub fn resume(&self, job: JobId, document: i64) -> FileBytes<'_> {
+    /// Begins the download of `document`, which has `size` bytes, for `job`, or resumes an earlier
+    /// attempt. The memory for it is reserved already, so unfinished files of other jobs may have
+    /// to make room.
+    pub async fn resume(&self, job: JobId, document: i64, size: u64) -> FileBytes<'_> {
+        let is_large = size >= spool::LEAST_SIZE;
         let unfinished = self.take(job).filter(|file| file.document == document);
-        let bytes = unfinished.map(|file| file.bytes).unwrap_or_default();
+        let bytes = match unfinished {
+            Some(file) => file.bytes,
+            None if is_large => self.in_spool(move |spool| spool.load(job, document, size)).await,
+            None => Vec::new(),
+        };
         self.make_room(&mut lock(&self.unfinished), self.memory.reserved());
-        FileBytes { downloads: self, job, document, bytes }
+        FileBytes { downloads: self, job, document, bytes, is_large }
     }
 
     /// Drops what is kept for a job that has ended.
     pub fn forget(&self, job: JobId) {
         self.take(job);
+        self.spool.remove(job);
+    }
+
+    /// Drops all that is kept on disk.
+    pub fn clear_spool(&self) {
+        self.spool.clear();
+    }
+
+    /// Lets the disk take its time. After a panic there is just nothing from the spool.
+    async fn in_spool<T: Default + Send + 'static>(
+        &self,
+        work: impl FnOnce(&Spool) -> T + Send + 'static,
+    ) -> T {
+        let spool = Arc::clone(&self.spool);
+        spawn_blocking(move || work(&spool)).await.unwrap_or_default()
     }
 
     fn take(&self, job: JobId) -> Option<Unfinished> {
@@ -117,6 +142,8 @@ pub(crate) struct FileBytes<'a> {
     job: JobId,
     document: i64,
     bytes: Vec<u8>,
+    /// Whether it is worth a place in the spool.
+    is_large: bool,
 }
 
 impl FileBytes<'_> {
@@ -124,11 +151,15 @@ impl FileBytes<'_> {
         self.bytes.len() as u64
     }
 
-    pub fn add(&mut self, chunk: &[u8]) {
-        self.bytes.extend_from_slice(chunk);
+    pub async fn add(&mut self, chunk: Vec<u8>) {
+        let (job, document, offset) = (self.job, self.document, self.len());
+        self.bytes.extend_from_slice(&chunk);
+        if self.is_large {
+            self.downloads.in_spool(move |spool| spool.append(job, document, offset, &chunk)).await;
+        }
     }
 
-    /// The whole file. Nothing of it is kept.
+    /// The whole file. Nothing of it is kept in memory; in the spool it stays until its job ends.
     pub fn finish(mut self) -> Vec<u8> {
         mem::take(&mut self.bytes)
     }
@@ -148,49 +179,49 @@ mod tests {
     use super::*;
 
     fn with_memory(memory: u64) -> Downloads {
-        Downloads::new(MemoryBudget::new(memory))
+        Downloads::new(MemoryBudget::new(memory), Spool::open(None, 1))
     }
 
     fn job(message: i32) -> JobId {
         JobId { account: 1, chat: 2, message }
     }
 
-    #[test]
-    fn what_is_here_of_a_file_is_kept_until_its_job_ends() {
+    #[tokio::test]
+    async fn what_is_here_of_a_file_is_kept_until_its_job_ends() {
         let downloads = with_memory(100);
-        let mut file = downloads.resume(job(1), 7);
-        file.add(b"abc");
+        let mut file = downloads.resume(job(1), 7, 10).await;
+        file.add(b"abc".to_vec()).await;
         drop(file);
-        assert_eq!(downloads.resume(job(2), 7).len(), 0, "another job");
-        let mut file = downloads.resume(job(1), 7);
+        assert_eq!(downloads.resume(job(2), 7, 10).await.len(), 0, "another job");
+        let mut file = downloads.resume(job(1), 7, 10).await;
         assert_eq!(file.len(), 3);
-        file.add(b"d");
+        file.add(b"d".to_vec()).await;
         drop(file);
         downloads.forget(job(1));
-        assert_eq!(downloads.resume(job(1), 7).len(), 0, "ended");
+        assert_eq!(downloads.resume(job(1), 7, 10).await.len(), 0, "ended");
     }
 
-    #[test]
-    fn a_whole_file_is_not_kept() {
+    #[tokio::test]
+    async fn a_whole_file_is_not_kept() {
         let downloads = with_memory(100);
-        let mut file = downloads.resume(job(1), 7);
-        file.add(b"abc");
+        let mut file = downloads.resume(job(1), 7, 10).await;
+        file.add(b"abc".to_vec()).await;
         assert_eq!(file.finish(), b"abc");
-        assert_eq!(downloads.resume(job(1), 7).len(), 0);
+        assert_eq!(downloads.resume(job(1), 7, 10).await.len(), 0);
     }
 
-    #[test]
-    fn another_document_begins_anew() {
+    #[tokio::test]
+    async fn another_document_begins_anew() {
         let downloads = with_memory(100);
-        downloads.resume(job(1), 7).add(b"abc");
-        assert_eq!(downloads.resume(job(1), 8).len(), 0);
+        downloads.resume(job(1), 7, 10).await.add(b"abc".to_vec()).await;
+        assert_eq!(downloads.resume(job(1), 8, 10).await.len(), 0);
     }
 
-    #[test]
-    fn memory_is_bounded_in_bytes_and_in_files() {
+    #[tokio::test]
+    async fn memory_is_bounded_in_bytes_and_in_files() {
         let downloads = with_memory(10);
         for message in 1..=3 {
-            downloads.resume(job(message), 7).add(b"1234");
+            downloads.resume(job(message), 7, 10).await.add(b"1234".to_vec()).await;
         }
         assert_eq!(
             lock(&downloads.unfinished).iter().map(|file| file.job.message).collect::<Vec<_>>(),
@@ -198,22 +229,22 @@ mod tests {
         );
         let downloads = with_memory(1000);
         for message in 0..40 {
-            downloads.resume(job(message), 7).add(b"1");
+            downloads.resume(job(message), 7, 10).await.add(b"1".to_vec()).await;
         }
         assert_eq!(lock(&downloads.unfinished).len(), MAX_FILES);
-        assert_eq!(downloads.resume(job(39), 7).len(), 1, "the latest is kept");
+        assert_eq!(downloads.resume(job(39), 7, 10).await.len(), 1, "the latest is kept");
     }
 
-    #[test]
-    fn unfinished_files_make_room_for_what_is_in_work() {
+    #[tokio::test]
+    async fn unfinished_files_make_room_for_what_is_in_work() {
         let downloads = with_memory(10);
         for message in 1..=2 {
-            downloads.resume(job(message), 7).add(b"1234");
+            downloads.resume(job(message), 7, 10).await.add(b"1234".to_vec()).await;
         }
         let reserved = downloads.memory().reserve(6).expect("there is room");
-        assert_eq!(downloads.resume(job(9), 7).len(), 0);
-        assert_eq!(downloads.resume(job(1), 7).len(), 0, "the oldest is gone");
-        assert_eq!(downloads.resume(job(2), 7).len(), 4);
+        assert_eq!(downloads.resume(job(9), 7, 10).await.len(), 0);
+        assert_eq!(downloads.resume(job(1), 7, 10).await.len(), 0, "the oldest is gone");
+        assert_eq!(downloads.resume(job(2), 7, 10).await.len(), 4);
         drop(reserved);
     }
 

@@ -37,7 +37,8 @@ impl Account {
     pub async fn fetch(&self, job: &Job) -> Result<Vec<u8>, Fault> {
         let _during = self.context.pulses.files.during(CHUNK_STALL_LIMIT);
         let link = self.current_link()?;
-        let goes_elsewhere = job.settings.as_ref().is_some_and(|it| it.form == Form::SavedMessages);
+        let goes_elsewhere =
+            job.settings.as_ref().is_some_and(|it| matches!(it.form, Form::SavedMessages | Form::Nowhere));
         if !goes_elsewhere && self.refusing.refuse(&job.recording) {
             let why = "the account may not write in this chat, as an answer before this one has shown";
             return Err(Fault::Reject(why.into()));
@@ -52,7 +53,7 @@ impl Account {
         let mut download = Download {
             account: self,
             job,
-            bytes: self.downloads.resume(job.id, recording.document.id),
+            bytes: self.downloads.resume(job.id, recording.document.id, size).await,
             dc: recording.document.dc_id,
             document: recording.document,
             size,
@@ -60,10 +61,13 @@ impl Account {
             failures: Failures::default(),
             link,
         };
-        while !download.next_chunk().await? {}
+        // An empty file has a chunk too, which says so.
+        let is_here = size > 0 && download.bytes.len() >= size;
+        while !is_here && !download.next_chunk().await? {}
         let bytes = download.bytes.finish();
         // A file that Telegram cuts short ends with a short chunk, like a complete one.
         if (bytes.len() as u64) < size {
+            self.downloads.forget(job.id);
             return Err(Fault::retry_in(30, format!("the file ended after {} of {size} bytes", bytes.len())));
         }
         Ok(bytes)
@@ -121,8 +125,8 @@ impl Download<'_> {
                 Ok(None) => {}
                 Ok(Some((tl::enums::upload::File::File(chunk), limit))) => {
                     self.failures = Failures::default();
-                    self.bytes.add(&chunk.bytes);
                     let is_last = chunk.bytes.len() < limit as usize;
+                    self.bytes.add(chunk.bytes).await;
                     return Ok(is_last || self.bytes.len() >= self.size);
                 }
                 Ok(Some((tl::enums::upload::File::CdnRedirect(_), _))) => {

@@ -13,6 +13,7 @@ use super::super::message;
 use super::calls::{call_to_send, sending_fault};
 use super::caption::has_caption;
 use super::saved::saved_part;
+use super::upload::file_name;
 use crate::domain::{Answer, Fault, Form, Job, Part, PeerKind};
 
 /// Messages in one page, the most that Telegram gives.
@@ -44,11 +45,13 @@ impl Account {
                 let search = Search { peer: tl::enums::InputPeer::PeerSelf, after };
                 self.search(&link, job, &answer.parts, search, |message| saved_part(job, message)).await
             }
+            Form::Nowhere => Ok(vec![None; answer.parts.len()]),
             Form::Caption => {
                 let message = self.found_message(&link, job).await?.message;
                 let search = Search { peer: self.input_peer(job).await?, after: job.id.message };
                 let mut found = self.search(&link, job, &answer.parts, search, reply).await?;
                 if let (Some(found), Some(part)) = (found.first_mut(), answer.parts.first())
+                    && part.document.is_none()
                     && has_caption(&message, part)
                 {
                     *found = Some(message.id);
@@ -88,10 +91,13 @@ impl Account {
             let is_past =
                 after == 0 && messages.iter().filter_map(message::date).any(|date| date < job.recording.date);
             carriers.extend(messages.into_iter().filter_map(|message| match message {
-                tl::enums::Message::Message(message) => Some((message.id, part_of(&message)?)),
+                tl::enums::Message::Message(message) => {
+                    let (text, file) = (part_of(&message)?, file_name(&message).map(str::to_owned));
+                    Some(Carrier { number: message.id, text, file })
+                }
                 _ => None,
             }));
-            let found = assign(parts, &carriers);
+            let found = assign(job, parts, &carriers);
             match last {
                 Some(last)
                     if !is_past
@@ -107,7 +113,7 @@ impl Account {
             }
         }
         debug!("the chat has too many newer messages, not all of them were searched");
-        Ok(assign(parts, &carriers))
+        Ok(assign(job, parts, &carriers))
     }
 }
 
@@ -126,15 +132,26 @@ fn replied_to(message: &tl::types::Message) -> Option<i32> {
     }
 }
 
-/// Assigns each reply, a number and a text, to at most one part, in the order in which both were
-/// sent.
-fn assign(parts: &[Part], replies: &[(i32, String)]) -> Vec<Option<i32>> {
-    let mut replies: Vec<_> = replies.iter().collect();
-    replies.sort_by_key(|(number, _)| *number);
+/// A message that carries a part of the answer.
+struct Carrier {
+    number: i32,
+    text: String,
+    /// The name of its file.
+    file: Option<String>,
+}
+
+/// Assigns each carrier to at most one part, in the order in which both were sent.
+fn assign(job: &Job, parts: &[Part], carriers: &[Carrier]) -> Vec<Option<i32>> {
+    let mut carriers: Vec<_> = carriers.iter().collect();
+    carriers.sort_by_key(|carrier| carrier.number);
     let mut found = vec![None; parts.len()];
-    for (number, text) in replies {
-        // Telegram trims the texts of messages.
-        let fits = |index: &usize| found[*index].is_none() && parts[*index].text.trim() == text.trim();
+    for Carrier { number, text, file } in carriers {
+        let fits = |index: &usize| {
+            let part = &parts[*index];
+            let name = part.document.as_ref().map(|document| document.file_name(job.recording.date));
+            // Telegram trims the texts of messages.
+            found[*index].is_none() && part.text.trim() == text.trim() && name == *file
+        };
         if let Some(index) = (0..parts.len()).find(fits) {
             found[index] = Some(*number);
         }
@@ -145,12 +162,54 @@ fn assign(parts: &[Part], replies: &[(i32, String)]) -> Vec<Option<i32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{Document, DocumentFormat, JobId, Peer, Recording, RecordingKind};
+
+    fn job() -> Job {
+        let chat = Peer { kind: PeerKind::User, id: 2000, access_hash: 1 };
+        Job {
+            id: JobId { account: 1000, chat: chat.chat(), message: 6 },
+            recording: Recording {
+                chat,
+                thread: None,
+                kind: RecordingKind::Voice,
+                document: 0,
+                outgoing: false,
+                date: 0,
+                lifetime: None,
+                duration: 3,
+                size: 9000,
+            },
+            settings: None,
+            stranger: false,
+        }
+    }
+
+    fn carriers(replies: &[(i32, &str)]) -> Vec<Carrier> {
+        let carrier =
+            |(number, text): &(i32, &str)| Carrier { number: *number, text: (*text).to_owned(), file: None };
+        replies.iter().map(carrier).collect()
+    }
 
     fn assigned(parts: &[&str], replies: &[(i32, &str)]) -> Vec<Option<i32>> {
-        let part = |text: &&str| Part { text: (*text).into(), folded: false };
-        let parts: Vec<Part> = parts.iter().map(part).collect();
-        let replies: Vec<_> = replies.iter().map(|(number, text)| (*number, (*text).to_owned())).collect();
-        assign(&parts, &replies)
+        let parts: Vec<Part> = parts.iter().map(|text: &&str| Part::message((*text).into(), false)).collect();
+        assign(&job(), &parts, &carriers(replies))
+    }
+
+    #[test]
+    fn a_document_is_found_by_its_name_and_its_caption() {
+        let document = |format, text: &str| {
+            let content = "content".to_owned();
+            Part { text: text.into(), folded: false, document: Some(Document { format, content }) }
+        };
+        let parts = [document(DocumentFormat::Txt, "one …"), document(DocumentFormat::Srt, "")];
+        let mut sent = carriers(&[(7, ""), (8, "one …"), (9, "one …"), (10, ""), (11, "")]);
+        sent[2].file = Some("transcript_1970-01-01_00-00_UTC.txt".into());
+        sent[3].file = Some("another.srt".into());
+        assert_eq!(assign(&job(), &parts, &sent), [Some(9), None]);
+        sent[4].file = Some("transcript_1970-01-01_00-00_UTC.srt".into());
+        assert_eq!(assign(&job(), &parts, &sent), [Some(9), Some(11)]);
+        // A document with the same beginning is no message of text alone.
+        assert_eq!(assign(&job(), &[Part::message("one …".into(), false)], &sent), [Some(8)]);
     }
 
     #[test]

@@ -14,3 +14,5 @@ mod message_of_job;
 pub(super) mod refusing;
 mod saved;
 mod send;
+pub(super) mod spool;
+mod upload;

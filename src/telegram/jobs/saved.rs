@@ -4,6 +4,7 @@ use grammers_client::tl;
 
 use super::message_of_job::FoundMessage;
 use super::send::{Outgoing, folded};
+use super::upload::Upload;
 use crate::domain::reply::utf16_len;
 use crate::domain::saved::{header, message_link};
 use crate::domain::{Job, Part};
@@ -31,20 +32,21 @@ pub(super) fn saved_message(job: &Job, part: &Part, index: usize, origin: &Found
         reply_to: None,
         text: format!("{header}\n{}", part.text),
         entities,
+        file: Upload::of(part, job),
         index,
     }
 }
 
 /// The part of an answer to `job` that a message in Saved Messages carries, if it carries one. It
-/// is known by its link: names in the header may have changed.
+/// is known by its link: names in the header may have changed. A document may have no text below
+/// it.
 pub(super) fn saved_part(job: &Job, message: &tl::types::Message) -> Option<String> {
     let link = message_link(job);
     let is_of_job = message.entities.iter().flatten().any(|entity| match entity {
         tl::enums::MessageEntity::TextUrl(entity) => entity.url == link,
         _ => false,
     });
-    let (_, part) = message.message.split_once('\n').filter(|_| is_of_job)?;
-    Some(part.to_owned())
+    is_of_job.then(|| message.message.split_once('\n').map_or("", |(_, part)| part).to_owned())
 }
 
 /// What a user, a group or a channel is called; its id where that is not known.

@@ -9,6 +9,7 @@ use super::super::connection::link::Link;
 use super::super::connection::rpc_error::{Meaning, WaitScope};
 use super::super::problems::FLOOD_WAIT;
 use super::calls::{call_to_send, sending_fault, slow_mode_refusal};
+use super::upload::Upload;
 use crate::domain::reply::utf16_len;
 use crate::domain::{Fault, Job, random_id};
 
@@ -18,6 +19,8 @@ pub(super) struct Outgoing {
     pub reply_to: Option<tl::types::InputReplyToMessage>,
     pub text: String,
     pub entities: Vec<tl::enums::MessageEntity>,
+    /// The file that it carries; `text` is then its caption.
+    pub file: Option<Upload>,
     /// The part of the answer.
     pub index: usize,
 }
@@ -28,16 +31,42 @@ impl Account {
     ///
     /// A FLOOD_WAIT here applies to everything that this account sends, so nothing is sent before
     /// it is over, not even after a restart. The same goes for a restriction of the account. A
-    /// request that Telegram calls bad is sent a second time, and then the job ends: a later
-    /// attempt would fail as well.
+    /// request that Telegram calls bad is sent a second time, a file uploaded again, and then the
+    /// job ends: a later attempt would fail as well.
     pub(super) async fn send(
         &self,
         link: &Link,
         job: &Job,
-        outgoing: Outgoing,
+        mut outgoing: Outgoing,
     ) -> Result<Option<i32>, Fault> {
-        let Outgoing { peer, reply_to, text, entities, index } = outgoing;
-        let random_id = random_id(job.id, index);
+        let (random_id, index) = (random_id(job.id, outgoing.index), outgoing.index);
+        let sent = match outgoing.file.take() {
+            Some(file) => self.send_file(link, job, outgoing, file, random_id).await?,
+            None => self.send_text(link, job, outgoing, random_id).await?,
+        };
+        match sent {
+            Ok(updates) => {
+                self.context.restrictions.sent();
+                Ok(sent_id(&updates, random_id))
+            }
+            Err(error) if error.meaning() == Some(Meaning::AlreadySent) => Ok(None),
+            Err(error) => {
+                let refusal = slow_mode_refusal(&error, index == 0);
+                let failure = self.sending_failed(job, &error).await;
+                Err(refusal.unwrap_or(failure))
+            }
+        }
+    }
+
+    /// The outer error means that nothing may be sent now.
+    async fn send_text(
+        &self,
+        link: &Link,
+        job: &Job,
+        outgoing: Outgoing,
+        random_id: i64,
+    ) -> Result<Result<tl::enums::Updates, CallError>, Fault> {
+        let Outgoing { peer, reply_to, text, entities, .. } = outgoing;
         let request = tl::functions::messages::SendMessage {
             no_webpage: true,
             silent: true,
@@ -64,18 +93,7 @@ impl Account {
         };
         self.context.restrictions.check_to_send()?;
         self.context.pace.take(job).await?;
-        match call_to_send(link, &request).await {
-            Ok(updates) => {
-                self.context.restrictions.sent();
-                Ok(sent_id(&updates, random_id))
-            }
-            Err(error) if error.meaning() == Some(Meaning::AlreadySent) => Ok(None),
-            Err(error) => {
-                let refusal = slow_mode_refusal(&error, index == 0);
-                let failure = self.sending_failed(job, &error).await;
-                Err(refusal.unwrap_or(failure))
-            }
-        }
+        Ok(call_to_send(link, &request).await)
     }
 
     /// What a failed send or edit means for its job. A wait or a restriction that applies to the

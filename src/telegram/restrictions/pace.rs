@@ -32,15 +32,27 @@ impl Pace {
     pub async fn take(&self, job: &Job) -> Result<(), Fault> {
         let now = now_millis();
         self.ask(job, |pacing, now| pacing.record(job.id, job.stranger, now))?;
-        if let Err(error) = self.store.add_send(now).await {
-            warn!(%error, "A message could not be counted, a restart will forget it");
-        }
+        self.keep(now).await;
         Ok(())
+    }
+
+    /// Counts a message to the owner themselves, which waits for no turn: there are a few a day.
+    pub async fn count(&self, account: i64) {
+        let now = now_millis();
+        let no_job = JobId { account, chat: account, message: 0 };
+        lock(&self.pacing).record(no_job, false, now);
+        self.keep(now).await;
     }
 
     /// The job has ended.
     pub fn forget(&self, job: JobId) {
         lock(&self.pacing).forget(job);
+    }
+
+    async fn keep(&self, now: u64) {
+        if let Err(error) = self.store.add_send(now).await {
+            warn!(%error, "A message could not be counted, a restart will forget it");
+        }
     }
 
     pub fn usage(&self) -> SendUsage {

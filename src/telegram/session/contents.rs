@@ -24,10 +24,11 @@ pub(crate) struct User {
     pub access_hash: i64,
 }
 
-/// The addresses of a datacentre.
+/// The number of a datacentre, and its addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DcAddresses {
-    pub ipv4: SocketAddr,
+    pub dc: i32,
+    pub ipv4: SocketAddrV4,
     pub ipv6: Option<SocketAddr>,
 }
 
@@ -84,7 +85,7 @@ impl Contents {
         // Where no IPv6 address is known, grammers holds the IPv4 address in the form of one.
         let ip = dc.ipv6.ip();
         let is_known = ip.to_ipv4_mapped().is_none() && !ip.is_unspecified();
-        Some(DcAddresses { ipv4: dc.ipv4.into(), ipv6: is_known.then_some(dc.ipv6.into()) })
+        Some(DcAddresses { dc: dc.id, ipv4: dc.ipv4, ipv6: is_known.then_some(dc.ipv6.into()) })
     }
 
     pub fn set(&mut self, option: &DcOption) {

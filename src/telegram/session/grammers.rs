@@ -1,12 +1,11 @@
 //! The session as grammers uses it.
 
-use std::net::SocketAddrV4;
 use std::sync::{Mutex, MutexGuard};
 
 use grammers_session::types::{DcOption, PeerAuth, PeerId, PeerInfo, UpdateState, UpdatesState};
 use grammers_session::{BoxFuture, Session};
 
-use super::super::connection::dialer::Dialer;
+use super::super::connection::dialer::{Dialer, Target};
 use super::super::store::UpdateStore;
 use super::contents::{Contents, DcAddresses, User};
 use super::error::SessionError;
@@ -36,10 +35,10 @@ impl AccountSession {
         Self { read_only: true, ..Self::new(file, contents, None, dialer) }
     }
 
-    /// `option` as grammers may connect to it: at `address`, by the configured way. grammers uses
+    /// `option` as grammers may connect to it: at `target`, by the configured way. grammers uses
     /// the IPv4 address only.
-    pub fn reachable_at(&self, address: SocketAddrV4, option: DcOption) -> Result<DcOption, SessionError> {
-        let ipv4 = self.dialer.bridge_to(address).map_err(SessionError::Loopback)?;
+    pub fn reachable_at(&self, target: Target, option: DcOption) -> Result<DcOption, SessionError> {
+        let ipv4 = self.dialer.bridge_to(target).map_err(SessionError::Loopback)?;
         Ok(DcOption { ipv4, ..option })
     }
 
@@ -99,7 +98,11 @@ impl Session for AccountSession {
 
     fn dc_option(&self, dc_id: i32) -> Result<Option<DcOption>, SessionError> {
         let option = self.contents().dc(dc_id);
-        option.map(|option| self.reachable_at(option.ipv4, option)).transpose()
+        let reachable = |option: DcOption| {
+            let target = Target { dc: dc_id, address: option.ipv4, files_only: false };
+            self.reachable_at(target, option)
+        };
+        option.map(reachable).transpose()
     }
 
     fn set_dc_option(&self, dc_option: &DcOption) -> BoxFuture<'_, Result<(), SessionError>> {

@@ -25,7 +25,12 @@ pub struct Home {
 }
 
 impl Home {
-    pub fn new(folder: &Path, options: &Options, redis_url: Option<String>) -> Self {
+    pub fn new(
+        folder: &Path,
+        options: &Options,
+        redis_url: Option<String>,
+        proxy_url: Option<String>,
+    ) -> Self {
         let mut variables = vec![
             (ROLE, "daemon".to_owned()),
             ("API_ID", "12345".to_owned()),
@@ -41,6 +46,8 @@ impl Home {
             // What a person would send is less than what is sent here.
             ("SENDS_PER_MINUTE", "100000".to_owned()),
             ("SENDS_PER_DAY", "100000".to_owned()),
+            // A notice answers nothing.
+            ("NOTIFY_SAVED", "off".to_owned()),
             ("CHAT_PER_HOUR", "off".to_owned()),
             ("CHAT_PER_DAY", "off".to_owned()),
             ("STRANGER_PER_HOUR", "off".to_owned()),
@@ -48,6 +55,7 @@ impl Home {
             ("LOOP_AFTER", "0".to_owned()),
         ];
         variables.extend(redis_url.map(|url| ("REDIS_URL", url)));
+        variables.extend(proxy_url.map(|url| ("PROXY", url)));
         Self { folder: folder.to_owned(), variables }
     }
 

@@ -84,6 +84,15 @@ struct Arguments {
     /// FLOOD_WAITs of 1 to 3 s [default: 500]
     #[arg(long)]
     floods: Option<usize>,
+    /// Times that Telegram says -503, for it took too long [default: 100]
+    #[arg(long)]
+    timeouts: Option<usize>,
+    /// Times that a file is to be waited for, for the account is not Premium [default: 100]
+    #[arg(long)]
+    premium_waits: Option<usize>,
+    /// Connect to Telegram through a SOCKS5 proxy
+    #[arg(long)]
+    proxy: bool,
     /// Answers sent whose acknowledgement is lost [default: 300]
     #[arg(long)]
     lost_answers: Option<usize>,
@@ -132,6 +141,9 @@ pub struct Options {
     pub longest_cut: f64,
     pub half_open: usize,
     pub floods: usize,
+    pub timeouts: usize,
+    pub premium_waits: usize,
+    pub proxy: bool,
     pub lost_answers: usize,
     pub duplicated: usize,
     pub dropped: usize,
@@ -170,6 +182,9 @@ impl Arguments {
             longest_cut: self.longest_cut,
             half_open: share(self.half_open, 2),
             floods: share(self.floods, 500),
+            timeouts: share(self.timeouts, 100),
+            premium_waits: share(self.premium_waits, 100),
+            proxy: self.proxy,
             lost_answers: share(self.lost_answers, 300),
             duplicated: share(self.duplicated, 200),
             dropped: share(self.dropped, 200),

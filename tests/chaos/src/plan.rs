@@ -246,6 +246,13 @@ fn faults(lives: &mut [Life], options: &Options, random: &mut Random) -> Vec<Fau
         let action = Action::flood_wait([1, 1, 1, 1, 1, 1, 1, 2, 2, 3][random.below(10)]);
         faults.push(Fault::on(method, action));
     }
+    for n in 0..options.timeouts {
+        let method = ["messages.sendMessage", "upload.getFile", "messages.getMessages"][n % 3];
+        faults.push(Fault::on(method, Action::error(-503, "Timeout")));
+    }
+    for _ in 0..options.premium_waits {
+        faults.push(Fault::on("upload.getFile", Action::error(420, "FLOOD_PREMIUM_WAIT_1")));
+    }
     for n in 0..options.lost_answers {
         // Either the connection goes with the answer, or the daemon waits for it in vain.
         let action = if n % 8 == 7 { Action::LoseAnswer } else { Action::DropAfter };

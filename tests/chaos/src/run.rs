@@ -14,6 +14,7 @@ use fake_telegram::{
 use stenogram::queue::embedded::{self, Embedded, EmbeddedOptions};
 use stenogram::queue::redis::{RedisOptions, RedisQueue, ServerOptions};
 use stenogram::queue::{Counts, CrashRules, Entry, JobQueue, QueueAdmin, State};
+use support::proxy::{Kind, ProxyServer};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -61,6 +62,8 @@ const WIRE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 struct World {
     telegram: Telegram,
     wires: Vec<Proxy>,
+    /// Between the daemon and the wires.
+    proxy: Option<ProxyServer>,
     recordings: Recordings,
     sent: Mutex<Vec<Sent>>,
     redis: Option<Mutex<RedisServer>>,
@@ -83,7 +86,8 @@ pub async fn run(options: &Options, folder: &Path) -> anyhow::Result<Report> {
     let faults = plan.faults.len() + plan.lives.iter().map(|life| life.faults.len()).sum::<usize>();
     let world = Arc::new(World::start(options, plan.spoken).await?);
     let redis_url = world.redis.as_ref().map(|redis| lock(redis).url());
-    let home = Home::new(folder, options, redis_url.clone());
+    let proxy_url = world.proxy.as_ref().map(ProxyServer::url);
+    let home = Home::new(folder, options, redis_url.clone(), proxy_url);
     std::fs::create_dir(home.data())?;
     write_session(&home.data().join("account.session"), &world.telegram.session())?;
 
@@ -210,6 +214,7 @@ impl World {
         Ok(Self {
             telegram,
             wires,
+            proxy: options.proxy.then(|| ProxyServer::start(Kind::Socks5, Some(("chaos", "secret")))),
             recordings: Recordings::new(spoken.min(12))?,
             sent: Mutex::default(),
             redis: options.redis_queue().then(|| Mutex::new(RedisServer::start(DURABLE))),

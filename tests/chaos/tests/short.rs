@@ -28,7 +28,7 @@ fn chaos(arguments: &[&str]) {
 
 #[test]
 fn every_message_is_answered_once_with_the_embedded_queue() {
-    chaos(&["--queue=embedded"]);
+    chaos(&["--queue=embedded", "--proxy"]);
 }
 
 #[test]

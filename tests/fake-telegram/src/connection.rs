@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use grammers_tl_types::{Deserializable, Identifiable, RawVec, Serializable, enums, functions, types};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::task::AbortHandle;
 
@@ -17,7 +17,7 @@ use crate::protocol::message::{
     write_unencrypted,
 };
 use crate::protocol::random;
-use crate::protocol::transport::{PacketReader, PacketWriter, TransportError};
+use crate::protocol::transport::{PacketReader, PacketWriter, TransportError, accept};
 use crate::rpc::{self, Outcome};
 use crate::server::{Datacentre, Shared};
 use crate::world::World;
@@ -90,11 +90,16 @@ pub async fn serve(
     // Small packets must not wait for each other; if that cannot be had, they do.
     let _ = stream.set_nodelay(true);
     let (read, write) = stream.into_split();
-    let reader = Reader { shared: &shared, datacentre: &datacentre, id, outbox };
-    let writer = Writer { shared: &shared, datacentre: &datacentre, packets: PacketWriter::default() };
-    let ended = tokio::select! {
-        Err(ended) = reader.run(read) => ended,
-        Err(ended) = writer.run(write, inbox) => ended,
+    let ended = match accept(read).await {
+        Ok((read, from_client, packets)) => {
+            let reader = Reader { shared: &shared, datacentre: &datacentre, id, outbox };
+            let writer = Writer { shared: &shared, datacentre: &datacentre, packets };
+            tokio::select! {
+                Err(ended) = reader.run(read, from_client) => ended,
+                Err(ended) = writer.run(write, inbox) => ended,
+            }
+        }
+        Err(error) => error.into(),
     };
     tracing::debug!(dc = datacentre.id, connection = id, %ended, "connection ended");
 }
@@ -119,7 +124,7 @@ impl Writer<'_> {
             self.shared.until_speaking().await;
             let (session, message) = match outgoing {
                 Outgoing::Status(code) => {
-                    stream.write_all(&code.to_le_bytes()).await?;
+                    stream.write_all(&self.packets.status(code)).await?;
                     return Err(Ended::Decrypt(DecryptError::UnknownKey));
                 }
                 Outgoing::Unencrypted(body) => {
@@ -179,8 +184,11 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    async fn run(self, mut stream: OwnedReadHalf) -> Result<Infallible, Ended> {
-        let mut packets = PacketReader::default();
+    async fn run(
+        self,
+        mut stream: impl AsyncRead + Unpin,
+        mut packets: PacketReader,
+    ) -> Result<Infallible, Ended> {
         loop {
             self.shared.until_speaking().await;
             let packet = packets.read(&mut stream).await?;

@@ -71,6 +71,8 @@ enum Command {
         chat: Chat,
         #[serde(default)]
         no_writing: bool,
+        #[serde(default)]
+        no_files: bool,
         /// Seconds between two messages.
         #[serde(default)]
         slow_mode: i32,
@@ -224,8 +226,8 @@ async fn misbehave(telegram: &Telegram, command: Command) -> io::Result<()> {
         Command::Restore => telegram.restore(),
         Command::Freeze { freeze } => telegram.freeze(freeze),
         Command::Thaw => telegram.thaw(),
-        Command::Limit { chat, no_writing, slow_mode } => {
-            telegram.limit(chat, ChatLimits { no_writing, slow_mode });
+        Command::Limit { chat, no_writing, no_files, slow_mode } => {
+            telegram.limit(chat, ChatLimits { no_writing, no_files, slow_mode });
         }
         Command::Cut => telegram.cut(),
         Command::Outage { on: true } => telegram.go_down().await,

@@ -1,11 +1,13 @@
 //! What the other side would see, and what the client asked for.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use serde::Serialize;
 
 use crate::faults::Fault;
 use crate::world::World;
+use crate::world::files::FileKind;
 use crate::world::peers::Chat;
 use crate::world::post::Post;
 
@@ -60,6 +62,15 @@ impl<'a> Ledger<'a> {
         self.chat(chat).find(|post| post.id == id)
     }
 
+    /// The name and the bytes of the document that a message holds; recordings are none.
+    pub fn document(self, post: &Post) -> Option<(&'a str, &'a [u8])> {
+        let file = self.0.files.get(post.file?)?;
+        match &file.what {
+            FileKind::Document(name) => Some((name, &file.bytes)),
+            FileKind::Recording { .. } => None,
+        }
+    }
+
     /// Every request, in order.
     pub fn calls(self) -> &'a [Call] {
         &self.0.calls
@@ -88,6 +99,11 @@ impl<'a> Ledger<'a> {
     /// The rules of what goes wrong; `times` is how often each of them still will.
     pub fn faults(self) -> &'a [Fault] {
         &self.0.faults
+    }
+
+    /// The addresses from which clients have connected, one for each connection.
+    pub fn callers(self) -> &'a [SocketAddr] {
+        &self.0.callers
     }
 
     /// How many connections are open.

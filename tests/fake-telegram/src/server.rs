@@ -120,7 +120,10 @@ impl Datacentre {
         let task = tokio::spawn(async move {
             loop {
                 match socket.accept().await {
-                    Ok((stream, _)) => datacentre.accept(&shared, stream),
+                    Ok((stream, caller)) => {
+                        shared.world().callers.push(caller);
+                        datacentre.accept(&shared, stream);
+                    }
                     Err(error) => tracing::warn!(%error, "a connection could not be accepted"),
                 }
             }

@@ -19,6 +19,12 @@ use super::catalogue::ModelSpec;
 use super::checksum::{self, Progress, Verdict};
 use super::hex::hex;
 
+/// The proxy through which `url` is reached, from the variables that curl reads too; `None` for the
+/// direct way, an error if it cannot be used.
+pub fn web_proxy(url: &str) -> Result<Option<ureq::Proxy>, String> {
+    proxy::proxy_for(url, |name| std::env::var(name).ok()).map_err(|error| error.to_string())
+}
+
 /// Downloads `spec` into `directory` and returns the file's path. If the right file is already
 /// there, nothing is done; a wrong one is replaced when the right one is complete.
 ///

@@ -41,6 +41,9 @@ pub fn send_message(
 
 pub fn send_media(context: &mut Context, request: f::messages::SendMedia) -> Answer<f::messages::SendMedia> {
     let chat = writable_chat(context, &request.peer)?;
+    if context.world.limits.get(&chat).is_some_and(|limits| limits.no_files) {
+        return Err(RpcError::new(403, "CHAT_SEND_DOCS_FORBIDDEN"));
+    }
     if utf16_length(&request.message) > CAPTION_LENGTH_MAX {
         return Err(RpcError::bad_request("MEDIA_CAPTION_TOO_LONG"));
     }

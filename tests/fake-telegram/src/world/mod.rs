@@ -32,6 +32,8 @@ pub const FILE_DC: i32 = 4;
 pub struct ChatLimits {
     /// Write at all.
     pub no_writing: bool,
+    /// Send files.
+    pub no_files: bool,
     /// Write again before so many seconds have passed; 0 for no slow mode.
     pub slow_mode: i32,
 }
@@ -59,6 +61,8 @@ pub struct World {
     pub clients: Vec<ClientInfo>,
     /// When each packet of a client came, refused ones too.
     pub packets: Vec<Instant>,
+    /// Where each connection came from.
+    pub callers: Vec<SocketAddr>,
     /// The last number of the sequence of updates.
     pub seq: i32,
     /// While true, pushes get lost on their way.
@@ -87,6 +91,7 @@ impl World {
             suppressed: 0,
             calls: Vec::new(),
             packets: Vec::new(),
+            callers: Vec::new(),
             seq: 1,
             pushes_lost: false,
             clients: Vec::new(),

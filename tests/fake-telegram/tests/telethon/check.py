@@ -13,7 +13,7 @@ import tempfile
 from telethon import TelegramClient, errors, events
 from telethon.crypto import AuthKey
 from telethon.sessions import MemorySession
-from telethon.tl import functions
+from telethon.tl import functions, types
 
 FRIEND, GROUP, SUPERGROUP, BROADCAST = 2000, -400, -1000000000500, -1000000000600
 DEADLINE = 30
@@ -168,8 +168,21 @@ async def as_owner(ready, control):
         assert {FRIEND, GROUP, SUPERGROUP} <= {dialog.id for dialog in dialogs}, dialogs
         history = await owner.get_messages(FRIEND, limit=2)
         assert [message.text for message in history] == ["told to nobody", "a caption"], history
-        upload = await owner.send_file(FRIEND, b"a transcript", force_document=True)
-        assert await upload.download_media(bytes) == b"a transcript"
+        content = b"a transcript " * 50_000
+        upload = await owner.send_file(
+            FRIEND, content, force_document=True, caption="its beginning", reply_to=history[0].id,
+            attributes=[types.DocumentAttributeFilename("transcript.txt")],
+        )
+        assert (upload.file.name, upload.file.size) == ("transcript.txt", len(content)), upload
+        assert (upload.text, upload.reply_to_msg_id) == ("its beginning", history[0].id), upload
+        assert await upload.download_media(bytes) == content
+        await control("limit", chat=GROUP, no_files=True)
+        try:
+            await owner.send_file(GROUP, b"a transcript", force_document=True)
+            raise AssertionError("it may send files")
+        except errors.ForbiddenError as error:
+            assert "CHAT_SEND_DOCS_FORBIDDEN" in str(error) or "document" in str(error).lower(), error
+        await control("limit", chat=GROUP)
         print("dialogs, history, an upload")
 
         await control("fault", fault={
