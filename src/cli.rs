@@ -131,8 +131,8 @@ pub enum Command {
     /// Find problems, and say how to solve them
     ///
     /// Checks the configuration, the session, Telegram, the queue, the recognisers and models,
-    /// memory, CPU, disk and clock, and changes nothing. A running daemon is not disturbed. The exit code is 1 if a
-    /// check failed, else 0, even with warnings.
+    /// memory, CPU, disk and clock, and changes nothing. A running daemon is not disturbed. The
+    /// exit code is 1 if a check failed, else 0, even with warnings.
     Doctor(Doctor),
     /// Say why a problem arises and what to do about it
     ///

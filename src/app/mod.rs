@@ -63,8 +63,8 @@ const LANGUAGES_FILE: &str = "languages.json";
 const NOTICES_FILE: &str = "notices.json";
 /// How long it may take to tell the owner that Telegram has ended the session.
 const LOGOUT_NOTICE_LIMIT: Duration = Duration::from_secs(4);
-/// How long intake and worker may take after a shutdown is requested, and then the recognisers. Docker
-/// kills the process after 10 s.
+/// How long intake and worker may take after a shutdown is requested, and then the recognisers.
+/// Docker kills the process after 10 s.
 const GRACE: Duration = Duration::from_secs(5);
 const RECOGNISER_GRACE: Duration = Duration::from_secs(2);
 

@@ -76,7 +76,8 @@ fn list(config: &Config, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "\n{configured}. Models are kept in {}.", config.model_dir.display())
 }
 
-/// Whether the configured model, if one is needed, is complete, judged by its size, because a checksum takes seconds.
+/// Whether the configured model, if one is needed, is complete, judged by its size, because a
+/// checksum takes seconds.
 fn is_complete(config: &Config) -> Result<bool, CommandError> {
     Ok(match &config.model {
         _ if !config.recognises_locally() => true,

@@ -220,7 +220,8 @@ impl Facts {
         }
     }
 
-    /// Whether there are others than whisper.cpp in this process, so that it matters which one it is.
+    /// Whether there are others than whisper.cpp in this process, so that it matters which one it
+    /// is.
     pub fn has_choice_of_recognisers(&self) -> bool {
         self.recognisers.len() > 1 || (self.model.is_none() && !self.recognisers.is_empty())
     }

@@ -68,9 +68,9 @@ async fn a_server_alone_needs_no_model_and_a_job_waits_until_it_is_there() {
     let has = |line: &str| assert!(metrics.lines().any(|known| known == line), "{line} in\n{metrics}");
     has(&format!("stenogram_stretches_total{{recogniser=\"{name}\"}} 1"));
     has(&format!("stenogram_recogniser_well{{recogniser=\"{name}\"}} 1"));
-    let page = get(at, "/").await.body;
+    let column = format!("<td class=\"left\">{name}</td>");
+    let page = get_until(at, "/", |page| page.body.contains(&column)).await.body;
     assert!(page.contains(&format!("recognised by {name}\u{a0}(1)")), "{page}");
-    assert!(page.contains(&format!("<td class=\"left\">{name}</td>")), "{page}");
     let log = daemon.log();
     for secret in ["sk-secret", "Heard elsewhere"] {
         assert!(!log.contains(secret), "{secret}");

@@ -22,11 +22,11 @@ pub enum ServerErrorKind {
     /// The same, for the owner has to put it right.
     Refuses,
     /// The server failed at this stretch: no answer in time, 500, half an answer, or one that makes
-    /// no sense. Other stretches have to wait as if it were away. This one may be to blame, so it is
-    /// a failed attempt of the job.
+    /// no sense. Other stretches have to wait as if it were away. This one may be to blame, so it
+    /// is a failed attempt of the job.
     Failed,
-    /// It, or whisper.cpp here, gave no answer before the next recogniser in the list was asked: the
-    /// same.
+    /// It, or whisper.cpp here, gave no answer before the next recogniser in the list was asked:
+    /// the same.
     Slow,
     /// It was not asked, because it failed shortly before. That was said then, and holds for all
     /// jobs.
