@@ -62,7 +62,7 @@ fn documents(transcript: &Transcript, text: &str, formats: DocumentFormats) -> V
     };
     let part = |&format| {
         let content = match format {
-            DocumentFormat::Txt => format!("{text}\n"),
+            DocumentFormat::Txt => format!("{}\n", text.trim()),
             DocumentFormat::Srt => subtitles(transcript),
         };
         let (text, folded) = (std::mem::take(&mut caption), false);

@@ -1,7 +1,8 @@
 //! Notices where Whisper may have repeated the vocabulary that it was given, instead of writing
 //! what was said.
 //!
-//! On noise, Whisper writes what its prompt leads it to expect.
+//! On noise, Whisper writes what its prompt leads it to expect. After a prompt it sometimes writes
+//! a short sentence twice, too.
 
 use tracing::debug;
 
@@ -13,8 +14,17 @@ use crate::domain::Vocabulary;
 /// whatever the evidence for it.
 const RECITED: usize = 3;
 
-/// Whether a candidate has nothing but terms of the vocabulary, and may not have been said.
+/// Whether a candidate has nothing but terms of the vocabulary, and may not have been said, or all
+/// of the text comes twice. Without a vocabulary there is no echo.
 pub(crate) fn has_echo(candidates: &[Candidate], vocabulary: &Vocabulary) -> bool {
+    if vocabulary.terms().is_empty() {
+        return false;
+    }
+    let all: Vec<String> = candidates.iter().flat_map(|candidate| words(&candidate.segment.text)).collect();
+    if is_doubled(&all) {
+        debug!("the text comes twice, which the vocabulary may have caused");
+        return true;
+    }
     let terms: Vec<Vec<String>> = vocabulary.terms().iter().map(|term| words(term)).collect();
     let echo = candidates.iter().find(|Candidate { segment, evidence }| {
         let said = words(&segment.text);
@@ -25,6 +35,13 @@ pub(crate) fn has_echo(candidates: &[Candidate], vocabulary: &Vocabulary) -> boo
         debug!(start_ms, end_ms, ?evidence, "text taken for an echo of the vocabulary");
     }
     echo.is_some()
+}
+
+/// Whether the second half of the words is the first one again, but for one word in four.
+fn is_doubled(said: &[String]) -> bool {
+    let (first, second) = said.split_at(said.len() / 2);
+    let different = first.iter().zip(second).filter(|(one, other)| one != other).count();
+    first.len() >= 3 && first.len() == second.len() && different <= first.len() / 4
 }
 
 /// Whether all of the words are of the vocabulary, in whatever order.
@@ -84,6 +101,21 @@ mod tests {
             assert!(!is_echo(text, STRONG), "{text}");
             assert!(!is_echo(text, Evidence { voiced_ms: None, no_speech: None, ..STRONG }), "{text}");
             assert!(!is_echo_of("", text, weak[0]), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_sentence_that_comes_twice_is_an_echo_too() {
+        for (text, echo) in [
+            ("Sunday is the best. Sunday is the best.", true),
+            ("Locke the front door. Lock the front door.", true),
+            ("Sunday is the best. Monday is a bad day.", false),
+            ("Sunday is the best. Sunday is the best day.", false),
+            ("No, no, no, no.", false),
+            ("Lock the door. Shut the door.", false),
+        ] {
+            assert_eq!(is_echo(text, STRONG), echo, "{text}");
+            assert!(!is_echo_of("", text, STRONG), "{text}");
         }
     }
 
