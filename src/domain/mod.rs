@@ -15,6 +15,7 @@ pub mod model;
 pub mod pacing;
 pub mod policy;
 pub mod proxy;
+mod reasons;
 mod recording;
 pub mod reply;
 pub mod restriction;
