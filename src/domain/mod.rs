@@ -18,6 +18,7 @@ mod mtproxy;
 pub mod pacing;
 pub mod policy;
 pub mod proxy;
+mod reasons;
 mod recogniser;
 mod recording;
 pub mod reply;

@@ -64,6 +64,19 @@ async fn a_chat_is_switched_off_and_on_and_stays_so_after_a_restart() {
     assert_eq!(reply.text, FRIEND_SAYS);
 }
 
+/// Telegram has a short form for plain texts of private chats.
+#[tokio::test]
+async fn a_command_may_come_in_an_update_of_any_form() {
+    let (telegram, _folder, line) = start().await;
+    for packing in [Packing::ShortMessage, Packing::Short, Packing::Combined, Packing::TooLong] {
+        let recording = telegram.send(FRIENDS_CHAT, Draft::music("asked for", 2));
+        let sent = telegram.send_all([(FRIENDS_CHAT, say(".t").reply_to(recording))], packing);
+        telegram.wait_for_reply(FRIENDS_CHAT, recording, DEADLINE).await.unwrap();
+        deleted(&telegram, FRIENDS_CHAT, sent[0]).await;
+    }
+    line.finished().await;
+}
+
 #[tokio::test]
 async fn a_group_that_the_configuration_leaves_out_is_switched_on() {
     let (telegram, _folder, line) = start().await;
