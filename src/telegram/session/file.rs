@@ -9,6 +9,8 @@ use std::os::unix::fs::{
     DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown,
 };
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::contents::{Contents, DcAddresses};
 use super::error::SessionError;
@@ -16,6 +18,10 @@ use crate::runtime::atomic_file;
 
 const SESSION_FILE: &str = "account.session";
 const LOCK_FILE: &str = "account.lock";
+/// How long a lock is waited for, and how long between two tries. A process that is killed while it
+/// starts another one leaves its lock to that one, until it runs a program of its own.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 /// The file beside the session that says whether Telegram lets the account send, see
 /// [`restrictions`](super::super::restrictions).
 pub(crate) const RESTRICTION_FILE: &str = "account.restriction";
@@ -30,8 +36,18 @@ pub struct SessionFile {
 }
 
 impl SessionFile {
-    /// Locks the session in `folder`, which is created with mode 0700 if it is missing.
+    /// Locks the session in `folder`, which is created with mode 0700 if it is missing. Blocks for
+    /// [`LOCK_PATIENCE`] if another process has it.
     pub fn lock(folder: &Path) -> Result<Self, SessionError> {
+        let begun = Instant::now();
+        Self::lock_while(folder, || {
+            thread::sleep(LOCK_PAUSE);
+            begun.elapsed() < LOCK_PATIENCE
+        })
+    }
+
+    /// As [`SessionFile::lock`], but tries again as long as `pause` says so.
+    fn lock_while(folder: &Path, mut pause: impl FnMut() -> bool) -> Result<Self, SessionError> {
         let path = folder.join(SESSION_FILE);
         let io_error = |path: &Path| {
             let path = path.to_owned();
@@ -46,10 +62,15 @@ impl SessionFile {
             .mode(0o600)
             .open(&lock_path)
             .map_err(io_error(&lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { path, _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(SessionError::InUse(lock_path)),
-            Err(TryLockError::Error(source)) => Err(SessionError::Io { path: lock_path, source }),
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(Self { path, _lock: lock }),
+                Err(TryLockError::WouldBlock) if pause() => {}
+                Err(TryLockError::WouldBlock) => return Err(SessionError::InUse(lock_path)),
+                Err(TryLockError::Error(source)) => {
+                    return Err(SessionError::Io { path: lock_path, source });
+                }
+            }
         }
     }
 
@@ -58,7 +79,7 @@ impl SessionFile {
     pub fn lock_for_probe(folder: &Path) -> Result<Self, SessionError> {
         let lock = folder.join(LOCK_FILE);
         let is_new = !lock.exists();
-        let file = Self::lock(folder)?;
+        let file = Self::lock_while(folder, || false)?;
         if is_new && let Ok(owner) = fs::metadata(folder) {
             // It fails for everybody but root, and only a file that root has made needs it.
             let _ = chown(&lock, Some(owner.uid()), Some(owner.gid()));
@@ -183,6 +204,14 @@ mod tests {
         assert!(matches!(SessionFile::lock(folder.path()), Err(SessionError::InUse(_))));
         drop(first);
         assert!(SessionFile::lock(folder.path()).is_ok());
+    }
+
+    #[test]
+    fn a_lock_that_a_killed_process_has_left_to_its_child_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut first = Some(SessionFile::lock(folder.path()).unwrap());
+        let second = SessionFile::lock_while(folder.path(), || first.take().is_some());
+        assert!(second.is_ok());
     }
 
     #[test]
