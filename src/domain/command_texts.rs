@@ -219,8 +219,8 @@ pub fn why(fate: &Fate, tongue: Tongue) -> String {
         Fate::Answered => pick(tongue, "It was answered.".into(), "Ответ был отправлен.".into()),
         Fate::Silent => pick(
             tongue,
-            "Nobody speaks in it, so there is no text.".into(),
-            "Речи в ней нет, поэтому нет и текста.".into(),
+            "No text was sent: nobody speaks in it, or its text is only kept.".into(),
+            "Текст не отправлялся: речи в ней нет или текст только сохранён.".into(),
         ),
         Fate::Rejected(reason) => {
             pick(tongue, format!("It cannot be answered: {reason}."), format!("Ответить нельзя: {reason}."))

@@ -1,5 +1,4 @@
 //! What a job needs of others: a messenger, from which its recording comes and to which its answer
-//! What a job needs of others: a messenger, from which its recording comes and to which its answer
 //! goes, and a transcriber. What a command needs: a conversation. The daemon's are Telegram, and
 //! whisper.cpp in this process or a server.
 

@@ -131,7 +131,7 @@ fn finished_id(account: i64, channel: Option<i64>, message: i32) -> JobId {
 /// Under which id the job is kept once it has ended with this mark, if at all.
 fn kept_as(job: JobId, mark: &Mark) -> Option<JobId> {
     let JobId { account, chat, message } = job;
-    let is_answered = matches!(mark, Mark::Answered { replies } if !replies.is_empty());
+    let is_answered = matches!(mark, Mark::Answered { .. });
     is_answered.then(|| finished_id(account, job.is_in_channel().then_some(chat), message))
 }
 

@@ -85,7 +85,10 @@ impl Recognisers {
                 .map_err(|_| SpeechError::Aborted)?,
         };
         let model = engine.as_ref().map(Engine::model);
-        let abilities = engine.as_ref().map_or((usize::MAX, true), Engine::abilities);
+        // What a server's model was trained for is not known.
+        let has_server = options.list.iter().any(|it| matches!(it, RecogniserOptions::Server(_)));
+        let local = engine.as_ref().filter(|_| !has_server).map(Engine::abilities);
+        let abilities = local.unwrap_or((usize::MAX, true));
         let mut list = Vec::new();
         for options in options.list {
             let (name, recogniser): (_, Box<dyn Recogniser>) = match options {
@@ -105,8 +108,8 @@ impl Recognisers {
         Ok(Self { list, patience: options.patience, detector, model, abilities, well })
     }
 
-    /// How many languages the local model was trained for, and whether for translation. Servers are
-    /// taken to be able to do both.
+    /// How many languages the local model was trained for, and whether for translation. Where there
+    /// are servers, they are taken to know every language and to translate.
     pub fn abilities(&self) -> (usize, bool) {
         self.abilities
     }
