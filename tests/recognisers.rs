@@ -9,7 +9,7 @@ mod list;
 use std::time::Duration;
 
 use serde_json::json;
-use stenogram::domain::{LanguageCode, Languages, Secret, Task, Transcript};
+use stenogram::domain::{LanguageCode, Languages, Secret, Task, Transcript, Vocabulary};
 use stenogram::speech::server::SpeechServerOptions;
 use stenogram::speech::{
     LanguagePrior, RecogniseOptions, Recognised, Recogniser as _, RecogniserOptions, Recognisers,
@@ -28,6 +28,7 @@ fn server(url: &str) -> SpeechServerOptions {
         key: Some(Secret::new("sk-secret")),
         timeout: Duration::from_secs(20),
         languages: Languages { listed: vec![russian, LanguageCode::ENGLISH], others: false },
+        vocabulary: Vocabulary::default(),
     }
 }
 
@@ -100,6 +101,21 @@ async fn the_speech_alone_is_sent_and_what_comes_back_has_the_times_of_the_recor
     let [segment] = &transcript.segments[..] else { panic!("{transcript:?}") };
     assert!((9000..11_000).contains(&segment.start_ms), "{segment:?}");
     assert!((segment.start_ms + 500..13_000).contains(&segment.end_ms), "{segment:?}");
+}
+
+#[tokio::test]
+async fn the_vocabulary_is_sent_before_the_text_and_an_echo_of_it_is_not_believed() {
+    let stub = Server::start(|_, number| {
+        says(if number == 0 { "Anna, Boris, Kubernetes." } else { "One two three." })
+    });
+    let vocabulary = "Anna,Boris,Kubernetes".parse().unwrap();
+    let options = SpeechServerOptions { vocabulary, ..server(&stub.base()) };
+    let recognisers = recognisers(vec![RecogniserOptions::Server(options)]).await;
+    let options = RecogniseOptions { previous_text: "The text before.".to_owned(), ..Default::default() };
+    assert_eq!(transcript(&recognisers, options).await.text(), "One two three.");
+    let prompts: Vec<_> = stub.requests().iter().map(|request| request.field("prompt")).collect();
+    let expected = ["Anna, Boris, Kubernetes. The text before.", "The text before."];
+    assert_eq!(prompts, expected.map(|prompt| Some(prompt.to_owned())));
 }
 
 #[tokio::test]

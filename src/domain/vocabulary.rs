@@ -17,6 +17,16 @@ impl Vocabulary {
     pub fn terms(&self) -> &[String] {
         &self.terms
     }
+
+    /// The terms as a sentence, with the text after it that was said before a recording: what
+    /// prompts a recogniser.
+    pub fn before(&self, text: &str) -> String {
+        match (self.terms.is_empty(), text.is_empty()) {
+            (true, _) => text.to_owned(),
+            (false, true) => format!("{}.", self.terms.join(", ")),
+            (false, false) => format!("{}. {text}", self.terms.join(", ")),
+        }
+    }
 }
 
 /// A text that is no vocabulary.
@@ -48,6 +58,9 @@ mod tests {
     fn a_vocabulary_is_a_list_of_terms() {
         let vocabulary: Vocabulary = " Анна  Каренина,Kubernetes, C++ ".parse().unwrap();
         assert_eq!(vocabulary.terms(), ["Анна Каренина", "Kubernetes", "C++"]);
+        assert_eq!(vocabulary.before(""), "Анна Каренина, Kubernetes, C++.");
+        assert_eq!(vocabulary.before("И вот."), "Анна Каренина, Kubernetes, C++. И вот.");
+        assert_eq!(Vocabulary::default().before("И вот."), "И вот.");
         for wrong in ["", ",", "a,,b", "a,", "-", "a\0"] {
             assert_eq!(wrong.parse::<Vocabulary>(), Err(ParseVocabularyError), "{wrong:?}");
         }

@@ -160,6 +160,7 @@ pub fn speech_server(config: &Config, url: &ServerUrl) -> SpeechServerOptions {
         key: config.recogniser_key.clone(),
         timeout: config.recogniser_timeout,
         languages: config.languages.clone(),
+        vocabulary: config.vocabulary.clone(),
     }
 }
 

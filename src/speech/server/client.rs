@@ -31,6 +31,7 @@ const BUSY_PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
 /// What a stretch is sent with.
+#[derive(Clone)]
 pub(super) struct Request {
     /// A WAV file.
     pub audio: Vec<u8>,

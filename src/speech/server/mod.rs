@@ -18,13 +18,14 @@ use self::client::{Client, Request};
 pub use self::error::{ServerError, ServerErrorKind};
 use self::wav::wav;
 use super::error::SpeechError;
+use super::hallucination::echo::has_echo;
 use super::hallucination::guard::{Guarded, guard};
 use super::language::choice::Choice;
 use super::options::RecogniseOptions;
 use super::recogniser::{Recognised, Recogniser};
 use super::vad::detector::{Detector, Speech, seconds};
 use super::whisper::RATE;
-use crate::domain::{LanguageCode, Languages, SAMPLE_RATE, Secret, ServerUrl, Task, Transcript};
+use crate::domain::{LanguageCode, Languages, SAMPLE_RATE, Secret, ServerUrl, Task, Transcript, Vocabulary};
 
 /// Shorter speech is padded with silence: OpenAI's server takes no less than 0.1 s, and Whisper
 /// hears little in less than a second.
@@ -41,6 +42,8 @@ pub struct SpeechServerOptions {
     pub timeout: Duration,
     /// The languages that a recording may be in, see [`EngineOptions`](super::EngineOptions).
     pub languages: Languages,
+    /// Terms that it is given before each stretch; one that knows no prompts passes over them.
+    pub vocabulary: Vocabulary,
 }
 
 /// Whether a server has the model that it will be asked for.
@@ -71,6 +74,7 @@ pub(super) struct Server {
     name: Arc<str>,
     client: Arc<Client>,
     choice: Choice,
+    vocabulary: Vocabulary,
     detector: Detector,
 }
 
@@ -78,8 +82,9 @@ impl Server {
     pub fn new(options: SpeechServerOptions, detector: Detector) -> Result<Self, SpeechError> {
         let name = options.url.name().into();
         let choice = Choice::new(options.languages.clone(), LanguageCode::all().count());
+        let vocabulary = options.vocabulary.clone();
         let client = Client::new(options)?;
-        Ok(Self { name, client: Arc::new(client), choice, detector })
+        Ok(Self { name, client: Arc::new(client), choice, vocabulary, detector })
     }
 
     /// Sends a request from a blocking thread, which goes on until its time limit if the future is
@@ -122,11 +127,16 @@ impl Recogniser for Server {
         let started = Instant::now();
         let spoken = speech.activity.voiced(0..speech.pcm.len()).unwrap_or(speech.pcm.len());
         speech.pcm.resize(speech.pcm.len().max(SHORTEST), 0.0);
-        let request = Request { audio: wav(&speech.pcm, SAMPLE_RATE), task, prompt: previous_text };
-        let request = Arc::new(request);
+        let prompt = self.vocabulary.before(&previous_text);
+        let mut request = Arc::new(Request { audio: wav(&speech.pcm, SAMPLE_RATE), task, prompt });
         let given = language.or(self.choice.only());
         let mut answer = self.ask(&request, given).await?;
         observer.on_pass();
+        if has_echo(&answer.candidates(&speech), &self.vocabulary) {
+            debug!("an echo of the vocabulary, asking again without it");
+            request = Arc::new(Request { prompt: previous_text, ..Request::clone(&request) });
+            answer = self.ask(&request, given).await?;
+        }
         // What a translation calls its language is that of the text.
         let mut detected = answer.language().filter(|_| task == Task::Transcribe);
         let mut guarded = guard(&answer.candidates(&speech));
