@@ -310,8 +310,8 @@ pub fn help(prefix: &CommandPrefix, tongue: Tongue) -> String {
              {p}on, {p}off – recordings of this chat are answered, or not\n\
              {p}language ru, {p}language auto\n\
              {p}translate on, {p}translate off\n\
-             {p}where reply, {p}where saved, {p}where caption,\n\
-             {p}where nowhere\n\
+             {p}where reply, {p}where saved, {p}where caption\n\
+             {p}where nowhere – kept, and not sent\n\
              {p}pause, {p}pause 2h, {p}resume – in Saved Messages of all chats\n\
              {p}queue, {p}status, {p}help – answered in Saved Messages"
         ),
@@ -323,8 +323,8 @@ pub fn help(prefix: &CommandPrefix, tongue: Tongue) -> String {
              {p}вкл, {p}выкл – распознавать записи этого чата или нет\n\
              {p}язык ru, {p}язык авто\n\
              {p}перевод вкл, {p}перевод выкл\n\
-             {p}куда ответ, {p}куда избранное, {p}куда подпись,\n\
-             {p}куда никуда\n\
+             {p}куда ответ, {p}куда избранное, {p}куда подпись\n\
+             {p}куда никуда – хранить, не отправляя\n\
              {p}пауза, {p}пауза 2ч, {p}продолжай – в «Избранном» о всех чатах\n\
              {p}очередь, {p}статус, {p}помощь – ответ придёт в «Избранное»"
         ),
@@ -383,7 +383,7 @@ mod tests {
                 assert!(prefix.command_in(&command, false).is_some(), "{command:?}");
                 count += 1;
             }
-            assert_eq!(count, 18, "{text}");
+            assert_eq!(count, 19, "{text}");
         }
     }
 }
