@@ -28,6 +28,7 @@ stenogram: answers the voice messages of your Telegram account with their text.
   ./start.sh models ...      list, pull or verify models; recommend one for this machine
   ./start.sh queue ...       what is not finished; put back or drop
   ./start.sh rules [..]      which messages are answered; why one is or is not
+  ./start.sh transcripts     the texts that are kept
   ./start.sh bench ...       measure the models on this machine, or with --eval on your own recordings
   ./start.sh health          ask the running daemon whether it works
   ./start.sh doctor          what is wrong, and what to do
@@ -151,6 +152,9 @@ run() {
         # which the daemon can do without.
         "$stenogram" models pull || [ -s "$model" ] || fail 1 "no model, no recognition. 'Model download fails' in TROUBLESHOOTING.md" \
             "has the ways around: a mirror in MODEL_URL, or the file copied by hand."
+    elif ! recognises_locally; then
+        # The model for voice activity, which keeps silence from the servers. The daemon can do without.
+        "$stenogram" models pull --missing || true
     fi
     exec "$stenogram" run
 }
@@ -263,7 +267,7 @@ main() {
             in_systemd "$@"
             exit 0
             ;;
-        login | logout | models | queue | rules | transcribe | serve | bench | health | doctor | explain | config) pass_through "$@" ;;
+        login | logout | models | queue | rules | transcripts | transcribe | serve | bench | health | doctor | explain | config) pass_through "$@" ;;
         *) fail 2 "unknown command '$1'. See ./start.sh --help." ;;
         esac
     done

@@ -48,9 +48,13 @@ logged_in() { [ -s "$session" ] && ! grep -Eq '"user": *null' "$session"; }
 # Is the configured model one of the catalogue's, and not here, or not whole?
 model_is_missing() { stenogram models list 2>/dev/null | grep -Eq '^[^ ]+ \* .* (-|wrong size) '; }
 
-# Fetches it, trying again ever more rarely. Telegram keeps the messages meanwhile.
+recognises_elsewhere() { stenogram models list 2>/dev/null | grep -q 'RECOGNISER names servers alone'; }
+
+# Fetches it, trying again ever more rarely. Telegram keeps the messages meanwhile. Where servers alone recognise,
+# it is only the model for voice activity, which is tried once.
 fetch_model() {
     seconds=30
+    if recognises_elsewhere; then attend stenogram models pull --missing; fi
     while [ -z "$stopping" ] && model_is_missing; do
         say "The model is not here yet: fetching it."
         attend stenogram models pull

@@ -43,12 +43,18 @@ env_value() {
     printf '%s' "${value:-$2}"
 }
 
+# Does RECOGNISER name this machine, or servers alone?
+recognises_locally() {
+    local recogniser
+    recogniser=$(env_value RECOGNISER local)
+    case ,${recogniser//[[:space:]]/}, in *,local,*) return 0 ;; *) return 1 ;; esac
+}
+
 # The file of the configured model; fails where the owner named a file, which nobody can fetch, and where RECOGNISER
 # names servers alone. Without MODEL it is the model that `stenogram models pull` chose for this machine, or else base.
 model_file() {
-    local model folder recogniser
-    recogniser=$(env_value RECOGNISER local)
-    case ,${recogniser//[[:space:]]/}, in *,local,*) ;; *) return 1 ;; esac
+    local model folder
+    recognises_locally || return 1
     folder=$(env_value MODEL_DIR ./models)
     model=$(env_value MODEL '')
     if [ -z "$model" ]; then model=$(cat "$folder/chosen-model" 2>/dev/null || echo base); fi

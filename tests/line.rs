@@ -209,10 +209,12 @@ impl Line {
         let (policy, in_force) = watch::channel(policy);
         let commands = Arc::new(Commands {
             queue: Arc::clone(&queue),
-            rules: ChatRulesFile::open(folder.path().join(FILE_NAME), Arc::new(policy)),
+            rules: ChatRulesFile::open(folder.path().join(FILE_NAME), Arc::new(policy))
+                .expect("open the rules"),
             conversation: Arc::clone(&account) as Arc<dyn Conversation>,
             prefix: prefix(),
             model: ModelAbilities { languages: 99, translates: true },
+            keeps_results: false,
             work: Arc::clone(&work),
             shutdown: shutdown.clone(),
             started: Instant::now(),

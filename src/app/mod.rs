@@ -161,7 +161,9 @@ pub async fn run(
     let io_error = |source| SessionError::Io { path: config.data_dir.clone(), source };
     folders::close_data_dir(&config.data_dir).map_err(io_error)?;
     let session = SessionFile::lock(&config.data_dir)?;
-    let chat_rules = ChatRulesFile::open(config.data_dir.join(chat_rules_file::FILE_NAME), policy);
+    let chat_rules_path = config.data_dir.join(chat_rules_file::FILE_NAME);
+    let chat_rules = ChatRulesFile::open(chat_rules_path.clone(), policy)
+        .map_err(|source| SessionError::Io { path: chat_rules_path, source })?;
     let account = Arc::new(Account::open(session, credentials.api_id, setup::account_options(config)).await?);
     let recognisers = setup::recognisers(config, &settings)?;
     let local = recognisers.local().cloned();
@@ -216,6 +218,7 @@ pub async fn run(
             conversation: Arc::clone(&conversation),
             prefix: prefix.clone(),
             model: ModelAbilities { languages, translates },
+            keeps_results: !config.result_ttl.is_zero(),
             work: Arc::clone(&work),
             shutdown: shutdown.clone(),
             started: Instant::now(),

@@ -76,11 +76,14 @@ fn list(config: &Config, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "\n{configured}. Models are kept in {}.", config.model_dir.display())
 }
 
-/// Whether the configured model, if one is needed, is complete, judged by its size, because a
-/// checksum takes seconds.
+/// Whether the configured model is complete, judged by its size, because a checksum takes seconds.
+/// Where servers alone recognise, it is the model for voice activity, which keeps silence from
+/// them.
 fn is_complete(config: &Config) -> Result<bool, CommandError> {
     Ok(match &config.model {
-        _ if !config.recognises_locally() => true,
+        _ if !config.recognises_locally() => {
+            SILERO_VAD.installed(&config.model_dir) == Some(SILERO_VAD.bytes)
+        }
         ModelName::Catalogue(name) => {
             let spec = ModelSpec::named(name)?;
             spec.installed(&config.model_dir) == Some(spec.bytes)

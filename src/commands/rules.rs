@@ -16,6 +16,7 @@ use crate::domain::{
 };
 use crate::jobs::chat_rules_file;
 use crate::runtime::deployment::typed;
+use crate::runtime::problem;
 use crate::setup;
 use crate::telegram::SessionFile;
 
@@ -34,7 +35,9 @@ const LONG: u32 = u32::MAX;
 /// Prints the rules in force, or what they say of one message.
 pub fn run(config: &Config, args: &Rules, out: &mut impl Write) -> Result<(), CommandError> {
     let path = config.data_dir.join(chat_rules_file::FILE_NAME);
-    let chats = chat_rules_file::read(&path).unwrap_or_else(|error| {
+    let read = chat_rules_file::read(&path)
+        .unwrap_or_else(|error| Err(problem::of_file("cannot read", &path, &error).to_string()));
+    let chats = read.unwrap_or_else(|error| {
         eprintln!("What you have said in chats is not counted here: {error}");
         ChatRules::default()
     });

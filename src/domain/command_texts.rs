@@ -35,6 +35,8 @@ pub enum Remark {
     LanguageNotInModel,
     /// Nor for translation.
     TranslationNotInModel,
+    /// Transcripts are not kept, so a text that appears nowhere would be lost.
+    NothingIsKept,
     /// What it changes could not be stored.
     NotStored(String),
 }
@@ -83,6 +85,10 @@ impl Remark {
             Self::TranslationNotInModel => {
                 ("Not obeyed: the model cannot translate.", "Не выполнено: модель не умеет переводить.")
             }
+            Self::NothingIsKept => (
+                "Not obeyed: with RESULT_TTL=0 no text is kept, and these would be lost.",
+                "Не выполнено: при RESULT_TTL=0 тексты не хранятся и пропали бы.",
+            ),
         };
         pick(tongue, english.to_owned(), russian.to_owned())
     }

@@ -10,7 +10,7 @@ use tracing::error;
 
 use crate::domain::ChatRules;
 use crate::domain::policy::Policy;
-use crate::runtime::{atomic_file, problem};
+use crate::runtime::atomic_file;
 
 /// Its name in DATA_DIR.
 pub const FILE_NAME: &str = "chats.json";
@@ -22,10 +22,13 @@ pub struct ChatRulesFile {
 }
 
 impl ChatRulesFile {
-    /// Reads the file at `path` and puts the rules in it into force. A file that cannot be read is
-    /// kept aside, and then the configuration alone says what is answered.
-    pub fn open(path: PathBuf, policy: Arc<watch::Sender<Policy>>) -> Self {
-        match read(&path) {
+    /// Reads the file at `path` and puts the rules in it into force. A damaged file is kept aside,
+    /// and then the configuration alone says what is answered.
+    ///
+    /// # Errors
+    /// If the file cannot be read. It may be well, so it is left where it is.
+    pub fn open(path: PathBuf, policy: Arc<watch::Sender<Policy>>) -> io::Result<Self> {
+        match read(&path)? {
             Ok(chats) => policy.send_modify(|policy| policy.chats = chats),
             Err(error) => {
                 let aside = atomic_file::with_suffix(&path, ".damaged");
@@ -39,7 +42,7 @@ impl ChatRulesFile {
                 );
             }
         }
-        Self { path, policy }
+        Ok(Self { path, policy })
     }
 
     /// The rules in force, with those of the configuration.
@@ -58,14 +61,16 @@ impl ChatRulesFile {
     }
 }
 
-/// The rules in the file at `path`; none if there is no file. An error names the file.
-pub fn read(path: &Path) -> Result<ChatRules, String> {
+/// The rules in the file at `path`; none if there is no file. The inner error says that it is damaged,
+/// and names it.
+pub fn read(path: &Path) -> io::Result<Result<ChatRules, String>> {
     match fs::read(path) {
         Ok(text) => {
-            serde_json::from_slice(&text).map_err(|error| format!("{} is damaged: {error}", path.display()))
+            Ok(serde_json::from_slice(&text)
+                .map_err(|error| format!("{} is damaged: {error}", path.display())))
         }
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(ChatRules::default()),
-        Err(error) => Err(problem::of_file("cannot read", path, &error).to_string()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Ok(ChatRules::default())),
+        Err(error) => Err(error),
     }
 }
 
@@ -88,12 +93,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE_NAME);
         let (before, after) = (policy(), policy());
-        let file = ChatRulesFile::open(path.clone(), Arc::clone(&before));
+        let file = ChatRulesFile::open(path.clone(), Arc::clone(&before)).unwrap();
         let said = ChatRules::default().after(&Command::Answer(false), -500, false, 0).unwrap();
         file.replace(said.clone()).await.unwrap();
         assert_eq!(before.borrow().chats, said);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        ChatRulesFile::open(path, Arc::clone(&after));
+        ChatRulesFile::open(path, Arc::clone(&after)).unwrap();
         assert_eq!(after.borrow().chats, said);
     }
 
@@ -102,20 +107,31 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE_NAME);
         fs::write(&path, "{\"chats\": {").unwrap();
-        assert!(read(&path).unwrap_err().contains("is damaged"));
+        assert!(read(&path).unwrap().unwrap_err().contains("is damaged"));
         let policy = policy();
-        let file = ChatRulesFile::open(path.clone(), Arc::clone(&policy));
+        let file = ChatRulesFile::open(path.clone(), Arc::clone(&policy)).unwrap();
         assert_eq!(policy.borrow().chats, ChatRules::default());
         file.replace(ChatRules::default()).await.unwrap();
         let kept = fs::read_to_string(folder.path().join("chats.json.damaged")).unwrap();
-        assert_eq!((kept.as_str(), read(&path)), ("{\"chats\": {", Ok(ChatRules::default())));
+        assert_eq!((kept.as_str(), read(&path).unwrap()), ("{\"chats\": {", Ok(ChatRules::default())));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_stays_where_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        // Nobody can read a folder as a file, root neither.
+        let path = folder.path().join(FILE_NAME);
+        fs::create_dir(&path).unwrap();
+        assert!(ChatRulesFile::open(path.clone(), policy()).is_err());
+        assert!(path.exists());
     }
 
     #[tokio::test]
     async fn what_cannot_be_stored_is_not_in_force() {
         let folder = tempfile::tempdir().unwrap();
         let policy = policy();
-        let file = ChatRulesFile::open(folder.path().join("missing").join(FILE_NAME), Arc::clone(&policy));
+        let file =
+            ChatRulesFile::open(folder.path().join("missing").join(FILE_NAME), Arc::clone(&policy)).unwrap();
         let said = ChatRules::default().after(&Command::Answer(false), -500, false, 0).unwrap();
         assert!(file.replace(said).await.is_err());
         assert_eq!(policy.borrow().chats, ChatRules::default());

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, error, info, info_span, warn};
 
 use crate::domain::command_texts::{self, Fate, QueueState, Remark};
+use crate::domain::rules::AnswerIn;
 use crate::domain::unix_time::now_seconds;
 use crate::domain::{
     Asked, ChatKind, Command, CommandMessage, CommandPrefix, Fault, Incoming, JobId, Note, RepliesTo, Sender,
@@ -39,6 +40,8 @@ pub struct Commands {
     pub conversation: Arc<dyn Conversation>,
     pub prefix: CommandPrefix,
     pub model: ModelAbilities,
+    /// Whether transcripts are kept at all.
+    pub keeps_results: bool,
     /// Notified of every job.
     pub work: Arc<Notify>,
     pub shutdown: CancellationToken,
@@ -154,6 +157,7 @@ impl Commands {
                 Err(Remark::LanguageNotInModel)
             }
             (Command::Translate(true), _) if !self.model.translates => Err(Remark::TranslationNotInModel),
+            (Command::Where(AnswerIn::Nowhere), _) if !self.keeps_results => Err(Remark::NothingIsKept),
             _ => {
                 let changed = if is_new { self.change_rules(message, everywhere).await } else { Ok(()) };
                 changed.map(|()| {

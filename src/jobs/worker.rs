@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::join_all;
 use tokio::sync::{Mutex, Notify, Semaphore, SemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, info, info_span, warn};
+use tracing::{Instrument as _, error, info, info_span, warn};
 
 use crate::domain::policy::Policy;
 use crate::domain::saved::message_link;
@@ -187,6 +187,7 @@ impl Worker {
             Err(Fault::Fatal(why)) => Some(why.clone()),
             _ => None,
         };
+        let is_gone = matches!(result, Err(Fault::Gone(_)));
         let verdict = match result {
             Err(Fault::Unavailable(why)) => self.after_outage(claim, connection, why).await,
             result => {
@@ -195,6 +196,12 @@ impl Worker {
             }
         };
         self.apply(id, &verdict).await.map_err(|error| error.to_string())?;
+        if is_gone {
+            let forget = || self.queue.forget(&claim.job);
+            if let Some(Err(error)) = retry_until_available("remove a transcript", shutdown, forget).await {
+                error!(%error, "The transcript of a deleted recording cannot be removed");
+            }
+        }
         self.tell_of(&claim.job, &verdict);
         // The next job of this chat may be claimed now.
         self.work.notify_one();

@@ -236,6 +236,30 @@ async fn an_answer_that_is_gone_is_sent_again_and_one_that_is_there_is_not() {
 }
 
 #[tokio::test]
+async fn a_text_that_is_asked_for_leaves_the_answer_that_is_there_as_it_is() {
+    let (telegram, _folder, line) = start().await;
+    let recording = telegram.send(FRIENDS_CHAT, saying(FRIEND_SAYS));
+    let first = telegram.wait_for_reply(FRIENDS_CHAT, recording, DEADLINE).await.unwrap();
+    line.finished().await;
+    command(&telegram, FRIENDS_CHAT, say(".translate on")).await;
+    command(&telegram, FRIENDS_CHAT, say(".t").reply_to(recording)).await;
+    line.finished().await;
+    let there = telegram.look(|ledger| ledger.replies(FRIENDS_CHAT, recording).cloned().collect::<Vec<_>>());
+    let [answer] = &there[..] else { panic!("{there:?}") };
+    assert_eq!((answer.id, answer.edits, answer.text.as_str()), (first.id, 0, FRIEND_SAYS));
+}
+
+#[tokio::test]
+async fn texts_are_not_sent_nowhere_if_none_is_kept() {
+    let (telegram, _folder, line) = start().await;
+    let text = command(&telegram, FRIENDS_CHAT, say(".where nowhere")).await;
+    assert_eq!(text, "Not obeyed: with RESULT_TTL=0 no text is kept, and these would be lost.");
+    let message = telegram.send(FRIENDS_CHAT, saying(FRIEND_SAYS));
+    telegram.wait_for_reply(FRIENDS_CHAT, message, DEADLINE).await.unwrap();
+    line.finished().await;
+}
+
+#[tokio::test]
 async fn again_recognises_anew_and_edits_the_answer() {
     let (telegram, _folder, line) = start().await;
     let recording = telegram.send(FRIENDS_CHAT, saying(FRIEND_SAYS));

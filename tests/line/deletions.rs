@@ -79,3 +79,20 @@ async fn one_that_is_deleted_before_its_turn_is_not_recognised() {
     let mark = line.queue.mark(id).await.unwrap();
     assert!(matches!(&mark, Some(Mark::Rejected { reason }) if reason.contains("deleted")), "{mark:?}");
 }
+
+/// The answer waits, because Telegram demands it.
+#[tokio::test]
+async fn one_that_is_deleted_before_its_answer_is_sent_gets_none_and_its_transcript_goes() {
+    let (telegram, _folder, line) = start().await;
+    telegram.fault(Fault::on("messages.sendMessage", Action::flood_wait(2)).once());
+    let message = telegram.send(FRIENDS_CHAT, saying("their words"));
+    line.left(Counts { delayed: 1, ..Counts::default() }).await;
+    let post = telegram.look(|ledger| ledger.post(FRIENDS_CHAT, message).cloned()).unwrap();
+    telegram.delete(FRIENDS_CHAT, message);
+    line.finished().await;
+    assert!(replies(&telegram, FRIENDS_CHAT, message).is_empty());
+    let copy = telegram.send(OTHER_CHAT, Draft::forward(&post));
+    telegram.wait_for_reply(OTHER_CHAT, copy, DEADLINE).await.unwrap();
+    line.finished().await;
+    assert_eq!(*line.recognised.borrow(), 2, "nothing was kept of the first");
+}

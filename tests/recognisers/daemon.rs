@@ -129,10 +129,14 @@ fn a_server_that_is_not_on_a_private_network_is_warned_of() {
 }
 
 #[test]
-fn no_model_is_fetched_where_servers_alone_recognise() {
-    let home = without_model(Home::empty(), "http://127.0.0.1:9/v1");
+fn only_the_model_for_voice_activity_is_fetched_where_servers_alone_recognise() {
+    let mirror = Server::start(|_, _| Reply::new(404, b""));
+    let mut home = without_model(Home::empty(), "http://127.0.0.1:9/v1");
+    home.set("MODEL_URL", &mirror.url());
     let models = |arguments: &[&str]| home.command().arg("models").args(arguments).output().unwrap();
-    assert_eq!(models(&["pull", "--missing"]).status.code(), Some(0));
+    assert!(!models(&["pull", "--missing"]).status.success(), "the mirror has none");
+    let asked = mirror.requests();
+    assert!(!asked.is_empty() && asked.iter().all(|request| request.path.contains("silero")), "{asked:?}");
     let list = String::from_utf8(models(&["list"]).stdout).unwrap();
     assert!(list.contains("RECOGNISER names servers alone") && !list.contains(" * "), "{list}");
 }

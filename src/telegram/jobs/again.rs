@@ -10,7 +10,7 @@ use super::edit::Edit;
 use super::find_sent::is_reply_to;
 use super::saved::{saved_message, saved_part};
 use super::send::folded;
-use crate::domain::{Answer, Fault, Form, Job, Part, Peer, PeerKind};
+use crate::domain::{Answer, Asked, Fault, Form, Job, Part, Peer, PeerKind};
 
 /// A message of an earlier answer, as it is in Telegram.
 struct Earlier {
@@ -21,19 +21,20 @@ struct Earlier {
 
 impl Account {
     /// Delivers a part of an answer to a recording that may have been answered by the messages
-    /// `replaces`. Where its message is still there, it gets the new text; otherwise a new one is
-    /// sent. Before the last part, earlier messages that are left over are deleted: once that part
+    /// `asked.replaces`. Where its message is still there, it stays as it is, or gets the new text if
+    /// that was asked for; otherwise a new one is sent. Before the last part, earlier messages that are left over are deleted: once that part
     /// is in the chat, a later attempt finds it and looks no further.
     pub(super) async fn deliver_again(
         &self,
         link: &Link,
         job: &Job,
-        replaces: &[i32],
+        asked: &Asked,
         answer: &Answer,
         index: usize,
     ) -> Result<Option<i32>, Fault> {
         let form = &answer.settings.form;
-        if index + 1 == answer.parts.len() {
+        let Asked { replaces, again, .. } = asked;
+        if *again && index + 1 == answer.parts.len() {
             for number in replaces.iter().skip(answer.parts.len()) {
                 if self.earlier(link, job, form, *number).await?.is_some() {
                     self.delete_earlier(link, job, form, *number).await?;
@@ -45,6 +46,7 @@ impl Account {
             None => None,
         };
         let delivered = match earlier {
+            Some(earlier) if !again => Some(earlier.message.id),
             Some(earlier) if self.put_into(link, job, answer, index, &earlier).await? => {
                 Some(earlier.message.id)
             }

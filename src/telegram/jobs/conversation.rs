@@ -15,7 +15,7 @@ impl Account {
     /// Replaces the text of the owner's message `number` of `chat`.
     pub async fn rewrite(&self, chat: &Peer, number: i32, text: &str) -> Result<(), Fault> {
         let link = self.current_link()?;
-        let peer = message::input_peer(chat);
+        let peer = message::input_peer(&self.with_access(*chat).await?);
         let edit = Edit { peer, message: number, text: text.to_owned(), entities: Vec::new() };
         match self.edit(&link, edit).await? {
             Ok(()) => Ok(()),

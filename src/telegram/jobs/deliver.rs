@@ -16,7 +16,7 @@ impl Account {
         self.may_send((job.id, job.stranger))?;
         let link = self.current_link()?;
         if let Some(asked) = &job.asked {
-            return self.deliver_again(&link, job, &asked.replaces, answer, index).await;
+            return self.deliver_again(&link, job, asked, answer, index).await;
         }
         self.deliver_new(&link, job, answer, index).await
     }

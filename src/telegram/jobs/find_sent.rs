@@ -34,6 +34,8 @@ impl Account {
         };
         match answer.settings.form {
             Form::Replies => {
+                // Telegram may send a reply to a message that is gone as one to nothing.
+                self.found_message(&link, job).await?;
                 let search = Search { peer: self.input_peer(job).await?, after: job.id.message };
                 self.search(&link, job, &answer.parts, search, reply).await
             }

@@ -23,7 +23,9 @@ impl<S: EventSink> UpdateLoop<'_, S> {
             tl::enums::Update::DeleteChannelMessages(update) => {
                 let channel = PeerId::channel(update.channel_id).and_then(PeerId::bot_api_dialog_id);
                 let messages = update.messages.clone();
-                return Ok(Some(Event::Deleted(Deleted { account, channel, messages })));
+                // Without its channel a number would be taken for that of another chat's message.
+                return Ok(channel
+                    .map(|channel| Event::Deleted(Deleted { account, channel: Some(channel), messages })));
             }
             _ => {}
         }
