@@ -8,6 +8,7 @@
 # (CycloneDX 1.5, JSON) is made by cargo-cyclonedx, which is built where it is missing: about two minutes.
 set -euo pipefail
 
+called_from=$PWD
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/setup.sh
 . scripts/setup.sh
@@ -15,7 +16,10 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 binary=
 case ${1:-} in
 '') ;;
---binary) binary=${2:?"--binary wants a file"} ;;
+--binary)
+    binary=${2:?"--binary wants a file"}
+    case $binary in /*) ;; *) binary=$called_from/$binary ;; esac
+    ;;
 -h | --help) sed -n '2,/^set /s/^# \{0,1\}//p' "$0" && exit 0 ;;
 *) fail 2 "release.sh takes --binary FILE or nothing, and here is '$1'." ;;
 esac
@@ -52,7 +56,7 @@ cp -R deploy docs .env.example README.md README.ru.md TROUBLESHOOTING.md TROUBLE
     LICENSE-MIT LICENSE-APACHE "$work/$name/"
 cp scripts/setup.sh "$work/$name/scripts/"
 strip -o "$work/$name/stenogram" "$binary"
-scripts/third-party.sh >"$work/$name/THIRD-PARTY.txt"
+scripts/third-party.sh "${FEATURES:-}" >"$work/$name/THIRD-PARTY.txt"
 sbom "$work/$name/sbom.cdx.json"
 
 out=target/release-files

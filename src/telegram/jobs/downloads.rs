@@ -93,6 +93,7 @@ impl Downloads {
     pub fn forget(&self, job: JobId) {
         self.take(job);
         self.spool.remove(job);
+        self.spool.remove_stale();
     }
 
     /// Drops all that is kept on disk.

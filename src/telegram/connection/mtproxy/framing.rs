@@ -15,8 +15,8 @@ const FULL_OVERHEAD: usize = 12;
 /// What a message has before its encrypted blocks: the id of the key, and the message's key.
 const MESSAGE_HEAD: usize = 24;
 const BLOCK: usize = 16;
-/// Whatever is shorter is the code of an error.
-const SHORTEST_MESSAGE: usize = 16;
+/// Whatever is shorter is the code of an error, which may be padded too.
+const SHORTEST_MESSAGE: usize = 20;
 const MAX_PADDING: u8 = 15;
 
 /// Reads packets of the "full" transport from our own side.
@@ -134,7 +134,7 @@ mod tests {
                 assert_eq!(packet(&padded).unwrap(), Packet::Message(&message), "{padding}");
             }
         }
-        for padding in 0..8 {
+        for padding in 0..16 {
             let padded = [&(-404_i32).to_le_bytes()[..], &vec![9; padding]].concat();
             assert_eq!(packet(&padded).unwrap(), Packet::Error(-404));
         }

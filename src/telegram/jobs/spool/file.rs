@@ -2,8 +2,8 @@
 //! checksum. It is not synced: a killed process loses nothing of it, and after a power cut what is
 //! damaged is cut off.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufReader, Read, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -20,31 +20,42 @@ pub(super) const CHUNK_HEAD: usize = 8;
 /// Reads the chunks that are whole, and cuts off the rest. Returns them, and the size of the file.
 pub(super) fn load(path: &Path, document: i64, size: u64) -> io::Result<(Vec<u8>, u64)> {
     let no_use = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why.to_owned());
-    let file = fs::read(path)?;
-    let mut rest = file
-        .strip_prefix(&head(document)[..])
-        .ok_or_else(|| no_use("it is of another document, or its head is damaged"))?;
-    let mut bytes = Vec::new();
-    while let Some((chunk, after)) = next_chunk(rest) {
-        bytes.extend_from_slice(chunk);
-        rest = after;
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let mut reader = BufReader::new(file);
+    let mut found = [0; HEAD];
+    reader.read_exact(&mut found)?;
+    if found != head(document) {
+        return Err(no_use("it is of another document, or its head is damaged"));
+    }
+    // A file has more than its recording, and a recording may be larger than it was said to be.
+    let mut bytes = Vec::with_capacity(usize::try_from(size.min(length)).unwrap_or(0));
+    let mut whole = HEAD as u64;
+    while let Some(chunk) = next_chunk(&mut reader, &mut bytes)? {
+        whole += CHUNK_HEAD as u64 + chunk;
     }
     if (bytes.len() as u64) < size && !bytes.len().is_multiple_of(CHUNK_UNIT) {
         return Err(no_use("it ends with a short chunk before the end"));
     }
-    let whole = (file.len() - rest.len()) as u64;
-    if !rest.is_empty() {
+    if whole < length {
         OpenOptions::new().write(true).open(path)?.set_len(whole)?;
     }
     Ok((bytes, whole))
 }
 
-/// The first chunk, and what follows it; `None` if it is not whole.
-fn next_chunk(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = bytes.split_first_chunk::<4>()?;
-    let (checksum, rest) = rest.split_first_chunk::<4>()?;
-    let (chunk, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-    (crc32fast::hash(chunk) == u32::from_le_bytes(*checksum)).then_some((chunk, rest))
+/// Adds the next chunk to `bytes` and returns its length; `None` if it is not whole.
+fn next_chunk(reader: &mut impl Read, bytes: &mut Vec<u8>) -> io::Result<Option<u64>> {
+    let mut head = Vec::with_capacity(CHUNK_HEAD);
+    reader.by_ref().take(CHUNK_HEAD as u64).read_to_end(&mut head)?;
+    let Some((length, rest)) = head.split_first_chunk::<4>() else { return Ok(None) };
+    let Some(checksum) = rest.first_chunk::<4>() else { return Ok(None) };
+    let (length, before) = (u64::from(u32::from_le_bytes(*length)), bytes.len());
+    let read = reader.by_ref().take(length).read_to_end(bytes)?;
+    if read as u64 == length && crc32fast::hash(&bytes[before..]) == u32::from_le_bytes(*checksum) {
+        return Ok(Some(length));
+    }
+    bytes.truncate(before);
+    Ok(None)
 }
 
 /// How many bytes [`append`] adds.

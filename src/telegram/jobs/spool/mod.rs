@@ -3,6 +3,11 @@
 //! What goes wrong here costs a job nothing but time.
 
 mod file;
+/// The job whose file has this name.
+fn job_named(name: &str) -> Option<JobId> {
+    name.replace('_', ":").parse().ok()
+}
+
 #[cfg(test)]
 mod tests;
 
@@ -145,9 +150,16 @@ impl Spool {
         private::make_folder(folder, |_| true)?;
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
-            let Some(job) = entry.file_name().to_str().and_then(|name| self.job(name)) else { continue };
+            let Some(job) = entry.file_name().to_str().and_then(job_named) else { continue };
             let metadata = entry.metadata()?;
             let used = metadata.modified()?;
+            // Another account's files are its own, as long as they are of any use.
+            if job.account != self.account {
+                if used.elapsed().is_ok_and(|age| age > STALE_AFTER) {
+                    file::remove(&entry.path());
+                }
+                continue;
+            }
             lock(&self.files).insert(job, SpoolFile { size: metadata.len(), content: None, used });
         }
         Ok(())
@@ -174,7 +186,8 @@ impl Spool {
         }
     }
 
-    fn remove_stale(&self) {
+    /// Removes the files that were not used for too long.
+    pub fn remove_stale(&self) {
         let is_stale = |file: &SpoolFile| file.used.elapsed().is_ok_and(|age| age > STALE_AFTER);
         let stale: Vec<JobId> =
             lock(&self.files).iter().filter(|(_, file)| is_stale(file)).map(|(job, _)| *job).collect();
@@ -184,11 +197,6 @@ impl Spool {
     fn path(&self, job: JobId) -> Option<PathBuf> {
         // Not every file system takes a colon.
         Some(self.options.as_ref()?.folder.join(job.to_string().replace(':', "_")))
-    }
-
-    /// The job whose file has this name, if it is of this account.
-    fn job(&self, name: &str) -> Option<JobId> {
-        name.replace('_', ":").parse().ok().filter(|job: &JobId| job.account == self.account)
     }
 
     fn report(&self, error: &io::Error) {

@@ -128,18 +128,20 @@ fn the_budget_is_kept_and_the_oldest_makes_room() {
 }
 
 #[test]
-fn stale_files_go_and_those_of_others_stay() {
+fn stale_files_go_whosever_they_are_and_the_others_stay() {
     let folder = tempfile::tempdir().unwrap();
     fill(&spool(folder.path(), 1 << 30), 1, 1);
     fill(&spool(folder.path(), 1 << 30), 2, 1);
-    let of_another = folder.path().join("spool/2_-2_1");
+    let [of_another, stale_of_another] =
+        ["2_-2_1", "2_-2_2"].map(|name| folder.path().join("spool").join(name));
     fs::write(&of_another, "x").unwrap();
+    fs::write(&stale_of_another, "x").unwrap();
     let old = SystemTime::now() - STALE_AFTER - Duration::from_secs(60);
-    for path in [&path(folder.path(), 1), &of_another] {
+    for path in [&path(folder.path(), 1), &stale_of_another] {
         File::options().write(true).open(path).unwrap().set_modified(old).unwrap();
     }
     let spool = spool(folder.path(), 1 << 30);
-    assert!(!path(folder.path(), 1).exists() && of_another.exists());
+    assert!(!path(folder.path(), 1).exists() && !stale_of_another.exists() && of_another.exists());
     assert_eq!(spool.load(job(2), DOCUMENT, SIZE), chunk(0));
 }
 
