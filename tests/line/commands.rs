@@ -2,7 +2,7 @@
 
 use fake_telegram::{BOT, ChatLimits, GROUP, Packing, Post, SUPERGROUP};
 use stenogram::domain::rules::{AnswerIn, Groups};
-use stenogram::queue::Mark;
+use stenogram::queue::{Claimed, Mark};
 
 use super::*;
 
@@ -233,6 +233,28 @@ async fn an_answer_that_is_gone_is_sent_again_and_one_that_is_there_is_not() {
     line.finished().await;
     assert_eq!(replies(&telegram, FRIENDS_CHAT, recording), [FRIEND_SAYS]);
     assert_eq!(*line.recognised.borrow(), recognised, "it was kept");
+}
+
+/// It was given up after one of its parts had been sent.
+#[tokio::test]
+async fn the_rest_of_an_answer_that_was_given_up_is_sent() {
+    let (telegram, folder, line) = start().await;
+    let text = three_parts();
+    telegram.fault(Fault::on("messages.sendMessage", Action::LoseAnswer).once());
+    let recording = telegram.send(FRIENDS_CHAT, saying(&text));
+    telegram.wait_until(DEADLINE, |ledger| ledger.sent().count() == 1).await.unwrap();
+    line.stop().await;
+    let queue = queue(&folder).await;
+    let Claimed::Job(claim) = queue.claim().await.unwrap() else { panic!("it has not ended") };
+    assert_eq!(claim.outbox.map(|answer| answer.parts.len()), Some(3));
+    queue.bury(claim.job.id, "given up").await.unwrap();
+    drop(queue);
+    let line = Line::start(&folder).await;
+    telegram.send(FRIENDS_CHAT, say(".t").reply_to(recording));
+    telegram.wait_until(DEADLINE, |ledger| ledger.sent().count() >= 3).await.unwrap();
+    line.finished().await;
+    let replies = replies(&telegram, FRIENDS_CHAT, recording);
+    assert_eq!((replies.len(), replies.join(" ")), (3, text));
 }
 
 #[tokio::test]

@@ -80,7 +80,7 @@ impl Store {
 
     /// The job that has shown this job's recording to be poisonous. A record of it that cannot be
     /// read counts as none.
-    fn poison(&self, job: &Job, now: u64) -> Result<Option<JobId>, QueueError> {
+    pub(super) fn poison(&self, job: &Job, now: u64) -> Result<Option<JobId>, QueueError> {
         match self.file.poison(job, now) {
             Err(QueueError::Damaged(_)) => Ok(None),
             found => found,
