@@ -2,7 +2,7 @@
 
 use fake_telegram::{BOT, ChatLimits, GROUP, Packing, Post, SUPERGROUP};
 use stenogram::domain::rules::{AnswerIn, Groups};
-use stenogram::queue::{Claimed, Mark};
+use stenogram::queue::{Claimed, MAX_DEATHS, Mark};
 
 use super::*;
 
@@ -362,6 +362,29 @@ async fn the_owner_is_told_of_a_recording_that_gets_no_text() {
         line.finished().await;
     }
     assert_eq!(sent_to(&telegram, FRIENDS_CHAT), 0);
+}
+
+/// The queue itself gives it up.
+#[tokio::test]
+async fn the_owner_is_told_of_a_recording_that_kills_the_process() {
+    let (telegram, folder, mut line) = start().await;
+    let recording = telegram.send(FRIENDS_CHAT, Draft::music("never|read", 2));
+    telegram.send(FRIENDS_CHAT, say(".t").reply_to(recording));
+    line.at_the_gate(1).await;
+    line.stop().await;
+    for _ in 1..MAX_DEATHS {
+        let queue = queue_under(CrashRules::STRICT, &folder).await;
+        let Claimed::Job(claim) = queue.claim().await.unwrap() else { panic!("it is tried again") };
+        queue.begin(claim.job.id).await.unwrap();
+    }
+    drop(queue_under(CrashRules::STRICT, &folder).await);
+    let line = Line::start(&folder).await;
+    let noted = |ledger: fake_telegram::Ledger| {
+        ledger.sent().find(|post| post.chat == SAVED_MESSAGES).map(|post| post.text.clone())
+    };
+    let text = telegram.wait_for(DEADLINE, noted).await.unwrap();
+    assert!(text.contains("cannot be transcribed (the process died 3 times"), "{text}");
+    line.left(Counts { dead: 1, ..Counts::default() }).await;
 }
 
 /// What looks like a command and is none is never touched, and neither is what the client sends.

@@ -275,7 +275,7 @@ async fn strangers_come_after_everybody_else(backend: impl Backend) {
     for message in 1..=2 {
         match queue.claim_of(Candidates::NoStrangers).await.unwrap() {
             Claimed::Job(claim) => assert_eq!((claim.job.id, claim.job.stranger), (id(7, message), false)),
-            Claimed::Empty { .. } => panic!("message {message} is not handed out"),
+            Claimed::GivenUp { .. } | Claimed::Empty { .. } => panic!("message {message} is not handed out"),
         }
         assert!(matches!(queue.claim_of(Candidates::NoStrangers).await.unwrap(), Claimed::Empty { .. }));
         queue.release(id(7, message)).await.unwrap();
@@ -425,6 +425,12 @@ async fn what_is_asked_for_is_tried_although_its_recording_is_poisonous(backend:
             queue = die_over(&backend, queue, id(1, 1), CrashRules::STRICT).await;
         }
         queue.add(&copy(2)).await.unwrap();
+        // Whoever asked for it can be told.
+        if chat == 2 {
+            let reason = "the process died 3 times while it decoded or recognised this recording".into();
+            let given_up = Claimed::GivenUp { job: Box::new(asked(9, job(1, 1))), reason };
+            assert_eq!(queue.claim().await.unwrap(), given_up);
+        }
         assert!(is_empty(&*queue).await);
         assert_eq!(dead(&*queue).await.len(), 2);
         let asked = asked(9, copy(chat));
@@ -859,7 +865,7 @@ async fn a_retried_job_waits_for_its_time(backend: impl Backend) {
 
     let claim = until(async || match queue.claim().await.unwrap() {
         Claimed::Job(claim) => Some(claim),
-        Claimed::Empty { .. } => None,
+        Claimed::GivenUp { .. } | Claimed::Empty { .. } => None,
     })
     .await;
     assert!(SystemTime::now() >= due, "claimed too early");
@@ -1137,7 +1143,7 @@ async fn what_is_known_as_poisonous_is_forgotten_after_the_dedupe_time(backend: 
         queue.add(&with_document(job(1, 1).recording.document, job(chat, 1))).await.unwrap();
         match queue.claim().await.unwrap() {
             Claimed::Job(claim) => Some(claim),
-            Claimed::Empty { .. } => {
+            Claimed::GivenUp { .. } | Claimed::Empty { .. } => {
                 refused += 1;
                 None
             }
