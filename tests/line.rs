@@ -292,8 +292,12 @@ impl Line {
 
 /// Opens the queue, once the one before it has let go of its file.
 pub async fn queue(folder: &TempDir) -> Arc<dyn Queue> {
+    queue_under(CrashRules::default(), folder).await
+}
+
+async fn queue_under(crashes: CrashRules, folder: &TempDir) -> Arc<dyn Queue> {
     const HOUR: Duration = Duration::from_secs(3600);
-    let options = || EmbeddedOptions { dedupe_ttl: HOUR, result_ttl: HOUR, crashes: CrashRules::default() };
+    let options = || EmbeddedOptions { dedupe_ttl: HOUR, result_ttl: HOUR, crashes };
     let opened = async {
         loop {
             match Embedded::open(folder.path().join("queue.redb"), options()).await {

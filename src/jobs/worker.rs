@@ -131,6 +131,7 @@ impl Worker {
             match retry_until_available("claim a job", shutdown, || self.queue.claim_of(candidates)).await {
                 None => return Ok(()),
                 Some(Err(error)) => return Err(error.to_string()),
+                Some(Ok(Claimed::GivenUp { job, reason })) => self.tell_of(&job, &Verdict::Bury(reason)),
                 // The other loops wait for the lock meanwhile, so one loop polls for all.
                 Some(Ok(Claimed::Empty { next_due })) => {
                     drop(strangers_slot);

@@ -37,7 +37,8 @@
 //!    many recordings are poisonous, they kill the process about once a minute.
 //!  - While a recording is under suspicion, other messages with the same document wait for it. Once
 //!    it is in the dead letters they go there at once, without being worked on, for the dedupe time
-//!    or until the owner puts one of them back.
+//!    or until the owner puts one of them back or asks for one.
+//!  - The owner is told of a job that they asked for and that ends so ([`Claimed::GivenUp`]).
 //!
 //! A job that is put off is delayed with its reason, and the later messages of its chat wait for it
 //! as they always do. `stenogram queue` shows it, and `stenogram queue retry` makes it due at once.

@@ -282,7 +282,8 @@ impl JobQueue for RedisQueue {
     async fn forget(&self, job: &Job) -> Result<(), QueueError> {
         let JobId { account, chat, message } = job.id;
         let id = finished_id(account, job.id.is_in_channel().then_some(chat), message);
-        self.run(&scripts::FORGET, &[&id.to_string(), &job.recording.document.to_string()]).await
+        let args = [id, job.id].map(|id| id.to_string());
+        self.run(&scripts::FORGET, &[&args[0], &job.recording.document.to_string(), &args[1]]).await
     }
 
     async fn claim_of(&self, candidates: Candidates) -> Result<Claimed, QueueError> {

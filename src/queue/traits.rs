@@ -58,6 +58,12 @@ pub struct Claim {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claimed {
     Job(Box<Claim>),
+    /// No job to work on: this one, which the owner asked for, was moved to the dead letters, so that
+    /// they can be told why. Claim again for the next one. If the reply was lost, it is not repeated.
+    GivenUp {
+        job: Box<Job>,
+        reason: String,
+    },
     /// Nothing to do now; the next delayed job is due then, if there is one.
     Empty {
         next_due: Option<SystemTime>,
@@ -146,7 +152,9 @@ pub trait JobQueue: Send + Sync {
     /// Marks `command` as obeyed and adds the job that it asks for, if any, in one atomic step,
     /// unless the command has its mark. Such a job ([`Job::asked`]) comes before all others. It
     /// takes the place of one of the same recording that waits or is dead, and is added although
-    /// the recording has a mark.
+    /// the recording has a mark. It has the outbox of the dead one, unless the recording is to be
+    /// recognised anew or the answer to appear elsewhere. That the recording is poisonous is
+    /// forgotten.
     async fn obey(&self, command: JobId, job: Option<&Job>) -> Result<Obeyed, QueueError>;
 
     /// How a job or a command has ended; `None` if it has not, or longer ago than the dedupe time.
@@ -162,8 +170,8 @@ pub trait JobQueue: Send + Sync {
         message: i32,
     ) -> Result<Option<Job>, QueueError>;
 
-    /// Removes what is kept of a finished job besides its mark: the job, and its recording's
-    /// result.
+    /// Removes what is kept of a finished job besides its mark: the job, and its recording's result
+    /// unless that was made for another message ([`Answer::origin`]).
     async fn forget(&self, job: &Job) -> Result<(), QueueError>;
 
     /// Hands out the next job that may run now: a stranger's only if there is no other.

@@ -2,7 +2,7 @@
 
 use fake_telegram::{BOT, ChatLimits, GROUP, Packing, Post, SUPERGROUP};
 use stenogram::domain::rules::{AnswerIn, Groups};
-use stenogram::queue::Mark;
+use stenogram::queue::{Claimed, MAX_DEATHS, Mark};
 
 use super::*;
 
@@ -235,6 +235,28 @@ async fn an_answer_that_is_gone_is_sent_again_and_one_that_is_there_is_not() {
     assert_eq!(*line.recognised.borrow(), recognised, "it was kept");
 }
 
+/// It was given up after one of its parts had been sent.
+#[tokio::test]
+async fn the_rest_of_an_answer_that_was_given_up_is_sent() {
+    let (telegram, folder, line) = start().await;
+    let text = three_parts();
+    telegram.fault(Fault::on("messages.sendMessage", Action::LoseAnswer).once());
+    let recording = telegram.send(FRIENDS_CHAT, saying(&text));
+    telegram.wait_until(DEADLINE, |ledger| ledger.sent().count() == 1).await.unwrap();
+    line.stop().await;
+    let queue = queue(&folder).await;
+    let Claimed::Job(claim) = queue.claim().await.unwrap() else { panic!("it has not ended") };
+    assert_eq!(claim.outbox.map(|answer| answer.parts.len()), Some(3));
+    queue.bury(claim.job.id, "given up").await.unwrap();
+    drop(queue);
+    let line = Line::start(&folder).await;
+    telegram.send(FRIENDS_CHAT, say(".t").reply_to(recording));
+    telegram.wait_until(DEADLINE, |ledger| ledger.sent().count() >= 3).await.unwrap();
+    line.finished().await;
+    let replies = replies(&telegram, FRIENDS_CHAT, recording);
+    assert_eq!((replies.len(), replies.join(" ")), (3, text));
+}
+
 #[tokio::test]
 async fn a_text_that_is_asked_for_leaves_the_answer_that_is_there_as_it_is() {
     let (telegram, _folder, line) = start().await;
@@ -364,6 +386,29 @@ async fn the_owner_is_told_of_a_recording_that_gets_no_text() {
         line.finished().await;
     }
     assert_eq!(sent_to(&telegram, FRIENDS_CHAT), 0);
+}
+
+/// The queue itself gives it up.
+#[tokio::test]
+async fn the_owner_is_told_of_a_recording_that_kills_the_process() {
+    let (telegram, folder, mut line) = start().await;
+    let recording = telegram.send(FRIENDS_CHAT, Draft::music("never|read", 2));
+    telegram.send(FRIENDS_CHAT, say(".t").reply_to(recording));
+    line.at_the_gate(1).await;
+    line.stop().await;
+    for _ in 1..MAX_DEATHS {
+        let queue = queue_under(CrashRules::STRICT, &folder).await;
+        let Claimed::Job(claim) = queue.claim().await.unwrap() else { panic!("it is tried again") };
+        queue.begin(claim.job.id).await.unwrap();
+    }
+    drop(queue_under(CrashRules::STRICT, &folder).await);
+    let line = Line::start(&folder).await;
+    let noted = |ledger: fake_telegram::Ledger| {
+        ledger.sent().find(|post| post.chat == SAVED_MESSAGES).map(|post| post.text.clone())
+    };
+    let text = telegram.wait_for(DEADLINE, noted).await.unwrap();
+    assert!(text.contains("cannot be transcribed (the process died 3 times"), "{text}");
+    line.left(Counts { dead: 1, ..Counts::default() }).await;
 }
 
 /// What looks like a command and is none is never touched, and neither is what the client sends.

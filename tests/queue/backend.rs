@@ -207,6 +207,7 @@ pub async fn dead(queue: &dyn QueueAdmin) -> Vec<Entry> {
 pub async fn claim(queue: &dyn JobQueue) -> Claim {
     match queue.claim().await.expect("claim") {
         Claimed::Job(claim) => *claim,
+        Claimed::GivenUp { job, reason } => panic!("{} is given up: {reason}", job.id),
         Claimed::Empty { next_due } => panic!("nothing to claim, next due {next_due:?}"),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
-use stenogram::domain::{Answer, Asked, Job, JobId, Origin, Task};
+use stenogram::domain::{Answer, Asked, Form, Job, JobId, Origin, Settings, Task};
 use stenogram::queue::{
     Added, AdminOutcome, Candidates, Claimed, Counts, CrashRules, MAX_DEATHS, MAX_DELIVERIES,
     MAX_DELIVERIES_AT_ONCE, Mark, Obeyed, QueueError, State,
@@ -43,8 +43,11 @@ suite! {
     what_is_asked_for_comes_before_everybody_else
     a_command_is_obeyed_once
     what_is_asked_for_takes_the_place_of_what_waits
+    what_is_asked_for_goes_on_with_the_answer_of_a_dead_job
+    what_is_asked_for_is_tried_although_its_recording_is_poisonous
     a_finished_job_can_be_asked_for_again
     an_answered_job_is_kept_until_it_is_forgotten
+    a_result_is_forgotten_with_the_message_that_it_was_made_for
     a_finished_job_is_forgotten_after_the_dedupe_time
     a_result_answers_the_next_copy
     a_result_lasts_for_its_time_from_the_first
@@ -272,7 +275,7 @@ async fn strangers_come_after_everybody_else(backend: impl Backend) {
     for message in 1..=2 {
         match queue.claim_of(Candidates::NoStrangers).await.unwrap() {
             Claimed::Job(claim) => assert_eq!((claim.job.id, claim.job.stranger), (id(7, message), false)),
-            Claimed::Empty { .. } => panic!("message {message} is not handed out"),
+            Claimed::GivenUp { .. } | Claimed::Empty { .. } => panic!("message {message} is not handed out"),
         }
         assert!(matches!(queue.claim_of(Candidates::NoStrangers).await.unwrap(), Claimed::Empty { .. }));
         queue.release(id(7, message)).await.unwrap();
@@ -389,6 +392,55 @@ async fn what_is_asked_for_takes_the_place_of_what_waits(backend: impl Backend) 
     assert_eq!(queue.counts().await.unwrap(), Counts { delayed: 1, ..Counts::default() });
 }
 
+async fn what_is_asked_for_goes_on_with_the_answer_of_a_dead_job(backend: impl Backend) {
+    let queue = backend.open().await;
+    let elsewhere = Settings { form: Form::SavedMessages, ..Settings::default() };
+    for (message, again, settings, outbox) in [
+        (1, false, Settings::default(), Some(answer("half of it is sent"))),
+        (2, true, Settings::default(), None),
+        (3, false, elsewhere, None),
+    ] {
+        queue.add(&job(1, message)).await.unwrap();
+        let id = claim_id(&*queue).await;
+        queue.store_outbox(id, &answer("half of it is sent")).await.unwrap();
+        queue.bury(id, "dead").await.unwrap();
+        let how = Asked { command: message + 10, again, ..Asked::default() };
+        let asked = Job { asked: Some(how), settings: Some(settings), ..job(1, message) };
+        let command = super::backend::id(1, message + 10);
+        assert_eq!(queue.obey(command, Some(&asked)).await.unwrap(), Obeyed::New);
+        let claim = claim(&*queue).await;
+        assert_eq!((claim.job, claim.delivery, claim.outbox), (asked, 1, outbox));
+        queue.done(id, &[7]).await.unwrap();
+    }
+    assert_eq!(queue.counts().await.unwrap(), Counts::default());
+}
+
+async fn what_is_asked_for_is_tried_although_its_recording_is_poisonous(backend: impl Backend) {
+    let mut queue = backend.open().await;
+    let copy = |chat| with_document(job(1, 1).recording.document, job(chat, 1));
+    queue.add(&job(1, 1)).await.unwrap();
+    // The one that has shown it, and then a copy that was buried for it.
+    for chat in [1, 2] {
+        for _ in 0..MAX_DEATHS {
+            queue = die_over(&backend, queue, id(1, 1), CrashRules::STRICT).await;
+        }
+        queue.add(&copy(2)).await.unwrap();
+        // Whoever asked for it can be told.
+        if chat == 2 {
+            let reason = "the process died 3 times while it decoded or recognised this recording".into();
+            let given_up = Claimed::GivenUp { job: Box::new(asked(9, job(1, 1))), reason };
+            assert_eq!(queue.claim().await.unwrap(), given_up);
+        }
+        assert!(is_empty(&*queue).await);
+        assert_eq!(dead(&*queue).await.len(), 2);
+        let asked = asked(9, copy(chat));
+        assert_eq!(queue.obey(id(chat, 9), Some(&asked)).await.unwrap(), Obeyed::New);
+        let claim = claim(&*queue).await;
+        assert_eq!((&claim.job, claim.deaths), (&asked, 0));
+        queue.release(asked.id).await.unwrap();
+    }
+}
+
 async fn a_finished_job_can_be_asked_for_again(backend: impl Backend) {
     let queue = backend.open().await;
     queue.add(&job(1, 1)).await.unwrap();
@@ -430,6 +482,25 @@ async fn an_answered_job_is_kept_until_it_is_forgotten(backend: impl Backend) {
     }
     assert!(queue.finished(ACCOUNT, Some(channel), 1).await.unwrap().is_some());
     assert_eq!(queue.mark(private.id).await.unwrap(), Some(Mark::Answered { replies: vec![7] }));
+}
+
+async fn a_result_is_forgotten_with_the_message_that_it_was_made_for(backend: impl Backend) {
+    let queue = backend.open().await;
+    let (original, copy) = (job(1, 1), with_document(job(1, 1).recording.document, job(2, 5)));
+    let origin = Some(Origin { job: original.id, sent: original.recording.date });
+    let answer = Answer { origin, ..answer("one") };
+    for job in [&original, &copy] {
+        queue.add(job).await.unwrap();
+        claim(&*queue).await;
+        queue.store_outbox(job.id, &answer).await.unwrap();
+        queue.done(job.id, &[7]).await.unwrap();
+    }
+    queue.forget(&copy).await.unwrap();
+    assert_eq!(queue.finished(ACCOUNT, None, 5).await.unwrap(), None);
+    assert_eq!(queue.result(&copy).await.unwrap(), Some(answer));
+    assert!(queue.finished(ACCOUNT, None, 1).await.unwrap().is_some());
+    queue.forget(&original).await.unwrap();
+    assert_eq!(queue.result(&copy).await.unwrap(), None);
 }
 
 async fn a_finished_job_is_forgotten_after_the_dedupe_time(backend: impl Backend) {
@@ -794,7 +865,7 @@ async fn a_retried_job_waits_for_its_time(backend: impl Backend) {
 
     let claim = until(async || match queue.claim().await.unwrap() {
         Claimed::Job(claim) => Some(claim),
-        Claimed::Empty { .. } => None,
+        Claimed::GivenUp { .. } | Claimed::Empty { .. } => None,
     })
     .await;
     assert!(SystemTime::now() >= due, "claimed too early");
@@ -1072,7 +1143,7 @@ async fn what_is_known_as_poisonous_is_forgotten_after_the_dedupe_time(backend: 
         queue.add(&with_document(job(1, 1).recording.document, job(chat, 1))).await.unwrap();
         match queue.claim().await.unwrap() {
             Claimed::Job(claim) => Some(claim),
-            Claimed::Empty { .. } => {
+            Claimed::GivenUp { .. } | Claimed::Empty { .. } => {
                 refused += 1;
                 None
             }

@@ -410,6 +410,7 @@ async fn run(mut backend: impl Backend, pause: Duration) {
                 let expected = model.claim();
                 match queue.claim().await.unwrap() {
                     Claimed::Job(claim) => assert_eq!(Some(*claim), expected, "step {step}"),
+                    Claimed::GivenUp { .. } => panic!("step {step}: nothing was asked for"),
                     Claimed::Empty { next_due } => {
                         assert_eq!(None, expected, "step {step}");
                         assert_eq!(next_due.is_some(), model.counts().delayed > 0, "step {step}");

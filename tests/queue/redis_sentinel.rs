@@ -74,7 +74,7 @@ async fn failover(down_after: Duration, replace: impl AsyncFn(&mut RedisServer, 
             }
             let claim = until(async || match queue.claim().await {
                 Ok(Claimed::Job(claim)) => Some(claim),
-                Ok(Claimed::Empty { .. }) | Err(QueueError::Unavailable(_)) => None,
+                Ok(Claimed::GivenUp { .. } | Claimed::Empty { .. }) | Err(QueueError::Unavailable(_)) => None,
                 Err(other) => panic!("{other:?}"),
             })
             .await;

@@ -29,9 +29,13 @@ impl Store {
         self.line_up_due(now)?;
         while let Some(id) = self.schedule.first(candidates) {
             let before = self.must_read(id)?;
-            if self.bury_if_given_up(&before, now, options)?
-                || self.put_off_behind_suspect(&before, now, options)?
-            {
+            if let Some(reason) = self.bury_if_given_up(&before, now, options)? {
+                if before.job.asked.is_some() {
+                    return Ok(Claimed::GivenUp { job: Box::new(before.job), reason });
+                }
+                continue;
+            }
+            if self.put_off_behind_suspect(&before, now, options)? {
                 continue;
             }
             let mut claimed = before.clone();
@@ -48,14 +52,14 @@ impl Store {
         Ok(Claimed::Empty { next_due: self.schedule.next_due().and_then(unix_time::at_millis) })
     }
 
-    /// Moves a job that must not be worked on any more to the dead letters. Returns false for all
-    /// others.
+    /// Moves a job that must not be worked on any more to the dead letters, and returns why; `None`
+    /// for all others.
     fn bury_if_given_up(
         &mut self,
         record: &Record,
         now: u64,
         options: &EmbeddedOptions,
-    ) -> Result<bool, QueueError> {
+    ) -> Result<Option<String>, QueueError> {
         let Record { job, deaths, deliveries, .. } = record;
         let mut beside = SideRecord::None;
         // A job with its answer does not touch its recording any more.
@@ -71,16 +75,16 @@ impl Store {
         } else if *deliveries >= MAX_DELIVERIES {
             reason::too_many_deliveries()
         } else {
-            return Ok(false);
+            return Ok(None);
         };
         self.bury_record(record.clone(), reason.clone(), beside)?;
         log_dead_letter(job.id, &reason);
-        Ok(true)
+        Ok(Some(reason))
     }
 
     /// The job that has shown this job's recording to be poisonous. A record of it that cannot be
     /// read counts as none.
-    fn poison(&self, job: &Job, now: u64) -> Result<Option<JobId>, QueueError> {
+    pub(super) fn poison(&self, job: &Job, now: u64) -> Result<Option<JobId>, QueueError> {
         match self.file.poison(job, now) {
             Err(QueueError::Damaged(_)) => Ok(None),
             found => found,

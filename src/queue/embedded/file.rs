@@ -84,10 +84,12 @@ pub enum SideRecord<'a> {
         now: u64,
         until: u64,
     },
-    /// What is kept of a finished job, under this id, and of its recording is removed.
+    /// What is kept of a finished job, under this id, is removed, and the result of its recording
+    /// too if `with_result`.
     Forgotten {
         id: JobId,
         job: &'a Job,
+        with_result: bool,
     },
     /// The job's recording is not known as poisonous any more.
     NotPoison {
@@ -266,9 +268,11 @@ impl File {
                 }
                 MARKS.put(&tx, key(id), &encode(mark)?, now, until)
             }
-            SideRecord::Forgotten { id, job } => {
-                FINISHED.remove(&tx, key(id)).map_err(failed)?;
-                RESULTS.remove(&tx, document_key(job))
+            SideRecord::Forgotten { id, job, with_result } => {
+                if with_result {
+                    RESULTS.remove(&tx, document_key(job)).map_err(failed)?;
+                }
+                FINISHED.remove(&tx, key(id))
             }
             SideRecord::Result { job, answer, now, until } => {
                 RESULTS.put(&tx, document_key(job), &encode(answer)?, now, until)

@@ -121,10 +121,14 @@ impl Store {
         });
         let mut changes = Vec::new();
         if let Some(job) = job.filter(|_| !is_underway) {
+            if self.poison(&job, now)?.is_some() {
+                self.commit(Vec::new(), SideRecord::NotPoison { job: &job })?;
+            }
             if let Some(known) = known.as_ref().filter(|it| it.state != State::Dead && it.place.is_some()) {
                 changes.extend(self.line_up_next(known)?);
             }
-            let record = self.new_record(job);
+            let outbox = known.as_ref().and_then(|known| kept_outbox(known, &job));
+            let record = Record { outbox, ..self.new_record(job) };
             changes.push(Change { before: known, after: Some(record) });
         }
         let mark = &Mark::Obeyed;
@@ -132,9 +136,16 @@ impl Store {
         Ok(if is_underway { Obeyed::Underway } else { Obeyed::New })
     }
 
-    /// Removes what is kept of a finished job under `id`, and the result of its recording.
+    /// Removes what is kept of a finished job under `id`, and the result of its recording, unless
+    /// that was made for another message.
     pub fn forget(&mut self, id: JobId, job: &Job) -> Result<(), QueueError> {
-        self.commit(Vec::new(), SideRecord::Forgotten { id, job })
+        let made_for = match self.file.result(job, 0) {
+            // Nobody can say whose it is.
+            Err(QueueError::Damaged(_)) => None,
+            found => found?.and_then(|answer| answer.origin),
+        };
+        let with_result = made_for.is_none_or(|origin| origin.job == job.id);
+        self.commit(Vec::new(), SideRecord::Forgotten { id, job, with_result })
     }
 
     pub fn mark(&self, id: JobId, now: u64) -> Result<Option<Mark>, QueueError> {
@@ -326,6 +337,15 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// The outbox that a dead job leaves to the one that the owner asks for in its place: parts of it
+/// may be in the chat. Where the answer is now to appear elsewhere, none of it is.
+fn kept_outbox(dead: &Record, asked: &Job) -> Option<Answer> {
+    let is_to_be_there = |answer: &&Answer| {
+        asked.settings.as_ref().is_some_and(|settings| settings.form == answer.settings.form)
+    };
+    dead.outbox.as_ref().filter(is_to_be_there).filter(|_| !is_anew(asked)).cloned()
 }
 
 /// Whether the owner asked to have the recording recognised anew.

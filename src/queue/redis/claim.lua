@@ -1,7 +1,8 @@
 -- owner, turn, now (ms), rules (see redis.rs), format, from how many lines (1: not that of strangers)
 --   -> fields and values in turn: `log`, what the daemon is to log, and either those of the job
---   (`id`, `job`, `deliveries`, `deaths`, `attempts`, `progress`, `outbox`) or `next_due`, when the next
---   delayed job is due.
+--   (`id`, `job`, `deliveries`, `deaths`, `attempts`, `progress`, `outbox`), or `id`, `given_up` and
+--   `reason` of a job that the owner asked for and that is dead now, or `next_due`, when the next delayed
+--   job is due.
 local owner, turn, now, rules = ARGV[1], tonumber(ARGV[2]), ARGV[3], cjson.decode(ARGV[4])
 
 local function reply(fields, values)
@@ -78,6 +79,9 @@ while id do
   if why then
     bury(id, why)
     log(id, why)
+    if is_asked(id) then
+      return reply({'id', 'given_up', 'reason'}, {id, redis.call('HGET', job_key(id), 'job'), why})
+    end
   elseif tried_first and tried_first ~= id then
     put_off(id, tonumber(now) + rules.pauses[1], rules.reason.copy_of_suspect)
     -- It may be put off more than once until the other one is through.

@@ -52,6 +52,10 @@ impl ClaimReply {
     }
 
     pub fn claimed(&self) -> Result<Claimed, QueueError> {
+        if let Some(job) = self.field("given_up")? {
+            let reason = self.0.get("reason").cloned().flatten().unwrap_or_default();
+            return Ok(Claimed::GivenUp { job, reason });
+        }
         let Some(job) = self.field("job")? else {
             let due = self.field("next_due")?;
             return Ok(Claimed::Empty { next_due: due.and_then(at_millis) });
