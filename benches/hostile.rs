@@ -3,9 +3,9 @@
 //!
 //! `cargo bench --bench hostile -- [--copies N] [--messages N]`. The files are those that
 //! `tests/support/bombs.rs` makes and, where the folder is there, those of `../shared/data`, one of
-//! each after the other, N times. Fails where the longest wait is more than [`WAIT`] above the longest
-//! without them, where the daemon needs more than [`MEMORY`] more, and where it takes longer than
-//! [`STOP`] to stop in the middle of them.
+//! each after the other, N times, and they are sent among the friend's messages. Fails where the
+//! longest wait is more than [`WAIT`] above the longest without them, where the daemon needs more
+//! than [`MEMORY`] more, and where it takes longer than [`STOP`] to stop in the middle of them.
 
 use std::fs;
 use std::path::Path;
@@ -46,10 +46,12 @@ async fn main() -> ExitCode {
     // The first message opens the connection for files.
     wait_for_a_friend(&telegram, &clip).await;
 
-    let alone = measure(&telegram, &daemon, &clip, messages).await;
-    send(&telegram, &files);
+    let alone = measure(&telegram, &daemon, &clip, &vec![&[][..]; messages]).await;
     let start = Instant::now();
-    let beside = measure(&telegram, &daemon, &clip, messages).await;
+    let portion = files.len().div_ceil(messages);
+    let mut portions: Vec<_> = files.chunks(portion).collect();
+    portions.resize(messages, &[]);
+    let beside = measure(&telegram, &daemon, &clip, &portions).await;
     let answered = start.elapsed();
     let expected = files.len() + 2 * messages;
     daemon.logs("an end of each file", DEADLINE, |log| ended(log) > expected).await;
@@ -113,9 +115,11 @@ fn ended(log: &str) -> usize {
     ["rejected", "silent", "answered", "dead_letter"].iter().map(|end| events(log, end).len()).sum()
 }
 
-async fn measure(telegram: &Telegram, daemon: &Daemon, clip: &[u8], messages: usize) -> Measured {
+/// Sends a portion of files before each of the friend's messages.
+async fn measure(telegram: &Telegram, daemon: &Daemon, clip: &[u8], portions: &[&[&Vec<u8>]]) -> Measured {
     let mut measured = Measured { times: Vec::new(), memory: 0 };
-    for _ in 0..messages {
+    for portion in portions {
+        send(telegram, portion);
         measured.times.push(wait_for_a_friend(telegram, clip).await);
         measured.memory = measured.memory.max(resident(daemon.pid()));
     }
