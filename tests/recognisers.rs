@@ -20,7 +20,7 @@ use support::speech::{VAD, pcm};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
-fn server(url: &str) -> SpeechServerOptions {
+pub fn server(url: &str) -> SpeechServerOptions {
     let russian = "ru".parse().unwrap();
     SpeechServerOptions {
         url: url.parse().expect("the address of a server"),
@@ -32,7 +32,7 @@ fn server(url: &str) -> SpeechServerOptions {
     }
 }
 
-async fn recognisers(list: Vec<RecogniserOptions>) -> Recognisers {
+pub async fn recognisers(list: Vec<RecogniserOptions>) -> Recognisers {
     let options = RecognisersOptions { list, patience: PATIENCE, vad: Some(VAD.into()) };
     Recognisers::start(options).await.expect("start the recognisers")
 }
@@ -43,7 +43,10 @@ async fn asking(servers: &[&Server]) -> Recognisers {
 }
 
 /// Has a spoken text of some seconds recognised.
-async fn recognise(recognisers: &Recognisers, options: RecogniseOptions) -> Result<Recognised, SpeechError> {
+pub async fn recognise(
+    recognisers: &Recognisers,
+    options: RecogniseOptions,
+) -> Result<Recognised, SpeechError> {
     let detector = recognisers.detector().clone();
     let detect = move || detector.detect(pcm("one two three", "en-us"), &|| false);
     let speech = tokio::task::spawn_blocking(detect).await.unwrap()?;

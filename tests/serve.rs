@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 use stenogram::audio::Limits;
 use stenogram::decoding::DecoderProgram;
 use stenogram::serve::{self, ServeOptions, Service};
-use stenogram::speech::{EngineOptions, RecogniserOptions, Recognisers, RecognisersOptions};
+use stenogram::speech::{
+    EngineOptions, RecogniseOptions, RecogniserOptions, Recognisers, RecognisersOptions,
+};
 use support::daemon::{Daemon, Home};
 use support::doctor::Report;
 use support::skipped;
@@ -20,6 +22,7 @@ use support::speech::{self, MODEL, fixtures, say};
 
 use crate::health::DEADLINE;
 use crate::health::http::{Answer, free_address, send};
+use crate::recognisers;
 
 const KEY: &str = "a-key-of-ours";
 
@@ -197,12 +200,32 @@ async fn a_key_is_demanded_if_there_is_one_and_else_a_local_name() {
     let (headers, body) = form(&[], Some(b"x"));
     assert_eq!(serving.send("POST", "/v1/audio/transcriptions", &headers, &body).await.status, 401);
     assert_eq!(serving.get("/health").await.status, 200);
-    assert!(!serving.daemon.log().contains(KEY));
+    let log = serving.daemon.log();
+    assert!(!log.contains(KEY) && !log.contains("WARN"), "anybody could fill the log: {log}");
+    // Who names no key gets no connection for long.
+    for (request, status) in [("GET /health", 200), ("GET /v1/models", 401), ("GET /", 404)] {
+        let request = format!("{request} HTTP/1.1\r\nHost: x\r\n\r\n");
+        let answer = send(serving.at, request.as_bytes()).await.unwrap();
+        assert_eq!((answer.status, answer.header("connection")), (status, "close"), "{request}");
+    }
 
     let serving = Serving::start(&[]).await;
     for (host, status) in [("evil.example", 421), ("localhost:9465", 200), ("pc.lan", 200)] {
         let request = format!("GET /v1/models HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
         assert_eq!(send(serving.at, request.as_bytes()).await.unwrap().status, status, "{host}");
+    }
+    let (headers, body) = form(&[], Some(b"no recording"));
+    for (from, status) in [
+        ("Origin: http://localhost:8000", 403),
+        ("Origin: null", 403),
+        ("Sec-Fetch-Site: cross-site", 403),
+        ("Sec-Fetch-Site: same-site", 403),
+        ("Sec-Fetch-Site: none", 400),
+        ("Sec-Fetch-Site: same-origin", 400),
+    ] {
+        let headers = format!("{headers}{from}\r\n");
+        let answer = serving.send("POST", "/v1/audio/transcriptions", &headers, &body).await;
+        assert_eq!(answer.status, status, "{from}: {answer:?}");
     }
 
     let mut home = Home::empty();
@@ -215,6 +238,30 @@ async fn a_key_is_demanded_if_there_is_one_and_else_a_local_name() {
     let output = home.command().arg("serve").output().expect("run stenogram");
     let complaint = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.code() == Some(2) && complaint.contains("[serve-address-unusable]"), "{complaint}");
+}
+
+/// Our client, as many others, sends all of a request before it reads the answer. This one is
+/// larger than what the kernel buffers.
+#[tokio::test]
+async fn a_wrong_key_is_called_so_however_much_comes_with_it() {
+    let serving = Serving::start(&[("SERVE_KEY", KEY)]).await;
+    let list = vec![RecogniserOptions::Server(recognisers::server(&serving.url()))];
+    let recognisers = recognisers::recognisers(list).await;
+    let options = RecogniseOptions { previous_text: "a".repeat(16 << 20), ..Default::default() };
+    let error = recognisers::recognise(&recognisers, options).await.unwrap_err().to_string();
+    assert!(error.contains("(401 ") && error.ends_with("[recogniser-refuses]"), "{error}");
+}
+
+#[tokio::test]
+async fn a_strangers_words_are_not_repeated_at_length() {
+    let serving = Serving::start(&[]).await;
+    let long = "n".repeat(5000);
+    for fields in [[(long.as_str(), "x")], [("model", &long)], [("language", &long)]] {
+        let error = serving.transcribe(&fields, Some(b"x")).await;
+        assert!(error.status == 400 || error.status == 404, "{error:?}");
+        assert!(error.body.len() < 500 && error.body.contains(&long[..100]), "{error:?}");
+    }
+    assert!(!serving.daemon.log().contains(&long[..101]));
 }
 
 #[tokio::test]
@@ -325,7 +372,7 @@ async fn who_sends_too_slowly_or_while_too_much_is_received_is_refused() {
         key: None,
         model: "micro".to_owned(),
         language: None,
-        memory: limits.bytes,
+        largest_at_once: 2,
         limits,
         decoder: DecoderProgram::at(support::stenogram()),
         recognisers: Recognisers::start(options).await.unwrap(),
@@ -334,14 +381,15 @@ async fn who_sends_too_slowly_or_while_too_much_is_received_is_refused() {
     let service = Arc::new(service);
     tokio::spawn(serve::serve(serve::bind(at).await.unwrap(), Arc::clone(&service)));
     let request = "POST /v1/audio/transcriptions HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
-                   Content-Length: 90000\r\nContent-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n";
-    // Neither is sent whole. While the first one is being received, there is no room for the other.
+                   Transfer-Encoding: chunked\r\nContent-Type: multipart/form-data; boundary=x\r\n\r\n\
+                   5\r\n--x\r\n\r\n";
+    // None is sent whole. While two of any length are being received, there is no room for another.
     let request = request.as_bytes();
-    let (one, other) = tokio::join!(send(at, request), send(at, request));
-    let mut answers = [one.unwrap(), other.unwrap()];
+    let (one, other, third) = tokio::join!(send(at, request), send(at, request), send(at, request));
+    let mut answers = [one.unwrap(), other.unwrap(), third.unwrap()];
     answers.sort_by_key(|answer| answer.status);
-    let [late, refused] = &answers;
-    assert_eq!((late.status, refused.status), (408, 503), "{answers:?}");
+    let [late, too, refused] = &answers;
+    assert_eq!((late.status, too.status, refused.status), (408, 408, 503), "{answers:?}");
     assert_eq!(
         (refused.header("retry-after"), &refused.json()["error"]["type"]),
         ("5", &json!("server_error"))

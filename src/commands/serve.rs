@@ -19,7 +19,7 @@ use crate::speech::Recognisers;
 
 /// How long sending a request may take.
 const BODY_LIMIT: Duration = Duration::from_secs(300);
-/// The recordings in memory may take as much as so many of the largest that is allowed.
+/// See [`ServeOptions::largest_at_once`].
 const LARGEST_AT_ONCE: u64 = 2;
 /// How long the recognition may take to stop.
 const GRACE: Duration = Duration::from_secs(5);
@@ -46,7 +46,7 @@ pub async fn run(config: &Config) -> Result<(), CommandError> {
         key: config.serve_key.clone(),
         model: model.clone(),
         language: settings.language,
-        memory: limits.bytes.saturating_mul(LARGEST_AT_ONCE),
+        largest_at_once: LARGEST_AT_ONCE,
         limits,
         decoder,
         recognisers,

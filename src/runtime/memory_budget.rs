@@ -42,6 +42,16 @@ impl MemoryBudget {
     }
 }
 
+impl Reservation {
+    /// Gives back what is beyond so many bytes.
+    pub fn shrink(&mut self, bytes: u64) {
+        let rest = self.bytes.saturating_sub(bytes);
+        self.bytes -= rest;
+        let mut reserved = lock(&self.budget.reserved);
+        *reserved = reserved.saturating_sub(rest);
+    }
+}
+
 impl Drop for Reservation {
     fn drop(&mut self) {
         let mut reserved = lock(&self.budget.reserved);
@@ -64,6 +74,18 @@ mod tests {
         assert!(budget.reserve(61).is_none());
         assert_eq!(budget.reserve(60).map(|third| third.bytes), Some(60));
         drop(second);
+        assert_eq!(budget.reserved(), 0);
+    }
+
+    #[test]
+    fn what_is_less_than_was_reserved_leaves_room() {
+        let budget = MemoryBudget::new(100);
+        let mut first = budget.reserve(100).unwrap();
+        first.shrink(30);
+        first.shrink(200);
+        assert_eq!(budget.reserved(), 30);
+        assert!(budget.reserve(70).is_some());
+        drop(first);
         assert_eq!(budget.reserved(), 0);
     }
 }

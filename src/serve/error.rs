@@ -43,6 +43,11 @@ impl ApiError {
         self.status == StatusCode::SERVICE_UNAVAILABLE
     }
 
+    /// Whether anybody who reaches the address can cause it, as often as they like.
+    pub fn is_from_anybody(&self) -> bool {
+        self.param.is_none() && matches!(self.status.as_u16(), 401 | 403 | 404 | 405 | 421)
+    }
+
     pub fn body(&self) -> String {
         let kind = if self.status.is_server_error() { "server_error" } else { "invalid_request_error" };
         let Self { code, param, message, .. } = self;

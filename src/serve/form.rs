@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::str::FromStr;
 use std::task::{Poll, ready};
 
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::{HeaderMap, StatusCode, header};
 use multer::{Constraints, Multipart, SizeLimit};
@@ -18,6 +18,8 @@ const LONGEST_FIELD: u64 = 64 << 10;
 /// The most bytes of a form besides its file.
 const OVERHEAD: u64 = 1 << 20;
 const MOST_FIELDS: usize = 64;
+/// How much of a stranger's words is repeated in errors and logged, in characters.
+const QUOTED: usize = 100;
 
 /// What a request asks for.
 #[derive(Debug, Default)]
@@ -38,7 +40,7 @@ impl Form {
     }
 
     /// Reads the body of a request, whose file may have so many bytes.
-    pub async fn read(headers: &HeaderMap, body: Incoming, file: u64) -> Result<Self, ApiError> {
+    pub async fn read(headers: &HeaderMap, body: &mut Incoming, file: u64) -> Result<Self, ApiError> {
         let kind =
             headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let boundary = multer::parse_boundary(kind).map_err(|_| {
@@ -89,21 +91,41 @@ impl Form {
             }
             "stream" if value.eq_ignore_ascii_case("false") => {}
             "stream" => return Err(ApiError::field(name, "the transcript is sent whole, not as a stream")),
-            _ => return Err(ApiError::field(name, format_args!("there is no parameter {name:?} here"))),
+            _ => {
+                let name = shortened(name);
+                return Err(ApiError::field(&name, format_args!("there is no parameter {name:?} here")));
+            }
         }
         Ok(())
     }
 }
 
 fn parsed<T: FromStr<Err: ToString>>(name: &str, value: &str) -> Result<T, ApiError> {
-    value.parse().map_err(|error: T::Err| ApiError::field(name, error.to_string()))
+    shortened(value).parse().map_err(|error: T::Err| ApiError::field(name, error.to_string()))
+}
+
+/// The start of a stranger's words.
+pub(super) fn shortened(text: &str) -> String {
+    text.chars().take(QUOTED).collect()
+}
+
+/// Reads the rest of a body, but hardly more than so many bytes.
+pub(super) async fn discard(mut body: Incoming, most: u64) {
+    let mut chunks = chunks(&mut body);
+    let mut read = 0;
+    while let Some(Ok(chunk)) = chunks.next().await {
+        read += chunk.len() as u64;
+        if read > most {
+            break;
+        }
+    }
 }
 
 /// The data of a body.
-fn chunks(mut body: Incoming) -> impl stream::Stream<Item = Result<Bytes, hyper::Error>> {
+fn chunks(body: &mut Incoming) -> impl stream::Stream<Item = Result<Bytes, hyper::Error>> {
     stream::poll_fn(move |context| {
         loop {
-            match ready!(Pin::new(&mut body).poll_frame(context)) {
+            match ready!(Pin::new(&mut *body).poll_frame(context)) {
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
                         return Poll::Ready(Some(Ok(data)));
@@ -124,5 +146,5 @@ fn broken(error: multer::Error) -> ApiError {
         }
         _ => StatusCode::BAD_REQUEST,
     };
-    ApiError::new(status, format_args!("the form cannot be read: {error}"))
+    ApiError::new(status, format_args!("the form cannot be read: {}", shortened(&error.to_string())))
 }

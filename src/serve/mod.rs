@@ -38,8 +38,8 @@ pub struct ServeOptions {
     /// The language of requests that name none; `None` if it is detected.
     pub language: Option<crate::domain::LanguageCode>,
     pub limits: Limits,
-    /// How many bytes of recordings may be in memory.
-    pub memory: u64,
+    /// The recordings in memory may take as much as so many of the largest that is allowed.
+    pub largest_at_once: u64,
     pub decoder: DecoderProgram,
     pub recognisers: Recognisers,
     /// How long sending a request may take.

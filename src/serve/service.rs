@@ -6,16 +6,17 @@ use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use tracing::{Instrument as _, info, info_span, warn};
+use tracing::{Instrument as _, debug, info, info_span, warn};
 
 use super::ServeOptions;
 use super::error::ApiError;
-use super::form::Form;
+use super::form::{self, Form};
 use crate::domain::host::is_local_authority;
 use crate::domain::{LanguageCode, Progress, Settings, Task, Transcript};
 use crate::runtime::memory_budget::{MemoryBudget, Reservation};
@@ -28,6 +29,9 @@ const ALIAS: &str = "whisper-1";
 const AT_ONCE: usize = 4;
 /// When to try again what was refused because too much is going on, in seconds.
 const RETRY_AFTER: u64 = 5;
+/// How long the rest of a refused request is read, because a client that sends all of it before it
+/// reads the answer would otherwise see a broken connection instead.
+const REST_LIMIT: Duration = Duration::from_secs(5);
 
 /// What serves the requests of all connections.
 pub struct Service {
@@ -40,7 +44,8 @@ pub struct Service {
 
 impl Service {
     pub fn new(options: ServeOptions) -> Self {
-        let memory = MemoryBudget::new(options.memory);
+        let largest = Form::most_bytes(options.limits.bytes);
+        let memory = MemoryBudget::new(largest.saturating_mul(options.largest_at_once));
         Self { options, memory, turns: Semaphore::new(AT_ONCE), requests: AtomicU64::new(0) }
     }
 
@@ -52,17 +57,24 @@ impl Service {
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<String> {
         let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
         let span = info_span!("request", number);
-        let answered = self.route(request).instrument(span.clone()).await;
+        let (head, mut body) = request.into_parts();
+        let answered = self.route(&head, &mut body).instrument(span.clone()).await;
         answered.unwrap_or_else(|error| {
             let _entered = span.enter();
-            warn!(event = "serve_refused", status = error.status.as_u16(), reason = error.message, "Refused");
+            let (status, reason) = (error.status.as_u16(), error.message.as_str());
+            match error.is_from_anybody() {
+                true => debug!(event = "serve_refused", status, reason, "Refused"),
+                false => warn!(event = "serve_refused", status, reason, "Refused"),
+            }
+            let most = Form::most_bytes(self.options.limits.bytes);
+            tokio::spawn(timeout(REST_LIMIT, form::discard(body, most)));
             refusal(&error)
         })
     }
 
-    async fn route(&self, request: Request<Incoming>) -> Result<Response<String>, ApiError> {
-        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let expected = match path.as_str() {
+    async fn route(&self, head: &Parts, body: &mut Incoming) -> Result<Response<String>, ApiError> {
+        let path = head.uri.path();
+        let expected = match path {
             "/health" | "/v1/models" => Method::GET,
             "/v1/audio/transcriptions" | "/v1/audio/translations" => Method::POST,
             _ => {
@@ -71,31 +83,38 @@ impl Service {
                 return Err(ApiError::new(StatusCode::NOT_FOUND, message));
             }
         };
-        if method != expected {
+        if head.method != expected {
             let message = format_args!("{path} takes {expected} requests only");
             return Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, message));
         }
         if path == "/health" {
-            return Ok(response(StatusCode::OK, "application/json", json!({"status": "ok"}).to_string()));
+            let mut response =
+                response(StatusCode::OK, "application/json", json!({"status": "ok"}).to_string());
+            close_after(&mut response);
+            return Ok(response);
         }
-        self.authorise(request.headers())?;
-        match path.as_str() {
+        self.authorise(&head.headers)?;
+        match path {
             "/v1/models" => Ok(response(StatusCode::OK, "application/json", self.models())),
-            "/v1/audio/translations" => self.recognise(request, Task::Translate).await,
-            _ => self.recognise(request, Task::Transcribe).await,
+            "/v1/audio/translations" => self.recognise(head, body, Task::Translate).await,
+            _ => self.recognise(head, body, Task::Transcribe).await,
         }
     }
 
     /// With a key, whoever names it may ask. Without one, programs of this host may, but no web
-    /// page that has pointed a public name here (DNS rebinding).
+    /// page in a browser on it, nor one that has pointed a public name here (DNS rebinding).
     fn authorise(&self, headers: &HeaderMap) -> Result<(), ApiError> {
         let Some(key) = &self.options.key else {
             let is_local = |host: &HeaderValue| host.to_str().is_ok_and(is_local_authority);
-            if headers.get(header::HOST).is_none_or(is_local) {
-                return Ok(());
+            if !headers.get(header::HOST).is_none_or(is_local) {
+                let message = "without SERVE_KEY nothing is served under a public name";
+                return Err(ApiError::new(StatusCode::MISDIRECTED_REQUEST, message));
             }
-            let message = "without SERVE_KEY nothing is served under a public name";
-            return Err(ApiError::new(StatusCode::MISDIRECTED_REQUEST, message));
+            if is_from_web_page(headers) {
+                let message = "without SERVE_KEY nothing is served to web pages";
+                return Err(ApiError::new(StatusCode::FORBIDDEN, message));
+            }
+            return Ok(());
         };
         // Digests take the same time to compare, wherever they differ.
         let digest = |key: &str| Sha256::digest(key.as_bytes());
@@ -113,11 +132,15 @@ impl Service {
         json!({"object": "list", "data": [model(&self.options.model), model(ALIAS)]}).to_string()
     }
 
-    async fn recognise(&self, request: Request<Incoming>, task: Task) -> Result<Response<String>, ApiError> {
+    async fn recognise(
+        &self,
+        head: &Parts,
+        body: &mut Incoming,
+        task: Task,
+    ) -> Result<Response<String>, ApiError> {
         let started = Instant::now();
-        let (head, body) = request.into_parts();
         let file = self.options.limits.bytes;
-        let _memory = self.reserve(&head.headers)?;
+        let mut memory = self.reserve(&head.headers)?;
         let form = timeout(self.options.body_limit, Form::read(&head.headers, body, file)).await;
         let form = form.unwrap_or_else(|_| {
             let limit = self.options.body_limit.as_secs();
@@ -126,10 +149,12 @@ impl Service {
         })?;
         let Form { file, model, language, prompt, format } = form;
         if let Some(model) = model.filter(|model| model != ALIAS && *model != self.options.model) {
+            let model = form::shortened(&model);
             let message = format_args!("there is no model {model:?} here, only {:?}", self.options.model);
             return Err(ApiError::unknown_model(message));
         }
         let bytes = file.ok_or_else(|| ApiError::field("file", "there is no file in the form"))?;
+        memory.shrink(bytes.len() as u64);
         // The semaphore is never closed.
         let _turn = self.turns.acquire().await;
         let (transcript, seconds) = self.transcript(bytes, task, language, prompt).await?;
@@ -184,6 +209,7 @@ impl Service {
 
 fn refusal(error: &ApiError) -> Response<String> {
     let mut response = response(error.status, "application/json", error.body());
+    close_after(&mut response);
     let headers = response.headers_mut();
     if error.is_passing() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER));
@@ -192,6 +218,17 @@ fn refusal(error: &ApiError) -> Response<String> {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     response
+}
+
+/// Has the connection closed, so that nobody without a key keeps one for long.
+fn close_after(response: &mut Response<String>) {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+}
+
+/// Whether a page in a browser has sent a request: a form can be sent to any address unasked.
+fn is_from_web_page(headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    headers.contains_key(header::ORIGIN) || !matches!(site, None | Some(b"none" | b"same-origin"))
 }
 
 fn response(status: StatusCode, kind: &'static str, body: String) -> Response<String> {

@@ -180,9 +180,9 @@ pub static RECOGNISER_AWAY: Problem = Problem {
 
 pub static RECOGNISER_REFUSES: Problem = Problem {
     code: "recogniser-refuses",
-    title: "A recogniser refuses: 401, 403, 404, a redirect, or its certificate is not valid",
-    why: "The key is wrong or missing, the server has no such model or address, or its certificate is not signed by \
-          a public authority. The next recogniser in the list is asked instead. Without one the messages wait.",
+    title: "A recogniser refuses: 401, 403, 404, no quota left, a redirect, or its certificate is not valid",
+    why: "The key is wrong or missing, the account has no money, the server has no such model or address, or its \
+          certificate is not signed by a public authority. The next recogniser in the list is asked instead. Without one the messages wait.",
     remedy: "correct RECOGNISER (most addresses end in /v1), RECOGNISER_KEY or RECOGNISER_MODEL; `stenogram doctor` \
              shows which models it has",
 };

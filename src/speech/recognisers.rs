@@ -181,8 +181,9 @@ impl Recognisers {
         result: Result<Recognised, SpeechError>,
     ) -> Result<Recognised, SpeechError> {
         let result = entry.standing.note(&entry.name, result);
-        let well: Vec<bool> = self.list.iter().map(|entry| entry.standing.is_well()).collect();
         self.well.send_if_modified(|known| {
+            // Within the lock, so that of two notes at once the later one is what stays.
+            let well: Vec<bool> = self.list.iter().map(|entry| entry.standing.is_well()).collect();
             let is_new = *known != well;
             *known = well;
             is_new
@@ -234,7 +235,10 @@ impl Recogniser for Recognisers {
                 false => self.ask_patiently(entry, &speech, &options).await,
             };
             match result {
-                Err(error) if !matches!(error, SpeechError::Aborted) => failed.push((entry, error)),
+                // Without its recognition thread the process has to be started again.
+                Err(error) if !matches!(error, SpeechError::Aborted | SpeechError::Died) => {
+                    failed.push((entry, error));
+                }
                 result => return result,
             }
             if let Some(observer) = &options.observer {

@@ -1,5 +1,6 @@
 //! What a server may do wrong, and what becomes of the job.
 
+use std::io::Read as _;
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -51,6 +52,14 @@ async fn a_refusal_or_a_busy_server_lets_the_job_wait() {
         assert!(fault.to_string().ends_with("[recogniser-refuses]"), "{fault}");
         assert_eq!(asked, 1);
     }
+    for error in [
+        r#"{"error":{"message":"Check your plan","type":"insufficient_quota","code":null}}"#,
+        r#"{"error":{"message":"Check your plan","type":"x","code":"insufficient_quota"}}"#,
+    ] {
+        let (fault, _) = fault(Reply::new(429, error.as_bytes())).await;
+        waits(&fault, 59..61, "wants to be paid (429 Too Many Requests): Check your plan");
+        assert!(fault.to_string().ends_with("[recogniser-refuses]"), "{fault}");
+    }
     waits(&fault(Reply::new(429, error)).await.0, 10..11, "is asked too much");
     waits(&fault(Reply::new(429, error).with("retry-after", "90")).await.0, 90..91, "is asked too much");
     waits(&fault(Reply::new(503, error).with("retry-after", "999999")).await.0, 3600..3601, "asked too much");
@@ -83,6 +92,23 @@ async fn a_failure_is_a_failed_attempt() {
         assert!(fault.to_string().contains("too short"), "{fault}");
         assert_eq!(asked, 2, "with times, then the text alone");
     }
+}
+
+/// The recording is not to blame for it. The text makes the request larger than what the kernel
+/// buffers.
+#[tokio::test]
+async fn a_server_that_closes_before_it_has_the_request_lets_the_job_wait() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let closing = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.read_exact(&mut [0; 100]).unwrap();
+    });
+    let recognisers = recognisers(vec![RecogniserOptions::Server(server(&url))]).await;
+    let options = RecogniseOptions { previous_text: "a".repeat(16 << 20), ..Default::default() };
+    let error = recognise(&recognisers, options).await.unwrap_err();
+    waits(&error.into(), 1..4, "did not take the whole recording");
+    closing.join().unwrap();
 }
 
 #[tokio::test]

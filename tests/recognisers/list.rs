@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use stenogram::domain::{Fault, Languages};
-use stenogram::speech::{EngineOptions, RecogniseOptions, RecogniserOptions};
+use stenogram::speech::{EngineOptions, Observer, RecogniseOptions, RecogniserOptions};
 use support::http::{Reply, Server};
 use support::speech::{MODEL, VAD};
 
@@ -120,6 +120,49 @@ async fn a_busy_server_is_waited_for_within_the_patience_and_not_beyond() {
         let expected = if is_waited_for { &busy } else { &second };
         assert_eq!(Some(by(&recognisers).await.as_str()), expected.base().strip_prefix("http://"));
     }
+}
+
+/// The clock is paused; it goes on while nothing but a timer is waited for.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_always_busy_is_reported_and_left_alone_like_one_that_is_away() {
+    let is_full = Arc::new(AtomicBool::new(true));
+    let full = Arc::clone(&is_full);
+    let busy = Server::start(move |_, _| match full.load(Ordering::Relaxed) {
+        true => Reply::new(429, b"").with("retry-after", "1"),
+        false => says("first"),
+    });
+    let second = Server::start(|_, _| says("second"));
+    let recognisers = asking(&[&busy, &second]).await;
+    let names = recognisers.names();
+    assert_eq!(by(&recognisers).await, *names[1]);
+    assert_eq!(*recognisers.well().borrow(), [false, true]);
+    for expected in [3, 3, 4, 4] {
+        assert_eq!(by(&recognisers).await, *names[1]);
+        assert_eq!(asked(&busy), expected, "no other stretch waits for it, and the pause doubles");
+        tokio::time::advance(Duration::from_millis(1900)).await;
+    }
+    is_full.store(false, Ordering::Relaxed);
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert_eq!(by(&recognisers).await, *names[0]);
+    assert_eq!(*recognisers.well().borrow(), [true, true]);
+}
+
+struct Panics;
+
+impl Observer for Panics {
+    fn on_finished(&self, _: Duration) {
+        panic!("as a fault of the recognition thread would");
+    }
+}
+
+#[tokio::test]
+async fn a_local_recogniser_whose_thread_is_gone_ends_the_process_whoever_else_there_is() {
+    let away = Server::start(|_, _| Reply::new(502, b""));
+    let recognisers = recognisers(vec![local(), RecogniserOptions::Server(server(&away.base()))]).await;
+    let options = RecogniseOptions { observer: Some(Arc::new(Panics)), ..Default::default() };
+    let error = recognise(&recognisers, options).await.unwrap_err();
+    assert!(matches!(Fault::from(error), Fault::Fatal(_)), "a restart mends it");
+    assert_eq!(asked(&away), 0);
 }
 
 #[tokio::test]

@@ -1,15 +1,15 @@
 //! The requests to one server, with OpenAI's interface for speech
 //! (<https://platform.openai.com/docs/api-reference/audio>). They block.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::Deserialize;
 use tracing::info;
-use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use ureq::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use ureq::http::{Response, StatusCode};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, SendBody};
 
 use super::SpeechServerOptions;
 use super::answer::Answer;
@@ -122,7 +122,18 @@ impl Client {
         if let Some(key) = self.authorisation() {
             post = post.header(AUTHORIZATION, key);
         }
-        let response = post.send(&form.body()[..]).map_err(|error| self.no_answer(error))?;
+        let body = form.body();
+        // The last byte is fetched only when the rest has been sent.
+        let (start, mut end) = body.split_at(body.len() - 1);
+        let mut content = start.chain(&mut end);
+        let sent = post.header(CONTENT_LENGTH, body.len()).send(SendBody::from_reader(&mut content));
+        let response = sent.map_err(|error| match error {
+            // Servers that refuse a request may close before they have read it.
+            ureq::Error::Io(ref io) if is_unheard(io.kind(), end) => {
+                self.failure(ServerErrorKind::Away, format!("did not take the whole recording: {error}"))
+            }
+            error => self.no_answer(error),
+        })?;
         let body = self.body(response)?;
         Answer::parse(&body).map_err(|why| {
             self.failure(ServerErrorKind::Failed, format!("gave an answer that makes no sense: {why}"))
@@ -167,7 +178,10 @@ impl Client {
         if status.is_success() {
             return body.map_err(|error| self.no_answer(error));
         }
-        let (kind, what) = kind_of(status, &headers);
+        let (kind, what) = match &body {
+            Ok(body) if is_out_of_quota(status, body) => (ServerErrorKind::Refuses, "wants to be paid"),
+            _ => kind_of(status, &headers),
+        };
         let said = body.map(|body| words(&body)).unwrap_or_default();
         let said = if said.is_empty() { String::new() } else { format!(": {said}") };
         Err(self.failure(kind, format!("{what} ({status}){said}")))
@@ -230,6 +244,13 @@ fn kind_of(status: StatusCode, headers: &HeaderMap) -> (ServerErrorKind, &'stati
     }
 }
 
+/// Whether OpenAI's server wants money: it says so with the status of one that is asked too much.
+fn is_out_of_quota(status: StatusCode, body: &[u8]) -> bool {
+    let value: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    let is = |at| value.as_ref().and_then(|value| value.pointer(at)) == Some(&"insufficient_quota".into());
+    status == StatusCode::TOO_MANY_REQUESTS && (is("/error/code") || is("/error/type"))
+}
+
 /// The wait that a server demands, in seconds; the other form, a date, is too rare to be read.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
@@ -252,6 +273,11 @@ fn words(body: &[u8]) -> String {
 
 fn no_tls(error: &ureq::Error) -> String {
     format!("has no valid certificate, or speaks no TLS: {error}")
+}
+
+/// Whether the connection broke before the server had all of the request.
+fn is_unheard(kind: ErrorKind, unsent: &[u8]) -> bool {
+    kind == ErrorKind::BrokenPipe || (is_broken_off(kind) && !unsent.is_empty())
 }
 
 fn is_broken_off(kind: ErrorKind) -> bool {

@@ -13,8 +13,9 @@ const RETRY_SECONDS: u64 = 30;
 /// What kind of failure it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerErrorKind {
-    /// There is no server, or not the right one: no connection, no valid certificate, 502 or 504.
-    /// The server is asked again when it is back, and that is no failed attempt of the job.
+    /// There is no server: no connection, one that broke before the server had the whole request,
+    /// 502 or 504. The server is asked again when it is back, and that is no failed attempt of the
+    /// job.
     Away,
     /// The server wants to be asked later (429, or 503 with Retry-After): the same.
     Busy(Duration),
