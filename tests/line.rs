@@ -18,7 +18,7 @@ use fake_telegram::{
 use stenogram::domain::policy::Policy;
 use stenogram::domain::rules::Rules;
 use stenogram::domain::{
-    Answer, ChatInfo, ChatRules, CommandPrefix, Event, Fault as JobFault, Job, JobId, Peer, PeerKind,
+    Answer, ChatInfo, ChatRules, CommandPrefix, Event, Fault as JobFault, Form, Job, JobId, Peer, PeerKind,
     Progress, Recording, RecordingKind, Said, Segment, Settings, Task, Transcript,
 };
 use stenogram::jobs::chat_rules_file::{ChatRulesFile, FILE_NAME};
@@ -137,6 +137,10 @@ impl Messenger for NotingMessenger {
 
     async fn deliver(&self, job: &Job, answer: &Answer, index: usize) -> Result<Option<i32>, JobFault> {
         self.account.deliver(job, answer, index).await
+    }
+
+    async fn withdraw(&self, job: &Job, form: &Form, messages: &[i32]) -> Result<(), JobFault> {
+        self.account.withdraw(job, form, messages).await
     }
 
     fn forget(&self, job: JobId) {

@@ -11,8 +11,8 @@ use crate::audio::{Containers, Limits};
 use crate::decoding::DecoderProgram;
 use crate::domain::policy::Policy;
 use crate::domain::{
-    Answer, ChatInfo, CommandPrefix, Event, Fault, Job, JobId, LanguageCode, Note, Peer, Progress, Said,
-    Settings,
+    Answer, ChatInfo, CommandPrefix, Event, Fault, Form, Job, JobId, LanguageCode, Note, Peer, Progress,
+    Said, Settings,
 };
 use crate::health::HealthState;
 use crate::health::limits::ENCODER_PASS_LIMIT;
@@ -72,6 +72,10 @@ impl Messenger for Account {
 
     async fn deliver(&self, job: &Job, answer: &Answer, index: usize) -> Result<Option<i32>, Fault> {
         Account::deliver(self, job, answer, index).await
+    }
+
+    async fn withdraw(&self, job: &Job, form: &Form, messages: &[i32]) -> Result<(), Fault> {
+        Account::withdraw(self, job, form, messages).await
     }
 
     fn forget(&self, job: JobId) {

@@ -132,6 +132,16 @@ pub struct Asked {
 }
 
 impl Job {
+    /// Whether the owner has asked to have its recording recognised anew.
+    pub fn is_anew(&self) -> bool {
+        self.asked.as_ref().is_some_and(|asked| asked.again)
+    }
+
+    /// The messages of the answer that its recording had when the owner asked for it.
+    pub fn earlier_answer(&self) -> &[i32] {
+        self.asked.as_ref().map_or(&[], |asked| &asked.replaces)
+    }
+
     /// The `random_id` under which a part of its answer is sent. If the owner asked for it, it may
     /// have been answered before, so its messages are others.
     pub fn random_id(&self, part: usize) -> i64 {

@@ -12,7 +12,7 @@ use super::limits::{
     BETWEEN_OPERATIONS_LIMIT, DECODE_LIMIT, DELIVERY_LIMIT, ENCODER_PASS_LIMIT, STORE_LIMIT,
 };
 use super::state::HealthState;
-use crate::domain::{Answer, Fault, Job, JobId, Progress, Settings};
+use crate::domain::{Answer, Fault, Form, Job, JobId, Progress, Settings};
 use crate::jobs::ports::{Messenger, Transcriber, Transcription};
 use crate::queue::{
     Added, Candidates, Checkpoints, Claimed, Counts, JobQueue, Mark, Obeyed, Queue, QueueError, ResultCache,
@@ -272,6 +272,11 @@ impl Messenger for ObservedMessenger {
     async fn deliver(&self, job: &Job, answer: &Answer, index: usize) -> Result<Option<i32>, Fault> {
         let delivered = self.messenger.deliver(job, answer, index);
         self.observer.observe(job.id, Stage::Deliver, Some(DELIVERY_LIMIT), delivered).await
+    }
+
+    async fn withdraw(&self, job: &Job, form: &Form, messages: &[i32]) -> Result<(), Fault> {
+        let withdrawn = self.messenger.withdraw(job, form, messages);
+        self.observer.watch(job.id, Some(DELIVERY_LIMIT), withdrawn).await
     }
 
     fn forget(&self, job: JobId) {

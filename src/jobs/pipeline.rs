@@ -56,8 +56,7 @@ pub async fn answer(
             }
             let configured = || context.policy.borrow().settings.clone();
             let settings = job.settings.clone().unwrap_or_else(configured);
-            let anew = job.asked.as_ref().is_some_and(|asked| asked.again);
-            let cached = if anew { None } else { cached_answer(job, &settings, context).await? };
+            let cached = if job.is_anew() { None } else { cached_answer(job, &settings, context).await? };
             let answer = match cached {
                 Some(answer) => answer,
                 None => transcribe(claim, settings, context, on_checkpoint).await?,
@@ -68,12 +67,13 @@ pub async fn answer(
         }
     };
     if answer.parts.is_empty() {
+        withdraw_earlier(job, &answer, &[], messenger.as_ref()).await?;
         info!(event = "silent", "Nothing was said, no reply");
-        return Ok(Vec::new());
+        return Ok(if job.is_anew() { Vec::new() } else { job.earlier_answer().to_vec() });
     }
     if answer.settings.form == Form::Nowhere {
         info!(event = "kept", "The transcript is kept, nothing is sent");
-        return Ok(Vec::new());
+        return Ok(job.earlier_answer().to_vec());
     }
     let replies = match deliver(job, &answer, &sent, messenger.as_ref()).await {
         Err(Fault::NoDocuments(why)) => {
@@ -88,6 +88,7 @@ pub async fn answer(
         }
         delivered => delivered?,
     };
+    withdraw_earlier(job, &answer, &replies, messenger.as_ref()).await?;
     context.gate.answered(job.id.chat);
     info!(event = "answered", parts = answer.parts.len(), "Answered");
     Ok(replies)
@@ -114,6 +115,19 @@ async fn deliver(
         }
     }
     Ok(replies)
+}
+
+/// Deletes the messages of an earlier answer that `replies` have taken the place of, if the owner
+/// has asked for the recording to be recognised anew. A crash may have come before that.
+async fn withdraw_earlier(
+    job: &Job,
+    answer: &Answer,
+    replies: &[i32],
+    messenger: &dyn Messenger,
+) -> Result<(), Fault> {
+    let earlier = job.earlier_answer().iter().copied();
+    let left: Vec<i32> = earlier.filter(|message| job.is_anew() && !replies.contains(message)).collect();
+    if left.is_empty() { Ok(()) } else { messenger.withdraw(job, &answer.settings.form, &left).await }
 }
 
 /// Repeats a change of the claimed job until the queue has stored it.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::domain::{Answer, Fault, Job, JobId, Note, Peer, Progress, Settings};
+use crate::domain::{Answer, Fault, Form, Job, JobId, Note, Peer, Progress, Settings};
 
 /// Where recordings come from and answers go. It knows accounts and chats.
 #[async_trait]
@@ -26,6 +26,10 @@ pub trait Messenger: Send + Sync {
 
     /// Sends the part of this index; the id of its message, where the messenger tells it.
     async fn deliver(&self, job: &Job, answer: &Answer, index: usize) -> Result<Option<i32>, Fault>;
+
+    /// Deletes those of these messages that carry an earlier answer of this form to the job.
+    /// Repeating it is harmless.
+    async fn withdraw(&self, job: &Job, form: &Form, messages: &[i32]) -> Result<(), Fault>;
 
     /// Drops what is kept for a job between its attempts. Called when the job has ended.
     fn forget(&self, job: JobId);

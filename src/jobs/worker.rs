@@ -196,7 +196,7 @@ impl Worker {
                 verdict_for(claim, result)
             }
         };
-        self.apply(id, &verdict).await.map_err(|error| error.to_string())?;
+        self.apply(&claim.job, &verdict).await.map_err(|error| error.to_string())?;
         if is_gone {
             let forget = || self.queue.forget(&claim.job);
             if let Some(Err(error)) = retry_until_available("remove a transcript", shutdown, forget).await {
@@ -250,8 +250,9 @@ impl Worker {
     }
 
     /// C4: has the queue store how the attempt ended.
-    async fn apply(&self, id: JobId, verdict: &Verdict) -> Result<(), QueueError> {
+    async fn apply(&self, job: &Job, verdict: &Verdict) -> Result<(), QueueError> {
         let (queue, PipelineContext { messenger, shutdown, .. }) = (&self.queue, &self.context);
+        let (id, earlier) = (job.id, job.earlier_answer());
         if matches!(verdict, Verdict::Done(_) | Verdict::Reject(_) | Verdict::Bury(_)) {
             messenger.forget(id);
             self.context.gate.ended(id);
@@ -266,6 +267,10 @@ impl Worker {
             }
             Verdict::Wait(after, why) => {
                 retry_until_available("put off a job", shutdown, || queue.wait(id, *after, why)).await
+            }
+            // The answer that it had before stays, and so does its mark.
+            Verdict::Reject(_) if !earlier.is_empty() => {
+                retry_until_available("end a job", shutdown, || queue.done(id, earlier)).await
             }
             Verdict::Reject(why) => {
                 retry_until_available("end a job", shutdown, || queue.reject(id, why)).await

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use stenogram::domain::policy::Policy;
 use stenogram::domain::rules::Rules;
 use stenogram::domain::{
-    Answer, ChatRules, Fault, Job, JobId, Peer, PeerKind, Progress, Recording, RecordingKind, Segment,
+    Answer, ChatRules, Fault, Form, Job, JobId, Peer, PeerKind, Progress, Recording, RecordingKind, Segment,
     Settings, Transcript,
 };
 use stenogram::health::HealthState;
@@ -91,6 +91,10 @@ impl Messenger for Planned {
         }
         sleep(Duration::from_millis(120)).await;
         Ok(Some(job.id.message + 1))
+    }
+
+    async fn withdraw(&self, _: &Job, _: &Form, _: &[i32]) -> Result<(), Fault> {
+        Ok(())
     }
 
     fn forget(&self, _: JobId) {}

@@ -347,6 +347,106 @@ async fn parts_that_are_left_over_are_deleted() {
     assert_eq!(kept, Some(1));
 }
 
+/// The texts of the parts that stay are the same, so that after the crash they are found in the chat.
+#[tokio::test]
+async fn after_a_crash_no_part_of_a_longer_answer_is_left() {
+    let (telegram, folder, line) = start().await;
+    let recording = telegram.send(FRIENDS_CHAT, saying(&three_parts()));
+    let three = |ledger: fake_telegram::Ledger| {
+        let parts: Vec<Post> = ledger.replies(FRIENDS_CHAT, recording).cloned().collect();
+        (parts.len() == 3).then_some(parts)
+    };
+    let before = telegram.wait_for(DEADLINE, three).await.unwrap();
+    line.finished().await;
+    let shorter = [before[0].text.as_str(), &before[1].text].join(" ");
+    telegram.replace_file(FRIENDS_CHAT, recording, shorter.as_str());
+    telegram.fault(Fault::on("messages.deleteMessages", Action::Ignore));
+    telegram.send(FRIENDS_CHAT, say(".again").reply_to(recording));
+    // That of the command, and that of the third part.
+    let asked = |ledger: fake_telegram::Ledger| ledger.count("messages.deleteMessages") >= 2;
+    telegram.wait_until(DEADLINE, asked).await.unwrap();
+    line.stop().await;
+    telegram.clear_faults();
+    let line = Line::start(&folder).await;
+    deleted(&telegram, FRIENDS_CHAT, before[2].id).await;
+    line.finished().await;
+    let after: Vec<Post> = telegram.look(|ledger| ledger.replies(FRIENDS_CHAT, recording).cloned().collect());
+    assert_eq!(after.iter().map(|post| post.id).collect::<Vec<_>>(), [before[0].id, before[1].id]);
+    assert_eq!(after.iter().map(|post| post.text.as_str()).collect::<Vec<_>>().join(" "), shorter);
+}
+
+/// What the earlier answer says is wrong then.
+#[tokio::test]
+async fn where_nobody_speaks_after_all_the_earlier_answer_is_deleted() {
+    let (telegram, _folder, line) = start().await;
+    let recording = telegram.send(FRIENDS_CHAT, saying(FRIEND_SAYS));
+    let first = telegram.wait_for_reply(FRIENDS_CHAT, recording, DEADLINE).await.unwrap();
+    line.finished().await;
+    telegram.replace_file(FRIENDS_CHAT, recording, "");
+    telegram.send(FRIENDS_CHAT, say(".again").reply_to(recording));
+    deleted(&telegram, FRIENDS_CHAT, first.id).await;
+    line.finished().await;
+    let id = JobId { account: OWNER, chat: FRIEND, message: recording };
+    assert_eq!(line.queue.mark(id).await.unwrap(), Some(Mark::Answered { replies: Vec::new() }));
+    telegram.wait_until(DEADLINE, |ledger| ledger.chat(SAVED_MESSAGES).count() == 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn where_nobody_speaks_after_all_the_caption_is_removed_and_the_recording_stays() {
+    let rules = Rules { answer_in: AnswerIn::Caption, ..Rules::default() };
+    let (telegram, _folder, line) = start_under(Policy { rules, ..policy(Task::Transcribe) }).await;
+    let own = telegram.send(FRIENDS_CHAT, saying("mine").own());
+    let caption =
+        |ledger: fake_telegram::Ledger| ledger.post(FRIENDS_CHAT, own).map(|post| post.text.clone());
+    let says =
+        |text: &'static str| move |ledger: fake_telegram::Ledger| caption(ledger).as_deref() == Some(text);
+    telegram.wait_until(DEADLINE, says("mine")).await.unwrap();
+    line.finished().await;
+    telegram.replace_file(FRIENDS_CHAT, own, "");
+    telegram.send(FRIENDS_CHAT, say(".again").reply_to(own));
+    telegram.wait_until(DEADLINE, says("")).await.unwrap();
+    line.finished().await;
+    assert_eq!(telegram.look(caption).as_deref(), Some(""));
+}
+
+/// The answer that was there stays, and it is still known as the recording's own.
+#[tokio::test]
+async fn a_refusal_of_again_leaves_the_earlier_answer_known() {
+    let (telegram, _folder, line) = start().await;
+    let own = telegram.send(FRIENDS_CHAT, saying("mine").own());
+    let first = telegram.wait_for_reply(FRIENDS_CHAT, own, DEADLINE).await.unwrap();
+    line.finished().await;
+    telegram.replace_file(FRIENDS_CHAT, own, "mine, but better");
+    let expired = Action::error(400, "MESSAGE_EDIT_TIME_EXPIRED");
+    telegram.fault(Fault::on("messages.editMessage", expired).once());
+    let forbidden = Action::error(403, "CHAT_WRITE_FORBIDDEN");
+    telegram.fault(Fault::on("messages.sendMessage", forbidden).once());
+    telegram.send(FRIENDS_CHAT, say(".again").reply_to(own));
+    let told = |ledger: fake_telegram::Ledger| {
+        ledger
+            .chat(SAVED_MESSAGES)
+            .next()
+            .filter(|post| post.text.contains("cannot be transcribed"))
+            .is_some()
+    };
+    telegram.wait_until(DEADLINE, told).await.unwrap();
+    line.finished().await;
+    let id = JobId { account: OWNER, chat: FRIEND, message: own };
+    assert_eq!(line.queue.mark(id).await.unwrap(), Some(Mark::Answered { replies: vec![first.id] }));
+    // So the next one finds it, and it goes with the recording.
+    telegram.send(FRIENDS_CHAT, say(".again").reply_to(own));
+    telegram
+        .wait_until(DEADLINE, |ledger| {
+            ledger.post(FRIENDS_CHAT, first.id).is_some_and(|post| post.text == "mine, but better")
+        })
+        .await
+        .unwrap();
+    line.finished().await;
+    assert_eq!(replies(&telegram, FRIENDS_CHAT, own).len(), 1);
+    telegram.delete(FRIENDS_CHAT, own);
+    deleted(&telegram, FRIENDS_CHAT, first.id).await;
+}
+
 #[tokio::test]
 async fn too_old_to_be_edited_an_answer_is_replaced() {
     let (telegram, _folder, line) = start().await;

@@ -190,7 +190,7 @@ impl Store {
             // takes its place.
             Some(until)
                 if job.recording.document != 0
-                    && (is_anew(&job) || !self.has_result(&job, &answer.settings, now)?) =>
+                    && (job.is_anew() || !self.has_result(&job, &answer.settings, now)?) =>
             {
                 SideRecord::Result { job: &job, answer: &answer, now, until }
             }
@@ -345,10 +345,5 @@ fn kept_outbox(dead: &Record, asked: &Job) -> Option<Answer> {
     let is_to_be_there = |answer: &&Answer| {
         asked.settings.as_ref().is_some_and(|settings| settings.form == answer.settings.form)
     };
-    dead.outbox.as_ref().filter(is_to_be_there).filter(|_| !is_anew(asked)).cloned()
-}
-
-/// Whether the owner asked to have the recording recognised anew.
-fn is_anew(job: &Job) -> bool {
-    job.asked.as_ref().is_some_and(|asked| asked.again)
+    dead.outbox.as_ref().filter(is_to_be_there).filter(|_| !asked.is_anew()).cloned()
 }

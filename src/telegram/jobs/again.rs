@@ -21,9 +21,8 @@ struct Earlier {
 
 impl Account {
     /// Delivers a part of an answer to a recording that may have been answered by the messages
-    /// `asked.replaces`. Where its message is still there, it stays as it is, or gets the new text if
-    /// that was asked for; otherwise a new one is sent. Before the last part, earlier messages that are left over are deleted: once that part
-    /// is in the chat, a later attempt finds it and looks no further.
+    /// `asked.replaces`. Where its message is still there, it stays as it is, or gets the new text
+    /// if that was asked for; otherwise a new one is sent.
     pub(super) async fn deliver_again(
         &self,
         link: &Link,
@@ -34,13 +33,6 @@ impl Account {
     ) -> Result<Option<i32>, Fault> {
         let form = &answer.settings.form;
         let Asked { replaces, again, .. } = asked;
-        if *again && index + 1 == answer.parts.len() {
-            for number in replaces.iter().skip(answer.parts.len()) {
-                if self.earlier(link, job, form, *number).await?.is_some() {
-                    self.delete_earlier(link, job, form, *number).await?;
-                }
-            }
-        }
         let earlier = match replaces.get(index) {
             Some(number) => self.earlier(link, job, form, *number).await?,
             None => None,
@@ -125,17 +117,36 @@ impl Account {
         }
     }
 
-    async fn delete_earlier(&self, link: &Link, job: &Job, form: &Form, number: i32) -> Result<(), Fault> {
-        if number == job.id.message {
-            return Ok(());
+    /// Deletes those of these messages that carry a part of an earlier answer to the job.
+    pub async fn withdraw(&self, job: &Job, form: &Form, numbers: &[i32]) -> Result<(), Fault> {
+        let link = self.current_link()?;
+        for number in numbers {
+            if self.earlier(&link, job, form, *number).await?.is_some() {
+                self.delete_earlier(&link, job, form, *number).await?;
+                info!(event = "answer_withdrawn", "An earlier message of the answer is deleted");
+            }
         }
-        let chat = if *form == Form::SavedMessages { self.own_chat() } else { self.chat(job).await? };
-        match self.delete_messages(link, &chat, &[number]).await? {
-            Ok(()) => Ok(()),
-            Err(error) => {
+        Ok(())
+    }
+
+    /// Deletes a message of an earlier answer, or the caption of the recording itself. One that
+    /// Telegram lets nobody delete any more stays.
+    async fn delete_earlier(&self, link: &Link, job: &Job, form: &Form, number: i32) -> Result<(), Fault> {
+        let deleted = if *form == Form::Caption && number == job.id.message {
+            let peer = self.input_peer(job).await?;
+            let edit = Edit { peer, message: number, text: String::new(), entities: Vec::new() };
+            self.edit(link, edit).await?
+        } else {
+            let chat = if *form == Form::SavedMessages { self.own_chat() } else { self.chat(job).await? };
+            self.delete_messages(link, &chat, &[number]).await?
+        };
+        let Err(error) = deleted else { return Ok(()) };
+        match error.meaning() {
+            Some(Meaning::BadRequest | Meaning::MayNotEdit | Meaning::MayNotWrite | Meaning::Gone) => {
                 debug!(%error, "An earlier answer could not be deleted");
                 Ok(())
             }
+            _ => Err(self.send_refused(&error).await),
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use async_trait::async_trait;
 use signal_hook::consts::SIGKILL;
-use stenogram::domain::{Answer, Fault, Job, JobId, Progress};
+use stenogram::domain::{Answer, Fault, Form, Job, JobId, Progress};
 use stenogram::jobs::ports::Messenger;
 use stenogram::queue::{
     Added, Candidates, Checkpoints, Claimed, Counts, JobQueue, Mark, Obeyed, Queue, QueueError, ResultCache,
@@ -214,6 +214,10 @@ impl Messenger for CrashingMessenger {
     async fn deliver(&self, job: &Job, answer: &Answer, index: usize) -> Result<Option<i32>, Fault> {
         self.crash.pass(C3_SEND);
         self.messenger.deliver(job, answer, index).await
+    }
+
+    async fn withdraw(&self, job: &Job, form: &Form, messages: &[i32]) -> Result<(), Fault> {
+        self.messenger.withdraw(job, form, messages).await
     }
 
     fn forget(&self, job: JobId) {
