@@ -100,6 +100,10 @@ impl Conversation for Account {
     async fn note(&self, command: JobId, note: Note, text: &str) -> Result<(), Fault> {
         Account::note(self, command, note, text).await
     }
+
+    fn give_up(&self, command: JobId) {
+        self.give_up_turn(command);
+    }
 }
 
 /// Tells the owner in Saved Messages.

@@ -23,7 +23,7 @@ use crate::domain::{
     Tongue,
 };
 use crate::jobs::chat_rules_file::ChatRulesFile;
-use crate::jobs::persist::persist;
+use crate::jobs::persist::{persist, persist_note};
 use crate::jobs::ports::Conversation;
 use crate::jobs::retry::retry_until_available;
 use crate::queue::{Mark, Obeyed, Queue, QueueError};
@@ -279,19 +279,21 @@ impl Commands {
     }
 
     /// Answers a command. In Saved Messages the answer stays. In other chats the command is
-    /// replaced by its answer, which is deleted after some seconds; after a crash it may stay.
+    /// replaced by its answer, which is deleted after some seconds, or is deleted once its answer
+    /// is in Saved Messages; after a crash it may stay.
     async fn say(&self, message: &CommandMessage, answer: Answer) {
         let CommandMessage { id, peer, .. } = message;
         let in_saved_messages = message.chat.kind == ChatKind::SavedMessages;
         match answer {
             Answer::InChat(text) | Answer::InSavedMessages(text) if in_saved_messages => {
-                self.persist(|| self.conversation.note(*id, Note::Answer, &text)).await;
+                self.note(*id, &text).await;
             }
             Answer::Silence => {}
             Answer::Nothing if in_saved_messages => {}
             Answer::InSavedMessages(text) => {
-                self.persist(|| self.conversation.delete(peer, id.message)).await;
-                self.persist(|| self.conversation.note(*id, Note::Answer, &text)).await;
+                if self.note(*id, &text).await {
+                    self.persist(|| self.conversation.delete(peer, id.message)).await;
+                }
             }
             Answer::InChat(text) => {
                 if self.persist(|| self.conversation.rewrite(peer, id.message, &text)).await {
@@ -307,6 +309,10 @@ impl Commands {
                 self.persist(|| self.conversation.delete(peer, id.message)).await;
             }
         }
+    }
+
+    async fn note(&self, command: JobId, text: &str) -> bool {
+        persist_note(&*self.conversation, &self.shutdown, command, Note::Answer, text).await
     }
 
     async fn persist<F>(&self, attempt: impl FnMut() -> F) -> bool

@@ -49,6 +49,9 @@ pub trait Conversation: Send + Sync {
 
     /// Writes into Saved Messages what there is to say of a command.
     async fn note(&self, command: JobId, note: Note, text: &str) -> Result<(), Fault>;
+
+    /// Gives up the turn of a note that is not written after all, so that nothing waits behind it.
+    fn give_up(&self, command: JobId);
 }
 
 /// Turns recordings into transcripts. It knows nothing of where they come from.

@@ -13,7 +13,7 @@ use crate::domain::policy::Policy;
 use crate::domain::saved::message_link;
 use crate::domain::{Fault, Job, JobId, Note, command_texts};
 use crate::jobs::gate::Gate;
-use crate::jobs::persist::persist;
+use crate::jobs::persist::persist_note;
 use crate::jobs::pipeline::{PipelineContext, answer};
 use crate::jobs::ports::{Conversation, Messenger, Transcriber};
 use crate::jobs::retry::retry_until_available;
@@ -244,9 +244,9 @@ impl Worker {
         let text = command_texts::no_text(&message_link(job), reason, asked.tongue);
         let command = JobId { message: asked.command, ..job.id };
         let (conversation, shutdown) = (Arc::clone(conversation), self.context.shutdown.clone());
-        tokio::spawn(async move {
-            persist(&*conversation, &shutdown, || conversation.note(command, Note::NoText, &text)).await
-        });
+        tokio::spawn(
+            async move { persist_note(&*conversation, &shutdown, command, Note::NoText, &text).await },
+        );
     }
 
     /// C4: has the queue store how the attempt ended.

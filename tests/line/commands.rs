@@ -1,8 +1,10 @@
 //! What the owner says in chats: commands from any chat and from Saved Messages.
 
 use fake_telegram::{BOT, ChatLimits, GROUP, Packing, Post, SUPERGROUP};
+use stenogram::domain::pacing::SendLimits;
 use stenogram::domain::rules::{AnswerIn, Groups};
 use stenogram::queue::{Claimed, MAX_DEATHS, Mark};
+use stenogram::telegram::AccountOptions;
 
 use super::*;
 
@@ -626,6 +628,25 @@ async fn questions_are_answered() {
         ledger.sent().filter(|post| post.chat == SAVED_MESSAGES).count() == before + 1
     };
     telegram.wait_until(DEADLINE, noted).await.unwrap();
+}
+
+/// A command that disappeared without an answer would look as if it had not been read.
+#[tokio::test]
+async fn a_question_stays_until_its_answer_may_be_sent() {
+    let telegram = Telegram::start().await.unwrap();
+    let folder = session(&telegram);
+    let sends = SendLimits { minute: 100, day: 1 };
+    let account = open(&folder, AccountOptions { sends, ..options() }).await;
+    let line = Line::start_on(policy(Task::Transcribe), &folder, account, Arc::default()).await;
+    telegram.wait_until(DEADLINE, |ledger| ledger.count("messages.getDialogs") >= 1).await.unwrap();
+    let recording = telegram.send(FRIENDS_CHAT, saying(FRIEND_SAYS));
+    telegram.wait_for_reply(FRIENDS_CHAT, recording, DEADLINE).await.unwrap();
+    let question = telegram.send(FRIENDS_CHAT, say(".status"));
+    // That takes longer, and needs no new message.
+    command(&telegram, OTHER_CHAT, say(".off")).await;
+    assert_eq!(sent_to(&telegram, SAVED_MESSAGES), 0);
+    assert!(telegram.look(|ledger| ledger.post(FRIENDS_CHAT, question).is_some()));
+    line.finished().await;
 }
 
 #[tokio::test]

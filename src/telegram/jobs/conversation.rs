@@ -54,6 +54,11 @@ impl Account {
         }
     }
 
+    /// Gives up the turn of a note that is not written after all.
+    pub fn give_up_turn(&self, command: JobId) {
+        self.context.pace.forget(command);
+    }
+
     /// The inner error is Telegram's.
     pub(super) async fn delete_messages(
         &self,
