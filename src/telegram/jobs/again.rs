@@ -123,7 +123,6 @@ impl Account {
         for number in numbers {
             if self.earlier(&link, job, form, *number).await?.is_some() {
                 self.delete_earlier(&link, job, form, *number).await?;
-                info!(event = "answer_withdrawn", "An earlier message of the answer is deleted");
             }
         }
         Ok(())
@@ -140,7 +139,10 @@ impl Account {
             let chat = if *form == Form::SavedMessages { self.own_chat() } else { self.chat(job).await? };
             self.delete_messages(link, &chat, &[number]).await?
         };
-        let Err(error) = deleted else { return Ok(()) };
+        let Err(error) = deleted else {
+            info!(event = "answer_withdrawn", "A message of the earlier answer is deleted");
+            return Ok(());
+        };
         match error.meaning() {
             Some(Meaning::BadRequest | Meaning::MayNotEdit | Meaning::MayNotWrite | Meaning::Gone) => {
                 debug!(%error, "An earlier answer could not be deleted");
