@@ -61,8 +61,8 @@ impl ChatRulesFile {
     }
 }
 
-/// The rules in the file at `path`; none if there is no file. The inner error says that it is damaged,
-/// and names it.
+/// The rules in the file at `path`; none if there is no file. The inner error says that it is
+/// damaged, and names it.
 pub fn read(path: &Path) -> io::Result<Result<ChatRules, String>> {
     match fs::read(path) {
         Ok(text) => {
