@@ -58,8 +58,9 @@ pub struct Claim {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claimed {
     Job(Box<Claim>),
-    /// No job to work on: this one, which the owner asked for, was moved to the dead letters, so that
-    /// they can be told why. Claim again for the next one. If the reply was lost, it is not repeated.
+    /// No job to work on: this one, which the owner asked for, was moved to the dead letters, so
+    /// that they can be told why. Claim again for the next one. If the reply was lost, it is not
+    /// repeated.
     GivenUp {
         job: Box<Job>,
         reason: String,
