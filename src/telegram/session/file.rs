@@ -37,7 +37,7 @@ pub struct SessionFile {
 
 impl SessionFile {
     /// Locks the session in `folder`, which is created with mode 0700 if it is missing. Blocks for
-    /// [`LOCK_PATIENCE`] if another process has it.
+    /// two seconds if another process has it.
     pub fn lock(folder: &Path) -> Result<Self, SessionError> {
         let begun = Instant::now();
         Self::lock_while(folder, || {
