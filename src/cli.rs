@@ -34,7 +34,7 @@ impl From<Exit> for ExitCode {
 
 const ABOUT: &str = "\
 Answers the voice messages of your Telegram account with their transcripts,
-recognised on this machine by whisper.cpp: no recording leaves it.";
+recognised on this machine by whisper.cpp, or by a server that you name.";
 
 const AFTER_HELP: &str = "\
 Configuration:

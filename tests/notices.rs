@@ -191,6 +191,18 @@ async fn a_notice_in_saved_messages_comes_once_and_only_where_the_account_can_se
     assert!(!account.can_tell_owner());
 }
 
+#[tokio::test]
+async fn a_wait_that_telegram_demands_of_a_notice_is_one_of_all_messages() {
+    let telegram = Telegram::start().await.expect("start the loopback Telegram");
+    let folder = session(&telegram);
+    let account = open(&folder, options()).await;
+    let listener = Listener::start(Arc::clone(&account));
+    listener.connected().await;
+    telegram.fault(Fault::on("messages.sendMessage", Action::flood_wait(60)).once());
+    assert!(account.tell_owner("1", "a trouble".to_owned()).await.is_err());
+    assert!(!account.can_tell_owner(), "nothing is sent before it is over");
+}
+
 /// The daemon itself, as it ends.
 #[tokio::test]
 async fn a_logout_is_told_before_the_daemon_ends_and_no_log_has_the_url() {

@@ -171,11 +171,18 @@ impl Note {
 /// The `random_id` under which one part of a job's answer is sent.
 ///
 /// It is a function of the job, so that a part sent again after a crash is the same message to
-/// Telegram, which drops the second one. First eight bytes of a SHA-256, never zero.
+/// Telegram, which drops the second one.
 pub fn random_id(job: JobId, part: usize) -> i64 {
     number_of(&format!("stenogram/reply/{job}/{part}"))
 }
 
+/// The `random_id` of a message to the owner that is no answer. Under the same `id` it is the same
+/// message.
+pub fn notice_random_id(account: i64, id: &str) -> i64 {
+    number_of(&format!("stenogram/notice/{account}/{id}"))
+}
+
+/// The first eight bytes of a SHA-256, never zero.
 fn number_of(text: &str) -> i64 {
     let digest = Sha256::digest(text);
     let mut first = [0; 8];

@@ -39,7 +39,7 @@ pub use chat_rules::{ChatRule, ChatRules};
 pub use command::{Command, CommandMessage, CommandPrefix, RepliesTo, Said, Tongue};
 pub use event::{Deleted, Event, Incoming, Sender, Whose};
 pub use fault::Fault;
-pub use job::{Asked, Job, JobId, Note, Peer, PeerKind, random_id};
+pub use job::{Asked, Job, JobId, Note, Peer, PeerKind, notice_random_id, random_id};
 pub use language::{LanguageChoice, LanguageCode, Languages, UnknownLanguage};
 pub use model::{AudioContext, ModelName, ParseModelNameError, SAMPLE_RATE};
 pub use mtproxy::{Disguise, MtProxy, MtProxyKey};

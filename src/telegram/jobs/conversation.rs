@@ -34,8 +34,7 @@ impl Account {
     }
 
     /// Writes into Saved Messages what there is to say of `command`, as a reply to it if it was
-    /// given there.
-    /// Repeating it is harmless, because Telegram recognises the `random_id`.
+    /// given there. Repeating it is harmless, because Telegram recognises the `random_id`.
     pub async fn note(&self, command: JobId, note: Note, text: &str) -> Result<(), Fault> {
         self.may_send((command, false))?;
         let link = self.current_link()?;

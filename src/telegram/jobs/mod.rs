@@ -17,6 +17,6 @@ mod find_sent;
 mod message_of_job;
 pub(super) mod refusing;
 mod saved;
-mod send;
+pub(super) mod send;
 pub(super) mod spool;
 mod upload;

@@ -66,28 +66,9 @@ impl Account {
     ) -> Result<Result<Option<i32>, CallError>, Fault> {
         let Outgoing { peer, reply_to, text, entities, .. } = outgoing;
         let request = tl::functions::messages::SendMessage {
-            no_webpage: true,
-            silent: true,
-            background: true,
-            clear_draft: false,
-            noforwards: false,
-            update_stickersets_order: false,
-            invert_media: false,
-            allow_paid_floodskip: false,
-            peer,
             reply_to: reply_to.map(Into::into),
-            message: text,
-            random_id,
-            reply_markup: None,
             entities: (!entities.is_empty()).then_some(entities),
-            schedule_date: None,
-            schedule_repeat_period: None,
-            send_as: None,
-            quick_reply_shortcut: None,
-            effect: None,
-            allow_paid_stars: None,
-            suggested_post: None,
-            rich_message: None,
+            ..text_message(peer, text, random_id)
         };
         self.context.restrictions.check_to_send()?;
         self.context.pace.take(whose).await?;
@@ -120,7 +101,7 @@ impl Account {
     }
 
     /// What a failed send, edit or deletion means for whatever it was for.
-    pub(super) async fn send_refused(&self, error: &CallError) -> Fault {
+    pub(in crate::telegram) async fn send_refused(&self, error: &CallError) -> Fault {
         self.note_flood_wait(error).await;
         if let Some(Meaning::Restricted(_)) = error.meaning()
             && let Err(held) = self.context.restrictions.check()
@@ -147,6 +128,38 @@ impl Account {
         if let Err(error) = self.context.store.set_pause(length, error.to_string()).await {
             warn!(%error, "The pause that Telegram demands could not be stored, a restart will forget it");
         }
+    }
+}
+
+/// A message with a text and nothing else, sent without a sound.
+pub(in crate::telegram) fn text_message(
+    peer: tl::enums::InputPeer,
+    text: String,
+    random_id: i64,
+) -> tl::functions::messages::SendMessage {
+    tl::functions::messages::SendMessage {
+        no_webpage: true,
+        silent: true,
+        background: true,
+        clear_draft: false,
+        noforwards: false,
+        update_stickersets_order: false,
+        invert_media: false,
+        allow_paid_floodskip: false,
+        peer,
+        reply_to: None,
+        message: text,
+        random_id,
+        reply_markup: None,
+        entities: None,
+        schedule_date: None,
+        schedule_repeat_period: None,
+        send_as: None,
+        quick_reply_shortcut: None,
+        effect: None,
+        allow_paid_stars: None,
+        suggested_post: None,
+        rich_message: None,
     }
 }
 
