@@ -152,6 +152,26 @@ impl Job {
     }
 }
 
+#[cfg(test)]
+impl Job {
+    /// A voice message of 3 s in `chat`.
+    pub fn example(chat: Peer, message: i32) -> Self {
+        let recording = Recording {
+            chat,
+            thread: None,
+            kind: super::RecordingKind::Voice,
+            document: 0,
+            outgoing: false,
+            date: 0,
+            lifetime: None,
+            duration: 3,
+            size: 9000,
+        };
+        let id = JobId { account: 1000, chat: chat.chat(), message };
+        Self { id, recording, settings: None, stranger: false, asked: None }
+    }
+}
+
 /// What a message is about that a command is answered with in Saved Messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Note {

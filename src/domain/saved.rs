@@ -45,8 +45,8 @@ fn shown(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Peer;
     use crate::domain::reply::HEADER_LIMIT;
-    use crate::domain::{JobId, Peer, Recording, RecordingKind};
 
     #[test]
     fn a_header_says_who_where_and_when() {
@@ -74,22 +74,9 @@ mod tests {
             (PeerKind::Channel, Some(5), "https://t.me/c/42/5/7"),
         ] {
             let chat = Peer { kind, id: 42, access_hash: 0 };
-            let recording = Recording {
-                chat,
-                thread,
-                kind: RecordingKind::Voice,
-                document: 0,
-                outgoing: false,
-                date: 0,
-                lifetime: None,
-                duration: 1,
-                size: 1,
-            };
-            let id = JobId { account: 1000, chat: chat.chat(), message: 7 };
-            assert_eq!(
-                message_link(&Job { id, recording, settings: None, stranger: false, asked: None }),
-                link
-            );
+            let mut job = Job::example(chat, 7);
+            job.recording.thread = thread;
+            assert_eq!(message_link(&job), link);
         }
     }
 }

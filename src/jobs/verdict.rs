@@ -87,26 +87,10 @@ fn max_attempts(claim: &Claim) -> u32 {
 mod tests {
     use super::*;
     use crate::domain::reply::compose;
-    use crate::domain::{Job, JobId, Peer, PeerKind, Recording, RecordingKind, Settings, Transcript};
+    use crate::domain::{Job, Peer, PeerKind, Settings, Transcript};
 
     fn claim(attempts: u32, is_answered: bool) -> Claim {
-        let job = Job {
-            id: JobId { account: 1, chat: 2, message: 3 },
-            recording: Recording {
-                chat: Peer { kind: PeerKind::User, id: 2, access_hash: 4 },
-                thread: None,
-                kind: RecordingKind::Voice,
-                document: 5,
-                outgoing: false,
-                date: 6,
-                lifetime: None,
-                duration: 7,
-                size: 8,
-            },
-            settings: None,
-            stranger: false,
-            asked: None,
-        };
+        let job = Job::example(Peer { kind: PeerKind::User, id: 2, access_hash: 4 }, 3);
         let outbox = is_answered.then(|| compose(&Transcript::default(), Settings::default()));
         Claim { job, delivery: 1, deaths: 0, attempts, progress: None, outbox }
     }

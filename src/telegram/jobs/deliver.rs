@@ -67,29 +67,14 @@ fn reply_to(job: &Job) -> tl::types::InputReplyToMessage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{JobId, Peer, PeerKind, Recording, RecordingKind};
+    use crate::domain::{Peer, PeerKind};
 
     #[test]
     fn a_reply_names_the_message_and_its_topic() {
         for thread in [None, Some(5)] {
             let chat = Peer { kind: PeerKind::Channel, id: 500, access_hash: 1 };
-            let job = Job {
-                id: JobId { account: 1000, chat: chat.chat(), message: 7 },
-                recording: Recording {
-                    chat,
-                    thread,
-                    kind: RecordingKind::Voice,
-                    document: 0,
-                    outgoing: false,
-                    date: 0,
-                    lifetime: None,
-                    duration: 3,
-                    size: 9000,
-                },
-                settings: None,
-                stranger: false,
-                asked: None,
-            };
+            let mut job = Job::example(chat, 7);
+            job.recording.thread = thread;
             let reply_to = reply_to(&job);
             assert_eq!((reply_to.reply_to_msg_id, reply_to.top_msg_id), (7, thread));
         }

@@ -164,27 +164,11 @@ fn assign(job: &Job, parts: &[Part], carriers: &[Carrier]) -> Vec<Option<i32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Document, DocumentFormat, JobId, Peer, Recording, RecordingKind};
+    use crate::domain::{Document, DocumentFormat, Peer};
 
     fn job() -> Job {
         let chat = Peer { kind: PeerKind::User, id: 2000, access_hash: 1 };
-        Job {
-            id: JobId { account: 1000, chat: chat.chat(), message: 6 },
-            recording: Recording {
-                chat,
-                thread: None,
-                kind: RecordingKind::Voice,
-                document: 0,
-                outgoing: false,
-                date: 0,
-                lifetime: None,
-                duration: 3,
-                size: 9000,
-            },
-            settings: None,
-            stranger: false,
-            asked: None,
-        }
+        Job::example(chat, 6)
     }
 
     fn carriers(replies: &[(i32, &str)]) -> Vec<Carrier> {
