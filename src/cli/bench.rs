@@ -10,7 +10,7 @@ use crate::domain::{AudioContext, LanguageChoice, ModelName};
 
 const AFTER_BENCH_HELP: &str = "\
 Columns:
-  CONTEXT   WHISPER_AUDIO_CTX: auto, which saves work for clips shorter than 27 s, or full
+  CONTEXT   WHISPER_AUDIO_CTX: auto, which saves work for clips shorter than 27 s, full or careful
   FLASH     FLASH_ATTENTION: whether attention is computed block by block
   LOAD      time to load the model; a model's first row may have to read it from disk
   3 s, …    seconds of work per second of audio, in clips of that length. 0.25 is four times
@@ -101,7 +101,7 @@ pub struct Bench {
 }
 
 fn audio_context() -> impl TypedValueParser<Value = AudioContext> {
-    PossibleValuesParser::new(["full", "auto"]).try_map(|name| name.parse::<AudioContext>())
+    PossibleValuesParser::new(["auto", "full", "careful"]).try_map(|name| name.parse::<AudioContext>())
 }
 
 fn on_or_off() -> impl TypedValueParser<Value = bool> {

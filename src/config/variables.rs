@@ -138,7 +138,7 @@ pub const VARIABLES: &[Variable] = &[
         "WHISPER_AUDIO_CTX",
         "auto",
         "How much of its window of 30 s Whisper computes for a shorter recording",
-        "auto (as much as it needs, and all of it in a second, more careful pass if the text is doubtful) or full (all of it from the start, which is slower)",
+        "auto (as much as it needs, and all of it in a second, more careful pass if the text is doubtful), full (all of it from the start, which is slower) or careful (the careful pass for every recording, which makes the fewest mistakes and takes two to three times as long)",
     ),
     Variable::new(
         "FLASH_ATTENTION",

@@ -48,11 +48,13 @@ pub enum AudioContext {
     Auto,
     /// All of it, as in the model's training.
     Full,
+    /// All of it, and more carefully from the start, for the fewest mistakes.
+    Careful,
 }
 
 /// A text that names no [`AudioContext`].
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is neither full nor auto")]
+#[error("{0:?} is not auto, full or careful")]
 pub struct ParseAudioContextError(String);
 
 impl FromStr for AudioContext {
@@ -62,6 +64,7 @@ impl FromStr for AudioContext {
         match text {
             "full" => Ok(Self::Full),
             "auto" => Ok(Self::Auto),
+            "careful" => Ok(Self::Careful),
             _ => Err(ParseAudioContextError(text.to_owned())),
         }
     }
@@ -72,6 +75,7 @@ impl fmt::Display for AudioContext {
         f.pad(match self {
             Self::Full => "full",
             Self::Auto => "auto",
+            Self::Careful => "careful",
         })
     }
 }

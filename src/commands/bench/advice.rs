@@ -49,15 +49,15 @@ pub fn advise(models: &[Measured], on_gpu: bool) -> Option<Advice> {
     capable.or_else(|| best.iter().max_by(fastest)).cloned()
 }
 
-/// The fewest threads that are about as fast as any number, with the automatic audio context unless
-/// only the full one was measured.
+/// The fewest threads that are about as fast as any number, with the automatic audio context if it
+/// was measured, else with the full one if that was.
 fn best_of(model: &Measured, had_alternatives: bool, on_gpu: bool) -> Option<Advice> {
     let with = |context| {
         let rows = model.settings.iter().filter(move |row| row.setting.audio_context == context);
         rows.filter_map(|row| Some((row, typical(row)?))).collect::<Vec<(&Row, &Clip)>>()
     };
-    let (full, auto) = (with(AudioContext::Full), with(AudioContext::Auto));
-    let rows = if auto.is_empty() { full } else { auto };
+    let contexts = [AudioContext::Auto, AudioContext::Full, AudioContext::Careful];
+    let rows = contexts.into_iter().map(with).find(|rows| !rows.is_empty())?;
     let least = rows.iter().map(|(_, clip)| clip.took).min_by(f64::total_cmp)?;
     let good = rows.iter().filter(|(_, clip)| clip.took * (1.0 - WORTHWHILE) <= least);
     let (row, clip) = good.min_by(|(a, with_a), (b, with_b)| {
@@ -102,8 +102,8 @@ impl fmt::Display for Advice {
             (false, false) => "slow: a smaller one would suit this machine",
         };
         write!(f, "For this machine: MODEL={value}, THREADS={threads}")?;
-        if *audio_context == AudioContext::Full {
-            write!(f, ", WHISPER_AUDIO_CTX=full")?;
+        if *audio_context != AudioContext::default() {
+            write!(f, ", WHISPER_AUDIO_CTX={audio_context}")?;
         }
         if self.overrides_flash_default {
             write!(f, ", FLASH_ATTENTION={}", if *flash_attention { "on" } else { "off" })?;
@@ -170,15 +170,18 @@ mod tests {
     }
 
     #[test]
-    fn the_full_audio_context_is_advised_only_where_it_alone_was_measured() {
+    fn another_audio_context_than_auto_is_advised_only_where_auto_was_not_measured() {
         let auto = model("base", &[1.5, 0.5]);
         let mut full = model("base", &[0.9, 0.4]);
         full.settings.iter_mut().for_each(|row| row.setting.audio_context = AudioContext::Full);
+        let mut careful = full.clone();
+        careful.settings.iter_mut().for_each(|row| row.setting.audio_context = AudioContext::Careful);
         let mut both = full.clone();
         both.settings.extend(auto.settings);
         for (measured, line) in [
             (both, "For this machine: MODEL=base, THREADS=2"),
             (full, "For this machine: MODEL=base, THREADS=2, WHISPER_AUDIO_CTX=full"),
+            (careful, "For this machine: MODEL=base, THREADS=2, WHISPER_AUDIO_CTX=careful"),
         ] {
             let text = advise(&[measured], false).unwrap().to_string();
             assert_eq!(text.lines().next(), Some(line));

@@ -77,25 +77,25 @@ impl WhisperRecogniser {
         pcm.resize(pcm.len().max(SHORTEST), 0.0);
 
         let samples = pcm.len();
-        let pass = first_pass(self.audio_context, samples);
+        let mut pass = first_pass(self.audio_context, samples);
         let (nothing, mut vocabulary) = (Vocabulary::default(), &self.vocabulary);
         let mut attempt = self.attempt(whisper, &input, pass, None, vocabulary, control)?;
         if let Some(why) = attempt.rejection {
-            debug!(why, "rejected after a quick pass, recognising again more carefully");
+            debug!(why, "rejected, recognising again more carefully");
             control.observer.on_retry();
-            let guess = Some(attempt.language);
             // What was echoed once would be echoed again.
             if attempt.is_echo {
                 vocabulary = &nothing;
             }
-            attempt = self.attempt(whisper, &input, careful_pass(samples), guess, vocabulary, control)?;
-            // The likeliest at temperature 0 may be no text at all. Then higher temperatures are
-            // tried. What the guard has dropped is not tried again.
-            if attempt.segments.is_empty() && attempt.dropped.is_empty() {
-                debug!("no text after a careful pass, recognising again at higher temperatures");
-                let pass = default_pass(samples);
-                attempt = self.attempt(whisper, &input, pass, guess, vocabulary, control)?;
-            }
+            pass = careful_pass(samples);
+            attempt = self.attempt(whisper, &input, pass, Some(attempt.language), vocabulary, control)?;
+        }
+        // The likeliest at temperature 0 may be no text at all. Then higher temperatures are tried.
+        // What the guard has dropped is not tried again.
+        if pass.decoding == Decoding::Careful && attempt.segments.is_empty() && attempt.dropped.is_empty() {
+            debug!("no text after a careful pass, recognising again at higher temperatures");
+            let (pass, guess) = (default_pass(samples), Some(attempt.language));
+            attempt = self.attempt(whisper, &input, pass, guess, vocabulary, control)?;
         }
         debug!(
             seconds = seconds(input.speech.samples),

@@ -38,10 +38,13 @@ const ENTROPY_TOKENS: usize = 32;
 /// The first pass over this many samples. Its result may be rejected if it is a quick one.
 pub(crate) fn first_pass(context: AudioContext, samples: usize) -> Pass {
     let needed = (samples.div_ceil(POSITION) + MARGIN - STEP / 2).next_multiple_of(STEP);
-    if context == AudioContext::Auto && samples.div_ceil(POSITION) <= WHOLE {
-        return Pass { decoding: Decoding::Quick, positions: Some(needed.min(WHOLE) as c_int) };
+    match context {
+        AudioContext::Auto if samples.div_ceil(POSITION) <= WHOLE => {
+            Pass { decoding: Decoding::Quick, positions: Some(needed.min(WHOLE) as c_int) }
+        }
+        AudioContext::Auto | AudioContext::Full => default_pass(samples),
+        AudioContext::Careful => careful_pass(samples),
     }
-    default_pass(samples)
 }
 
 /// A pass over this many samples that decodes as whisper.cpp does by default.
@@ -49,7 +52,7 @@ pub(crate) fn default_pass(samples: usize) -> Pass {
     Pass { decoding: Decoding::Greedy, positions: whole_window(samples) }
 }
 
-/// The pass over this many samples after a result was rejected.
+/// The pass over this many samples for the fewest mistakes, as after a rejected result.
 pub(crate) fn careful_pass(samples: usize) -> Pass {
     Pass { decoding: Decoding::Careful, positions: whole_window(samples) }
 }
@@ -130,6 +133,9 @@ mod tests {
         assert_eq!(pass(29.45), greedy(None));
         assert_eq!(pass(300.0), greedy(None));
         assert_eq!(first_pass(AudioContext::Full, RATE), greedy(Some(1_472)));
+        let careful = |positions| Pass { decoding: Decoding::Careful, positions };
+        assert_eq!(first_pass(AudioContext::Careful, RATE), careful(Some(1_472)));
+        assert_eq!(first_pass(AudioContext::Careful, 300 * RATE), careful(None));
     }
 
     #[test]
