@@ -47,6 +47,7 @@ const MESSAGES: &[(&str, &str)] = &[
     ("flood-wait", "Waiting 300 s as Telegram demands reason=\"Telegram says FLOOD_WAIT (300)\""),
     ("peer-invalid", "Will not be answered reason=\"Telegram says PEER_ID_INVALID\""),
     ("telegram-unreachable", "Connection lost, next try in 10 s reason=\"no answer within 30 s\""),
+    ("key-exchange-failed", "what answers does not prove that it is Telegram (invalid answer hash)"),
     ("telegram-trouble", "Telegram refuses: it has trouble of its own (RPC_CALL_FAIL)"),
     ("clock-wrong", "This machine's clock is 60 s behind Telegram's"),
     ("queue-in-use", "the queue ./data/queue.redb is in use by another process"),

@@ -24,6 +24,7 @@ mod evaluation;
 mod explain;
 mod guard;
 mod health;
+mod key_exchange;
 mod line;
 mod log_events;
 mod log_files;

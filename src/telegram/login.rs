@@ -17,8 +17,8 @@ use super::connection::rpc_error::Meaning;
 use super::context::AccountContext;
 use super::options::AccountOptions;
 use super::problems::{
-    ALREADY_LOGGED_IN, CREDENTIALS_REFUSED, FLOOD_WAIT, LOGIN_CODE_WRONG, LOGIN_REFUSED, PHONE_NUMBER_WRONG,
-    TELEGRAM_TROUBLE, TELEGRAM_UNREACHABLE, TERMINAL_MISSING,
+    ALREADY_LOGGED_IN, CREDENTIALS_REFUSED, FLOOD_WAIT, KEY_EXCHANGE_FAILED, LOGIN_CODE_WRONG, LOGIN_REFUSED,
+    PHONE_NUMBER_WRONG, TELEGRAM_TROUBLE, TELEGRAM_UNREACHABLE, TERMINAL_MISSING,
 };
 use super::session::contents::Contents;
 use super::session::error::SessionError;
@@ -60,6 +60,8 @@ pub enum LoginError {
     /// There was no answer from Telegram.
     #[error("{}", TELEGRAM_UNREACHABLE.with(format_args!("Telegram cannot be reached: {}", .0)))]
     Unreachable(String),
+    #[error("{0}")]
+    KeyExchange(Diagnosis),
     #[error(transparent)]
     Clock(ClockAhead),
     /// The person could not be asked.
@@ -74,6 +76,7 @@ impl From<CallError> for LoginError {
     fn from(error: CallError) -> Self {
         match error {
             CallError::Lost(why) => Self::Unreachable(why),
+            CallError::KeyExchange(_) => Self::KeyExchange(KEY_EXCHANGE_FAILED.with(error)),
             CallError::Rpc { ref name, .. } => Self::Refused(explain(&error, name)),
         }
     }

@@ -13,7 +13,9 @@ use super::connection::error::CallError;
 use super::connection::logout::LoggedOut;
 use super::connection::pool::Pool;
 use super::connection::rpc_error::Meaning;
-use super::problems::{CREDENTIALS_REFUSED, FLOOD_WAIT, TELEGRAM_TROUBLE, TELEGRAM_UNREACHABLE};
+use super::problems::{
+    CREDENTIALS_REFUSED, FLOOD_WAIT, KEY_EXCHANGE_FAILED, TELEGRAM_TROUBLE, TELEGRAM_UNREACHABLE,
+};
 use super::restrictions::app_config;
 use super::restrictions::state::StoredRestriction;
 use super::session::contents::Contents;
@@ -48,6 +50,7 @@ impl From<CallError> for ProbeError {
         let meaning = error.meaning();
         match (error, meaning) {
             (CallError::Lost(why), _) => Self::unreachable(why),
+            (error @ CallError::KeyExchange(_), _) => Self::Unreachable(KEY_EXCHANGE_FAILED.with(error)),
             (CallError::Rpc { name, .. }, Some(Meaning::LoggedOut | Meaning::Deactivated)) => {
                 LoggedOut(name).into()
             }

@@ -23,6 +23,7 @@ pub static PROBLEMS: &[&Problem] = &[
     &FLOOD_WAIT,
     &PEER_INVALID,
     &TELEGRAM_UNREACHABLE,
+    &KEY_EXCHANGE_FAILED,
     &TELEGRAM_TROUBLE,
     &CLOCK_WRONG,
 ];
@@ -189,6 +190,15 @@ pub static TELEGRAM_UNREACHABLE: Problem = Problem {
     remedy: "look at the network: `curl -v --connect-timeout 5 telnet://149.154.167.50:443` must connect, on the \
              host as well as in the container, or set PROXY where Telegram is blocked (if it is set, the message \
              says which proxy fails); then try again",
+};
+
+pub static KEY_EXCHANGE_FAILED: Problem = Problem {
+    code: "key-exchange-failed",
+    title: "What answers does not prove that it is Telegram: unknown fingerprints, invalid answer hash",
+    why: "With its first key exchange, Telegram proves who it is. What answered at its address could not: a proxy \
+          that leads elsewhere, a captive portal, or somebody who wants to listen. No key was stored, and \
+          nothing of yours was sent.",
+    remedy: "try again through another network or another PROXY, and do not log in where this comes again",
 };
 
 pub static TELEGRAM_TROUBLE: Problem = Problem {

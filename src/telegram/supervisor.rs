@@ -22,7 +22,9 @@ use super::connection::pool::Pool;
 use super::connection::rpc_error::Meaning;
 use super::context::AccountContext;
 use super::options::AccountOptions;
-use super::problems::{CREDENTIALS_REFUSED, FLOOD_WAIT, TELEGRAM_TROUBLE, TELEGRAM_UNREACHABLE};
+use super::problems::{
+    CREDENTIALS_REFUSED, FLOOD_WAIT, KEY_EXCHANGE_FAILED, TELEGRAM_TROUBLE, TELEGRAM_UNREACHABLE,
+};
 use super::updates::error::UpdatesEnded;
 use super::updates::event_sink::EventSink;
 use super::updates::update_loop::UpdateLoop;
@@ -47,6 +49,9 @@ impl From<CallError> for Outcome {
             (None, Some(Meaning::Wait { time, .. })) => Self::Wait(time, FLOOD_WAIT.tag(error)),
             (None, Some(Meaning::InvalidApplication)) => Self::Lost(CREDENTIALS_REFUSED.tag(error)),
             (None, Some(_)) => Self::Lost(TELEGRAM_TROUBLE.tag(error)),
+            (None, None) if matches!(error, CallError::KeyExchange(_)) => {
+                Self::Lost(KEY_EXCHANGE_FAILED.tag(error))
+            }
             (None, None) => Self::Lost(TELEGRAM_UNREACHABLE.tag(error)),
         }
     }

@@ -22,6 +22,8 @@ static LIST: LazyLock<String> = LazyLock::new(|| {
 pub struct Home {
     folder: TempDir,
     pub variables: Vec<(String, String)>,
+    /// The binary.
+    pub program: PathBuf,
 }
 
 impl Home {
@@ -64,7 +66,7 @@ impl Home {
             ("HEALTH_ADDRESS", "off"),
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-        Self { folder, variables }
+        Self { folder, variables, program: crate::stenogram() }
     }
 
     pub fn set(&mut self, name: &str, value: &str) {
@@ -85,7 +87,7 @@ impl Home {
 
     /// A command of the binary in this home, with nothing of the surroundings.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(crate::stenogram());
+        let mut command = Command::new(&self.program);
         with_default_signals(&mut command).env_clear().current_dir(self.path()).stdin(Stdio::null());
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command

@@ -15,6 +15,9 @@ pub(crate) enum CallError {
     /// There was no answer, and it is not known whether the request was carried out.
     #[error("{0}")]
     Lost(String),
+    /// The exchange of a key failed, so nothing was asked.
+    #[error("what answers does not prove that it is Telegram ({0})")]
+    KeyExchange(String),
 }
 
 impl CallError {
@@ -28,7 +31,7 @@ impl CallError {
     pub fn meaning(&self) -> Option<Meaning> {
         match self {
             Self::Rpc { code, name, value } => Some(meaning(*code, name, *value)),
-            Self::Lost(_) => None,
+            Self::Lost(_) | Self::KeyExchange(_) => None,
         }
     }
 
@@ -67,6 +70,11 @@ impl From<InvocationError> for CallError {
                 }
             }
             InvocationError::Session(session) => Self::Lost(session.to_string()),
+            InvocationError::Authentication(error) => {
+                // After the colon come the bytes that differ.
+                let error = error.to_string();
+                Self::KeyExchange(error.split(':').next().unwrap_or_default().to_owned())
+            }
             other => Self::Lost(other.to_string()),
         }
     }

@@ -161,7 +161,7 @@ impl Download<'_> {
         match &answer {
             Ok(_) => self.chunk_size.came_after(took, ping_timeout),
             Err(CallError::Lost(_)) => self.chunk_size.was_lost_after(took, ping_timeout),
-            Err(CallError::Rpc { .. }) => {}
+            Err(CallError::Rpc { .. } | CallError::KeyExchange(_)) => {}
         }
         Ok(Some((answer?, limit)))
     }

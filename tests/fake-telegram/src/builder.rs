@@ -4,6 +4,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use crate::protocol::crypto::AuthKey;
+use crate::protocol::key_exchange::KeyExchange;
 use crate::protocol::random;
 use crate::protocol::srp::Srp;
 use crate::server::{Datacentre, Shared};
@@ -25,6 +27,7 @@ pub struct Builder {
     listen: [SocketAddr; 2],
     advertise: Option<IpAddr>,
     keys: [Option<[u8; 256]>; 2],
+    key_exchange: KeyExchange,
 }
 
 impl Default for Builder {
@@ -39,6 +42,7 @@ impl Default for Builder {
             listen: [(Ipv4Addr::LOCALHOST, 0).into(); 2],
             advertise: None,
             keys: [None; 2],
+            key_exchange: KeyExchange::default(),
         }
     }
 }
@@ -98,12 +102,16 @@ impl Builder {
         self
     }
 
+    /// How keys are exchanged with clients that have none.
+    pub fn key_exchange(mut self, kind: KeyExchange) -> Self {
+        self.key_exchange = kind;
+        self
+    }
+
     /// Starts the server on the current tokio runtime.
     pub async fn start(self) -> io::Result<Telegram> {
         let mut world = World::new(self.settings, self.home);
-        if !self.logged_in {
-            world.login.authorised.clear();
-        }
+        world.key_exchange = self.key_exchange;
         world.login.api_hash = self.api_hash;
         if let Some(code) = self.code {
             world.login.code = code;
@@ -114,6 +122,10 @@ impl Builder {
         let (mut ordinary, mut media) = (Vec::new(), Vec::new());
         for ((id, address), key) in [HOME_DC, FILE_DC].into_iter().zip(self.listen).zip(self.keys) {
             let key = key.unwrap_or_else(random);
+            shared.world().add_key(id, key, None);
+            if self.logged_in && id == self.home {
+                shared.world().login.authorised.insert((id, AuthKey::new(key).id()));
+            }
             ordinary.push(Datacentre::start(&shared, id, key, address, false).await?);
             let any_port = SocketAddr::new(address.ip(), 0);
             media.push(Datacentre::start(&shared, id, key, any_port, true).await?);

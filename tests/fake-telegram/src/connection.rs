@@ -4,14 +4,18 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use grammers_tl_types::{Deserializable, Identifiable, RawVec, Serializable, enums, functions, types};
+use grammers_tl_types::{
+    Deserializable, Identifiable, RawVec, Serializable, enums, functions, name_for_id, types,
+};
 use tokio::io::{AsyncRead, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::task::AbortHandle;
 
-use crate::protocol::crypto::DecryptError;
+use crate::faults::{Action, KEY_EXCHANGE, strike};
+use crate::protocol::crypto::{AuthKey, DecryptError, HEAD, KeyId};
+use crate::protocol::key_exchange::{Exchange, ExchangeError, NewKey};
 use crate::protocol::message::{
     Envelope, Message, MessageError, constructor, container, flatten, rpc_result, seal, unencrypted,
     write_unencrypted,
@@ -57,8 +61,16 @@ pub struct Link {
     pub session: Option<i64>,
     /// The number of the client's last request, which holds when the client made it.
     pub last_request: Option<i64>,
+    /// With which the client has encrypted its last packet.
+    pub key: Option<AuthKey>,
     pub outbox: UnboundedSender<Outgoing>,
     pub task: AbortHandle,
+}
+
+impl Link {
+    pub fn key_id(&self) -> KeyId {
+        self.key.as_ref().map(AuthKey::id).unwrap_or_default()
+    }
 }
 
 /// Why a connection ends.
@@ -72,6 +84,8 @@ enum Ended {
     Decrypt(#[from] DecryptError),
     #[error(transparent)]
     Message(#[from] MessageError),
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
     #[error("the server stopped speaking")]
     Silent,
     #[error("a fault wants it so")]
@@ -92,8 +106,9 @@ pub async fn serve(
     let (read, write) = stream.into_split();
     let ended = match accept(read).await {
         Ok((read, from_client, packets)) => {
-            let reader = Reader { shared: &shared, datacentre: &datacentre, id, outbox };
-            let writer = Writer { shared: &shared, datacentre: &datacentre, packets };
+            let exchange = Exchange::new(shared.world().key_exchange);
+            let reader = Reader { shared: &shared, datacentre: &datacentre, id, outbox, exchange };
+            let writer = Writer { shared: &shared, id, packets };
             tokio::select! {
                 Err(ended) = reader.run(read, from_client) => ended,
                 Err(ended) = writer.run(write, inbox) => ended,
@@ -106,7 +121,7 @@ pub async fn serve(
 
 struct Writer<'a> {
     shared: &'a Shared,
-    datacentre: &'a Datacentre,
+    id: u64,
     packets: PacketWriter,
 }
 
@@ -139,7 +154,10 @@ impl Writer<'_> {
             };
             let salt = self.shared.world().salts().current();
             let plain = seal(salt, session, &message);
-            let packet = self.packets.pack(&self.datacentre.key.encrypt(&plain));
+            let key = self.shared.world().links.get(&self.id).and_then(|link| link.key.clone());
+            // Nothing is said to a client that has shown no key.
+            let Some(key) = key else { continue };
+            let packet = self.packets.pack(&key.encrypt(&plain));
             self.write(&mut stream, &packet).await?;
         }
         Err(Ended::Silent)
@@ -181,11 +199,12 @@ struct Reader<'a> {
     datacentre: &'a Datacentre,
     id: u64,
     outbox: UnboundedSender<Outgoing>,
+    exchange: Exchange,
 }
 
 impl Reader<'_> {
     async fn run(
-        self,
+        mut self,
         mut stream: impl AsyncRead + Unpin,
         mut packets: PacketReader,
     ) -> Result<Infallible, Ended> {
@@ -201,25 +220,24 @@ impl Reader<'_> {
     }
 
     /// Handles one packet. False if the client's key is unknown and it has been told so.
-    fn packet(&self, packet: &[u8]) -> Result<bool, Ended> {
+    fn packet(&mut self, packet: &[u8]) -> Result<bool, Ended> {
         self.shared.change(|world| world.packets.push(Instant::now()));
         if let Some(body) = unencrypted(packet) {
             return self.before_a_key(body).map(|()| true);
         }
-        let forgotten = self.shared.world().login.forgotten.contains(&self.datacentre.id);
-        let plain = match self.datacentre.key.decrypt(packet) {
-            Ok(plain) if !forgotten => plain,
-            Ok(_) | Err(DecryptError::UnknownKey) => {
-                // No method, but a test may wait for it in the same books.
-                self.shared.note("unknown key", self.datacentre);
-                self.send(Outgoing::Status(UNKNOWN_KEY))?;
-                return Ok(false);
-            }
-            Err(error) => return Err(error.into()),
+        let Some((key, first_salt)) = self.known_key(packet)? else {
+            // No method, but a test may wait for it in the same books.
+            self.shared.note("unknown key", self.datacentre);
+            self.send(Outgoing::Status(UNKNOWN_KEY))?;
+            return Ok(false);
         };
+        let plain = key.decrypt(packet)?;
+        if let Some(link) = self.shared.world().links.get_mut(&self.id) {
+            link.key = Some(key);
+        }
         let Envelope { salt, session, message } = Envelope::parse(&plain)?;
         let salts = self.shared.world().salts();
-        let complaint = if salts.accepts(salt) {
+        let complaint = if salts.accepts(salt) || first_salt == Some(salt) {
             wrong_id(&message, salts.now).map(|code| bad_message(&message, code))
         } else {
             self.shared.note("bad salt", self.datacentre);
@@ -236,21 +254,38 @@ impl Reader<'_> {
         Ok(true)
     }
 
-    /// The key exchange is not done here; its first answer is there, by which a client learns the time.
-    fn before_a_key(&self, body: &[u8]) -> Result<(), Ended> {
-        if constructor(body) != Some(functions::ReqPqMulti::CONSTRUCTOR_ID) {
-            return Err(MessageError::Malformed.into());
-        }
-        self.shared.note("req_pq_multi", self.datacentre);
-        let nonce = body.get(4..20).and_then(|nonce| nonce.try_into().ok()).ok_or(MessageError::Malformed)?;
-        let answer = types::ResPq {
-            nonce,
-            server_nonce: random(),
-            // 3 * 5: nobody here goes on to take it apart.
-            pq: vec![15],
-            server_public_key_fingerprints: Vec::new(),
+    /// The key that a packet names, and the salt of its exchange, if the datacentre knows it.
+    fn known_key(&self, packet: &[u8]) -> Result<Option<(AuthKey, Option<i64>)>, Ended> {
+        let head: &[u8; HEAD] = packet.first_chunk().ok_or(DecryptError::Length(packet.len()))?;
+        let id = std::array::from_fn(|n| head[n]);
+        let place = (self.datacentre.id, id);
+        let world = self.shared.world();
+        let known = world.keys.get(&place).filter(|_| !world.login.forgotten.contains(&place));
+        Ok(known.map(|known| (known.key.clone(), known.first_salt)))
+    }
+
+    /// One message of a key exchange.
+    fn before_a_key(&mut self, body: &[u8]) -> Result<(), Ended> {
+        let id = constructor(body).ok_or(MessageError::Malformed)?;
+        let method =
+            *KEY_EXCHANGE.iter().find(|name| **name == name_for_id(id)).ok_or(MessageError::Malformed)?;
+        self.shared.note(method, self.datacentre);
+        let Datacentre { id: dc, media_only, .. } = *self.datacentre;
+        let (now, action) = {
+            let mut world = self.shared.world();
+            (world.now(), strike(&mut world.faults, method, dc, media_only))
         };
-        self.send(Outgoing::Unencrypted(enums::ResPq::Pq(answer).to_bytes()))
+        match action {
+            Some(Action::DropBefore) => return Err(Ended::Fault),
+            Some(Action::Ignore) => return Ok(()),
+            _ => {}
+        }
+        // Seconds of Unix time, until 2038.
+        let (answer, key) = self.exchange.answer(body, now as i32, action)?;
+        if let Some(NewKey { key, salt }) = key {
+            self.shared.change(|world| world.add_key(dc, key, Some(salt)));
+        }
+        self.send(Outgoing::Unencrypted(answer))
     }
 
     /// Notes the session, and tells a new one that it is new.

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+/// The methods of a key exchange.
+pub(crate) const KEY_EXCHANGE: [&str; 3] = ["req_pq_multi", "req_DH_params", "set_client_DH_params"];
+
 /// A rule: this method, from that occurrence on, so many times, goes wrong in that way.
 ///
 /// `Fault::on("upload.getFile", Action::error(500, "INTERNAL")).after(1).once()`
 #[derive(Clone, Debug, Deserialize)]
 pub struct Fault {
-    /// The method's name in the schema, or `*` for every one.
+    /// The method's name in the schema, or `*` for every one but those of a key exchange.
     pub method: String,
     /// In this datacentre only.
     #[serde(default)]
@@ -54,6 +57,12 @@ pub enum Action {
     TooLong,
     /// The account's difference is empty, whatever was missed.
     Hide,
+    /// One bit of the answer is wrong; in a key exchange only, as are the two below.
+    Corrupt,
+    /// The exchange has failed, for reasons that no client is told.
+    Refuse,
+    /// There is such a key already: dh_gen_retry.
+    Again,
 }
 
 impl Action {
@@ -119,10 +128,9 @@ impl Fault {
 
     /// Whether the rule speaks of this request; counts it if so.
     fn strikes(&mut self, method: &str, dc: i32, media_only: bool) -> bool {
-        if (self.method != "*" && self.method != method)
-            || self.dc.is_some_and(|only| only != dc)
-            || (self.media_only && !media_only)
-        {
+        let is_meant =
+            if self.method == "*" { !KEY_EXCHANGE.contains(&method) } else { self.method == method };
+        if !is_meant || self.dc.is_some_and(|only| only != dc) || (self.media_only && !media_only) {
             return false;
         }
         if self.after > 0 {

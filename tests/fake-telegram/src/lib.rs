@@ -1,7 +1,8 @@
 //! Telegram on loopback: an MTProto server for an unmodified client.
 //!
 //! A client whose session holds this server's addresses and authorisation keys needs no key
-//! exchange and no changed code. The server has two datacentres (one is the account's home, the
+//! exchange and no changed code. One without keys exchanges them, if it knows the server's RSA key
+//! ([`rsa_modulus`]). The server has two datacentres (one is the account's home, the
 //! other keeps files), some people and groups, and one account: that of the [`OWNER`].
 //!
 //! ```no_run
@@ -22,7 +23,7 @@
 //!
 //! From outside the process the program `fake-telegram` does the same: see [`control`].
 //!
-//! It leaves out: the key exchange, other accounts, secret chats, stories, CDNs, and every method
+//! It leaves out: temporary keys, other accounts, secret chats, stories, CDNs, and every method
 //! that a client which listens and answers has no use for (those get the error METHOD_INVALID).
 //!
 //! What goes wrong is data ([`Fault`]), how Telegram behaves where it may do either is
@@ -45,6 +46,8 @@ mod world;
 pub use builder::Builder;
 pub use faults::{Action, Fault};
 pub use ledger::{Call, ClientInfo, Ledger};
+pub use protocol::key_exchange::KeyExchange;
+pub use protocol::rsa::modulus as rsa_modulus;
 pub use session_file::{SessionDc, SessionParams, SessionUser, key_from_hex, key_to_hex, write_session};
 pub use settings::{Dedupe, Packing, PeersInUpdates, SentAnswer, Settings};
 pub use telegram::{Telegram, TimedOut};

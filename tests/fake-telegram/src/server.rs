@@ -147,6 +147,7 @@ impl Datacentre {
                 media_only: self.media_only,
                 session: None,
                 last_request: None,
+                key: None,
                 outbox,
                 task: task.abort_handle(),
             };

@@ -208,9 +208,12 @@ impl Telegram {
         });
     }
 
-    /// Datacentre `dc` answers its own key with the transport error 404 from now on.
+    /// Datacentre `dc` answers each of its keys with the transport error 404 from now on.
     pub fn forget_key(&self, dc: i32) {
-        self.shared.change(|world| world.login.forgotten.insert(dc));
+        self.shared.change(|world| {
+            let keys = world.keys.keys().filter(|(known_by, _)| *known_by == dc).copied();
+            world.login.forgotten.extend(keys);
+        });
     }
 
     /// Takes [`forget_key`](Self::forget_key) back everywhere.

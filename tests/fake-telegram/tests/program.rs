@@ -140,7 +140,7 @@ fn telethon_gets_along_with_it() {
     };
     let control = ["--control", "127.0.0.1:0"];
     let logged_in = Server::start(&control);
-    let logged_out = Server::start(&["--logged-out", "--password", "hunter2"]);
+    let logged_out = Server::start(&[&["--logged-out", "--password", "hunter2"][..], &control].concat());
     let check = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/telethon/check.py");
     let output =
         Command::new(python).arg(check).args([&logged_in.ready, &logged_out.ready]).output().unwrap();

@@ -51,6 +51,8 @@ struct Ready {
     session: fake_telegram::SessionParams,
     #[serde(skip_serializing_if = "Option::is_none")]
     control: Option<SocketAddr>,
+    /// Of the RSA key, in decimal digits; the exponent is 65537.
+    rsa_modulus: String,
 }
 
 #[tokio::main]
@@ -83,7 +85,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         None => None,
     };
     let control_address = control.as_ref().map(TcpListener::local_addr).transpose()?;
-    let ready = Ready { ready: true, session: telegram.session(), control: control_address };
+    let ready = Ready {
+        ready: true,
+        session: telegram.session(),
+        control: control_address,
+        rsa_modulus: fake_telegram::rsa_modulus(),
+    };
     println!("{}", serde_json::to_string(&ready)?);
 
     let keyboard = control::serve(&telegram, BufReader::new(tokio::io::stdin()), tokio::io::stdout());

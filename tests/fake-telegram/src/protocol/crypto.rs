@@ -12,11 +12,17 @@ const FROM_CLIENT: usize = 0;
 /// `x` of the key derivation for what the server sends.
 const FROM_SERVER: usize = 8;
 
-/// An authorisation key shared with the client beforehand: no key exchange takes place.
+/// Length of what precedes the data of a packet: the key's number and the message key.
+pub const HEAD: usize = 24;
+
+/// How packets name the key they are encrypted with.
+pub type KeyId = [u8; 8];
+
+/// An authorisation key, from an exchange or shared with the client beforehand.
 #[derive(Clone)]
 pub struct AuthKey {
     bytes: [u8; 256],
-    id: [u8; 8],
+    id: KeyId,
 }
 
 /// Why a packet could not be decrypted.
@@ -39,13 +45,17 @@ impl AuthKey {
         Self { bytes, id }
     }
 
+    pub fn id(&self) -> KeyId {
+        self.id
+    }
+
     pub fn bytes(&self) -> &[u8; 256] {
         &self.bytes
     }
 
     /// Decrypts `key id | message key | data` into `salt | session | message`, padding included.
     pub fn decrypt(&self, packet: &[u8]) -> Result<Vec<u8>, DecryptError> {
-        let Some((head, data)) = packet.split_at_checked(24) else {
+        let Some((head, data)) = packet.split_at_checked(HEAD) else {
             return Err(DecryptError::Length(packet.len()));
         };
         if head[..8] != self.id {

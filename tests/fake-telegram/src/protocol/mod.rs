@@ -1,7 +1,9 @@
 //! MTProto below the requests: packets, encryption, messages, containers.
 
 pub mod crypto;
+pub mod key_exchange;
 pub mod message;
+pub mod rsa;
 pub mod srp;
 pub mod transport;
 

@@ -16,8 +16,13 @@ a4a695811051907e162753b56b0f6b410dba74d8a84b2a14b3144e0ef1284754\
 fd17ed950d5965b4b9dd46582db1178d169c6bc465b0d6ff9ca3928fef5b9ae4\
 e418fc15e83ebea0f87fa9ff5eed70050ded2849f47bf959d956850ce929851f\
 0d8115f635b105ee2e4e15d04b2454bf6f4fadf034b10403119cd8e3b92fcc5b";
-const GENERATOR: u8 = 3;
+pub const GENERATOR: u8 = 3;
 const PBKDF2_ROUNDS: u32 = 100_000;
+
+/// The prime of the key exchange and of the password check.
+pub fn prime() -> BigUint {
+    BigUint::parse_bytes(PRIME.as_bytes(), 16).expect("the constant is a number")
+}
 
 /// One account's password, and the exchange in progress.
 pub struct Srp {
@@ -35,7 +40,7 @@ pub struct Srp {
 
 impl Srp {
     pub fn new(password: &str, hint: &str) -> Self {
-        let prime = BigUint::parse_bytes(PRIME.as_bytes(), 16).expect("the constant is a number");
+        let prime = prime();
         let (salt1, salt2) = (random::<16>().to_vec(), random::<16>().to_vec());
         let first = sha256(&[&salt2, &sha256(&[&salt1, password.as_bytes(), &salt1]), &salt2]);
         let mut stretched = [0; 64];

@@ -20,7 +20,7 @@ pub fn anybody(context: &mut Context) -> Result<(), RpcError> {
 pub fn authorised(context: &mut Context) -> Result<(), RpcError> {
     anybody(context)?;
     let login = &context.world.login;
-    if login.authorised.contains(&context.dc) {
+    if login.authorised.contains(&(context.dc, context.key)) {
         Ok(())
     } else if login.password_due && context.dc == login.home {
         Err(RpcError::new(401, "SESSION_PASSWORD_NEEDED"))

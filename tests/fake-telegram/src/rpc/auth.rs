@@ -87,7 +87,7 @@ pub fn check_password(
 
 /// Ties the key to the account.
 fn enter(context: &mut Context) -> enums::auth::Authorization {
-    context.world.login.authorised.insert(context.dc);
+    context.world.login.authorised.insert((context.dc, context.key));
     authorization(context)
 }
 

@@ -3,6 +3,7 @@
 use grammers_tl_types::{Identifiable, Serializable, enums, functions as f, types};
 
 use super::{MAX_REQUEST, Outcome, SHALLOW, handle};
+use crate::protocol::crypto::KeyId;
 use crate::protocol::message::{Envelope, flatten};
 use crate::settings::Settings;
 use crate::world::World;
@@ -99,6 +100,8 @@ fn random_numbers(mut state: u64) -> impl FnMut(usize) -> usize {
 #[test]
 fn no_bytes_make_it_panic() {
     let mut world = World::new(Settings::default(), HOME);
+    // A request without a connection has no key.
+    world.login.authorised.insert((HOME, KeyId::default()));
     world.add_draft(Chat::User(FRIEND), Draft::voice(*b"OggS", 1).in_dc(HOME));
     world.add_draft(SUPERGROUP, Draft::text("hi"));
     world.add_draft(GROUP, Draft::text("hi").reply_to(1));
@@ -187,6 +190,8 @@ const RICH_MESSAGE_FLAG: i32 = 1 << 23;
 #[test]
 fn no_nesting_overflows_the_stack() {
     let mut world = World::new(Settings::default(), HOME);
+    // A request without a connection has no key.
+    world.login.authorised.insert((HOME, KeyId::default()));
     for (nested, bytes_a_level) in
         [(nested_peers as fn(usize) -> Vec<u8>, 4), (nested_lists, 12), (nested_text, 4), (nested_blocks, 16)]
     {

@@ -17,8 +17,10 @@ use grammers_tl_types::{
     name_for_id, types,
 };
 
+use crate::connection::Link;
 use crate::faults::{Action, strike};
 use crate::ledger::{Call, ClientInfo};
+use crate::protocol::crypto::KeyId;
 use crate::protocol::message::constructor;
 use crate::world::World;
 use crate::world::login::Revocation;
@@ -60,8 +62,9 @@ impl From<RpcError> for enums::RpcError {
 /// A request being handled.
 pub struct Context<'a> {
     pub world: &'a mut World,
-    /// The datacentre that was asked.
+    /// The datacentre that was asked, and the client's key there.
     pub dc: i32,
+    pub key: KeyId,
     /// At its address for files.
     pub media_only: bool,
     pub connection: u64,
@@ -106,7 +109,9 @@ fn handle_here(world: &mut World, dc: i32, connection: u64, body: &[u8]) -> Outc
     let body = &body[..];
     let method = constructor(body).map_or("", name_for_id);
     tracing::debug!(dc, connection, method, "request");
-    let media_only = world.links.get(&connection).is_some_and(|link| link.media_only);
+    let link = world.links.get(&connection);
+    let media_only = link.is_some_and(|link| link.media_only);
+    let key = link.map(Link::key_id).unwrap_or_default();
     world.calls.push(Call { method, dc, media_only, at: Instant::now() });
     let action = strike(&mut world.faults, method, dc, media_only);
     match &action {
@@ -117,7 +122,7 @@ fn handle_here(world: &mut World, dc: i32, connection: u64, body: &[u8]) -> Outc
         }
         _ => {}
     }
-    let mut context = Context { world, dc, media_only, connection, action: action.clone() };
+    let mut context = Context { world, dc, key, media_only, connection, action: action.clone() };
     let answer = dispatch(&mut context, body).unwrap_or_else(error);
     match action {
         Some(Action::DropAfter) => Outcome::Drop,

@@ -64,11 +64,16 @@ impl World {
     /// Tells the session that made the last request, and no other; nobody where that is on the
     /// connection `except`.
     fn tell(&self, packets: Vec<Vec<Vec<u8>>>, except: Option<u64>) {
-        let home = self.login.home;
-        if self.pushes_lost || !self.login.may_ask(home) {
+        if self.pushes_lost {
             return;
         }
-        let serves = |link: &&Link| link.dc == home && !link.media_only && link.last_request.is_some();
+        let home = self.login.home;
+        let serves = |link: &Link| {
+            link.dc == home
+                && !link.media_only
+                && link.last_request.is_some()
+                && self.login.may_ask(home, link.key_id())
+        };
         let links = self.links.iter().filter(|(_, link)| serves(link));
         let Some((id, link)) = links.max_by_key(|(_, link)| link.last_request) else { return };
         let Some(session) = link.session.filter(|_| Some(*id) != except) else { return };

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::protocol::crypto::KeyId;
 use crate::protocol::srp::Srp;
 
 /// Why Telegram ends a session.
@@ -55,14 +56,14 @@ impl Revocation {
 pub struct Login {
     /// The datacentre of the account.
     pub home: i32,
-    /// Datacentres whose key is tied to the account.
-    pub authorised: HashSet<i32>,
+    /// The keys that are tied to the account, each with its datacentre.
+    pub authorised: HashSet<(i32, KeyId)>,
     pub revoked: Option<Revocation>,
     pub frozen: Option<Freeze>,
     /// How often that has changed.
     pub freezes: i32,
-    /// Datacentres that forgot their key.
-    pub forgotten: HashSet<i32>,
+    /// The keys that their datacentres forgot.
+    pub forgotten: HashSet<(i32, KeyId)>,
     /// The only api_hash that belongs to the application of the owner, where it is looked at.
     pub api_hash: Option<String>,
     /// The code that the owner is sent.
@@ -81,7 +82,7 @@ impl Login {
     pub fn new(home: i32) -> Self {
         Self {
             home,
-            authorised: HashSet::from([home]),
+            authorised: HashSet::new(),
             revoked: None,
             frozen: None,
             freezes: 0,
@@ -95,8 +96,8 @@ impl Login {
         }
     }
 
-    /// Whether the key of datacentre `dc` is tied to the account, and the account still there.
-    pub fn may_ask(&self, dc: i32) -> bool {
-        self.revoked.is_none() && self.authorised.contains(&dc)
+    /// Whether the key `key` of datacentre `dc` is tied to the account, and the account still there.
+    pub fn may_ask(&self, dc: i32, key: KeyId) -> bool {
+        self.revoked.is_none() && self.authorised.contains(&(dc, key))
     }
 }

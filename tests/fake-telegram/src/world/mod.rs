@@ -15,6 +15,8 @@ use std::time::Instant;
 use crate::connection::Link;
 use crate::faults::Fault;
 use crate::ledger::{Call, ClientInfo};
+use crate::protocol::crypto::{AuthKey, KeyId};
+use crate::protocol::key_exchange::KeyExchange;
 use crate::protocol::now;
 use crate::settings::Settings;
 use draft::{Author, Draft, Recording};
@@ -36,6 +38,13 @@ pub struct ChatLimits {
     pub no_files: bool,
     /// Write again before so many seconds have passed; 0 for no slow mode.
     pub slow_mode: i32,
+}
+
+/// An authorisation key as the server keeps it.
+pub struct KnownKey {
+    pub key: AuthKey,
+    /// From the exchange: the salt that is accepted as well.
+    pub first_salt: Option<i64>,
 }
 
 /// The server's state.
@@ -70,6 +79,9 @@ pub struct World {
     /// Content-related messages sent in each MTProto session.
     pub sessions: HashMap<i64, i32>,
     pub links: BTreeMap<u64, Link>,
+    pub key_exchange: KeyExchange,
+    /// The keys that each datacentre knows.
+    pub keys: HashMap<(i32, KeyId), KnownKey>,
     account: Mailbox,
     channels: HashMap<i64, Mailbox>,
 }
@@ -97,6 +109,8 @@ impl World {
             clients: Vec::new(),
             sessions: HashMap::new(),
             links: BTreeMap::new(),
+            key_exchange: KeyExchange::default(),
+            keys: HashMap::new(),
             channels: HashMap::new(),
         }
     }
@@ -104,6 +118,12 @@ impl World {
     /// What time it is by the server's clock, in seconds of Unix time.
     pub fn now(&self) -> i64 {
         i64::from(now()) + self.settings.clock_ahead
+    }
+
+    /// Adds a key that datacentre `dc` and a client have in common.
+    pub fn add_key(&mut self, dc: i32, key: [u8; 256], first_salt: Option<i64>) {
+        let key = AuthKey::new(key);
+        self.keys.insert((dc, key.id()), KnownKey { key, first_salt });
     }
 
     /// Private chats and basic groups share the account's mailbox; each channel has its own.
@@ -206,13 +226,16 @@ impl World {
     /// The numbers hold the client's time, so a request that lay in the network changes nothing.
     pub fn is_parallel_use(&mut self, connection: u64, number: i64) -> bool {
         let Some(link) = self.links.get_mut(&connection) else { return false };
-        let (dc, media_only) = (link.dc, link.media_only);
+        let (dc, key, media_only) = (link.dc, link.key_id(), link.media_only);
         let Some(before) = link.last_request.replace(number) else { return false };
         let between = |other: &Link| other.last_request.is_some_and(|last| before < last && last < number);
         self.settings.parallel_use_refused
             && !media_only
-            && self.login.authorised.contains(&dc)
-            && self.links.values().any(|other| other.dc == dc && !other.media_only && between(other))
+            && self.login.authorised.contains(&(dc, key))
+            && self
+                .links
+                .values()
+                .any(|other| (other.dc, other.key_id()) == (dc, key) && !other.media_only && between(other))
     }
 
     /// The next sequence number of the server in `session`.

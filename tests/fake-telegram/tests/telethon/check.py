@@ -10,8 +10,10 @@ import json
 import sys
 import tempfile
 
+import rsa
 from telethon import TelegramClient, errors, events
 from telethon.crypto import AuthKey
+from telethon.crypto import rsa as telethon_rsa
 from telethon.sessions import MemorySession
 from telethon.tl import functions, types
 
@@ -204,8 +206,7 @@ async def as_owner(ready, control):
         print("FLOOD_WAIT")
 
 
-async def log_in(ready):
-    newcomer = client(ready)
+async def log_in(newcomer):
     await newcomer.connect()
     assert not await newcomer.is_user_authorized()
     await newcomer.send_code_request("+10000000000")
@@ -221,13 +222,46 @@ async def log_in(ready):
         pass
     me = await newcomer.sign_in(password="hunter2")
     assert me.id == 1000 and await newcomer.is_user_authorized()
+
+
+async def log_in_with_known_keys(ready):
+    newcomer = client(ready)
+    await log_in(newcomer)
     await newcomer.disconnect()
     print("login with code and password")
 
 
+async def log_in_with_exchanged_keys(ready, control):
+    key = rsa.PublicKey(int(ready["rsa_modulus"]), 65537)
+    telethon_rsa.add_key(key.save_pkcs1(), old=False)
+    # The first try meets an answer that is not right, the second one a key that is there already.
+    for method, action in ("req_DH_params", "corrupt"), ("set_client_DH_params", "again"):
+        await control("fault", fault={"method": method, "times": 1, "action": action})
+    session = MemorySession()
+    host, port = ready["dcs"][0]["ipv4"].rsplit(":", 1)
+    session.set_dc(ready["dcs"][0]["id"], host, int(port))
+    newcomer = TelegramClient(session, 12345, "hash", connection_retries=3)
+    await log_in(newcomer)
+    assert session.auth_key.key.hex() != ready["dcs"][0]["auth_key"]
+    print("login with a key that was exchanged at the third try")
+
+    await control("voice", chat=FRIEND, file=__file__, seconds=7, dc=4)
+    await newcomer.get_dialogs()
+    [message] = await newcomer.get_messages(FRIEND, limit=1)
+    with open(__file__, "rb") as file:
+        assert await within(message.download_media(bytes)) == file.read()
+    await newcomer.disconnect()
+    # Telethon keeps the addresses of this server for all its clients.
+    TelegramClient._config = None
+    print("a file from another datacentre, with another such key")
+
+
 async def main(logged_in, logged_out):
+    # Before anything is done to Telethon's senders.
+    control = await Control.connect(logged_out["control"])
+    await log_in_with_exchanged_keys(logged_out, control)
     await as_owner(logged_in, await Control.connect(logged_in["control"]))
-    await log_in(logged_out)
+    await log_in_with_known_keys(logged_out)
     print("all is well")
 
 
