@@ -2,7 +2,8 @@
 //!
 //! A client whose session holds this server's addresses and authorisation keys needs no key
 //! exchange and no changed code. The server has two datacentres (one is the account's home, the
-//! other keeps files), some people and groups, and one account: that of the [`OWNER`].
+//! other keeps files), some people and groups, and one account: that of the [`OWNER`],
+//! or of another user ([`Builder::owner`]): a family needs a server for each account.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
