@@ -9,10 +9,8 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
 # What is where, below $root.
 bin=/usr/local/bin
-unit=/etc/systemd/system/stenogram.service
-drop_ins=$unit.d
-drop_in=$drop_ins/without-namespaces.conf
-configuration=/etc/stenogram/stenogram.env
+units=/etc/systemd/system
+settings=/etc/stenogram
 state=/var/lib/stenogram
 logs=/var/log/stenogram
 licences=/usr/local/share/doc/stenogram/THIRD-PARTY.txt
@@ -21,13 +19,17 @@ usage() {
     cat <<'END'
 stenogram as a systemd service.
 
-  sudo deploy/install.sh [--binary FILE] [--without-namespaces | --with-namespaces]
-      Installs, or upgrades: configuration, state and what `systemctl edit` made stay, and the service is
-      restarted only if it was running. Without --binary it builds what is here, as start.sh does.
+  sudo deploy/install.sh [--worker] [--account NAME] [--binary FILE] [--without-namespaces | --with-namespaces]
+      Installs, or upgrades: configuration, state and what `systemctl edit` made stay, and services are
+      restarted only if they were running. Without --binary it builds what is here, as start.sh does.
   sudo deploy/install.sh uninstall [--purge]
-      Stops the service and removes it. Configuration, session, queue and models stay, for a later install;
+      Stops the services and removes them. Configuration, sessions, queue and models stay, for a later install;
       with --purge they go too, and the user.
 
+  --worker               the service stenogram-worker, which recognises for gateways
+  --account NAME         the service stenogram@NAME: a gateway with an account of its own. It may be given several times.
+                         Without these two, what is installed is upgraded; where nothing is, it is the service
+                         stenogram, which does everything.
   --binary FILE          this program instead of a build
   --without-namespaces   with the drop-in for containers that refuse namespaces (243/CREDENTIALS, 226/NAMESPACE):
                          LXC without nesting. An upgrade keeps it; --with-namespaces removes it.
@@ -37,9 +39,9 @@ stenogram as a systemd service.
 Installed are
   /usr/local/bin/stenogram                    the program
   /usr/local/bin/stenogramctl                 any of its commands as the service: sudo stenogramctl doctor
-  /etc/systemd/system/stenogram.service       the unit
-  /etc/stenogram/stenogram.env                the configuration; it is root's, and root alone may read it
-                                              (without namespaces, the service too)
+  /etc/systemd/system                         stenogram.service, stenogram-worker.service, stenogram@.service
+  /etc/stenogram                              their configuration: stenogram.env, worker.env, accounts/NAME.env; it is
+                                              root's, and root alone may read it (without namespaces, the service too)
   /var/lib/stenogram, /var/log/stenogram      session, queue, models; log files, if LOG_DIR wants them
   /usr/local/share/doc/stenogram              the licences of the software in the program, from beside FILE
                                               or from the build
@@ -106,20 +108,41 @@ namespaces_are_refused() {
     [ $status = 226 ] || [ $status = 243 ]
 }
 
-install_all() {
-    local kind=installed was_active=0 next=()
-    check_surroundings
-    find_binary
-    make_user
-    if [ -e "$root$unit" ]; then kind=upgraded; fi
-    if [ -z "$root" ] && systemctl is-active --quiet stenogram; then was_active=1; fi
-    put 0755 "$binary" $bin/stenogram
-    put 0755 deploy/stenogramctl $bin/stenogramctl
-    put 0644 deploy/stenogram.service "$unit"
-    if [ -s "$licences_file" ]; then put 0644 "$licences_file" $licences; fi
+# The unit's file of a service: those of all accounts have one.
+unit_of() { case $1 in stenogram@*) echo $units/stenogram@.service ;; *) echo "$units/$1.service" ;; esac; }
+drop_in_of() { echo "$(unit_of "$1").d/without-namespaces.conf"; }
+configuration_of() {
+    case $1 in
+    stenogram@*) echo "$settings/accounts/${1#stenogram@}.env" ;;
+    stenogram-worker) echo $settings/worker.env ;;
+    *) echo $settings/stenogram.env ;;
+    esac
+}
+
+# The services that are installed, one a line.
+installed_services() {
+    local service file
+    for service in stenogram stenogram-worker; do
+        if [ -e "$root$(unit_of $service)" ]; then echo $service; fi
+    done
+    if [ ! -e "$root$units/stenogram@.service" ]; then return 0; fi
+    for file in "$root$settings"/accounts/*.env; do
+        if [ -e "$file" ]; then basename "$file" .env | sed 's/^/stenogram@/'; fi
+    done
+}
+
+# install_service NAME: its unit, its drop-in and its configuration.
+install_service() {
+    local drop_in configuration named
+    drop_in=$(drop_in_of "$1")
+    configuration=$(configuration_of "$1")
+    # As the drop-in names it, which all accounts share.
+    case $1 in stenogram@*) named=$settings/accounts/%i.env ;; *) named=$configuration ;; esac
+    put 0644 "deploy/$(basename "$(unit_of "$1")")" "$(unit_of "$1")"
     # A drop-in that is there belongs to this machine, and is brought up to date.
     if [ "$namespaces" = no ] || { [ -z "$namespaces" ] && [ -e "$root$drop_in" ]; }; then
         put 0644 deploy/without-namespaces.conf "$drop_in"
+        sed -i "s|^Environment=ENV_FILE=.*|Environment=ENV_FILE=$named|" "$root$drop_in"
     elif [ "$namespaces" = yes ]; then
         rm -f "$root$drop_in"
     fi
@@ -127,61 +150,114 @@ install_all() {
     chmod 0600 "$root$configuration"
     # Without namespaces the service cannot be handed a copy, and reads the file itself.
     if [ -z "$root" ]; then
-        if [ -e $drop_in ]; then
-            chown root:stenogram $configuration
-            chmod 0640 $configuration
+        if [ -e "$drop_in" ]; then
+            chown root:stenogram "$configuration"
+            chmod 0640 "$configuration"
         else
-            chown root:root $configuration
+            chown root:root "$configuration"
         fi
     fi
-    if [ ! -e "$root$drop_in" ] && namespaces_are_refused; then
+}
+
+# next_steps SERVICE: what is to be typed until it runs, one a line. Its configuration is what the owner has typed.
+next_steps() {
+    local configuration ctl=stenogramctl data=$state/data
+    configuration=$(configuration_of "$1")
+    # For env_value and logged_in.
+    # shellcheck disable=SC2034
+    env_file=$configuration
+    case $1 in
+    stenogram@*) ctl="stenogramctl --account ${1#stenogram@}" data=$state/accounts/${1#stenogram@} ;;
+    esac
+    if [ "$1" != stenogram ] && [ -z "$(env_value REDIS_URL '')$(env_value REDIS_URL_FILE '')$(env_value REDIS_HOST '')" ]; then
+        printf '%-49s %s\n' "sudoedit $configuration" "fill in REDIS_URL, the Redis that gateways and workers share"
+    fi
+    if [ "$1" != stenogram-worker ]; then
+        if [ -z "$(env_value API_ID '')$(env_value API_ID_FILE '')" ]; then
+            printf '%-49s %s\n' "sudoedit $configuration" "fill in API_ID and API_HASH; the file says from where"
+        fi
+        if ! DATA_DIR=$data logged_in; then
+            printf '%-49s %s\n' "sudo $ctl login" "with phone, code and password"
+        fi
+    fi
+    if systemctl is-active --quiet "$1"; then return 0; fi
+    case $1 in
+    stenogram@*) echo "sudo systemctl enable --now $1" ;;
+    stenogram-worker) printf '%-49s %s\n' "sudo systemctl enable --now $1" "the first start fetches the model" ;;
+    *)
+        printf '%-49s %s\n' "sudo systemctl enable --now stenogram" "the first start fetches the model; to see how far it is," \
+            "" "sudo stenogramctl models pull before"
+        ;;
+    esac
+}
+
+install_all() {
+    local kind=installed service refused=0 next=''
+    check_surroundings
+    find_binary
+    make_user
+    if [ -n "$(installed_services)" ]; then kind=upgraded; fi
+    put 0755 "$binary" $bin/stenogram
+    put 0755 deploy/stenogramctl $bin/stenogramctl
+    if [ -s "$licences_file" ]; then put 0644 "$licences_file" $licences; fi
+    # All share the program, so all are brought up to date.
+    mapfile -t services < <({ printf '%s\n' "${services[@]}" && installed_services; } | sed '/^$/d' | sort -u)
+    if [ ${#services[@]} = 0 ]; then services=(stenogram); fi
+    for service in "${services[@]}"; do
+        install_service "$service"
+        if [ ! -e "$root$(drop_in_of "$service")" ]; then refused=1; fi
+    done
+    if [ $refused = 1 ] && namespaces_are_refused; then
         warn "this container refuses namespaces, so the service would end with 243/CREDENTIALS or 226/NAMESPACE. On the Proxmox host:" \
             "pct set ID --features nesting=1,keyctl=1, and restart the container; or, with less protection:" \
             "sudo deploy/install.sh --binary $bin/stenogram --without-namespaces"
     fi
     run_systemctl daemon-reload
     # Only what runs: not what was stopped on purpose.
-    run_systemctl try-restart stenogram.service ||
-        fail 1 "stenogram is $kind and does not start. journalctl -u stenogram -n 50 says why."
+    for service in "${services[@]}"; do
+        run_systemctl try-restart "$service.service" ||
+            fail 1 "$service is $kind and does not start. journalctl -u $service -n 50 says why."
+    done
 
     say "stenogram is $kind: $("$binary" --version)."
     if [ -n "$root" ]; then return 0; fi
-    env_file=$configuration
-    if [ -z "$(env_value API_ID '')$(env_value API_ID_FILE '')" ]; then
-        next+=("sudoedit $configuration             fill in API_ID and API_HASH; the file says from where")
-    fi
-    if ! DATA_DIR=$state/data logged_in; then
-        next+=("sudo stenogramctl login                           with phone, code and password")
-    fi
-    if [ $was_active = 0 ]; then
-        next+=("sudo systemctl enable --now stenogram             the first start fetches the model; to see how far it is,"
-            "                                                  sudo stenogramctl models pull before")
-    fi
-    if [ ${#next[@]} -gt 0 ]; then
+    next=$(for service in "${services[@]}"; do next_steps "$service"; done)
+    if [ -n "$next" ]; then
         say "Next:"
-        printf '  %s\n' "${next[@]}" >&2
+        printf '  %s\n' "${next//$'\n'/$'\n  '}" >&2
     fi
 }
 
 uninstall() {
+    local service unit drop_in
     check_surroundings
-    if [ -z "$root" ] && [ -e $unit ]; then systemctl disable --now --quiet stenogram.service; fi
-    rm -f "$root$unit" "$root$drop_in" "$root$bin/stenogram" "$root$bin/stenogramctl" "$root$licences"
+    mapfile -t services < <(installed_services)
+    if [ -z "$root" ] && [ ${#services[@]} -gt 0 ]; then
+        systemctl disable --now --quiet "${services[@]/%/.service}"
+    fi
+    for service in stenogram stenogram-worker stenogram@; do
+        unit=$(unit_of $service) drop_in=$(drop_in_of $service)
+        rm -f "$root$unit" "$root$drop_in"
+        if [ "$purge" = 1 ]; then
+            rm -rf "$root$unit.d"
+        elif [ -d "$root$unit.d" ]; then
+            rmdir --ignore-fail-on-non-empty "$root$unit.d"
+        fi
+    done
+    rm -f "$root$bin/stenogram" "$root$bin/stenogramctl" "$root$licences"
     if [ -d "$root${licences%/*}" ]; then rmdir --ignore-fail-on-non-empty "$root${licences%/*}"; fi
     if [ "$purge" = 1 ]; then
-        rm -rf "$root$drop_ins" "$root${configuration%/*}" "$root$state" "$root$logs"
+        rm -rf "$root$settings" "$root$state" "$root$logs"
         if [ -z "$root" ] && getent passwd stenogram >/dev/null; then userdel stenogram; fi
-    elif [ -d "$root$drop_ins" ]; then
-        rmdir --ignore-fail-on-non-empty "$root$drop_ins"
     fi
     run_systemctl daemon-reload
-    run_systemctl reset-failed stenogram.service 2>/dev/null || true
+    run_systemctl reset-failed "${services[@]/%/.service}" 2>/dev/null || true
     if [ "$purge" = 1 ]; then
         say "stenogram is removed, with its configuration, session, queue, models and logs."
         say "Telegram still lists the session: Settings -> Devices ends it."
     else
-        say "stenogram is removed. Left: $root${configuration%/*}, $root$state, $root$logs and the user stenogram."
-        say "The session in $root$state/data is worth your account: 'sudo deploy/install.sh uninstall --purge' removes it all."
+        say "stenogram is removed. Left: $root$settings, $root$state, $root$logs and the user stenogram."
+        say "A session in $root$state is worth its account: 'sudo deploy/install.sh uninstall --purge' removes it all."
     fi
 }
 
@@ -189,6 +265,7 @@ root=''
 binary=''
 namespaces=''
 purge=0
+services=()
 command=install
 given=("$@")
 while [ $# -gt 0 ]; do
@@ -201,6 +278,13 @@ while [ $# -gt 0 ]; do
         if [ "$1" = --binary ]; then binary=$path; else root=${path%/}; fi
         shift
         ;;
+    --worker) services+=(stenogram-worker) ;;
+    --account)
+        # What can be part of a file's name and of a unit's.
+        [[ ${2:-} =~ ^[A-Za-z0-9_]+$ ]] || fail 2 "--account wants a name of letters, digits and underscores."
+        services+=("stenogram@$2")
+        shift
+        ;;
     --without-namespaces) namespaces=no ;;
     --with-namespaces) namespaces=yes ;;
     --purge) purge=1 ;;
@@ -209,6 +293,6 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-if [ "$command" = uninstall ] && [ -n "$binary$namespaces" ]; then fail 2 "uninstall takes only --purge and --root."; fi
+if [ "$command" = uninstall ] && [ -n "$binary$namespaces${services[*]}" ]; then fail 2 "uninstall takes only --purge and --root."; fi
 if [ "$command" = install ] && [ $purge = 1 ]; then fail 2 "--purge belongs to uninstall."; fi
 if [ "$command" = install ]; then install_all; else uninstall; fi

@@ -1,8 +1,8 @@
 #!/bin/sh
-# docker-compose.yml's service `setup`: hands .env to the two others, and ends. They run as users who may not read
+# The service `setup` of the compose files: hands .env to the others, and ends. They run as users who may not read
 # the owner's file (mode 0600), and what a compose file passes on as environment or arguments shows in
 # `docker inspect`. So root, without a network, copies it into volumes: all of it for the daemon's user, the
-# password alone for Redis.
+# password alone for Redis. Where no Redis is next door, as for a worker, the third folder is not there.
 set -eu
 umask 077
 
@@ -52,11 +52,21 @@ esac
 
 [ -f "$source" ] || refuse "there is no .env: cp .env.example .env, and fill in API_ID and API_HASH"
 
-# Here the queue is always the Redis next door.
-[ -z "$(line REDIS_URL)" ] || say "REDIS_URL in .env is not used: docker-compose.yml has a Redis of its own"
-sed -E '/^[[:space:]]*(export[[:space:]]+)?REDIS_URL[[:space:]]*=/d' "$source" >"$daemon/env.new"
+# SETUP_OPEN_REDIS is docker-compose.gateway.yml's: other machines reach the Redis.
+if [ -n "${SETUP_OPEN_REDIS:-}" ] && [ -z "$password" ]; then
+    refuse "REDIS_PASSWORD is missing in .env: without it, everybody in your network could read what is in Redis"
+fi
+
+if [ -d "$redis" ]; then
+    [ -z "$(line REDIS_URL)" ] || say "REDIS_URL in .env is not used: here the queue is the Redis of the compose file"
+    sed -E '/^[[:space:]]*(export[[:space:]]+)?REDIS_URL[[:space:]]*=/d' "$source"
+else
+    cat "$source"
+fi >"$daemon/env.new"
 chown "$owner" "$daemon/env.new"
 if cmp -s "$daemon/env.new" "$daemon/env"; then rm "$daemon/env.new"; else mv "$daemon/env.new" "$daemon/env"; fi
+
+[ -d "$redis" ] || exit 0
 
 # Nobody but Redis' container has this volume, and which number its user has is the image's affair.
 umask 022

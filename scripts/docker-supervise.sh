@@ -1,12 +1,21 @@
 #!/bin/sh
-# docker-compose.yml's entrypoint. Docker's restart policies know no exit codes: a daemon that ends
+# The entrypoint of the compose files' daemons. Docker's restart policies know no exit codes: a daemon that ends
 # because it is not logged in (3) or wrongly configured (2) would be started for ever, each time to
 # the same end. So this says what to do and waits; a new session, or a configuration that has changed, starts the
 # daemon again. It also fetches the model where it is missing, however long that takes. Any other end is
-# Docker's to restart. Commands other than `run` go straight to the program.
+# Docker's to restart. Commands other than `run`, `gateway` and `worker` go straight to the program.
 set -u
 
-[ "${1:-run}" = run ] || exec stenogram "$@"
+role=${1:-run}
+case $role in
+run | gateway | worker) ;;
+*) exec stenogram "$@" ;;
+esac
+# As in docker-compose run --rm userbot login.
+service=${STENOGRAM_RUN_BY:-docker-compose userbot}
+service=${service#docker-compose}
+service=${service# }
+service=${service:-userbot}
 
 session=${DATA_DIR:-/data}/account.session
 child=
@@ -69,16 +78,17 @@ fetch_model() {
 }
 
 while [ -z "$stopping" ]; do
-    # Without a login the daemon says so at once, and 150 MB more or less are no help.
-    if logged_in; then fetch_model; fi
+    # Without a login the daemon says so at once, and 150 MB more or less are no help. A gateway needs no model, and
+    # a worker no login.
+    if [ "$role" = worker ] || { [ "$role" = run ] && logged_in; }; then fetch_model; fi
     [ -z "$stopping" ] || break
-    attend stenogram run
+    attend stenogram "$role"
     ended=$status
     before=$(settings)
     [ -z "$stopping" ] || exit "$ended"
     case $ended in
     2) say "Waiting. Mend .env as said above, then: docker-compose up -d" ;;
-    3) say "Waiting for a login. Beside docker-compose.yml type: docker-compose run --rm userbot login" ;;
+    3) say "Waiting for a login. Beside the compose file type: docker-compose run --rm $service login" ;;
     *) exit "$ended" ;;
     esac
     while [ -z "$stopping" ] && [ "$(settings)" = "$before" ]; do pause 60; done

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets the base images of Dockerfile and docker-compose.yml to what their registry has today under the same
+# Sets the base images of Dockerfile and the compose files to what their registry has today under the same
 # tags. An image is named as NAME:TAG@sha256:DIGEST, so a build takes exactly what was tried before.
 #   scripts/renew-images.sh           writes the new digests and says which images changed
 #   scripts/renew-images.sh --check   changes nothing; ends with 1 if a registry has something newer
@@ -23,7 +23,7 @@ have curl || fail 1 "curl is needed to ask the registry; install it: apt-get ins
 registry=${IMAGE_REGISTRY:-https://registry-1.docker.io}
 tokens=${IMAGE_TOKENS:-https://auth.docker.io/token?service=registry.docker.io}
 retries=${IMAGE_RETRIES:-2}
-files=(Dockerfile docker-compose.yml)
+files=(Dockerfile docker-compose.yml docker-compose.family.yml)
 pinned='[a-z0-9./_-]+:[A-Za-z0-9._-]+@sha256:[0-9a-f]{64}'
 # A list of images for several kinds of machine, or the image where there is only one.
 kinds='application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json,

@@ -41,7 +41,7 @@ Configuration:
   Comes from environment variables and from the file `.env` in the working
   directory (or the one that ENV_FILE names). The environment takes precedence.
   `.env.example` lists every variable. API_ID and API_HASH, which `run`,
-  `login` and `logout` need, come from https://my.telegram.org.
+  `gateway`, `login` and `logout` need, come from https://my.telegram.org.
   `stenogram config` shows the values in force.
 
 Files:
@@ -68,7 +68,9 @@ Examples:
   stenogram bench                           measure the models on this machine
   stenogram transcribe --format srt a.ogg   one recording, without Telegram
   cat a.ogg | stenogram transcribe -        the same from a pipe
-  stenogram serve                           recognise for other programs and machines";
+  stenogram serve                           recognise for other programs and machines
+  stenogram gateway                         answer, and have workers elsewhere recognise
+  stenogram worker                          recognise for gateways that share a Redis";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -86,6 +88,17 @@ pub enum Command {
     /// Answer voice messages until stopped; this is the default
     #[default]
     Run,
+    /// Answer voice messages until stopped, and have them recognised by workers on other machines
+    ///
+    /// Does what `run` does, without a model: whoever runs `stenogram worker` with the same Redis
+    /// recognises. Needs REDIS_URL or REDIS_HOST. If MODEL is set, only workers with that model do.
+    Gateway,
+    /// Recognise for gateways, until stopped
+    ///
+    /// Takes recordings out of the Redis that it shares with any number of gateways, and puts their
+    /// texts there. Needs REDIS_URL or REDIS_HOST and a model, but no Telegram account, no API_ID
+    /// and no DATA_DIR. Any number of workers may come and go.
+    Worker,
     /// Log in to Telegram: asks at the terminal for phone, code and password
     Login,
     /// Log out of Telegram and delete the session
@@ -147,6 +160,8 @@ impl Command {
     pub fn needs(&self) -> Needs {
         match self {
             Self::Run | Self::Login | Self::Logout => Needs::Telegram,
+            Self::Gateway => Needs::Gateway,
+            Self::Worker => Needs::Worker,
             Self::Transcribe(_)
             | Self::Serve
             | Self::Bench(_)
@@ -190,6 +205,21 @@ pub struct Doctor {
     /// "remedy", "code"}]}
     #[arg(long)]
     pub json: bool,
+    /// For what this machine is to be checked
+    #[arg(long, value_enum, default_value_t)]
+    pub role: Role,
+}
+
+/// What a machine does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// `stenogram run`
+    #[default]
+    Run,
+    /// `stenogram gateway`
+    Gateway,
+    /// `stenogram worker`
+    Worker,
 }
 
 /// `stenogram explain`.
@@ -492,6 +522,8 @@ mod tests {
 
     #[test]
     fn only_what_talks_to_telegram_needs_its_credentials() {
+        assert_eq!(command("stenogram gateway").map(|c| c.needs()), Some(Needs::Gateway));
+        assert_eq!(command("stenogram worker").map(|c| c.needs()), Some(Needs::Worker));
         for line in ["run", "login", "logout"] {
             assert_eq!(command(&format!("stenogram {line}")).map(|c| c.needs()), Some(Needs::Telegram));
         }
@@ -508,6 +540,7 @@ mod tests {
             "rules why group voice",
             "health",
             "doctor",
+            "doctor --role worker",
             "explain",
             "config",
         ] {

@@ -10,6 +10,7 @@ pub mod config;
 pub mod decoding;
 pub mod doctor;
 pub mod domain;
+pub mod fleet;
 pub mod health;
 pub mod jobs;
 pub mod notices;

@@ -17,6 +17,7 @@ use crate::commands::{self, CommandError};
 use crate::config::{Config, ConfigErrors, LogFormat, RawConfig, VARIABLE_UNKNOWN};
 use crate::decoding::{self, Request};
 use crate::doctor::configuration;
+use crate::health::facts::Role;
 use crate::runtime::logging::{self, LogFiles, LogFilesError};
 use crate::runtime::problem::PROCESS_LIMIT;
 use crate::runtime::{allocator, ending, private};
@@ -78,7 +79,7 @@ fn run(cli: Cli, runtime: &Runtime, decorator: &dyn Decorator) -> anyhow::Result
         return Ok(exit_after(failed));
     }
     let config = Config::check(&raw, command.needs())?;
-    if command == Command::Run {
+    if is_daemon(&command) {
         private::set_mask();
     }
     let (files, files_error) = match log_files(&config, &command) {
@@ -96,7 +97,7 @@ fn run(cli: Cli, runtime: &Runtime, decorator: &dyn Decorator) -> anyhow::Result
     if let Some(shared) = shared_folder {
         app::report_shared_folder("LOG_DIR", &shared);
     }
-    if command == Command::Run
+    if is_daemon(&command)
         && let Some(mode) = private::mode_if_open(&raw.env_file())
     {
         let diagnosis = configuration::readable(&raw.env_file(), mode);
@@ -104,8 +105,13 @@ fn run(cli: Cli, runtime: &Runtime, decorator: &dyn Decorator) -> anyhow::Result
     }
     let failed = match command {
         Command::Config | Command::Doctor(_) | Command::Explain(_) => 0,
-        Command::Run => {
-            runtime.block_on(app::run(&config, &config.credentials()?, log, decorator))?;
+        Command::Run | Command::Gateway => {
+            let role = if command == Command::Gateway { Role::Gateway } else { Role::Whole };
+            runtime.block_on(app::run(role, &config, &config.credentials()?, log, decorator))?;
+            0
+        }
+        Command::Worker => {
+            runtime.block_on(app::worker::run(&config, log, decorator))?;
             0
         }
         Command::Login => {
@@ -141,9 +147,14 @@ fn exit_after(failed: usize) -> Exit {
     if failed == 0 { Exit::Done } else { Exit::Failed }
 }
 
+/// Whether it runs until it is stopped, and keeps what is private.
+fn is_daemon(command: &Command) -> bool {
+    matches!(command, Command::Run | Command::Gateway | Command::Worker)
+}
+
 /// Only the daemon logs to files.
 fn log_files(config: &Config, command: &Command) -> Result<Option<LogFiles>, LogFilesError> {
-    let folder = config.log_dir.as_deref().filter(|_| *command == Command::Run);
+    let folder = config.log_dir.as_deref().filter(|_| is_daemon(command));
     folder.map(|folder| LogFiles::open(folder, config.log_keep_days)).transpose()
 }
 

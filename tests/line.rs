@@ -228,6 +228,7 @@ impl Line {
             .with_gate(Arc::clone(&admission))
             .with_commands(commands)
             .with_deletions(Deletions {
+                transcriber: None,
                 queue: Arc::clone(&queue),
                 conversation: Arc::clone(&account) as Arc<dyn Conversation>,
                 delete_answers: true,

@@ -13,6 +13,7 @@ mod architecture;
 mod audio;
 mod bench_cli;
 mod cli;
+mod compose;
 mod config;
 mod cpu;
 mod demo;

@@ -88,7 +88,8 @@ fn what_is_packed_can_be_installed() {
 fn images() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("scripts")).unwrap();
-    for file in ["Dockerfile", "docker-compose.yml", "scripts/setup.sh", "scripts/renew-images.sh"] {
+    let composes = ["docker-compose.yml", "docker-compose.family.yml"];
+    for file in ["Dockerfile", "scripts/setup.sh", "scripts/renew-images.sh"].into_iter().chain(composes) {
         fs::copy(Path::new(PROJECT).join(file), folder.path().join(file)).unwrap();
     }
     folder
@@ -127,7 +128,9 @@ fn base_images_are_pinned_and_renewed() {
     for line in dockerfile.lines().filter(|line| line.starts_with("ARG") && line.contains("_IMAGE=")) {
         assert!(line.ends_with(&format!("@{digest}")), "{line}");
     }
-    assert!(compose.contains(&format!("image: redis:7.4-bookworm@{digest}")));
+    for compose in [compose, read("docker-compose.family.yml")] {
+        assert!(compose.contains(&format!("image: redis:7.4-bookworm@{digest}")));
+    }
     succeeded(renew(&["--check"]));
     assert_eq!(
         registry.requests().len(),

@@ -824,6 +824,61 @@ fn the_containers_are_handed_what_each_needs() {
     }
 }
 
+/// Where no Redis is next door, the way to another machine's is the owner's; where other machines
+/// reach the one next door, it wants a password.
+#[test]
+fn the_containers_of_a_fleet_are_handed_what_each_needs() {
+    let project = Project::new("setup of a fleet");
+    project.write(".env", "REDIS_URL=redis://nas/\nMODEL=small\n", 0o600);
+    project.stub("chown", "#!/bin/sh\n");
+    fs::create_dir(project.root.join("worker")).unwrap();
+    let setup = |folder: &str, open: &str| -> Outcome {
+        let mut setup = project.command("sh");
+        setup.env("SETUP_OPEN_REDIS", open);
+        setup.args(["scripts/docker-setup.sh", ".env", "worker", folder]).output().unwrap().into()
+    };
+    let outcome = setup("nowhere", "");
+    assert_eq!(outcome.status, Some(0), "{}", outcome.stderr);
+    let handed = || fs::read_to_string(project.root.join("worker/env")).unwrap();
+    assert_eq!(handed(), "REDIS_URL=redis://nas/\nMODEL=small\n");
+    assert!(!project.root.join("nowhere").exists());
+
+    fs::create_dir(project.root.join("redis")).unwrap();
+    let outcome = setup("redis", "1");
+    assert_eq!(outcome.status, Some(1), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("REDIS_PASSWORD is missing in .env"), "{}", outcome.stderr);
+    assert!(!project.root.join("redis/redis.conf").exists(), "no server without a password starts");
+    project.write(".env", "REDIS_PASSWORD=secret\nMODEL=small\n", 0o600);
+    let outcome = setup("redis", "1");
+    assert_eq!(outcome.status, Some(0), "{}", outcome.stderr);
+    assert_eq!(handed(), "REDIS_PASSWORD=secret\nMODEL=small\n");
+}
+
+/// The roles in containers: a worker fetches its model without a login, a gateway none at all, and
+/// what is to be typed names the right service.
+#[test]
+fn in_a_container_the_roles_are_waited_for_too() {
+    let role = |name: &str, service: &str, program: &str| {
+        let project = Project::new(name);
+        project.stub("stenogram", &format!("#!/bin/sh\n{program}\n"));
+        let mut supervise = project.command("sh");
+        supervise.args(["scripts/docker-supervise.sh", name]);
+        supervise.env("DATA_DIR", "data").env("STENOGRAM_RUN_BY", format!("docker-compose {service}"));
+        let outcome: Outcome = supervise.output().unwrap().into();
+        (outcome, project.calls())
+    };
+    let fetching = "echo \"$*\" >>\"$CALLS\"
+case $1 in
+models) [ \"$2\" = pull ] && touch pulled; [ -e pulled ] || echo 'base * 1 MB - ' ;;
+*) exit 7 ;;
+esac";
+    let (outcome, calls) = role("worker", "worker", fetching);
+    assert_eq!(outcome.status, Some(7), "{}", outcome.stderr);
+    assert!(calls.contains("models pull") && calls.ends_with("worker\n"), "{calls}");
+    let (outcome, calls) = role("gateway", "account2", fetching);
+    assert_eq!((outcome.status, calls.as_str()), (Some(7), "gateway\n"), "{}", outcome.stderr);
+}
+
 #[test]
 fn in_a_container_a_stop_reaches_the_daemon_and_ends_the_waiting() {
     let terminate = |running: &Running| {

@@ -116,6 +116,19 @@ fn the_unit_is_exposed_by_1_5_at_most_and_by_4_without_namespaces() {
     assert!(is_good, "{report}");
 }
 
+/// The units differ in what they run, with which files; from the sandbox on they are one.
+#[test]
+fn the_units_of_a_fleet_have_the_sandbox_of_the_service() {
+    let sandbox = |file: &str| {
+        let unit = read(file);
+        unit.split_once("\nTasksMax=").unwrap_or_else(|| panic!("{file}: {unit}")).1.to_owned()
+    };
+    let wanted = sandbox("deploy/stenogram.service");
+    for file in ["deploy/stenogram-worker.service", "deploy/stenogram@.service"] {
+        assert_eq!(sandbox(file), wanted, "{file}");
+    }
+}
+
 #[test]
 fn the_unit_leaves_memory_to_the_machine() {
     let unit = read("deploy/stenogram.service");
@@ -128,16 +141,22 @@ fn systemd_understands_all_of_the_unit_and_of_the_drop_in() {
         let machine = Machine::new();
         machine.install(args);
         // The programs that it names are looked for on this machine.
-        let unit = machine.path(UNIT);
+        machine.install(&[args, &["--worker", "--account", "anna"]].concat());
         let program = machine.path("usr/local/bin/stenogram");
-        let adapted = read("deploy/stenogram.service")
-            .replace("/usr/local/bin/stenogram", program.to_str().expect("UTF-8"));
-        fs::write(&unit, adapted).expect("write the unit");
-        let Some(output) = analyze(&["verify", "--man=no", unit.to_str().expect("UTF-8")]) else { return };
-        let said = text(&output);
-        assert!(output.status.success(), "{said}");
-        // An unknown setting is only warned of.
-        assert!(!said.contains("stenogram.service"), "{said}");
+        let services =
+            [("stenogram", "stenogram"), ("stenogram-worker", "stenogram-worker"), ("stenogram@", "stenogram@anna")];
+        for (file, instance) in services {
+            let unit = machine.path(&format!("etc/systemd/system/{file}.service"));
+            let adapted = read(&format!("deploy/{file}.service"))
+                .replace("/usr/local/bin/stenogram", program.to_str().expect("UTF-8"));
+            fs::write(&unit, adapted).expect("write the unit");
+            let unit = unit.with_file_name(format!("{instance}.service"));
+            let Some(output) = analyze(&["verify", "--man=no", unit.to_str().expect("UTF-8")]) else { return };
+            let said = text(&output);
+            assert!(output.status.success(), "{said}");
+            // An unknown setting is only warned of.
+            assert!(!said.contains(&format!("{file}.service:")), "{said}");
+        }
     }
 }
 
@@ -197,6 +216,42 @@ fn an_upgrade_keeps_what_is_the_owners_and_renews_the_rest() {
     }
 }
 
+/// A machine has a worker, or gateways, or both, and an upgrade brings up to date what it has.
+#[test]
+fn a_machine_gets_the_services_of_a_fleet_that_are_asked_for() {
+    let machine = Machine::new();
+    let names = || machine.files().into_iter().map(|(file, _)| file).collect::<Vec<_>>();
+    let worker_env = "etc/stenogram/worker.env";
+    let programs = ["usr/local/bin/stenogram", "usr/local/bin/stenogramctl"];
+    machine.install(&["--worker"]);
+    let worker = [worker_env, "etc/systemd/system/stenogram-worker.service", programs[0], programs[1]];
+    assert_eq!(names(), worker);
+
+    machine.install(&["--account", "anna", "--account", "boris"]);
+    let accounts = ["etc/stenogram/accounts/anna.env", "etc/stenogram/accounts/boris.env"];
+    let units = ["etc/systemd/system/stenogram-worker.service", "etc/systemd/system/stenogram@.service"];
+    let all = [accounts[0], accounts[1], worker_env, units[0], units[1], programs[0], programs[1]];
+    assert_eq!(names(), all);
+    assert_eq!(fs::metadata(machine.path(accounts[0])).unwrap().permissions().mode() & 0o777, 0o600);
+
+    fs::write(machine.path(units[0]), "old").unwrap();
+    fs::write(machine.path(accounts[0]), "API_ID=1\n").unwrap();
+    machine.install(&[]);
+    assert_eq!(names(), all, "the service that does everything is not installed beside them");
+    assert_eq!(fs::read_to_string(machine.path(units[0])).unwrap(), read("deploy/stenogram-worker.service"));
+    assert_eq!(fs::read_to_string(machine.path(accounts[0])).unwrap(), "API_ID=1\n");
+
+    machine.install(&["--without-namespaces"]);
+    for (unit, file) in [(units[0], "worker.env"), (units[1], "accounts/%i.env")] {
+        let drop_in = fs::read_to_string(machine.path(&format!("{unit}.d/without-namespaces.conf"))).unwrap();
+        assert!(drop_in.contains(&format!("\nEnvironment=ENV_FILE=/etc/stenogram/{file}\n")), "{drop_in}");
+    }
+    assert!(machine.installer(&["uninstall"]).status.success());
+    assert_eq!(names(), [accounts[0], accounts[1], worker_env]);
+    assert!(machine.installer(&["uninstall", "--purge"]).status.success());
+    assert_eq!(machine.files(), []);
+}
+
 #[test]
 fn the_drop_in_stays_until_it_is_taken_away() {
     let machine = Machine::new();
@@ -224,6 +279,9 @@ fn what_cannot_be_is_said_and_nothing_installed() {
         (&["--binary"], 2, "wants a path"),
         (&["fly"], 2, "unknown argument 'fly'"),
         (&["--purge", "--binary", "/bin/true"], 2, "--purge belongs to uninstall"),
+        (&["--account", "../anna"], 2, "wants a name"),
+        (&["--account"], 2, "wants a name"),
+        (&["uninstall", "--worker"], 2, "uninstall takes only"),
         (&["uninstall", "--without-namespaces"], 2, "uninstall takes only"),
     ] {
         // What wants a path is last.
@@ -247,7 +305,13 @@ fn stenogramctl_says_what_it_is_for_and_leaves_the_daemon_to_systemd() {
         let output = stenogramctl(args);
         assert!(output.status.success() && text(&output).contains("stenogramctl login"), "{}", text(&output));
     }
-    let output = stenogramctl(&["run"]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output).contains("sudo systemctl start stenogram"), "{}", text(&output));
+    for (args, start) in [
+        (&["run"][..], "start stenogram\n"),
+        (&["--worker", "worker"], "start stenogram-worker\n"),
+        (&["--account", "anna", "gateway"], "start stenogram@anna\n"),
+    ] {
+        let output = stenogramctl(args);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(text(&output).contains(&format!("sudo systemctl {start}")), "{}", text(&output));
+    }
 }

@@ -5,25 +5,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
-use tracing::warn;
 
-use crate::audio::{Containers, Limits};
-use crate::decoding::DecoderProgram;
 use crate::domain::policy::Policy;
 use crate::domain::{
-    Answer, ChatInfo, CommandPrefix, Event, Fault, Form, Job, JobId, LanguageCode, Note, Peer, Progress,
-    Said, Settings,
+    Answer, ChatInfo, CommandPrefix, Event, Fault, Form, Job, JobId, Note, Peer, Said,
 };
-use crate::health::HealthState;
-use crate::health::limits::ENCODER_PASS_LIMIT;
 use crate::jobs::intake::Intake;
-use crate::jobs::ports::{Conversation, Messenger, Transcriber, Transcription};
+use crate::jobs::ports::{Conversation, Messenger};
 use crate::notices::{Channel, Notice};
-use crate::runtime::pulse::Pulse;
-use crate::speech::{Observer, Recogniser as _, Recognisers};
 use crate::telegram::{Account, EventSink};
-use crate::transcribe::chat_languages::ChatLanguages;
-use crate::transcribe::recording::{Recording, RecordingOptions};
 
 /// Passes the events that the account receives on to the intake.
 pub struct IntakeSink {
@@ -122,102 +112,5 @@ impl Channel for SavedMessages {
     async fn tell(&self, notice: &Notice) -> Result<(), String> {
         let id = format!("{:?}/{}/{}", notice.topic, notice.at, notice.is_over);
         self.0.tell_owner(&id, format!("{}\n\n{}", notice.title, notice.text)).await
-    }
-}
-
-/// Decodes recordings, and has their stretches recognised.
-pub struct StretchTranscriber {
-    pub recognisers: Recognisers,
-    pub decoder: DecoderProgram,
-    /// Of the recordings that the owner has not asked for.
-    pub limits: Limits,
-    pub languages: Arc<ChatLanguages>,
-    pub health: Arc<HealthState>,
-    /// The pulse of the recognition, which all jobs share.
-    pub recognition: Pulse,
-}
-
-#[async_trait]
-impl Transcriber for StretchTranscriber {
-    async fn prepare(&self, _: &Job) -> Result<(), Fault> {
-        let _during = self.recognition.during(ENCODER_PASS_LIMIT);
-        Ok(self.recognisers.wake().await?)
-    }
-
-    async fn open(
-        &self,
-        job: &Job,
-        settings: &Settings,
-        bytes: Vec<u8>,
-        progress: &Progress,
-    ) -> Result<Box<dyn Transcription + '_>, Fault> {
-        let (health, pulse) = (Arc::clone(&self.health), self.recognition.clone());
-        let languages = Arc::clone(&self.languages);
-        let prior = languages.prior(job.id.chat);
-        let observer = Arc::new(Recognition { health, pulse, languages, job: job.id });
-        let (settings, from) = (settings.clone(), progress.clone());
-        let claimed = Some(Duration::from_secs(job.recording.duration.into()));
-        let options = RecordingOptions {
-            settings,
-            from,
-            prior,
-            observer: Some(observer),
-            claimed,
-            ..Default::default()
-        };
-        let mut limits = self.limits.clone();
-        if job.asked.is_some() {
-            limits.containers = Containers::All;
-        }
-        let recording = Recording::open(&self.recognisers, &self.decoder, bytes, limits, options).await?;
-        if let Some(what) = recording.damaged() {
-            warn!(what, "The recording is damaged, going on with the rest");
-        }
-        Ok(Box::new(recording))
-    }
-}
-
-#[async_trait]
-impl Transcription for Recording<'_> {
-    fn length(&self) -> u64 {
-        self.length_ms()
-    }
-
-    async fn next(&mut self) -> Result<Option<Progress>, Fault> {
-        Ok(Recording::next(self).await?)
-    }
-
-    fn recognised_by(&self) -> Option<Arc<str>> {
-        Recording::recognised_by(self)
-    }
-}
-
-/// Reports on the recognition of one job.
-struct Recognition {
-    health: Arc<HealthState>,
-    pulse: Pulse,
-    languages: Arc<ChatLanguages>,
-    job: JobId,
-}
-
-impl Observer for Recognition {
-    fn on_pass(&self) {
-        self.pulse.keep(ENCODER_PASS_LIMIT);
-    }
-
-    fn on_finished(&self, time: Duration) {
-        self.health.recognition_took(self.job, time);
-    }
-
-    fn on_dropped(&self, reason: &'static str) {
-        self.health.text_dropped(reason);
-    }
-
-    fn on_language(&self, language: LanguageCode, speech: Duration) {
-        self.languages.record(self.job.chat, language, speech);
-    }
-
-    fn on_retry(&self) {
-        self.health.recognition_repeated();
     }
 }

@@ -5,10 +5,14 @@ mod adapters;
 pub mod decoder;
 mod decorator;
 mod folders;
+mod gateway;
+mod recognition;
 mod signals;
+mod stretch_transcriber;
+pub mod worker;
 
 use std::cell::OnceCell;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -19,16 +23,17 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use self::adapters::{IntakeSink, SavedMessages, StretchTranscriber};
+use self::adapters::{IntakeSink, SavedMessages};
+use self::recognition::{Recognition, start_recognisers};
 use self::signals::handle_signals;
-use crate::audio::{AudioError, Containers, Limits};
+use crate::audio::AudioError;
 use crate::cli::Exit;
-use crate::config::Config;
+use crate::config::{Config, ConfigErrors, Needs};
 use crate::domain::{Credentials, Restricted};
+use crate::fleet::FleetTranscriber;
 use crate::health::HealthState;
-use crate::health::facts::Volume;
-use crate::health::limits::ENCODER_PASS_LIMIT;
-use crate::health::observed::{ObservedMessenger, ObservedQueue, ObservedTranscriber};
+use crate::health::facts::{Role, Volume};
+use crate::health::observed::{ObservedMessenger, ObservedQueue};
 use crate::health::server::{self, ListenError};
 use crate::health::service::Service;
 use crate::jobs::chat_rules_file::{self, ChatRulesFile};
@@ -36,7 +41,7 @@ use crate::jobs::commands::{self, Commands, ModelAbilities};
 use crate::jobs::deletions::Deletions;
 use crate::jobs::gate::Gate;
 use crate::jobs::intake::Intake;
-use crate::jobs::ports::{Conversation, Messenger, Transcriber};
+use crate::jobs::ports::{Conversation, Messenger};
 use crate::jobs::retry::retry_until_available;
 use crate::jobs::worker::Worker;
 use crate::notices::{Channel, Notices};
@@ -50,7 +55,7 @@ use crate::runtime::pulse::Pulse;
 use crate::serve;
 use crate::setup;
 use crate::speech::models::UnknownModel;
-use crate::speech::{DROP_REASONS, EngineOptions, ModelState, Recogniser as _, Recognisers, SpeechError};
+use crate::speech::{DROP_REASONS, EngineOptions, RecognisersOptions, SpeechError};
 use crate::telegram::{Account, LoggedOut, SessionError, SessionFile};
 use crate::transcribe::chat_languages::ChatLanguages;
 
@@ -75,6 +80,8 @@ pub enum RunError {
     Session(#[from] SessionError),
     #[error(transparent)]
     LoggedOut(#[from] LoggedOut),
+    #[error(transparent)]
+    Config(ConfigErrors),
     #[error(transparent)]
     Queue(#[from] QueueError),
     #[error(transparent)]
@@ -110,6 +117,7 @@ impl RunError {
         matches!(
             self,
             Self::Queue(QueueError::Configuration(_))
+                | Self::Config(_)
                 | Self::Model(_)
                 | Self::Listen(_)
                 | Self::Serve(_)
@@ -138,8 +146,10 @@ impl RunError {
     }
 }
 
-/// Runs the daemon until SIGTERM or SIGINT, or until an error that it cannot recover from.
+/// Runs the daemon until SIGTERM or SIGINT, or until an error that it cannot recover from: the
+/// whole of it, or as a gateway.
 pub async fn run(
+    role: Role,
     config: &Config,
     credentials: &Credentials,
     log: LogFilter,
@@ -153,10 +163,12 @@ pub async fn run(
     let (policy, policy_in_force) = watch::channel(configured);
     let policy = Arc::new(policy);
     let health = Arc::new(HealthState::new(&DROP_REASONS));
+    health.plays(role);
     let service = Arc::new(Service::from_environment());
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(RunError::Signals)?;
     let reloaded = Arc::clone(&policy);
-    tokio::spawn(handle_signals(signals, shutdown.clone(), reloaded, log, Arc::clone(&service)));
+    let needs = if role == Role::Gateway { Needs::Gateway } else { Needs::Telegram };
+    tokio::spawn(handle_signals(signals, shutdown.clone(), reloaded, log, Arc::clone(&service), needs));
 
     let io_error = |source| SessionError::Io { path: config.data_dir.clone(), source };
     folders::close_data_dir(&config.data_dir).map_err(io_error)?;
@@ -165,9 +177,12 @@ pub async fn run(
     let chat_rules = ChatRulesFile::open(chat_rules_path.clone(), policy)
         .map_err(|source| SessionError::Io { path: chat_rules_path, source })?;
     let account = Arc::new(Account::open(session, credentials.api_id, setup::account_options(config)).await?);
-    let recognisers = setup::recognisers(config, &settings)?;
-    let local = recognisers.local().cloned();
-    local.as_ref().map_or(Ok(()), EngineOptions::check_size)?;
+    let recognisers = match role {
+        Role::Gateway => None,
+        _ => Some(setup::recognisers(config, &settings)?),
+    };
+    let local = recognisers.as_ref().and_then(RecognisersOptions::local);
+    local.map_or(Ok(()), EngineOptions::check_size)?;
     let listener = listen(config).await?;
     let mut watchers = watch_over(&account, &health, &service, listener, &shutdown);
     let notices = Arc::new(notices(config, &account));
@@ -180,26 +195,20 @@ pub async fn run(
     let queue: Arc<dyn Queue> = Arc::new(ObservedQueue::new(queue, Arc::clone(&health), intake_pulse));
     let recognition = Pulse::default();
     health.watch("recognition", recognition.clone());
-    let decoder = decoder::find().await.map_err(RunError::Decoder)?;
-    let loading = recognition.during(ENCODER_PASS_LIMIT);
-    let recognisers = tokio::select! {
-        recognisers = Recognisers::start(recognisers) => recognisers?,
-        () = shutdown.cancelled() => return Ok(()),
+    let languages = Arc::new(ChatLanguages::open(config.data_dir.join(LANGUAGES_FILE)));
+    let recognition = match recognisers {
+        Some(options) => {
+            let started =
+                start_recognisers(options, &health, &recognition, &mut watchers, &shutdown).await?;
+            let Some((recognisers, decoder)) = started else { return Ok(()) };
+            Recognition::here(config, recognisers, decoder, languages, &health, recognition, decorator)
+        }
+        None => gateway::start(config, account.id(), languages, &health, &mut watchers, &shutdown)?,
     };
-    drop(loading);
-    if let Some(local) = local {
-        info!(event = "model_loaded", model = %local.model.display(), "Model loaded");
-        health.model_loaded(local.name());
-    }
-    health.recognisers_started(&recognisers.names());
-    watchers.spawn(follow_recognisers(recognisers.well(), Arc::clone(&health)));
-    if let Some(model) = recognisers.model() {
-        watchers.spawn(follow_model(model, Arc::clone(&health)));
-    }
 
     let (budgets_file, limits) = setup::gate(config);
     let gate = Arc::new(Gate::open(limits, budgets_file).await.with_memory(account.memory()));
-    health.observe_volume(volume(&account, &gate));
+    health.observe_volume(volume(&account, &gate, recognition.fleet()));
     let work = Arc::new(Notify::new());
     let mut intake = Intake::new(queue.clone(), policy_in_force.clone(), Arc::clone(&work), shutdown.clone())
         .with_gate(Arc::clone(&gate));
@@ -209,9 +218,10 @@ pub async fn run(
         conversation: Arc::clone(&conversation),
         delete_answers: config.delete_answers,
         shutdown: shutdown.clone(),
+        transcriber: Some(recognition.transcriber()),
     });
     if let Some(prefix) = &config.command_prefix {
-        let (languages, translates) = recognisers.abilities();
+        let (languages, translates) = recognition.abilities();
         intake = intake.with_commands(Arc::new(Commands {
             queue: Arc::clone(&queue),
             rules: chat_rules,
@@ -227,21 +237,12 @@ pub async fn run(
     }
     let prefix = config.command_prefix.clone();
     let sink = IntakeSink { intake, policy: policy_in_force.clone(), prefix };
-    let transcriber = Arc::new(StretchTranscriber {
-        recognisers,
-        decoder,
-        limits: Limits { containers: Containers::OfMessages, ..setup::limits(config) },
-        languages: Arc::new(ChatLanguages::open(config.data_dir.join(LANGUAGES_FILE))),
-        health: Arc::clone(&health),
-        recognition: recognition.clone(),
-    });
     let messenger = decorator.messenger(Arc::clone(&account) as Arc<dyn Messenger>);
     let messenger = Arc::new(ObservedMessenger::new(messenger, Arc::clone(&health)));
-    let observed = decorator.transcriber(Arc::clone(&transcriber) as Arc<dyn Transcriber>);
-    let observed = Arc::new(ObservedTranscriber::new(observed, health, recognition));
-    let worker = Worker::new(queue, messenger, observed, policy_in_force, work, shutdown.clone())
+    let worker = Worker::new(queue, messenger, recognition.observed(&health), policy_in_force, work, shutdown.clone())
         .with_gate(gate)
         .with_conversation(conversation);
+    let worker = recognition.concurrency().into_iter().fold(worker, Worker::with_concurrency);
     service.ready();
     let (logged_out, broken) = (OnceCell::new(), OnceCell::new());
     let cancel_when_done = |outcome: Result<(), RunError>, reason: &OnceCell<RunError>| {
@@ -271,7 +272,7 @@ pub async fn run(
         ((), ()) = both => true,
         () = grace_expired => false,
     };
-    let stopped = transcriber.recognisers.shutdown(RECOGNISER_GRACE).await;
+    let stopped = recognition.shutdown(RECOGNISER_GRACE).await;
     if !ended || !stopped {
         warn!("Stopping with work unfinished; it is taken up after the next start");
     }
@@ -320,20 +321,7 @@ fn watch_over(
     shutdown: &CancellationToken,
 ) -> JoinSet<()> {
     let mut watchers = JoinSet::new();
-    if let Some(listener) = listener {
-        watchers.spawn(server::serve(listener, Arc::clone(health)));
-    }
-    let (service, state) = (Arc::clone(service), Arc::clone(health));
-    let stop = shutdown.clone();
-    watchers.spawn(async move {
-        tokio::select! {
-            () = service.follow(&state) => {}
-            () = stop.cancelled() => {}
-        }
-        stop.cancelled().await;
-        state.stopping();
-        service.stopping();
-    });
+    tell_health(&mut watchers, health, service, listener, shutdown);
     watchers.spawn(follow_account(account.restriction(), Arc::clone(health)));
     health.watch("update loop", account.pulses().updates.clone());
     health.watch("download", account.pulses().files.clone());
@@ -356,6 +344,30 @@ fn watch_over(
     watchers
 }
 
+/// Starts the tasks that tell others of the health: by HTTP, and systemd.
+fn tell_health(
+    watchers: &mut JoinSet<()>,
+    health: &Arc<HealthState>,
+    service: &Arc<Service>,
+    listener: Option<TcpListener>,
+    shutdown: &CancellationToken,
+) {
+    if let Some(listener) = listener {
+        watchers.spawn(server::serve(listener, Arc::clone(health)));
+    }
+    let (service, state) = (Arc::clone(service), Arc::clone(health));
+    let stop = shutdown.clone();
+    watchers.spawn(async move {
+        tokio::select! {
+            () = service.follow(&state) => {}
+            () = stop.cancelled() => {}
+        }
+        stop.cancelled().await;
+        state.stopping();
+        service.stopping();
+    });
+}
+
 /// Reports whether Telegram lets the account send, as long as the account exists.
 async fn follow_account(mut restriction: watch::Receiver<Option<Restricted>>, health: Arc<HealthState>) {
     loop {
@@ -368,30 +380,17 @@ async fn follow_account(mut restriction: watch::Receiver<Option<Restricted>>, he
 }
 
 /// Tells how much is sent and what waits for it, as long as the account exists.
-fn volume(account: &Arc<Account>, gate: &Arc<Gate>) -> impl Fn() -> Volume + Send + Sync + use<> {
+fn volume(
+    account: &Arc<Account>,
+    gate: &Arc<Gate>,
+    fleet: Option<&Arc<FleetTranscriber>>,
+) -> impl Fn() -> Volume + Send + Sync + use<> {
     let (account, gate) = (Arc::downgrade(account), Arc::downgrade(gate));
+    let fleet = fleet.map_or_else(Weak::new, Arc::downgrade);
     move || Volume {
         sends: account.upgrade().map(|account| account.send_usage()).unwrap_or_default(),
         gate: gate.upgrade().map(|gate| gate.usage()).unwrap_or_default(),
-    }
-}
-
-/// Reports which recognisers are well, as long as they exist.
-async fn follow_recognisers(mut well: watch::Receiver<Vec<bool>>, health: Arc<HealthState>) {
-    while well.changed().await.is_ok() {
-        health.recognisers_well(&well.borrow_and_update());
-    }
-}
-
-/// Reports whether the model is loaded, as long as the engine exists.
-async fn follow_model(mut model: watch::Receiver<ModelState>, health: Arc<HealthState>) {
-    while model.changed().await.is_ok() {
-        let state = *model.borrow_and_update();
-        match state {
-            ModelState::Loaded => health.model_reloaded(),
-            ModelState::Freed => health.model_freed(),
-            ModelState::Missing => health.model_missing(),
-        }
+        fleet: fleet.upgrade().map(|fleet| gateway::usage(&fleet)).unwrap_or_default(),
     }
 }
 

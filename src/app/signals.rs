@@ -27,10 +27,11 @@ pub async fn handle_signals(
     policy_in_force: Arc<watch::Sender<Policy>>,
     log: LogFilter,
     service: Arc<Service>,
+    needs: Needs,
 ) {
     while let Some(signal) = signals.next().await {
         match signal {
-            SIGHUP => service.reloading(|| reload(&policy_in_force, &log)),
+            SIGHUP => service.reloading(|| reload(&policy_in_force, &log, needs)),
             _ if shutdown.is_cancelled() => low_level::exit(INTERRUPTED),
             _ => {
                 info!(event = "stopping", "Stopping. A second signal stops at once");
@@ -42,9 +43,9 @@ pub async fn handle_signals(
 
 /// Reloads what may change while the daemon runs: which recordings are answered and
 /// in which form, and LOG_LEVEL.
-fn reload(policy_in_force: &watch::Sender<Policy>, log: &LogFilter) {
+fn reload(policy_in_force: &watch::Sender<Policy>, log: &LogFilter, needs: Needs) {
     let raw = RawConfig::load();
-    match Config::check(&raw, Needs::Telegram) {
+    match Config::check(&raw, needs) {
         Ok(config) => {
             for warning in raw.warnings() {
                 warn!("{warning}");

@@ -16,7 +16,7 @@ pub async fn run(raw: &RawConfig, args: Doctor, out: &mut impl Write) -> io::Res
     let colours = logging::shows_colours(&io::stdout());
     let mut printer =
         Printer { out, json: args.json, colours, bar: None, findings: Vec::new(), result: Ok(()) };
-    doctor::examine(raw, &mut printer).await;
+    doctor::examine(raw, args.role, &mut printer).await;
     printer.end()
 }
 

@@ -7,7 +7,7 @@ use super::origin::Origin;
 use super::variables::Variable;
 use crate::runtime::problem::{Diagnosis, Problem};
 
-pub static PROBLEMS: &[&Problem] = &[&CREDENTIALS_MISSING, &CONFIGURATION_WRONG, &VARIABLE_UNKNOWN];
+pub static PROBLEMS: &[&Problem] = &[&CREDENTIALS_MISSING, &FLEET_WITHOUT_REDIS, &CONFIGURATION_WRONG, &VARIABLE_UNKNOWN];
 
 static CREDENTIALS_MISSING: Problem = Problem {
     code: "credentials-missing",
@@ -15,6 +15,15 @@ static CREDENTIALS_MISSING: Problem = Problem {
     why: "Every Telegram program has to identify itself. These two identify yours; they are made once, at \
           https://my.telegram.org under API development tools.",
     remedy: "set it in <configuration>; `./start.sh` at a terminal asks for what is missing",
+};
+
+static FLEET_WITHOUT_REDIS: Problem = Problem {
+    code: "fleet-without-redis",
+    title: "A gateway or a worker has no Redis: REDIS_URL and REDIS_HOST are not set",
+    why: "Gateways and workers share a Redis and nothing else: the recordings that are to be recognised, and their \
+          texts, go through it. A queue in a file is this machine's alone.",
+    remedy: "set REDIS_URL in <configuration> to the Redis of your fleet, the same for gateways and workers; on one \
+             machine alone run `stenogram run`, which needs none",
 };
 
 static CONFIGURATION_WRONG: Problem = Problem {
@@ -45,6 +54,9 @@ pub enum ConfigError {
     /// A variable that the command cannot do without.
     #[error("{} is not set. {}", .0.name, .0.help)]
     Missing(&'static Variable),
+    /// A gateway or a worker needs a Redis.
+    #[error("neither REDIS_URL nor REDIS_HOST is set, and gateways and workers meet in Redis only")]
+    NoRedis,
     /// `NAME` and `NAME_FILE` are both set.
     #[error("{} and {} are both set ({}); keep one of them", .0.name, .0.file_name(), .1)]
     Twice(&'static Variable, Origin),
@@ -73,6 +85,7 @@ impl ConfigError {
     pub fn diagnosis(&self) -> Diagnosis {
         match self {
             Self::Missing(_) => CREDENTIALS_MISSING.with(self),
+            Self::NoRedis => FLEET_WITHOUT_REDIS.with(self),
             _ => CONFIGURATION_WRONG.with(self),
         }
     }
@@ -86,7 +99,7 @@ impl ConfigError {
             | Self::Twice(variable, _)
             | Self::File { variable, .. }
             | Self::Chosen { variable, .. } => Some(variable),
-            Self::EnvFile { .. } | Self::Line { .. } | Self::Contradiction(_) => None,
+            Self::EnvFile { .. } | Self::Line { .. } | Self::Contradiction(_) | Self::NoRedis => None,
         }
     }
 }

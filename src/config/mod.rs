@@ -38,6 +38,10 @@ pub enum Needs {
     Nothing,
     /// API_ID and API_HASH, without which one cannot talk to Telegram.
     Telegram,
+    /// The same and a Redis, as a gateway has it.
+    Gateway,
+    /// A Redis, as a worker has it.
+    Worker,
 }
 
 /// Every setting, checked.
@@ -51,6 +55,8 @@ pub struct Config {
     pub model: ModelName,
     /// Whether `model` is neither set by the owner nor chosen for this machine.
     pub model_is_default: bool,
+    /// Whether the owner has set it.
+    pub model_is_set: bool,
     /// A mirror to download models from, instead of the catalogue's own source.
     pub model_url: Option<String>,
     pub language: LanguageChoice,
@@ -77,6 +83,14 @@ pub struct Config {
     pub recogniser_patience: Duration,
     /// `None`: the embedded queue is used.
     pub redis: Option<Redis>,
+    /// How many recordings a gateway has with the workers at a time.
+    pub fleet_jobs: usize,
+    /// How many bytes of recordings a gateway may have in Redis; not less than `max_file_size`.
+    pub fleet_bytes: u64,
+    /// What a worker is called; `None` for the machine's name.
+    pub worker_name: Option<String>,
+    /// How long a worker's lease lasts.
+    pub worker_lease: Duration,
     /// The ways to Telegram, in the order in which they are tried; empty for the direct one.
     pub proxies: Vec<Proxy>,
     pub reconnect_delay: Duration,
@@ -138,6 +152,12 @@ impl Config {
     /// Whether whisper.cpp recognises in this process, so that MODEL is needed.
     pub fn recognises_locally(&self) -> bool {
         self.recognisers.contains(&RecogniserAddress::Local)
+    }
+
+    /// The Redis. There is one after a check with [`Needs::Gateway`] or [`Needs::Worker`].
+    pub fn needed_redis(&self) -> Result<&Redis, ConfigErrors> {
+        let missing = || ConfigErrors { errors: vec![ConfigError::NoRedis], warnings: Vec::new() };
+        self.redis.as_ref().ok_or_else(missing)
     }
 
     /// The credentials. They are set after a check with [`Needs::Telegram`].

@@ -21,12 +21,17 @@ const DAY: u64 = 24 * HOUR;
 
 pub(super) fn config(raw: &RawConfig, needs: Needs) -> Result<Config, ConfigErrors> {
     let mut parser = Parser { raw, errors: raw.errors().to_vec() };
-    if needs == Needs::Telegram {
+    if matches!(needs, Needs::Telegram | Needs::Gateway) {
         parser.require("API_ID");
         parser.require("API_HASH");
     }
-    let config = parser.parse();
+    let mut config = parser.parse();
+    let is_redis_set = parser.is_set("REDIS_URL") || parser.is_set("REDIS_HOST");
+    if matches!(needs, Needs::Gateway | Needs::Worker) && !is_redis_set {
+        parser.errors.push(ConfigError::NoRedis);
+    }
     parser.compare(&config);
+    config.fleet_bytes = config.fleet_bytes.max(config.max_file_size);
     match parser.errors {
         errors if errors.is_empty() => Ok(config),
         errors => Err(ConfigErrors { errors, warnings: raw.warnings().to_vec() }),
@@ -48,6 +53,7 @@ impl Parser<'_> {
             model_dir: self.value("MODEL_DIR", values::path),
             model: self.parsed("MODEL"),
             model_is_default: self.raw.get("MODEL").origin == Origin::Default,
+            model_is_set: self.is_set("MODEL"),
             model_url: self.optional("MODEL_URL", values::web_url),
             language: self.parsed("LANGUAGE"),
             languages: self.parsed("LANGUAGES"),
@@ -66,6 +72,10 @@ impl Parser<'_> {
             recogniser_timeout: self.duration("RECOGNISER_TIMEOUT", 1..=300),
             recogniser_patience: self.duration("RECOGNISER_PATIENCE", 1..=600),
             redis: self.redis(),
+            fleet_jobs: self.value("FLEET_JOBS", |text| within(1..=1000, text.parse().ok())),
+            fleet_bytes: self.value("FLEET_BYTES", |text| within(1 << 10..=1 << 40, values::bytes(text))),
+            worker_name: self.optional("WORKER_NAME", values::name),
+            worker_lease: self.duration("WORKER_LEASE", 1..=300),
             proxies: self.optional("PROXY", values::proxies).unwrap_or_default(),
             reconnect_delay: self.duration("RECONNECT_DELAY", 1..=HOUR),
             max_reconnect_delay: self.duration("MAX_RECONNECT_DELAY", 1..=DAY),
@@ -121,6 +131,13 @@ impl Parser<'_> {
             self.contradiction(format!(
                 "{address} can be reached from outside, and anybody could use it; set SERVE_KEY, or an address \
                  of this machine alone such as 127.0.0.1:9465"
+            ));
+        }
+        if self.is_set("FLEET_BYTES") && config.fleet_bytes < config.max_file_size {
+            let (bytes, size) = (self.describe("FLEET_BYTES"), self.describe("MAX_FILE_SIZE"));
+            self.contradiction(format!(
+                "{bytes} is less than {size}, so the largest recordings would never get to a worker; raise \
+                 FLEET_BYTES, or lower MAX_FILE_SIZE"
             ));
         }
         if config.rules.answer_in == AnswerIn::Nowhere && config.result_ttl.is_zero() {

@@ -89,6 +89,12 @@ pub(super) fn model_of_server(text: &str) -> Option<String> {
     is_name.then(|| text.to_owned())
 }
 
+/// A name that is shown.
+pub(super) fn name(text: &str) -> Option<String> {
+    let is_name = text.chars().count() <= 60 && !text.chars().any(char::is_control) && text.trim() == text;
+    is_name.then(|| text.to_owned())
+}
+
 /// A key that is sent in a header.
 pub(super) fn key(text: &str) -> Option<Secret> {
     text.bytes().all(|byte| byte.is_ascii_graphic()).then(|| Secret::new(text))

@@ -216,6 +216,30 @@ pub const VARIABLES: &[Variable] = &[
     ),
     Variable::new("REDIS_KEY", "", "The private key of that certificate", "a PEM file"),
     Variable::new(
+        "FLEET_JOBS",
+        "32",
+        "How many recordings `stenogram gateway` has with the workers at a time, each of another chat",
+        "a whole number from 1 to 1000",
+    ),
+    Variable::new(
+        "FLEET_BYTES",
+        "256M",
+        "How much the recordings of a gateway may take in Redis while they wait for workers; with that used up none is fetched",
+        "a number of bytes, also with K, M or G (of 1024), from 1K to 1024G; not less than MAX_FILE_SIZE",
+    ),
+    Variable::new(
+        "WORKER_NAME",
+        "",
+        "What `stenogram worker` is called on the status pages of the gateways; without it, what the machine is called",
+        "up to 60 visible characters",
+    ),
+    Variable::new(
+        "WORKER_LEASE",
+        "15",
+        "After how long without a word from a worker another one takes over what it has in hand",
+        "1 to 300 seconds, or 1m to 5m",
+    ),
+    Variable::new(
         "PROXY",
         "",
         "The proxy through which Telegram is reached; of several, the next is tried when one fails",

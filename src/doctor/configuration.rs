@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::Finding;
 use super::problems::ENV_FILE_READABLE;
+use crate::cli::Role;
 use crate::config::{Config, Needs, RawConfig, VARIABLE_UNKNOWN};
 use crate::runtime::private;
 use crate::runtime::problem::Diagnosis;
@@ -13,9 +14,14 @@ const ENV_FILE: &str = ".env";
 
 /// The findings, and the configuration if the other checks can use it, which they can without
 /// credentials.
-pub(super) fn check(raw: &RawConfig) -> (Vec<Finding>, Option<Config>) {
+pub(super) fn check(raw: &RawConfig, role: Role) -> (Vec<Finding>, Option<Config>) {
     let mut findings = Vec::new();
-    match Config::check(raw, Needs::Telegram) {
+    let needs = match role {
+        Role::Run => Needs::Telegram,
+        Role::Gateway => Needs::Gateway,
+        Role::Worker => Needs::Worker,
+    };
+    match Config::check(raw, needs) {
         Ok(_) => {
             let set = raw.entries().iter().filter(|entry| entry.is_set()).count();
             findings.push(Finding::ok(CHECK, format!("{set} variables set, the others have their defaults")));

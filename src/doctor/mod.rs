@@ -7,6 +7,7 @@
 pub mod configuration;
 mod disk;
 mod finding;
+mod fleet;
 mod machine;
 pub mod memory;
 mod model;
@@ -17,6 +18,7 @@ mod telegram;
 
 pub use finding::{Finding, Outcome};
 
+use crate::cli::Role;
 use crate::config::RawConfig;
 
 /// Is told about each check, in order.
@@ -28,10 +30,10 @@ pub trait Observer {
     fn found(&mut self, finding: Finding);
 }
 
-/// Runs all checks. Those that need a configuration are left out if it has errors.
-pub async fn examine(raw: &RawConfig, observer: &mut dyn Observer) {
+/// Runs all checks that the role needs. Those that need a configuration are left out if it has errors.
+pub async fn examine(raw: &RawConfig, role: Role, observer: &mut dyn Observer) {
     observer.begins("configuration");
-    let (findings, config) = configuration::check(raw);
+    let (findings, config) = configuration::check(raw, role);
     findings.into_iter().for_each(|finding| observer.found(finding));
     machine::cpu(observer);
     let Some(config) = config else {
@@ -42,10 +44,19 @@ pub async fn examine(raw: &RawConfig, observer: &mut dyn Observer) {
         ));
         return;
     };
-    machine::threads(&config, observer);
-    disk::check(&config, observer);
-    let daemon_runs = telegram::check(&config, observer).await;
-    queue::check(&config, observer).await;
+    if role != Role::Gateway {
+        machine::threads(&config, observer);
+    }
+    let mut daemon_runs = false;
+    if role != Role::Worker {
+        disk::check(&config, observer);
+        daemon_runs = telegram::check(&config, observer).await;
+    }
+    queue::check(&config, role, observer).await;
+    if role == Role::Gateway {
+        fleet::workers(&config, observer).await;
+        return;
+    }
     recognisers::check(&config, observer).await;
     let model = model::check(&config, observer);
     if config.recognises_locally() {

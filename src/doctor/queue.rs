@@ -1,6 +1,7 @@
 //! The queue: whether Redis keeps what it accepts, or whether the file is undamaged.
 
 use super::{Finding, Observer, Outcome};
+use crate::cli::Role;
 use crate::config::{Config, Redis};
 use crate::queue::embedded;
 use crate::queue::problems::{JOB_GIVEN_UP, QUEUE_DAMAGED};
@@ -11,9 +12,11 @@ use crate::telegram::SessionFile;
 
 const CHECK: &str = "queue";
 
-pub(super) async fn check(config: &Config, observer: &mut dyn Observer) {
+pub(super) async fn check(config: &Config, role: Role, observer: &mut dyn Observer) {
     observer.begins(CHECK);
     match &config.redis {
+        // That it is missing is said of the configuration.
+        None if role != Role::Run => {}
         Some(redis) => in_redis(config, redis, observer).await,
         None => in_a_file(config, observer).await,
     }

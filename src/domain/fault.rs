@@ -26,6 +26,9 @@ pub enum Fault {
     /// This job can never be answered, though it should be; the next one can.
     #[error("rejected: {0}")]
     Reject(String),
+    /// Processes die of its recording. It is given up, and kept as a dead letter.
+    #[error("given up: {0}")]
+    Poisonous(String),
     /// The answer is a document, and its chat takes none: it has to be sent as messages.
     #[error("takes no documents: {0}")]
     NoDocuments(String),

@@ -11,8 +11,39 @@ use super::histogram::Histogram;
 use crate::domain::pacing::SendUsage;
 use crate::domain::{JobId, Restricted, unix_time};
 use crate::jobs::gate::GateUsage;
+use crate::queue::fleet::Seen;
 use crate::queue::{Claim, Counts};
 use crate::runtime::pulse::Pulse;
+
+/// What this process does, and so what it needs to be well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// Everything.
+    #[default]
+    Whole,
+    /// Has its recordings recognised by the workers of a fleet.
+    Gateway,
+    /// Recognises for gateways, and knows nothing of Telegram.
+    Worker,
+}
+
+/// The fleet, as a gateway sees it.
+#[derive(Clone, Debug, Default)]
+pub struct FleetFacts {
+    /// The workers that were seen lately, and when they were asked for.
+    pub workers: Vec<Seen>,
+    pub at: Option<Instant>,
+    /// Whether one of them takes what this gateway hands over.
+    pub is_served: bool,
+}
+
+/// What a gateway has in Redis.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FleetUsage {
+    /// The bytes of recordings, and how many there may be.
+    pub bytes: (u64, u64),
+    pub assignments: u64,
+}
 
 /// How the work on a job ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +105,7 @@ impl Stage {
 pub struct Volume {
     pub sends: SendUsage,
     pub gate: GateUsage,
+    pub fleet: FleetUsage,
 }
 
 /// A job that is being worked on, without its text and the names and numbers of its chat.
@@ -99,7 +131,7 @@ pub struct RunningJob {
 }
 
 impl RunningJob {
-    pub fn new(claim: &Claim) -> Self {
+    pub fn new() -> Self {
         Self {
             since: Instant::now(),
             pulse: Pulse::default(),
@@ -108,9 +140,14 @@ impl RunningJob {
             audio: None,
             recognised: 0.0,
             recogniser: None,
-            silent: claim.outbox.as_ref().is_some_and(|answer| answer.parts.is_empty()),
+            silent: false,
             gone: false,
         }
+    }
+
+    pub fn of(claim: &Claim) -> Self {
+        let silent = claim.outbox.as_ref().is_some_and(|answer| answer.parts.is_empty());
+        Self { silent, ..Self::new() }
     }
 
     pub fn took(&self, stage: Stage) -> Duration {
@@ -141,6 +178,10 @@ pub struct Facts {
     /// The same in seconds of Unix time.
     pub started_at: f64,
     pub stopping: bool,
+    pub role: Role,
+    pub fleet: FleetFacts,
+    /// Leases that this worker has lost to another.
+    pub leases_lost: u64,
     /// The name of the model's file, once it is loaded.
     pub model: Option<String>,
     pub model_in_memory: bool,
@@ -192,6 +233,9 @@ impl Facts {
             started: now,
             started_at: unix_time::now().as_secs_f64(),
             stopping: false,
+            role: Role::default(),
+            fleet: FleetFacts::default(),
+            leases_lost: 0,
             model: None,
             model_in_memory: false,
             model_missing: false,

@@ -4,10 +4,11 @@
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
-use super::facts::{Facts, Outcome, Stage, Volume};
+use super::facts::{Facts, FleetUsage, Outcome, Role, Stage, Volume};
 use super::histogram::Histogram;
 use super::state::HealthState;
 use super::trouble;
+use super::workers::{self, ShownWorker};
 use crate::domain::Restriction;
 use crate::runtime::process::Memory;
 
@@ -17,13 +18,21 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// All metrics as of now.
 pub fn render(health: &HealthState) -> String {
     let stuck = health.stuck();
+    let volumes = health.volume();
     let facts = health.facts();
     let mut out = Exposition::default();
     status(&mut out, &facts, &stuck);
-    telegram(&mut out, &facts);
-    queue(&mut out, &facts);
+    if facts.role == Role::Worker {
+        worker(&mut out, &facts);
+    } else {
+        telegram(&mut out, &facts);
+        queue(&mut out, &facts);
+        volume(&mut out, volumes);
+    }
     work(&mut out, &facts);
-    volume(&mut out, health.volume());
+    if facts.role == Role::Gateway {
+        fleet(&mut out, &facts, volumes.fleet);
+    }
     process(&mut out, &facts);
     out.0
 }
@@ -133,7 +142,52 @@ fn work(out: &mut Exposition, facts: &Facts) {
     }
 }
 
-fn volume(out: &mut Exposition, Volume { sends, gate }: Volume) {
+fn worker(out: &mut Exposition, facts: &Facts) {
+    out.gauge(
+        "stenogram_assignments_in_hand",
+        "Assignments of gateways that this worker has in hand.",
+        facts.running.len() as f64,
+    );
+    out.counter(
+        "stenogram_leases_lost_total",
+        "Assignments that this worker has lost: another took over, or nobody waited for it any more.",
+        facts.leases_lost as f64,
+    );
+    out.counter(
+        "stenogram_queue_errors_total",
+        "Operations in Redis that failed because it was away or damaged.",
+        facts.queue_errors as f64,
+    );
+}
+
+fn fleet(out: &mut Exposition, facts: &Facts, usage: FleetUsage) {
+    out.gauge("stenogram_fleet_bytes", "Bytes of recordings in Redis.", usage.bytes.0 as f64);
+    out.gauge("stenogram_fleet_bytes_limit", "How many there may be.", usage.bytes.1 as f64);
+    out.gauge(
+        "stenogram_fleet_assignments",
+        "Recordings that are with the workers.",
+        usage.assignments as f64,
+    );
+    let workers = workers::shown(facts);
+    out.gauge("stenogram_workers", "Workers seen in the last ten minutes.", workers.len() as f64);
+    let mut family = |name: &str, help: &str, value: fn(&ShownWorker) -> f64| {
+        out.family(name, "gauge", help);
+        for worker in &workers {
+            out.sample(name, &[("worker", &worker.label)], value(worker));
+        }
+    };
+    family("stenogram_worker_seen_seconds", "Time since a worker was seen.", |it| it.ago.as_secs_f64());
+    family("stenogram_worker_assignments", "Assignments that a worker has in hand.", |it| {
+        it.card.in_hand as f64
+    });
+    family(
+        "stenogram_worker_real_time_factor",
+        "Seconds of recognition for each second of audio, since the worker's start; 0 before it has recognised any.",
+        |it| it.factor().unwrap_or_default(),
+    );
+}
+
+fn volume(out: &mut Exposition, Volume { sends, gate, .. }: Volume) {
     let name = "stenogram_sent_messages";
     out.family(name, "gauge", "Messages that the account has sent in the last minute and day.");
     out.sample(name, &[("period", "minute")], sends.minute.0);

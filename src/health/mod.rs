@@ -15,6 +15,7 @@
 //! state       holds the facts under one lock, and is told of every change
 //! observed    queue, messenger and transcriber, wrapped: counts, times, and the worker's pulse
 //! readiness   /readyz, /livez, and the status line for systemd
+//! workers     the workers of a fleet, as a gateway shows them
 //! metrics     the facts for Prometheus
 //! page        the facts for people
 //! server      the listener that serves all this, on loopback by default
@@ -37,6 +38,7 @@ pub mod service;
 mod state;
 mod trouble;
 mod words;
+mod workers;
 
 pub use state::{HealthState, Survey};
 pub use trouble::Trouble;

@@ -12,8 +12,8 @@ use super::limits::{
     BETWEEN_OPERATIONS_LIMIT, DECODE_LIMIT, DELIVERY_LIMIT, ENCODER_PASS_LIMIT, STORE_LIMIT,
 };
 use super::state::HealthState;
-use crate::domain::{Answer, Fault, Form, Job, JobId, Progress, Settings};
-use crate::jobs::ports::{Messenger, Transcriber, Transcription};
+use crate::domain::{Answer, Deleted, Fault, Form, Job, JobId, Progress, Settings};
+use crate::jobs::ports::{Messenger, Room, Transcriber, Transcription};
 use crate::queue::{
     Added, Candidates, Checkpoints, Claimed, Counts, JobQueue, Mark, Obeyed, Queue, QueueError, ResultCache,
 };
@@ -314,6 +314,25 @@ impl Transcriber for ObservedTranscriber {
         }
     }
 
+    fn is_elsewhere(&self) -> bool {
+        self.transcriber.is_elsewhere()
+    }
+
+    /// Room may be long in coming, as workers are that nobody has started.
+    async fn make_room(&self, job: &Job) -> Result<Option<Room>, Fault> {
+        self.observer.watch(job.id, None, self.transcriber.make_room(job)).await
+    }
+
+    async fn resume(
+        &self,
+        job: &Job,
+        settings: &Settings,
+        progress: &Progress,
+    ) -> Result<Option<Box<dyn Transcription + '_>>, Fault> {
+        let resumed = self.transcriber.resume(job, settings, progress).await?;
+        Ok(resumed.map(|resumed| self.observed(resumed, job, progress)))
+    }
+
     async fn open(
         &self,
         job: &Job,
@@ -321,13 +340,28 @@ impl Transcriber for ObservedTranscriber {
         bytes: Vec<u8>,
         progress: &Progress,
     ) -> Result<Box<dyn Transcription + '_>, Fault> {
-        let id = job.id;
-        let transcription = self.transcriber.open(job, settings, bytes, progress);
-        let transcription =
-            self.observer.observe(id, Stage::Decode, Some(DECODE_LIMIT), transcription).await?;
-        self.observer.health.update_job(id, |job| job.audio = Some(transcription.length() as f64 / 1000.0));
-        let until_ms = progress.until_ms;
-        Ok(Box::new(ObservedTranscription { transcription, transcriber: self, id, until_ms }))
+        let opened = self.transcriber.open(job, settings, bytes, progress);
+        let opened = match self.is_elsewhere() {
+            true => self.observer.watch(job.id, None, opened).await?,
+            false => self.observer.observe(job.id, Stage::Decode, Some(DECODE_LIMIT), opened).await?,
+        };
+        Ok(self.observed(opened, job, progress))
+    }
+
+    fn deleted(&self, messages: &Deleted) {
+        self.transcriber.deleted(messages);
+    }
+}
+
+impl ObservedTranscriber {
+    fn observed<'a>(
+        &'a self,
+        transcription: Box<dyn Transcription + 'a>,
+        job: &Job,
+        progress: &Progress,
+    ) -> Box<dyn Transcription + 'a> {
+        let (id, until_ms) = (job.id, progress.until_ms);
+        Box::new(ObservedTranscription { transcription, transcriber: self, id, until_ms })
     }
 }
 
@@ -341,6 +375,18 @@ struct ObservedTranscription<'a> {
 
 #[async_trait]
 impl Transcription for ObservedTranscription<'_> {
+    async fn begun(&mut self) -> Result<(), Fault> {
+        let ObservedTranscriber { observer, transcriber, .. } = self.transcriber;
+        match transcriber.is_elsewhere() {
+            // Until a worker has taken and decoded it.
+            true => observer.observe(self.id, Stage::Decode, None, self.transcription.begun()).await?,
+            false => self.transcription.begun().await?,
+        }
+        let seconds = self.transcription.length() as f64 / 1000.0;
+        observer.health.update_job(self.id, |job| job.audio = Some(seconds));
+        Ok(())
+    }
+
     fn length(&self) -> u64 {
         self.transcription.length()
     }
@@ -350,10 +396,10 @@ impl Transcription for ObservedTranscription<'_> {
     }
 
     async fn next(&mut self) -> Result<Option<Progress>, Fault> {
-        let ObservedTranscriber { observer, recognition, .. } = self.transcriber;
+        let ObservedTranscriber { observer, recognition, transcriber } = self.transcriber;
         observer.health.update_job(self.id, |job| job.stage = Some(Stage::Recognise));
         // Other jobs may come first. The recognition's pulse beats after each pass of the model.
-        let _during = recognition.during(ENCODER_PASS_LIMIT);
+        let _during = (!transcriber.is_elsewhere()).then(|| recognition.during(ENCODER_PASS_LIMIT));
         let stretch = observer.watch(self.id, None, self.transcription.next()).await?;
         if let Some(stretch) = &stretch {
             let seconds = stretch.until_ms.saturating_sub(self.until_ms) as f64 / 1000.0;

@@ -11,11 +11,12 @@ use hyper::header::HeaderValue;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
-use super::facts::{Facts, Outcome, RecogniserFacts, RunningJob, Stage, Volume};
+use super::facts::{Facts, Outcome, RecogniserFacts, Role, RunningJob, Stage, Volume};
 use super::half_hours::HALF_HOURS;
 use super::state::HealthState;
 use super::trouble::{Trouble, troubles};
 use super::words::{self, Locale};
+use super::workers;
 use crate::domain::pacing::SendUsage;
 use crate::runtime::process::Memory;
 
@@ -66,6 +67,7 @@ pub fn render(health: &HealthState, locale: Locale) -> String {
         ("state", state),
         ("state_text", &state_text(locale, &facts, &volume, &troubles)),
         ("figures", &figures(locale, &facts, &volume)),
+        ("workers", &workers::table(locale, &facts)),
         ("jobs_title", locale.pick("Last recordings", "Последние записи")),
         ("jobs", &jobs(locale, &facts)),
         (
@@ -106,12 +108,14 @@ fn state_text(locale: Locale, facts: &Facts, volume: &Volume, troubles: &[Troubl
         let item = |trouble: &Trouble| format!("<li>{}</li>", escaped(&trouble.text(locale)));
         return format!("<ul>{}</ul>", troubles.iter().map(item).collect::<String>());
     }
-    let since = facts.connected.map_or(Duration::ZERO, |since| since.elapsed());
-    let mut lines = vec![format!(
-        "{} {}.",
-        locale.pick("Connected to Telegram for", "На связи с Telegram уже"),
-        words::duration(locale, since)
-    )];
+    let mut lines = vec![match facts.role {
+        Role::Worker => locale.pick("Recognises for the gateways.", "Распознаёт записи для шлюзов.").into(),
+        Role::Whole | Role::Gateway => format!(
+            "{} {}.",
+            locale.pick("Connected to Telegram for", "На связи с Telegram уже"),
+            words::duration(locale, facts.connected.map_or(Duration::ZERO, |since| since.elapsed()))
+        ),
+    }];
     let flood = facts.flood_left();
     if !flood.is_zero() {
         lines.push(format!(
@@ -176,7 +180,7 @@ fn figures(locale: Locale, facts: &Facts, volume: &Volume) -> String {
     };
     let audio = words::duration(locale, Duration::from_secs_f64(facts.audio));
     let SendUsage { minute, day, .. } = volume.sends;
-    [
+    let all = [
         (locale.pick("In the queue", "В очереди"), unfinished.to_string(), queue.join(", ")),
         (
             locale.pick("Answered", "Отвечено"),
@@ -201,11 +205,13 @@ fn figures(locale: Locale, facts: &Facts, volume: &Volume) -> String {
             factor,
             locale.pick("recognition per length", "распознавание к длине").into(),
         ),
-    ]
-    .map(|(name, value, note)| {
+    ];
+    // A worker has no queue and no answers of its own.
+    let shown = if facts.role == Role::Worker { &all[3..] } else { &all[..] };
+    let figure = |(name, value, note): &(&str, String, String)| {
         format!("<div><dt>{name}</dt><dd>{value}</dd><dd class=\"note\">{note}</dd></div>")
-    })
-    .join("\n")
+    };
+    shown.iter().map(figure).collect::<Vec<_>>().join("\n")
 }
 
 fn jobs(locale: Locale, facts: &Facts) -> String {

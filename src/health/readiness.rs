@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::facts::{Facts, Stage};
+use super::facts::{Facts, Role, Stage};
 use super::state::HealthState;
 use super::trouble::{Trouble, troubles};
 use super::words::{Locale, activity};
@@ -60,7 +60,12 @@ pub(super) fn status(health: &HealthState) -> String {
 
 fn work(facts: &Facts) -> String {
     let mut running = facts.running.values();
-    let Some(job) = running.next() else { return "Connected, waiting for voice messages".into() };
+    let Some(job) = running.next() else {
+        return match facts.role {
+            Role::Worker => "Waiting for recordings of the gateways".into(),
+            Role::Whole | Role::Gateway => "Connected, waiting for voice messages".into(),
+        };
+    };
     if running.next().is_some() {
         return format!("Working on {} recordings", facts.running.len());
     }

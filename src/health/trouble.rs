@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::facts::Facts;
+use super::facts::{Facts, Role};
 use super::words::{Locale, duration};
 use crate::domain::{Restricted, Restriction, unix_time};
 
@@ -13,6 +13,8 @@ use crate::domain::{Restricted, Restriction, unix_time};
 pub enum Trouble {
     ModelLoading,
     ModelMissing,
+    /// No worker is there that takes what this gateway hands over.
+    NoWorkers,
     /// No recogniser is well.
     RecognisersAway,
     QueueOpening,
@@ -39,7 +41,7 @@ struct Wording {
 impl Trouble {
     pub fn part(&self) -> &'static str {
         match self {
-            Self::ModelLoading | Self::ModelMissing | Self::RecognisersAway => PARTS[0],
+            Self::ModelLoading | Self::ModelMissing | Self::NoWorkers | Self::RecognisersAway => PARTS[0],
             Self::QueueOpening | Self::QueueAway(_) => PARTS[1],
             Self::NotConnected(_) | Self::ClockAhead(_) | Self::Restricted(_) => PARTS[2],
             Self::Stuck(..) | Self::Stopping => PARTS[3],
@@ -85,6 +87,17 @@ impl Trouble {
                  reason."
                     .into(),
                 "Модель выгружена за ненадобностью и не загружается снова. Причина — в журнале.".into(),
+            ),
+            Self::NoWorkers => (
+                "No worker is there".into(),
+                "No worker of the fleet is there that takes the recordings of this gateway. Messages wait. Start \
+                 `stenogram worker` on some machine, with the same Redis and with the MODEL of this gateway, if that \
+                 is set."
+                    .into(),
+                "Нет ни одного обработчика (worker), который взял бы записи этого шлюза. Сообщения ждут. Запустите \
+                 на какой-нибудь машине `stenogram worker` с тем же Redis и, если у шлюза задан MODEL, с той же \
+                 моделью."
+                    .into(),
             ),
             Self::RecognisersAway => (
                 "No recogniser can be asked".into(),
@@ -177,6 +190,7 @@ fn loop_in_russian(name: &str) -> &str {
         "recognition" => "распознавание",
         "update loop" => "приём сообщений",
         "download" => "скачивание",
+        "news of the workers" => "ожидание обработчиков",
         other => other,
     }
 }
@@ -195,7 +209,11 @@ pub(super) fn troubles(facts: &Facts, stuck: &[(&'static str, Duration)]) -> Vec
         Some(then) => found.push(Trouble::QueueAway(since(then))),
         None => {}
     }
-    if facts.model.is_none() && facts.recognisers.is_empty() {
+    if facts.role == Role::Gateway {
+        if !facts.fleet.is_served {
+            found.push(Trouble::NoWorkers);
+        }
+    } else if facts.model.is_none() && facts.recognisers.is_empty() {
         found.push(Trouble::ModelLoading);
     } else if facts.model_missing {
         found.push(Trouble::ModelMissing);
@@ -203,7 +221,7 @@ pub(super) fn troubles(facts: &Facts, stuck: &[(&'static str, Duration)]) -> Vec
     if !facts.recognisers.is_empty() && facts.recognisers.iter().all(|recogniser| !recogniser.is_well) {
         found.push(Trouble::RecognisersAway);
     }
-    if facts.connected.is_none() {
+    if facts.connected.is_none() && facts.role != Role::Worker {
         found.push(match facts.clock_ahead {
             Some(seconds) => Trouble::ClockAhead(Duration::from_secs(seconds)),
             None => Trouble::NotConnected(since(facts.disconnected_since)),
@@ -217,5 +235,6 @@ pub(super) fn troubles(facts: &Facts, stuck: &[(&'static str, Duration)]) -> Vec
 pub(super) fn parts(facts: &Facts, stuck: &[(&'static str, Duration)]) -> Vec<(&'static str, bool)> {
     let troubles = troubles(facts, stuck);
     let is_ready = |part: &&str| troubles.iter().all(|trouble| trouble.part() != *part);
-    PARTS.into_iter().map(|part| (part, is_ready(&part))).collect()
+    let parts = PARTS.into_iter().filter(|part| facts.role != Role::Worker || *part != "telegram");
+    parts.map(|part| (part, is_ready(&part))).collect()
 }

@@ -131,7 +131,7 @@ pub fn outcome(locale: Locale, outcome: Outcome) -> &'static str {
 
 /// What waits, or was refused, because of the budgets: a sentence each.
 pub fn held(locale: Locale, volume: &Volume) -> Vec<String> {
-    let Volume { sends, gate } = volume;
+    let Volume { sends, gate, .. } = volume;
     let sentences = [
         (
             u64::from(sends.waiting),

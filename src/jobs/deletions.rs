@@ -11,7 +11,7 @@ use tracing::{error, info};
 
 use crate::domain::{Deleted, Form, Job};
 use crate::jobs::persist::persist;
-use crate::jobs::ports::Conversation;
+use crate::jobs::ports::{Conversation, Transcriber};
 use crate::jobs::retry::retry_until_available;
 use crate::queue::{Mark, Queue, QueueError};
 
@@ -22,12 +22,17 @@ pub struct Deletions {
     /// DELETE_ANSWERS: whether answers to the owner's own recordings go with them.
     pub delete_answers: bool,
     pub shutdown: CancellationToken,
+    /// Has the recordings that are being recognised; `None`: they are recognised to their end.
+    pub transcriber: Option<Arc<dyn Transcriber>>,
 }
 
 impl Deletions {
     /// Returns true once the transcripts are removed, and false if the daemon shuts down first or
     /// the queue cannot be used.
     pub async fn take(&self, deleted: Deleted) -> bool {
+        if let Some(transcriber) = &self.transcriber {
+            transcriber.deleted(&deleted);
+        }
         for message in &deleted.messages {
             match self.follow(&deleted, *message).await {
                 Some(Ok(())) => {}

@@ -78,7 +78,13 @@ where
         let (after, why) = match attempt().await {
             Ok(()) => return true,
             Err(Fault::Aborted) => return false,
-            Err(Fault::Gone(why) | Fault::Reject(why) | Fault::NoDocuments(why) | Fault::Fatal(why)) => {
+            Err(
+                Fault::Gone(why)
+                | Fault::Reject(why)
+                | Fault::Poisonous(why)
+                | Fault::NoDocuments(why)
+                | Fault::Fatal(why),
+            ) => {
                 debug!(reason = why, "Telegram does not take it");
                 return false;
             }

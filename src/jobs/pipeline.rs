@@ -189,16 +189,29 @@ async fn transcribe(
         transcript: Transcript { task, ..Transcript::default() },
         ..Progress::default()
     });
-    let mut permit = match progress.until_ms {
-        0 => None,
-        _ => Some(long_job_permit(long_jobs)?),
-    };
-    let _memory = context.gate.reserve_memory(job)?;
+    let is_long = progress.until_ms > 0 && !transcriber.is_elsewhere();
+    let mut permit = if is_long { Some(long_job_permit(long_jobs)?) } else { None };
+    let _room = transcriber.make_room(job).await?;
     let start = Instant::now();
-    let (bytes, ()) = tokio::try_join!(messenger.fetch(job), transcriber.prepare(job))?;
-    let fetched = start.elapsed();
-    stored("begin a job", shutdown, || checkpoints.begin(job.id)).await?;
-    let mut recording = transcriber.open(job, &settings, bytes, &progress).await?;
+    let mut fetched = Duration::ZERO;
+    // What is recognised elsewhere is in this process's memory only until it is handed over.
+    let mut memory = None;
+    let mut recording = match transcriber.resume(job, &settings, &progress).await? {
+        Some(resumed) => resumed,
+        None => {
+            memory = Some(context.gate.reserve_memory(job)?);
+            let (bytes, ()) = tokio::try_join!(messenger.fetch(job), transcriber.prepare(job))?;
+            fetched = start.elapsed();
+            if !transcriber.is_elsewhere() {
+                stored("begin a job", shutdown, || checkpoints.begin(job.id)).await?;
+            }
+            transcriber.open(job, &settings, bytes, &progress).await?
+        }
+    };
+    if transcriber.is_elsewhere() {
+        drop(memory.take());
+    }
+    recording.begun().await?;
     let decoded = start.elapsed();
     if claim.progress.is_none() {
         context.gate.measured(job, recording.length() / 1000).await;
@@ -229,7 +242,7 @@ async fn transcribe(
             of_s = recording.length() / 1000,
             "Recognised so far"
         );
-        if permit.is_none() {
+        if permit.is_none() && !transcriber.is_elsewhere() {
             permit = Some(long_job_permit(long_jobs)?);
         }
     }

@@ -1,12 +1,12 @@
 //! What a job needs of others: a messenger, from which its recording comes and to which its answer
 //! goes, and a transcriber. What a command needs: a conversation. The daemon's are Telegram, and
-//! whisper.cpp in this process or a server.
+//! whisper.cpp in this process, a server, or the workers of a fleet.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::domain::{Answer, Fault, Form, Job, JobId, Note, Peer, Progress, Settings};
+use crate::domain::{Answer, Deleted, Fault, Form, Job, JobId, Note, Peer, Progress, Settings};
 
 /// Where recordings come from and answers go. It knows accounts and chats.
 #[async_trait]
@@ -54,12 +54,40 @@ pub trait Conversation: Send + Sync {
     fn give_up(&self, command: JobId);
 }
 
+/// Room for a recording, until it is dropped.
+pub type Room = Box<dyn Send + Sync>;
+
 /// Turns recordings into transcripts. It knows nothing of where they come from.
 #[async_trait]
 pub trait Transcriber: Send + Sync {
     /// Gets ready for a job whose recording is on its way: a model that was freed is loaded
     /// meanwhile.
     async fn prepare(&self, job: &Job) -> Result<(), Fault>;
+
+    /// Whether recordings are recognised by other processes. This one then dies of none.
+    fn is_elsewhere(&self) -> bool {
+        false
+    }
+
+    /// Waits until there is room for the job's recording where it is to be recognised. The room is
+    /// held as long as what is returned.
+    async fn make_room(&self, _job: &Job) -> Result<Option<Room>, Fault> {
+        Ok(None)
+    }
+
+    /// Takes up a recording that was handed over before, by this process or an earlier one, so that
+    /// it need not be fetched; `None` if it was not.
+    async fn resume(
+        &self,
+        _job: &Job,
+        _settings: &Settings,
+        _progress: &Progress,
+    ) -> Result<Option<Box<dyn Transcription + '_>>, Fault> {
+        Ok(None)
+    }
+
+    /// Ends the work on the recordings of these messages, which are deleted.
+    fn deleted(&self, _messages: &Deleted) {}
 
     /// Decodes the recording, to be recognised under these settings from where `progress` ends.
     async fn open(
@@ -74,6 +102,11 @@ pub trait Transcriber: Send + Sync {
 /// A recording that is being recognised.
 #[async_trait]
 pub trait Transcription: Send {
+    /// Waits until its length is known.
+    async fn begun(&mut self) -> Result<(), Fault> {
+        Ok(())
+    }
+
     /// The recording's length in milliseconds.
     fn length(&self) -> u64;
 

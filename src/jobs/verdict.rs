@@ -60,6 +60,10 @@ pub fn verdict_for(claim: &Claim, result: Result<Vec<i32>, Fault>) -> Verdict {
             warn!(event = "rejected", reason = why, "Will not be answered");
             Verdict::Reject(why)
         }
+        Err(Fault::Poisonous(why)) => {
+            error!(event = "dead_letter", reason = why, "{}", JOB_GIVEN_UP.tag(JOB_GIVEN_UP.title));
+            Verdict::Bury(why)
+        }
         Err(Fault::Retry { why, .. }) if claim.attempts + 1 >= max_attempts(claim) => {
             let attempts = claim.attempts + 1;
             error!(event = "dead_letter", reason = why, attempts, "{}", JOB_GIVEN_UP.tag(JOB_GIVEN_UP.title));
@@ -108,6 +112,7 @@ mod tests {
                 (Ok(vec![1, 2]), Verdict::Done(vec![1, 2])),
                 (Err(Fault::Gone(why())), Verdict::Reject(why())),
                 (Err(Fault::Reject(why())), Verdict::Reject(why())),
+                (Err(Fault::Poisonous(why())), Verdict::Bury(why())),
                 (Err(Fault::Wait { after, why: why() }), Verdict::Wait(after, why())),
                 (Err(Fault::Later { after, why: why() }), Verdict::Wait(after, why())),
                 (Err(Fault::Held { after, why: why() }), Verdict::Wait(after, why())),

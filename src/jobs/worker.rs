@@ -35,12 +35,15 @@ const MAX_CONNECTION_LOSSES: u32 = 3;
 /// Jobs in work at the same time, each of another chat. The transcriber takes their stretches in
 /// turn, so one recording is recognised while the next ones are fetched and decoded.
 const MAX_CONCURRENT_JOBS: usize = 4;
-/// How many of them may be strangers', so that whoever else sends a message finds a free slot: it
-/// waits for two recognitions of strangers at most.
-const MAX_STRANGERS_JOBS: usize = 2;
 /// How many of them may be in the middle of a long recording, so that one slot always stays free
 /// for short ones.
 const MAX_LONG_JOBS: usize = MAX_CONCURRENT_JOBS - 1;
+
+/// How many of so many jobs may be strangers', so that whoever else sends a message finds a free
+/// slot: of four it waits for two recognitions of strangers at most.
+const fn strangers_of(jobs: usize) -> usize {
+    jobs.div_ceil(2)
+}
 
 /// Works through the queue.
 ///
@@ -53,6 +56,8 @@ pub struct Worker {
     work: Arc<Notify>,
     /// Serialises claims.
     claim_lock: Mutex<()>,
+    /// How many jobs are in work at a time.
+    concurrency: usize,
     /// One permit for each job in work; a suspicious job holds all of them.
     job_slots: Semaphore,
     /// One permit for each job of a stranger that may be in work.
@@ -86,8 +91,9 @@ impl Worker {
             },
             work,
             claim_lock: Mutex::default(),
+            concurrency: MAX_CONCURRENT_JOBS,
             job_slots: Semaphore::new(MAX_CONCURRENT_JOBS),
-            strangers_slots: Semaphore::new(MAX_STRANGERS_JOBS),
+            strangers_slots: Semaphore::new(strangers_of(MAX_CONCURRENT_JOBS)),
             conversation: None,
             connection_losses: std::sync::Mutex::default(),
         }
@@ -96,6 +102,14 @@ impl Worker {
     /// Tells the owner there of a recording that they asked for and that gets no text.
     pub fn with_conversation(self, conversation: Arc<dyn Conversation>) -> Self {
         Self { conversation: Some(conversation), ..self }
+    }
+
+    /// Has so many jobs in work at a time. Of their recordings none may be recognised here.
+    pub fn with_concurrency(mut self, concurrency: usize) -> Self {
+        self.concurrency = concurrency;
+        self.job_slots = Semaphore::new(concurrency);
+        self.strangers_slots = Semaphore::new(strangers_of(concurrency));
+        self
     }
 
     /// Lets only those jobs pass that the gate admits.
@@ -112,7 +126,7 @@ impl Worker {
             self.context.shutdown.cancel();
             outcome
         };
-        join_all((0..MAX_CONCURRENT_JOBS).map(|_| claim_loop())).await.into_iter().collect()
+        join_all((0..self.concurrency).map(|_| claim_loop())).await.into_iter().collect()
     }
 
     async fn claim_loop(&self) -> Result<(), String> {
@@ -138,8 +152,8 @@ impl Worker {
                     self.wait_for_work(next_due).await;
                 }
                 Some(Ok(Claimed::Job(claim))) => {
-                    if claim.deaths > 0 {
-                        permit.merge(self.permits(MAX_CONCURRENT_JOBS - 1).await);
+                    if self.is_suspicious(&claim) {
+                        permit.merge(self.permits(self.concurrency - 1).await);
                     }
                     strangers_slot.take_if(|_| !claim.job.stranger);
                     drop(claiming);
@@ -151,6 +165,11 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// Whether this process may die of the job's recording, as others did.
+    fn is_suspicious(&self, claim: &Claim) -> bool {
+        claim.deaths > 0 && !self.context.transcriber.is_elsewhere()
     }
 
     async fn permits(&self, count: usize) -> SemaphorePermit<'_> {
@@ -177,7 +196,7 @@ impl Worker {
             );
         }
         // After the first checkpoint a suspicious job is like any other, and returns the slots.
-        let mut on_checkpoint = || drop(permit.split(MAX_CONCURRENT_JOBS - 1));
+        let mut on_checkpoint = || drop(permit.split(self.concurrency - 1));
         let connection = messenger.connection();
         let result = tokio::select! {
             biased;

@@ -21,6 +21,7 @@ pub enum Topic {
     Queue,
     Model,
     Recognisers,
+    Workers,
     Stuck,
     Offline,
     DeadLetters,
@@ -59,7 +60,7 @@ impl Topic {
             Self::Model | Self::Stuck => 1,
             Self::Queue => 5,
             Self::Behind => 10,
-            Self::Recognisers | Self::Offline => 15,
+            Self::Recognisers | Self::Workers | Self::Offline => 15,
         }
     }
 
@@ -72,6 +73,7 @@ impl Topic {
             Self::Queue => ["the queue takes no writes", "очередь не принимает записи"],
             Self::Model => ["the model is gone", "модели нет на месте"],
             Self::Recognisers => ["no recogniser can be asked", "не отвечает ни один распознаватель"],
+            Self::Workers => ["no worker is there", "нет ни одного обработчика"],
             Self::Stuck => ["a loop is stuck", "программа зависла"],
             Self::Offline => ["not connected to Telegram", "нет связи с Telegram"],
             Self::DeadLetters => ["voice messages were given up", "голосовые сообщения остались без ответа"],
@@ -135,6 +137,7 @@ pub fn present(survey: &Survey) -> Vec<Present> {
             Trouble::QueueOpening | Trouble::QueueAway(_) => Topic::Queue,
             Trouble::ModelMissing => Topic::Model,
             Trouble::RecognisersAway => Topic::Recognisers,
+            Trouble::NoWorkers => Topic::Workers,
             Trouble::Stuck(..) => Topic::Stuck,
             Trouble::NotConnected(_) | Trouble::ClockAhead(_) => Topic::Offline,
             Trouble::ModelLoading | Trouble::Stopping => continue,
@@ -210,6 +213,7 @@ mod tests {
             (&[Trouble::QueueAway(hour), Trouble::ModelMissing], &[Topic::Queue, Topic::Model]),
             (&[Trouble::ClockAhead(hour)], &[Topic::Offline]),
             (&[Trouble::RecognisersAway], &[Topic::Recognisers]),
+            (&[Trouble::NoWorkers], &[Topic::Workers]),
             (&[restricted(Restriction::Frozen)], &[Topic::Frozen]),
             (&[restricted(Restriction::SpamLimited)], &[Topic::Limited]),
         ] {
@@ -256,6 +260,7 @@ mod tests {
             Topic::Stuck,
             Topic::Offline,
             Topic::Recognisers,
+            Topic::Workers,
         ];
         let others = others.into_iter().chain([Topic::LoggedOut, Topic::DeadLetters, Topic::Behind]);
         for Notice { title, text, .. } in others.map(|topic| over(topic, 1)).chain([loggedout]) {

@@ -83,6 +83,7 @@
 
 mod crash_rules;
 pub mod embedded;
+pub mod fleet;
 pub mod problems;
 pub mod redis;
 mod traits;

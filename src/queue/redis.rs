@@ -20,10 +20,10 @@
 //! claims are numbered: the number rises only when the reply has arrived, and the script replies to
 //! the same number with the same job.
 
-mod connection;
+pub(super) mod connection;
 mod explain;
-mod keys;
-mod replies;
+pub(super) mod keys;
+pub(super) mod replies;
 mod scripts;
 mod server;
 
@@ -115,7 +115,7 @@ impl RedisQueue {
             root: format!("{{stenogram:{}}}", options.account),
             dedupe_ttl: options.dedupe_ttl,
             result_ttl: options.result_ttl,
-            rules: rules(&options),
+            rules: rules(options.crashes, options.dedupe_ttl),
             owner: format!("{}-{}", std::process::id(), started.as_nanos()),
             turn: Mutex::new(1),
         })
@@ -173,12 +173,12 @@ fn life(ttl: Duration) -> u64 {
     millis(ttl).clamp(1, LAST_DUE)
 }
 
-fn rules(options: &RedisOptions) -> String {
-    let CrashRules { together, pauses } = options.crashes;
+/// The rules for processes that died, as the scripts take them.
+pub(super) fn rules(CrashRules { together, pauses }: CrashRules, dedupe_ttl: Duration) -> String {
     serde_json::json!({
         "together": millis(together),
         "pauses": pauses.map(millis),
-        "life": life(options.dedupe_ttl),
+        "life": life(dedupe_ttl),
         "max_deaths": MAX_DEATHS,
         "max_deliveries": MAX_DELIVERIES,
         "max_deliveries_at_once": MAX_DELIVERIES_AT_ONCE,

@@ -9,24 +9,24 @@ use std::sync::LazyLock;
 /// The environment variable.
 pub const VARIABLE: &str = "STENOGRAM_RUN_BY";
 
-/// Who runs the process.
+/// Who runs the process. A name is the service's, as whoever runs it knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Home {
-    /// docker-compose.yml, as the service `userbot`.
-    Compose,
-    /// stenogram.service, or `stenogramctl`.
-    Systemd,
+    /// A compose file, as this service of it; `userbot` in docker-compose.yml.
+    Compose(&'static str),
+    /// A unit of systemd, or `stenogramctl`: `stenogram`, `stenogram-worker` or `stenogram@ACCOUNT`.
+    Systemd(&'static str),
     /// start.sh, in the folder of the project.
     StartSh,
     /// Somebody else, such as a person at a shell.
     Other,
 }
 
-static HERE: LazyLock<Home> = LazyLock::new(|| Home::named(&env::var(VARIABLE).unwrap_or_default()));
+static VALUE: LazyLock<String> = LazyLock::new(|| env::var(VARIABLE).unwrap_or_default());
 
 /// Who runs this process.
 pub fn here() -> Home {
-    *HERE
+    Home::named(&VALUE)
 }
 
 /// `stenogram ARGUMENTS` as it is typed here, as in `sudo stenogramctl login`.
@@ -42,11 +42,14 @@ pub fn localised(text: &str) -> String {
 }
 
 impl Home {
-    fn named(name: &str) -> Self {
-        match name {
-            "docker-compose" => Self::Compose,
-            "systemd" => Self::Systemd,
-            "start.sh" => Self::StartSh,
+    /// The home of this name, which the service's name may follow, as in `systemd stenogram@anna`.
+    fn named(value: &'static str) -> Self {
+        match value.split_once(' ').unwrap_or((value, "")) {
+            ("docker-compose", "") => Self::Compose("userbot"),
+            ("docker-compose", service) => Self::Compose(service),
+            ("systemd", "") => Self::Systemd("stenogram"),
+            ("systemd", unit) => Self::Systemd(unit),
+            ("start.sh", _) => Self::StartSh,
             _ => Self::Other,
         }
     }
@@ -58,35 +61,43 @@ impl Home {
 
     fn localised(self, text: &str) -> String {
         text.replace("`stenogram ", &format!("`{} ", self.program()))
-            .replace("<configuration>", self.configuration())
-            .replace("<start>", self.start())
+            .replace("<configuration>", &self.configuration())
+            .replace("<start>", &self.start())
     }
 
-    fn program(self) -> &'static str {
+    fn program(self) -> String {
         match self {
             // Not `exec`: it works without a daemon too.
-            Self::Compose => "docker-compose run --rm userbot",
-            Self::Systemd => "sudo stenogramctl",
-            Self::StartSh => "./start.sh",
-            Self::Other => "stenogram",
+            Self::Compose(service) => format!("docker-compose run --rm {service}"),
+            Self::Systemd("stenogram-worker") => "sudo stenogramctl --worker".to_owned(),
+            Self::Systemd(unit) => match unit.strip_prefix("stenogram@") {
+                Some(account) => format!("sudo stenogramctl --account {account}"),
+                None => "sudo stenogramctl".to_owned(),
+            },
+            Self::StartSh => "./start.sh".to_owned(),
+            Self::Other => "stenogram".to_owned(),
         }
     }
 
     /// The file of the configuration, as the owner knows it.
-    pub fn configuration(self) -> &'static str {
+    pub fn configuration(self) -> String {
         match self {
-            Self::Systemd => "/etc/stenogram/stenogram.env",
-            Self::Compose | Self::StartSh | Self::Other => ".env",
+            Self::Systemd("stenogram-worker") => "/etc/stenogram/worker.env".to_owned(),
+            Self::Systemd(unit) => match unit.strip_prefix("stenogram@") {
+                Some(account) => format!("/etc/stenogram/accounts/{account}.env"),
+                None => "/etc/stenogram/stenogram.env".to_owned(),
+            },
+            Self::Compose(_) | Self::StartSh | Self::Other => ".env".to_owned(),
         }
     }
 
     /// What starts the daemon.
-    pub fn start(self) -> &'static str {
+    pub fn start(self) -> String {
         match self {
-            Self::Compose => "`docker-compose up -d`",
-            Self::Systemd => "`sudo systemctl start stenogram`",
-            Self::StartSh => "`./start.sh`",
-            Self::Other => "`./start.sh`, `docker-compose up -d` or `systemctl start stenogram`",
+            Self::Compose(_) => "`docker-compose up -d`".to_owned(),
+            Self::Systemd(unit) => format!("`sudo systemctl start {unit}`"),
+            Self::StartSh => "`./start.sh`".to_owned(),
+            Self::Other => "`./start.sh`, `docker-compose up -d` or `systemctl start stenogram`".to_owned(),
         }
     }
 }
@@ -99,7 +110,10 @@ mod tests {
     fn each_home_has_its_own_way_to_be_spoken_to() {
         for (name, login) in [
             ("docker-compose", "docker-compose run --rm userbot login"),
+            ("docker-compose account1", "docker-compose run --rm account1 login"),
             ("systemd", "sudo stenogramctl login"),
+            ("systemd stenogram@anna", "sudo stenogramctl --account anna login"),
+            ("systemd stenogram-worker", "sudo stenogramctl --worker login"),
             ("start.sh", "./start.sh login"),
             ("", "stenogram login"),
             ("Systemd", "stenogram login"),
@@ -112,7 +126,13 @@ mod tests {
     #[test]
     fn files_are_called_as_their_owner_knows_them() {
         let text = "set it in <configuration>, then <start>";
-        let there = "set it in /etc/stenogram/stenogram.env, then `sudo systemctl start stenogram`";
-        assert_eq!(Home::Systemd.localised(text), there);
+        for (unit, file) in [
+            ("stenogram", "stenogram.env"),
+            ("stenogram@anna", "accounts/anna.env"),
+            ("stenogram-worker", "worker.env"),
+        ] {
+            let there = format!("set it in /etc/stenogram/{file}, then `sudo systemctl start {unit}`");
+            assert_eq!(Home::Systemd(unit).localised(text), there);
+        }
     }
 }

@@ -10,6 +10,13 @@ pub fn cpu_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
 }
 
+/// What the machine is called; in a container that is the container's name.
+pub fn host_name() -> String {
+    let kernel = fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| fs::read_to_string("/etc/hostname"));
+    let name = kernel.unwrap_or_default().trim().to_owned();
+    if name.is_empty() { "worker".to_owned() } else { name }
+}
+
 /// The physical memory of this process, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {

@@ -12,16 +12,22 @@ use crate::domain::{
     ChatRules, LanguageChoice, ModelName, RecogniserAddress, Secret, ServerUrl, Settings, Task,
 };
 use crate::notices::WebHook;
+use crate::fleet::{GatewayOptions, WorkerOptions};
 use crate::queue::CrashRules;
 use crate::queue::embedded::EmbeddedOptions;
+use crate::queue::fleet::{ANY_MODEL, ANY_TRANSLATING, LeasesOptions};
 use crate::queue::redis::{RedisOptions, SentinelOptions, ServerOptions, TlsFiles};
 use crate::speech::models::{ModelSpec, SILERO_VAD, UnknownModel, web_proxy};
 use crate::speech::server::SpeechServerOptions;
-use crate::speech::{EngineOptions, RecogniserOptions, RecognisersOptions};
+use crate::speech::{EngineOptions, OwnersLists, RecogniserOptions, RecognisersOptions, model_name};
+use crate::runtime::process::host_name;
 use crate::telegram::{AccountOptions, Dialer, ReconnectDelays, SpoolOptions};
 
 /// How long a connection to Redis, or an answer from it, may take.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Multilingual models know so many languages, or one more.
+const MOST_LANGUAGES: usize = 99;
 
 /// The recordings in memory may take as much as the largest that is allowed, and no less than this,
 /// in bytes.
@@ -43,6 +49,59 @@ pub fn redis_queue(config: &Config, redis: &Redis, account: i64) -> RedisOptions
         result_ttl: config.result_ttl,
         crashes: CrashRules::default(),
         timeout: REDIS_TIMEOUT,
+    }
+}
+
+/// The model that a gateway asks for: the one that its owner has set.
+fn wanted_model(config: &Config) -> Result<Option<String>, UnknownModel> {
+    let path = config.model_is_set.then(|| model_path(config, &config.model)).transpose()?;
+    Ok(path.map(|path| model_name(&path)))
+}
+
+/// What a gateway tells the workers of itself.
+pub fn gateway(config: &Config) -> Result<GatewayOptions, UnknownModel> {
+    Ok(GatewayOptions {
+        model: wanted_model(config)?,
+        lists: OwnersLists { languages: config.languages.clone(), vocabulary: config.vocabulary.clone() },
+        budget: config.fleet_bytes,
+    })
+}
+
+/// Who recognises for a worker. Languages, task and vocabulary are those of the gateways.
+pub fn worker_recognisers(config: &Config) -> Result<RecognisersOptions, UnknownModel> {
+    let mut config = config.clone();
+    (config.languages, config.vocabulary) = Default::default();
+    recognisers(&config, &Settings::default())
+}
+
+/// What a worker is that holds these models, which together have these `abilities`: how many
+/// languages they know, and whether they translate.
+pub fn worker(
+    config: &Config,
+    models: Vec<String>,
+    (languages, translates): (usize, bool),
+) -> WorkerOptions {
+    let mut takes = models.clone();
+    // One that knows only some languages, as English, takes only what asks for it by name.
+    if languages >= MOST_LANGUAGES {
+        takes.push(ANY_MODEL.to_owned());
+        if translates {
+            takes.push(ANY_TRANSLATING.to_owned());
+        }
+    }
+    let name = config.worker_name.clone().unwrap_or_else(host_name);
+    WorkerOptions { name, lease: config.worker_lease, models, takes }
+}
+
+/// Which Redis a worker shares with its gateways, and how its leases behave.
+pub fn leases(config: &Config, redis: &Redis, worker: &WorkerOptions) -> LeasesOptions {
+    LeasesOptions {
+        server: redis_server(redis),
+        timeout: REDIS_TIMEOUT,
+        lease: worker.lease,
+        takes: worker.takes.clone(),
+        dedupe_ttl: config.dedupe_ttl,
+        crashes: CrashRules::default(),
     }
 }
 

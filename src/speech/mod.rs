@@ -68,7 +68,7 @@ pub use error::SpeechError;
 pub use hallucination::guard::DROP_REASONS;
 pub use language::{name as language_name, prior::LanguagePrior};
 pub use observer::{ModelState, Observer};
-pub use options::{EngineOptions, RecogniseOptions, cores, default_threads};
+pub use options::{EngineOptions, OwnersLists, RecogniseOptions, cores, default_threads, model_name};
 pub use recogniser::{Recognised, Recogniser};
 pub use recognisers::{LOCAL, RecogniserOptions, Recognisers, RecognisersOptions};
 pub use vad::detector::{Detector, Speech};

@@ -1,7 +1,7 @@
 //! How the engine is set up, and how one recording is recognised.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,8 +65,7 @@ impl EngineOptions {
 
     /// The model's name: the name of its file without `ggml-` and the extension.
     pub fn name(&self) -> String {
-        let name = self.model.file_stem().unwrap_or_default().to_string_lossy();
-        name.strip_prefix("ggml-").unwrap_or(&name).to_owned()
+        model_name(&self.model)
     }
 
     /// Checks the model's file, and that the model was trained for the languages and the task.
@@ -90,6 +89,12 @@ impl EngineOptions {
     pub fn flash_attention(&self) -> bool {
         self.flash_attention.unwrap_or_else(|| device::gpu().is_some())
     }
+}
+
+/// What the model in this file is called.
+pub fn model_name(file: &Path) -> String {
+    let name = file.file_stem().unwrap_or_default().to_string_lossy();
+    name.strip_prefix("ggml-").unwrap_or(&name).to_owned()
 }
 
 /// The threads that this process may run at once, but at most four, as in whisper.cpp itself: more
@@ -129,4 +134,13 @@ pub struct RecogniseOptions {
     /// Receives the share that is done, in percent, once per 30 s of the recording.
     pub progress: Option<watch::Sender<u8>>,
     pub observer: Option<Arc<dyn Observer>>,
+    /// What the recording's owner has listed, if that is another one than the recogniser's.
+    pub lists: Option<Arc<OwnersLists>>,
+}
+
+/// What an owner has listed: the languages that a recording may be in, and terms to be known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnersLists {
+    pub languages: Languages,
+    pub vocabulary: Vocabulary,
 }

@@ -17,7 +17,7 @@ use crate::decoding::{DecoderProcess, DecoderProgram, Length};
 use crate::domain::{Fault, Progress, Settings};
 use crate::runtime::problem::PROCESS_LIMIT;
 use crate::speech::{
-    Detector, LanguagePrior, Observer, RecogniseOptions, Recognised, Recogniser, Speech, SpeechError,
+    Detector, LanguagePrior, Observer, OwnersLists, RecogniseOptions, Recognised, Recogniser, Speech, SpeechError,
 };
 
 const SAMPLES_PER_MS: u64 = SAMPLE_RATE as u64 / 1000;
@@ -71,6 +71,8 @@ pub struct RecordingOptions {
     pub prompt: String,
     /// How likely each language is in this chat.
     pub prior: LanguagePrior,
+    /// What its owner has listed, if that is another one than the recogniser's.
+    pub lists: Option<Arc<OwnersLists>>,
     /// Receives the share that is done, in percent.
     pub progress: Option<watch::Sender<u8>>,
     pub observer: Option<Arc<dyn Observer>>,
@@ -130,13 +132,14 @@ impl<'r> Recording<'r> {
         });
         // A closed channel means that the runtime is shutting down.
         let length = measured.await.unwrap_or(Err(AudioError::Aborted))?;
-        let RecordingOptions { settings, from, prompt, prior, progress, observer, claimed: _ } = options;
+        let RecordingOptions { settings, from, prompt, prior, lists, progress, observer, claimed: _ } = options;
         let options = RecogniseOptions {
             previous_text: last_words(format!("{prompt} {}", from.transcript.text()).trim().to_owned()),
             language: settings.language.or(from.transcript.language),
             task: settings.task,
             prior,
             observer,
+            lists,
             progress: None,
         };
         Ok(Self { recogniser, length, stretches, options, progress, by: None, _abort: abort })

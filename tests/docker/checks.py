@@ -727,6 +727,10 @@ def second_file():
     status, out, error = compose(*files, "config")
     check("docker-compose.gpu.yml: understood; not tried, for want of a GPU and of CUDA's images",
           status == 0 and "FEATURES: cuda" in out and "gpu" in out, error)
+    for names in [("yml", "gateway.yml"), ("worker.yml",), ("worker.yml", "worker-gpu.yml"), ("family.yml",)]:
+        files = [f"docker-compose.{name}" for name in names]
+        status, out, error = compose(*(word for file in files for word in ("-f", file)), "config")
+        check(f"{', '.join(files)}: understood", status == 0, error)
 
 
 def secrets_kept(texts):

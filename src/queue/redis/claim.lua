@@ -57,24 +57,11 @@ local function next_in_line()
   end
 end
 
--- Why a job must not be worked on any more, if so. Remembers that its recording is poisonous.
--- `document` is false if it is not known, or if the job has its answer and does not touch the
--- recording any more.
-local function why_dead(id, deliveries, deaths, document)
-  local known = document and redis.call('GET', poison_key(document))
-  if known then return rules.reason.copy_of_poisonous .. known end
-  if deaths >= rules.max_deaths then
-    if document then redis.call('SET', poison_key(document), id, 'PX', rules.life) end
-    return rules.reason.too_many_deaths
-  end
-  return deliveries >= rules.max_deliveries and rules.reason.too_many_deliveries
-end
-
 local id = next_in_line()
 while id do
   local fields = redis.call('HMGET', job_key(id), 'deliveries', 'deaths', 'document', 'outbox', 'reason')
   local document = fields[3] ~= '0' and not fields[4] and fields[3]
-  local why = why_dead(id, tonumber(fields[1]), tonumber(fields[2] or 0), document)
+  local why = why_dead(id, tonumber(fields[1]), tonumber(fields[2] or 0), document, rules)
   local tried_first = document and suspect(document)
   if why then
     bury(id, why)

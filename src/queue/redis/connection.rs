@@ -82,6 +82,26 @@ impl Connection {
         self.send(redis::cmd("GET").arg(key)).await
     }
 
+    /// The element of the list at `key` with this index.
+    pub async fn element(&self, key: &str, index: usize) -> Result<Option<Vec<u8>>, QueueError> {
+        self.send(redis::cmd("LINDEX").arg(key).arg(index)).await
+    }
+
+    /// Waits until there is something in the list at `key`, for `limit` at most, and takes out as
+    /// many elements as there are, up to `most`. Nothing else gets through the connection
+    /// meanwhile.
+    pub async fn pop(&self, key: &str, limit: Duration, most: usize) -> Result<Vec<String>, QueueError> {
+        let seconds = limit.as_secs_f64().max(0.01).to_string();
+        let mut wait = redis::cmd("BLPOP");
+        let first: Option<(String, String)> = self.send(wait.arg(key).arg(seconds)).await?;
+        let Some((_, first)) = first else { return Ok(Vec::new()) };
+        if most == 1 {
+            return Ok(vec![first]);
+        }
+        let more: Option<Vec<String>> = self.send(redis::cmd("LPOP").arg(key).arg(most - 1)).await?;
+        Ok(std::iter::once(first).chain(more.unwrap_or_default()).collect())
+    }
+
     /// Writes something that expires.
     pub async fn check(&self, key: &str) -> Result<(), QueueError> {
         self.send(&check(key)).await

@@ -1,12 +1,13 @@
 //! The keys of an account's queue. All begin with its root, `{stenogram:<account>}`: one hash tag,
-//! so that a cluster keeps them on one node, and no account sees another's. The root itself is a
-//! hash:
+//! so that a cluster keeps them on one node, and no account sees another's. Those of a fleet have a
+//! root of their own. The root of an account is itself a hash:
 //!
 //! - `format`: of all the keys, a number
 //! - `owner`: who may claim
 //! - `turn`, `claimed`: number and job of the last claim
 //! - `places`: the last place in the line
 //! - `unfinished`: how many jobs wait, run or are delayed
+//! - `leases`: the number of the last lease of an assignment
 //!
 //! Each constant here is what follows the root. Where it ends in a colon, an id follows: `<id>` is
 //! a job id, `account:chat:message`. The scripts know the constants by the same names.
@@ -82,6 +83,42 @@ keys! {
     RESULTS = ":results";
     /// A string: written to prove that writing works. Expires.
     CHECK = ":check";
+
+    /// `:assignment:<id>`, a hash: a claimed job's recording that is handed over to the workers of a
+    /// fleet. It and the next two expire an hour after they were touched last.
+    ///
+    /// - `order`: what a worker needs to know, as JSON; `version`: what of the job it was made for
+    /// - `state`: `waiting`, `leased`, `later` ([`LATER`]), `unfed` (its recording is gone), `done`
+    /// - `stream`, `entry`: where it waits or is leased
+    /// - `lease`: the number of its last lease; `lease_ms`: how long that lasts; `worker`: whose
+    /// - `begun`: 1 once the worker may die of the recording; `leases`: how many without a stretch
+    /// - `size`: of its recording; `outcome`: how it ended, as JSON
+    ASSIGNMENT = ":assignment:";
+    /// `:stretches:<id>`, a list: what is recognised of it, as JSON.
+    STRETCHES = ":stretches:";
+    /// `:recording:<id>`, a list: its recording in chunks. Neither on a replica nor in the
+    /// append-only file.
+    RECORDING = ":recording:";
+    /// `:assignments:<line>:<model>`, a stream: the assignments of a line (`asked`, `others`,
+    /// `strangers`) for the workers with this model. Group `workers`; what is pending is leased, for
+    /// as long as it is not idle.
+    ASSIGNMENTS = ":assignments:";
+    /// A sorted set: the ids of assignments that are put off, by when they are due, in milliseconds
+    /// of the server's time.
+    LATER = ":later";
+    /// A list: the ids of assignments of which there are news for the gateway. Expires.
+    NEWS = ":news";
+
+    // Of a fleet, with the root `{stenogram:fleet}`:
+    /// A sorted set: the accounts that have assignments, by until when that counts, in milliseconds
+    /// of the server's time.
+    ACCOUNTS = ":accounts";
+    /// A list: a token for each new assignment, for a worker that waits. Expires.
+    WAKE = ":wake";
+    /// A sorted set: the workers by when they were seen last, in milliseconds of the server's time.
+    WORKERS = ":workers";
+    /// `:worker:<id>`, a string: what a worker says of itself, as JSON. Expires.
+    WORKER = ":worker:";
 }
 
 /// The constants as the scripts are to see them.

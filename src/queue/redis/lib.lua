@@ -9,7 +9,7 @@ local lines = {
 }
 local delayed, dead = root .. DELAYED, root .. DEAD
 local results, dates = root .. RESULTS, root .. DATES
-local group, consumer = 'stenogram', 'worker'
+local group, consumer, workers = 'stenogram', 'worker', 'workers'
 
 local function job_key(id) return root .. JOB .. id end
 local function mark_key(id) return root .. MARK .. id end
@@ -61,10 +61,60 @@ local function suspect(document)
   return state and state ~= 'dead' and past_deaths(id) > 0 and id
 end
 
+-- The pause after a death over the recording, which `deaths` includes already.
+local function count_death(id, deaths, died, now, rules)
+  if deaths > 1 and math.abs(died - now) < rules.together then
+    redis.call('HSET', job_key(id), 'deaths', deaths - 1)
+    return deaths == 2 and rules.pauses[1] or rules.pauses[2]
+  end
+  redis.call('HSET', job_key(id), 'died', now)
+  -- After the first it is tried again at once, after the third it goes to the dead letters.
+  return deaths == 2 and rules.pauses[2] or 0
+end
+
+local function note_suspect(id, rules)
+  local document = redis.call('HGET', job_key(id), 'document')
+  if not document or document == '0' then return end
+  local known = suspect(document)
+  if not known or past_deaths(known) < past_deaths(id) then
+    redis.call('SET', suspect_key(document), id, 'PX', rules.life)
+  end
+end
+
+-- Why a job must not be worked on any more, if so. Remembers that its recording is poisonous.
+-- `document` is false if it is not known, or if the job has its answer and does not touch the
+-- recording any more.
+local function why_dead(id, deliveries, deaths, document, rules)
+  local known = document and redis.call('GET', poison_key(document))
+  if known then return rules.reason.copy_of_poisonous .. known end
+  if deaths >= rules.max_deaths then
+    if document then redis.call('SET', poison_key(document), id, 'PX', rules.life) end
+    return rules.reason.too_many_deaths
+  end
+  return deliveries >= rules.max_deliveries and rules.reason.too_many_deliveries
+end
+
 -- What the daemon is to log: jobs that were put off (with the pause in ms) or given up, and why.
 local log_lines = {}
 local function log(id, reason, pause) log_lines[#log_lines + 1] = {id = id, reason = reason, pause = pause} end
 local function log_as_json() return #log_lines > 0 and cjson.encode(log_lines) or '[]' end
+
+-- Takes an assignment out of where it waits or is leased.
+local function leave_stream(id)
+  local place = redis.call('HMGET', root .. ASSIGNMENT .. id, 'stream', 'entry')
+  if place[1] and place[2] then
+    redis.call('XACK', place[1], workers, place[2])
+    redis.call('XDEL', place[1], place[2])
+    redis.call('HDEL', root .. ASSIGNMENT .. id, 'entry')
+  end
+  redis.call('ZREM', root .. LATER, id)
+end
+
+-- What a fleet was given of the job, if anything. A job that leaves its worker's hands takes it away.
+local function drop_assignment(id)
+  if redis.call('EXISTS', root .. ASSIGNMENT .. id) == 1 then leave_stream(id) end
+  redis.call('UNLINK', root .. ASSIGNMENT .. id, root .. STRETCHES .. id, root .. RECORDING .. id)
+end
 
 -- In front of the line, at the place it had. The entry stays pending.
 local function put_first(id, entry)
@@ -111,6 +161,7 @@ end
 
 -- Takes a job that is not claimed away, as if it had never been added.
 local function remove(id)
+  drop_assignment(id)
   if state_of(id) == 'dead' then
     redis.call('LREM', dead, 1, id)
   else
@@ -131,6 +182,7 @@ local function add(id, job, document, stranger, asked)
 end
 
 local function bury(id, reason)
+  drop_assignment(id)
   leave_chat(id)
   redis.call('HSET', job_key(id), 'state', 'dead', 'reason', reason)
   redis.call('RPUSH', dead, id)

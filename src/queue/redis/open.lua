@@ -5,26 +5,6 @@ if refused then return refused end
 local now, rules = tonumber(ARGV[4]), cjson.decode(ARGV[5])
 local soon, latest = now + rules.pauses[1], now + math.max(rules.pauses[1], rules.pauses[2])
 
--- The pause after a death over the recording, which `deaths` includes already.
-local function count_death(id, deaths, died)
-  if deaths > 1 and math.abs(died - now) < rules.together then
-    redis.call('HSET', job_key(id), 'deaths', deaths - 1)
-    return deaths == 2 and rules.pauses[1] or rules.pauses[2]
-  end
-  redis.call('HSET', job_key(id), 'died', now)
-  -- After the first it is tried again at once, after the third it goes to the dead letters.
-  return deaths == 2 and rules.pauses[2] or 0
-end
-
-local function note_suspect(id)
-  local document = redis.call('HGET', job_key(id), 'document')
-  if not document or document == '0' then return end
-  local known = suspect(document)
-  if not known or past_deaths(known) < past_deaths(id) then
-    redis.call('SET', suspect_key(document), id, 'PX', rules.life)
-  end
-end
-
 -- Makes a job that a process had claimed when it died claimable again. One that was released before
 -- stays where it is.
 local function recover(id, entry)
@@ -32,9 +12,9 @@ local function recover(id, entry)
   local fields = redis.call('HMGET', job_key(id), 'deliveries', 'deaths', 'died', 'begun')
   local deliveries, pause, reason = tonumber(fields[1] or 0), 0, rules.reason.died_over_recording
   if fields[4] == '1' then
-    pause = count_death(id, tonumber(fields[2]), tonumber(fields[3] or 0))
+    pause = count_death(id, tonumber(fields[2]), tonumber(fields[3] or 0), now, rules)
     redis.call('HSET', job_key(id), 'begun', 0)
-    note_suspect(id)
+    note_suspect(id, rules)
   elseif deliveries >= rules.max_deliveries_at_once and deliveries < rules.max_deliveries then
     pause, reason = rules.pauses[1], rules.reason.died_repeatedly
   end

@@ -2,6 +2,7 @@
 local id = ARGV[1]
 if state_of(id) ~= 'claimed' then return 0 end
 allow_when_out_of_memory()
+drop_assignment(id)
 leave_chat(id)
 redis.call('RENAME', job_key(id), root .. DAMAGED .. id)
 return 1

@@ -3,6 +3,7 @@
 local id, life, ends, now, most = ARGV[1], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
 if state_of(id) ~= 'claimed' then return 0 end
 allow_when_out_of_memory()
+drop_assignment(id)
 redis.call('HDEL', job_key(id), 'progress')
 redis.call('HSET', job_key(id), 'outbox', ARGV[2], 'deliveries', 1, 'deaths', 0, 'begun', 0)
 local document = redis.call('HGET', job_key(id), 'document')

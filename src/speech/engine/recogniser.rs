@@ -1,11 +1,12 @@
 //! From speech to transcript: one recording after another through whisper.cpp, on its thread.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::debug;
 use whisper_rs::{WhisperSegment, WhisperTokenId};
 
-use crate::domain::{AudioContext, LanguageCode, Segment, Task, Transcript, Vocabulary};
+use crate::domain::{AudioContext, LanguageCode, Languages, Segment, Task, Transcript, Vocabulary};
 use crate::speech::error::SpeechError;
 use crate::speech::hallucination::candidates::Candidates;
 use crate::speech::hallucination::echo::has_echo;
@@ -13,6 +14,7 @@ use crate::speech::hallucination::guard::{Candidate, Guarded, guard};
 use crate::speech::language::choice::Choice;
 use crate::speech::language::detect::{Detected, LanguageDetection};
 use crate::speech::language::prior::LanguagePrior;
+use crate::speech::options::OwnersLists;
 use crate::speech::vad::activity::Activity;
 use crate::speech::vad::detector::{LONGEST, Speech, seconds};
 use crate::speech::whisper::audio_context::{careful_pass, default_pass, first_pass, rejection_reason};
@@ -39,11 +41,15 @@ pub(super) struct Input {
     pub prior: LanguagePrior,
     /// The end of the text before this recording.
     pub previous_text: String,
+    /// Those of its owner, in place of the recogniser's.
+    pub lists: Option<Arc<OwnersLists>>,
 }
 
 /// Recognises recordings. It holds what is the same for all of them.
 pub(super) struct WhisperRecogniser {
     choice: Choice,
+    /// How many languages the model knows.
+    languages: usize,
     audio_context: AudioContext,
     vocabulary: Vocabulary,
 }
@@ -62,8 +68,20 @@ struct Attempt {
 
 impl WhisperRecogniser {
     /// The model must know all languages of `choice`.
-    pub(super) fn new(choice: Choice, audio_context: AudioContext, vocabulary: Vocabulary) -> Self {
-        Self { choice, audio_context, vocabulary }
+    pub(super) fn new(
+        choice: Choice,
+        languages: usize,
+        audio_context: AudioContext,
+        vocabulary: Vocabulary,
+    ) -> Self {
+        Self { choice, languages, audio_context, vocabulary }
+    }
+
+    /// Chooses among those of the owner's languages that the model knows.
+    fn choice_of(&self, lists: &OwnersLists) -> Choice {
+        let Languages { mut listed, others } = lists.languages.clone();
+        listed.retain(|language| language.number() < self.languages);
+        Choice::new(Languages { listed, others }, self.languages)
     }
 
     pub(super) fn recognise(
@@ -78,8 +96,11 @@ impl WhisperRecogniser {
 
         let samples = pcm.len();
         let mut pass = first_pass(self.audio_context, samples);
-        let (nothing, mut vocabulary) = (Vocabulary::default(), &self.vocabulary);
-        let mut attempt = self.attempt(whisper, &input, pass, None, vocabulary, control)?;
+        let its_choice = input.lists.as_ref().map(|lists| self.choice_of(lists));
+        let choice = its_choice.as_ref().unwrap_or(&self.choice);
+        let nothing = Vocabulary::default();
+        let mut vocabulary = input.lists.as_ref().map_or(&self.vocabulary, |lists| &lists.vocabulary);
+        let mut attempt = Self::attempt(whisper, &input, pass, None, (choice, vocabulary), control)?;
         if let Some(why) = attempt.rejection {
             debug!(why, "rejected, recognising again more carefully");
             control.observer.on_retry();
@@ -88,14 +109,15 @@ impl WhisperRecogniser {
                 vocabulary = &nothing;
             }
             pass = careful_pass(samples);
-            attempt = self.attempt(whisper, &input, pass, Some(attempt.language), vocabulary, control)?;
+            let guess = Some(attempt.language);
+            attempt = Self::attempt(whisper, &input, pass, guess, (choice, vocabulary), control)?;
         }
         // The likeliest at temperature 0 may be no text at all. Then higher temperatures are tried.
         // What the guard has dropped is not tried again.
         if pass.decoding == Decoding::Careful && attempt.segments.is_empty() && attempt.dropped.is_empty() {
             debug!("no text after a careful pass, recognising again at higher temperatures");
             let (pass, guess) = (default_pass(samples), Some(attempt.language));
-            attempt = self.attempt(whisper, &input, pass, guess, vocabulary, control)?;
+            attempt = Self::attempt(whisper, &input, pass, guess, (choice, vocabulary), control)?;
         }
         debug!(
             seconds = seconds(input.speech.samples),
@@ -105,7 +127,7 @@ impl WhisperRecogniser {
             dropped = attempt.dropped.len(),
             "recognised"
         );
-        self.report(&attempt, &input, control);
+        Self::report(&attempt, &input, choice, control);
         let Attempt { language, segments, .. } = attempt;
         let language = (!segments.is_empty()).then_some(language);
         Ok(Transcript { task: input.task, language, segments })
@@ -113,17 +135,16 @@ impl WhisperRecogniser {
 
     /// Recognises the recording once. `guess` is the language of an earlier pass.
     fn attempt(
-        &self,
         whisper: &mut Whisper,
         input: &Input,
         pass: Pass,
         guess: Option<LanguageCode>,
-        vocabulary: &Vocabulary,
+        (choice, vocabulary): (&Choice, &Vocabulary),
         control: &Control,
     ) -> Result<Attempt, SpeechError> {
         let Speech { pcm, activity, .. } = &input.speech;
         let prompt = &prompt(whisper, vocabulary, &input.previous_text);
-        let (choice, prior, task) = (&self.choice, &input.prior, input.task);
+        let (prior, task) = (&input.prior, input.task);
         let spoken = activity.voiced(0..pcm.len()).unwrap_or(pcm.len());
         let mut detection =
             LanguageDetection { whisper, pcm, spoken, choice, prior, guess, task, prompt, pass, control };
@@ -141,9 +162,9 @@ impl WhisperRecogniser {
     }
 
     /// Reports what was dropped, and the language if it was detected.
-    fn report(&self, attempt: &Attempt, input: &Input, control: &Control) {
+    fn report(attempt: &Attempt, input: &Input, choice: &Choice, control: &Control) {
         attempt.dropped.iter().for_each(|reason| control.observer.on_dropped(reason));
-        let is_detected = input.language.is_none() && self.choice.only().is_none();
+        let is_detected = input.language.is_none() && choice.only().is_none();
         if is_detected && !attempt.segments.is_empty() {
             let speech = attempt.segments.iter().map(|segment| segment.end_ms - segment.start_ms).sum();
             control.observer.on_language(attempt.language, Duration::from_millis(speech));

@@ -81,7 +81,7 @@ pub(super) struct Server {
 impl Server {
     pub fn new(options: SpeechServerOptions, detector: Detector) -> Result<Self, SpeechError> {
         let name = options.url.name().into();
-        let choice = Choice::new(options.languages.clone(), LanguageCode::all().count());
+        let choice = choice(&options.languages);
         let vocabulary = options.vocabulary.clone();
         let client = Client::new(options)?;
         Ok(Self { name, client: Arc::new(client), choice, vocabulary, detector })
@@ -104,6 +104,11 @@ impl Server {
     }
 }
 
+/// Which languages a server knows is not known, so it may be any.
+fn choice(languages: &Languages) -> Choice {
+    Choice::new(languages.clone(), LanguageCode::all().count())
+}
+
 #[async_trait]
 impl Recogniser for Server {
     fn detector(&self) -> &Detector {
@@ -119,20 +124,23 @@ impl Recogniser for Server {
         mut speech: Speech,
         options: RecogniseOptions,
     ) -> Result<Recognised, SpeechError> {
-        let RecogniseOptions { language, task, prior, previous_text, progress: _, observer } = options;
+        let RecogniseOptions { language, task, prior, previous_text, progress: _, observer, lists } = options;
         let observer = observer.as_deref().unwrap_or(&());
         if speech.is_empty() {
             return Ok(Recognised { transcript: Transcript { task, ..Transcript::default() }, by: None });
         }
+        let its_choice = lists.as_ref().map(|lists| choice(&lists.languages));
+        let choice = its_choice.as_ref().unwrap_or(&self.choice);
+        let vocabulary = lists.as_ref().map_or(&self.vocabulary, |lists| &lists.vocabulary);
         let started = Instant::now();
         let spoken = speech.activity.voiced(0..speech.pcm.len()).unwrap_or(speech.pcm.len());
         speech.pcm.resize(speech.pcm.len().max(SHORTEST), 0.0);
-        let prompt = self.vocabulary.before(&previous_text);
+        let prompt = vocabulary.before(&previous_text);
         let mut request = Arc::new(Request { audio: wav(&speech.pcm, SAMPLE_RATE), task, prompt });
-        let given = language.or(self.choice.only());
+        let given = language.or(choice.only());
         let mut answer = self.ask(&request, given).await?;
         observer.on_pass();
-        if has_echo(&answer.candidates(&speech), &self.vocabulary) {
+        if has_echo(&answer.candidates(&speech), vocabulary) {
             debug!("an echo of the vocabulary, asking again without it");
             request = Arc::new(Request { prompt: previous_text, ..Request::clone(&request) });
             answer = self.ask(&request, given).await?;
@@ -142,7 +150,7 @@ impl Recogniser for Server {
         let mut guarded = guard(&answer.candidates(&speech));
         let instead = detected
             .filter(|_| given.is_none() && !guarded.kept.is_empty())
-            .and_then(|detected| self.choice.instead_of(detected, &prior, spoken));
+            .and_then(|detected| choice.instead_of(detected, &prior, spoken));
         if let Some(instead) = instead {
             debug!(language = instead.as_str(), "the server took another language, asking again");
             answer = self.ask(&request, Some(instead)).await?;

@@ -11,6 +11,7 @@ use crate::protocol::srp::Srp;
 use crate::server::{Datacentre, Shared};
 use crate::settings::Settings;
 use crate::telegram::Telegram;
+use crate::world::peers::OWNER;
 use crate::world::{FILE_DC, World};
 
 /// The datacentre of the account unless told otherwise.
@@ -19,6 +20,7 @@ pub(crate) const HOME_DC: i32 = 2;
 /// Describes a server to be started.
 pub struct Builder {
     home: i32,
+    owner: i64,
     logged_in: bool,
     api_hash: Option<String>,
     code: Option<String>,
@@ -34,6 +36,7 @@ impl Default for Builder {
     fn default() -> Self {
         Self {
             home: HOME_DC,
+            owner: OWNER,
             logged_in: true,
             api_hash: None,
             code: None,
@@ -52,6 +55,12 @@ impl Builder {
     /// there with PHONE_MIGRATE.
     pub fn home_dc(mut self, dc: i32) -> Self {
         self.home = dc;
+        self
+    }
+
+    /// Whose account it is, by the user's id: one that nobody else here has ([`OWNER`] unless told).
+    pub fn owner(mut self, id: i64) -> Self {
+        self.owner = id;
         self
     }
 
@@ -110,8 +119,11 @@ impl Builder {
 
     /// Starts the server on the current tokio runtime.
     pub async fn start(self) -> io::Result<Telegram> {
-        let mut world = World::new(self.settings, self.home);
+        let mut world = World::new(self.settings, self.home, self.owner);
         world.key_exchange = self.key_exchange;
+        if !self.logged_in {
+            world.login.authorised.clear();
+        }
         world.login.api_hash = self.api_hash;
         if let Some(code) = self.code {
             world.login.code = code;

@@ -2,8 +2,9 @@
 //!
 //! A client whose session holds this server's addresses and authorisation keys needs no key
 //! exchange and no changed code. One without keys exchanges them, if it knows the server's RSA key
-//! ([`rsa_modulus`]). The server has two datacentres (one is the account's home, the
-//! other keeps files), some people and groups, and one account: that of the [`OWNER`].
+//! ([`rsa_modulus`]). The server has two datacentres (one is the account's home, the other keeps
+//! files), some people and groups, and one account: that of the [`OWNER`], or of another user
+//! ([`Builder::owner`]): a family needs a server for each account.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {

@@ -17,7 +17,7 @@ use crate::settings::{Packing, Settings};
 use crate::world::ChatLimits;
 use crate::world::draft::Draft;
 use crate::world::login::{Freeze, Revocation};
-use crate::world::peers::{Chat, Group, OWNER, User, access_hash};
+use crate::world::peers::{Chat, Group, User, access_hash};
 use crate::world::post::Post;
 
 /// A running server. Clones are handles to the same one; it runs as long as its tokio runtime.
@@ -61,7 +61,7 @@ impl Telegram {
     /// What a session file says of this server: everything, when logged in.
     pub fn session(&self) -> SessionParams {
         let world = self.shared.world();
-        let logged_in = !world.login.authorised.is_empty();
+        let (logged_in, owner) = (!world.login.authorised.is_empty(), world.peers.owner());
         let ordinary = self.datacentres.iter().filter(|datacentre| !datacentre.media_only);
         let dcs = ordinary.filter_map(|datacentre| {
             let (_, address) = world.addresses.iter().find(|(id, _)| *id == datacentre.id)?;
@@ -71,7 +71,7 @@ impl Telegram {
         });
         SessionParams {
             home_dc: if logged_in { world.login.home } else { HOME_DC },
-            user: logged_in.then(|| SessionUser { id: OWNER, access_hash: access_hash(OWNER) }),
+            user: logged_in.then(|| SessionUser { id: owner, access_hash: access_hash(owner) }),
             dcs: dcs.collect(),
         }
     }

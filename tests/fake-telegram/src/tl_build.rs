@@ -9,7 +9,7 @@ use crate::world::draft::RecordingKind;
 use crate::world::files::{File, FileKind};
 use crate::world::login::Freeze;
 use crate::world::peers::{
-    Chat, Group, GroupKind, OWNER, SAVED_MESSAGES, SERVICE, STRANGERS, User, access_hash, phone_number,
+    Chat, Group, GroupKind, Peers, SERVICE, STRANGERS, User, access_hash, phone_number,
 };
 use crate::world::post::Post;
 
@@ -31,10 +31,11 @@ fn hash(id: i64, min: bool) -> i64 {
     if min { !access_hash(id) } else { access_hash(id) }
 }
 
-pub fn user(user: &User, min: bool) -> enums::User {
+pub fn user(user: &User, peers: &Peers, min: bool) -> enums::User {
+    let is_self = user.id == peers.owner();
     types::User {
-        is_self: user.id == OWNER,
-        contact: user.id != OWNER && !user.bot && !STRANGERS.contains(&user.id),
+        is_self,
+        contact: !is_self && !user.bot && !STRANGERS.contains(&user.id),
         mutual_contact: false,
         deleted: false,
         bot: user.bot,
@@ -201,7 +202,7 @@ pub fn peer(chat: Chat) -> enums::Peer {
 pub fn message(post: &Post, file: Option<(&File, Vec<u8>)>) -> enums::Message {
     let media = file.map(|(file, reference)| media(post, file, reference));
     // Telegram leaves out the sender where the chat says it.
-    let from_id = post.from.filter(|from| Chat::User(*from) != post.chat || post.chat == SAVED_MESSAGES);
+    let from_id = post.from.filter(|from| Chat::User(*from) != post.chat || post.in_saved_messages());
     // Nor does it say who an anonymous administrator is.
     let from_id = match post.sent_as {
         Some(chat) => (chat != post.chat).then(|| peer(chat)),
@@ -228,7 +229,7 @@ pub fn message(post: &Post, file: Option<(&File, Vec<u8>)>) -> enums::Message {
         from_boosts_applied: None,
         from_rank: None,
         peer_id: peer(post.chat),
-        saved_peer_id: (post.chat == SAVED_MESSAGES).then(|| peer(SAVED_MESSAGES)),
+        saved_peer_id: post.in_saved_messages().then(|| peer(post.chat)),
         fwd_from: post.forwarded_from.map(|user| forward_header(user, post.date)),
         via_bot_id: None,
         via_business_bot_id: None,

@@ -3,7 +3,7 @@
 use grammers_tl_types::enums;
 
 use super::{Context, RpcError};
-use crate::world::peers::{Chat, OWNER, SAVED_MESSAGES, access_hash};
+use crate::world::peers::{Chat, access_hash};
 
 /// Every key, unless the account was ended.
 pub fn anybody(context: &mut Context) -> Result<(), RpcError> {
@@ -56,7 +56,7 @@ fn invalid_peer() -> RpcError {
 pub fn chat(context: &Context, peer: &enums::InputPeer) -> Result<Chat, RpcError> {
     use enums::InputPeer;
     let (chat, hash_is_right) = match peer {
-        InputPeer::PeerSelf => (SAVED_MESSAGES, true),
+        InputPeer::PeerSelf => (context.world.peers.saved_messages(), true),
         InputPeer::User(user) => (Chat::User(user.user_id), user.access_hash == access_hash(user.user_id)),
         InputPeer::Chat(group) => (Chat::Group(group.chat_id), true),
         InputPeer::Channel(channel) => {
@@ -83,9 +83,9 @@ pub fn channel(context: &Context, channel: &enums::InputChannel) -> Result<Chat,
 }
 
 /// The user that `user` names, if there is one and the access hash is right.
-pub fn user(user: &enums::InputUser) -> Option<i64> {
+pub fn user(context: &Context, user: &enums::InputUser) -> Option<i64> {
     match user {
-        enums::InputUser::UserSelf => Some(OWNER),
+        enums::InputUser::UserSelf => Some(context.world.peers.owner()),
         enums::InputUser::User(user) => {
             (user.access_hash == access_hash(user.user_id)).then_some(user.user_id)
         }

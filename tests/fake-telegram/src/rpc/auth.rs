@@ -5,7 +5,6 @@ use grammers_tl_types::{enums, functions as f, types};
 use super::{Answer, Context, RpcError};
 use crate::protocol::{now, random};
 use crate::tl_build;
-use crate::world::peers::OWNER;
 
 pub fn send_code(context: &mut Context, request: f::auth::SendCode) -> Answer<f::auth::SendCode> {
     check_application(context, &request.api_hash)?;
@@ -92,8 +91,9 @@ fn enter(context: &mut Context) -> enums::auth::Authorization {
 }
 
 fn authorization(context: &Context) -> enums::auth::Authorization {
-    let owner = context.world.peers.user(OWNER);
-    let user = owner.map_or(types::UserEmpty { id: OWNER }.into(), |owner| tl_build::user(owner, false));
+    let peers = &context.world.peers;
+    let nobody = types::UserEmpty { id: peers.owner() }.into();
+    let user = peers.user(peers.owner()).map_or(nobody, |owner| tl_build::user(owner, peers, false));
     tl_build::authorization(user)
 }
 
@@ -106,15 +106,16 @@ pub fn export_authorization(
     }
     let ticket = random::<32>().to_vec();
     context.world.login.tickets.insert(ticket.clone(), request.dc_id);
-    Ok(types::auth::ExportedAuthorization { id: OWNER, bytes: ticket }.into())
+    Ok(types::auth::ExportedAuthorization { id: context.world.peers.owner(), bytes: ticket }.into())
 }
 
 pub fn import_authorization(
     context: &mut Context,
     request: f::auth::ImportAuthorization,
 ) -> Answer<f::auth::ImportAuthorization> {
+    let owner = context.world.peers.owner();
     let login = &mut context.world.login;
-    if request.id != OWNER || login.tickets.get(&request.bytes) != Some(&context.dc) {
+    if request.id != owner || login.tickets.get(&request.bytes) != Some(&context.dc) {
         return Err(RpcError::bad_request("AUTH_BYTES_INVALID"));
     }
     login.tickets.remove(&request.bytes);

@@ -8,7 +8,7 @@ use crate::protocol::message::{Envelope, flatten};
 use crate::settings::Settings;
 use crate::world::World;
 use crate::world::draft::Draft;
-use crate::world::peers::{Chat, FRIEND, GROUP, SUPERGROUP, access_hash};
+use crate::world::peers::{Chat, FRIEND, GROUP, OWNER, SUPERGROUP, access_hash};
 
 const HOME: i32 = 2;
 
@@ -99,7 +99,7 @@ fn random_numbers(mut state: u64) -> impl FnMut(usize) -> usize {
 
 #[test]
 fn no_bytes_make_it_panic() {
-    let mut world = World::new(Settings::default(), HOME);
+    let mut world = World::new(Settings::default(), HOME, OWNER);
     // A request without a connection has no key.
     world.login.authorised.insert((HOME, KeyId::default()));
     world.add_draft(Chat::User(FRIEND), Draft::voice(*b"OggS", 1).in_dc(HOME));
@@ -189,7 +189,7 @@ const RICH_MESSAGE_FLAG: i32 = 1 << 23;
 
 #[test]
 fn no_nesting_overflows_the_stack() {
-    let mut world = World::new(Settings::default(), HOME);
+    let mut world = World::new(Settings::default(), HOME, OWNER);
     // A request without a connection has no key.
     world.login.authorised.insert((HOME, KeyId::default()));
     for (nested, bytes_a_level) in

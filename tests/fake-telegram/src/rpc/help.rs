@@ -35,9 +35,11 @@ pub fn update_status(_: &mut Context, _: f::account::UpdateStatus) -> Answer<f::
 }
 
 pub fn get_users(context: &mut Context, request: f::users::GetUsers) -> Answer<f::users::GetUsers> {
+    let context = &*context;
     let describe = |input: &enums::InputUser| {
-        let user = access::user(input).and_then(|id| context.world.peers.user(id));
-        user.map_or(types::UserEmpty { id: 0 }.into(), |user| tl_build::user(user, false))
+        let peers = &context.world.peers;
+        let user = access::user(context, input).and_then(|id| peers.user(id));
+        user.map_or(types::UserEmpty { id: 0 }.into(), |user| tl_build::user(user, peers, false))
     };
     Ok(request.id.iter().map(describe).collect())
 }

@@ -6,7 +6,7 @@ use grammers_tl_types::{enums, functions as f, types};
 
 use super::{Answer, Context, RpcError, access};
 use crate::tl_build;
-use crate::world::peers::{Chat, OWNER};
+use crate::world::peers::Chat;
 use crate::world::post::Post;
 
 /// No answer holds more messages than this.
@@ -46,7 +46,7 @@ type Shown = (Vec<enums::Message>, Vec<enums::User>, Vec<enums::Chat>);
 
 /// Messages by number, with the peers they speak of; in place of those that are not there, empty ones.
 fn show(context: &mut Context, found: Vec<(i32, Option<Post>)>) -> Shown {
-    let mut peers = BTreeSet::from([Chat::User(OWNER)]);
+    let mut peers = BTreeSet::from([context.world.peers.saved_messages()]);
     let mut messages = Vec::new();
     for (id, post) in found {
         messages.push(match &post {
@@ -162,7 +162,8 @@ pub fn get_dialogs(
         tops.extend(top.clone().map(|post| (post.id, Some(post))));
     }
     let (messages, _, _) = show(context, tops);
-    let peers: BTreeSet<_> = page.iter().map(|(chat, _)| *chat).chain([Chat::User(OWNER)]).collect();
+    let owner = context.world.peers.saved_messages();
+    let peers: BTreeSet<_> = page.iter().map(|(chat, _)| *chat).chain([owner]).collect();
     let (users, chats) = context.world.describe(&peers, false);
     if dialogs.len() == count {
         return Ok(types::messages::Dialogs { dialogs, messages, chats, users }.into());

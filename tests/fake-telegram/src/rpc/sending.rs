@@ -8,7 +8,7 @@ use crate::settings::{Dedupe, Packing, SentAnswer};
 use crate::tl_build::{self, CAPTION_LENGTH_MAX, MESSAGE_LENGTH_MAX};
 use crate::world::files::{File, FileKind};
 use crate::world::mailbox::{Event, EventKind};
-use crate::world::peers::{Chat, GroupKind, OWNER};
+use crate::world::peers::{Chat, GroupKind};
 use crate::world::post::Post;
 
 /// How long after sending a message may be edited, in seconds.
@@ -119,10 +119,12 @@ fn send(context: &mut Context, said: Said) -> Result<enums::Updates, RpcError> {
     }
     let (reply_to, topic) = reply_target(context, said.chat, said.reply_to)?;
     check_slow_mode(context, said.chat)?;
+    let owner = context.world.peers.owner();
     let (place, event) = context.world.add_post(Post {
+        owner,
         chat: said.chat,
         id: 0,
-        from: Some(OWNER),
+        from: Some(owner),
         sent_as: None,
         date: now(),
         text: said.text,
@@ -147,8 +149,8 @@ fn send(context: &mut Context, said: Said) -> Result<enums::Updates, RpcError> {
 /// In slow mode the owner waits after each message, from whichever device it came.
 fn check_slow_mode(context: &Context, chat: Chat) -> Result<(), RpcError> {
     let pause = context.world.limits.get(&chat).map_or(0, |limits| limits.slow_mode);
-    let posts = &context.world.posts;
-    let last = posts.iter().rev().find(|post| post.chat == chat && post.from == Some(OWNER));
+    let (posts, owner) = (&context.world.posts, context.world.peers.owner());
+    let last = posts.iter().rev().find(|post| post.chat == chat && post.from == Some(owner));
     let left = last.map_or(0, |last| last.date.saturating_add(pause).saturating_sub(now()));
     if left > 0 { Err(RpcError::new(420, format!("SLOWMODE_WAIT_{left}"))) } else { Ok(()) }
 }
@@ -197,7 +199,7 @@ pub fn edit_message(
     check_entities(&text, &entities)?;
     let post = context.world.post(chat, request.id).filter(|post| !post.deleted);
     let post = post.ok_or_else(|| RpcError::bad_request("MESSAGE_ID_INVALID"))?;
-    if post.from != Some(OWNER) || post.forwarded_from.is_some() {
+    if post.from != Some(post.owner) || post.forwarded_from.is_some() {
         return Err(RpcError::new(403, "MESSAGE_AUTHOR_REQUIRED"));
     }
     if now().saturating_sub(post.date) > EDIT_TIME_LIMIT {
@@ -247,7 +249,7 @@ pub fn delete_channel_messages(
     let chat = access::channel(context, &request.channel)?;
     for id in &request.id {
         // Only administrators delete what others have written, and the owner is none.
-        if context.world.post(chat, *id).is_some_and(|post| post.from != Some(OWNER)) {
+        if context.world.post(chat, *id).is_some_and(|post| post.from != Some(post.owner)) {
             return Err(RpcError::new(403, "MESSAGE_DELETE_FORBIDDEN"));
         }
     }

@@ -6,7 +6,7 @@ use grammers_tl_types::{Serializable, enums, types};
 
 use super::World;
 use super::mailbox::{Event, EventKind, Mailbox};
-use super::peers::{Chat, OWNER};
+use super::peers::Chat;
 use super::post::Post;
 use crate::connection::{Link, Outgoing};
 use crate::settings::{Packing, PeersInUpdates};
@@ -135,7 +135,7 @@ impl World {
     pub fn mentioned(&mut self, chat: Chat, id: i32) -> Vec<Chat> {
         let place = self.mailbox(chat).place(id);
         let Some(post) = place.and_then(|place| self.posts.get(place)) else { return Vec::new() };
-        let users = [Some(OWNER), post.from, post.forwarded_from];
+        let users = [Some(post.owner), post.from, post.forwarded_from];
         users.into_iter().flatten().map(Chat::User).chain(post.sent_as).chain([post.chat]).collect()
     }
 
@@ -159,7 +159,8 @@ impl World {
             let name = self.peers.name(*chat);
             match chat {
                 Chat::User(id) => {
-                    let user = self.peers.user(*id).map(|user| tl_build::user(user, min && *id != OWNER));
+                    let min = min && *id != self.peers.owner();
+                    let user = self.peers.user(*id).map(|user| tl_build::user(user, &self.peers, min));
                     users.extend(user.map(|user| tl_build::named_user(user, name)));
                 }
                 Chat::Group(_) | Chat::Channel(_) => {

@@ -23,7 +23,7 @@ use draft::{Author, Draft, Recording};
 use files::{File, FileKind, Files};
 use login::Login;
 use mailbox::{Difference, Event, EventKind, Mailbox};
-use peers::{Chat, FRIEND, GroupKind, OWNER, Peers};
+use peers::{Chat, FRIEND, GroupKind, Peers};
 use post::Post;
 
 /// The datacentre that keeps files unless told otherwise.
@@ -87,11 +87,11 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(settings: Settings, home: i32) -> Self {
+    pub fn new(settings: Settings, home: i32, owner: i64) -> Self {
         Self {
             account: Mailbox::new(settings.first_pts),
             settings,
-            peers: Peers::default(),
+            peers: Peers::new(owner),
             files: Files::default(),
             login: Login::new(home),
             faults: Vec::new(),
@@ -165,7 +165,7 @@ impl World {
         let date = draft.date.unwrap_or_else(now);
         let broadcast = self.peers.group(chat).is_some_and(|group| group.kind == GroupKind::Broadcast);
         let from = match (draft.author, chat) {
-            (Author::Owner, _) => Some(OWNER),
+            (Author::Owner, _) => Some(self.peers.owner()),
             (Author::User(user), _) => Some(user),
             (Author::OtherSide, Chat::User(user)) => Some(user),
             (Author::OtherSide, _) => (!broadcast).then_some(FRIEND),
@@ -174,6 +174,7 @@ impl World {
         let recorded = draft.recording.map(|recording| self.add_recording(recording, date));
         let file = recorded.or(draft.file);
         let post = Post {
+            owner: self.peers.owner(),
             chat,
             id: 0,
             from,

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// The account's owner, whose client this server serves.
+/// The account's owner, whose client this server serves, unless [`Builder::owner`] says another.
+///
+/// [`Builder::owner`]: crate::Builder::owner
 pub const OWNER: i64 = 1000;
 /// A friend of the owner.
 pub const FRIEND: i64 = 2000;
@@ -17,7 +19,7 @@ pub const BOT: i64 = 3000;
 /// Telegram's own account, which sends login codes.
 pub const SERVICE: i64 = 777_000;
 
-/// The owner's notes to themselves.
+/// The notes of [`OWNER`] to themselves.
 pub const SAVED_MESSAGES: Chat = Chat::User(OWNER);
 /// A basic group of the owner and both friends.
 pub const GROUP: Chat = Chat::Group(400);
@@ -108,17 +110,18 @@ pub fn phone_number(id: i64) -> String {
 
 /// Everybody and every group.
 pub struct Peers {
+    owner: i64,
     users: BTreeMap<i64, User>,
     groups: BTreeMap<Chat, Group>,
     /// Public names, without the @.
     names: BTreeMap<Chat, String>,
 }
 
-impl Default for Peers {
-    fn default() -> Self {
-        let mut peers = Self { users: BTreeMap::new(), groups: BTreeMap::new(), names: BTreeMap::new() };
+impl Peers {
+    pub fn new(owner: i64) -> Self {
+        let mut peers = Self { owner, users: BTreeMap::new(), groups: BTreeMap::new(), names: BTreeMap::new() };
         let people =
-            [(OWNER, "Owner"), (FRIEND, "Friend"), (SECOND_FRIEND, "Second Friend"), (SERVICE, "Telegram")];
+            [(owner, "Owner"), (FRIEND, "Friend"), (SECOND_FRIEND, "Second Friend"), (SERVICE, "Telegram")];
         for (id, name) in people {
             peers.add_user(User { id, name: name.to_owned(), bot: false });
         }
@@ -133,9 +136,17 @@ impl Default for Peers {
         }
         peers
     }
-}
 
-impl Peers {
+    /// Whose client this server serves.
+    pub fn owner(&self) -> i64 {
+        self.owner
+    }
+
+    /// The owner's notes to themselves.
+    pub fn saved_messages(&self) -> Chat {
+        Chat::User(self.owner)
+    }
+
     pub fn add_user(&mut self, user: User) {
         self.users.insert(user.id, user);
     }

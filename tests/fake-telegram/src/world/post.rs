@@ -3,11 +3,14 @@
 use grammers_tl_types::{Serializable, enums, name_for_id};
 use serde::Serialize;
 
-use super::peers::{Chat, OWNER, SAVED_MESSAGES};
+use super::peers::Chat;
 
 /// A message in a chat, as both sides see it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Post {
+    /// Whose account it is in.
+    #[serde(skip)]
+    pub(crate) owner: i64,
     pub chat: Chat,
     pub id: i32,
     /// The sender; `None` for a post of a broadcast channel.
@@ -57,7 +60,11 @@ impl Post {
     /// Whether the owner's client shows it on the owner's side.
     pub fn outgoing(&self) -> bool {
         // Telegram marks nothing in Saved Messages as outgoing.
-        self.from == Some(OWNER) && self.chat != SAVED_MESSAGES
+        self.from == Some(self.owner) && !self.in_saved_messages()
+    }
+
+    pub(crate) fn in_saved_messages(&self) -> bool {
+        self.chat == Chat::User(self.owner)
     }
 
     /// Whether the client under test sent it.

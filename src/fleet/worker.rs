@@ -1,0 +1,487 @@
+//! A worker: takes the assignments of all gateways in turn, and recognises them.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, debug, info, info_span, warn};
+
+use super::in_hand::InHand;
+use super::keeper::Keeper;
+use crate::domain::{
+    Fault, Job, JobId, Peer, PeerKind, Recording, RecordingKind, Settings,
+};
+use crate::jobs::ports::Transcriber;
+use crate::jobs::retry::retry_until_available;
+use crate::queue::fleet::{Card, Lease, Leases, Outcome, Report, Stretch};
+use crate::queue::{Candidates, QueueError};
+use crate::runtime::lock;
+use crate::runtime::pulse::Pulse;
+use crate::speech::LOCAL;
+
+/// Assignments in hand at a time: while one is recognised, the next are fetched and decoded.
+const SLOTS: usize = 4;
+/// How many of them may be in the middle of a long recording.
+const LONG_SLOTS: usize = SLOTS - 1;
+/// How much later a busy worker takes another assignment, for each that it has in hand: an idle
+/// one is there first.
+const COURTESY: Duration = Duration::from_millis(30);
+/// How often it is looked for assignments while none is announced. A missed lease is noticed then.
+const LOOK: Duration = Duration::from_secs(1);
+/// How often it says that it is there.
+const BEAT: Duration = Duration::from_secs(5);
+/// How long a long recording is put off while others take the slots for such.
+const LONG_PAUSE: Duration = Duration::from_secs(60);
+/// How long this worker takes nothing when something in its surroundings fails, at least and at
+/// most.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// How long giving back an assignment may take at the end.
+const FAREWELL_LIMIT: Duration = Duration::from_secs(2);
+
+/// What a worker is.
+#[derive(Clone, Debug)]
+pub struct WorkerOptions {
+    pub name: String,
+    pub lease: Duration,
+    /// The models that it holds.
+    pub models: Vec<String>,
+    pub takes: Vec<String>,
+}
+
+/// How the work on an assignment ended, for whoever counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    Recognised,
+    Rejected,
+    Failed,
+    GivenBack,
+    /// Somebody else has it, or nobody waits for it.
+    Lost,
+}
+
+/// Is told what a worker does.
+pub trait WorkerObserver: Send + Sync {
+    fn taken(&self, job: JobId);
+    fn ended(&self, job: JobId, ended: Ended);
+    /// Redis has answered, or failed to.
+    fn store_answered(&self, error: Option<&QueueError>);
+}
+
+/// Works for the gateways of a fleet.
+pub struct FleetWorker {
+    leases: Arc<Leases>,
+    transcriber: Arc<dyn Transcriber>,
+    in_hand: Arc<InHand>,
+    options: WorkerOptions,
+    observer: Arc<dyn WorkerObserver>,
+    /// The pulse of the recognition: while it is overdue no lease is renewed.
+    recognition: Pulse,
+    shutdown: CancellationToken,
+    /// Serialises taking.
+    taking: tokio::sync::Mutex<()>,
+    slots: Semaphore,
+    long_slots: Semaphore,
+    /// Notified when a slot becomes free.
+    freed: Notify,
+    busy: AtomicU64,
+    /// When each account had its turn last, in turns.
+    turns: Mutex<(u64, BTreeMap<i64, u64>)>,
+    /// Until when nothing is taken.
+    paused: Mutex<Option<Instant>>,
+    done: Mutex<Card>,
+}
+
+/// Why the work on an assignment stops.
+enum Stop {
+    Lost,
+    /// Other long recordings take the slots for such.
+    TooLong,
+    /// Redis has lost the recording.
+    Missing,
+    Fault(Fault),
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl FleetWorker {
+    pub fn new(
+        leases: Arc<Leases>,
+        transcriber: Arc<dyn Transcriber>,
+        in_hand: Arc<InHand>,
+        options: WorkerOptions,
+        observer: Arc<dyn WorkerObserver>,
+        recognition: Pulse,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self {
+            leases,
+            transcriber,
+            in_hand,
+            options,
+            observer,
+            recognition,
+            shutdown,
+            taking: tokio::sync::Mutex::default(),
+            slots: Semaphore::new(SLOTS),
+            long_slots: Semaphore::new(LONG_SLOTS),
+            freed: Notify::new(),
+            busy: AtomicU64::new(0),
+            turns: Mutex::default(),
+            paused: Mutex::default(),
+            done: Mutex::default(),
+        }
+    }
+
+    /// Works until the shutdown, and gives back what it has then. An error means that it can
+    /// recognise nothing any more.
+    pub async fn run(&self) -> Result<(), String> {
+        let work = async || {
+            let outcome = self.work().await;
+            self.shutdown.cancel();
+            outcome
+        };
+        let working = join_all((0..SLOTS).map(|_| work()));
+        let ended = tokio::select! {
+            ended = working => ended,
+            never = self.say_that_it_is_there() => never,
+        };
+        let _ = timeout(FAREWELL_LIMIT, self.leases.leave()).await;
+        ended.into_iter().collect()
+    }
+
+    async fn work(&self) -> Result<(), String> {
+        loop {
+            let taking = self.taking.lock().await;
+            let mut permit = self.slots(1).await;
+            let Some(lease) = self.next_lease().await? else { return Ok(()) };
+            self.busy.fetch_add(1, Ordering::Relaxed);
+            let (leases, time) = (Arc::clone(&self.leases), self.options.lease);
+            let keeper = Keeper::start(leases, lease.clone(), time, self.recognition.clone());
+            // So that no other recording is blamed if this one kills the process.
+            if lease.deaths > 0 {
+                permit.merge(self.slots(SLOTS - 1).await);
+            }
+            drop(taking);
+            let span = info_span!("job", id = %lease.job);
+            let result = self.work_on(&lease, &keeper, permit).instrument(span).await;
+            self.busy.fetch_sub(1, Ordering::Relaxed);
+            self.freed.notify_one();
+            result?;
+        }
+    }
+
+    async fn slots(&self, count: usize) -> SemaphorePermit<'_> {
+        self.slots.acquire_many(count as u32).await.expect("nobody closes the semaphore")
+    }
+
+    /// `None` at the shutdown.
+    async fn next_lease(&self) -> Result<Option<Lease>, String> {
+        loop {
+            let busy = self.busy.load(Ordering::Relaxed);
+            let pause = lock(&self.paused).unwrap_or_else(Instant::now);
+            tokio::select! {
+                biased;
+                () = self.shutdown.cancelled() => return Ok(None),
+                () = sleep_until(pause.max(Instant::now() + COURTESY * busy as u32)) => {}
+            }
+            let looked =
+                retry_until_available("take an assignment", &self.shutdown, || self.observed(self.look()))
+                    .await;
+            match looked {
+                None => return Ok(None),
+                // One assignment that cannot be read is no reason to take no others.
+                Some(Err(error @ QueueError::Damaged(_))) => {
+                    warn!(%error, "an assignment is left alone");
+                    self.pause(PAUSES.0);
+                }
+                Some(Err(error)) => return Err(error.to_string()),
+                Some(Ok(Some(lease))) => return Ok(Some(lease)),
+                Some(Ok(None)) => self.wait().await,
+            }
+        }
+    }
+
+    /// Waits until it makes sense to look again.
+    async fn wait(&self) {
+        let idle = async {
+            if self.busy.load(Ordering::Relaxed) > 0 {
+                return sleep(LOOK).await;
+            }
+            if let Err(error) = self.leases.wait(LOOK).await {
+                debug!(%error, "cannot wait for assignments");
+                sleep(LOOK).await;
+            }
+        };
+        tokio::select! {
+            () = self.shutdown.cancelled() => {}
+            () = self.freed.notified() => {}
+            () = idle => {}
+        }
+    }
+
+    async fn observed<T>(
+        &self,
+        operation: impl Future<Output = Result<T, QueueError>>,
+    ) -> Result<T, QueueError> {
+        let result = operation.await;
+        self.observer.store_answered(result.as_ref().err());
+        result
+    }
+
+    /// Takes an assignment of the account whose turn it is: of a stranger only if no account has
+    /// any other.
+    async fn look(&self) -> Result<Option<Lease>, QueueError> {
+        let mut accounts = self.leases.accounts().await?;
+        {
+            let turns = lock(&self.turns);
+            accounts.sort_by_key(|account| turns.1.get(account).copied());
+        }
+        for candidates in [Candidates::NoStrangers, Candidates::All] {
+            for &account in &accounts {
+                if let Some(lease) = self.leases.take(account, candidates).await? {
+                    let mut turns = lock(&self.turns);
+                    turns.0 += 1;
+                    let turn = turns.0;
+                    turns.1.insert(account, turn);
+                    return Ok(Some(lease));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn pause(&self, time: Duration) {
+        let until = Instant::now() + time.clamp(PAUSES.0, PAUSES.1);
+        let mut paused = lock(&self.paused);
+        *paused = Some(paused.map_or(until, |known| known.max(until)));
+    }
+
+    async fn work_on(
+        &self,
+        lease: &Lease,
+        keeper: &Keeper,
+        mut permit: SemaphorePermit<'_>,
+    ) -> Result<(), String> {
+        if lease.is_taken_over {
+            warn!(event = "lease_taken_over", deaths = lease.deaths, "Taking over from a worker that is silent");
+        }
+        info!(event = "assignment_taken", bytes = lease.size, "Taken");
+        self.observer.taken(lease.job);
+        self.in_hand.add(lease.job, &lease.order);
+        let result = tokio::select! {
+            biased;
+            () = self.shutdown.cancelled() => Err(Stop::Fault(Fault::Aborted)),
+            result = self.recognise(lease, &mut permit) => result,
+            () = keeper.lost() => Err(Stop::Lost),
+        };
+        self.in_hand.remove(lease.job);
+        let (ended, fatal) = self.conclude(lease, result).await;
+        self.observer.ended(lease.job, ended);
+        fatal.map_or(Ok(()), Err)
+    }
+
+    /// Says what became of the assignment.
+    async fn conclude(&self, lease: &Lease, result: Result<(), Stop>) -> (Ended, Option<String>) {
+        match result {
+            Ok(()) => {
+                lock(&self.done).ended += 1;
+                info!(event = "assignment_done", "Recognised");
+                (Ended::Recognised, None)
+            }
+            Err(Stop::Lost) => {
+                info!(event = "lease_lost", "Another worker has it, or nobody waits for it any more");
+                (Ended::Lost, None)
+            }
+            Err(Stop::TooLong) => {
+                self.give_back(lease, LONG_PAUSE, "other long recordings are being recognised").await;
+                (Ended::GivenBack, None)
+            }
+            Err(Stop::Missing) => {
+                warn!(event = "assignment_given_back", "Redis has lost its recording");
+                self.last_word(self.leases.miss(lease)).await;
+                (Ended::GivenBack, None)
+            }
+            Err(Stop::Fault(fault)) => self.conclude_failed(lease, fault).await,
+        }
+    }
+
+    async fn conclude_failed(&self, lease: &Lease, fault: Fault) -> (Ended, Option<String>) {
+        let finish = async |outcome: Outcome| self.last_word(self.leases.finish(lease, &outcome)).await;
+        match fault {
+            Fault::Reject(why) | Fault::NoDocuments(why) | Fault::Gone(why) => {
+                warn!(event = "rejected", reason = why, "Cannot be recognised");
+                finish(Outcome::Rejected { why }).await;
+                (Ended::Rejected, None)
+            }
+            Fault::Retry { after, why } => {
+                warn!(event = "retry", reason = why, "Failed, its gateway tries again");
+                finish(Outcome::Failed { why, after: after.as_secs() }).await;
+                (Ended::Failed, None)
+            }
+            Fault::Poisonous(why) => {
+                finish(Outcome::Poisonous { why }).await;
+                (Ended::Rejected, None)
+            }
+            Fault::Aborted => {
+                self.give_back(lease, Duration::ZERO, "this worker stops").await;
+                (Ended::GivenBack, None)
+            }
+            // Something is wrong here, not with the recording: another worker may be well.
+            Fault::Wait { after, why } | Fault::Later { after, why } | Fault::Held { after, why } => {
+                self.pause(after);
+                self.give_back(lease, Duration::ZERO, &why).await;
+                (Ended::GivenBack, None)
+            }
+            Fault::Unavailable(why) => {
+                self.pause(PAUSES.0);
+                self.give_back(lease, Duration::ZERO, &why).await;
+                (Ended::GivenBack, None)
+            }
+            Fault::Fatal(why) => {
+                self.give_back(lease, Duration::ZERO, &why).await;
+                (Ended::GivenBack, Some(why))
+            }
+        }
+    }
+
+    async fn give_back(&self, lease: &Lease, after: Duration, why: &str) {
+        info!(event = "assignment_given_back", reason = why, "Given back");
+        self.last_word(self.leases.give_back(lease, after)).await;
+        if after.is_zero() {
+            let _ = timeout(FAREWELL_LIMIT, self.leases.wake(lease.job.account)).await;
+        }
+    }
+
+    /// If this does not succeed, the lease runs out, and another worker takes over.
+    async fn last_word(&self, word: impl Future<Output = Result<bool, QueueError>>) {
+        match timeout(FAREWELL_LIMIT, word).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => warn!(%error, "Redis does not take it; the lease runs out"),
+            Err(_) => warn!("Redis does not answer; the lease runs out"),
+        }
+    }
+
+    async fn recognise(&self, lease: &Lease, permit: &mut SemaphorePermit<'_>) -> Result<(), Stop> {
+        let (job, settings) = (job_of(lease), settings_of(lease));
+        let mut until_ms = lease.order.from.until_ms;
+        let mut progress = lease.order.from.clone();
+        for stretch in &lease.stretches {
+            until_ms = stretch.progress.until_ms;
+            progress.add(stretch.progress.clone());
+        }
+        let mut long_slot = if until_ms > 0 { Some(self.long_slot()?) } else { None };
+        let recording = self.persist("fetch a recording", || self.leases.recording(lease));
+        let prepared = async { self.transcriber.prepare(&job).await.map_err(Stop::from) };
+        let (recording, ()) = tokio::try_join!(recording, prepared)?;
+        let recording = recording.ok_or(Stop::Missing)?;
+        self.held(self.persist("begin a recognition", || self.leases.begin(lease)).await?)?;
+        let mut recording = self.transcriber.open(&job, &settings, recording, &progress).await?;
+        recording.begun().await?;
+        let length = recording.length();
+        debug!(event = "recognising", "Recognising");
+        while let Some(progress) = recording.next().await? {
+            let seconds = progress.until_ms.saturating_sub(until_ms) as f64 / 1000.0;
+            until_ms = progress.until_ms;
+            let report = self.in_hand.take_report(lease.job);
+            self.count(seconds, &report);
+            let by = recording.recognised_by().map(|by| self.named(&by));
+            let stretch = Stretch { progress, length, by, report };
+            let is_last = until_ms >= length;
+            let published = self.persist("publish a stretch", || self.leases.publish(lease, &stretch, is_last));
+            self.held(published.await?)?;
+            if is_last {
+                return Ok(());
+            }
+            // It is like any other from here on.
+            drop(permit.split(SLOTS - 1));
+            info!(event = "progress", until_s = until_ms / 1000, of_s = length / 1000, "Recognised so far");
+            if long_slot.is_none() {
+                long_slot = Some(self.long_slot()?);
+            }
+        }
+        let outcome = Outcome::Recognised { length };
+        self.held(self.persist("finish an assignment", || self.leases.finish(lease, &outcome)).await?)
+    }
+
+    fn held(&self, is_held: bool) -> Result<(), Stop> {
+        if is_held { Ok(()) } else { Err(Stop::Lost) }
+    }
+
+    fn long_slot(&self) -> Result<SemaphorePermit<'_>, Stop> {
+        self.long_slots.try_acquire().map_err(|_| Stop::TooLong)
+    }
+
+    /// Repeats an operation until Redis is there.
+    async fn persist<T, F>(&self, what: &str, mut operation: impl FnMut() -> F) -> Result<T, Stop>
+    where
+        F: Future<Output = Result<T, QueueError>>,
+    {
+        match retry_until_available(what, &self.shutdown, || self.observed(operation())).await {
+            Some(Ok(done)) => Ok(done),
+            Some(Err(error)) => Err(Stop::Fault(Fault::retry_in(60, error))),
+            None => Err(Stop::Fault(Fault::Aborted)),
+        }
+    }
+
+    /// Who has recognised something: this worker, and the server that it has asked, if it was one.
+    fn named(&self, by: &str) -> String {
+        let name = &self.options.name;
+        if by == LOCAL { name.clone() } else { format!("{name} ({by})") }
+    }
+
+    fn count(&self, seconds: f64, report: &Report) {
+        let mut done = lock(&self.done);
+        done.audio += seconds;
+        done.took += report.took as f64 / 1000.0;
+    }
+
+    /// Says what this worker is and does, for ever.
+    async fn say_that_it_is_there<T>(&self) -> T {
+        let WorkerOptions { name, models, takes, .. } = &self.options;
+        loop {
+            let card = Card {
+                name: name.clone(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                models: models.clone(),
+                takes: takes.clone(),
+                in_hand: self.busy.load(Ordering::Relaxed),
+                ..lock(&self.done).clone()
+            };
+            if let Err(error) = self.leases.beat(&card).await {
+                debug!(%error, "cannot say that this worker is there");
+            }
+            sleep(BEAT).await;
+        }
+    }
+}
+
+/// The job as far as a worker knows it.
+fn job_of(lease: &Lease) -> Job {
+    let Lease { job, order, size, .. } = lease;
+    let recording = Recording {
+        chat: Peer { kind: PeerKind::User, id: job.chat, access_hash: 0 },
+        thread: None,
+        kind: RecordingKind::Voice,
+        document: 0,
+        outgoing: false,
+        date: 0,
+        lifetime: None,
+        duration: order.duration,
+        size: *size as u64,
+    };
+    let asked = order.asked.then(Default::default);
+    Job { id: *job, recording, settings: Some(settings_of(lease)), stranger: false, asked }
+}
+
+fn settings_of(lease: &Lease) -> Settings {
+    Settings { language: lease.order.language, task: lease.order.task, ..Settings::default() }
+}
