@@ -12,15 +12,16 @@ use crate::decoding::DecoderProgram;
 use crate::domain::policy::Policy;
 use crate::domain::{
     Answer, ChatInfo, CommandPrefix, Event, Fault, Form, Job, JobId, LanguageCode, Note, Peer, Progress,
-    Said, Settings,
+    ReactionEmoji, Said, Settings,
 };
 use crate::health::HealthState;
 use crate::health::limits::ENCODER_PASS_LIMIT;
 use crate::jobs::intake::Intake;
-use crate::jobs::ports::{Conversation, Messenger, Transcriber, Transcription};
+use crate::jobs::ports::{Conversation, Messenger, Summariser, Transcriber, Transcription};
 use crate::notices::{Channel, Notice};
 use crate::runtime::pulse::Pulse;
 use crate::speech::{Observer, Recogniser as _, Recognisers};
+use crate::summary::SummaryServer;
 use crate::telegram::{Account, EventSink};
 use crate::transcribe::chat_languages::ChatLanguages;
 use crate::transcribe::recording::{Recording, RecordingOptions};
@@ -31,6 +32,8 @@ pub struct IntakeSink {
     pub policy: watch::Receiver<Policy>,
     /// `None`: there are no commands.
     pub prefix: Option<CommandPrefix>,
+    /// `None`: reactions ask for nothing.
+    pub reaction: Option<ReactionEmoji>,
 }
 
 #[async_trait]
@@ -49,6 +52,10 @@ impl EventSink for IntakeSink {
 
     fn command_in(&self, text: &str, in_saved_messages: bool) -> Option<Said> {
         self.prefix.as_ref()?.command_in(text, in_saved_messages)
+    }
+
+    fn is_request(&self, emoji: &str) -> bool {
+        self.reaction.as_ref().is_some_and(|reaction| reaction.is(emoji))
     }
 }
 
@@ -103,6 +110,13 @@ impl Conversation for Account {
 
     fn give_up(&self, command: JobId) {
         self.give_up_turn(command);
+    }
+}
+
+#[async_trait]
+impl Summariser for SummaryServer {
+    async fn summarise(&self, text: &str, language: Option<LanguageCode>) -> Option<String> {
+        SummaryServer::summarise(self, text, language).await
     }
 }
 

@@ -36,7 +36,7 @@ use crate::jobs::commands::{self, Commands, ModelAbilities};
 use crate::jobs::deletions::Deletions;
 use crate::jobs::gate::Gate;
 use crate::jobs::intake::Intake;
-use crate::jobs::ports::{Conversation, Messenger, Transcriber};
+use crate::jobs::ports::{Conversation, Messenger, Summariser, Transcriber};
 use crate::jobs::retry::retry_until_available;
 use crate::jobs::worker::Worker;
 use crate::notices::{Channel, Notices};
@@ -51,6 +51,7 @@ use crate::serve;
 use crate::setup;
 use crate::speech::models::UnknownModel;
 use crate::speech::{DROP_REASONS, EngineOptions, ModelState, Recogniser as _, Recognisers, SpeechError};
+use crate::summary::SummaryServer;
 use crate::telegram::{Account, LoggedOut, SessionError, SessionFile};
 use crate::transcribe::chat_languages::ChatLanguages;
 
@@ -210,13 +211,13 @@ pub async fn run(
         delete_answers: config.delete_answers,
         shutdown: shutdown.clone(),
     });
-    if let Some(prefix) = &config.command_prefix {
+    if config.command_prefix.is_some() || config.reaction.is_some() {
         let (languages, translates) = recognisers.abilities();
         intake = intake.with_commands(Arc::new(Commands {
             queue: Arc::clone(&queue),
             rules: chat_rules,
             conversation: Arc::clone(&conversation),
-            prefix: prefix.clone(),
+            prefix: config.command_prefix.clone(),
             model: ModelAbilities { languages, translates },
             keeps_results: !config.result_ttl.is_zero(),
             work: Arc::clone(&work),
@@ -225,8 +226,8 @@ pub async fn run(
             shown: commands::SHOWN,
         }));
     }
-    let prefix = config.command_prefix.clone();
-    let sink = IntakeSink { intake, policy: policy_in_force.clone(), prefix };
+    let (prefix, reaction) = (config.command_prefix.clone(), config.reaction.clone());
+    let sink = IntakeSink { intake, policy: policy_in_force.clone(), prefix, reaction };
     let transcriber = Arc::new(StretchTranscriber {
         recognisers,
         decoder,
@@ -239,8 +240,10 @@ pub async fn run(
     let messenger = Arc::new(ObservedMessenger::new(messenger, Arc::clone(&health)));
     let observed = decorator.transcriber(Arc::clone(&transcriber) as Arc<dyn Transcriber>);
     let observed = Arc::new(ObservedTranscriber::new(observed, health, recognition));
+    let summariser = setup::summary_server(config).map(SummaryServer::new);
     let worker = Worker::new(queue, messenger, observed, policy_in_force, work, shutdown.clone())
         .with_gate(gate)
+        .with_summariser(summariser.map(|server| Arc::new(server) as Arc<dyn Summariser>))
         .with_conversation(conversation);
     service.ready();
     let (logged_out, broken) = (OnceCell::new(), OnceCell::new());

@@ -13,6 +13,7 @@ mod model;
 pub mod problems;
 mod queue;
 mod recognisers;
+mod summary;
 mod telegram;
 
 pub use finding::{Finding, Outcome};
@@ -47,6 +48,7 @@ pub async fn examine(raw: &RawConfig, observer: &mut dyn Observer) {
     let daemon_runs = telegram::check(&config, observer).await;
     queue::check(&config, observer).await;
     recognisers::check(&config, observer).await;
+    summary::check(&config, observer).await;
     let model = model::check(&config, observer);
     if config.recognises_locally() {
         machine::memory(&config, model.as_deref(), daemon_runs, observer);

@@ -1,6 +1,6 @@
 //! What Telegram tells the account, as far as the daemon acts on it.
 
-use super::{ChatInfo, CommandMessage, JobId, Recording};
+use super::{ChatInfo, CommandMessage, JobId, Reaction, Recording};
 
 /// Something that happened in a chat.
 ///
@@ -15,6 +15,8 @@ pub enum Event {
     Recording(Incoming),
     /// The owner has given a command.
     Command(CommandMessage),
+    /// The owner has reacted to a recording with the emoji that asks for its text.
+    Reaction(Reaction),
     /// Messages were deleted for everybody, or on the owner's side.
     Deleted(Deleted),
 }

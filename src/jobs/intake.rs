@@ -64,6 +64,10 @@ impl Intake {
                     Some(commands) => commands.take(message).await,
                     None => true,
                 },
+                Event::Reaction(reaction) => match &self.commands {
+                    Some(commands) => commands.take_reaction(reaction).await,
+                    None => true,
+                },
                 Event::Deleted(deleted) => match &self.deletions {
                     Some(deletions) => deletions.take(deleted).await,
                     None => true,

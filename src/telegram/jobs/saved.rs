@@ -3,7 +3,7 @@
 use grammers_client::tl;
 
 use super::message_of_job::FoundMessage;
-use super::send::{Outgoing, folded};
+use super::send::{Outgoing, quote};
 use super::upload::Upload;
 use crate::domain::reply::utf16_len;
 use crate::domain::saved::{header, message_link};
@@ -23,14 +23,11 @@ pub(super) fn saved_message(job: &Job, part: &Part, index: usize, origin: &Found
     let header = header(sender.as_deref(), chat.as_deref(), job.recording.date);
     let length = utf16_len(&header);
     let link = tl::types::MessageEntityTextUrl { offset: 0, length: length as i32, url: message_link(job) };
-    let mut entities = vec![link.into()];
-    if part.folded {
-        entities.push(folded(&part.text, length + 1));
-    }
+    let entities = [vec![link.into()], quote(part, length + 1)].concat();
     Outgoing {
         peer: tl::enums::InputPeer::PeerSelf,
         reply_to: None,
-        text: format!("{header}\n{}", part.text),
+        text: format!("{header}\n{}", part.shown()),
         entities,
         file: Upload::of(part, job),
         index,
