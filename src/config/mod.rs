@@ -58,6 +58,8 @@ pub struct Config {
     pub languages: Languages,
     pub task: Task,
     pub vocabulary: Vocabulary,
+    /// Whether the recogniser is given the names of a chat's people.
+    pub names: bool,
     pub audio_context: AudioContext,
     /// `None`: on for a GPU, off for a CPU.
     pub flash_attention: Option<bool>,

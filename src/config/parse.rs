@@ -53,6 +53,7 @@ impl Parser<'_> {
             languages: self.parsed("LANGUAGES"),
             task: self.parsed("TASK"),
             vocabulary: self.optional("VOCABULARY", |text| text.parse().ok()).unwrap_or_default(),
+            names: self.value("NAMES", values::on_or_off),
             audio_context: self.parsed("WHISPER_AUDIO_CTX"),
             flash_attention: self.value("FLASH_ATTENTION", values::flash_attention),
             threads: NonZeroUsize::new(self.value("THREADS", |text| within(0..=256, text.parse().ok()))),

@@ -135,6 +135,12 @@ pub const VARIABLES: &[Variable] = &[
         "names and terms separated by commas, at most 1000 characters",
     ),
     Variable::new(
+        "NAMES",
+        "off",
+        "Whether Whisper is also given what the people of the chat call themselves in Telegram",
+        "on or off",
+    ),
+    Variable::new(
         "WHISPER_AUDIO_CTX",
         "auto",
         "How much of its window of 30 s Whisper computes for a shorter recording",

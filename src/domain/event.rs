@@ -39,6 +39,9 @@ pub struct Incoming {
     pub recording: Recording,
     pub chat: ChatInfo,
     pub sender: Sender,
+    /// What the people of the chat call themselves, as far as it is known: the sender or the other
+    /// one first.
+    pub people: Vec<String>,
     /// Whether the recording vanishes once it was played, or after a time.
     pub view_once: bool,
 }

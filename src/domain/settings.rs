@@ -5,7 +5,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::rules::ParseChoiceError;
-use super::{Answer, LanguageCode, Task};
+use super::{Answer, LanguageCode, Task, Vocabulary};
 
 /// The default of [`Settings::fold_from`].
 const FOLD_FROM: u32 = 800;
@@ -30,6 +30,13 @@ pub struct Settings {
     /// never. Jobs of versions that had no choice are stored without.
     #[serde(default = "never", skip_serializing_if = "is_never")]
     pub summary_from: u32,
+    /// What the recogniser is to know in this chat, before VOCABULARY.
+    #[serde(default, skip_serializing_if = "Vocabulary::is_empty")]
+    pub vocabulary: Vocabulary,
+    /// What the people of the chat are called, behind VOCABULARY; `None` if the recogniser is not
+    /// told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub people: Option<Vocabulary>,
 }
 
 impl Default for Settings {
@@ -41,6 +48,8 @@ impl Default for Settings {
             fold_from: FOLD_FROM,
             documents: Documents::default(),
             summary_from: u32::MAX,
+            vocabulary: Vocabulary::default(),
+            people: None,
         }
     }
 }

@@ -87,8 +87,8 @@ impl Commands {
     /// Obeys a command. Returns true once that is stored, and false if the daemon shuts down first
     /// or something cannot be stored.
     pub async fn take(self: &Arc<Self>, message: CommandMessage) -> bool {
-        let CommandMessage { id, said, .. } = message;
-        let span = info_span!("command", %id, name = said.command.name());
+        let id = message.id;
+        let span = info_span!("command", %id, name = message.said.command.name());
         match self.obey(&message).instrument(span.clone()).await {
             Ok(answer) => {
                 let commands = Arc::clone(self);
@@ -174,7 +174,7 @@ impl Commands {
     ) -> Result<Result<Answer, Remark>, Stop> {
         let CommandMessage { said, chat, .. } = message;
         let everywhere = chat.kind == ChatKind::SavedMessages;
-        let outcome = match (said.command, &message.replies_to) {
+        let outcome = match (said.command.clone(), &message.replies_to) {
             (Command::Transcribe | Command::Again, RepliesTo::Recording(incoming)) => {
                 let again = said.command == Command::Again;
                 let asked = Asked { command: message.id.message, tongue: said.tongue, again, replaces: Vec::new() };
@@ -208,7 +208,7 @@ impl Commands {
                 let changed = if is_new { self.change_rules(message, everywhere).await } else { Ok(()) };
                 changed.map(|()| {
                     let reason = self.reason_here(message, false);
-                    let text = command_texts::done(*said, everywhere, reason);
+                    let text = command_texts::done(said.clone(), everywhere, reason);
                     text.map_or(Answer::Nothing, Answer::InChat)
                 })
             }

@@ -9,7 +9,7 @@ use crate::config::{Config, Redis, RedisTls, Sentinel, Summary};
 use crate::domain::budget::GateLimits;
 use crate::domain::policy::Policy;
 use crate::domain::{
-    ChatRules, LanguageChoice, ModelName, RecogniserAddress, Secret, ServerUrl, Settings, Task,
+    ChatRules, LanguageChoice, ModelName, RecogniserAddress, Secret, ServerUrl, Settings, Task, Vocabulary,
 };
 use crate::notices::WebHook;
 use crate::queue::CrashRules;
@@ -69,6 +69,7 @@ pub fn policy(config: &Config) -> Policy {
         settings: Settings {
             fold_from: config.fold_from,
             documents: config.documents,
+            people: config.names.then(Vocabulary::default),
             summary_from: config.summary.as_ref().map_or(u32::MAX, |summary| summary.from),
             ..settings(config.language, config.task)
         },

@@ -39,13 +39,14 @@ pub(super) struct Input {
     pub prior: LanguagePrior,
     /// The end of the text before this recording.
     pub previous_text: String,
+    /// What Whisper is to know.
+    pub vocabulary: Vocabulary,
 }
 
 /// Recognises recordings. It holds what is the same for all of them.
 pub(super) struct WhisperRecogniser {
     choice: Choice,
     audio_context: AudioContext,
-    vocabulary: Vocabulary,
 }
 
 /// The result of one recognition.
@@ -62,8 +63,8 @@ struct Attempt {
 
 impl WhisperRecogniser {
     /// The model must know all languages of `choice`.
-    pub(super) fn new(choice: Choice, audio_context: AudioContext, vocabulary: Vocabulary) -> Self {
-        Self { choice, audio_context, vocabulary }
+    pub(super) fn new(choice: Choice, audio_context: AudioContext) -> Self {
+        Self { choice, audio_context }
     }
 
     pub(super) fn recognise(
@@ -78,7 +79,7 @@ impl WhisperRecogniser {
 
         let samples = pcm.len();
         let pass = first_pass(self.audio_context, samples);
-        let (nothing, mut vocabulary) = (Vocabulary::default(), &self.vocabulary);
+        let (nothing, mut vocabulary) = (Vocabulary::default(), &input.vocabulary);
         let mut attempt = self.attempt(whisper, &input, pass, None, vocabulary, control)?;
         if let Some(why) = attempt.rejection {
             debug!(why, "rejected after a quick pass, recognising again more carefully");

@@ -119,7 +119,8 @@ impl Recogniser for Server {
         mut speech: Speech,
         options: RecogniseOptions,
     ) -> Result<Recognised, SpeechError> {
-        let RecogniseOptions { language, task, prior, previous_text, progress: _, observer } = options;
+        let vocabulary = options.known(&self.vocabulary);
+        let RecogniseOptions { language, task, prior, previous_text, observer, .. } = options;
         let observer = observer.as_deref().unwrap_or(&());
         if speech.is_empty() {
             return Ok(Recognised { transcript: Transcript { task, ..Transcript::default() }, by: None });
@@ -127,12 +128,12 @@ impl Recogniser for Server {
         let started = Instant::now();
         let spoken = speech.activity.voiced(0..speech.pcm.len()).unwrap_or(speech.pcm.len());
         speech.pcm.resize(speech.pcm.len().max(SHORTEST), 0.0);
-        let prompt = self.vocabulary.before(&previous_text);
+        let prompt = vocabulary.before(&previous_text);
         let mut request = Arc::new(Request { audio: wav(&speech.pcm, SAMPLE_RATE), task, prompt });
         let given = language.or(self.choice.only());
         let mut answer = self.ask(&request, given).await?;
         observer.on_pass();
-        if has_echo(&answer.candidates(&speech), &self.vocabulary) {
+        if has_echo(&answer.candidates(&speech), &vocabulary) {
             debug!("an echo of the vocabulary, asking again without it");
             request = Arc::new(Request { prompt: previous_text, ..Request::clone(&request) });
             answer = self.ask(&request, given).await?;

@@ -2,6 +2,7 @@
 
 use grammers_client::tl;
 
+use super::super::message::user_name;
 use super::message_of_job::FoundMessage;
 use super::send::{Outgoing, quote};
 use super::upload::Upload;
@@ -72,10 +73,4 @@ fn name(peer: &tl::enums::Peer, origin: &FoundMessage) -> String {
         tl::enums::Peer::Chat(peer) => peer.chat_id.to_string(),
         tl::enums::Peer::Channel(peer) => peer.channel_id.to_string(),
     })
-}
-
-fn user_name(user: &tl::types::User) -> String {
-    let names: Vec<&str> =
-        [&user.first_name, &user.last_name].into_iter().flatten().map(String::as_str).collect();
-    names.join(" ")
 }

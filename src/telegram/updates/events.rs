@@ -120,7 +120,13 @@ impl<S: EventSink> UpdateLoop<'_, S> {
         }
         let owner = context.user.id;
         let sender = context.seen_peer(recording.sender(owner)).await?;
-        Ok(recording.incoming(owner, chat.as_ref(), sender.as_ref()))
+        let themselves = match PeerId::user(owner) {
+            Some(owner) => context.seen_peer(owner).await?,
+            None => None,
+        };
+        let known = [&chat, &sender, &themselves].into_iter().flatten();
+        let people = known.filter_map(|peer| peer.traits.called.clone()).collect();
+        Ok(recording.incoming(owner, chat.as_ref(), sender.as_ref(), people))
     }
 
     /// Stores the peers that an answer with a message of a private chat or a basic group mentions.
