@@ -20,5 +20,6 @@ pub mod runtime;
 pub mod serve;
 pub mod setup;
 pub mod speech;
+pub mod summary;
 pub mod telegram;
 pub mod transcribe;

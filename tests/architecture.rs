@@ -17,6 +17,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("audio", &["domain"]),
     ("decoding", &["audio"]),
     ("speech", &["domain", "runtime"]),
+    ("summary", &["domain", "runtime"]),
     ("transcribe", &["domain", "runtime", "audio", "decoding", "speech"]),
     ("jobs", &["domain", "runtime", "queue"]),
     // It knows nothing of jobs and of Telegram.
@@ -29,7 +30,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     // It also chooses the queue's backend by the options that it makes.
     (
         "setup",
-        &["domain", "runtime", "config", "queue", "queue::*", "telegram", "audio", "speech", "notices"],
+        &["domain", "runtime", "config", "queue", "queue::*", "telegram", "audio", "speech", "summary", "notices"],
     ),
     ("app", &["*"]),
     // It looks at every part from outside, the way each is used.

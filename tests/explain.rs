@@ -85,6 +85,8 @@ const MESSAGES: &[(&str, &str)] = &[
     ("recogniser-refuses", "the recogniser gpu:8000/v1 refuses the key, or wants one (401 Unauthorized)"),
     ("recogniser-failed", "the recogniser gpu:8000/v1 failed (500 Internal Server Error): no GPU"),
     ("recogniser-public", "what is said in your messages is sent to api.openai.com/v1 for recognition"),
+    ("summary-failed", "the summary server gpu:11434/v1 gave no answer within 60 s"),
+    ("summary-public", "the texts of long messages are sent to api.openai.com/v1 for summaries"),
     ("disk-full", "cannot write ./data/queue.redb: No space left on device (os error 28)"),
     ("permission-denied", "cannot use ./data/account.lock: Permission denied (os error 13)"),
     ("file-unusable", "cannot write to ./data: Not a directory (os error 20)"),

@@ -5,6 +5,7 @@ mod commands;
 mod deletions;
 mod documents;
 mod forms;
+mod reactions;
 mod rules;
 
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use stenogram::domain::policy::Policy;
 use stenogram::domain::rules::Rules;
 use stenogram::domain::{
     Answer, ChatInfo, ChatRules, CommandPrefix, Event, Fault as JobFault, Form, Job, JobId, Peer, PeerKind,
-    Progress, Recording, RecordingKind, Said, Segment, Settings, Task, Transcript,
+    Progress, ReactionEmoji, Recording, RecordingKind, Said, Segment, Settings, Task, Transcript,
 };
 use stenogram::jobs::chat_rules_file::{ChatRulesFile, FILE_NAME};
 use stenogram::jobs::commands::{Commands, ModelAbilities};
@@ -77,6 +78,10 @@ impl EventSink for Ears {
 
     fn command_in(&self, text: &str, in_saved_messages: bool) -> Option<Said> {
         prefix().command_in(text, in_saved_messages)
+    }
+
+    fn is_request(&self, emoji: &str) -> bool {
+        "✍".parse::<ReactionEmoji>().expect("a reaction").is(emoji)
     }
 }
 
@@ -216,7 +221,7 @@ impl Line {
             rules: ChatRulesFile::open(folder.path().join(FILE_NAME), Arc::new(policy))
                 .expect("open the rules"),
             conversation: Arc::clone(&account) as Arc<dyn Conversation>,
-            prefix: prefix(),
+            prefix: Some(prefix()),
             model: ModelAbilities { languages: 99, translates: true },
             keeps_results: false,
             work: Arc::clone(&work),

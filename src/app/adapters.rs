@@ -8,11 +8,13 @@ use tokio::sync::watch;
 
 use crate::domain::policy::Policy;
 use crate::domain::{
-    Answer, ChatInfo, CommandPrefix, Event, Fault, Form, Job, JobId, Note, Peer, Said,
+    Answer, ChatInfo, CommandPrefix, Event, Fault, Form, Job, JobId, LanguageCode, Note, Peer,
+    ReactionEmoji, Said,
 };
 use crate::jobs::intake::Intake;
-use crate::jobs::ports::{Conversation, Messenger};
+use crate::jobs::ports::{Conversation, Messenger, Summariser};
 use crate::notices::{Channel, Notice};
+use crate::summary::SummaryServer;
 use crate::telegram::{Account, EventSink};
 
 /// Passes the events that the account receives on to the intake.
@@ -21,6 +23,8 @@ pub struct IntakeSink {
     pub policy: watch::Receiver<Policy>,
     /// `None`: there are no commands.
     pub prefix: Option<CommandPrefix>,
+    /// `None`: reactions ask for nothing.
+    pub reaction: Option<ReactionEmoji>,
 }
 
 #[async_trait]
@@ -39,6 +43,10 @@ impl EventSink for IntakeSink {
 
     fn command_in(&self, text: &str, in_saved_messages: bool) -> Option<Said> {
         self.prefix.as_ref()?.command_in(text, in_saved_messages)
+    }
+
+    fn is_request(&self, emoji: &str) -> bool {
+        self.reaction.as_ref().is_some_and(|reaction| reaction.is(emoji))
     }
 }
 
@@ -93,6 +101,13 @@ impl Conversation for Account {
 
     fn give_up(&self, command: JobId) {
         self.give_up_turn(command);
+    }
+}
+
+#[async_trait]
+impl Summariser for SummaryServer {
+    async fn summarise(&self, text: &str, language: Option<LanguageCode>) -> Option<String> {
+        SummaryServer::summarise(self, text, language).await
     }
 }
 

@@ -41,7 +41,7 @@ use crate::jobs::commands::{self, Commands, ModelAbilities};
 use crate::jobs::deletions::Deletions;
 use crate::jobs::gate::Gate;
 use crate::jobs::intake::Intake;
-use crate::jobs::ports::{Conversation, Messenger};
+use crate::jobs::ports::{Conversation, Messenger, Summariser};
 use crate::jobs::retry::retry_until_available;
 use crate::jobs::worker::Worker;
 use crate::notices::{Channel, Notices};
@@ -56,6 +56,7 @@ use crate::serve;
 use crate::setup;
 use crate::speech::models::UnknownModel;
 use crate::speech::{DROP_REASONS, EngineOptions, RecognisersOptions, SpeechError};
+use crate::summary::SummaryServer;
 use crate::telegram::{Account, LoggedOut, SessionError, SessionFile};
 use crate::transcribe::chat_languages::ChatLanguages;
 
@@ -220,13 +221,13 @@ pub async fn run(
         shutdown: shutdown.clone(),
         transcriber: Some(recognition.transcriber()),
     });
-    if let Some(prefix) = &config.command_prefix {
+    if config.command_prefix.is_some() || config.reaction.is_some() {
         let (languages, translates) = recognition.abilities();
         intake = intake.with_commands(Arc::new(Commands {
             queue: Arc::clone(&queue),
             rules: chat_rules,
             conversation: Arc::clone(&conversation),
-            prefix: prefix.clone(),
+            prefix: config.command_prefix.clone(),
             model: ModelAbilities { languages, translates },
             keeps_results: !config.result_ttl.is_zero(),
             work: Arc::clone(&work),
@@ -235,12 +236,14 @@ pub async fn run(
             shown: commands::SHOWN,
         }));
     }
-    let prefix = config.command_prefix.clone();
-    let sink = IntakeSink { intake, policy: policy_in_force.clone(), prefix };
+    let (prefix, reaction) = (config.command_prefix.clone(), config.reaction.clone());
+    let sink = IntakeSink { intake, policy: policy_in_force.clone(), prefix, reaction };
     let messenger = decorator.messenger(Arc::clone(&account) as Arc<dyn Messenger>);
     let messenger = Arc::new(ObservedMessenger::new(messenger, Arc::clone(&health)));
+    let summariser = setup::summary_server(config).map(SummaryServer::new);
     let worker = Worker::new(queue, messenger, recognition.observed(&health), policy_in_force, work, shutdown.clone())
         .with_gate(gate)
+        .with_summariser(summariser.map(|server| Arc::new(server) as Arc<dyn Summariser>))
         .with_conversation(conversation);
     let worker = recognition.concurrency().into_iter().fold(worker, Worker::with_concurrency);
     service.ready();

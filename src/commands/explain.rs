@@ -7,7 +7,7 @@ use super::CommandError;
 use crate::runtime::deployment::typed;
 use crate::runtime::logging;
 use crate::runtime::problem::{self, Problem};
-use crate::{config, doctor, health, queue, serve, speech, telegram};
+use crate::{config, doctor, health, queue, serve, speech, summary, telegram};
 
 /// The problems by subject.
 fn subjects() -> [(&'static str, Vec<&'static Problem>); 5] {
@@ -22,7 +22,7 @@ fn subjects() -> [(&'static str, Vec<&'static Problem>); 5] {
         ("Configuration", config::PROBLEMS.to_vec()),
         ("Telegram and the account", telegram::problems::PROBLEMS.to_vec()),
         ("Queue and Redis", queue::problems::PROBLEMS.to_vec()),
-        ("Models and recognition", speech::problems::PROBLEMS.to_vec()),
+        ("Models, recognition and summaries", [speech::problems::PROBLEMS, summary::PROBLEMS].concat()),
         ("This machine and the daemon", machine.concat()),
     ]
 }

@@ -151,9 +151,10 @@ fn said_in(rule: &ChatRule, now: i64) -> Vec<String> {
         AnswerIn::Caption => "where caption".to_owned(),
         AnswerIn::Nowhere => "where nowhere".to_owned(),
     });
+    let vocabulary = rule.vocabulary.as_ref().map(|words| format!("vocabulary {words}"));
     let pause = rule.paused_until.filter(|until| *until > now);
     let pause = pause.map(|until| format!("paused {}", end_of(until)));
-    [answer, language, task, place, pause].into_iter().flatten().collect()
+    [answer, language, task, place, vocabulary, pause].into_iter().flatten().collect()
 }
 
 /// When a pause ends.

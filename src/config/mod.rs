@@ -22,14 +22,14 @@ use crate::domain::pacing::SendLimits;
 use crate::domain::rules::Rules;
 use crate::domain::{
     AudioContext, CommandPrefix, Credentials, Documents, LanguageChoice, Languages, ModelName, Proxy,
-    RecogniserAddress, Secret, Task, Vocabulary,
+    ReactionEmoji, RecogniserAddress, Secret, Task, Vocabulary,
 };
 
 pub use error::{ConfigError, ConfigErrors, PROBLEMS, VARIABLE_UNKNOWN};
 pub use origin::Origin;
 pub use raw::{CHOSEN_MODEL, Entry, RawConfig};
 pub use redis_address::{Redis, RedisTls, Sentinel};
-pub use values::{HealthAddress, LogFormat, Notify};
+pub use values::{HealthAddress, LogFormat, Notify, Summary};
 pub use variables::{VARIABLES, Variable};
 
 /// What a command requires of the configuration.
@@ -64,6 +64,8 @@ pub struct Config {
     pub languages: Languages,
     pub task: Task,
     pub vocabulary: Vocabulary,
+    /// Whether the recogniser is given the names of a chat's people.
+    pub names: bool,
     pub audio_context: AudioContext,
     /// `None`: on for a GPU, off for a CPU.
     pub flash_attention: Option<bool>,
@@ -81,6 +83,8 @@ pub struct Config {
     pub recogniser_timeout: Duration,
     /// How long a stretch waits for one recogniser if there is another one.
     pub recogniser_patience: Duration,
+    /// Who writes summaries of long texts; `None`: nobody.
+    pub summary: Option<Summary>,
     /// `None`: the embedded queue is used.
     pub redis: Option<Redis>,
     /// How many recordings a gateway has with the workers at a time.
@@ -109,6 +113,8 @@ pub struct Config {
     pub documents: Documents,
     /// With what commands begin; `None`: there are none.
     pub command_prefix: Option<CommandPrefix>,
+    /// The reaction that asks for a recording's text; `None`: none does.
+    pub reaction: Option<ReactionEmoji>,
     /// Whether the answer to a recording of the owner is deleted with it.
     pub delete_answers: bool,
     /// In bytes.

@@ -9,7 +9,7 @@ use super::error::{ConfigError, ConfigErrors};
 use super::origin::Origin;
 use super::raw::RawConfig;
 use super::redis_address::{self, Parts, Redis, RedisTls};
-use super::{Config, HealthAddress, Needs, Notify, values};
+use super::{Config, HealthAddress, Needs, Notify, Summary, values};
 use crate::domain::budget::Budgets;
 use crate::domain::pacing::SendLimits;
 use crate::domain::rules::{AnswerIn, Rules};
@@ -59,6 +59,7 @@ impl Parser<'_> {
             languages: self.parsed("LANGUAGES"),
             task: self.parsed("TASK"),
             vocabulary: self.optional("VOCABULARY", |text| text.parse().ok()).unwrap_or_default(),
+            names: self.value("NAMES", values::on_or_off),
             audio_context: self.parsed("WHISPER_AUDIO_CTX"),
             flash_attention: self.value("FLASH_ATTENTION", values::flash_attention),
             threads: NonZeroUsize::new(self.value("THREADS", |text| within(0..=256, text.parse().ok()))),
@@ -71,6 +72,7 @@ impl Parser<'_> {
             recogniser_key: self.optional("RECOGNISER_KEY", values::key),
             recogniser_timeout: self.duration("RECOGNISER_TIMEOUT", 1..=300),
             recogniser_patience: self.duration("RECOGNISER_PATIENCE", 1..=600),
+            summary: self.summary(),
             redis: self.redis(),
             fleet_jobs: self.value("FLEET_JOBS", |text| within(1..=1000, text.parse().ok())),
             fleet_bytes: self.value("FLEET_BYTES", |text| within(1 << 10..=1 << 40, values::bytes(text))),
@@ -89,6 +91,7 @@ impl Parser<'_> {
                 formats: self.parsed("DOCUMENT_FORM"),
             },
             command_prefix: self.value("COMMAND_PREFIX", values::prefix_or_off),
+            reaction: self.value("REACTION", values::reaction_or_off),
             delete_answers: self.value("DELETE_ANSWERS", values::on_or_off),
             max_file_size: self.value("MAX_FILE_SIZE", |text| within(1 << 10..=4 << 30, values::bytes(text))),
             spool_limit: self.value("SPOOL_LIMIT", |text| within(0..=1 << 40, values::bytes(text))),
@@ -188,6 +191,22 @@ impl Parser<'_> {
     fn health(&mut self) -> Option<HealthAddress> {
         let address = self.value("HEALTH_ADDRESS", values::address_or_off);
         address.map(|at| HealthAddress { at, explicit: self.is_set("HEALTH_ADDRESS") })
+    }
+
+    /// The server that SUMMARY_URL names, and what goes with it.
+    fn summary(&mut self) -> Option<Summary> {
+        let url = self.optional("SUMMARY_URL", |text| text.parse().ok());
+        let model = self.optional("SUMMARY_MODEL", values::model_of_server);
+        let key = self.optional("SUMMARY_KEY", values::key);
+        let from = self.value("SUMMARY_FROM", |text| within(1..=100_000, text.parse().ok()));
+        let timeout = self.duration("SUMMARY_TIMEOUT", 1..=300);
+        if self.is_set("SUMMARY_URL") != self.is_set("SUMMARY_MODEL") {
+            self.contradiction(
+                "of SUMMARY_URL and SUMMARY_MODEL only one is set; a server is asked for a model by its name"
+                    .to_owned(),
+            );
+        }
+        Some(Summary { url: url?, model: model?, key, from, timeout })
     }
 
     /// REDIS_URL, or REDIS_HOST and the parts that go with it.

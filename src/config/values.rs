@@ -7,7 +7,7 @@ use std::time::Duration;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::domain::budget::Budget;
-use crate::domain::{CommandPrefix, Proxy, RecogniserAddress, Secret};
+use crate::domain::{CommandPrefix, Proxy, ReactionEmoji, RecogniserAddress, Secret, ServerUrl};
 
 /// A duration in whole seconds: `90`, `90s`, `15m`, `12h`, `30d`.
 pub(super) fn duration(text: &str) -> Option<Duration> {
@@ -69,6 +69,19 @@ pub struct Notify {
     pub url: Option<Secret>,
     /// HEARTBEAT_URL.
     pub heartbeat: Option<Secret>,
+}
+
+/// Who writes summaries of long texts, and of which.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    pub url: ServerUrl,
+    /// The model that it is asked for.
+    pub model: String,
+    pub key: Option<Secret>,
+    /// The shortest text that gets one, in UTF-16 code units.
+    pub from: u32,
+    /// How long it may take.
+    pub timeout: Duration,
 }
 
 /// Proxies, separated by commas.
@@ -178,6 +191,13 @@ pub(super) fn messages_or_never(text: &str) -> Option<u32> {
 }
 
 pub(super) fn prefix_or_off(text: &str) -> Option<Option<CommandPrefix>> {
+    match text {
+        "off" => Some(None),
+        _ => text.parse().ok().map(Some),
+    }
+}
+
+pub(super) fn reaction_or_off(text: &str) -> Option<Option<ReactionEmoji>> {
     match text {
         "off" => Some(None),
         _ => text.parse().ok().map(Some),

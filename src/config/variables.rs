@@ -135,6 +135,12 @@ pub const VARIABLES: &[Variable] = &[
         "names and terms separated by commas, at most 1000 characters",
     ),
     Variable::new(
+        "NAMES",
+        "off",
+        "Whether Whisper is also given what the people of the chat call themselves in Telegram",
+        "on or off",
+    ),
+    Variable::new(
         "WHISPER_AUDIO_CTX",
         "auto",
         "How much of its window of 30 s Whisper computes for a shorter recording",
@@ -188,6 +194,37 @@ pub const VARIABLES: &[Variable] = &[
         "1m",
         "How long a piece of speech waits for one recogniser until the next in the list is asked",
         "1 to 600 seconds, or 1m to 10m",
+    ),
+    Variable::new(
+        "SUMMARY_URL",
+        "",
+        "Who writes the summaries above long texts: a server with OpenAI's interface for conversations, such as Ollama; without it there are none",
+        "http://host[:port]/v1 or https://… without user name and password",
+    ),
+    Variable::new(
+        "SUMMARY_MODEL",
+        "",
+        "The model that it is asked for, under the name that it has there",
+        "a name of up to 200 visible characters",
+    ),
+    Variable::new(
+        "SUMMARY_KEY",
+        "",
+        "The key for that server, if it demands one",
+        "visible ASCII characters",
+    )
+    .secret(),
+    Variable::new(
+        "SUMMARY_FROM",
+        "1500",
+        "From which length on a text gets a summary",
+        "a number of characters from 1 to 100000",
+    ),
+    Variable::new(
+        "SUMMARY_TIMEOUT",
+        "1m",
+        "How long a summary may take; after that the text is sent without one",
+        "1 to 300 seconds, or 1m to 5m",
     ),
     Variable::new(
         "REDIS_URL",
@@ -341,6 +378,12 @@ pub const VARIABLES: &[Variable] = &[
         ".",
         "With what your commands in chats begin, such as .t in reply to a recording (docs/STEERING.md)",
         "1 to 3 signs that are neither letters, digits nor spaces; off for no commands at all, in Saved Messages neither",
+    ),
+    Variable::new(
+        "REACTION",
+        "off",
+        "With which reaction of yours to a recording you ask for its text, as with the command t",
+        "one of the standard emoji that Telegram offers everybody as reactions, such as ✍ or 👀; off for none",
     ),
     Variable::new(
         "DELETE_ANSWERS",

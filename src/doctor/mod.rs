@@ -14,6 +14,7 @@ mod model;
 pub mod problems;
 mod queue;
 mod recognisers;
+mod summary;
 mod telegram;
 
 pub use finding::{Finding, Outcome};
@@ -58,6 +59,7 @@ pub async fn examine(raw: &RawConfig, role: Role, observer: &mut dyn Observer) {
         return;
     }
     recognisers::check(&config, observer).await;
+    summary::check(&config, observer).await;
     let model = model::check(&config, observer);
     if config.recognises_locally() {
         machine::memory(&config, model.as_deref(), daemon_runs, observer);

@@ -38,6 +38,11 @@ impl Answer {
             }
         }
     }
+
+    /// The summary above the first part.
+    pub fn summary(&self) -> Option<&str> {
+        self.parts.first()?.summary.as_deref()
+    }
 }
 
 impl Origin {
@@ -47,13 +52,19 @@ impl Origin {
     }
 }
 
+/// What separates a text from the summary above it.
+const BELOW_SUMMARY: &str = "\n\n";
+
 /// One message of an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
-    /// Plain text; nothing in it is ever parsed as markup. The caption of a document, which may be
-    /// empty.
+    /// What stands above the text, in the first part of a long one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// Plain text; nothing in it is ever parsed as markup. The beginning of a document, which may
+    /// be empty.
     pub text: String,
-    /// The whole text is an expandable quote.
+    /// The whole text, without the summary, is an expandable quote.
     pub folded: bool,
     /// The document that the message carries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -63,7 +74,22 @@ pub struct Part {
 impl Part {
     /// A message of text alone.
     pub fn message(text: String, folded: bool) -> Self {
-        Self { text, folded, document: None }
+        Self { summary: None, text, folded, document: None }
+    }
+
+    /// All of the message's text, or the caption of its document.
+    pub fn shown(&self) -> String {
+        match &self.summary {
+            None => self.text.clone(),
+            Some(summary) if self.text.is_empty() => summary.clone(),
+            Some(summary) => format!("{summary}{BELOW_SUMMARY}{}", self.text),
+        }
+    }
+
+    /// Where the text begins in what is shown, in UTF-16 code units.
+    pub fn offset(&self) -> usize {
+        let above = self.summary.as_ref().filter(|_| !self.text.is_empty());
+        above.map_or(0, |summary| summary.encode_utf16().count() + BELOW_SUMMARY.len())
     }
 }
 

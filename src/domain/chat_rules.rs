@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::command::Command;
 use super::rules::AnswerIn;
-use super::{LanguageChoice, Task};
+use super::{LanguageChoice, Task, Vocabulary};
 
 /// The end of a pause that lasts until the owner ends it: the last second of the year 9999.
 pub const UNTIL_RESUMED: i64 = 253_402_300_799;
@@ -35,6 +35,9 @@ pub struct ChatRule {
     pub task: Option<Task>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer_in: Option<AnswerIn>,
+    /// What the recogniser is to know here, besides VOCABULARY.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vocabulary: Option<Vocabulary>,
     /// In seconds of Unix time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused_until: Option<i64>,
@@ -59,13 +62,14 @@ impl ChatRules {
     pub fn after(&self, command: &Command, chat: i64, everywhere: bool, date: i64) -> Option<Self> {
         let mut rules = self.clone();
         let rule = rules.chats.entry(chat).or_default();
-        match *command {
+        match command.clone() {
             Command::Answer(answer) => rule.answer = Some(answer),
             Command::Language(language) => rule.language = Some(language),
             Command::Translate(translate) => {
                 rule.task = Some(if translate { Task::Translate } else { Task::Transcribe });
             }
             Command::Where(place) => rule.answer_in = Some(place),
+            Command::Vocabulary(vocabulary) => rule.vocabulary = vocabulary,
             Command::Pause(time) => {
                 let end = |time: std::time::Duration| {
                     date.saturating_add_unsigned(time.as_secs()).min(UNTIL_RESUMED)
@@ -115,6 +119,7 @@ mod tests {
                 Command::Language("ru".parse().unwrap()),
                 Command::Translate(true),
                 Command::Where(AnswerIn::Saved),
+                Command::Vocabulary(Some("Анна".parse().unwrap())),
                 Command::Answer(false),
             ],
             false,
@@ -124,18 +129,21 @@ mod tests {
             language: Some("ru".parse().unwrap()),
             task: Some(Task::Translate),
             answer_in: Some(AnswerIn::Saved),
+            vocabulary: Some("Анна".parse().unwrap()),
             paused_until: None,
         };
         assert_eq!((rules.of(CHAT), rules.of(5)), (expected, ChatRule::default()));
+        let words = Command::Vocabulary(Some("Анна".parse().unwrap()));
+        assert_eq!(after(&[words, Command::Vocabulary(None)], false), ChatRules::default());
     }
 
     #[test]
     fn a_pause_ends_by_itself_or_when_the_owner_says_so() {
         let two_hours = Command::Pause(Some(Duration::from_secs(7200)));
-        let here = after(&[two_hours], false);
+        let here = after(std::slice::from_ref(&two_hours), false);
         assert_eq!(here.paused_until(CHAT, NOW), Some(NOW + 7200));
         assert_eq!((here.paused_until(CHAT, NOW + 7200), here.paused_until(5, NOW)), (None, None));
-        let everywhere = after(&[two_hours], true);
+        let everywhere = after(std::slice::from_ref(&two_hours), true);
         assert_eq!(everywhere.paused_until(5, NOW), Some(NOW + 7200));
         let open = after(&[Command::Pause(None)], true);
         assert_eq!(open.paused_until(5, NOW), Some(UNTIL_RESUMED));

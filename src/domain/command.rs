@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::rules::AnswerIn;
-use super::{ChatInfo, Incoming, JobId, LanguageChoice, Peer};
+use super::{ChatInfo, Incoming, JobId, LanguageChoice, Peer, Vocabulary};
 
 /// The longest time for which recordings can be left alone, in seconds: a year.
 const LONGEST_PAUSE: u64 = 365 * 86_400;
@@ -15,7 +15,7 @@ const LONGEST_PAUSE: u64 = 365 * 86_400;
 const LONGEST_PREFIX: usize = 3;
 
 /// What the owner wants done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Recordings of this chat are answered, or not.
     Answer(bool),
@@ -25,6 +25,8 @@ pub enum Command {
     Translate(bool),
     /// Where the texts of this chat appear.
     Where(AnswerIn),
+    /// What the recogniser is to know in this chat; `None`: nothing of its own.
+    Vocabulary(Option<Vocabulary>),
     /// Recordings are left alone for this time, or until [`Command::Resume`].
     Pause(Option<Duration>),
     Resume,
@@ -49,7 +51,7 @@ pub enum Tongue {
 }
 
 /// A command as it was understood.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
     pub command: Command,
     pub tongue: Tongue,
@@ -98,6 +100,7 @@ impl Command {
             Self::Language(_) => "language",
             Self::Translate(_) => "translate",
             Self::Where(_) => "where",
+            Self::Vocabulary(_) => "vocabulary",
             Self::Pause(_) => "pause",
             Self::Resume => "resume",
             Self::Transcribe => "transcribe",
@@ -137,15 +140,35 @@ impl fmt::Display for CommandPrefix {
 
 impl CommandPrefix {
     /// The command that the text of a message is. `None` unless all of the text is one: what is no
-    /// command is none of our business. In Saved Messages a command needs no prefix.
+    /// command is none of our business. In Saved Messages a command needs no prefix, except the
+    /// one that any words may follow.
     pub fn command_in(&self, text: &str, in_saved_messages: bool) -> Option<Said> {
         let text = text.trim();
         match text.strip_prefix(&self.0) {
-            Some(words) if !words.starts_with(char::is_whitespace) => parse(words),
+            Some(words) if !words.starts_with(char::is_whitespace) => {
+                vocabulary(words).or_else(|| parse(words))
+            }
             None if in_saved_messages => parse(text),
             _ => None,
         }
     }
+}
+
+/// `vocabulary Anna, Novak`: the words stay as they are written.
+fn vocabulary(text: &str) -> Option<Said> {
+    let (first, words) = text.split_once(char::is_whitespace)?;
+    let tongue = match first.to_lowercase().as_str() {
+        "vocabulary" => Tongue::English,
+        "словарь" => Tongue::Russian,
+        _ => return None,
+    };
+    let words = words.trim();
+    let vocabulary = match words.to_lowercase().as_str() {
+        "off" | "выкл" => None,
+        _ if words.contains('\n') => return None,
+        _ => Some(words.parse().ok()?),
+    };
+    Some(Said { command: Command::Vocabulary(vocabulary), tongue })
 }
 
 fn parse(text: &str) -> Option<Said> {
@@ -264,7 +287,7 @@ mod tests {
     fn every_command_has_english_and_russian_words() {
         for (english, russian, command) in all() {
             for (text, tongue) in [(english, Tongue::English), (russian, Tongue::Russian)] {
-                let said = Some(Said { command, tongue });
+                let said = Some(Said { command: command.clone(), tongue });
                 let capital: String = text
                     .char_indices()
                     .map(|(at, c)| if at == 0 { c.to_uppercase().next().unwrap() } else { c })
@@ -277,6 +300,28 @@ mod tests {
                     assert_eq!(prefix().command_in(&spoken, false), None, "{spoken}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_vocabulary_is_a_command_only_behind_the_prefix() {
+        let known = Command::Vocabulary(Some("Анна, C++".parse().unwrap()));
+        for (text, command, tongue) in [
+            (".vocabulary Анна,  C++", &known, Tongue::English),
+            (".Словарь Анна, C++ ", &known, Tongue::Russian),
+            (".vocabulary OFF", &Command::Vocabulary(None), Tongue::English),
+            (".словарь выкл", &Command::Vocabulary(None), Tongue::Russian),
+        ] {
+            let said = Some(Said { command: command.clone(), tongue });
+            assert_eq!(prefix().command_in(text, false), said, "{text}");
+            assert_eq!(prefix().command_in(text, true), said, "{text}");
+            assert_eq!(prefix().command_in(&text[1..], true), None, "{text}");
+        }
+        let long = format!(".vocabulary {}", "я".repeat(1001));
+        for text in
+            [".vocabulary", ".vocabulary ,", ".vocabularyAnna", ".vocabulary a,,b", ".словарь а\nб", &long]
+        {
+            assert_eq!(prefix().command_in(text, true), None, "{text}");
         }
     }
 

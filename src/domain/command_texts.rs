@@ -144,6 +144,14 @@ pub fn done(said: Said, everywhere: bool, reason: Option<&'static str>) -> Optio
             AnswerIn::Caption => "Тексты этого чата теперь — подписи к вашим голосовым.".into(),
             AnswerIn::Nowhere => "Тексты этого чата теперь хранятся и не отправляются.".into(),
         },
+        (Command::Vocabulary(Some(words)), Tongue::English) => {
+            format!("Terms in the vocabulary of this chat: {}.", words.terms().len())
+        }
+        (Command::Vocabulary(Some(words)), Tongue::Russian) => {
+            format!("Слов в словаре этого чата: {}.", words.terms().len())
+        }
+        (Command::Vocabulary(None), Tongue::English) => "This chat has no vocabulary of its own now.".into(),
+        (Command::Vocabulary(None), Tongue::Russian) => "Своего словаря у этого чата теперь нет.".into(),
         (Command::Pause(time), Tongue::English) => {
             let place = if everywhere { "in all chats" } else { "here" };
             match time {
@@ -318,6 +326,8 @@ pub fn help(prefix: &CommandPrefix, tongue: Tongue) -> String {
              {p}translate on, {p}translate off\n\
              {p}where reply, {p}where saved, {p}where caption\n\
              {p}where nowhere – kept, and not sent\n\
+             {p}vocabulary Anna, Novak – names to be spelt right here\n\
+             {p}vocabulary off\n\
              {p}pause, {p}pause 2h, {p}resume – in Saved Messages of all chats\n\
              {p}queue, {p}status, {p}help – answered in Saved Messages"
         ),
@@ -331,6 +341,8 @@ pub fn help(prefix: &CommandPrefix, tongue: Tongue) -> String {
              {p}перевод вкл, {p}перевод выкл\n\
              {p}куда ответ, {p}куда избранное, {p}куда подпись\n\
              {p}куда никуда – хранить, не отправляя\n\
+             {p}словарь Анна, Новак – как писать имена в этом чате\n\
+             {p}словарь выкл\n\
              {p}пауза, {p}пауза 2ч, {p}продолжай – в «Избранном» о всех чатах\n\
              {p}очередь, {p}статус, {p}помощь – ответ придёт в «Избранное»"
         ),
@@ -380,16 +392,20 @@ mod tests {
         let prefix: CommandPrefix = "!".parse().unwrap();
         for tongue in [Tongue::English, Tongue::Russian] {
             let text = help(&prefix, tongue);
-            let commands = text
-                .lines()
-                .skip(1)
-                .flat_map(|line| line.split(" – ").next().unwrap_or_default().split(", ").map(str::to_owned));
+            let commands = text.lines().skip(1).flat_map(|line| {
+                let commands = line.split(" – ").next().unwrap_or_default();
+                // Each begins with the prefix; the words of a vocabulary do not.
+                commands.split(", !").enumerate().map(|(at, command)| match at {
+                    0 => command.to_owned(),
+                    _ => format!("!{command}"),
+                })
+            });
             let mut count = 0;
             for command in commands {
                 assert!(prefix.command_in(&command, false).is_some(), "{command:?}");
                 count += 1;
             }
-            assert_eq!(count, 19, "{text}");
+            assert_eq!(count, 21, "{text}");
         }
     }
 }

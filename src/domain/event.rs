@@ -1,6 +1,6 @@
 //! What Telegram tells the account, as far as the daemon acts on it.
 
-use super::{ChatInfo, CommandMessage, JobId, Recording};
+use super::{ChatInfo, CommandMessage, JobId, Reaction, Recording};
 
 /// Something that happened in a chat.
 ///
@@ -15,6 +15,8 @@ pub enum Event {
     Recording(Incoming),
     /// The owner has given a command.
     Command(CommandMessage),
+    /// The owner has reacted to a recording with the emoji that asks for its text.
+    Reaction(Reaction),
     /// Messages were deleted for everybody, or on the owner's side.
     Deleted(Deleted),
 }
@@ -37,6 +39,9 @@ pub struct Incoming {
     pub recording: Recording,
     pub chat: ChatInfo,
     pub sender: Sender,
+    /// What the people of the chat call themselves, as far as it is known: the sender or the other
+    /// one first.
+    pub people: Vec<String>,
     /// Whether the recording vanishes once it was played, or after a time.
     pub view_once: bool,
 }

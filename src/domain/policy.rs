@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::rules::Rules;
 use super::{
     Asked, ChatInfo, ChatKind, ChatRules, Form, Incoming, Job, LanguageChoice, RecordingKind, Sender,
-    Settings, Whose,
+    Settings, Vocabulary, Whose,
 };
 
 /// What the owner wants answered.
@@ -14,7 +14,8 @@ pub struct Policy {
     /// Messages older than this when they arrive are left alone.
     pub max_age: Duration,
     pub rules: Rules,
-    /// How recordings are recognised and answered, but for the form, which the rules say.
+    /// How recordings are recognised and answered, but for the form, which the rules say, and the
+    /// names of the chat's people, which are filled in if it has any.
     pub settings: Settings,
     /// What the owner has said in chats, which goes before the rules and the settings.
     pub chats: ChatRules,
@@ -86,7 +87,10 @@ impl Policy {
     fn job(&self, incoming: &Incoming) -> Job {
         let Incoming { id, chat, sender, recording, .. } = incoming;
         let said = self.chats.of(chat.id);
+        let people = || Vocabulary::of_people(incoming.people.iter().map(String::as_str));
         let settings = Settings {
+            vocabulary: said.vocabulary.unwrap_or_default(),
+            people: self.settings.people.as_ref().map(|_| people()),
             language: said.language.map_or(self.settings.language, LanguageChoice::code),
             task: said.task.unwrap_or(self.settings.task),
             form: self.rules_in(chat).form(chat, sender.whose(), recording.kind),
@@ -151,6 +155,7 @@ mod tests {
             },
             chat: ChatInfo { id: 2000, kind: ChatKind::Private, names: Vec::new() },
             sender: Sender { id: 2000, is_owner: false, is_bot: false, is_contact: None, names: Vec::new() },
+            people: vec!["Anna 🌸".to_owned(), "Owner".to_owned()],
             view_once: false,
         }
     }

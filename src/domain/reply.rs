@@ -30,6 +30,11 @@ const PARAGRAPH_PAUSE_MS: u64 = 2000;
 /// if nothing was said. Where the settings say so, the parts of a long one are documents with all
 /// of it. Characters that hide text or change its direction are removed.
 pub fn compose(transcript: &Transcript, settings: Settings) -> Answer {
+    compose_below(None, transcript, settings)
+}
+
+/// The same, with a summary above the first part.
+pub fn compose_below(summary: Option<String>, transcript: &Transcript, settings: Settings) -> Answer {
     let (first, others) = match settings.form {
         Form::Replies => (MESSAGE_LIMIT, MESSAGE_LIMIT),
         Form::SavedMessages => (MESSAGE_LIMIT - HEADER_LIMIT, MESSAGE_LIMIT - HEADER_LIMIT),
@@ -37,23 +42,49 @@ pub fn compose(transcript: &Transcript, settings: Settings) -> Answer {
         // It is one text, whatever its length.
         Form::Nowhere => (usize::MAX, usize::MAX),
     };
-    let text = sanitise(&in_paragraphs(transcript));
-    let pieces = split(&text, first, others);
-    let parts = if settings.form != Form::Nowhere && settings.documents.take(pieces.len()) {
-        documents(transcript, &text, settings.documents.formats)
+    let text = text_of(transcript);
+    let pieces = split(&text, first - room_above(summary.as_deref()), others);
+    let mut parts = if settings.form != Form::Nowhere && settings.documents.take(pieces.len()) {
+        documents(transcript, &text, settings.documents.formats, summary.is_some())
     } else {
         pieces.into_iter().map(|text| Part::message(text, false)).collect()
     };
+    put_above(&mut parts, summary);
     under(settings, Answer { settings: Settings::default(), parts, origin: None })
 }
 
+/// The whole text of a transcript as it is sent.
+pub fn text_of(transcript: &Transcript) -> String {
+    sanitise(&in_paragraphs(transcript))
+}
+
+/// How much of the first part a summary takes, in UTF-16 code units.
+fn room_above(summary: Option<&str>) -> usize {
+    let part = Part { summary: summary.map(str::to_owned), ..Part::message("x".to_owned(), false) };
+    part.offset()
+}
+
+fn put_above(parts: &mut [Part], summary: Option<String>) {
+    if let Some(first) = parts.first_mut() {
+        first.summary = summary;
+    }
+}
+
 /// The documents with a transcript, whose text is `text`. The first one has its beginning as a
-/// caption.
-fn documents(transcript: &Transcript, text: &str, formats: DocumentFormats) -> Vec<Part> {
+/// caption, unless a summary takes the place of that.
+fn documents(
+    transcript: &Transcript,
+    text: &str,
+    formats: DocumentFormats,
+    has_summary: bool,
+) -> Vec<Part> {
     let mut pieces = split(text, BEGINNING, usize::MAX).into_iter();
     let mut caption = pieces.next().unwrap_or_default();
     if pieces.next().is_some() {
         caption.push_str(" …");
+    }
+    if has_summary {
+        caption.clear();
     }
     let formats: &[DocumentFormat] = match formats {
         DocumentFormats::Txt => &[DocumentFormat::Txt],
@@ -66,7 +97,7 @@ fn documents(transcript: &Transcript, text: &str, formats: DocumentFormats) -> V
             DocumentFormat::Srt => subtitles(transcript),
         };
         let (text, folded) = (std::mem::take(&mut caption), false);
-        Part { text, folded, document: Some(Document { format, content }) }
+        Part { document: Some(Document { format, content }), ..Part::message(text, folded) }
     };
     formats.iter().map(part).collect()
 }
@@ -88,8 +119,10 @@ pub fn without_documents(answer: Answer) -> Answer {
         Form::SavedMessages => MESSAGE_LIMIT - HEADER_LIMIT,
         _ => MESSAGE_LIMIT,
     };
-    let pieces = split(&answer.text(), limit, limit);
-    let parts = pieces.into_iter().map(|text| Part::message(text, false)).collect();
+    let summary = answer.summary().map(str::to_owned);
+    let pieces = split(&answer.text(), limit - room_above(summary.as_deref()), limit);
+    let mut parts: Vec<Part> = pieces.into_iter().map(|text| Part::message(text, false)).collect();
+    put_above(&mut parts, summary);
     under(answer.settings.clone(), Answer { parts, ..answer })
 }
 
@@ -256,7 +289,7 @@ mod tests {
         let text = "Слово за слово. ".repeat(700);
         for (from, is_document) in [(1, true), (3, true), (4, false), (u32::MAX, false)] {
             let parts = compose(&said(&text), as_documents(from, DocumentFormats::Txt)).parts;
-            let [Part { text: caption, folded, document: Some(document) }] = &parts[..] else {
+            let [Part { text: caption, folded, document: Some(document), .. }] = &parts[..] else {
                 assert!(!is_document && parts.len() == 3, "{from}");
                 continue;
             };

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::rules::ParseChoiceError;
-use super::{Answer, LanguageCode, Task};
+use super::{Answer, LanguageCode, Task, Vocabulary};
 
 /// The default of [`Settings::fold_from`].
 const FOLD_FROM: u32 = 800;
@@ -26,6 +26,17 @@ pub struct Settings {
     /// Which answers are documents. Jobs of versions that had no choice are stored without.
     #[serde(default, skip_serializing_if = "Documents::are_default")]
     pub documents: Documents,
+    /// From this length on, in UTF-16 code units, a text has a summary above it; `u32::MAX` for
+    /// never. Jobs of versions that had no choice are stored without.
+    #[serde(default = "never", skip_serializing_if = "is_never")]
+    pub summary_from: u32,
+    /// What the recogniser is to know in this chat, before VOCABULARY.
+    #[serde(default, skip_serializing_if = "Vocabulary::is_empty")]
+    pub vocabulary: Vocabulary,
+    /// What the people of the chat are called, behind VOCABULARY; `None` if the recogniser is not
+    /// told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub people: Option<Vocabulary>,
 }
 
 impl Default for Settings {
@@ -36,20 +47,40 @@ impl Default for Settings {
             form: Form::default(),
             fold_from: FOLD_FROM,
             documents: Documents::default(),
+            summary_from: u32::MAX,
+            vocabulary: Vocabulary::default(),
+            people: None,
         }
     }
 }
 
 impl Settings {
+    /// Whether a text gets a summary. What is only kept gets none.
+    pub fn wants_summary(&self, text: &str) -> bool {
+        self.form != Form::Nowhere
+            && self.summary_from != u32::MAX
+            && text.encode_utf16().count() >= self.summary_from as usize
+    }
+
     /// Whether an answer has the text, cut into the same parts, that one under these settings would
     /// have.
     pub fn gives_parts_of(&self, answer: &Answer) -> bool {
-        let Self { language, task, form, documents, .. } = &answer.settings;
+        let Self { language, task, form, documents, summary_from, .. } = &answer.settings;
         let is_a_document = answer.parts.iter().any(|part| part.document.is_some());
         let is_below = !is_a_document && !self.documents.take(answer.parts.len());
+        let is_short = answer.summary().is_none() && !self.wants_summary(&answer.text());
         (self.language, self.task, &self.form) == (*language, *task, form)
             && (is_below || self.documents == *documents)
+            && (is_short || self.summary_from == *summary_from)
     }
+}
+
+fn never() -> u32 {
+    u32::MAX
+}
+
+fn is_never(from: &u32) -> bool {
+    *from == u32::MAX
 }
 
 fn default_fold_from() -> u32 {

@@ -1,4 +1,4 @@
-//! Obeys the owner's commands, each at most once, and answers them.
+//! Obeys the owner's commands and reactions, each at most once, and answers the commands.
 //!
 //! A command is handed over before the position in the stream of updates is stored, so it may come
 //! again after a crash. What it changes is stored first, then its mark. If the process dies in
@@ -13,14 +13,14 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, error, info, info_span, warn};
+use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
 use crate::domain::command_texts::{self, Fate, QueueState, Remark};
 use crate::domain::rules::AnswerIn;
 use crate::domain::unix_time::now_seconds;
 use crate::domain::{
-    Asked, ChatKind, Command, CommandMessage, CommandPrefix, Fault, Incoming, JobId, Note, RepliesTo, Sender,
-    Tongue,
+    Asked, ChatKind, Command, CommandMessage, CommandPrefix, Fault, Incoming, JobId, Note, Reaction, RepliesTo,
+    Sender, Tongue,
 };
 use crate::jobs::chat_rules_file::ChatRulesFile;
 use crate::jobs::persist::{persist, persist_note};
@@ -28,17 +28,23 @@ use crate::jobs::ports::Conversation;
 use crate::jobs::retry::retry_until_available;
 use crate::queue::{Mark, Obeyed, Queue, QueueError};
 
-/// A command that arrives later than this after it was sent is not obeyed, in seconds.
+/// A command or reaction that arrives later than this after it was sent is not obeyed, in seconds.
 const LATEST: u64 = 300;
 /// What [`Commands::shown`] is in the daemon.
 pub const SHOWN: [Duration; 2] = [Duration::from_secs(6), Duration::from_secs(15)];
 
-/// Obeys commands.
+/// For how many seconds a command or reaction of this date has been under way.
+fn lateness(date: i64) -> u64 {
+    u64::try_from(now_seconds().saturating_sub(date)).unwrap_or(0)
+}
+
+/// Obeys commands and reactions.
 pub struct Commands {
     pub queue: Arc<dyn Queue>,
     pub rules: ChatRulesFile,
     pub conversation: Arc<dyn Conversation>,
-    pub prefix: CommandPrefix,
+    /// `None`: there are only reactions.
+    pub prefix: Option<CommandPrefix>,
     pub model: ModelAbilities,
     /// Whether transcripts are kept at all.
     pub keeps_results: bool,
@@ -81,8 +87,8 @@ impl Commands {
     /// Obeys a command. Returns true once that is stored, and false if the daemon shuts down first
     /// or something cannot be stored.
     pub async fn take(self: &Arc<Self>, message: CommandMessage) -> bool {
-        let CommandMessage { id, said, .. } = message;
-        let span = info_span!("command", %id, name = said.command.name());
+        let id = message.id;
+        let span = info_span!("command", %id, name = message.said.command.name());
         match self.obey(&message).instrument(span.clone()).await {
             Ok(answer) => {
                 let commands = Arc::clone(self);
@@ -97,17 +103,53 @@ impl Commands {
         }
     }
 
+    /// Obeys a reaction as the command `t`, except that nothing is said to it in the chat. Returns
+    /// true once that is stored, as [`take`](Self::take) does.
+    pub async fn take_reaction(&self, reaction: Reaction) -> bool {
+        let span = info_span!("reaction", id = %reaction.incoming.id);
+        match self.obey_reaction(&reaction).instrument(span).await {
+            Ok(()) => true,
+            Err(Stop::Queue(error)) => {
+                error!(%error, "A reaction cannot be obeyed");
+                false
+            }
+            Err(Stop::Shutdown) => false,
+        }
+    }
+
+    async fn obey_reaction(&self, reaction: &Reaction) -> Result<(), Stop> {
+        let Reaction { incoming, date } = reaction;
+        let id = reaction.id();
+        // An update about a message lists reactions of any age, whatever has changed.
+        let late = lateness(*date);
+        if late > LATEST {
+            debug!(late_s = late, "The reaction is old and is not obeyed");
+            return Ok(());
+        }
+        if self.mark(id).await?.is_some() {
+            return Ok(());
+        }
+        let asked = Asked { command: id.message, ..Asked::default() };
+        match self.ask_for(id, asked, incoming).await? {
+            Ok(_) | Err(Remark::AnsweredBefore) => {
+                info!(event = "reaction", chat = id.chat, "The owner's reaction was obeyed");
+            }
+            Err(remark) => info!(remark = remark.text(Tongue::English), "The owner's reaction was not obeyed"),
+        }
+        Ok(())
+    }
+
     /// Obeys a command unless it was obeyed before; says what is to be said to it.
     async fn obey(&self, message: &CommandMessage) -> Result<Answer, Stop> {
         let CommandMessage { id, said, date, .. } = message;
         let is_new = self.mark(*id).await?.is_none();
-        let late = u64::try_from(now_seconds().saturating_sub(*date)).unwrap_or(0);
+        let late = lateness(*date);
         if late > LATEST && !is_new {
             return Ok(Answer::Silence);
         }
         if late > LATEST {
             info!(event = "command_late", late_s = late, "The command arrived late and is not obeyed");
-            self.only_mark(message).await?;
+            self.only_mark(message.id).await?;
             // Elsewhere nobody waits for it any more.
             let is_answered = message.chat.kind == ChatKind::SavedMessages;
             let text = Remark::Late(late).text(said.tongue);
@@ -132,9 +174,11 @@ impl Commands {
     ) -> Result<Result<Answer, Remark>, Stop> {
         let CommandMessage { said, chat, .. } = message;
         let everywhere = chat.kind == ChatKind::SavedMessages;
-        let outcome = match (said.command, &message.replies_to) {
+        let outcome = match (said.command.clone(), &message.replies_to) {
             (Command::Transcribe | Command::Again, RepliesTo::Recording(incoming)) => {
-                return self.ask_for(message, incoming).await;
+                let again = said.command == Command::Again;
+                let asked = Asked { command: message.id.message, tongue: said.tongue, again, replaces: Vec::new() };
+                return self.ask_for(message.id, asked, incoming).await;
             }
             (Command::Transcribe | Command::Again, _) => Err(Remark::NoRecording),
             (Command::Why, RepliesTo::Recording(incoming)) => {
@@ -150,7 +194,9 @@ impl Commands {
                 let state = self.queue_state().await?;
                 Ok(Answer::InSavedMessages(self.status(state, said.tongue)))
             }
-            (Command::Help, _) => Ok(Answer::InSavedMessages(command_texts::help(&self.prefix, said.tongue))),
+            (Command::Help, _) => Ok(self.prefix.as_ref().map_or(Answer::Silence, |prefix| {
+                Answer::InSavedMessages(command_texts::help(prefix, said.tongue))
+            })),
             (Command::Language(language), _)
                 if language.code().is_some_and(|code| code.number() >= self.model.languages) =>
             {
@@ -162,12 +208,12 @@ impl Commands {
                 let changed = if is_new { self.change_rules(message, everywhere).await } else { Ok(()) };
                 changed.map(|()| {
                     let reason = self.reason_here(message, false);
-                    let text = command_texts::done(*said, everywhere, reason);
+                    let text = command_texts::done(said.clone(), everywhere, reason);
                     text.map_or(Answer::Nothing, Answer::InChat)
                 })
             }
         };
-        self.only_mark(message).await?;
+        self.only_mark(message.id).await?;
         Ok(outcome)
     }
 
@@ -182,25 +228,24 @@ impl Commands {
         })
     }
 
-    /// Has the queue add the job for a recording, and mark the command, in one step.
+    /// Has the queue add the job for a recording, and mark the command or reaction `id`, in one step.
     async fn ask_for(
         &self,
-        message: &CommandMessage,
+        id: JobId,
+        asked: Asked,
         incoming: &Incoming,
     ) -> Result<Result<Answer, Remark>, Stop> {
         if incoming.view_once {
-            self.only_mark(message).await?;
+            self.only_mark(id).await?;
             return Ok(Err(Remark::Vanishing));
         }
         let replaces = match self.mark(incoming.id).await? {
             Some(Mark::Answered { replies }) => replies,
             _ => Vec::new(),
         };
-        let again = message.said.command == Command::Again;
-        let was_answered = !replaces.is_empty();
-        let asked = Asked { command: message.id.message, tongue: message.said.tongue, again, replaces };
-        let job = self.rules.policy().asked_for(incoming, asked);
-        let obeyed = self.until_done("obey a command", || self.queue.obey(message.id, Some(&job))).await?;
+        let (again, was_answered) = (asked.again, !replaces.is_empty());
+        let job = self.rules.policy().asked_for(incoming, Asked { replaces, ..asked });
+        let obeyed = self.until_done("obey a command", || self.queue.obey(id, Some(&job))).await?;
         self.work.notify_one();
         Ok(match obeyed {
             Obeyed::Underway => Err(Remark::Underway),
@@ -213,8 +258,8 @@ impl Commands {
         self.until_done("look for a mark", || self.queue.mark(id)).await
     }
 
-    async fn only_mark(&self, message: &CommandMessage) -> Result<(), Stop> {
-        self.until_done("mark a command", || self.queue.obey(message.id, None)).await.map(drop)
+    async fn only_mark(&self, id: JobId) -> Result<(), Stop> {
+        self.until_done("mark a command", || self.queue.obey(id, None)).await.map(drop)
     }
 
     /// Repeats an operation of the queue until its store is there.

@@ -11,6 +11,7 @@ use crate::domain::{Event, Incoming, JobId, Recording, unix_time};
 use crate::jobs::commands::Commands;
 use crate::jobs::deletions::Deletions;
 use crate::jobs::gate::Gate;
+use crate::jobs::people::People;
 use crate::jobs::retry::retry_until_available;
 use crate::queue::{Added, JobQueue};
 
@@ -22,6 +23,7 @@ pub struct Intake {
     work: Arc<Notify>,
     shutdown: CancellationToken,
     gate: Arc<Gate>,
+    people: People,
     /// `None`: commands are left alone.
     commands: Option<Arc<Commands>>,
     /// `None`: nothing is done about messages that are deleted.
@@ -36,7 +38,8 @@ impl Intake {
         work: Arc<Notify>,
         shutdown: CancellationToken,
     ) -> Self {
-        Self { queue, policy, work, shutdown, gate: Arc::default(), commands: None, deletions: None }
+        let (gate, people) = (Arc::default(), People::default());
+        Self { queue, policy, work, shutdown, gate, people, commands: None, deletions: None }
     }
 
     /// Refuses what the gate refuses, and tells it of what has come.
@@ -59,9 +62,16 @@ impl Intake {
     pub async fn take(&self, events: Vec<Event>) -> bool {
         for event in events {
             let is_stored = match event {
-                Event::Recording(incoming) => self.take_recording(&incoming).await,
+                Event::Recording(mut incoming) => {
+                    self.people.complete(&mut incoming);
+                    self.take_recording(&incoming).await
+                }
                 Event::Command(message) => match &self.commands {
                     Some(commands) => commands.take(message).await,
+                    None => true,
+                },
+                Event::Reaction(reaction) => match &self.commands {
+                    Some(commands) => commands.take_reaction(reaction).await,
                     None => true,
                 },
                 Event::Deleted(deleted) => match &self.deletions {

@@ -12,6 +12,7 @@ pub mod commands;
 pub mod deletions;
 pub mod gate;
 pub mod intake;
+mod people;
 mod persist;
 pub mod pipeline;
 pub mod ports;

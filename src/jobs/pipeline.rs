@@ -1,5 +1,5 @@
-//! One job, stage after stage: fetch, decode, recognise, compose, (C3) store, deliver. A long
-//! recording is recognised stretch by stretch, and its progress is stored after each stretch.
+//! One job, stage after stage: fetch, decode, recognise, summarise, compose, (C3) store, deliver. A
+//! long recording is recognised stretch by stretch, and its progress is stored after each stretch.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::domain::policy::Policy;
-use crate::domain::reply::{compose, under, without_documents};
-use crate::domain::{Answer, Fault, Form, Job, LanguageCode, Origin, Progress, Settings, Transcript};
+use crate::domain::reply::{compose_below, text_of, under, without_documents};
+use crate::domain::{Answer, Fault, Form, Job, LanguageCode, Origin, Progress, Settings, Task, Transcript};
 use crate::jobs::gate::Gate;
-use crate::jobs::ports::{Messenger, Transcriber};
+use crate::jobs::ports::{Messenger, Summariser, Transcriber};
 use crate::jobs::retry::retry_until_available;
 use crate::queue::{Checkpoints, Claim, QueueError, ResultCache};
 
@@ -26,6 +26,8 @@ pub struct PipelineContext {
     pub results: Arc<dyn ResultCache>,
     pub messenger: Arc<dyn Messenger>,
     pub transcriber: Arc<dyn Transcriber>,
+    /// `None`: there are no summaries.
+    pub summariser: Option<Arc<dyn Summariser>>,
     /// Has the settings of jobs that were stored without.
     pub policy: watch::Receiver<Policy>,
     pub shutdown: CancellationToken,
@@ -59,7 +61,12 @@ pub async fn answer(
             let cached = if job.is_anew() { None } else { cached_answer(job, &settings, context).await? };
             let answer = match cached {
                 Some(answer) => answer,
-                None => transcribe(claim, settings, context, on_checkpoint).await?,
+                None => {
+                    let transcript = transcribe(claim, &settings, context, on_checkpoint).await?;
+                    let summary = summarise(&transcript, &settings, context).await;
+                    let origin = Some(Origin { job: job.id, sent: job.recording.date });
+                    Answer { origin, ..compose_below(summary, &transcript, settings) }
+                }
             };
             stored("store an answer", shutdown, || checkpoints.store_outbox(job.id, &answer)).await?;
             on_checkpoint();
@@ -173,12 +180,30 @@ async fn cached_answer(
     }
 }
 
+/// A summary of a transcript, if these settings want one and it is there in time.
+async fn summarise(
+    transcript: &Transcript,
+    settings: &Settings,
+    context: &PipelineContext,
+) -> Option<String> {
+    let summariser = context.summariser.as_ref()?;
+    let text = text_of(transcript);
+    if !settings.wants_summary(&text) {
+        return None;
+    }
+    let language = match settings.task {
+        Task::Transcribe => transcript.language,
+        Task::Translate => Some(LanguageCode::ENGLISH),
+    };
+    summariser.summarise(&text, language).await
+}
+
 async fn transcribe(
     claim: &Claim,
-    settings: Settings,
+    settings: &Settings,
     context: &PipelineContext,
     on_checkpoint: &mut (dyn FnMut() + Send),
-) -> Result<Answer, Fault> {
+) -> Result<Transcript, Fault> {
     let PipelineContext { checkpoints, messenger, transcriber, shutdown, long_jobs, .. } = context;
     let job = &claim.job;
     // A transcript that was begun for another task cannot be continued: a job of a version that
@@ -196,7 +221,7 @@ async fn transcribe(
     let mut fetched = Duration::ZERO;
     // What is recognised elsewhere is in this process's memory only until it is handed over.
     let mut memory = None;
-    let mut recording = match transcriber.resume(job, &settings, &progress).await? {
+    let mut recording = match transcriber.resume(job, settings, &progress).await? {
         Some(resumed) => resumed,
         None => {
             memory = Some(context.gate.reserve_memory(job)?);
@@ -205,7 +230,7 @@ async fn transcribe(
             if !transcriber.is_elsewhere() {
                 stored("begin a job", shutdown, || checkpoints.begin(job.id)).await?;
             }
-            transcriber.open(job, &settings, bytes, &progress).await?
+            transcriber.open(job, settings, bytes, &progress).await?
         }
     };
     if transcriber.is_elsewhere() {
@@ -264,8 +289,7 @@ async fn transcribe(
         characters = transcript.text().chars().count(),
         "Recognised"
     );
-    let origin = Some(Origin { job: job.id, sent: job.recording.date });
-    Ok(Answer { origin, ..compose(&transcript, settings) })
+    Ok(transcript)
 }
 
 /// A permit to go on with a long recording. Without one the job is put off, so that its slot is

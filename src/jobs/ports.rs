@@ -1,12 +1,13 @@
 //! What a job needs of others: a messenger, from which its recording comes and to which its answer
-//! goes, and a transcriber. What a command needs: a conversation. The daemon's are Telegram, and
-//! whisper.cpp in this process, a server, or the workers of a fleet.
+//! What a job needs of others: a messenger, from which its recording comes and to which its answer
+//! goes, a transcriber, and perhaps a summariser. What a command needs: a conversation. The
+//! daemon's are Telegram, and whisper.cpp in this process, a server, or the workers of a fleet.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::domain::{Answer, Deleted, Fault, Form, Job, JobId, Note, Peer, Progress, Settings};
+use crate::domain::{Answer, Deleted, Fault, Form, Job, JobId, LanguageCode, Note, Peer, Progress, Settings};
 
 /// Where recordings come from and answers go. It knows accounts and chats.
 #[async_trait]
@@ -117,4 +118,12 @@ pub trait Transcription: Send {
     fn recognised_by(&self) -> Option<Arc<str>> {
         None
     }
+}
+
+/// Writes summaries of long texts.
+#[async_trait]
+pub trait Summariser: Send + Sync {
+    /// A summary of a few lines, in the language of the text if that is not known; `None` if there
+    /// is none in time. It has no part of a failure in what becomes of the job.
+    async fn summarise(&self, text: &str, language: Option<LanguageCode>) -> Option<String>;
 }

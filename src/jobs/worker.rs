@@ -15,7 +15,7 @@ use crate::domain::{Fault, Job, JobId, Note, command_texts};
 use crate::jobs::gate::Gate;
 use crate::jobs::persist::persist_note;
 use crate::jobs::pipeline::{PipelineContext, answer};
-use crate::jobs::ports::{Conversation, Messenger, Transcriber};
+use crate::jobs::ports::{Conversation, Messenger, Summariser, Transcriber};
 use crate::jobs::retry::retry_until_available;
 use crate::jobs::verdict::{Verdict, verdict_for};
 use crate::queue::{Candidates, Claim, Claimed, JobQueue, Queue, QueueError};
@@ -84,6 +84,7 @@ impl Worker {
                 results: queue,
                 messenger,
                 transcriber,
+                summariser: None,
                 policy,
                 shutdown,
                 long_jobs: Semaphore::new(MAX_LONG_JOBS),
@@ -109,6 +110,12 @@ impl Worker {
         self.concurrency = concurrency;
         self.job_slots = Semaphore::new(concurrency);
         self.strangers_slots = Semaphore::new(strangers_of(concurrency));
+        self
+    }
+
+    /// Has summaries of long texts written.
+    pub fn with_summariser(mut self, summariser: Option<Arc<dyn Summariser>>) -> Self {
+        self.context.summariser = summariser;
         self
     }
 

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::audio::Limits;
-use crate::config::{Config, Redis, RedisTls, Sentinel};
+use crate::config::{Config, Redis, RedisTls, Sentinel, Summary};
 use crate::domain::budget::GateLimits;
 use crate::domain::policy::Policy;
 use crate::domain::{
-    ChatRules, LanguageChoice, ModelName, RecogniserAddress, Secret, ServerUrl, Settings, Task,
+    ChatRules, LanguageChoice, ModelName, RecogniserAddress, Secret, ServerUrl, Settings, Task, Vocabulary,
 };
 use crate::notices::WebHook;
 use crate::fleet::{GatewayOptions, WorkerOptions};
@@ -21,6 +21,7 @@ use crate::speech::models::{ModelSpec, SILERO_VAD, UnknownModel, web_proxy};
 use crate::speech::server::SpeechServerOptions;
 use crate::speech::{EngineOptions, OwnersLists, RecogniserOptions, RecognisersOptions, model_name};
 use crate::runtime::process::host_name;
+use crate::summary::SummaryOptions;
 use crate::telegram::{AccountOptions, Dialer, ReconnectDelays, SpoolOptions};
 
 /// How long a connection to Redis, or an answer from it, may take.
@@ -127,6 +128,8 @@ pub fn policy(config: &Config) -> Policy {
         settings: Settings {
             fold_from: config.fold_from,
             documents: config.documents,
+            people: config.names.then(Vocabulary::default),
+            summary_from: config.summary.as_ref().map_or(u32::MAX, |summary| summary.from),
             ..settings(config.language, config.task)
         },
         chats: ChatRules::default(),
@@ -221,6 +224,14 @@ pub fn speech_server(config: &Config, url: &ServerUrl) -> SpeechServerOptions {
         languages: config.languages.clone(),
         vocabulary: config.vocabulary.clone(),
     }
+}
+
+/// How a server is asked for summaries, if one is.
+pub fn summary_server(config: &Config) -> Option<SummaryOptions> {
+    let Summary { url, model, key, timeout, .. } = config.summary.clone()?;
+    // What is on a private network is not reached through a proxy.
+    let proxy = if url.is_private() { Ok(None) } else { web_proxy(url.as_str()) };
+    Some(SummaryOptions { url, model, key, timeout, proxy })
 }
 
 /// How `model` is run for recordings with these settings.

@@ -49,6 +49,15 @@ pub struct EngineOptions {
     pub idle_unload: Option<Duration>,
 }
 
+impl RecogniseOptions {
+    /// All that is to be known, with the vocabulary of the recording's owner, which is the one that
+    /// is `configured` unless it came with the recording. Of what is too much the end is left out.
+    pub(super) fn known(&self, configured: &Vocabulary) -> Vocabulary {
+        let owners = self.lists.as_ref().map_or(configured, |lists| &lists.vocabulary);
+        self.vocabulary.clone().and(owners).and(&self.people)
+    }
+}
+
 impl EngineOptions {
     /// Checks, if the file exists and the catalogue has it, that it has the right size. This finds
     /// an incomplete copy at once.
@@ -131,6 +140,10 @@ pub struct RecogniseOptions {
     pub prior: LanguagePrior,
     /// The last sentences before this recording. Whisper continues them in sense and spelling.
     pub previous_text: String,
+    /// What is to be known of this recording's chat, before the vocabulary that is configured.
+    pub vocabulary: Vocabulary,
+    /// The same behind it.
+    pub people: Vocabulary,
     /// Receives the share that is done, in percent, once per 30 s of the recording.
     pub progress: Option<watch::Sender<u8>>,
     pub observer: Option<Arc<dyn Observer>>,

@@ -44,7 +44,14 @@ impl UnresolvedRecording {
 
     /// The recording with what is known of its chat and its sender. An access hash that is not
     /// known is 0.
-    pub fn incoming(self, owner: i64, chat: Option<&SeenPeer>, sender: Option<&SeenPeer>) -> Incoming {
+    /// `people` are of the chat, and perhaps not all of them.
+    pub fn incoming(
+        self,
+        owner: i64,
+        chat: Option<&SeenPeer>,
+        sender: Option<&SeenPeer>,
+        people: Vec<String>,
+    ) -> Incoming {
         let sender_id = self.sender(owner).bot_api_dialog_id().unwrap_or(owner);
         let Self { message, mut recording, .. } = self;
         let access = chat.and_then(|chat| chat.info.auth());
@@ -64,6 +71,7 @@ impl UnresolvedRecording {
                 names: sender.and_then(|sender| sender.traits.names.clone()).unwrap_or_default(),
             },
             recording,
+            people,
             view_once: self.view_once,
         }
     }
@@ -347,9 +355,17 @@ fn user_traits(user: &tl::enums::User) -> PeerTraits {
         tl::enums::User::User(user) if !user.min => PeerTraits {
             contact: Some(user.contact || user.mutual_contact),
             names: Some(names(user.username.as_ref(), user.usernames.as_ref())),
+            called: Some(user_name(user)),
         },
         _ => PeerTraits::default(),
     }
+}
+
+/// What a user calls themselves.
+pub(super) fn user_name(user: &tl::types::User) -> String {
+    let names: Vec<&str> =
+        [&user.first_name, &user.last_name].into_iter().flatten().map(String::as_str).collect();
+    names.join(" ")
 }
 
 fn chat_traits(chat: &tl::enums::Chat) -> PeerTraits {
@@ -357,6 +373,7 @@ fn chat_traits(chat: &tl::enums::Chat) -> PeerTraits {
         tl::enums::Chat::Channel(channel) if !channel.min => PeerTraits {
             contact: None,
             names: Some(names(channel.username.as_ref(), channel.usernames.as_ref())),
+            called: None,
         },
         _ => PeerTraits::default(),
     }

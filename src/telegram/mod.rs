@@ -8,7 +8,7 @@
 //!
 //! No two files import each other. From the bottom up:
 //!
-//! - `options`, `message`: settings, Telegram's schema as plain data;
+//! - `options`, `message`, `reactions`: settings, Telegram's schema as plain data;
 //! - `session/`: the session file, and the session as grammers uses it;
 //! - `store/`: what changes with every update (the position, the peers), and a pause in sending;
 //! - `connection/`: calls with a time limit, what errors mean, the connections of an account;
@@ -54,6 +54,7 @@ mod notice;
 mod options;
 mod probe;
 pub mod problems;
+mod reactions;
 mod restrictions;
 mod session;
 mod store;

@@ -138,6 +138,8 @@ impl<'r> Recording<'r> {
             language: settings.language.or(from.transcript.language),
             task: settings.task,
             prior,
+            vocabulary: settings.vocabulary,
+            people: settings.people.unwrap_or_default(),
             observer,
             lists,
             progress: None,

@@ -103,7 +103,7 @@ impl EventSink for Ears {
         open.wait_for(|open| *open).await.expect("the sender lives in self");
         let recordings = events.into_iter().filter_map(|event| match event {
             Event::Recording(incoming) => Some(incoming),
-            Event::Command(_) | Event::Deleted(_) => None,
+            Event::Command(_) | Event::Reaction(_) | Event::Deleted(_) => None,
         });
         self.heard.send_modify(|heard| heard.extend(recordings));
         true

@@ -23,7 +23,7 @@ use super::recogniser::{Recognised, Recogniser};
 use super::recognisers::LOCAL;
 use super::vad::detector::{Detector, Speech};
 use super::whisper::cpu;
-use crate::domain::{Task, Transcript};
+use crate::domain::{Task, Transcript, Vocabulary};
 use crate::runtime::lock;
 
 /// The handle. There is one per process: the model's weights are in memory once, and recordings
@@ -37,6 +37,8 @@ pub struct Engine {
     info: ModelInfo,
     /// By which it is called among other recognisers.
     name: Arc<str>,
+    /// What is to be known of every recording.
+    vocabulary: Vocabulary,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -51,6 +53,7 @@ impl Engine {
         let (messages, inbox) = mpsc::channel(1);
         let (state, model) = watch::channel(ModelState::Loaded);
         let stop = Arc::new(AtomicBool::new(false));
+        let vocabulary = options.vocabulary.clone();
         let (ready, started) = oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("whisper".into())
@@ -67,6 +70,7 @@ impl Engine {
             detector,
             info,
             name: LOCAL.into(),
+            vocabulary,
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -144,8 +148,9 @@ impl Engine {
             return Ok(Transcript { task: options.task, ..Transcript::default() });
         }
         let (reply, answer) = oneshot::channel();
-        let RecogniseOptions { language, task, prior, previous_text, progress, observer, lists } = options;
-        let input = Input { speech, language, task, prior, previous_text, lists };
+        let vocabulary = options.known(&self.vocabulary);
+        let RecogniseOptions { language, task, prior, previous_text, progress, observer, lists, .. } = options;
+        let input = Input { speech, language, task, prior, previous_text, vocabulary, lists };
         let request = Request { input, progress, observer, reply, span: Span::current() };
         self.messages.send(Message::Recognise(request)).await.map_err(|_| self.gone())?;
         answer.await.map_err(|_| self.gone())?

@@ -41,7 +41,9 @@ pub(super) struct Input {
     pub prior: LanguagePrior,
     /// The end of the text before this recording.
     pub previous_text: String,
-    /// Those of its owner, in place of the recogniser's.
+    /// What Whisper is to know.
+    pub vocabulary: Vocabulary,
+    /// Those of its owner, of which the languages are taken in place of the recogniser's.
     pub lists: Option<Arc<OwnersLists>>,
 }
 
@@ -51,7 +53,6 @@ pub(super) struct WhisperRecogniser {
     /// How many languages the model knows.
     languages: usize,
     audio_context: AudioContext,
-    vocabulary: Vocabulary,
 }
 
 /// The result of one recognition.
@@ -68,13 +69,8 @@ struct Attempt {
 
 impl WhisperRecogniser {
     /// The model must know all languages of `choice`.
-    pub(super) fn new(
-        choice: Choice,
-        languages: usize,
-        audio_context: AudioContext,
-        vocabulary: Vocabulary,
-    ) -> Self {
-        Self { choice, languages, audio_context, vocabulary }
+    pub(super) fn new(choice: Choice, languages: usize, audio_context: AudioContext) -> Self {
+        Self { choice, languages, audio_context }
     }
 
     /// Chooses among those of the owner's languages that the model knows.
@@ -98,8 +94,7 @@ impl WhisperRecogniser {
         let mut pass = first_pass(self.audio_context, samples);
         let its_choice = input.lists.as_ref().map(|lists| self.choice_of(lists));
         let choice = its_choice.as_ref().unwrap_or(&self.choice);
-        let nothing = Vocabulary::default();
-        let mut vocabulary = input.lists.as_ref().map_or(&self.vocabulary, |lists| &lists.vocabulary);
+        let (nothing, mut vocabulary) = (Vocabulary::default(), &input.vocabulary);
         let mut attempt = Self::attempt(whisper, &input, pass, None, (choice, vocabulary), control)?;
         if let Some(why) = attempt.rejection {
             debug!(why, "rejected, recognising again more carefully");

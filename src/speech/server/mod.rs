@@ -124,14 +124,14 @@ impl Recogniser for Server {
         mut speech: Speech,
         options: RecogniseOptions,
     ) -> Result<Recognised, SpeechError> {
-        let RecogniseOptions { language, task, prior, previous_text, progress: _, observer, lists } = options;
+        let vocabulary = options.known(&self.vocabulary);
+        let RecogniseOptions { language, task, prior, previous_text, observer, lists, .. } = options;
         let observer = observer.as_deref().unwrap_or(&());
         if speech.is_empty() {
             return Ok(Recognised { transcript: Transcript { task, ..Transcript::default() }, by: None });
         }
         let its_choice = lists.as_ref().map(|lists| choice(&lists.languages));
         let choice = its_choice.as_ref().unwrap_or(&self.choice);
-        let vocabulary = lists.as_ref().map_or(&self.vocabulary, |lists| &lists.vocabulary);
         let started = Instant::now();
         let spoken = speech.activity.voiced(0..speech.pcm.len()).unwrap_or(speech.pcm.len());
         speech.pcm.resize(speech.pcm.len().max(SHORTEST), 0.0);
@@ -140,7 +140,7 @@ impl Recogniser for Server {
         let given = language.or(choice.only());
         let mut answer = self.ask(&request, given).await?;
         observer.on_pass();
-        if has_echo(&answer.candidates(&speech), vocabulary) {
+        if has_echo(&answer.candidates(&speech), &vocabulary) {
             debug!("an echo of the vocabulary, asking again without it");
             request = Arc::new(Request { prompt: previous_text, ..Request::clone(&request) });
             answer = self.ask(&request, given).await?;

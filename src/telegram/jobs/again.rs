@@ -9,8 +9,8 @@ use super::super::connection::rpc_error::Meaning;
 use super::edit::Edit;
 use super::find_sent::is_reply_to;
 use super::saved::{saved_message, saved_part};
-use super::send::folded;
-use crate::domain::{Answer, Asked, Fault, Form, Job, Part, Peer, PeerKind};
+use super::send::quote;
+use crate::domain::{Answer, Asked, Fault, Form, Job, Peer, PeerKind};
 
 /// A message of an earlier answer, as it is in Telegram.
 struct Earlier {
@@ -92,7 +92,7 @@ impl Account {
         if has_file || part.document.is_some() {
             return Ok(false);
         }
-        if earlier.text.trim() == part.text.trim() {
+        if earlier.text.trim() == part.shown().trim() {
             return Ok(true);
         }
         let (peer, text, entities) = if answer.settings.form == Form::SavedMessages {
@@ -100,7 +100,7 @@ impl Account {
             let message = saved_message(job, part, index, &origin);
             (message.peer, message.text, message.entities)
         } else {
-            (self.input_peer(job).await?, part.text.clone(), quote(part))
+            (self.input_peer(job).await?, part.shown(), quote(part, 0))
         };
         match self.edit(link, Edit { peer, message: earlier.message.id, text, entities }).await? {
             Ok(()) => {
@@ -155,8 +155,4 @@ impl Account {
     pub(super) fn own_chat(&self) -> Peer {
         Peer { kind: PeerKind::User, id: self.context.user.id, access_hash: self.context.user.access_hash }
     }
-}
-
-fn quote(part: &Part) -> Vec<tl::enums::MessageEntity> {
-    part.folded.then(|| folded(&part.text, 0)).into_iter().collect()
 }

@@ -10,7 +10,7 @@ use super::super::account::Account;
 use super::super::connection::link::Link;
 use super::super::connection::rpc_error::Meaning;
 use super::edit::Edit;
-use super::send::folded;
+use super::send::quote;
 use crate::domain::{Fault, Job, Part};
 
 impl Account {
@@ -32,8 +32,8 @@ impl Account {
         let edit = Edit {
             peer: self.input_peer(job).await?,
             message: message.id,
-            text: part.text.clone(),
-            entities: part.folded.then(|| folded(&part.text, 0)).into_iter().collect(),
+            text: part.shown(),
+            entities: quote(part, 0),
         };
         match self.edit(link, edit).await? {
             Ok(()) => Ok(Some(message.id)),
@@ -51,5 +51,5 @@ impl Account {
 /// Whether a message has this part of an answer as its caption already.
 pub(super) fn has_caption(message: &tl::types::Message, part: &Part) -> bool {
     // Telegram trims texts.
-    message.message.trim() == part.text.trim()
+    message.message.trim() == part.shown().trim()
 }

@@ -5,7 +5,7 @@ use grammers_client::tl;
 use super::super::account::Account;
 use super::super::connection::link::Link;
 use super::saved::saved_message;
-use super::send::{Outgoing, folded};
+use super::send::{Outgoing, quote};
 use super::upload::Upload;
 use crate::domain::{Answer, Fault, Form, Job, Part};
 
@@ -49,8 +49,8 @@ impl Account {
         let outgoing = Outgoing {
             peer: self.input_peer(job).await?,
             reply_to: Some(reply_to(job)),
-            text: part.text.clone(),
-            entities: part.folded.then(|| folded(&part.text, 0)).into_iter().collect(),
+            text: part.shown(),
+            entities: quote(part, 0),
             file: Upload::of(part, job),
             index,
         };

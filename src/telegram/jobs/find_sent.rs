@@ -152,7 +152,7 @@ fn assign(job: &Job, parts: &[Part], carriers: &[Carrier]) -> Vec<Option<i32>> {
             let part = &parts[*index];
             let name = part.document.as_ref().map(|document| document.file_name(job.recording.date));
             // Telegram trims the texts of messages.
-            found[*index].is_none() && part.text.trim() == text.trim() && name == *file
+            found[*index].is_none() && part.shown().trim() == text.trim() && name == *file
         };
         if let Some(index) = (0..parts.len()).find(fits) {
             found[index] = Some(*number);
@@ -186,7 +186,7 @@ mod tests {
     fn a_document_is_found_by_its_name_and_its_caption() {
         let document = |format, text: &str| {
             let content = "content".to_owned();
-            Part { text: text.into(), folded: false, document: Some(Document { format, content }) }
+            Part { document: Some(Document { format, content }), ..Part::message(text.into(), false) }
         };
         let parts = [document(DocumentFormat::Txt, "one …"), document(DocumentFormat::Srt, "")];
         let mut sent = carriers(&[(7, ""), (8, "one …"), (9, "one …"), (10, ""), (11, "")]);

@@ -2,8 +2,9 @@
 
 use grammers_client::tl;
 
+use super::super::message::user_name;
 use super::message_of_job::FoundMessage;
-use super::send::{Outgoing, folded};
+use super::send::{Outgoing, quote};
 use super::upload::Upload;
 use crate::domain::reply::utf16_len;
 use crate::domain::saved::{header, message_link};
@@ -23,14 +24,11 @@ pub(super) fn saved_message(job: &Job, part: &Part, index: usize, origin: &Found
     let header = header(sender.as_deref(), chat.as_deref(), job.recording.date);
     let length = utf16_len(&header);
     let link = tl::types::MessageEntityTextUrl { offset: 0, length: length as i32, url: message_link(job) };
-    let mut entities = vec![link.into()];
-    if part.folded {
-        entities.push(folded(&part.text, length + 1));
-    }
+    let entities = [vec![link.into()], quote(part, length + 1)].concat();
     Outgoing {
         peer: tl::enums::InputPeer::PeerSelf,
         reply_to: None,
-        text: format!("{header}\n{}", part.text),
+        text: format!("{header}\n{}", part.shown()),
         entities,
         file: Upload::of(part, job),
         index,
@@ -75,10 +73,4 @@ fn name(peer: &tl::enums::Peer, origin: &FoundMessage) -> String {
         tl::enums::Peer::Chat(peer) => peer.chat_id.to_string(),
         tl::enums::Peer::Channel(peer) => peer.channel_id.to_string(),
     })
-}
-
-fn user_name(user: &tl::types::User) -> String {
-    let names: Vec<&str> =
-        [&user.first_name, &user.last_name].into_iter().flatten().map(String::as_str).collect();
-    names.join(" ")
 }

@@ -11,7 +11,7 @@ use super::super::problems::FLOOD_WAIT;
 use super::calls::{call_to_send, sending_fault, slow_mode_refusal};
 use super::upload::Upload;
 use crate::domain::reply::utf16_len;
-use crate::domain::{Fault, Job, JobId};
+use crate::domain::{Fault, Job, JobId, Part};
 
 /// A message to be sent.
 pub(super) struct Outgoing {
@@ -178,11 +178,15 @@ pub(super) fn reply_to(message: i32, topic: Option<i32>) -> tl::types::InputRepl
     }
 }
 
-/// Has `text`, which begins at `offset` in its message, shown as an expandable quote.
-pub(super) fn folded(text: &str, offset: usize) -> tl::enums::MessageEntity {
+/// Has the text of a folded part, which is shown from `offset` on in its message, appear as an
+/// expandable quote. A summary above it stays open.
+pub(super) fn quote(part: &Part, offset: usize) -> Vec<tl::enums::MessageEntity> {
+    if !part.folded {
+        return Vec::new();
+    }
     // At most 4,096, the limit of a message.
-    let (offset, length) = (offset as i32, utf16_len(text) as i32);
-    tl::types::MessageEntityBlockquote { collapsed: true, offset, length }.into()
+    let (offset, length) = ((offset + part.offset()) as i32, utf16_len(&part.text) as i32);
+    vec![tl::types::MessageEntityBlockquote { collapsed: true, offset, length }.into()]
 }
 
 /// The number of the message that was sent under `random_id`.

@@ -25,6 +25,9 @@ pub(crate) struct PeerTraits {
     /// Public names, without the @ and in lower case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub names: Option<Vec<String>>,
+    /// What a user calls themselves, as they write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub called: Option<String>,
 }
 
 /// What is known of a peer.
@@ -49,6 +52,7 @@ impl StoredPeer {
             traits: PeerTraits {
                 contact: self.traits.contact.or(known.traits.contact),
                 names: self.traits.names.or(known.traits.names),
+                called: self.traits.called.or(known.traits.called),
             },
         }
     }

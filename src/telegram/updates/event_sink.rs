@@ -22,6 +22,11 @@ pub trait EventSink: Send + Sync {
         None
     }
 
+    /// Whether a reaction of the owner with this emoji asks for a recording's text.
+    fn is_request(&self, _emoji: &str) -> bool {
+        false
+    }
+
     /// The age beyond which messages are not wanted.
     fn max_age(&self) -> Duration;
 }

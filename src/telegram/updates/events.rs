@@ -5,14 +5,14 @@ use grammers_session::types::{PeerId, PeerKind};
 use tracing::debug;
 
 use super::super::message::{self, UnresolvedRecording};
+use super::super::reactions;
 use super::error::UpdatesEnded;
 use super::event_sink::EventSink;
 use super::update_loop::UpdateLoop;
-use crate::domain::{CommandMessage, Deleted, Event, Incoming, JobId, RepliesTo};
+use crate::domain::{CommandMessage, Deleted, Event, Incoming, JobId, Reaction, RepliesTo};
 
 impl<S: EventSink> UpdateLoop<'_, S> {
-    /// The event that an update means, if it means one. What else a later feature acts on (edits,
-    /// reactions) comes in updates of other types, and gets its arm here.
+    /// The event that an update means, if it means one.
     pub(super) async fn event(&self, update: &tl::enums::Update) -> Result<Option<Event>, UpdatesEnded> {
         let account = self.link.context.user.id;
         match update {
@@ -29,10 +29,26 @@ impl<S: EventSink> UpdateLoop<'_, S> {
             }
             _ => {}
         }
-        match message::new_message(update) {
-            Some(message) => self.event_in_message(message).await,
-            None => Ok(None),
+        if let Some(message) = message::new_message(update) {
+            return self.event_in_message(message).await;
         }
+        self.reaction(update).await
+    }
+
+    /// The reaction by which the owner asks for the text of a recording, if an update tells of one.
+    async fn reaction(&self, update: &tl::enums::Update) -> Result<Option<Event>, UpdatesEnded> {
+        let Some(reacted) = reactions::in_update(update) else { return Ok(None) };
+        let given = reacted.of(self.link.context.user.id);
+        let asks = |reaction: &reactions::Given| self.sink.is_request(reaction.emoji);
+        let Some(date) = given.filter(asks).map(|reaction| reaction.date).max() else { return Ok(None) };
+        let incoming = match reacted.message {
+            Some(message) => match message::unresolved_sound(message) {
+                Some(sound) => Some(self.resolve(sound).await?),
+                None => None,
+            },
+            None => self.sound_in(reacted.chat, reacted.number).await?,
+        };
+        Ok(incoming.map(|incoming| Event::Reaction(Reaction { incoming, date })))
     }
 
     /// The event that a message means, be it new or read from a history.
@@ -104,7 +120,13 @@ impl<S: EventSink> UpdateLoop<'_, S> {
         }
         let owner = context.user.id;
         let sender = context.seen_peer(recording.sender(owner)).await?;
-        Ok(recording.incoming(owner, chat.as_ref(), sender.as_ref()))
+        let themselves = match PeerId::user(owner) {
+            Some(owner) => context.seen_peer(owner).await?,
+            None => None,
+        };
+        let known = [&chat, &sender, &themselves].into_iter().flatten();
+        let people = known.filter_map(|peer| peer.traits.called.clone()).collect();
+        Ok(recording.incoming(owner, chat.as_ref(), sender.as_ref(), people))
     }
 
     /// Stores the peers that an answer with a message of a private chat or a basic group mentions.

@@ -77,6 +77,13 @@ enum Command {
         #[serde(default)]
         slow_mode: i32,
     },
+    /// Has a user react to a message, or take the reaction back where there is no emoji.
+    React {
+        chat: Chat,
+        message: i32,
+        user: i64,
+        emoji: Option<String>,
+    },
     /// Cuts every connection.
     Cut,
     /// Cuts every connection and listens no more, or listens again.
@@ -228,6 +235,9 @@ async fn misbehave(telegram: &Telegram, command: Command) -> io::Result<()> {
         Command::Thaw => telegram.thaw(),
         Command::Limit { chat, no_writing, no_files, slow_mode } => {
             telegram.limit(chat, ChatLimits { no_writing, no_files, slow_mode });
+        }
+        Command::React { chat, message, user, emoji } => {
+            telegram.react(chat, message, user, emoji.as_deref());
         }
         Command::Cut => telegram.cut(),
         Command::Outage { on: true } => telegram.go_down().await,

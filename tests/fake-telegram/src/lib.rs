@@ -58,5 +58,5 @@ pub use world::peers::{
     BOT, BROADCAST, Chat, FRIEND, GROUP, Group, GroupKind, OWNER, SAVED_MESSAGES, SECOND_FRIEND, SERVICE,
     STRANGERS, SUPERGROUP, User, access_hash, phone_number,
 };
-pub use world::post::{Entity, Post};
+pub use world::post::{Entity, Post, Reaction};
 pub use world::{ChatLimits, FILE_DC};

@@ -11,6 +11,7 @@ use crate::builder::{Builder, HOME_DC};
 use crate::connection::Outgoing;
 use crate::faults::Fault;
 use crate::ledger::Ledger;
+use crate::protocol::now;
 use crate::server::{Datacentre, Shared};
 use crate::session_file::{SessionDc, SessionParams, SessionUser, key_to_hex};
 use crate::settings::{Packing, Settings};
@@ -121,6 +122,20 @@ impl Telegram {
             if let Some(event) = world.delete(chat, id) {
                 world.push(&[(chat, event)], Packing::Separate, None);
             }
+        });
+    }
+
+    /// Has a user react to a message with this emoji, or take the reaction back.
+    pub fn react(&self, chat: Chat, id: i32, user: i64, emoji: Option<&str>) {
+        self.react_at(chat, id, user, emoji, now());
+    }
+
+    /// The same, at this time (seconds of Unix time).
+    pub fn react_at(&self, chat: Chat, id: i32, user: i64, emoji: Option<&str>, date: i32) {
+        self.shared.change(|world| match world.react(chat, id, user, emoji.map(|emoji| (emoji, date))) {
+            Some(Some(event)) => world.push(&[(chat, event)], Packing::Separate, None),
+            Some(None) => world.push_reactions(chat, id),
+            None => {}
         });
     }
 

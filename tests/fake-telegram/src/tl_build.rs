@@ -11,7 +11,7 @@ use crate::world::login::Freeze;
 use crate::world::peers::{
     Chat, Group, GroupKind, Peers, SERVICE, STRANGERS, User, access_hash, phone_number,
 };
-use crate::world::post::Post;
+use crate::world::post::{Post, Reaction};
 
 /// Limit of a caption without Premium, in UTF-16 code units.
 pub const CAPTION_LENGTH_MAX: i32 = 1024;
@@ -216,7 +216,7 @@ pub fn message(post: &Post, file: Option<(&File, Vec<u8>)>) -> enums::Message {
         post: post.from.is_none(),
         from_scheduled: false,
         legacy: false,
-        edit_hide: false,
+        edit_hide: post.edit_date.is_none() && !post.reactions.is_empty(),
         pinned: false,
         noforwards: false,
         invert_media: false,
@@ -246,7 +246,7 @@ pub fn message(post: &Post, file: Option<(&File, Vec<u8>)>) -> enums::Message {
         edit_date: post.edit_date,
         post_author: None,
         grouped_id: None,
-        reactions: None,
+        reactions: (!post.reactions.is_empty()).then(|| reactions(&post.reactions)),
         restriction_reason: None,
         ttl_period: post.lifetime,
         quick_reply_shortcut_id: None,
@@ -258,6 +258,46 @@ pub fn message(post: &Post, file: Option<(&File, Vec<u8>)>) -> enums::Message {
         schedule_repeat_period: None,
         summary_from_language: None,
         rich_message: None,
+    }
+    .into()
+}
+
+/// Reactions as the owner is shown them.
+pub fn reactions(given: &[Reaction]) -> enums::MessageReactions {
+    let emoji = |emoji: &str| types::ReactionEmoji { emoticon: emoji.to_owned() }.into();
+    let mut results: Vec<types::ReactionCount> = Vec::new();
+    for reaction in given {
+        let is_owners = reaction.user == OWNER;
+        match results.iter_mut().find(|result| result.reaction == emoji(&reaction.emoji)) {
+            Some(result) => {
+                result.count += 1;
+                result.chosen_order = result.chosen_order.or(is_owners.then_some(0));
+            }
+            None => results.push(types::ReactionCount {
+                chosen_order: is_owners.then_some(0),
+                reaction: emoji(&reaction.emoji),
+                count: 1,
+            }),
+        }
+    }
+    let recent = given.iter().rev().map(|reaction| {
+        types::MessagePeerReaction {
+            big: false,
+            unread: false,
+            my: reaction.user == OWNER,
+            peer_id: peer(Chat::User(reaction.user)),
+            date: reaction.date,
+            reaction: emoji(&reaction.emoji),
+        }
+        .into()
+    });
+    types::MessageReactions {
+        min: false,
+        can_see_list: true,
+        reactions_as_tags: false,
+        results: results.into_iter().map(Into::into).collect(),
+        recent_reactions: (!given.is_empty()).then(|| recent.collect()),
+        top_reactors: None,
     }
     .into()
 }

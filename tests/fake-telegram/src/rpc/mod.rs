@@ -258,6 +258,7 @@ fn dispatch(context: &mut Context, body: &[u8]) -> Result<Vec<u8>, RpcError> {
     methods! { access::may_write:
         f::account::UpdateStatus => help::update_status,
         f::messages::SetTyping => messages::set_typing,
+        f::messages::SendReaction => sending::send_reaction,
         f::messages::SendMessage => sending::send_message,
         f::messages::SendMedia => sending::send_media,
         f::messages::EditMessage => sending::edit_message,

@@ -140,6 +140,7 @@ fn send(context: &mut Context, said: Said) -> Result<enums::Updates, RpcError> {
         edits: 0,
         edit_date: None,
         deleted: false,
+        reactions: Vec::new(),
     });
     context.world.random_ids.entry(key).or_insert(place);
     context.world.push(&[(said.chat, event)], Packing::Separate, Some(context.connection));
@@ -225,6 +226,29 @@ pub fn edit_message(
     context.world.push(&[(chat, event)], Packing::Separate, Some(context.connection));
     let updates = context.world.update(chat, event).into_iter().collect();
     Ok(updates_of(context, chat, request.id, updates))
+}
+
+pub fn send_reaction(
+    context: &mut Context,
+    request: f::messages::SendReaction,
+) -> Answer<f::messages::SendReaction> {
+    let chat = access::chat(context, &request.peer)?;
+    let mut emoji = request.reaction.unwrap_or_default().into_iter().map(|reaction| match reaction {
+        enums::Reaction::Emoji(emoji) => Ok(emoji.emoticon),
+        _ => Err(RpcError::bad_request("REACTION_INVALID")),
+    });
+    let emoji = emoji.next().transpose()?;
+    let emoji = emoji.as_deref().map(|emoji| (emoji, now()));
+    let step = context.world.react(chat, request.msg_id, OWNER, emoji);
+    let step = step.ok_or_else(|| RpcError::bad_request("MESSAGE_ID_INVALID"))?;
+    let update = match step {
+        Some(event) => {
+            context.world.push(&[(chat, event)], Packing::Separate, Some(context.connection));
+            context.world.update(chat, event)
+        }
+        None => context.world.reactions_update(chat, request.msg_id),
+    };
+    Ok(updates_of(context, chat, request.msg_id, update.into_iter().collect()))
 }
 
 /// Messages of private chats and basic groups are deleted by their numbers alone.

@@ -45,6 +45,29 @@ impl World {
         })
     }
 
+    /// The update that tells of the reactions to a message.
+    pub fn reactions_update(&mut self, chat: Chat, id: i32) -> Option<enums::Update> {
+        let post = self.post(chat, id)?;
+        let (peer, reactions) = (tl_build::peer(chat), tl_build::reactions(&post.reactions));
+        Some(
+            types::UpdateMessageReactions {
+                peer,
+                msg_id: id,
+                top_msg_id: post.topic,
+                saved_peer_id: None,
+                reactions,
+            }
+            .into(),
+        )
+    }
+
+    /// Tells the client of the reactions to a message that have no place in the sequence of updates.
+    pub fn push_reactions(&mut self, chat: Chat, id: i32) {
+        if let Some(update) = self.reactions_update(chat, id) {
+            self.tell(vec![vec![tl_build::update_short(update).to_bytes()]], None);
+        }
+    }
+
     /// Tells the client what happened, unless it is the one on the connection `except`.
     pub fn push(&mut self, events: &[(Chat, Event)], packing: Packing, except: Option<u64>) {
         let bodies = self.bodies(events, packing);

@@ -24,7 +24,7 @@ use files::{File, FileKind, Files};
 use login::Login;
 use mailbox::{Difference, Event, EventKind, Mailbox};
 use peers::{Chat, FRIEND, GroupKind, Peers};
-use post::Post;
+use post::{Post, Reaction};
 
 /// The datacentre that keeps files unless told otherwise.
 pub const FILE_DC: i32 = 4;
@@ -193,6 +193,7 @@ impl World {
             edits: 0,
             edit_date: None,
             deleted: false,
+            reactions: Vec::new(),
         };
         let (_, event) = self.add_post(post);
         (event.message, event)
@@ -210,6 +211,24 @@ impl World {
     pub fn delete(&mut self, chat: Chat, id: i32) -> Option<Event> {
         self.post(chat, id)?.deleted = true;
         Some(self.mailbox(chat).record(EventKind::Deleted, id, now()))
+    }
+
+    /// Gives a message this user's reaction in place of the one before; `None` removes it. Answers the
+    /// step of the mailbox, where it is one: in a channel a reaction has no place in the sequence.
+    pub fn react(
+        &mut self,
+        chat: Chat,
+        id: i32,
+        user: i64,
+        emoji: Option<(&str, i32)>,
+    ) -> Option<Option<Event>> {
+        let post = self.post(chat, id).filter(|post| !post.deleted)?;
+        post.reactions.retain(|reaction| reaction.user != user);
+        if let Some((emoji, date)) = emoji {
+            post.reactions.push(Reaction { user, emoji: emoji.to_owned(), date });
+        }
+        let is_step = !matches!(chat, Chat::Channel(_));
+        Some(is_step.then(|| self.mailbox(chat).record(EventKind::Edited, id, now())))
     }
 
     /// What a client at `pts` missed in the mailbox of `chat`, in owned form.

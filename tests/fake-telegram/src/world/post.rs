@@ -41,6 +41,16 @@ pub struct Post {
     pub(crate) edit_date: Option<i32>,
     #[serde(skip)]
     pub(crate) deleted: bool,
+    pub reactions: Vec<Reaction>,
+}
+
+/// A reaction to a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reaction {
+    pub user: i64,
+    pub emoji: String,
+    /// Seconds of Unix time.
+    pub date: i32,
 }
 
 /// A formatted part of a text.

@@ -150,6 +150,26 @@ async def as_owner(ready, control):
         assert saved.entities[0].url == "tg://openmessage?user_id=2000&message_id=1", saved
         print("a caption, and a link in Saved Messages")
 
+        # In private chats and basic groups a reaction is an edit, in supergroups an update of its own.
+        reactions = asyncio.Queue()
+        owner.add_event_handler(reactions.put, events.Raw((
+            types.UpdateEditMessage, types.UpdateEditChannelMessage, types.UpdateMessageReactions,
+        )))
+        for chat in FRIEND, GROUP, SUPERGROUP:
+            sent = await control("text", chat=chat, text="react to this", **({} if chat == FRIEND else {"from": FRIEND}))
+            await control("react", chat=chat, message=sent["message"], user=1000, emoji="👀")
+            update = await within(reactions.get())
+            is_edit = isinstance(update, types.UpdateEditMessage)
+            assert is_edit == (chat != SUPERGROUP), update
+            told = update.message.reactions if is_edit else update.reactions
+            [recent], [counted] = told.recent_reactions, told.results
+            assert (recent.my, recent.reaction.emoticon, counted.count) == (True, "👀", 1), told
+            await owner(functions.messages.SendReactionRequest(
+                chat, sent["message"], reaction=[types.ReactionEmoji("👍")]))
+            [reacted] = await owner.get_messages(chat, ids=[sent["message"]])
+            assert [result.reaction.emoticon for result in reacted.reactions.results] == ["👍"], reacted
+        print("reactions of another device, and of one's own")
+
         await control("limit", chat=SUPERGROUP, slow_mode=3600)
         try:
             await owner.send_message(SUPERGROUP, "too soon")
