@@ -11,8 +11,8 @@ use crate::audio::{Containers, Limits};
 use crate::decoding::DecoderProgram;
 use crate::domain::policy::Policy;
 use crate::domain::{
-    Answer, ChatInfo, CommandPrefix, Event, Fault, Form, Job, JobId, LanguageCode, Note, Peer, Progress,
-    Said, Settings,
+    Answer, ChatInfo, CommandPrefix, Event, Fault, Form, Job, JobId, LanguageCode, Note, Part, Peer,
+    Preview, Progress, Said, Settings,
 };
 use crate::health::HealthState;
 use crate::health::limits::ENCODER_PASS_LIMIT;
@@ -72,6 +72,32 @@ impl Messenger for Account {
 
     async fn deliver(&self, job: &Job, answer: &Answer, index: usize) -> Result<Option<i32>, Fault> {
         Account::deliver(self, job, answer, index).await
+    }
+
+    fn may_preview(&self, job: &Job) -> bool {
+        Account::may_preview(self, job)
+    }
+
+    async fn preview(&self, job: &Job, preview: &Preview) -> Result<Option<i32>, Fault> {
+        Account::preview(self, job, preview).await
+    }
+
+    async fn find_preview(&self, job: &Job, preview: &Preview) -> Result<Option<i32>, Fault> {
+        Account::find_preview(self, job, preview).await
+    }
+
+    async fn edit_preview(
+        &self,
+        job: &Job,
+        form: &Form,
+        part: &Part,
+        message: i32,
+    ) -> Result<bool, Fault> {
+        Account::edit_preview(self, job, form, part, message).await
+    }
+
+    async fn complete_preview(&self, job: &Job, answer: &Answer, message: i32) -> Result<bool, Fault> {
+        Account::complete_preview(self, job, answer, message).await
     }
 
     async fn withdraw(&self, job: &Job, form: &Form, messages: &[i32]) -> Result<(), Fault> {

@@ -241,6 +241,7 @@ pub async fn run(
     let observed = Arc::new(ObservedTranscriber::new(observed, health, recognition));
     let worker = Worker::new(queue, messenger, observed, policy_in_force, work, shutdown.clone())
         .with_gate(gate)
+        .with_previews(config.preview_after)
         .with_conversation(conversation);
     service.ready();
     let (logged_out, broken) = (OnceCell::new(), OnceCell::new());

@@ -93,6 +93,8 @@ pub struct Config {
     pub fold_from: u32,
     /// Which answers are documents.
     pub documents: Documents,
+    /// How long a recording is worked on before its text so far is shown; `None`: it never is.
+    pub preview_after: Option<Duration>,
     /// With what commands begin; `None`: there are none.
     pub command_prefix: Option<CommandPrefix>,
     /// Whether the answer to a recording of the owner is deleted with it.

@@ -18,6 +18,9 @@ pub const HEADER_LIMIT: usize = 200;
 /// in Saved Messages it is less than [`CAPTION_LIMIT`].
 const BEGINNING: usize = 500;
 
+/// With what a text ends that goes on elsewhere, or later.
+pub(super) const MORE: &str = " …";
+
 /// A text of this length, in UTF-16 code units, is set in paragraphs.
 const PARAGRAPHS_FROM: usize = 800;
 /// The shortest paragraph but the last, in UTF-16 code units.
@@ -37,7 +40,7 @@ pub fn compose(transcript: &Transcript, settings: Settings) -> Answer {
         // It is one text, whatever its length.
         Form::Nowhere => (usize::MAX, usize::MAX),
     };
-    let text = sanitise(&in_paragraphs(transcript));
+    let text = text_of(transcript);
     let pieces = split(&text, first, others);
     let parts = if settings.form != Form::Nowhere && settings.documents.take(pieces.len()) {
         documents(transcript, &text, settings.documents.formats)
@@ -53,7 +56,7 @@ fn documents(transcript: &Transcript, text: &str, formats: DocumentFormats) -> V
     let mut pieces = split(text, BEGINNING, usize::MAX).into_iter();
     let mut caption = pieces.next().unwrap_or_default();
     if pieces.next().is_some() {
-        caption.push_str(" …");
+        caption.push_str(MORE);
     }
     let formats: &[DocumentFormat] = match formats {
         DocumentFormats::Txt => &[DocumentFormat::Txt],
@@ -101,6 +104,11 @@ pub fn under(settings: Settings, mut answer: Answer) -> Answer {
     Answer { settings, ..answer }
 }
 
+/// The text of a transcript as it is sent, in one piece.
+pub(super) fn text_of(transcript: &Transcript) -> String {
+    sanitise(&in_paragraphs(transcript))
+}
+
 /// The text of a transcript. A long one is set in paragraphs, which begin where somebody has paused
 /// after a sentence.
 fn in_paragraphs(transcript: &Transcript) -> String {
@@ -133,7 +141,7 @@ pub fn utf16_len(text: &str) -> usize {
 /// Cuts `text` into pieces of at most `first` and then `others` UTF-16 code units: after a
 /// paragraph where one ends in the second half of the piece, else after such a sentence, else
 /// between words, else between characters.
-fn split(text: &str, first: usize, others: usize) -> Vec<String> {
+pub(super) fn split(text: &str, first: usize, others: usize) -> Vec<String> {
     let mut pieces = Vec::new();
     let mut rest = text.trim();
     let mut limit = first;

@@ -15,6 +15,7 @@ pub mod intake;
 mod persist;
 pub mod pipeline;
 pub mod ports;
+mod preview;
 pub mod retry;
 mod verdict;
 pub mod worker;
