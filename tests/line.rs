@@ -5,6 +5,7 @@ mod commands;
 mod deletions;
 mod documents;
 mod forms;
+mod previews;
 mod reactions;
 mod rules;
 
@@ -19,8 +20,9 @@ use fake_telegram::{
 use stenogram::domain::policy::Policy;
 use stenogram::domain::rules::Rules;
 use stenogram::domain::{
-    Answer, ChatInfo, ChatRules, CommandPrefix, Event, Fault as JobFault, Form, Job, JobId, Peer, PeerKind,
-    Progress, ReactionEmoji, Recording, RecordingKind, Said, Segment, Settings, Task, Transcript,
+    Answer, ChatInfo, ChatRules, CommandPrefix, Event, Fault as JobFault, Form, Job, JobId, Part, Peer,
+    PeerKind, Preview, Progress, ReactionEmoji, Recording, RecordingKind, Said, Segment, Settings, Task,
+    Transcript,
 };
 use stenogram::jobs::chat_rules_file::{ChatRulesFile, FILE_NAME};
 use stenogram::jobs::commands::{Commands, ModelAbilities};
@@ -87,10 +89,13 @@ impl EventSink for Ears {
 
 /// Reads a recording's text from its bytes, and translates it into capital letters. A text with `|` in it is
 /// a long recording, each part of it a stretch of a second, and all but the first wait for the gate to open.
+/// A stretch of `!` alone cannot be recognised.
 struct Reading {
     /// How many stretches were recognised.
     recognised: watch::Sender<usize>,
     gate: watch::Receiver<bool>,
+    /// How many stretches of a recording pass the gate although it is closed, besides the first.
+    let_in: watch::Receiver<usize>,
     /// How many came to the gate.
     came: watch::Sender<usize>,
 }
@@ -144,6 +149,32 @@ impl Messenger for NotingMessenger {
         self.account.deliver(job, answer, index).await
     }
 
+    fn may_preview(&self, job: &Job) -> bool {
+        Messenger::may_preview(&*self.account, job)
+    }
+
+    async fn preview(&self, job: &Job, preview: &Preview) -> Result<Option<i32>, JobFault> {
+        Messenger::preview(&*self.account, job, preview).await
+    }
+
+    async fn find_preview(&self, job: &Job, preview: &Preview) -> Result<Option<i32>, JobFault> {
+        Messenger::find_preview(&*self.account, job, preview).await
+    }
+
+    async fn edit_preview(
+        &self,
+        job: &Job,
+        form: &Form,
+        part: &Part,
+        message: i32,
+    ) -> Result<bool, JobFault> {
+        Messenger::edit_preview(&*self.account, job, form, part, message).await
+    }
+
+    async fn complete_preview(&self, job: &Job, answer: &Answer, message: i32) -> Result<bool, JobFault> {
+        Messenger::complete_preview(&*self.account, job, answer, message).await
+    }
+
     async fn withdraw(&self, job: &Job, form: &Form, messages: &[i32]) -> Result<(), JobFault> {
         self.account.withdraw(job, form, messages).await
     }
@@ -171,8 +202,17 @@ impl Transcription for ReadAloud<'_> {
         let Some(text) = self.stretches.get(self.read) else { return Ok(None) };
         if self.read > 0 {
             self.reading.came.send_modify(|came| *came += 1);
-            let mut gate = self.reading.gate.clone();
-            gate.wait_for(|open| *open).await.map_err(|_| JobFault::Aborted)?;
+            let (mut gate, mut let_in) = (self.reading.gate.clone(), self.reading.let_in.clone());
+            let passed = tokio::select! {
+                open = gate.wait_for(|open| *open) => open.is_ok(),
+                let_in = let_in.wait_for(|let_in| *let_in >= self.read) => let_in.is_ok(),
+            };
+            if !passed {
+                return Err(JobFault::Aborted);
+            }
+        }
+        if text == "!" {
+            return Err(JobFault::Reject("it is damaged from here on".into()));
         }
         self.read += 1;
         self.reading.recognised.send_modify(|recognised| *recognised += 1);
@@ -188,6 +228,7 @@ pub struct Line {
     pub queue: Arc<dyn Queue>,
     pub recognised: watch::Receiver<usize>,
     pub gate: watch::Sender<bool>,
+    let_in: watch::Sender<usize>,
     came: watch::Receiver<usize>,
     ended: watch::Receiver<Vec<i32>>,
     tasks: JoinSet<()>,
@@ -212,6 +253,17 @@ impl Line {
         folder: &TempDir,
         account: Arc<Account>,
         admission: Arc<Gate>,
+    ) -> Self {
+        Self::start_with(policy, folder, account, admission, None).await
+    }
+
+    /// `preview_after` is how long a recording is worked on before its text so far is shown.
+    async fn start_with(
+        policy: Policy,
+        folder: &TempDir,
+        account: Arc<Account>,
+        admission: Arc<Gate>,
+        preview_after: Option<Duration>,
     ) -> Self {
         let queue = queue(folder).await;
         let (work, shutdown) = (Arc::new(Notify::new()), CancellationToken::new());
@@ -242,18 +294,20 @@ impl Line {
         let ears = Ears { intake, policy: in_force.clone() };
         let (recognised, count) = watch::channel(0);
         let (gate, opened) = watch::channel(false);
+        let (let_in, may_pass) = watch::channel(0);
         let (came, at_the_gate) = watch::channel(0);
         let (ended, jobs_ended) = watch::channel(Vec::new());
         let messenger = Arc::new(NotingMessenger { account: Arc::clone(&account), ended });
-        let reading = Arc::new(Reading { recognised, gate: opened, came });
+        let reading = Arc::new(Reading { recognised, gate: opened, let_in: may_pass, came });
         let worker = Worker::new(Arc::clone(&queue), messenger, reading, in_force, work, shutdown.clone())
             .with_gate(admission)
+            .with_previews(preview_after)
             .with_conversation(Arc::clone(&account) as Arc<dyn Conversation>);
         let mut tasks = JoinSet::new();
         let stop = shutdown.clone();
         tasks.spawn(async move { account.run(&ears, shutdown).await.expect("not logged out") });
         tasks.spawn(async move { worker.run().await.expect("the queue works") });
-        Self { queue, recognised: count, gate, came: at_the_gate, ended: jobs_ended, tasks, stop }
+        Self { queue, recognised: count, gate, let_in, came: at_the_gate, ended: jobs_ended, tasks, stop }
     }
 
     /// Drops everything in the middle of whatever it does, and starts anew.

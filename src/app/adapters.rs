@@ -8,8 +8,8 @@ use tokio::sync::watch;
 
 use crate::domain::policy::Policy;
 use crate::domain::{
-    Answer, ChatInfo, CommandPrefix, Event, Fault, Form, Job, JobId, LanguageCode, Note, Peer,
-    ReactionEmoji, Said,
+    Answer, ChatInfo, CommandPrefix, Event, Fault, Form, Job, JobId, LanguageCode, Note, Part, Peer,
+    Preview, ReactionEmoji, Said,
 };
 use crate::jobs::intake::Intake;
 use crate::jobs::ports::{Conversation, Messenger, Summariser};
@@ -70,6 +70,32 @@ impl Messenger for Account {
 
     async fn deliver(&self, job: &Job, answer: &Answer, index: usize) -> Result<Option<i32>, Fault> {
         Account::deliver(self, job, answer, index).await
+    }
+
+    fn may_preview(&self, job: &Job) -> bool {
+        Account::may_preview(self, job)
+    }
+
+    async fn preview(&self, job: &Job, preview: &Preview) -> Result<Option<i32>, Fault> {
+        Account::preview(self, job, preview).await
+    }
+
+    async fn find_preview(&self, job: &Job, preview: &Preview) -> Result<Option<i32>, Fault> {
+        Account::find_preview(self, job, preview).await
+    }
+
+    async fn edit_preview(
+        &self,
+        job: &Job,
+        form: &Form,
+        part: &Part,
+        message: i32,
+    ) -> Result<bool, Fault> {
+        Account::edit_preview(self, job, form, part, message).await
+    }
+
+    async fn complete_preview(&self, job: &Job, answer: &Answer, message: i32) -> Result<bool, Fault> {
+        Account::complete_preview(self, job, answer, message).await
     }
 
     async fn withdraw(&self, job: &Job, form: &Form, messages: &[i32]) -> Result<(), Fault> {

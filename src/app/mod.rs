@@ -244,6 +244,7 @@ pub async fn run(
     let worker = Worker::new(queue, messenger, recognition.observed(&health), policy_in_force, work, shutdown.clone())
         .with_gate(gate)
         .with_summariser(summariser.map(|server| Arc::new(server) as Arc<dyn Summariser>))
+        .with_previews(config.preview_after)
         .with_conversation(conversation);
     let worker = recognition.concurrency().into_iter().fold(worker, Worker::with_concurrency);
     service.ready();

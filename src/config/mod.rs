@@ -111,6 +111,8 @@ pub struct Config {
     pub fold_from: u32,
     /// Which answers are documents.
     pub documents: Documents,
+    /// How long a recording is worked on before its text so far is shown; `None`: it never is.
+    pub preview_after: Option<Duration>,
     /// With what commands begin; `None`: there are none.
     pub command_prefix: Option<CommandPrefix>,
     /// The reaction that asks for a recording's text; `None`: none does.

@@ -90,6 +90,7 @@ impl Parser<'_> {
                 from: self.value("DOCUMENT_FROM", values::messages_or_never),
                 formats: self.parsed("DOCUMENT_FORM"),
             },
+            preview_after: self.value("PREVIEW_AFTER", values::hour_or_off),
             command_prefix: self.value("COMMAND_PREFIX", values::prefix_or_off),
             reaction: self.value("REACTION", values::reaction_or_off),
             delete_answers: self.value("DELETE_ANSWERS", values::on_or_off),

@@ -23,6 +23,14 @@ pub(super) fn minutes_or_never(text: &str) -> Option<Option<Duration>> {
     Some((minutes > 0).then_some(time))
 }
 
+/// A duration up to an hour; the inner `None` stands for `off`.
+pub(super) fn hour_or_off(text: &str) -> Option<Option<Duration>> {
+    if text == "off" {
+        return Some(None);
+    }
+    duration(text).filter(|time| time.as_secs() <= 3600).map(Some)
+}
+
 /// A number of bytes: `4096`, `64K`, `200M`, `2G`, in powers of 1024.
 pub(super) fn bytes(text: &str) -> Option<u64> {
     scaled(text, &[('K', 1 << 10), ('M', 1 << 20), ('G', 1 << 30)])

@@ -374,6 +374,12 @@ pub const VARIABLES: &[Variable] = &[
         "txt (the text), srt (subtitles: the text with its times) or both",
     ),
     Variable::new(
+        "PREVIEW_AFTER",
+        "5",
+        "How long a recording over 29 s is worked on before the text so far appears; it grows until it is complete",
+        "a time such as 10 (seconds) or 1m, up to 1h; off: the text appears when it is complete",
+    ),
+    Variable::new(
         "COMMAND_PREFIX",
         ".",
         "With what your commands in chats begin, such as .t in reply to a recording (docs/STEERING.md)",

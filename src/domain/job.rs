@@ -150,6 +150,15 @@ impl Job {
             Some(asked) => number_of(&format!("stenogram/reply/{}/{part}/{}", self.id, asked.command)),
         }
     }
+
+    /// The `random_id` under which its preview is sent. It is another one than that of the first
+    /// part of its answer, which is sent if somebody has deleted the preview.
+    pub fn preview_random_id(&self) -> i64 {
+        match &self.asked {
+            None => number_of(&format!("stenogram/preview/{}", self.id)),
+            Some(asked) => number_of(&format!("stenogram/preview/{}/{}", self.id, asked.command)),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ pub mod model;
 mod mtproxy;
 pub mod pacing;
 pub mod policy;
+pub mod preview;
 pub mod proxy;
 mod reaction;
 mod reasons;
@@ -45,6 +46,7 @@ pub use job::{Asked, Job, JobId, Note, Peer, PeerKind, notice_random_id, random_
 pub use language::{LanguageChoice, LanguageCode, Languages, UnknownLanguage};
 pub use model::{AudioContext, ModelName, ParseModelNameError, SAMPLE_RATE};
 pub use mtproxy::{Disguise, MtProxy, MtProxyKey};
+pub use preview::Preview;
 pub use proxy::{ParseProxyError, Proxy, ProxyLogin, ProxyServer};
 pub use reaction::{ParseReactionError, Reaction, ReactionEmoji};
 pub use recogniser::{ParseRecogniserError, RecogniserAddress, ServerUrl};

@@ -107,6 +107,14 @@ impl Pacing {
         }
     }
 
+    /// Whether a message may be sent now that could as well wait: nobody waits for a turn, and less
+    /// than three quarters of the budget are used.
+    pub fn has_room(&mut self, now: u64) -> bool {
+        let SendUsage { minute, day, waiting } = self.usage(now);
+        let is_below = |(used, limit): (u32, u32)| u64::from(used) * 4 < u64::from(limit) * 3;
+        waiting == 0 && is_below(minute) && is_below(day)
+    }
+
     /// The job needs no turn any more.
     pub fn forget(&mut self, job: JobId) {
         for turns in &mut self.turns {

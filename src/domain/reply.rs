@@ -18,6 +18,9 @@ pub const HEADER_LIMIT: usize = 200;
 /// in Saved Messages it is less than [`CAPTION_LIMIT`].
 const BEGINNING: usize = 500;
 
+/// With what a text ends that goes on elsewhere, or later.
+pub(super) const MORE: &str = " …";
+
 /// A text of this length, in UTF-16 code units, is set in paragraphs.
 const PARAGRAPHS_FROM: usize = 800;
 /// The shortest paragraph but the last, in UTF-16 code units.
@@ -44,7 +47,7 @@ pub fn compose_below(summary: Option<String>, transcript: &Transcript, settings:
     };
     let text = text_of(transcript);
     let pieces = split(&text, first - room_above(summary.as_deref()), others);
-    let mut parts = if settings.form != Form::Nowhere && settings.documents.take(pieces.len()) {
+    let parts = if settings.form != Form::Nowhere && settings.documents.take(pieces.len()) {
         documents(transcript, &text, settings.documents.formats, summary.is_some())
     } else {
         pieces.into_iter().map(|text| Part::message(text, false)).collect()
@@ -81,7 +84,7 @@ fn documents(
     let mut pieces = split(text, BEGINNING, usize::MAX).into_iter();
     let mut caption = pieces.next().unwrap_or_default();
     if pieces.next().is_some() {
-        caption.push_str(" …");
+        caption.push_str(MORE);
     }
     if has_summary {
         caption.clear();
@@ -134,6 +137,11 @@ pub fn under(settings: Settings, mut answer: Answer) -> Answer {
     Answer { settings, ..answer }
 }
 
+/// The text of a transcript as it is sent, in one piece.
+pub(super) fn text_of(transcript: &Transcript) -> String {
+    sanitise(&in_paragraphs(transcript))
+}
+
 /// The text of a transcript. A long one is set in paragraphs, which begin where somebody has paused
 /// after a sentence.
 fn in_paragraphs(transcript: &Transcript) -> String {
@@ -166,7 +174,7 @@ pub fn utf16_len(text: &str) -> usize {
 /// Cuts `text` into pieces of at most `first` and then `others` UTF-16 code units: after a
 /// paragraph where one ends in the second half of the piece, else after such a sentence, else
 /// between words, else between characters.
-fn split(text: &str, first: usize, others: usize) -> Vec<String> {
+pub(super) fn split(text: &str, first: usize, others: usize) -> Vec<String> {
     let mut pieces = Vec::new();
     let mut rest = text.trim();
     let mut limit = first;

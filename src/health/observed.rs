@@ -12,7 +12,7 @@ use super::limits::{
     BETWEEN_OPERATIONS_LIMIT, DECODE_LIMIT, DELIVERY_LIMIT, ENCODER_PASS_LIMIT, STORE_LIMIT,
 };
 use super::state::HealthState;
-use crate::domain::{Answer, Deleted, Fault, Form, Job, JobId, Progress, Settings};
+use crate::domain::{Answer, Deleted, Fault, Form, Job, JobId, Part, Preview, Progress, Settings};
 use crate::jobs::ports::{Messenger, Room, Transcriber, Transcription};
 use crate::queue::{
     Added, Candidates, Checkpoints, Claimed, Counts, JobQueue, Mark, Obeyed, Queue, QueueError, ResultCache,
@@ -171,6 +171,14 @@ impl Checkpoints for ObservedQueue {
         self.observe_job(id, self.queue.store_progress(id, progress)).await
     }
 
+    /// It is stored while the recording is recognised: the pulse of the job is that of the
+    /// recognition.
+    async fn store_preview(&self, id: JobId, preview: &Preview) -> Result<(), QueueError> {
+        let result = self.queue.store_preview(id, preview).await;
+        self.health.store_answered(result.as_ref().err());
+        result
+    }
+
     async fn store_outbox(&self, id: JobId, answer: &Answer) -> Result<(), QueueError> {
         self.observe_job(id, self.queue.store_outbox(id, answer)).await?;
         self.health.update_job(id, |job| job.silent = answer.parts.is_empty());
@@ -272,6 +280,34 @@ impl Messenger for ObservedMessenger {
     async fn deliver(&self, job: &Job, answer: &Answer, index: usize) -> Result<Option<i32>, Fault> {
         let delivered = self.messenger.deliver(job, answer, index);
         self.observer.observe(job.id, Stage::Deliver, Some(DELIVERY_LIMIT), delivered).await
+    }
+
+    fn may_preview(&self, job: &Job) -> bool {
+        self.messenger.may_preview(job)
+    }
+
+    // While a recording is recognised: the pulse of the job is that of the recognition.
+    async fn preview(&self, job: &Job, preview: &Preview) -> Result<Option<i32>, Fault> {
+        self.messenger.preview(job, preview).await
+    }
+
+    async fn find_preview(&self, job: &Job, preview: &Preview) -> Result<Option<i32>, Fault> {
+        self.messenger.find_preview(job, preview).await
+    }
+
+    async fn edit_preview(
+        &self,
+        job: &Job,
+        form: &Form,
+        part: &Part,
+        message: i32,
+    ) -> Result<bool, Fault> {
+        self.messenger.edit_preview(job, form, part, message).await
+    }
+
+    async fn complete_preview(&self, job: &Job, answer: &Answer, message: i32) -> Result<bool, Fault> {
+        let completed = self.messenger.complete_preview(job, answer, message);
+        self.observer.observe(job.id, Stage::Deliver, Some(DELIVERY_LIMIT), completed).await
     }
 
     async fn withdraw(&self, job: &Job, form: &Form, messages: &[i32]) -> Result<(), Fault> {

@@ -364,6 +364,6 @@ impl Commands {
     where
         F: Future<Output = Result<(), Fault>>,
     {
-        persist(&*self.conversation, &self.shutdown, attempt).await
+        persist(|| self.conversation.ready(), &self.shutdown, attempt).await
     }
 }

@@ -80,7 +80,8 @@ impl Deletions {
         let (id, chat) = (job.id, job.recording.chat);
         tokio::spawn(async move {
             for reply in replies {
-                let deleted = persist(&*conversation, &shutdown, || conversation.delete(&chat, reply)).await;
+                let ready = || conversation.ready();
+                let deleted = persist(ready, &shutdown, || conversation.delete(&chat, reply)).await;
                 if deleted {
                     info!(event = "answer_deleted", job = %id, "The recording was deleted, and its answer with it");
                 }

@@ -19,15 +19,18 @@ const RETRY: Duration = Duration::from_secs(2);
 
 /// Repeats `attempt` until it succeeds, and gives up after a refusal, after some minutes or when
 /// the daemon shuts down. Returns whether it succeeded.
-pub async fn persist<F>(
-    conversation: &dyn Conversation,
+///
+/// Before each attempt it is waited for until Telegram is `ready`.
+pub async fn persist<R, F>(
+    ready: impl Fn() -> R,
     shutdown: &CancellationToken,
     attempt: impl FnMut() -> F,
 ) -> bool
 where
+    R: Future<Output = ()>,
     F: Future<Output = Result<(), Fault>>,
 {
-    persist_for(TRIED, conversation, shutdown, attempt).await
+    persist_for(TRIED, ready, shutdown, attempt).await
 }
 
 /// Writes a note, for which it may have to wait until tomorrow. Returns whether it succeeded; a
@@ -53,27 +56,28 @@ pub async fn persist_note(
         }
         outcome
     };
-    let is_written = persist_for(NOTE_WAITS, conversation, shutdown, attempt).await;
+    let is_written = persist_for(NOTE_WAITS, || conversation.ready(), shutdown, attempt).await;
     if !is_written {
         conversation.give_up(command);
     }
     is_written
 }
 
-async fn persist_for<F>(
+async fn persist_for<R, F>(
     longest: Duration,
-    conversation: &dyn Conversation,
+    ready: impl Fn() -> R,
     shutdown: &CancellationToken,
     mut attempt: impl FnMut() -> F,
 ) -> bool
 where
+    R: Future<Output = ()>,
     F: Future<Output = Result<(), Fault>>,
 {
     let begun = Instant::now();
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return false,
-            () = conversation.ready() => {}
+            () = ready() => {}
         }
         let (after, why) = match attempt().await {
             Ok(()) => return true,

@@ -3,17 +3,22 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::domain::policy::Policy;
+use crate::domain::preview::preview_of;
 use crate::domain::reply::{compose_below, text_of, under, without_documents};
-use crate::domain::{Answer, Fault, Form, Job, LanguageCode, Origin, Progress, Settings, Task, Transcript};
+use crate::domain::{
+    Answer, Fault, Form, Job, LanguageCode, Origin, Preview, Progress, Settings, Task, Transcript,
+};
 use crate::jobs::gate::Gate;
 use crate::jobs::ports::{Messenger, Summariser, Transcriber};
+use crate::jobs::preview::{self, GrowingPreview};
 use crate::jobs::retry::retry_until_available;
 use crate::queue::{Checkpoints, Claim, QueueError, ResultCache};
 
@@ -34,14 +39,17 @@ pub struct PipelineContext {
     /// One permit for each job that may be in the middle of a long recording.
     pub long_jobs: Semaphore,
     pub gate: Arc<Gate>,
+    /// How long a job is worked on before its text so far is shown; `None`: it never is.
+    pub preview_after: Option<Duration>,
 }
 
 /// Answers the claimed job and returns the ids of the replies. The worker ends the job afterwards
-/// (C4).
+/// (C4). `preview` is the preview of the job, if it has one, and afterwards the one that was left.
 ///
 /// `on_checkpoint` is called whenever something was stored that a later process need not do again.
 pub async fn answer(
     claim: &Claim,
+    preview: &mut Option<Preview>,
     context: &PipelineContext,
     on_checkpoint: &mut (dyn FnMut() + Send),
 ) -> Result<Vec<i32>, Fault> {
@@ -62,7 +70,7 @@ pub async fn answer(
             let answer = match cached {
                 Some(answer) => answer,
                 None => {
-                    let transcript = transcribe(claim, &settings, context, on_checkpoint).await?;
+                    let transcript = transcribe(claim, &settings, preview, context, on_checkpoint).await?;
                     let summary = summarise(&transcript, &settings, context).await;
                     let origin = Some(Origin { job: job.id, sent: job.recording.date });
                     Answer { origin, ..compose_below(summary, &transcript, settings) }
@@ -75,14 +83,16 @@ pub async fn answer(
     };
     if answer.parts.is_empty() {
         withdraw_earlier(job, &answer, &[], messenger.as_ref()).await?;
+        preview::withdraw(job, preview, messenger.as_ref()).await?;
         info!(event = "silent", "Nothing was said, no reply");
         return Ok(if job.is_anew() { Vec::new() } else { job.earlier_answer().to_vec() });
     }
     if answer.settings.form == Form::Nowhere {
+        preview::withdraw(job, preview, messenger.as_ref()).await?;
         info!(event = "kept", "The transcript is kept, nothing is sent");
         return Ok(Vec::new());
     }
-    let replies = match deliver(job, &answer, &sent, messenger.as_ref()).await {
+    let replies = match deliver(job, &answer, &sent, preview, messenger.as_ref()).await {
         Err(Fault::NoDocuments(why)) => {
             info!(
                 event = "documents_refused",
@@ -91,28 +101,38 @@ pub async fn answer(
             );
             let answer = without_documents(answer.clone());
             stored("store an answer", shutdown, || checkpoints.store_outbox(job.id, &answer)).await?;
-            deliver(job, &answer, &[], messenger.as_ref()).await?
+            deliver(job, &answer, &[], preview, messenger.as_ref()).await?
         }
         delivered => delivered?,
     };
     withdraw_earlier(job, &answer, &replies, messenger.as_ref()).await?;
+    preview::withdraw(job, preview, messenger.as_ref()).await?;
     context.gate.answered(job.id.chat);
     info!(event = "answered", parts = answer.parts.len(), "Answered");
     Ok(replies)
 }
 
-/// Sends the parts of an answer that were not `sent` before. Returns the ids of the messages.
+/// Sends the parts of an answer that were not `sent` before; the preview becomes the first part.
+/// Returns the ids of the messages.
 async fn deliver(
     job: &Job,
     answer: &Answer,
     sent: &[Option<i32>],
+    preview: &mut Option<Preview>,
     messenger: &dyn Messenger,
 ) -> Result<Vec<i32>, Fault> {
     let mut replies = Vec::new();
     for index in 0..answer.parts.len() {
         if let Some(Some(message)) = sent.get(index) {
             info!(event = "found_sent", part = index + 1, "Sent before, found in the chat");
+            preview.take_if(|preview| preview.message == Some(*message));
             replies.push(*message);
+            continue;
+        }
+        if index == 0
+            && let Some(message) = preview::complete(job, answer, preview, messenger).await?
+        {
+            replies.push(message);
             continue;
         }
         match messenger.deliver(job, answer, index).await {
@@ -201,6 +221,7 @@ async fn summarise(
 async fn transcribe(
     claim: &Claim,
     settings: &Settings,
+    preview: &mut Option<Preview>,
     context: &PipelineContext,
     on_checkpoint: &mut (dyn FnMut() + Send),
 ) -> Result<Transcript, Fault> {
@@ -251,25 +272,52 @@ async fn transcribe(
     }
     debug!(event = "recognising", "Recognising");
     let mut recognisers: Vec<Arc<str>> = Vec::new();
-    while let Some(stretch) = recording.next().await? {
-        progress.add(stretch);
-        let by = recording.recognised_by();
-        recognisers.extend(by.filter(|by| !recognisers.contains(by)));
-        if progress.until_ms >= recording.length() {
-            break;
-        }
-        stored("store a part of a transcript", shutdown, || checkpoints.store_progress(job.id, &progress))
+    let (grown, text) = watch::channel(None);
+    let recognise = async {
+        // What follows the text ends with this.
+        let grown = grown;
+        while let Some(stretch) = recording.next().await? {
+            progress.add(stretch);
+            let by = recording.recognised_by();
+            recognisers.extend(by.filter(|by| !recognisers.contains(by)));
+            if progress.until_ms >= recording.length() {
+                break;
+            }
+            stored("store a part of a transcript", shutdown, || {
+                checkpoints.store_progress(job.id, &progress)
+            })
             .await?;
-        on_checkpoint();
-        info!(
-            event = "progress",
-            until_s = progress.until_ms / 1000,
-            of_s = recording.length() / 1000,
-            "Recognised so far"
-        );
-        if permit.is_none() && !transcriber.is_elsewhere() {
-            permit = Some(long_job_permit(long_jobs)?);
+            on_checkpoint();
+            info!(
+                event = "progress",
+                until_s = progress.until_ms / 1000,
+                of_s = recording.length() / 1000,
+                "Recognised so far"
+            );
+            grown.send_replace(preview_of(&progress.transcript, settings));
+            if permit.is_none() && !transcriber.is_elsewhere() {
+                permit = Some(long_job_permit(long_jobs)?);
+            }
         }
+        Ok::<(), Fault>(())
+    };
+    // An earlier answer is there until the new one takes its place.
+    match context.preview_after.filter(|_| job.earlier_answer().is_empty()) {
+        Some(after) => {
+            // One that is in the chat already goes on at once.
+            let after = if preview.is_some() { Duration::ZERO } else { after };
+            let growing = GrowingPreview {
+                job,
+                form: settings.form.clone(),
+                checkpoints: checkpoints.as_ref(),
+                messenger: messenger.as_ref(),
+                gate: &context.gate,
+                preview,
+            };
+            // Nothing of the preview is under way any more when the answer takes its place.
+            tokio::join!(recognise, growing.follow(text, start + after)).0?;
+        }
+        None => recognise.await?,
     }
     let recognised = start.elapsed();
     debug!(

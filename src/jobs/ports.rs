@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::domain::{Answer, Deleted, Fault, Form, Job, JobId, LanguageCode, Note, Peer, Progress, Settings};
+use crate::domain::{
+    Answer, Deleted, Fault, Form, Job, JobId, LanguageCode, Note, Part, Peer, Preview, Progress, Settings,
+};
 
 /// Where recordings come from and answers go. It knows accounts and chats.
 #[async_trait]
@@ -27,6 +29,22 @@ pub trait Messenger: Send + Sync {
 
     /// Sends the part of this index; the id of its message, where the messenger tells it.
     async fn deliver(&self, job: &Job, answer: &Answer, index: usize) -> Result<Option<i32>, Fault>;
+
+    /// Whether a preview may be sent or edited now.
+    fn may_preview(&self, job: &Job) -> bool;
+
+    /// Sends a preview; the number of its message, or `None` if that is gone. Repeating it is
+    /// harmless.
+    async fn preview(&self, job: &Job, preview: &Preview) -> Result<Option<i32>, Fault>;
+
+    /// The number of a preview that an earlier attempt may have sent.
+    async fn find_preview(&self, job: &Job, preview: &Preview) -> Result<Option<i32>, Fault>;
+
+    /// Gives the message of a preview another text. False if it cannot be edited any more.
+    async fn edit_preview(&self, job: &Job, form: &Form, part: &Part, message: i32) -> Result<bool, Fault>;
+
+    /// Makes the message of a preview the first part of the answer. False if it cannot be.
+    async fn complete_preview(&self, job: &Job, answer: &Answer, message: i32) -> Result<bool, Fault>;
 
     /// Deletes those of these messages that carry an earlier answer of this form to the job.
     /// Repeating it is harmless.

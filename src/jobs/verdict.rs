@@ -96,7 +96,7 @@ mod tests {
     fn claim(attempts: u32, is_answered: bool) -> Claim {
         let job = Job::example(Peer { kind: PeerKind::User, id: 2, access_hash: 4 }, 3);
         let outbox = is_answered.then(|| compose(&Transcript::default(), Settings::default()));
-        Claim { job, delivery: 1, deaths: 0, attempts, progress: None, outbox }
+        Claim { job, delivery: 1, deaths: 0, attempts, progress: None, preview: None, outbox }
     }
 
     fn why() -> String {

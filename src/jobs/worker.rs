@@ -11,11 +11,12 @@ use tracing::{Instrument as _, error, info, info_span, warn};
 
 use crate::domain::policy::Policy;
 use crate::domain::saved::message_link;
-use crate::domain::{Fault, Job, JobId, Note, command_texts};
+use crate::domain::{Fault, Job, JobId, Note, Preview, command_texts};
 use crate::jobs::gate::Gate;
-use crate::jobs::persist::persist_note;
+use crate::jobs::persist::{persist, persist_note};
 use crate::jobs::pipeline::{PipelineContext, answer};
 use crate::jobs::ports::{Conversation, Messenger, Summariser, Transcriber};
+use crate::jobs::preview;
 use crate::jobs::retry::retry_until_available;
 use crate::jobs::verdict::{Verdict, verdict_for};
 use crate::queue::{Candidates, Claim, Claimed, JobQueue, Queue, QueueError};
@@ -89,6 +90,7 @@ impl Worker {
                 shutdown,
                 long_jobs: Semaphore::new(MAX_LONG_JOBS),
                 gate: Arc::default(),
+                preview_after: None,
             },
             work,
             claim_lock: Mutex::default(),
@@ -125,6 +127,12 @@ impl Worker {
         self
     }
 
+    /// Shows the text so far of a job that is worked on for so long; never, if that is `None`.
+    pub fn with_previews(mut self, after: Option<Duration>) -> Self {
+        self.context.preview_after = after;
+        self
+    }
+
     /// Works until the shutdown. An error means that no job can be answered any more.
     pub async fn run(self) -> Result<(), String> {
         let claim_loop = async || {
@@ -152,7 +160,10 @@ impl Worker {
             match retry_until_available("claim a job", shutdown, || self.queue.claim_of(candidates)).await {
                 None => return Ok(()),
                 Some(Err(error)) => return Err(error.to_string()),
-                Some(Ok(Claimed::GivenUp { job, reason })) => self.tell_of(&job, &Verdict::Bury(reason)),
+                Some(Ok(Claimed::GivenUp { job, preview, reason })) => {
+                    self.tell_of(&job, &Verdict::Bury(reason));
+                    self.withdraw_later(job, preview);
+                }
                 // The other loops wait for the lock meanwhile, so one loop polls for all.
                 Some(Ok(Claimed::Empty { next_due })) => {
                     drop(strangers_slot);
@@ -205,10 +216,11 @@ impl Worker {
         // After the first checkpoint a suspicious job is like any other, and returns the slots.
         let mut on_checkpoint = || drop(permit.split(self.concurrency - 1));
         let connection = messenger.connection();
+        let mut preview = claim.preview.clone();
         let result = tokio::select! {
             biased;
             () = shutdown.cancelled() => Err(Fault::Aborted),
-            result = answer(claim, &self.context, &mut on_checkpoint) => result,
+            result = answer(claim, &mut preview, &self.context, &mut on_checkpoint) => result,
         };
         let fatal = match &result {
             Err(Fault::Fatal(why)) => Some(why.clone()),
@@ -222,6 +234,7 @@ impl Worker {
                 verdict_for(claim, result)
             }
         };
+        let verdict = self.without_preview(claim, preview, verdict).await;
         self.apply(&claim.job, &verdict).await.map_err(|error| error.to_string())?;
         if is_gone {
             let forget = || self.queue.forget(&claim.job);
@@ -233,6 +246,38 @@ impl Worker {
         // The next job of this chat may be claimed now.
         self.work.notify_one();
         fatal.map_or(Ok(()), Err)
+    }
+
+    /// Deletes the preview of a job that ends without an answer. If that is not possible now, the
+    /// job does not end yet.
+    async fn without_preview(
+        &self,
+        claim: &Claim,
+        mut preview: Option<Preview>,
+        verdict: Verdict,
+    ) -> Verdict {
+        if preview.is_none() || !matches!(verdict, Verdict::Reject(_) | Verdict::Bury(_)) {
+            return verdict;
+        }
+        let withdrawn = tokio::select! {
+            () = self.context.shutdown.cancelled() => Err(Fault::Aborted),
+            withdrawn = preview::withdraw(&claim.job, &mut preview, &*self.context.messenger) => withdrawn,
+        };
+        match withdrawn {
+            Ok(()) | Err(Fault::Gone(_) | Fault::Reject(_)) => verdict,
+            Err(Fault::Unavailable(why)) => Verdict::Wait(FIRST_RETRY_WHEN_CONNECTED, why),
+            Err(fault) => verdict_for(claim, Err(fault)),
+        }
+    }
+
+    /// Deletes the preview of a job that is in the dead letters already.
+    fn withdraw_later(&self, job: Box<Job>, preview: Option<Preview>) {
+        let Some(preview) = preview else { return };
+        let (messenger, shutdown) = (Arc::clone(&self.context.messenger), self.context.shutdown.clone());
+        tokio::spawn(async move {
+            let withdrawn = || async { preview::withdraw(&job, &mut Some(preview.clone()), &*messenger).await };
+            persist(|| messenger.ready(), &shutdown, withdrawn).await
+        });
     }
 
     /// A lost connection is not the job's fault, unless the connection it used is still up, or the

@@ -28,7 +28,7 @@ use super::{
     Mark, Obeyed, QueueAdmin, QueueError, ResultCache, finished_id, millis,
 };
 use crate::domain::unix_time::now_millis;
-use crate::domain::{Answer, Job, JobId, Progress};
+use crate::domain::{Answer, Job, JobId, Preview, Progress};
 use crate::runtime::lock;
 
 /// How the embedded queue behaves.
@@ -278,6 +278,11 @@ impl Checkpoints for Embedded {
     async fn store_progress(&self, id: JobId, progress: &Progress) -> Result<(), QueueError> {
         let progress = progress.clone();
         self.with(move |_, store| store.store_progress(id, progress)).await
+    }
+
+    async fn store_preview(&self, id: JobId, preview: &Preview) -> Result<(), QueueError> {
+        let preview = preview.clone();
+        self.with(move |_, store| store.store_preview(id, preview)).await
     }
 
     async fn store_outbox(&self, id: JobId, answer: &Answer) -> Result<(), QueueError> {

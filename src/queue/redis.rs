@@ -43,7 +43,7 @@ use super::{
     QueueError, ResultCache, finished_id, kept_as, log_damaged_row, millis, reason,
 };
 use crate::domain::unix_time::{self, now_millis};
-use crate::domain::{Answer, Job, JobId, Progress};
+use crate::domain::{Answer, Job, JobId, Preview, Progress};
 
 /// Changes with the meaning of the keys. Queues of a lower format are read as they are: in format
 /// 1 an answer was a list of parts, which [`Answer`] reads, before format 3 strangers had no line,
@@ -359,6 +359,11 @@ impl Checkpoints for RedisQueue {
     async fn store_progress(&self, id: JobId, progress: &Progress) -> Result<(), QueueError> {
         let progress = serde_json::to_string(progress).map_err(damaged)?;
         self.change(&scripts::STORE_PROGRESS, id, &[&progress]).await
+    }
+
+    async fn store_preview(&self, id: JobId, preview: &Preview) -> Result<(), QueueError> {
+        let preview = serde_json::to_string(preview).map_err(damaged)?;
+        self.change(&scripts::STORE_PREVIEW, id, &[&preview]).await
     }
 
     async fn store_outbox(&self, id: JobId, answer: &Answer) -> Result<(), QueueError> {

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 
 use super::Mark;
-use crate::domain::{Answer, Job, JobId, Progress};
+use crate::domain::{Answer, Job, JobId, Preview, Progress};
 use crate::runtime::problem::Diagnosis;
 
 /// What [`JobQueue::add`] found.
@@ -50,6 +50,8 @@ pub struct Claim {
     pub attempts: u32,
     /// How far the recording was recognised by an earlier claim, if not to its end.
     pub progress: Option<Progress>,
+    /// The message that shows its text so far, if an earlier claim stored that it is sent.
+    pub preview: Option<Preview>,
     /// The answer, if an earlier claim stored it.
     pub outbox: Option<Answer>,
 }
@@ -58,11 +60,12 @@ pub struct Claim {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claimed {
     Job(Box<Claim>),
-    /// No job to work on: this one, which the owner asked for, was moved to the dead letters, so
-    /// that they can be told why. Claim again for the next one. If the reply was lost, it is not
-    /// repeated.
+    /// No job to work on: this one was moved to the dead letters. The owner asked for it, so that
+    /// they can be told why, or it has a preview, which is of no use any more. Claim again for the
+    /// next one. If the reply was lost, it is not repeated.
     GivenUp {
         job: Box<Job>,
+        preview: Option<Preview>,
         reason: String,
     },
     /// Nothing to do now; the next delayed job is due then, if there is one.
@@ -154,7 +157,7 @@ pub trait JobQueue: Send + Sync {
     /// unless the command has its mark. Such a job ([`Job::asked`]) comes before all others. It
     /// takes the place of one of the same recording that waits or is dead, and is added although
     /// the recording has a mark. It has the outbox of the dead one, unless the recording is to be
-    /// recognised anew or the answer to appear elsewhere. That the recording is poisonous is
+    /// recognised anew or the answer to appear elsewhere, and the preview of any. That the recording is poisonous is
     /// forgotten.
     async fn obey(&self, command: JobId, job: Option<&Job>) -> Result<Obeyed, QueueError>;
 
@@ -225,6 +228,10 @@ pub trait Checkpoints: Send + Sync {
     /// before. Forgets the deliveries and deaths before this one: the job got past the point where
     /// those processes died.
     async fn store_progress(&self, id: JobId, progress: &Progress) -> Result<(), QueueError>;
+
+    /// Stores the preview of the claimed job, in place of the one that was stored before. It is kept
+    /// until the job ends or goes to the dead letters.
+    async fn store_preview(&self, id: JobId, preview: &Preview) -> Result<(), QueueError>;
 
     /// C3: stores the composed answer with the claimed job, in place of its progress, and, in the
     /// same step, as the result of its recording, unless there is one of the same settings. Forgets

@@ -5,13 +5,14 @@ use grammers_client::tl;
 use super::account::Account;
 use super::connection::rpc_error::Meaning;
 use super::jobs::send::text_message;
+use super::store::Paused;
 use crate::domain::notice_random_id;
 
 impl Account {
     /// Whether a message could be sent now.
     pub fn can_tell_owner(&self) -> bool {
         let context = &self.context;
-        self.is_connected() && context.restrictions.check().is_ok() && context.store.pause().is_none()
+        self.is_connected() && context.restrictions.check().is_ok() && context.store.pause(Paused::Sends).is_none()
     }
 
     /// Sends a message to Saved Messages, with a sound. Sending it again under the same `id` is

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fake_telegram::{Chat, Draft, FRIEND, Telegram};
-use stenogram::domain::{Answer, Job, JobId, Progress};
+use stenogram::domain::{Answer, Job, JobId, Preview, Progress};
 use stenogram::health::HealthState;
 use stenogram::health::readiness::Report;
 use stenogram::queue::problems::REDIS_UNREACHABLE;
@@ -109,6 +109,9 @@ impl Checkpoints for Shaky {
     }
     async fn store_progress(&self, id: JobId, progress: &Progress) -> Result<(), QueueError> {
         self.queue.store_progress(id, progress).await
+    }
+    async fn store_preview(&self, id: JobId, preview: &Preview) -> Result<(), QueueError> {
+        self.queue.store_preview(id, preview).await
     }
     async fn store_outbox(&self, id: JobId, answer: &Answer) -> Result<(), QueueError> {
         self.queue.store_outbox(id, answer).await

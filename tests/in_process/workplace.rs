@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use stenogram::domain::policy::Policy;
 use stenogram::domain::rules::Rules;
 use stenogram::domain::{
-    Answer, ChatRules, Fault, Form, Job, JobId, Peer, PeerKind, Progress, Recording, RecordingKind, Segment,
+    Answer, ChatRules, Fault, Form, Job, JobId, Part, Peer, PeerKind, Preview, Progress, Recording, RecordingKind, Segment,
     Settings, Transcript,
 };
 use stenogram::health::HealthState;
@@ -91,6 +91,26 @@ impl Messenger for Planned {
         }
         sleep(Duration::from_millis(120)).await;
         Ok(Some(job.id.message + 1))
+    }
+
+    fn may_preview(&self, _: &Job) -> bool {
+        false
+    }
+
+    async fn preview(&self, _: &Job, _: &Preview) -> Result<Option<i32>, Fault> {
+        unreachable!("no preview may be sent")
+    }
+
+    async fn find_preview(&self, _: &Job, _: &Preview) -> Result<Option<i32>, Fault> {
+        Ok(None)
+    }
+
+    async fn edit_preview(&self, _: &Job, _: &Form, _: &Part, _: i32) -> Result<bool, Fault> {
+        unreachable!("there is no preview")
+    }
+
+    async fn complete_preview(&self, _: &Job, _: &Answer, _: i32) -> Result<bool, Fault> {
+        unreachable!("there is no preview")
     }
 
     async fn withdraw(&self, _: &Job, _: &Form, _: &[i32]) -> Result<(), Fault> {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stenogram::domain::{
-    Answer, Job, JobId, Part, Peer, PeerKind, Progress, Recording, RecordingKind, Segment, Settings, Task,
-    Transcript,
+    Answer, Form, Job, JobId, Part, Peer, PeerKind, Preview, Progress, Recording, RecordingKind, Segment, Settings,
+    Task, Transcript,
 };
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
 use stenogram::queue::redis::{RedisOptions, RedisQueue, ServerOptions};
@@ -197,6 +197,11 @@ pub fn progress(text: &str) -> Progress {
     Progress { until_ms: 90_000, transcript }
 }
 
+/// A preview with this number, if that is known.
+pub fn preview(message: Option<i32>) -> Preview {
+    Preview { form: Form::SavedMessages, part: Part::message("один …".into(), true), message }
+}
+
 /// The dead letters, oldest first.
 pub async fn dead(queue: &dyn QueueAdmin) -> Vec<Entry> {
     let entries = queue.entries().await.expect("list");
@@ -207,7 +212,7 @@ pub async fn dead(queue: &dyn QueueAdmin) -> Vec<Entry> {
 pub async fn claim(queue: &dyn JobQueue) -> Claim {
     match queue.claim().await.expect("claim") {
         Claimed::Job(claim) => *claim,
-        Claimed::GivenUp { job, reason } => panic!("{} is given up: {reason}", job.id),
+        Claimed::GivenUp { job, reason, .. } => panic!("{} is given up: {reason}", job.id),
         Claimed::Empty { next_due } => panic!("nothing to claim, next due {next_due:?}"),
     }
 }

@@ -13,7 +13,7 @@ use stenogram::queue::{
 
 use super::backend::{
     ACCOUNT, AnyQueue, Backend, InRedis, LONG, OnFile, answer, answer_of, claim, claim_id, dated, dead, id,
-    is_empty, job, progress, silence, strangers, until, with_document,
+    is_empty, job, preview, progress, silence, strangers, until, with_document,
 };
 
 macro_rules! suite {
@@ -73,6 +73,8 @@ suite! {
     the_oldest_date_is_that_of_an_unfinished_job
     a_job_handed_out_in_vain_too_often_is_dead
     a_long_recording_goes_on_where_it_was
+    a_preview_is_kept_until_the_job_ends
+    the_preview_of_a_job_that_is_given_up_is_told
     a_stored_answer_forgets_the_deliveries_before_it
     a_retry_forgets_the_deliveries
     a_wait_is_a_retry_that_counts_as_no_attempt
@@ -428,7 +430,7 @@ async fn what_is_asked_for_is_tried_although_its_recording_is_poisonous(backend:
         // Whoever asked for it can be told.
         if chat == 2 {
             let reason = "the process died 3 times while it decoded or recognised this recording".into();
-            let given_up = Claimed::GivenUp { job: Box::new(asked(9, job(1, 1))), reason };
+            let given_up = Claimed::GivenUp { job: Box::new(asked(9, job(1, 1))), preview: None, reason };
             assert_eq!(queue.claim().await.unwrap(), given_up);
         }
         assert!(is_empty(&*queue).await);
@@ -1225,6 +1227,50 @@ async fn a_long_recording_goes_on_where_it_was(backend: impl Backend) {
     queue = backend.reopen(queue).await;
     let claim = claim(&*queue).await;
     assert_eq!((claim.progress, claim.outbox), (None, Some(answer("один"))));
+}
+
+async fn a_preview_is_kept_until_the_job_ends(backend: impl Backend) {
+    let mut queue = backend.open().await;
+    queue.add(&job(1, 1)).await.unwrap();
+    let refused = queue.store_preview(id(1, 1), &preview(None)).await;
+    assert!(matches!(refused, Err(QueueError::NotClaimed(known)) if known == id(1, 1)));
+    assert_eq!(claim(&*queue).await.preview, None);
+    for message in [None, Some(7)] {
+        for _ in 0..2 {
+            queue.store_preview(id(1, 1), &preview(message)).await.unwrap();
+        }
+        queue.store_progress(id(1, 1), &progress("один")).await.unwrap();
+        queue = backend.reopen(queue).await;
+        assert_eq!(claim(&*queue).await.preview, Some(preview(message)));
+    }
+    // What the owner asks for goes on with it, and so does whoever only has to send the answer.
+    queue.wait(id(1, 1), Duration::ZERO, "").await.unwrap();
+    assert_eq!(queue.obey(id(1, 9), Some(&asked(9, job(1, 1)))).await.unwrap(), Obeyed::New);
+    assert_eq!(claim(&*queue).await.preview, Some(preview(Some(7))));
+    queue.store_outbox(id(1, 1), &answer("один")).await.unwrap();
+    queue.release(id(1, 1)).await.unwrap();
+    let taken = claim(&*queue).await;
+    assert_eq!((taken.preview, taken.outbox), (Some(preview(Some(7))), Some(answer("один"))));
+    queue.bury(id(1, 1), "").await.unwrap();
+    queue.requeue(id(1, 1)).await.unwrap();
+    assert_eq!(claim(&*queue).await.preview, None, "whoever buries a job has deleted its preview");
+}
+
+async fn the_preview_of_a_job_that_is_given_up_is_told(backend: impl Backend) {
+    let mut queue = backend.open().await;
+    queue.add(&job(1, 1)).await.unwrap();
+    claim(&*queue).await;
+    queue.store_preview(id(1, 1), &preview(Some(7))).await.unwrap();
+    queue.release(id(1, 1)).await.unwrap();
+    for _ in 0..MAX_DEATHS {
+        queue = die_over(&backend, queue, id(1, 1), CrashRules::STRICT).await;
+    }
+    let reason = "the process died 3 times while it decoded or recognised this recording".into();
+    let given_up = Claimed::GivenUp { job: Box::new(job(1, 1)), preview: Some(preview(Some(7))), reason };
+    assert_eq!(queue.claim().await.unwrap(), given_up);
+    assert!(is_empty(&*queue).await);
+    queue.requeue(id(1, 1)).await.unwrap();
+    assert_eq!(claim(&*queue).await.preview, None);
 }
 
 /// What died over recognising it is not what may die over sending it.

@@ -149,6 +149,7 @@ impl Model {
                 deaths: it.deaths,
                 attempts: it.attempts,
                 progress: it.progress.clone(),
+                preview: None,
                 outbox: it.outbox.clone(),
             });
         }

@@ -62,6 +62,8 @@ impl Home {
             ("STRANGER_PER_HOUR", "off"),
             ("STRANGER_PER_DAY", "off"),
             ("LOOP_AFTER", "0"),
+            // On a busy machine nobody knows which recordings would have one.
+            ("PREVIEW_AFTER", "off"),
             // Many run at once.
             ("HEALTH_ADDRESS", "off"),
         ];

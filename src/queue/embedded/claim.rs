@@ -30,8 +30,9 @@ impl Store {
         while let Some(id) = self.schedule.first(candidates) {
             let before = self.must_read(id)?;
             if let Some(reason) = self.bury_if_given_up(&before, now, options)? {
-                if before.job.asked.is_some() {
-                    return Ok(Claimed::GivenUp { job: Box::new(before.job), reason });
+                let Record { job, preview, .. } = before;
+                if job.asked.is_some() || preview.is_some() {
+                    return Ok(Claimed::GivenUp { job: Box::new(job), preview, reason });
                 }
                 continue;
             }

@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Answer, Job, Progress, unix_time};
+use crate::domain::{Answer, Job, Preview, Progress, unix_time};
 use crate::queue::{
     self, Claim, Claimed, CrashRules, Entry, MAX_DELIVERIES, MAX_DELIVERIES_AT_ONCE, millis, reason,
 };
@@ -31,6 +31,8 @@ pub struct Record {
     pub attempts: u32,
     #[serde(default)]
     pub progress: Option<Progress>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<Preview>,
     pub outbox: Option<Answer>,
     /// Why it was put back or is dead.
     pub reason: Option<String>,
@@ -124,6 +126,7 @@ impl Record {
             deaths: self.deaths,
             attempts: self.attempts,
             progress: self.progress,
+            preview: self.preview,
             outbox: self.outbox,
         }))
     }

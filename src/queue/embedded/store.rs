@@ -7,7 +7,7 @@ use super::EmbeddedOptions;
 use super::file::{File, SideRecord};
 use super::record::{Change, Record, State};
 use super::schedule::Schedule;
-use crate::domain::{Answer, Job, JobId, Progress, Settings};
+use crate::domain::{Answer, Job, JobId, Preview, Progress, Settings};
 use crate::queue::problems::QUEUE_DAMAGED;
 use crate::queue::{
     Added, Counts, CrashRules, FINISHED_KEPT, Mark, Obeyed, QueueError, kept_as, log_put_off, millis,
@@ -97,6 +97,7 @@ impl Store {
             begun: false,
             attempts: 0,
             progress: None,
+            preview: None,
             outbox: None,
             reason: None,
         }
@@ -128,7 +129,8 @@ impl Store {
                 changes.extend(self.line_up_next(known)?);
             }
             let outbox = known.as_ref().and_then(|known| kept_outbox(known, &job));
-            let record = Record { outbox, ..self.new_record(job) };
+            let preview = known.as_ref().and_then(|known| known.preview.clone());
+            let record = Record { outbox, preview, ..self.new_record(job) };
             changes.push(Change { before: known, after: Some(record) });
         }
         let mark = &Mark::Obeyed;
@@ -169,6 +171,11 @@ impl Store {
             record.progress = Some(progress);
             (record.deliveries, record.deaths) = (1, record.begun.into());
         });
+        self.commit(vec![change], SideRecord::None)
+    }
+
+    pub fn store_preview(&mut self, id: JobId, preview: Preview) -> Result<(), QueueError> {
+        let change = Change::update(self.claimed(id)?, |record| record.preview = Some(preview));
         self.commit(vec![change], SideRecord::None)
     }
 
@@ -283,6 +290,7 @@ impl Store {
         let mut changes = vec![Change::update(record, |record| {
             record.state = State::Dead;
             record.place = Some(place);
+            record.preview = None;
             record.reason = Some(reason);
         })];
         changes.extend(next);

@@ -1,8 +1,8 @@
 -- owner, turn, now (ms), rules (see redis.rs), format, from how many lines (1: not that of strangers)
 --   -> fields and values in turn: `log`, what the daemon is to log, and either those of the job
---   (`id`, `job`, `deliveries`, `deaths`, `attempts`, `progress`, `outbox`), or `id`, `given_up` and
---   `reason` of a job that the owner asked for and that is dead now, or `next_due`, when the next delayed
---   job is due.
+--   (`id`, `job`, `deliveries`, `deaths`, `attempts`, `progress`, `preview`, `outbox`), or `id`,
+--   `given_up`, `reason` and `preview` of a job that the owner asked for, or that has a preview, and that
+--   is dead now, or `next_due`, when the next delayed job is due.
 local owner, turn, now, rules = ARGV[1], tonumber(ARGV[2]), ARGV[3], cjson.decode(ARGV[4])
 
 local function reply(fields, values)
@@ -15,7 +15,7 @@ local function reply(fields, values)
 end
 
 local function claimed_job(id)
-  local fields = {'job', 'deliveries', 'deaths', 'attempts', 'progress', 'outbox'}
+  local fields = {'job', 'deliveries', 'deaths', 'attempts', 'progress', 'preview', 'outbox'}
   local values = redis.call('HMGET', job_key(id), unpack(fields))
   fields[#fields + 1], values[#fields + 1] = 'id', id
   return reply(fields, values)
@@ -64,10 +64,12 @@ while id do
   local why = why_dead(id, tonumber(fields[1]), tonumber(fields[2] or 0), document, rules)
   local tried_first = document and suspect(document)
   if why then
+    local preview = redis.call('HGET', job_key(id), 'preview')
     bury(id, why)
     log(id, why)
-    if is_asked(id) then
-      return reply({'id', 'given_up', 'reason'}, {id, redis.call('HGET', job_key(id), 'job'), why})
+    if is_asked(id) or preview then
+      local job = redis.call('HGET', job_key(id), 'job')
+      return reply({'id', 'given_up', 'reason', 'preview'}, {id, job, why, preview})
     end
   elseif tried_first and tried_first ~= id then
     put_off(id, tonumber(now) + rules.pauses[1], rules.reason.copy_of_suspect)

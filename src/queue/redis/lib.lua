@@ -184,6 +184,7 @@ end
 local function bury(id, reason)
   drop_assignment(id)
   leave_chat(id)
+  redis.call('HDEL', job_key(id), 'preview')
   redis.call('HSET', job_key(id), 'state', 'dead', 'reason', reason)
   redis.call('RPUSH', dead, id)
 end

@@ -54,7 +54,7 @@ impl ClaimReply {
     pub fn claimed(&self) -> Result<Claimed, QueueError> {
         if let Some(job) = self.field("given_up")? {
             let reason = self.0.get("reason").cloned().flatten().unwrap_or_default();
-            return Ok(Claimed::GivenUp { job, reason });
+            return Ok(Claimed::GivenUp { job, preview: self.field("preview")?, reason });
         }
         let Some(job) = self.field("job")? else {
             let due = self.field("next_due")?;
@@ -66,6 +66,7 @@ impl ClaimReply {
             deaths: self.field("deaths")?.unwrap_or(0),
             attempts: self.needed("attempts")?,
             progress: self.field("progress")?,
+            preview: self.field("preview")?,
             outbox: self.field("outbox")?,
         })))
     }

@@ -23,6 +23,7 @@ pub static OBEY: LazyLock<Script> = script!("obey.lua");
 pub static CLAIM: LazyLock<Script> = script!("claim.lua");
 pub static BEGIN: LazyLock<Script> = script!("begin.lua");
 pub static STORE_PROGRESS: LazyLock<Script> = script!("store_progress.lua");
+pub static STORE_PREVIEW: LazyLock<Script> = script!("store_preview.lua");
 pub static STORE_OUTBOX: LazyLock<Script> = script!("store_outbox.lua");
 pub static FINISH: LazyLock<Script> = script!("finish.lua");
 pub static FORGET: LazyLock<Script> = script!("forget.lua");

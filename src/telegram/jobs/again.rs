@@ -8,8 +8,7 @@ use super::super::connection::link::Link;
 use super::super::connection::rpc_error::Meaning;
 use super::edit::Edit;
 use super::find_sent::is_reply_to;
-use super::saved::{saved_message, saved_part};
-use super::send::quote;
+use super::saved::saved_part;
 use crate::domain::{Answer, Asked, Fault, Form, Job, Peer, PeerKind};
 
 /// A message of an earlier answer, as it is in Telegram.
@@ -95,14 +94,8 @@ impl Account {
         if earlier.text.trim() == part.shown().trim() {
             return Ok(true);
         }
-        let (peer, text, entities) = if answer.settings.form == Form::SavedMessages {
-            let origin = self.found_message(link, job).await?;
-            let message = saved_message(job, part, index, &origin);
-            (message.peer, message.text, message.entities)
-        } else {
-            (self.input_peer(job).await?, part.shown(), quote(part, 0))
-        };
-        match self.edit(link, Edit { peer, message: earlier.message.id, text, entities }).await? {
+        let new = self.outgoing(link, job, &answer.settings.form, part, index).await?;
+        match self.edit(link, Edit::into(new, earlier.message.id)).await? {
             Ok(()) => {
                 info!(event = "answer_edited", part = index + 1, "The earlier answer has the new text");
                 Ok(true)

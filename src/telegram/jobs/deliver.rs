@@ -28,33 +28,41 @@ impl Account {
         answer: &Answer,
         index: usize,
     ) -> Result<Option<i32>, Fault> {
-        let part = &answer.parts[index];
-        match answer.settings.form {
-            Form::SavedMessages => {
-                let origin = self.found_message(link, job).await?;
-                self.send(link, job, saved_message(job, part, index, &origin)).await
-            }
+        let (form, part) = (&answer.settings.form, &answer.parts[index]);
+        match form {
             Form::Caption if index == 0 && part.document.is_none() => {
-                match self.set_caption(link, job, part).await? {
-                    Some(message) => Ok(Some(message)),
-                    None => self.reply(link, job, part, index).await,
+                if let Some(message) = self.set_caption(link, job, part).await? {
+                    return Ok(Some(message));
                 }
             }
-            Form::Replies | Form::Caption => self.reply(link, job, part, index).await,
-            Form::Nowhere => Ok(None),
+            Form::Nowhere => return Ok(None),
+            _ => {}
         }
+        let outgoing = self.outgoing(link, job, form, part, index).await?;
+        self.send(link, job, outgoing).await
     }
 
-    async fn reply(&self, link: &Link, job: &Job, part: &Part, index: usize) -> Result<Option<i32>, Fault> {
-        let outgoing = Outgoing {
+    /// A part of an answer as a message of its own.
+    pub(super) async fn outgoing(
+        &self,
+        link: &Link,
+        job: &Job,
+        form: &Form,
+        part: &Part,
+        index: usize,
+    ) -> Result<Outgoing, Fault> {
+        if *form == Form::SavedMessages {
+            let origin = self.found_message(link, job).await?;
+            return Ok(saved_message(job, part, index, &origin));
+        }
+        Ok(Outgoing {
             peer: self.input_peer(job).await?,
             reply_to: Some(reply_to(job)),
             text: part.shown(),
             entities: quote(part, 0),
             file: Upload::of(part, job),
             index,
-        };
-        self.send(link, job, outgoing).await
+        })
     }
 }
 

@@ -7,6 +7,7 @@ use super::super::connection::error::CallError;
 use super::super::connection::link::Link;
 use super::super::connection::rpc_error::Meaning;
 use super::calls::call_to_send;
+use super::send::Outgoing;
 use crate::domain::Fault;
 
 /// A new text for a message.
@@ -15,6 +16,13 @@ pub(super) struct Edit {
     pub message: i32,
     pub text: String,
     pub entities: Vec<tl::enums::MessageEntity>,
+}
+
+impl Edit {
+    /// Gives the message of this number the text that a new one would have.
+    pub fn into(new: Outgoing, message: i32) -> Self {
+        Self { peer: new.peer, message, text: new.text, entities: new.entities }
+    }
 }
 
 impl Account {

@@ -27,31 +27,15 @@ impl Account {
     pub async fn sent(&self, job: &Job, answer: &Answer) -> Result<Vec<Option<i32>>, Fault> {
         self.may_send((job.id, job.stranger))?;
         let link = self.current_link()?;
-        // A reply in Saved Messages is not marked as outgoing.
-        let own_chat = job.id.chat == self.context.user.id;
-        let reply = |message: &tl::types::Message| {
-            is_reply_to(job, message, own_chat).then(|| message.message.clone())
-        };
         match answer.settings.form {
-            Form::Replies => {
-                // Telegram may send a reply to a message that is gone as one to nothing.
-                self.found_message(&link, job).await?;
-                let search = Search { peer: self.input_peer(job).await?, after: job.id.message };
-                self.search(&link, job, &answer.parts, search, reply).await
-            }
-            Form::SavedMessages => {
-                // A channel numbers its messages itself, so its numbers say nothing about others.
-                let is_channel = job.recording.chat.kind == PeerKind::Channel;
-                let after = if is_channel { 0 } else { job.id.message };
-                let search = Search { peer: tl::enums::InputPeer::PeerSelf, after };
-                self.search(&link, job, &answer.parts, search, |message| saved_part(job, message)).await
-            }
             Form::Nowhere => Ok(vec![None; answer.parts.len()]),
-            Form::Caption => {
+            Form::SavedMessages => self.search_for(&link, job, &Form::SavedMessages, &answer.parts).await,
+            Form::Replies | Form::Caption => {
+                // Telegram may send a reply to a message that is gone as one to nothing.
                 let message = self.found_message(&link, job).await?.message;
-                let search = Search { peer: self.input_peer(job).await?, after: job.id.message };
-                let mut found = self.search(&link, job, &answer.parts, search, reply).await?;
-                if let (Some(found), Some(part)) = (found.first_mut(), answer.parts.first())
+                let mut found = self.search_for(&link, job, &Form::Replies, &answer.parts).await?;
+                if let (Form::Caption, Some(found), Some(part)) =
+                    (&answer.settings.form, found.first_mut(), answer.parts.first())
                     && part.document.is_none()
                     && has_caption(&message, part)
                 {
@@ -60,6 +44,31 @@ impl Account {
                 Ok(found)
             }
         }
+    }
+
+    /// Searches Saved Messages for these parts of an answer in that form, and the job's chat for
+    /// replies.
+    pub(super) async fn search_for(
+        &self,
+        link: &Link,
+        job: &Job,
+        form: &Form,
+        parts: &[Part],
+    ) -> Result<Vec<Option<i32>>, Fault> {
+        if *form == Form::SavedMessages {
+            // A channel numbers its messages itself, so its numbers say nothing about others.
+            let is_channel = job.recording.chat.kind == PeerKind::Channel;
+            let after = if is_channel { 0 } else { job.id.message };
+            let search = Search { peer: tl::enums::InputPeer::PeerSelf, after };
+            return self.search(link, job, parts, search, |message| saved_part(job, message)).await;
+        }
+        // A reply in Saved Messages is not marked as outgoing.
+        let own_chat = job.id.chat == self.context.user.id;
+        let reply = |message: &tl::types::Message| {
+            is_reply_to(job, message, own_chat).then(|| message.message.clone())
+        };
+        let search = Search { peer: self.input_peer(job).await?, after: job.id.message };
+        self.search(link, job, parts, search, reply).await
     }
 
     /// Searches a history, newest first, for messages of which `part_of` says that they carry a

@@ -2,7 +2,7 @@
 //!
 //! [`calls`] says what an error means for the job. [`message_of_job`] finds its message and chat,
 //! for [`fetch`], [`deliver`] and [`find_sent`]. [`saved`] and [`caption`] are forms of answers;
-//! [`again`] replaces one, by an [`edit`]. [`conversation`] answers the owner's commands.
+//! [`again`] replaces one, by an [`edit`]; a [`preview`] becomes one. [`conversation`] answers the owner's commands.
 
 mod again;
 mod calls;
@@ -15,6 +15,7 @@ mod edit;
 mod fetch;
 mod find_sent;
 mod message_of_job;
+mod preview;
 pub(super) mod refusing;
 mod saved;
 pub(super) mod send;

@@ -8,6 +8,7 @@ use super::super::connection::error::CallError;
 use super::super::connection::link::Link;
 use super::super::connection::rpc_error::{Meaning, WaitScope};
 use super::super::problems::FLOOD_WAIT;
+use super::super::store::Paused;
 use super::calls::{call_to_send, sending_fault, slow_mode_refusal};
 use super::upload::Upload;
 use crate::domain::reply::utf16_len;
@@ -102,7 +103,7 @@ impl Account {
 
     /// What a failed send, edit or deletion means for whatever it was for.
     pub(in crate::telegram) async fn send_refused(&self, error: &CallError) -> Fault {
-        self.note_flood_wait(error).await;
+        self.note_flood_wait(Paused::Sends, error).await;
         if let Some(Meaning::Restricted(_)) = error.meaning()
             && let Err(held) = self.context.restrictions.check()
         {
@@ -116,16 +117,22 @@ impl Account {
     /// budget of messages.
     pub(super) fn may_send(&self, whose: (JobId, bool)) -> Result<(), Fault> {
         self.context.restrictions.check()?;
-        match self.context.store.pause() {
+        self.check_pause(Paused::Sends)?;
+        self.context.pace.check(whose)
+    }
+
+    /// Fails during a pause that Telegram demands.
+    pub(super) fn check_pause(&self, what: Paused) -> Result<(), Fault> {
+        match self.context.store.pause(what) {
             Some((left, why)) => Err(Fault::wait(left, FLOOD_WAIT.tag(why))),
-            None => self.context.pace.check(whose),
+            None => Ok(()),
         }
     }
 
     /// Remembers a wait that applies to all chats. One for this chat alone concerns only this job.
-    async fn note_flood_wait(&self, error: &CallError) {
+    pub(super) async fn note_flood_wait(&self, what: Paused, error: &CallError) {
         let Some(Meaning::Wait { scope: WaitScope::Account, time: length }) = error.meaning() else { return };
-        if let Err(error) = self.context.store.set_pause(length, error.to_string()).await {
+        if let Err(error) = self.context.store.set_pause(what, length, error.to_string()).await {
             warn!(%error, "The pause that Telegram demands could not be stored, a restart will forget it");
         }
     }

@@ -45,6 +45,11 @@ impl Pace {
         self.keep(now).await;
     }
 
+    /// Whether there is room for a message that could as well wait.
+    pub fn has_room(&self) -> bool {
+        lock(&self.pacing).has_room(now_millis())
+    }
+
     /// The job has ended.
     pub fn forget(&self, job: JobId) {
         lock(&self.pacing).forget(job);

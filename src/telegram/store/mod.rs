@@ -19,6 +19,7 @@ use redb::{ReadableTable, TableDefinition};
 use serde::de::DeserializeOwned;
 use tracing::warn;
 
+pub(super) use self::pause::Paused;
 use self::pause::StoredPause;
 use self::peer::{SeenPeer, StoredPeer};
 use self::position::{LastMessages, StoredPosition};
@@ -27,7 +28,7 @@ use crate::domain::unix_time;
 use crate::runtime::lock;
 use crate::runtime::redb_file::{self, Reopening};
 
-/// The rows [`POSITION`], [`EARLIER_POSITION`], [`PAUSE`] and [`LOGIN`].
+/// The rows [`POSITION`], [`EARLIER_POSITION`] and [`LOGIN`], and those of [`Paused`].
 const STATE: TableDefinition<&str, &[u8]> = TableDefinition::new("state");
 /// Bot API dialog id to [`StoredPeer`].
 const PEERS: TableDefinition<i64, &[u8]> = TableDefinition::new("peers");
@@ -35,7 +36,6 @@ const POSITION: &str = "position";
 /// The position before the last change, which takes the place of one that cannot be read: what came
 /// since then comes again, and the queue knows it.
 const EARLIER_POSITION: &str = "earlier_position";
-const PAUSE: &str = "pause";
 /// When the account was first followed, in milliseconds of Unix time.
 const LOGIN: &str = "login";
 /// When messages were sent in the last day, in milliseconds of Unix time.
@@ -53,7 +53,8 @@ struct Inner {
     /// The peers met in this run as they are on disk, so that each is written only if it changes.
     peers: Mutex<HashMap<i64, StoredPeer>>,
     position: Mutex<StoredPosition>,
-    pause: Mutex<Option<StoredPause>>,
+    /// By [`Paused`].
+    pauses: Mutex<[Option<StoredPause>; 2]>,
 }
 
 impl UpdateStore {
@@ -64,25 +65,25 @@ impl UpdateStore {
         Ok(Self(Arc::new(inner)))
     }
 
-    /// How much longer nothing may be sent, and why; `None` if sending is allowed.
-    pub fn pause(&self) -> Option<(Duration, String)> {
-        let pause = lock(&self.0.pause);
-        let pause = pause.as_ref()?;
+    /// How much longer this is paused, and why; `None` if it may go on.
+    pub fn pause(&self, what: Paused) -> Option<(Duration, String)> {
+        let pauses = lock(&self.0.pauses);
+        let pause = pauses[what as usize].as_ref()?;
         Some((pause.left()?, pause.why.clone()))
     }
 
-    /// Remembers across restarts that nothing may be sent for `length`. A shorter pause does not
-    /// shorten a longer one. The pause begins at once, even if it cannot be stored.
-    pub async fn set_pause(&self, length: Duration, why: String) -> Result<(), SessionError> {
-        if self.pause().is_some_and(|(left, _)| left >= length) {
+    /// Remembers across restarts that this is paused for `length`. A shorter pause does not shorten
+    /// a longer one. The pause begins at once, even if it cannot be stored.
+    pub async fn set_pause(&self, what: Paused, length: Duration, why: String) -> Result<(), SessionError> {
+        if self.pause(what).is_some_and(|(left, _)| left >= length) {
             return Ok(());
         }
         let pause = StoredPause::begin(self.0.position().account, length, why);
-        *lock(&self.0.pause) = Some(pause.clone());
+        lock(&self.0.pauses)[what as usize] = Some(pause.clone());
         self.blocking(move |inner| {
             let row = serde_json::to_vec(&pause).map_err(std::io::Error::from)?;
             let write = inner.database.begin_write()?;
-            write.open_table(STATE)?.insert(PAUSE, row.as_slice())?;
+            write.open_table(STATE)?.insert(what.row(), row.as_slice())?;
             Ok(write.commit()?)
         })
         .await
@@ -204,10 +205,14 @@ impl Inner {
         redb_file::make(&path, |_| Ok(()))?;
         let database = Reopening::open(path.clone())?;
         let write = database.begin_write()?;
-        let (position, pause) = {
+        let (position, pauses) = {
             let mut state = write.open_table(STATE)?;
             write.open_table(PEERS)?;
-            let pause: Option<StoredPause> = row(&state, PAUSE)?;
+            let mut pauses: [Option<StoredPause>; 2] = [None, None];
+            for what in Paused::ALL {
+                let pause = row::<StoredPause>(&state, what.row())?;
+                pauses[what as usize] = pause.filter(|pause| pause.account == account);
+            }
             let stored = match row::<StoredPosition>(&state, POSITION)? {
                 None if state.get(POSITION)?.is_some() => row(&state, EARLIER_POSITION)?,
                 stored => stored,
@@ -225,7 +230,7 @@ impl Inner {
                 }
             };
             write.open_table(SENDS)?;
-            (position, pause.filter(|pause| pause.account == account))
+            (position, pauses)
         };
         write.commit()?;
         Ok(Self {
@@ -233,7 +238,7 @@ impl Inner {
             database,
             peers: Mutex::default(),
             position: Mutex::new(position),
-            pause: Mutex::new(pause),
+            pauses: Mutex::new(pauses),
         })
     }
 

@@ -1,4 +1,4 @@
-//! A pause in sending that Telegram demands and that outlives a restart.
+//! Pauses that Telegram demands and that outlive a restart.
 
 use std::time::Duration;
 
@@ -6,7 +6,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::unix_time;
 
-/// Telegram's demand that this account sends nothing for a while.
+/// What Telegram wants to have paused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paused {
+    /// Everything that is sent.
+    Sends,
+    /// Edits of messages.
+    Edits,
+}
+
+impl Paused {
+    pub const ALL: [Self; 2] = [Self::Sends, Self::Edits];
+
+    /// The row in the store.
+    pub(super) fn row(self) -> &'static str {
+        match self {
+            Self::Sends => "pause",
+            Self::Edits => "pause_of_edits",
+        }
+    }
+}
+
+/// Telegram's demand that this account sends or edits nothing for a while.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct StoredPause {
     pub account: i64,
@@ -24,7 +45,7 @@ impl StoredPause {
         Self { account, until: unix_time::now_millis().saturating_add(length), length, why }
     }
 
-    /// How much longer nothing may be sent; `None` once it is over.
+    /// How much longer it lasts; `None` once it is over.
     pub fn left(&self) -> Option<Duration> {
         let left = self.until.saturating_sub(unix_time::now_millis()).min(self.length);
         (left > 0).then(|| Duration::from_millis(left))

@@ -62,7 +62,7 @@ async fn a_damaged_row_costs_that_row_and_never_the_position() {
         for pts in [5, 6] {
             store.set_position(state(pts), LastMessages::default()).await.unwrap();
         }
-        store.set_pause(Duration::from_secs(60), "why".into()).await.unwrap();
+        store.set_pause(Paused::Sends, Duration::from_secs(60), "why".into()).await.unwrap();
         store
             .cache_peers(vec![user(2000, Some(5), None).into(), user(2001, Some(6), None).into()])
             .await
@@ -71,7 +71,7 @@ async fn a_damaged_row_costs_that_row_and_never_the_position() {
     {
         let write = redb_file::open(&path).unwrap();
         let write = write.begin_write().unwrap();
-        for key in [POSITION, PAUSE] {
+        for key in [POSITION, Paused::Sends.row(), Paused::Edits.row()] {
             write.open_table(STATE).unwrap().insert(key, &b"{\"account\":"[..]).unwrap();
         }
         write.open_table(PEERS).unwrap().insert(2000, &b"\xff"[..]).unwrap();
@@ -79,7 +79,7 @@ async fn a_damaged_row_costs_that_row_and_never_the_position() {
     }
     let store = UpdateStore::open(&path, 1000).await.unwrap();
     assert_eq!(store.position(), state(5), "the position before");
-    assert_eq!(store.pause(), None);
+    assert_eq!(Paused::ALL.map(|what| store.pause(what)), [None, None]);
     assert_eq!(store.peer(PeerId::user(2000).unwrap()).await.unwrap(), None);
     let other = store.peer(PeerId::user(2001).unwrap()).await.unwrap();
     assert_eq!(other, Some(user(2001, Some(6), None)));
@@ -114,13 +114,13 @@ async fn another_account_starts_afresh() {
         let store = UpdateStore::open(&path, 1000).await.unwrap();
         let last = LastMessages { account: 11, ..LastMessages::default() };
         store.set_position(UpdatesState { pts: 5, ..UpdatesState::default() }, last).await.unwrap();
-        store.set_pause(Duration::from_secs(60), "FLOOD_WAIT".into()).await.unwrap();
+        store.set_pause(Paused::Sends, Duration::from_secs(60), "FLOOD_WAIT".into()).await.unwrap();
         store.cache_peers(vec![user(2000, Some(5), None).into()]).await.unwrap();
     }
     let store = UpdateStore::open(&path, 1001).await.unwrap();
     assert_eq!(store.position(), UpdatesState::default());
     assert_eq!(store.last_messages(), LastMessages::default());
-    assert_eq!(store.pause(), None);
+    assert_eq!(Paused::ALL.map(|what| store.pause(what)), [None, None]);
     assert_eq!(store.peer(PeerId::user(2000).unwrap()).await.unwrap(), None);
 }
 
@@ -154,12 +154,12 @@ async fn a_pause_survives_a_restart_and_is_not_cut_short_by_a_shorter_one() {
     let path = folder.path().join("updates.redb");
     {
         let store = UpdateStore::open(&path, 1000).await.unwrap();
-        assert_eq!(store.pause(), None);
-        store.set_pause(Duration::from_secs(60), "long".into()).await.unwrap();
-        store.set_pause(Duration::from_secs(5), "short".into()).await.unwrap();
+        assert_eq!(store.pause(Paused::Sends), None);
+        store.set_pause(Paused::Sends, Duration::from_secs(60), "long".into()).await.unwrap();
+        store.set_pause(Paused::Sends, Duration::from_secs(5), "short".into()).await.unwrap();
     }
     let store = UpdateStore::open(&path, 1000).await.unwrap();
-    let (left, why) = store.pause().unwrap();
+    let (left, why) = store.pause(Paused::Sends).unwrap();
     assert!(left > Duration::from_secs(50) && left <= Duration::from_secs(60), "{left:?}");
     assert_eq!(why, "long");
 }

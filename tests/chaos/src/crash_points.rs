@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use async_trait::async_trait;
 use signal_hook::consts::SIGKILL;
-use stenogram::domain::{Answer, Fault, Form, Job, JobId, Progress};
+use stenogram::domain::{Answer, Fault, Form, Job, JobId, Part, Preview, Progress};
 use stenogram::jobs::ports::Messenger;
 use stenogram::queue::{
     Added, Candidates, Checkpoints, Claimed, Counts, JobQueue, Mark, Obeyed, Queue, QueueError, ResultCache,
@@ -174,6 +174,10 @@ impl Checkpoints for CrashingQueue {
         self.queue.store_progress(id, progress).await
     }
 
+    async fn store_preview(&self, id: JobId, preview: &Preview) -> Result<(), QueueError> {
+        self.queue.store_preview(id, preview).await
+    }
+
     async fn store_outbox(&self, id: JobId, answer: &Answer) -> Result<(), QueueError> {
         self.crash.pass(C2_C3);
         self.queue.store_outbox(id, answer).await
@@ -214,6 +218,32 @@ impl Messenger for CrashingMessenger {
     async fn deliver(&self, job: &Job, answer: &Answer, index: usize) -> Result<Option<i32>, Fault> {
         self.crash.pass(C3_SEND);
         self.messenger.deliver(job, answer, index).await
+    }
+
+    fn may_preview(&self, job: &Job) -> bool {
+        self.messenger.may_preview(job)
+    }
+
+    async fn preview(&self, job: &Job, preview: &Preview) -> Result<Option<i32>, Fault> {
+        self.messenger.preview(job, preview).await
+    }
+
+    async fn find_preview(&self, job: &Job, preview: &Preview) -> Result<Option<i32>, Fault> {
+        self.messenger.find_preview(job, preview).await
+    }
+
+    async fn edit_preview(
+        &self,
+        job: &Job,
+        form: &Form,
+        part: &Part,
+        message: i32,
+    ) -> Result<bool, Fault> {
+        self.messenger.edit_preview(job, form, part, message).await
+    }
+
+    async fn complete_preview(&self, job: &Job, answer: &Answer, message: i32) -> Result<bool, Fault> {
+        self.messenger.complete_preview(job, answer, message).await
     }
 
     async fn withdraw(&self, job: &Job, form: &Form, messages: &[i32]) -> Result<(), Fault> {
