@@ -217,7 +217,7 @@ impl Line {
                 .expect("open the rules"),
             conversation: Arc::clone(&account) as Arc<dyn Conversation>,
             prefix: prefix(),
-            model: ModelAbilities { languages: 99, translates: true },
+            model: ModelAbilities { languages: LanguageCode::all().take(99).collect(), translates: true },
             keeps_results: false,
             work: Arc::clone(&work),
             shutdown: shutdown.clone(),

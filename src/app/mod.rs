@@ -50,7 +50,7 @@ use crate::runtime::pulse::Pulse;
 use crate::serve;
 use crate::setup;
 use crate::speech::models::UnknownModel;
-use crate::speech::{DROP_REASONS, EngineOptions, ModelState, Recogniser as _, Recognisers, SpeechError};
+use crate::speech::{DROP_REASONS, LocalOptions, ModelState, Recogniser as _, Recognisers, SpeechError};
 use crate::telegram::{Account, LoggedOut, SessionError, SessionFile};
 use crate::transcribe::chat_languages::ChatLanguages;
 
@@ -117,6 +117,7 @@ impl RunError {
                     SpeechError::Cpu(_)
                         | SpeechError::LanguageNotInModel(_)
                         | SpeechError::Proxy(_)
+                        | SpeechError::NoTranscribeCpp { .. }
                         | SpeechError::EnglishOnly { .. }
                         | SpeechError::TranscribesOnly { .. }
                 )
@@ -167,7 +168,8 @@ pub async fn run(
     let account = Arc::new(Account::open(session, credentials.api_id, setup::account_options(config)).await?);
     let recognisers = setup::recognisers(config, &settings)?;
     let local = recognisers.local().cloned();
-    local.as_ref().map_or(Ok(()), EngineOptions::check_size)?;
+    let models = local.as_ref().map(LocalOptions::models).unwrap_or_default();
+    models.iter().try_for_each(|model| model.check_size())?;
     let listener = listen(config).await?;
     let mut watchers = watch_over(&account, &health, &service, listener, &shutdown);
     let notices = Arc::new(notices(config, &account));
@@ -187,14 +189,18 @@ pub async fn run(
         () = shutdown.cancelled() => return Ok(()),
     };
     drop(loading);
-    if let Some(local) = local {
-        info!(event = "model_loaded", model = %local.model.display(), "Model loaded");
-        health.model_loaded(local.name());
+    for model in &models {
+        info!(event = "model_loaded", model = %model.model.display(), "Model loaded");
+    }
+    if !models.is_empty() {
+        let names: Vec<_> = models.iter().map(|model| model.name()).collect();
+        health.model_loaded(names.join(", "));
     }
     health.recognisers_started(&recognisers.names());
     watchers.spawn(follow_recognisers(recognisers.well(), Arc::clone(&health)));
-    if let Some(model) = recognisers.model() {
-        watchers.spawn(follow_model(model, Arc::clone(&health)));
+    let states = recognisers.models();
+    for model in &states {
+        watchers.spawn(follow_models(model.clone(), states.clone(), Arc::clone(&health)));
     }
 
     let (budgets_file, limits) = setup::gate(config);
@@ -383,14 +389,20 @@ async fn follow_recognisers(mut well: watch::Receiver<Vec<bool>>, health: Arc<He
     }
 }
 
-/// Reports whether the model is loaded, as long as the engine exists.
-async fn follow_model(mut model: watch::Receiver<ModelState>, health: Arc<HealthState>) {
+/// Reports whether all models are loaded whenever that of `model` changes, as long as it exists.
+async fn follow_models(
+    mut model: watch::Receiver<ModelState>,
+    all: Vec<watch::Receiver<ModelState>>,
+    health: Arc<HealthState>,
+) {
     while model.changed().await.is_ok() {
-        let state = *model.borrow_and_update();
-        match state {
-            ModelState::Loaded => health.model_reloaded(),
-            ModelState::Freed => health.model_freed(),
-            ModelState::Missing => health.model_missing(),
+        let states: Vec<_> = all.iter().map(|model| *model.borrow()).collect();
+        if states.contains(&ModelState::Missing) {
+            health.model_missing();
+        } else if states.contains(&ModelState::Loaded) {
+            health.model_reloaded();
+        } else {
+            health.model_freed();
         }
     }
 }

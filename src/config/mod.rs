@@ -21,7 +21,7 @@ use crate::domain::budget::Budgets;
 use crate::domain::pacing::SendLimits;
 use crate::domain::rules::Rules;
 use crate::domain::{
-    AudioContext, CommandPrefix, Credentials, Documents, LanguageChoice, Languages, ModelName, Proxy,
+    AudioContext, CommandPrefix, Credentials, Documents, LanguageChoice, LanguageCode, Languages, ModelName, Proxy,
     RecogniserAddress, Secret, Task, Vocabulary,
 };
 
@@ -48,7 +48,10 @@ pub struct Config {
     /// The folder of the session, the state of the updates, the embedded queue, and the lock.
     pub data_dir: PathBuf,
     pub model_dir: PathBuf,
+    /// The model for every language that has none of its own.
     pub model: ModelName,
+    /// The models of single languages.
+    pub models: Vec<(LanguageCode, ModelName)>,
     /// Whether `model` is neither set by the owner nor chosen for this machine.
     pub model_is_default: bool,
     /// A mirror to download models from, instead of the catalogue's own source.
@@ -135,9 +138,20 @@ impl Config {
         parse::config(raw, needs)
     }
 
-    /// Whether whisper.cpp recognises in this process, so that MODEL is needed.
+    /// Whether this machine recognises, so that MODEL and MODELS are needed.
     pub fn recognises_locally(&self) -> bool {
         self.recognisers.contains(&RecogniserAddress::Local)
+    }
+
+    /// The models of MODEL and MODELS, each once.
+    pub fn named_models(&self) -> Vec<&ModelName> {
+        let mut named = vec![&self.model];
+        for (_, model) in &self.models {
+            if !named.contains(&model) {
+                named.push(model);
+            }
+        }
+        named
     }
 
     /// The credentials. They are set after a check with [`Needs::Telegram`].

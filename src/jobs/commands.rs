@@ -19,8 +19,8 @@ use crate::domain::command_texts::{self, Fate, QueueState, Remark};
 use crate::domain::rules::AnswerIn;
 use crate::domain::unix_time::now_seconds;
 use crate::domain::{
-    Asked, ChatKind, Command, CommandMessage, CommandPrefix, Fault, Incoming, JobId, Note, RepliesTo, Sender,
-    Tongue,
+    Asked, ChatKind, Command, CommandMessage, CommandPrefix, Fault, Incoming, JobId, LanguageCode, Note, RepliesTo,
+    Sender, Tongue,
 };
 use crate::jobs::chat_rules_file::ChatRulesFile;
 use crate::jobs::persist::{persist, persist_note};
@@ -51,10 +51,9 @@ pub struct Commands {
 }
 
 /// What the model was trained for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelAbilities {
-    /// It knows the languages whose number is below this.
-    pub languages: usize,
+    pub languages: Vec<LanguageCode>,
     pub translates: bool,
 }
 
@@ -152,7 +151,7 @@ impl Commands {
             }
             (Command::Help, _) => Ok(Answer::InSavedMessages(command_texts::help(&self.prefix, said.tongue))),
             (Command::Language(language), _)
-                if language.code().is_some_and(|code| code.number() >= self.model.languages) =>
+                if language.code().is_some_and(|code| !self.model.languages.contains(&code)) =>
             {
                 Err(Remark::LanguageNotInModel)
             }

@@ -9,7 +9,7 @@ use crate::config::{Config, Redis, RedisTls, Sentinel};
 use crate::domain::budget::GateLimits;
 use crate::domain::policy::Policy;
 use crate::domain::{
-    ChatRules, LanguageChoice, ModelName, RecogniserAddress, Secret, ServerUrl, Settings, Task,
+    ChatRules, LanguageChoice, LanguageCode, Languages, ModelName, RecogniserAddress, Secret, ServerUrl, Settings, Task,
 };
 use crate::notices::WebHook;
 use crate::queue::CrashRules;
@@ -17,7 +17,7 @@ use crate::queue::embedded::EmbeddedOptions;
 use crate::queue::redis::{RedisOptions, SentinelOptions, ServerOptions, TlsFiles};
 use crate::speech::models::{ModelSpec, SILERO_VAD, UnknownModel, web_proxy};
 use crate::speech::server::SpeechServerOptions;
-use crate::speech::{EngineOptions, RecogniserOptions, RecognisersOptions};
+use crate::speech::{EngineOptions, LocalOptions, RecogniserOptions, RecognisersOptions};
 use crate::telegram::{AccountOptions, Dialer, ReconnectDelays, SpoolOptions};
 
 /// How long a connection to Redis, or an answer from it, may take.
@@ -139,8 +139,7 @@ pub fn recognisers(config: &Config, settings: &Settings) -> Result<RecognisersOp
     let options = |address: &RecogniserAddress| {
         Ok(match address {
             RecogniserAddress::Local => {
-                let model = model_path(config, &config.model)?;
-                RecogniserOptions::Local(engine_options(config, model, settings))
+                RecogniserOptions::Local(local_models(config, settings)?)
             }
             RecogniserAddress::Server(url) => RecogniserOptions::Server(speech_server(config, url)),
         })
@@ -149,6 +148,20 @@ pub fn recognisers(config: &Config, settings: &Settings) -> Result<RecognisersOp
         list: config.recognisers.iter().map(options).collect::<Result<_, _>>()?,
         patience: config.recogniser_patience,
         vad: Some(SILERO_VAD.path(&config.model_dir)),
+    })
+}
+
+/// The models on this machine.
+pub fn local_models(config: &Config, settings: &Settings) -> Result<LocalOptions, UnknownModel> {
+    let other = |(language, model): &(LanguageCode, ModelName)| {
+        let options = engine_options(config, model_path(config, model)?, settings);
+        let languages = Languages { listed: vec![*language], others: false };
+        let only = EngineOptions { languages, only_language: None, task: Task::Transcribe, ..options };
+        Ok((*language, only))
+    };
+    Ok(LocalOptions {
+        engine: engine_options(config, model_path(config, &config.model)?, settings),
+        others: config.models.iter().map(other).collect::<Result<_, _>>()?,
     })
 }
 
@@ -169,6 +182,7 @@ pub fn engine_options(config: &Config, model: PathBuf, settings: &Settings) -> E
     let Config { threads, audio_context, flash_attention, idle_unload, .. } = *config;
     EngineOptions {
         model,
+        transcribe_cpp: None,
         threads,
         languages: config.languages.clone(),
         vocabulary: config.vocabulary.clone(),

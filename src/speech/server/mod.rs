@@ -119,7 +119,7 @@ impl Recogniser for Server {
         mut speech: Speech,
         options: RecogniseOptions,
     ) -> Result<Recognised, SpeechError> {
-        let RecogniseOptions { language, task, prior, previous_text, progress: _, observer } = options;
+        let RecogniseOptions { language, task, prior, previous_text, observer, .. } = options;
         let observer = observer.as_deref().unwrap_or(&());
         if speech.is_empty() {
             return Ok(Recognised { transcript: Transcript { task, ..Transcript::default() }, by: None });
