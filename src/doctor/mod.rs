@@ -47,8 +47,8 @@ pub async fn examine(raw: &RawConfig, observer: &mut dyn Observer) {
     let daemon_runs = telegram::check(&config, observer).await;
     queue::check(&config, observer).await;
     recognisers::check(&config, observer).await;
-    let model = model::check(&config, observer);
+    model::check(&config, observer).await;
     if config.recognises_locally() {
-        machine::memory(&config, model.as_deref(), daemon_runs, observer);
+        machine::memory(&config, daemon_runs, observer);
     }
 }

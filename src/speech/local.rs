@@ -66,13 +66,14 @@ impl LocalOptions {
 /// What runs a model.
 enum Runner {
     Whisper(Box<Engine>),
-    TranscribeCpp(TranscribeCpp),
+    TranscribeCpp(Box<TranscribeCpp>),
 }
 
 impl Runner {
     async fn start(options: EngineOptions, name: Arc<str>, detector: Detector) -> Result<Self, SpeechError> {
         if options.is_gguf() {
-            return Ok(Self::TranscribeCpp(TranscribeCpp::start(options, name, detector).await?));
+            let runner = TranscribeCpp::start(options, name, detector).await?;
+            return Ok(Self::TranscribeCpp(Box::new(runner)));
         }
         Ok(Self::Whisper(Box::new(Engine::start_as(options, name, detector).await?)))
     }
@@ -80,7 +81,7 @@ impl Runner {
     fn recogniser(&self) -> &dyn Recogniser {
         match self {
             Self::Whisper(engine) => &**engine,
-            Self::TranscribeCpp(runner) => runner,
+            Self::TranscribeCpp(runner) => &**runner,
         }
     }
 

@@ -26,7 +26,7 @@ pub(super) fn candidates(heard: &Heard, speech: &Speech) -> Vec<Candidate> {
     let length = speech.pcm.len();
     let samples = |ms: i64| (ms.max(0) as usize).saturating_mul(RATE / 1000).min(length);
     let mut candidates = Candidates::of(&speech.activity);
-    for Span { start_ms, end_ms, text, logs } in segments(heard) {
+    for Span { start_ms, end_ms, text, logs } in segments(heard, (length * 1000 / RATE) as i64) {
         // Without probabilities there is no evidence either way.
         let logprob = logs.iter().sum::<f32>() / logs.len().max(1) as f32;
         candidates.push(samples(start_ms)..samples(end_ms), &text, logprob, None);
@@ -37,11 +37,11 @@ pub(super) fn candidates(heard: &Heard, speech: &Speech) -> Vec<Candidate> {
     candidates.list
 }
 
-/// The model's own segments if they have times and there are several, otherwise sentences made of
-/// its words.
-fn segments(heard: &Heard) -> Vec<Span> {
+/// Sentences made of the words of a model that tells them, or of its tokens; otherwise its own
+/// segments.
+fn segments(heard: &Heard, length_ms: i64) -> Vec<Span> {
     let words = match &heard.words[..] {
-        [] => words_of_tokens(&heard.tokens),
+        [] => words_of_tokens(&heard.tokens, length_ms),
         words => words.iter().map(|word| span(word, &heard.tokens)).collect(),
     };
     // What does not make up the text is of no use: the text is what counts.
@@ -59,8 +59,10 @@ fn span(piece: &Piece, tokens: &[Piece]) -> Span {
     Span { start_ms: piece.start_ms, end_ms: piece.end_ms, text: piece.text.trim().to_owned(), logs }
 }
 
-/// Joins tokens to words: a token that begins with a space, or the sign for one, begins a word.
-fn words_of_tokens(tokens: &[Piece]) -> Vec<Span> {
+/// Joins tokens to words: a token that begins with a space, or the sign for one, begins a word. A
+/// token has a moment and no length, so a word lasts until the next one begins: the guard looks at
+/// the voice within its times.
+fn words_of_tokens(tokens: &[Piece], length_ms: i64) -> Vec<Span> {
     let mut words: Vec<Span> = Vec::new();
     for token in tokens {
         let text = token.text.trim_start_matches([WORD, ' ']);
@@ -70,10 +72,14 @@ fn words_of_tokens(tokens: &[Piece]) -> Vec<Span> {
         }
         let Some(word) = words.last_mut() else { continue };
         word.text.push_str(text);
-        word.end_ms = token.end_ms;
         word.logs.extend(token.probability.map(f32::ln));
     }
     words.retain(|word| !word.text.is_empty());
+    let mut end_ms = length_ms;
+    for word in words.iter_mut().rev() {
+        word.end_ms = end_ms.max(word.start_ms);
+        end_ms = word.start_ms;
+    }
     words
 }
 
@@ -120,23 +126,23 @@ mod tests {
     }
 
     fn told(heard: &Heard) -> Vec<(i64, i64, String)> {
-        segments(heard).into_iter().map(|span| (span.start_ms, span.end_ms, span.text)).collect()
+        segments(heard, 9000).into_iter().map(|span| (span.start_ms, span.end_ms, span.text)).collect()
     }
 
     #[test]
     fn sentences_are_made_of_the_tokens_of_gigaam() {
         let tokens = tokens(&["▁При", "вет", ".", "▁Как", "▁де", "ла", "?", "▁Да"], None);
         let heard = Heard { text: "Привет. Как дела? Да".to_owned(), tokens, ..Heard::default() };
-        let expected = [(0, 120, "Привет."), (120, 280, "Как дела?"), (280, 320, "Да")];
+        let expected = [(0, 120, "Привет."), (120, 280, "Как дела?"), (280, 9000, "Да")];
         assert_eq!(told(&heard), expected.map(|(start, end, text)| (start, end, text.to_owned())));
-        assert!(segments(&heard).iter().all(|span| span.logs.is_empty()), "it tells no probabilities");
+        assert!(segments(&heard, 9000).iter().all(|span| span.logs.is_empty()), "it tells no probabilities");
     }
 
     #[test]
     fn letters_with_spaces_between_them_are_words_too() {
         let tokens = tokens(&["д", "а", " ", "н", "е", "т"], None);
         let heard = Heard { text: "да нет".to_owned(), tokens, ..Heard::default() };
-        assert_eq!(told(&heard), [(0, 240, "да нет".to_owned())]);
+        assert_eq!(told(&heard), [(0, 9000, "да нет".to_owned())]);
     }
 
     #[test]
@@ -144,7 +150,7 @@ mod tests {
         let tokens = tokens(&["▁One", ".", "▁Two"], Some(0.5));
         let words = vec![piece(0, 80, "One.", None), piece(80, 120, "Two", None)];
         let heard = Heard { text: "One. Two".to_owned(), words, tokens, ..Heard::default() };
-        let spans = segments(&heard);
+        let spans = segments(&heard, 9000);
         assert_eq!(spans.iter().map(|span| span.logs.len()).collect::<Vec<_>>(), [2, 1]);
         assert!(spans.iter().flat_map(|span| &span.logs).all(|log| (log + 0.693).abs() < 0.001));
     }
