@@ -20,9 +20,9 @@ use fake_telegram::{
 use stenogram::domain::policy::Policy;
 use stenogram::domain::rules::Rules;
 use stenogram::domain::{
-    Answer, ChatInfo, ChatRules, CommandPrefix, Event, Fault as JobFault, Form, Job, JobId, Part, Peer,
-    PeerKind, Preview, Progress, ReactionEmoji, Recording, RecordingKind, Said, Segment, Settings, Task,
-    Transcript,
+    Answer, ChatInfo, ChatRules, CommandPrefix, Event, Fault as JobFault, Form, Job, JobId, LanguageCode,
+    Part, Peer, PeerKind, Preview, Progress, ReactionEmoji, Recording, RecordingKind, Said, Segment, Settings,
+    Task, Transcript,
 };
 use stenogram::jobs::chat_rules_file::{ChatRulesFile, FILE_NAME};
 use stenogram::jobs::commands::{Commands, ModelAbilities};
@@ -274,7 +274,7 @@ impl Line {
                 .expect("open the rules"),
             conversation: Arc::clone(&account) as Arc<dyn Conversation>,
             prefix: Some(prefix()),
-            model: ModelAbilities { languages: 99, translates: true },
+            model: ModelAbilities { languages: LanguageCode::all().take(99).collect(), translates: true },
             keeps_results: false,
             work: Arc::clone(&work),
             shutdown: shutdown.clone(),

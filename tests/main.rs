@@ -53,6 +53,7 @@ mod systemd;
 mod telegram;
 mod toolkits;
 mod transcribe;
+mod transcribe_cpp;
 mod translation;
 mod vad;
 mod volume;

@@ -364,7 +364,7 @@ async fn a_stop_does_not_wait_for_a_request_that_is_being_sent() {
 #[tokio::test]
 async fn who_sends_too_slowly_or_while_too_much_is_received_is_refused() {
     let engine = EngineOptions { model: MODEL.into(), ..EngineOptions::default() };
-    let list = vec![RecogniserOptions::Local(engine)];
+    let list = vec![RecogniserOptions::Local(engine.into())];
     let options = RecognisersOptions { list, patience: DEADLINE, vad: None };
     let limits = Limits { bytes: 100 << 10, ..Limits::default() };
     let at = free_address();

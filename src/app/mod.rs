@@ -55,7 +55,7 @@ use crate::runtime::pulse::Pulse;
 use crate::serve;
 use crate::setup;
 use crate::speech::models::UnknownModel;
-use crate::speech::{DROP_REASONS, EngineOptions, RecognisersOptions, SpeechError};
+use crate::speech::{DROP_REASONS, LocalOptions, RecognisersOptions, SpeechError};
 use crate::summary::SummaryServer;
 use crate::telegram::{Account, LoggedOut, SessionError, SessionFile};
 use crate::transcribe::chat_languages::ChatLanguages;
@@ -126,6 +126,7 @@ impl RunError {
                     SpeechError::Cpu(_)
                         | SpeechError::LanguageNotInModel(_)
                         | SpeechError::Proxy(_)
+                        | SpeechError::NoTranscribeCpp { .. }
                         | SpeechError::EnglishOnly { .. }
                         | SpeechError::TranscribesOnly { .. }
                 )
@@ -183,7 +184,7 @@ pub async fn run(
         _ => Some(setup::recognisers(config, &settings)?),
     };
     let local = recognisers.as_ref().and_then(RecognisersOptions::local);
-    local.map_or(Ok(()), EngineOptions::check_size)?;
+    local.map_or(Ok(()), LocalOptions::check_size)?;
     let listener = listen(config).await?;
     let mut watchers = watch_over(&account, &health, &service, listener, &shutdown);
     let notices = Arc::new(notices(config, &account));

@@ -14,6 +14,7 @@ use super::{RunError, decoder};
 use crate::audio::{Containers, Limits};
 use crate::config::Config;
 use crate::decoding::DecoderProgram;
+use crate::domain::LanguageCode;
 use crate::fleet::FleetTranscriber;
 use crate::health::HealthState;
 use crate::health::limits::ENCODER_PASS_LIMIT;
@@ -21,7 +22,7 @@ use crate::health::observed::ObservedTranscriber;
 use crate::jobs::ports::Transcriber;
 use crate::runtime::pulse::Pulse;
 use crate::setup;
-use crate::speech::{ModelState, Recogniser as _, Recognisers, RecognisersOptions};
+use crate::speech::{LocalOptions, ModelState, Recogniser as _, Recognisers, RecognisersOptions};
 use crate::transcribe::knowledge::Knowledge;
 
 /// Who recognises.
@@ -76,11 +77,12 @@ impl Recognition {
         Arc::new(ObservedTranscriber::new(self.transcriber(), Arc::clone(health), pulse))
     }
 
-    /// How many languages can be recognised, and whether translated. What workers can is not known.
-    pub fn abilities(&self) -> (usize, bool) {
+    /// The languages that can be recognised, and whether they can be translated. What workers can is
+    /// not known.
+    pub fn abilities(&self) -> (Vec<LanguageCode>, bool) {
         match self {
             Self::Here { own, .. } => own.recognisers.abilities(),
-            Self::Fleet { .. } => (usize::MAX, true),
+            Self::Fleet { .. } => (LanguageCode::all().collect(), true),
         }
     }
 
@@ -108,7 +110,7 @@ impl Recognition {
     }
 }
 
-/// Finds the decoder, loads the model, and has the health follow it. `None` if the shutdown comes
+/// Finds the decoder, loads the models, and has the health follow it. `None` if the shutdown comes
 /// first.
 pub(super) async fn start_recognisers(
     options: RecognisersOptions,
@@ -119,20 +121,25 @@ pub(super) async fn start_recognisers(
 ) -> Result<Option<(Recognisers, DecoderProgram)>, RunError> {
     let decoder = decoder::find().await.map_err(RunError::Decoder)?;
     let local = options.local().cloned();
+    let models = local.as_ref().map(LocalOptions::models).unwrap_or_default();
     let loading = recognition.during(ENCODER_PASS_LIMIT);
     let recognisers = tokio::select! {
         recognisers = Recognisers::start(options) => recognisers?,
         () = shutdown.cancelled() => return Ok(None),
     };
     drop(loading);
-    if let Some(local) = local {
-        info!(event = "model_loaded", model = %local.model.display(), "Model loaded");
-        health.model_loaded(local.name());
+    for model in &models {
+        info!(event = "model_loaded", model = %model.model.display(), "Model loaded");
+    }
+    if !models.is_empty() {
+        let names: Vec<_> = models.iter().map(|model| model.name()).collect();
+        health.model_loaded(names.join(", "));
     }
     health.recognisers_started(&recognisers.names());
     watchers.spawn(follow_recognisers(recognisers.well(), Arc::clone(health)));
-    if let Some(model) = recognisers.model() {
-        watchers.spawn(follow_model(model, Arc::clone(health)));
+    let states = recognisers.models();
+    for model in &states {
+        watchers.spawn(follow_models(model.clone(), states.clone(), Arc::clone(health)));
     }
     Ok(Some((recognisers, decoder)))
 }
@@ -144,14 +151,20 @@ async fn follow_recognisers(mut well: watch::Receiver<Vec<bool>>, health: Arc<He
     }
 }
 
-/// Reports whether the model is loaded, as long as the engine exists.
-async fn follow_model(mut model: watch::Receiver<ModelState>, health: Arc<HealthState>) {
+/// Reports whether all models are loaded whenever that of `model` changes, as long as it exists.
+async fn follow_models(
+    mut model: watch::Receiver<ModelState>,
+    all: Vec<watch::Receiver<ModelState>>,
+    health: Arc<HealthState>,
+) {
     while model.changed().await.is_ok() {
-        let state = *model.borrow_and_update();
-        match state {
-            ModelState::Loaded => health.model_reloaded(),
-            ModelState::Freed => health.model_freed(),
-            ModelState::Missing => health.model_missing(),
+        let states: Vec<_> = all.iter().map(|model| *model.borrow()).collect();
+        if states.contains(&ModelState::Missing) {
+            health.model_missing();
+        } else if states.contains(&ModelState::Loaded) {
+            health.model_reloaded();
+        } else {
+            health.model_freed();
         }
     }
 }

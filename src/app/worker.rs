@@ -26,7 +26,7 @@ use crate::runtime::ending;
 use crate::runtime::logging::LogFilter;
 use crate::runtime::pulse::Pulse;
 use crate::setup;
-use crate::speech::{DROP_REASONS, EngineOptions, RecognisersOptions};
+use crate::speech::{DROP_REASONS, EngineOptions, LocalOptions, RecognisersOptions};
 use crate::transcribe::knowledge::Knowledge;
 
 /// Runs the worker until SIGTERM or SIGINT, or until an error that it cannot recover from.
@@ -42,7 +42,7 @@ pub async fn run(config: &Config, log: LogFilter, decorator: &dyn Decorator) -> 
     tokio::spawn(handle_signals(signals, shutdown.clone(), policy, log, Arc::clone(&service), Needs::Worker));
 
     let options = setup::worker_recognisers(config)?;
-    options.local().map_or(Ok(()), EngineOptions::check_size)?;
+    options.local().map_or(Ok(()), LocalOptions::check_size)?;
     let redis = config.needed_redis().map_err(RunError::Config)?;
     let listener = listen(config).await?;
     let mut watchers = JoinSet::new();
@@ -104,11 +104,12 @@ pub async fn run(config: &Config, log: LogFilter, decorator: &dyn Decorator) -> 
     Ok(())
 }
 
-/// The models that it holds: the one in this process, and that of the servers it asks.
+/// The models that it holds: those on this machine, and that of the servers it asks.
 fn holds(options: &RecognisersOptions, config: &Config) -> Vec<String> {
-    let local = options.local().map(EngineOptions::name);
-    let has_server = options.list.len() > usize::from(local.is_some());
-    local.into_iter().chain(has_server.then(|| config.recogniser_model.clone())).collect()
+    let local = options.local().map(LocalOptions::models).unwrap_or_default();
+    let has_server = options.list.len() > usize::from(options.local().is_some());
+    let names = local.into_iter().map(EngineOptions::name);
+    names.chain(has_server.then(|| config.recogniser_model.clone())).collect()
 }
 
 /// So that two processes of one name and number, in two containers, are told apart.

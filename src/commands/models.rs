@@ -48,7 +48,8 @@ fn list(config: &Config, out: &mut impl Write) -> io::Result<()> {
         };
         let time =
             spec.relative_time.map_or("-".to_owned(), |percent| (f64::from(percent) / 100.0).to_string());
-        let is_named = matches!(&config.model, ModelName::Catalogue(name) if name == spec.name);
+        let names = |model: &&ModelName| matches!(model, ModelName::Catalogue(name) if name == spec.name);
+        let is_named = config.named_models().iter().any(names);
         let configured = is_named && config.recognises_locally();
         let name = format!("{}{}", spec.name, if configured { " *" } else { "" });
         writeln!(
@@ -61,6 +62,7 @@ fn list(config: &Config, out: &mut impl Write) -> io::Result<()> {
     }
     let configured = match &config.model {
         _ if !config.recognises_locally() => "None is needed: RECOGNISER names servers alone".to_owned(),
+        _ if !config.models.is_empty() => "* are the configured models that are among them".to_owned(),
         ModelName::Catalogue(name) if catalogue().any(|spec| spec.name == name) => {
             "* is the configured model".to_owned()
         }
@@ -76,28 +78,29 @@ fn list(config: &Config, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "\n{configured}. Models are kept in {}.", config.model_dir.display())
 }
 
-/// Whether the configured model is complete, judged by its size, because a checksum takes seconds.
+/// Whether the configured models are complete, judged by its size, because a checksum takes seconds.
 /// Where servers alone recognise, it is the model for voice activity, which keeps silence from
 /// them.
 fn is_complete(config: &Config) -> Result<bool, CommandError> {
-    Ok(match &config.model {
-        _ if !config.recognises_locally() => {
-            SILERO_VAD.installed(&config.model_dir) == Some(SILERO_VAD.bytes)
+    let is_whole = |spec: &ModelSpec| spec.installed(&config.model_dir) == Some(spec.bytes);
+    if !config.recognises_locally() {
+        return Ok(is_whole(&SILERO_VAD));
+    }
+    for model in config.named_models() {
+        if let ModelName::Catalogue(name) = model
+            && !is_whole(ModelSpec::named(name)?)
+        {
+            return Ok(false);
         }
-        ModelName::Catalogue(name) => {
-            let spec = ModelSpec::named(name)?;
-            spec.installed(&config.model_dir) == Some(spec.bytes)
-        }
-        ModelName::Path(_) => true,
-    })
+    }
+    Ok(true)
 }
 
 fn pull_all(config: &Config, names: &[ModelName], out: &mut impl Write) -> Result<usize, CommandError> {
-    let specs = match (names, &config.model) {
-        ([], _) if !config.recognises_locally() => vec![&SILERO_VAD],
-        ([], ModelName::Catalogue(name)) => vec![default_model(config, name, out)?, &SILERO_VAD],
-        ([], ModelName::Path(path)) => return Err(CommandError::NoDownload(path.clone())),
-        (names, _) => names.iter().map(spec).collect::<Result<_, _>>()?,
+    let specs = match names {
+        [] if !config.recognises_locally() => vec![&SILERO_VAD],
+        [] => configured(config, out)?,
+        names => names.iter().map(spec).collect::<Result<_, _>>()?,
     };
     let options = PullOptions { mirror: config.model_url.clone(), ..PullOptions::default() };
     let mut failed = 0;
@@ -116,7 +119,25 @@ fn pull_all(config: &Config, names: &[ModelName], out: &mut impl Write) -> Resul
     Ok(failed)
 }
 
-/// The model to download if none is named: the configured one, `name`, unless this is the first
+/// What to download if nothing is named: the configured models, but for those that are files of the
+/// owner's own, and the voice activity model.
+fn configured(config: &Config, out: &mut impl Write) -> Result<Vec<&'static ModelSpec>, CommandError> {
+    let mut specs = Vec::new();
+    for model in config.named_models() {
+        match model {
+            ModelName::Catalogue(name) if *model == config.model => specs.push(default_model(config, name, out)?),
+            ModelName::Catalogue(name) => specs.push(ModelSpec::named(name)?),
+            ModelName::Path(path) if config.models.is_empty() => {
+                return Err(CommandError::NoDownload(path.clone()));
+            }
+            ModelName::Path(_) => {}
+        }
+    }
+    specs.push(&SILERO_VAD);
+    Ok(specs)
+}
+
+/// The model for every language that has none of its own: the configured one, `name`, unless this is the first
 /// installation and MODEL is not set. Then it is chosen for this machine, and the choice is kept in
 /// a file of MODEL_DIR, so that it stays the same when stenogram or the machine changes.
 fn default_model(

@@ -35,7 +35,7 @@ pub async fn run(config: &Config) -> Result<(), CommandError> {
     local.recognisers = vec![RecogniserAddress::Local];
     let settings = setup::settings(config.language, config.task);
     let options = setup::recognisers(&local, &settings)?;
-    let model = options.local().map(|options| options.name()).unwrap_or_default();
+    let model = options.local().map(|options| options.engine.name()).unwrap_or_default();
     let decoder = decoder::find().await.map_err(RunError::Decoder)?;
     let recognisers = tokio::select! {
         recognisers = Recognisers::start(options) => recognisers.map_err(RunError::from)?,

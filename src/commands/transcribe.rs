@@ -93,6 +93,7 @@ fn recognisers(
     config.idle_unload = None;
     if let Some(model) = &args.model {
         (config.model, config.recognisers) = (model.clone(), vec![RecogniserAddress::Local]);
+        config.models.clear();
     }
     setup::recognisers(&config, settings)
 }

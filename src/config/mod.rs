@@ -21,7 +21,7 @@ use crate::domain::budget::Budgets;
 use crate::domain::pacing::SendLimits;
 use crate::domain::rules::Rules;
 use crate::domain::{
-    AudioContext, CommandPrefix, Credentials, Documents, LanguageChoice, Languages, ModelName, Proxy,
+    AudioContext, CommandPrefix, Credentials, Documents, LanguageChoice, LanguageCode, Languages, ModelName, Proxy,
     ReactionEmoji, RecogniserAddress, Secret, Task, Vocabulary,
 };
 
@@ -52,7 +52,10 @@ pub struct Config {
     /// The folder of the session, the state of the updates, the embedded queue, and the lock.
     pub data_dir: PathBuf,
     pub model_dir: PathBuf,
+    /// The model for every language that has none of its own.
     pub model: ModelName,
+    /// The models of single languages.
+    pub models: Vec<(LanguageCode, ModelName)>,
     /// Whether `model` is neither set by the owner nor chosen for this machine.
     pub model_is_default: bool,
     /// Whether the owner has set it.
@@ -157,7 +160,7 @@ impl Config {
         parse::config(raw, needs)
     }
 
-    /// Whether whisper.cpp recognises in this process, so that MODEL is needed.
+    /// Whether this machine recognises, so that MODEL and MODELS are needed.
     pub fn recognises_locally(&self) -> bool {
         self.recognisers.contains(&RecogniserAddress::Local)
     }
@@ -166,6 +169,17 @@ impl Config {
     pub fn needed_redis(&self) -> Result<&Redis, ConfigErrors> {
         let missing = || ConfigErrors { errors: vec![ConfigError::NoRedis], warnings: Vec::new() };
         self.redis.as_ref().ok_or_else(missing)
+    }
+
+    /// The models of MODEL and MODELS, each once.
+    pub fn named_models(&self) -> Vec<&ModelName> {
+        let mut named = vec![&self.model];
+        for (_, model) in &self.models {
+            if !named.contains(&model) {
+                named.push(model);
+            }
+        }
+        named
     }
 
     /// The credentials. They are set after a check with [`Needs::Telegram`].

@@ -13,7 +13,7 @@ use super::{Config, HealthAddress, Needs, Notify, Summary, values};
 use crate::domain::budget::Budgets;
 use crate::domain::pacing::SendLimits;
 use crate::domain::rules::{AnswerIn, Rules};
-use crate::domain::{Documents, LanguageChoice, Secret};
+use crate::domain::{Documents, LanguageChoice, Models, Secret};
 
 /// In seconds.
 const HOUR: u64 = 3600;
@@ -46,13 +46,21 @@ struct Parser<'a> {
 
 impl Parser<'_> {
     fn parse(&mut self) -> Config {
+        let model = self.parsed("MODEL");
+        let models: Models = self.optional("MODELS", |text| text.parse().ok()).unwrap_or_default();
+        let is_default = models.of_others.is_none() && self.raw.get("MODEL").origin == Origin::Default;
+        if models.of_others.is_some() && matches!(self.raw.get("MODEL").origin, Origin::Environment | Origin::EnvFile(_)) {
+            let (model, models) = (self.describe("MODEL"), self.describe("MODELS"));
+            self.contradiction(format!("{model} and {models} both name the model for all other languages; leave out MODEL, or the * of MODELS"));
+        }
         Config {
             api_id: self.optional("API_ID", |text| within(1..=i32::MAX, text.parse().ok())),
             api_hash: self.optional("API_HASH", api_hash),
             data_dir: self.value("DATA_DIR", values::path),
             model_dir: self.value("MODEL_DIR", values::path),
-            model: self.parsed("MODEL"),
-            model_is_default: self.raw.get("MODEL").origin == Origin::Default,
+            model: models.of_others.unwrap_or(model),
+            models: models.of_languages,
+            model_is_default: is_default,
             model_is_set: self.is_set("MODEL"),
             model_url: self.optional("MODEL_URL", values::web_url),
             language: self.parsed("LANGUAGE"),

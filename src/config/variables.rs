@@ -100,8 +100,14 @@ pub const VARIABLES: &[Variable] = &[
     Variable::new(
         "MODEL",
         "base",
-        "The Whisper model; without it, the one that the first installation chose for this machine",
-        "a name that `stenogram models list` shows, or the path of a .bin file",
+        "The model; without it, the one that the first installation chose for this machine",
+        "a name that `stenogram models list` shows, or the path of a .bin or .gguf file",
+    ),
+    Variable::new(
+        "MODELS",
+        "",
+        "Models for single languages, beside MODEL or instead of it",
+        "language:model separated by commas, each language once, with * for all others, as in ru:gigaam-v3,*:small",
     ),
     Variable::new(
         "MODEL_URL",

@@ -38,15 +38,18 @@ fn no_worse_than_warning(finding: Finding) -> Finding {
     Finding { outcome: finding.outcome.min(super::Outcome::Warn), ..finding }
 }
 
-/// The size of the configured model, if it is needed, in the catalogue and not downloaded yet;
-/// else 0.
+/// The size of the configured models, as far as they are needed, in the catalogue and not downloaded
+/// yet.
 fn bytes_to_download(config: &Config) -> u64 {
     if !config.recognises_locally() {
         return 0;
     }
-    let ModelName::Catalogue(name) = &config.model else { return 0 };
     let missing = |spec: &&ModelSpec| spec.installed(&config.model_dir).is_none();
-    ModelSpec::named(name).ok().filter(missing).map_or(0, |spec| spec.bytes)
+    let spec = |model: &&ModelName| match model {
+        ModelName::Catalogue(name) => ModelSpec::named(name).ok().filter(missing),
+        ModelName::Path(_) => None,
+    };
+    config.named_models().iter().filter_map(spec).map(|spec| spec.bytes).sum()
 }
 
 /// Whether the folder that variable `name` sets can be written to, with space for `more` bytes.

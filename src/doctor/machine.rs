@@ -42,11 +42,11 @@ pub(super) fn threads(config: &Config, observer: &mut dyn Observer) {
     });
 }
 
-/// Whether `model` fits into memory. A daemon that runs has loaded it already.
-pub(super) fn memory(config: &Config, model: Option<&Path>, daemon_runs: bool, observer: &mut dyn Observer) {
+/// Whether the models fit into memory. A daemon that runs has loaded them already.
+pub(super) fn memory(config: &Config, daemon_runs: bool, observer: &mut dyn Observer) {
     const CHECK: &str = "memory";
     observer.begins(CHECK);
-    let Some(needed) = memory_of(config, model) else {
+    let Some(needed) = memory_of(config) else {
         observer.found(Finding::unclear(
             CHECK,
             "was not compared: the model's size is not known",
@@ -64,7 +64,8 @@ pub(super) fn memory(config: &Config, model: Option<&Path>, daemon_runs: bool, o
         return;
     };
     let (free, needed, scope) = (headroom.bytes / MIB, needed / MIB, headroom.scope);
-    let says = format!("{free} MiB {scope}, and the model needs about {needed} MiB");
+    let what = if config.named_models().len() > 1 { "the models need" } else { "the model needs" };
+    let says = format!("{free} MiB {scope}, and {what} about {needed} MiB");
     observer.found(if free < needed {
         Finding::fail(CHECK, OUT_OF_MEMORY.with(format_args!("{says}: too little")))
     } else {
@@ -72,14 +73,17 @@ pub(super) fn memory(config: &Config, model: Option<&Path>, daemon_runs: bool, o
     });
 }
 
-/// The memory that a recognition takes, in bytes.
-fn memory_of(config: &Config, model: Option<&Path>) -> Option<u64> {
-    let named = setup::model_path(config, &config.model).ok();
-    let spec = named.as_deref().and_then(ModelSpec::of_file);
-    if let Some(spec) = spec {
+/// The memory that the models take during a recognition, in bytes.
+fn memory_of(config: &Config) -> Option<u64> {
+    let models = config.named_models().into_iter();
+    models.map(|model| memory_of_model(&setup::model_path(config, model).ok()?)).sum()
+}
+
+fn memory_of_model(path: &Path) -> Option<u64> {
+    if let Some(spec) = ModelSpec::of_file(path) {
         return Some(u64::from(spec.memory_mib) * MIB);
     }
-    let file = model?.metadata().ok()?.len();
+    let file = path.metadata().ok()?.len();
     // For the models of the catalogue this is right within an eighth: the weights, a third of them,
     // and a constant.
     Some(file / 3 * 4 + 200 * MIB)

@@ -60,8 +60,8 @@ pub async fn examine(raw: &RawConfig, role: Role, observer: &mut dyn Observer) {
     }
     recognisers::check(&config, observer).await;
     summary::check(&config, observer).await;
-    let model = model::check(&config, observer);
+    model::check(&config, observer).await;
     if config.recognises_locally() {
-        machine::memory(&config, model.as_deref(), daemon_runs, observer);
+        machine::memory(&config, daemon_runs, observer);
     }
 }

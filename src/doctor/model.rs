@@ -2,7 +2,7 @@
 
 use std::io;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{Finding, Observer};
 use crate::config::Config;
@@ -11,13 +11,15 @@ use crate::setup;
 use crate::speech::models::checksum::{self, Verdict};
 use crate::speech::models::{self, SILERO_VAD};
 use crate::speech::problems::{RECOGNITION_FAILED, VAD_UNUSABLE, unusable_model};
+use crate::speech::{EngineOptions, transcribe_cpp};
 
 const CHECK: &str = "model";
 const VAD: &str = "voice activity";
 
-/// Returns the model's file, if it exists and is needed.
-pub(super) fn check(config: &Config, observer: &mut dyn Observer) -> Option<PathBuf> {
-    let path = if config.recognises_locally() { speech_model(config, observer) } else { None };
+pub(super) async fn check(config: &Config, observer: &mut dyn Observer) {
+    if config.recognises_locally() {
+        speech_models(config, observer).await;
+    }
     observer.begins(VAD);
     let vad = SILERO_VAD.path(&config.model_dir);
     let finding = match whole(VAD, &vad, observer) {
@@ -29,22 +31,22 @@ pub(super) fn check(config: &Config, observer: &mut dyn Observer) -> Option<Path
         }
     };
     observer.found(finding);
-    path
 }
 
-fn speech_model(config: &Config, observer: &mut dyn Observer) -> Option<PathBuf> {
+async fn speech_models(config: &Config, observer: &mut dyn Observer) {
     observer.begins(CHECK);
-    let path = match setup::model_path(config, &config.model) {
-        Ok(path) => path,
-        Err(error) => {
-            observer.found(Finding::fail(CHECK, error.diagnosis()));
-            return None;
-        }
+    let models = match setup::local_models(config, &setup::policy(config).settings) {
+        Ok(models) => models,
+        Err(error) => return observer.found(Finding::fail(CHECK, error.diagnosis())),
     };
-    let finding =
-        whole(CHECK, &path, observer).map_or_else(|finding| finding, |known| fit(config, &path, known));
-    observer.found(finding);
-    path.exists().then_some(path)
+    for options in models.models() {
+        observer.begins(CHECK);
+        let finding = match whole(CHECK, &options.model, observer) {
+            Ok(known) => fit(options, known).await,
+            Err(finding) => finding,
+        };
+        observer.found(finding);
+    }
 }
 
 /// Compares the file with the catalogue. Returns whether the catalogue has it.
@@ -69,15 +71,22 @@ fn whole(check: &'static str, path: &Path, observer: &mut dyn Observer) -> Resul
     Err(Finding::fail(check, unusable_model(path, what)))
 }
 
-/// Checks the file as the engine does, languages included.
-fn fit(config: &Config, path: &Path, known: bool) -> Finding {
-    let options = setup::engine_options(config, path.to_owned(), &setup::policy(config).settings);
-    let shown = path.display();
-    match options.check_model() {
-        Ok(_) if known => Finding::ok(CHECK, format!("{shown} is whole, by its SHA-256")),
-        Ok(_) => {
-            Finding::ok(CHECK, format!("{shown} is whole, by its structure; the catalogue does not know it"))
+/// Checks the file as the engine does, languages included. transcribe.cpp is asked to load it.
+async fn fit(options: &EngineOptions, known: bool) -> Finding {
+    let shown = options.model.display();
+    let checked = match options.is_gguf() {
+        true => {
+            let examined = transcribe_cpp::examine(options).await;
+            examined.map(|(arch, device)| format!("; transcribe.cpp runs it: {arch} on {device}"))
         }
+        false => options.check_model().map(|_| String::new()),
+    };
+    match checked {
+        Ok(run) if known => Finding::ok(CHECK, format!("{shown} is whole, by its SHA-256{run}")),
+        Ok(run) => Finding::ok(
+            CHECK,
+            format!("{shown} is whole, by its structure; the catalogue does not know it{run}"),
+        ),
         Err(error) => match error.diagnosis() {
             Some(diagnosis) => Finding::fail(CHECK, diagnosis),
             None => Finding::fail(CHECK, RECOGNITION_FAILED.with(error)),

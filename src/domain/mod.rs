@@ -44,7 +44,7 @@ pub use event::{Deleted, Event, Incoming, Sender, Whose};
 pub use fault::Fault;
 pub use job::{Asked, Job, JobId, Note, Peer, PeerKind, notice_random_id, random_id};
 pub use language::{LanguageChoice, LanguageCode, Languages, UnknownLanguage};
-pub use model::{AudioContext, ModelName, ParseModelNameError, SAMPLE_RATE};
+pub use model::{AudioContext, ModelName, Models, ParseModelNameError, ParseModelsError, SAMPLE_RATE};
 pub use mtproxy::{Disguise, MtProxy, MtProxyKey};
 pub use preview::Preview;
 pub use proxy::{ParseProxyError, Proxy, ProxyLogin, ProxyServer};

@@ -19,7 +19,8 @@ use crate::domain::command_texts::{self, Fate, QueueState, Remark};
 use crate::domain::rules::AnswerIn;
 use crate::domain::unix_time::now_seconds;
 use crate::domain::{
-    Asked, ChatKind, Command, CommandMessage, CommandPrefix, Fault, Incoming, JobId, Note, Reaction, RepliesTo,
+    Asked, ChatKind, Command, CommandMessage, CommandPrefix, Fault, Incoming, JobId, LanguageCode, Note,
+    Reaction, RepliesTo,
     Sender, Tongue,
 };
 use crate::jobs::chat_rules_file::ChatRulesFile;
@@ -57,10 +58,9 @@ pub struct Commands {
 }
 
 /// What the model was trained for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelAbilities {
-    /// It knows the languages whose number is below this.
-    pub languages: usize,
+    pub languages: Vec<LanguageCode>,
     pub translates: bool,
 }
 
@@ -198,7 +198,7 @@ impl Commands {
                 Answer::InSavedMessages(command_texts::help(prefix, said.tongue))
             })),
             (Command::Language(language), _)
-                if language.code().is_some_and(|code| code.number() >= self.model.languages) =>
+                if language.code().is_some_and(|code| !self.model.languages.contains(&code)) =>
             {
                 Err(Remark::LanguageNotInModel)
             }

@@ -9,7 +9,8 @@ use crate::config::{Config, Redis, RedisTls, Sentinel, Summary};
 use crate::domain::budget::GateLimits;
 use crate::domain::policy::Policy;
 use crate::domain::{
-    ChatRules, LanguageChoice, ModelName, RecogniserAddress, Secret, ServerUrl, Settings, Task, Vocabulary,
+    ChatRules, LanguageChoice, LanguageCode, Languages, ModelName, RecogniserAddress, Secret, ServerUrl,
+    Settings, Task, Vocabulary,
 };
 use crate::notices::WebHook;
 use crate::fleet::{GatewayOptions, WorkerOptions};
@@ -19,7 +20,9 @@ use crate::queue::fleet::{ANY_MODEL, ANY_TRANSLATING, LeasesOptions};
 use crate::queue::redis::{RedisOptions, SentinelOptions, ServerOptions, TlsFiles};
 use crate::speech::models::{ModelSpec, SILERO_VAD, UnknownModel, web_proxy};
 use crate::speech::server::SpeechServerOptions;
-use crate::speech::{EngineOptions, OwnersLists, RecogniserOptions, RecognisersOptions, model_name};
+use crate::speech::{
+    EngineOptions, LocalOptions, OwnersLists, RecogniserOptions, RecognisersOptions, model_name,
+};
 use crate::runtime::process::host_name;
 use crate::summary::SummaryOptions;
 use crate::telegram::{AccountOptions, Dialer, ReconnectDelays, SpoolOptions};
@@ -75,16 +78,16 @@ pub fn worker_recognisers(config: &Config) -> Result<RecognisersOptions, Unknown
     recognisers(&config, &Settings::default())
 }
 
-/// What a worker is that holds these models, which together have these `abilities`: how many
-/// languages they know, and whether they translate.
+/// What a worker is that holds these models, which together have these `abilities`: the languages
+/// that they know, and whether they translate.
 pub fn worker(
     config: &Config,
     models: Vec<String>,
-    (languages, translates): (usize, bool),
+    (languages, translates): (Vec<LanguageCode>, bool),
 ) -> WorkerOptions {
     let mut takes = models.clone();
     // One that knows only some languages, as English, takes only what asks for it by name.
-    if languages >= MOST_LANGUAGES {
+    if languages.len() >= MOST_LANGUAGES {
         takes.push(ANY_MODEL.to_owned());
         if translates {
             takes.push(ANY_TRANSLATING.to_owned());
@@ -201,8 +204,7 @@ pub fn recognisers(config: &Config, settings: &Settings) -> Result<RecognisersOp
     let options = |address: &RecogniserAddress| {
         Ok(match address {
             RecogniserAddress::Local => {
-                let model = model_path(config, &config.model)?;
-                RecogniserOptions::Local(engine_options(config, model, settings))
+                RecogniserOptions::Local(local_models(config, settings)?)
             }
             RecogniserAddress::Server(url) => RecogniserOptions::Server(speech_server(config, url)),
         })
@@ -211,6 +213,20 @@ pub fn recognisers(config: &Config, settings: &Settings) -> Result<RecognisersOp
         list: config.recognisers.iter().map(options).collect::<Result<_, _>>()?,
         patience: config.recogniser_patience,
         vad: Some(SILERO_VAD.path(&config.model_dir)),
+    })
+}
+
+/// The models on this machine.
+pub fn local_models(config: &Config, settings: &Settings) -> Result<LocalOptions, UnknownModel> {
+    let other = |(language, model): &(LanguageCode, ModelName)| {
+        let options = engine_options(config, model_path(config, model)?, settings);
+        let languages = Languages { listed: vec![*language], others: false };
+        let only = EngineOptions { languages, only_language: None, task: Task::Transcribe, ..options };
+        Ok((*language, only))
+    };
+    Ok(LocalOptions {
+        engine: engine_options(config, model_path(config, &config.model)?, settings),
+        others: config.models.iter().map(other).collect::<Result<_, _>>()?,
     })
 }
 
@@ -239,6 +255,7 @@ pub fn engine_options(config: &Config, model: PathBuf, settings: &Settings) -> E
     let Config { threads, audio_context, flash_attention, idle_unload, .. } = *config;
     EngineOptions {
         model,
+        transcribe_cpp: None,
         threads,
         languages: config.languages.clone(),
         vocabulary: config.vocabulary.clone(),

@@ -9,7 +9,7 @@ use super::models;
 use super::models::file_check::ModelFileError;
 use super::problems::{
     self, CPU_TOO_OLD, LANGUAGE_NOT_IN_MODEL, MODEL_REPLACED, OUT_OF_MEMORY, RECOGNITION_FAILED,
-    TRANSLATION_IMPOSSIBLE,
+    TRANSCRIBE_CPP_MISSING, TRANSLATION_IMPOSSIBLE,
 };
 use super::server::ServerError;
 use crate::domain::{Fault, LanguageCode};
@@ -40,6 +40,18 @@ pub enum SpeechError {
     Replaced {
         path: PathBuf,
     },
+    /// The program for the model is not there.
+    NoTranscribeCpp {
+        program: PathBuf,
+        model: PathBuf,
+    },
+    /// transcribe.cpp cannot load the model.
+    Refused {
+        path: PathBuf,
+        why: String,
+    },
+    /// transcribe.cpp failed, or its process did.
+    TranscribeCpp(String),
     LanguageNotInModel(LanguageCode),
     /// The recording is to be recognised in this language, for which the model was not trained.
     LanguageOfRecordingNotInModel(LanguageCode),
@@ -86,6 +98,18 @@ impl SpeechError {
             }
             Self::Replaced { path } => MODEL_REPLACED
                 .with(format_args!("the model {} is another one than at the start", path.display())),
+            Self::NoTranscribeCpp { program, model } => TRANSCRIBE_CPP_MISSING.with(format_args!(
+                "the model {} needs the program {}, which is not there",
+                model.display(),
+                program.display()
+            )),
+            Self::Refused { path, why } => problems::unusable_model(
+                path,
+                format_args!("transcribe.cpp cannot load the model {}: {why}", path.display()),
+            ),
+            Self::TranscribeCpp(why) => {
+                RECOGNITION_FAILED.with(format_args!("transcribe.cpp failed: {why}"))
+            }
             Self::LanguageNotInModel(code) => {
                 LANGUAGE_NOT_IN_MODEL.with(format_args!("the model was not trained for the language {code}"))
             }
@@ -133,7 +157,7 @@ impl From<SpeechError> for Fault {
     fn from(error: SpeechError) -> Self {
         match error {
             SpeechError::Aborted => Self::Aborted,
-            SpeechError::Failed(_) => Self::retry_in(30, error),
+            SpeechError::Failed(_) | SpeechError::TranscribeCpp(_) => Self::retry_in(30, error),
             SpeechError::Server(error) => error.fault(),
             // Not counted as a failed attempt: the owner may put the file back, or memory may
             // become free again.
@@ -150,6 +174,8 @@ impl From<SpeechError> for Fault {
             | SpeechError::ModelSize { .. }
             | SpeechError::Load { .. }
             | SpeechError::Replaced { .. }
+            | SpeechError::NoTranscribeCpp { .. }
+            | SpeechError::Refused { .. }
             | SpeechError::Proxy(_)
             | SpeechError::Died => Self::Fatal(error.to_string()),
         }

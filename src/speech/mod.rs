@@ -5,13 +5,15 @@
 //! observer         what the engine reports
 //! error            why nothing was recognised
 //! problems         what can be wrong with all this, and what to do
-//! recogniser       what turns speech into text: the trait of the two below and of a list of them
+//! recogniser       what turns speech into text: the trait of all below
 //! recognisers      the configured ones, in order: the first that is well is asked
 //! standing         how a recogniser has done, and whether it is left alone
 //! server           a server with OpenAI's interface: its requests, answers and errors
 //! engine           whisper.cpp in this process: the handle for async code
 //!   thread           serves one request after another; frees the idle model
 //!   recogniser       from speech to transcript
+//! transcribe_cpp   transcribe.cpp in a process of its own, for GigaAM and Parakeet
+//! local            the models of this machine: picks one by the language
 //! vad              voice activity
 //!   detector         finds the speech in a recording, on its caller's thread
 //!   silero           the probability of speech in each frame, by Silero's model
@@ -51,6 +53,7 @@ mod engine;
 mod error;
 mod hallucination;
 mod language;
+mod local;
 pub mod models;
 mod observer;
 mod options;
@@ -59,6 +62,7 @@ mod recogniser;
 mod recognisers;
 pub mod server;
 mod standing;
+pub mod transcribe_cpp;
 pub mod trial;
 mod vad;
 mod whisper;
@@ -68,8 +72,9 @@ pub use error::SpeechError;
 pub use hallucination::guard::DROP_REASONS;
 pub use language::{name as language_name, prior::LanguagePrior};
 pub use observer::{ModelState, Observer};
+pub use local::LocalOptions;
 pub use options::{EngineOptions, OwnersLists, RecogniseOptions, cores, default_threads, model_name};
-pub use recogniser::{Recognised, Recogniser};
+pub use recogniser::{LONGEST_STRETCH, Recognised, Recogniser};
 pub use recognisers::{LOCAL, RecogniserOptions, Recognisers, RecognisersOptions};
 pub use vad::detector::{Detector, Speech};
 pub use whisper::{cpu, device};

@@ -21,8 +21,10 @@ use crate::domain::{AudioContext, LanguageCode, Languages, Task, Vocabulary};
 /// How the engine is set up.
 #[derive(Clone, Debug, Default)]
 pub struct EngineOptions {
-    /// A ggml Whisper model.
+    /// A ggml Whisper model, or a GGUF file for transcribe.cpp.
     pub model: PathBuf,
+    /// The program that runs GGUF files. None: the one beside this program.
+    pub transcribe_cpp: Option<PathBuf>,
     /// Threads of a recognition; [`default_threads`] if not given. Never more than the process may
     /// run at once, because recognition then becomes 10 to 50 times slower.
     pub threads: Option<NonZeroUsize>,
@@ -72,7 +74,18 @@ impl EngineOptions {
         Err(SpeechError::ModelSize { path: self.model.clone(), found, expected })
     }
 
-    /// The model's name: the name of its file without `ggml-` and the extension.
+    /// Whether transcribe.cpp runs the model, rather than whisper.cpp. A file that is not there is
+    /// known by its name.
+    pub fn is_gguf(&self) -> bool {
+        file_check::is_gguf(&self.model)
+    }
+
+    /// The languages that the model is to know.
+    pub(super) fn required_languages(&self) -> &[LanguageCode] {
+        self.only_language.as_ref().map_or(&*self.languages.listed, slice::from_ref)
+    }
+
+    /// The model's name, see [`model_name`].
     pub fn name(&self) -> String {
         model_name(&self.model)
     }
@@ -81,7 +94,7 @@ impl EngineOptions {
     pub fn check_model(&self) -> Result<ModelInfo, SpeechError> {
         let info = file_check::check(&self.model)
             .map_err(|source| SpeechError::Model { path: self.model.clone(), source })?;
-        let required = self.only_language.as_ref().map_or(&*self.languages.listed, slice::from_ref);
+        let required = self.required_languages();
         let is_unknown = |language: &&LanguageCode| language.number() >= info.languages;
         if let Some(&unknown) = required.iter().find(is_unknown) {
             return Err(SpeechError::LanguageNotInModel(unknown));
@@ -100,8 +113,12 @@ impl EngineOptions {
     }
 }
 
-/// What the model in this file is called.
+/// What the model in this file is called: its name in the catalogue, or the file's without `ggml-`
+/// and the extension.
 pub fn model_name(file: &Path) -> String {
+    if let Some(spec) = ModelSpec::of_file(file) {
+        return spec.name.to_owned();
+    }
     let name = file.file_stem().unwrap_or_default().to_string_lossy();
     name.strip_prefix("ggml-").unwrap_or(&name).to_owned()
 }
@@ -133,6 +150,8 @@ pub(crate) fn threads(asked: Option<NonZeroUsize>) -> NonZeroUsize {
 pub struct RecogniseOptions {
     /// The language, which is then not detected.
     pub language: Option<LanguageCode>,
+    /// What the language was found to be before. It is checked, unlike `language`.
+    pub guess: Option<LanguageCode>,
     /// Recognition fails if the model was not trained for it.
     pub task: Task,
     /// How likely each language is before the recording is analysed. It makes detection faster and

@@ -20,6 +20,7 @@ pub static PROBLEMS: &[&Problem] = &[
     &DOWNLOAD_BUSY,
     &DOWNLOAD_PROXY,
     &OUT_OF_MEMORY,
+    &TRANSCRIBE_CPP_MISSING,
     &CPU_TOO_OLD,
     &GPU_MISSING,
     &TOO_MANY_THREADS,
@@ -56,16 +57,16 @@ pub static MODEL_UNUSABLE: Problem = Problem {
 
 pub static OWN_MODEL_UNUSABLE: Problem = Problem {
     code: "own-model-unusable",
-    title: "The model file of your own is missing, damaged, or no ggml file",
-    why: "MODEL names a file that is not in the catalogue. Only whisper.cpp's ggml-*.bin files work; PyTorch, \
-          faster-whisper and GGUF files do not.",
+    title: "The model file of your own is missing, damaged, or neither a ggml nor a GGUF file",
+    why: "MODEL names a file that is not in the catalogue. whisper.cpp's ggml-*.bin files work, and GGUF files \
+          that transcribe.cpp reads; PyTorch and faster-whisper files do not.",
     remedy: "put a good file in its place, or name a model of `stenogram models list` in MODEL",
 };
 
 pub static MODEL_UNKNOWN: Problem = Problem {
     code: "model-unknown",
-    title: "There is no model of that name: give one of the catalogue, or the path of a .bin file",
-    why: "A model is given by its name in the catalogue or by the path of a .bin file.",
+    title: "There is no model of that name: give one of the catalogue, or the path of a .bin or .gguf file",
+    why: "A model is given by its name in the catalogue or by the path of a .bin or .gguf file.",
     remedy: "correct MODEL or what was typed; `stenogram models list` shows the names",
 };
 
@@ -80,8 +81,8 @@ pub static MODEL_REPLACED: Problem = Problem {
 pub static LANGUAGE_NOT_IN_MODEL: Problem = Problem {
     code: "language-not-in-model",
     title: "The model was not trained for the language",
-    why: "Models whose name ends in .en know English only, and older ones lack Cantonese.",
-    remedy: "correct LANGUAGE or LANGUAGES, or name a multilingual or newer model in MODEL",
+    why: "Models whose name ends in .en know English only, older ones lack Cantonese, and GigaAM knows Russian only.",
+    remedy: "correct LANGUAGE or LANGUAGES, name a multilingual or newer model in MODEL, or one for this language in MODELS",
 };
 
 pub static TRANSLATION_IMPOSSIBLE: Problem = Problem {
@@ -138,6 +139,15 @@ pub static OUT_OF_MEMORY: Problem = Problem {
              with docker-compose, the container's in Proxmox, MemoryMax of the unit; the smallest counts",
 };
 
+pub static TRANSCRIBE_CPP_MISSING: Problem = Problem {
+    code: "transcribe-cpp-missing",
+    title: "This build has no transcribe.cpp, which GigaAM, Parakeet and other GGUF models need",
+    why: "They are run by a second program, stenogram-transcribe-cpp, which is looked for beside stenogram and is \
+          built only on demand.",
+    remedy: "build with `cargo build --release --features transcribe-cpp`, or the image with \
+             `--build-arg FEATURES=transcribe-cpp`; or name a Whisper model in MODEL",
+};
+
 pub static CPU_TOO_OLD: Problem = Problem {
     code: "cpu-too-old",
     title: "Illegal instruction, SIGILL, status 132: this CPU lacks what the build needs",
@@ -163,8 +173,8 @@ pub static TOO_MANY_THREADS: Problem = Problem {
 
 pub static RECOGNITION_FAILED: Problem = Problem {
     code: "recognition-failed",
-    title: "whisper.cpp failed, or the recognition thread is gone",
-    why: "Mostly there was no memory for it; otherwise it is a fault of stenogram or whisper.cpp.",
+    title: "whisper.cpp or transcribe.cpp failed, or the recognition thread is gone",
+    why: "Mostly there was no memory for it; otherwise it is a fault of stenogram, whisper.cpp or transcribe.cpp.",
     remedy: "see that there is memory, and restart stenogram; if it happens again, report it with the last lines of \
              the log",
 };

@@ -10,6 +10,12 @@ use super::options::RecogniseOptions;
 use super::vad::detector::{Detector, Speech};
 use crate::domain::Transcript;
 
+/// The longest stretch of a recording that is recognised at once, unless a model takes less.
+/// Whisper takes it in one window of 30 s, so it is recognised like a short recording: quickly, and
+/// with care only if the text is doubtful. The last window of a longer stretch would take as long
+/// for a few seconds as for 30.
+pub const LONGEST_STRETCH: Duration = Duration::from_secs(29);
+
 /// A transcript, and who made it.
 #[derive(Debug)]
 pub struct Recognised {
@@ -18,11 +24,16 @@ pub struct Recognised {
     pub by: Option<Arc<str>>,
 }
 
-/// whisper.cpp in this process, a server, or a list of such.
+/// whisper.cpp in this process, transcribe.cpp in another one, a server, or several of them.
 #[async_trait]
 pub trait Recogniser: Send + Sync {
     /// Finds the speech in a recording, on its caller's thread.
     fn detector(&self) -> &Detector;
+
+    /// The longest speech that it takes at once. Recordings are cut into stretches of this length.
+    fn longest_stretch(&self) -> Duration {
+        LONGEST_STRETCH
+    }
 
     /// Gets ready for a recording that is on its way.
     async fn wake(&self) -> Result<(), SpeechError>;

@@ -10,24 +10,24 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::{debug, warn};
 
-use super::engine::Engine;
 use super::error::SpeechError;
+use super::local::{Local, LocalOptions};
 use super::observer::ModelState;
-use super::options::{EngineOptions, RecogniseOptions};
+use super::options::RecogniseOptions;
 use super::problems::RECOGNISER_PUBLIC;
-use super::recogniser::{Recognised, Recogniser};
+use super::recogniser::{LONGEST_STRETCH, Recognised, Recogniser};
 use super::server::{Server, ServerError, ServerErrorKind, SpeechServerOptions};
 use super::standing::Standing;
 use super::vad::detector::{Detector, Speech};
-use crate::domain::ServerUrl;
+use crate::domain::{LanguageCode, ServerUrl};
 
-/// What whisper.cpp in this process is called in logs and metrics.
+/// What the only model on this machine is called in logs and metrics.
 pub const LOCAL: &str = "local";
 
 /// One recogniser.
 #[derive(Clone, Debug)]
 pub enum RecogniserOptions {
-    Local(EngineOptions),
+    Local(LocalOptions),
     Server(SpeechServerOptions),
 }
 
@@ -38,13 +38,13 @@ pub struct RecognisersOptions {
     pub list: Vec<RecogniserOptions>,
     /// How long a stretch waits for one of them before the next is asked.
     pub patience: Duration,
-    /// See [`EngineOptions::vad`]; used where none is local.
+    /// See [`EngineOptions::vad`](super::EngineOptions::vad); used where none is local.
     pub vad: Option<PathBuf>,
 }
 
 impl RecognisersOptions {
     /// The options of the local one, if there is one.
-    pub fn local(&self) -> Option<&EngineOptions> {
+    pub fn local(&self) -> Option<&LocalOptions> {
         self.list.iter().find_map(|options| match options {
             RecogniserOptions::Local(options) => Some(options),
             RecogniserOptions::Server(_) => None,
@@ -57,76 +57,79 @@ pub struct Recognisers {
     list: Vec<Entry>,
     patience: Duration,
     detector: Detector,
-    model: Option<watch::Receiver<ModelState>>,
+    models: Vec<watch::Receiver<ModelState>>,
     /// See [`Recognisers::abilities`].
-    abilities: (usize, bool),
+    abilities: (Vec<LanguageCode>, bool),
     /// For each of the list, whether it is well as far as is known.
     well: watch::Sender<Vec<bool>>,
 }
 
 struct Entry {
     name: Arc<str>,
+    /// Who may have heard what it heard: its models if there are several.
+    names: Vec<Arc<str>>,
     recogniser: Box<dyn Recogniser>,
     standing: Standing,
 }
 
 impl Recognisers {
-    /// Loads the model, if one is local. Servers are not asked before there is something to hear.
+    /// Loads the models, if one is local. Servers are not asked before there is something to hear.
     /// Warns of those that are not on a private network.
     pub async fn start(options: RecognisersOptions) -> Result<Self, SpeechError> {
-        let mut engine = match options.local() {
-            Some(options) => Some(Engine::start(options.clone()).await?),
+        let mut local = match options.local() {
+            Some(options) => Some(Local::start(options.clone()).await?),
             None => None,
         };
-        let detector = match &engine {
-            Some(engine) => engine.detector().clone(),
+        let detector = match &local {
+            Some(local) => local.detector().clone(),
             None => tokio::task::spawn_blocking(move || Detector::load(options.vad.as_deref()))
                 .await
                 .map_err(|_| SpeechError::Aborted)?,
         };
-        let model = engine.as_ref().map(Engine::model);
+        let models = local.as_ref().map(Local::models).unwrap_or_default();
         // What a server's model was trained for is not known.
         let has_server = options.list.iter().any(|it| matches!(it, RecogniserOptions::Server(_)));
-        let local = engine.as_ref().filter(|_| !has_server).map(Engine::abilities);
-        let abilities = local.unwrap_or((usize::MAX, true));
+        let abilities = local.as_ref().filter(|_| !has_server).map(Local::abilities);
+        let abilities = abilities.unwrap_or_else(|| (LanguageCode::all().collect(), true));
         let mut list = Vec::new();
         for options in options.list {
-            let (name, recogniser): (_, Box<dyn Recogniser>) = match options {
-                RecogniserOptions::Local(_) => match engine.take() {
-                    Some(engine) => (LOCAL.to_owned(), Box::new(engine)),
+            let (names, recogniser): (Vec<Arc<str>>, Box<dyn Recogniser>) = match options {
+                RecogniserOptions::Local(options) => match local.take() {
+                    Some(local) => (options.names(), Box::new(local)),
                     None => continue,
                 },
                 RecogniserOptions::Server(options) => {
                     warn_of_public(&options.url);
-                    let name = options.url.name().to_owned();
-                    (name, Box::new(Server::new(options, detector.clone())?))
+                    (vec![options.url.name().into()], Box::new(Server::new(options, detector.clone())?))
                 }
             };
-            list.push(Entry { name: name.into(), recogniser, standing: Standing::default() });
+            let name = if let [only] = &names[..] { Arc::clone(only) } else { LOCAL.into() };
+            list.push(Entry { name, names, recogniser, standing: Standing::default() });
         }
-        let well = watch::Sender::new(vec![true; list.len()]);
-        Ok(Self { list, patience: options.patience, detector, model, abilities, well })
+        let named = list.iter().map(|entry| entry.names.len()).sum();
+        let well = watch::Sender::new(vec![true; named]);
+        Ok(Self { list, patience: options.patience, detector, models, abilities, well })
     }
 
-    /// How many languages the local model was trained for, and whether for translation. Where there
+    /// The languages that the local models were trained for, and whether for translation. Where there
     /// are servers, they are taken to know every language and to translate.
-    pub fn abilities(&self) -> (usize, bool) {
-        self.abilities
+    pub fn abilities(&self) -> (Vec<LanguageCode>, bool) {
+        self.abilities.clone()
     }
 
-    /// Their names, in order.
+    /// Their names, in order. Of several models on this machine, each has its own.
     pub fn names(&self) -> Vec<Arc<str>> {
-        self.list.iter().map(|entry| Arc::clone(&entry.name)).collect()
+        self.list.iter().flat_map(|entry| entry.names.iter().cloned()).collect()
     }
 
-    /// For each of them, whether it is well, now and later. One that was not asked yet is.
+    /// For each of [`Recognisers::names`], whether it is well, now and later. One that was not asked yet is.
     pub fn well(&self) -> watch::Receiver<Vec<bool>> {
         self.well.subscribe()
     }
 
-    /// Where the model of the local one is, now and later.
-    pub fn model(&self) -> Option<watch::Receiver<ModelState>> {
-        self.model.clone()
+    /// Where each of the local models is, now and later.
+    pub fn models(&self) -> Vec<watch::Receiver<ModelState>> {
+        self.models.clone()
     }
 
     /// Asks one that others come after, as long as the patience lasts. If it wants to be asked
@@ -183,7 +186,8 @@ impl Recognisers {
         let result = entry.standing.note(&entry.name, result);
         self.well.send_if_modified(|known| {
             // Within the lock, so that of two notes at once the later one is what stays.
-            let well: Vec<bool> = self.list.iter().map(|entry| entry.standing.is_well()).collect();
+            let is_well = |entry: &Entry| vec![entry.standing.is_well(); entry.names.len()];
+            let well: Vec<bool> = self.list.iter().flat_map(is_well).collect();
             let is_new = *known != well;
             *known = well;
             is_new
@@ -196,6 +200,11 @@ impl Recognisers {
 impl Recogniser for Recognisers {
     fn detector(&self) -> &Detector {
         &self.detector
+    }
+
+    fn longest_stretch(&self) -> Duration {
+        let limits = self.list.iter().map(|entry| entry.recogniser.longest_stretch());
+        limits.min().unwrap_or(LONGEST_STRETCH)
     }
 
     /// Wakes the one that will be asked first. It is an error if all are left alone, so that no

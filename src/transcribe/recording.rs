@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::Span;
 
-use super::stretches::{LONGEST_STRETCH, Stretch, Stretches};
+use super::stretches::{Stretch, Stretches};
 use crate::audio::{AudioError, Limits, SAMPLE_RATE};
 use crate::decoding::{DecoderProcess, DecoderProgram, Length};
 use crate::domain::{Fault, Progress, Settings};
@@ -117,14 +117,15 @@ impl<'r> Recording<'r> {
         let from = options.from.until_ms * SAMPLES_PER_MS;
         let claimed = options.claimed.unwrap_or(limits.length);
         let (decoder, detector) = (decoder.clone(), recogniser.detector().clone());
+        let longest = recogniser.longest_stretch().as_millis() as usize * SAMPLES_PER_MS as usize;
         let span = Span::current();
         tokio::task::spawn_blocking(move || {
             let _entered = span.enter();
-            let decoded = decoder.decode(bytes, claimed, &limits, LONGEST_STRETCH as u64, &flag);
+            let decoded = decoder.decode(bytes, claimed, &limits, longest as u64, &flag);
             match decoded {
                 Ok(process) => {
                     let _ = length.send(Ok(process.length().clone()));
-                    let task = DetectTask { detector: &detector, abort: &flag };
+                    let task = DetectTask { detector: &detector, longest, abort: &flag };
                     task.run(process, from, &sender);
                 }
                 Err(error) => drop(length.send(Err(error))),
@@ -136,6 +137,7 @@ impl<'r> Recording<'r> {
         let options = RecogniseOptions {
             previous_text: last_words(format!("{prompt} {}", from.transcript.text()).trim().to_owned()),
             language: settings.language.or(from.transcript.language),
+            guess: None,
             task: settings.task,
             prior,
             vocabulary: settings.vocabulary,
@@ -211,6 +213,8 @@ impl<'r> Recording<'r> {
 /// Cuts what is decoded into stretches and detects their voice activity, on a blocking thread.
 struct DetectTask<'a> {
     detector: &'a Detector,
+    /// Samples of the longest stretch.
+    longest: usize,
     abort: &'a AtomicBool,
 }
 
@@ -223,7 +227,7 @@ impl DetectTask<'_> {
         stretches: &mpsc::Sender<Result<DetectedStretch, RecordingError>>,
     ) {
         let pause = |samples: &[f32]| self.detector.longest_pause(samples, &|| self.is_aborted());
-        for stretch in Stretches::new(decoded, from, pause) {
+        for stretch in Stretches::new(decoded, from, self.longest, pause) {
             let stretch = stretch.map_err(RecordingError::from).and_then(|stretch| self.detect(stretch));
             let failed = stretch.is_err();
             if stretches.blocking_send(stretch).is_err() || failed {

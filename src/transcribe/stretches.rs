@@ -4,12 +4,8 @@ use std::mem;
 
 use crate::audio::{AudioError, SAMPLE_RATE};
 
-/// Samples of the longest stretch, 29 s or 2 MB. Whisper takes it in one window of 30 s, so it is
-/// recognised like a short recording: quickly, and with care only if the text is doubtful. The last
-/// window of a longer stretch would take as long for a few seconds as for 30.
-pub(super) const LONGEST_STRETCH: usize = 29 * SAMPLE_RATE as usize;
-/// Where a long recording is cut at the earliest.
-const EARLIEST_CUT: usize = 21 * SAMPLE_RATE as usize;
+/// A long recording is cut in the last so many samples of the longest stretch, 8 s.
+const CUT_WITHIN: usize = 8 * SAMPLE_RATE as usize;
 /// Cuts at the quietest point are multiples of this, 32 ms.
 const FRAME: usize = 512;
 /// Frames of half a second, which is longer than the closure of any consonant.
@@ -20,14 +16,16 @@ const PAUSE: usize = 16;
 pub(super) struct Stretch {
     /// The position of its first sample, a whole number of milliseconds.
     pub(super) start: u64,
-    /// Mono at [`SAMPLE_RATE`], at most [`LONGEST_STRETCH`].
+    /// Mono at [`SAMPLE_RATE`], at most what [`Stretches::new`] is given.
     pub(super) samples: Vec<f32>,
 }
 
-/// Joins chunks of PCM and cuts them into stretches, each in the last 8 s of a
-/// [`LONGEST_STRETCH`]. The cuts depend only on the samples, not on the chunks.
+/// Joins chunks of PCM and cuts them into stretches, each in the last 8 s of the longest that is
+/// allowed. The cuts depend only on the samples, not on the chunks.
 pub(super) struct Stretches<I, P> {
     chunks: I,
+    /// Samples of the longest stretch.
+    longest: usize,
     pause: P,
     buffer: Vec<f32>,
     /// The position of the first sample in the buffer.
@@ -37,13 +35,14 @@ pub(super) struct Stretches<I, P> {
 }
 
 impl<I, P: FnMut(&[f32]) -> Option<usize>> Stretches<I, P> {
-    /// Begins with the sample `from`. If that is the end of a stretch, the stretches after it are
+    /// Begins with the sample `from`. No stretch is longer than `longest`, which is more than 8 s. If that is the end of a stretch, the stretches after it are
     /// the same as those of the whole recording.
     ///
     /// `pause` returns where to cut the samples that it is given, a multiple of 16. If it returns
     /// None, they are cut in the quietest half second.
-    pub(super) fn new(chunks: I, from: u64, pause: P) -> Self {
-        Self { chunks, pause, buffer: Vec::new(), start: from, skip: from }
+    pub(super) fn new(chunks: I, from: u64, longest: usize, pause: P) -> Self {
+        let longest = longest.max(CUT_WITHIN + FRAME * PAUSE);
+        Self { chunks, longest, pause, buffer: Vec::new(), start: from, skip: from }
     }
 
     /// Takes the first samples out of the buffer.
@@ -63,7 +62,7 @@ where
     type Item = Result<Stretch, AudioError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while self.buffer.len() <= LONGEST_STRETCH {
+        while self.buffer.len() <= self.longest {
             match self.chunks.next() {
                 Some(Ok(chunk)) => {
                     let skipped = self.skip.min(chunk.len() as u64);
@@ -75,8 +74,9 @@ where
                 None => return Some(Ok(self.take(self.buffer.len()))),
             }
         }
-        let last = &self.buffer[EARLIEST_CUT..LONGEST_STRETCH];
-        let cut = EARLIEST_CUT + (self.pause)(last).unwrap_or_else(|| quietest(last));
+        let earliest = self.longest - CUT_WITHIN;
+        let last = &self.buffer[earliest..self.longest];
+        let cut = earliest + (self.pause)(last).unwrap_or_else(|| quietest(last));
         Some(Ok(self.take(cut)))
     }
 }
@@ -95,10 +95,12 @@ mod tests {
     use super::*;
 
     const SECOND: usize = SAMPLE_RATE as usize;
+    const LONGEST: usize = 29 * SECOND;
+    const EARLIEST_CUT: usize = 21 * SECOND;
 
     fn cut(recording: &[f32], chunk: usize) -> Vec<Stretch> {
         let chunks = recording.chunks(chunk).map(|chunk| Ok(chunk.to_vec()));
-        Stretches::new(chunks, 0, |_| None).map(Result::unwrap).collect()
+        Stretches::new(chunks, 0, LONGEST, |_| None).map(Result::unwrap).collect()
     }
 
     /// A tone of so many seconds, quiet for one second from each of `pauses` on.
@@ -142,10 +144,10 @@ mod tests {
         let stretches = cut(&recording, SECOND);
         for (n, Stretch { start, .. }) in stretches.iter().enumerate() {
             let chunks = recording.chunks(7000).map(|chunk| Ok(chunk.to_vec()));
-            let rest: Vec<_> = Stretches::new(chunks, *start, |_| None).map(Result::unwrap).collect();
+            let rest: Vec<_> = Stretches::new(chunks, *start, LONGEST, |_| None).map(Result::unwrap).collect();
             assert_eq!(rest, stretches[n..]);
         }
-        let beyond = Stretches::new([Ok(recording)].into_iter(), 100 * SECOND as u64, |_| None).next();
+        let beyond = Stretches::new([Ok(recording)].into_iter(), 100 * SECOND as u64, LONGEST, |_| None).next();
         assert_eq!(beyond, None);
     }
 
@@ -153,15 +155,24 @@ mod tests {
     fn a_recording_without_pauses_is_cut_too() {
         for level in [0.0, 0.5] {
             let stretches = cut(&vec![level; 125 * SECOND], SECOND);
-            assert!(stretches.iter().all(|stretch| stretch.samples.len() <= LONGEST_STRETCH));
+            assert!(stretches.iter().all(|stretch| stretch.samples.len() <= LONGEST));
             assert_eq!(stretches.iter().map(|stretch| stretch.samples.len()).sum::<usize>(), 125 * SECOND);
         }
     }
 
     #[test]
+    fn a_model_that_takes_less_gets_shorter_stretches() {
+        let recording = tone(60, &[18, 23, 40]);
+        let chunks = recording.chunks(7000).map(|chunk| Ok(chunk.to_vec()));
+        let stretches = Stretches::new(chunks, 0, 25 * SECOND, |_| None).map(Result::unwrap);
+        let starts: Vec<_> = stretches.map(|stretch| stretch.start as usize / SECOND).collect();
+        assert_eq!(starts, [0, 18, 40]);
+    }
+
+    #[test]
     fn errors_are_passed_on() {
         let chunks = [Ok(vec![0.1; SECOND]), Err(AudioError::Aborted)];
-        assert_eq!(Stretches::new(chunks.into_iter(), 0, |_| None).next(), Some(Err(AudioError::Aborted)));
+        assert_eq!(Stretches::new(chunks.into_iter(), 0, LONGEST, |_| None).next(), Some(Err(AudioError::Aborted)));
     }
 
     #[test]
@@ -170,11 +181,11 @@ mod tests {
         let mut asked = 0;
         let pause = |samples: &[f32]| {
             asked += 1;
-            assert_eq!(samples, &recording[EARLIEST_CUT..LONGEST_STRETCH]);
+            assert_eq!(samples, &recording[EARLIEST_CUT..LONGEST]);
             Some(16)
         };
         let stretches: Vec<_> =
-            Stretches::new(recording.chunks(SECOND).map(|chunk| Ok(chunk.to_vec())), 0, pause).collect();
+            Stretches::new(recording.chunks(SECOND).map(|chunk| Ok(chunk.to_vec())), 0, LONGEST, pause).collect();
         let starts: Vec<_> = stretches.iter().map(|stretch| stretch.as_ref().unwrap().start).collect();
         assert_eq!((starts, asked), (vec![0, EARLIEST_CUT as u64 + 16], 1));
     }

@@ -13,12 +13,13 @@ use super::{PATIENCE, asked, asking, recognise, recognisers, says, server};
 
 fn local() -> RecogniserOptions {
     let listed = vec!["en".parse().unwrap()];
-    RecogniserOptions::Local(EngineOptions {
+    let engine = EngineOptions {
         model: MODEL.into(),
         languages: Languages { listed, others: false },
         vad: Some(VAD.into()),
         ..EngineOptions::default()
-    })
+    };
+    RecogniserOptions::Local(engine.into())
 }
 
 async fn by(recognisers: &stenogram::speech::Recognisers) -> String {

@@ -8,6 +8,7 @@ pub mod daemon;
 pub mod disk;
 pub mod doctor;
 pub mod ffmpeg;
+pub mod gguf;
 pub mod http;
 pub mod model_file;
 pub mod mtproxy;

@@ -23,7 +23,7 @@ use super::recogniser::{Recognised, Recogniser};
 use super::recognisers::LOCAL;
 use super::vad::detector::{Detector, Speech};
 use super::whisper::cpu;
-use crate::domain::{Task, Transcript, Vocabulary};
+use crate::domain::{LanguageCode, Task, Transcript, Vocabulary};
 use crate::runtime::lock;
 
 /// The handle. There is one per process: the model's weights are in memory once, and recordings
@@ -46,6 +46,18 @@ impl Engine {
     /// Checks the options and the model's file, then loads the model on the engine's thread. That
     /// takes from 0.1 s (tiny) to many seconds (large, from a slow disk).
     pub async fn start(options: EngineOptions) -> Result<Self, SpeechError> {
+        let vad = options.vad.clone();
+        let detector = tokio::task::spawn_blocking(move || Detector::load(vad.as_deref()));
+        let detector = detector.await.map_err(|_| SpeechError::Aborted)?;
+        Self::start_as(options, LOCAL.into(), detector).await
+    }
+
+    /// The same, under a name by which it is called among other recognisers.
+    pub(super) async fn start_as(
+        options: EngineOptions,
+        name: Arc<str>,
+        detector: Detector,
+    ) -> Result<Self, SpeechError> {
         options.check_size()?;
         if let Some(missing) = cpu::missing(&cpu::needed()) {
             return Err(SpeechError::Cpu(missing));
@@ -62,22 +74,51 @@ impl Engine {
                 move || thread::run(options, inbox, &stop, state, ready)
             })
             .map_err(|error| SpeechError::Failed(format!("no thread for it: {error}")))?;
-        let (info, detector) = started.await.map_err(|_| SpeechError::Died)??;
+        let info = started.await.map_err(|_| SpeechError::Died)??;
         Ok(Self {
             messages,
             model,
             stop,
             detector,
             info,
-            name: LOCAL.into(),
+            name,
             vocabulary,
             thread: Mutex::new(Some(thread)),
         })
     }
 
-    /// How many languages the model was trained for, and whether for translation.
-    pub fn abilities(&self) -> (usize, bool) {
-        (self.info.languages, self.info.can_translate())
+    /// Whether the model was trained for the language.
+    pub(super) fn knows(&self, language: LanguageCode) -> bool {
+        language.number() < self.info.languages
+    }
+
+    /// Whether the model was trained to translate.
+    pub(super) fn can_translate(&self) -> bool {
+        self.info.can_translate()
+    }
+
+    /// The likeliest language of the beginning of the speech, which is not empty.
+    pub(super) async fn detect_language(
+        &self,
+        speech: &Speech,
+        options: &RecogniseOptions,
+    ) -> Result<LanguageCode, SpeechError> {
+        let (reply, answer) = oneshot::channel();
+        let speech = speech.clone();
+        let RecogniseOptions { prior, observer, lists, .. } = options.clone();
+        let input = Input {
+            speech,
+            language: None,
+            guess: None,
+            task: Task::Transcribe,
+            prior,
+            previous_text: String::new(),
+            vocabulary: Vocabulary::default(),
+            lists,
+        };
+        let request = Request { input, progress: None, observer, reply, span: Span::current() };
+        self.messages.send(Message::Detect(request)).await.map_err(|_| self.gone())?;
+        answer.await.map_err(|_| self.gone())?
     }
 
     /// Where the model is, now and later.
@@ -138,7 +179,7 @@ impl Engine {
         speech: Speech,
         options: RecogniseOptions,
     ) -> Result<Transcript, SpeechError> {
-        if let Some(language) = options.language.filter(|language| language.number() >= self.info.languages) {
+        if let Some(language) = options.language.filter(|language| !self.knows(*language)) {
             return Err(SpeechError::LanguageOfRecordingNotInModel(language));
         }
         if options.task == Task::Translate && !self.info.can_translate() {
@@ -149,8 +190,11 @@ impl Engine {
         }
         let (reply, answer) = oneshot::channel();
         let vocabulary = options.known(&self.vocabulary);
-        let RecogniseOptions { language, task, prior, previous_text, progress, observer, lists, .. } = options;
-        let input = Input { speech, language, task, prior, previous_text, vocabulary, lists };
+        let RecogniseOptions {
+            language, guess, task, prior, previous_text, progress, observer, lists, ..
+        } = options;
+        let guess = guess.filter(|guess| self.knows(*guess));
+        let input = Input { speech, language, guess, task, prior, previous_text, vocabulary, lists };
         let request = Request { input, progress, observer, reply, span: Span::current() };
         self.messages.send(Message::Recognise(request)).await.map_err(|_| self.gone())?;
         answer.await.map_err(|_| self.gone())?

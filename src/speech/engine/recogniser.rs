@@ -36,6 +36,8 @@ pub(super) struct Input {
     pub speech: Speech,
     /// Known to the model. None: it is detected.
     pub language: Option<LanguageCode>,
+    /// What the language was found to be before.
+    pub guess: Option<LanguageCode>,
     /// The model must have been trained for it.
     pub task: Task,
     pub prior: LanguagePrior,
@@ -95,7 +97,7 @@ impl WhisperRecogniser {
         let its_choice = input.lists.as_ref().map(|lists| self.choice_of(lists));
         let choice = its_choice.as_ref().unwrap_or(&self.choice);
         let (nothing, mut vocabulary) = (Vocabulary::default(), &input.vocabulary);
-        let mut attempt = Self::attempt(whisper, &input, pass, None, (choice, vocabulary), control)?;
+        let mut attempt = Self::attempt(whisper, &input, pass, input.guess, (choice, vocabulary), control)?;
         if let Some(why) = attempt.rejection {
             debug!(why, "rejected, recognising again more carefully");
             control.observer.on_retry();
@@ -128,6 +130,36 @@ impl WhisperRecogniser {
         Ok(Transcript { task: input.task, language, segments })
     }
 
+    /// The likeliest language of the beginning of a recording.
+    pub(super) fn detect_language(
+        &self,
+        whisper: &mut Whisper,
+        mut input: Input,
+        control: &Control,
+    ) -> Result<LanguageCode, SpeechError> {
+        let pcm = &mut input.speech.pcm;
+        pcm.resize(pcm.len().max(SHORTEST), 0.0);
+        let pass = first_pass(self.audio_context, pcm.len());
+        let its_choice = input.lists.as_ref().map(|lists| self.choice_of(lists));
+        let choice = its_choice.as_ref().unwrap_or(&self.choice);
+        Self::detection(whisper, &input, choice, pass, None, &[], control).first_guess()
+    }
+
+    fn detection<'a>(
+        whisper: &'a mut Whisper,
+        input: &'a Input,
+        choice: &'a Choice,
+        pass: Pass,
+        guess: Option<LanguageCode>,
+        prompt: &'a [WhisperTokenId],
+        control: &'a Control<'a>,
+    ) -> LanguageDetection<'a> {
+        let Speech { pcm, activity, .. } = &input.speech;
+        let (prior, task) = (&input.prior, input.task);
+        let spoken = activity.voiced(0..pcm.len()).unwrap_or(pcm.len());
+        LanguageDetection { whisper, pcm, spoken, choice, prior, guess, task, prompt, pass, control }
+    }
+
     /// Recognises the recording once. `guess` is the language of an earlier pass.
     fn attempt(
         whisper: &mut Whisper,
@@ -137,15 +169,12 @@ impl WhisperRecogniser {
         (choice, vocabulary): (&Choice, &Vocabulary),
         control: &Control,
     ) -> Result<Attempt, SpeechError> {
-        let Speech { pcm, activity, .. } = &input.speech;
         let prompt = &prompt(whisper, vocabulary, &input.previous_text);
-        let (prior, task) = (&input.prior, input.task);
-        let spoken = activity.voiced(0..pcm.len()).unwrap_or(pcm.len());
-        let mut detection =
-            LanguageDetection { whisper, pcm, spoken, choice, prior, guess, task, prompt, pass, control };
-        let Detected { language, no_speech } = detection.recognise(input.language)?;
+        let detected =
+            Self::detection(whisper, input, choice, pass, guess, prompt, control).recognise(input.language)?;
+        let Detected { language, no_speech } = detected;
 
-        let candidates = candidates(whisper, activity, no_speech);
+        let candidates = candidates(whisper, &input.speech.activity, no_speech);
         let is_echo = has_echo(&candidates, vocabulary);
         let Guarded { kept: segments, dropped } = guard(&candidates);
         let rejection = match pass.decoding {

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tracing::{Span, error, info, warn};
 
 use super::recogniser::{Input, WhisperRecogniser};
-use crate::domain::Transcript;
+use crate::domain::{LanguageCode, Transcript};
 use crate::runtime::allocator;
 use crate::speech::error::SpeechError;
 use crate::speech::language::choice::Choice;
@@ -20,27 +20,31 @@ use crate::speech::models::file_check::ModelInfo;
 use crate::speech::observer::{ModelState, Observer};
 use crate::speech::options::{EngineOptions, threads};
 use crate::speech::problems::GPU_MISSING;
-use crate::speech::vad::detector::Detector;
 use crate::speech::whisper::{Control, Whisper, device};
 
 /// What the thread is asked to do.
 pub(super) enum Message {
-    Recognise(Request),
+    Recognise(Request<Transcript>),
+    /// Find the language of a recording.
+    Detect(Request<LanguageCode>),
     /// Load the model, if it was freed.
     Load(oneshot::Sender<Result<(), SpeechError>>),
     /// Check whether to stop.
     Wake,
 }
 
-/// A recording that is to be recognised. If `reply` is closed, its caller no longer waits.
-pub(super) struct Request {
+/// What is asked about a recording. If `reply` is closed, its caller no longer waits.
+pub(super) struct Request<T> {
     pub input: Input,
     pub progress: Option<watch::Sender<u8>>,
     pub observer: Option<Arc<dyn Observer>>,
-    pub reply: oneshot::Sender<Result<Transcript, SpeechError>>,
+    pub reply: oneshot::Sender<Result<T, SpeechError>>,
     /// The job's span, for the log lines of its recognition.
     pub span: Span,
 }
+
+/// What is done for a request.
+type Ask<T> = fn(&WhisperRecogniser, &mut Whisper, Input, &Control) -> Result<T, SpeechError>;
 
 /// Loads the model, and serves requests until the engine stops.
 pub(super) fn run(
@@ -48,7 +52,7 @@ pub(super) fn run(
     messages: mpsc::Receiver<Message>,
     stop: &AtomicBool,
     state: watch::Sender<ModelState>,
-    ready: oneshot::Sender<Result<(ModelInfo, Detector), SpeechError>>,
+    ready: oneshot::Sender<Result<ModelInfo, SpeechError>>,
 ) {
     // Dropped in reverse order: when the queue is closed, the model has been freed.
     let (mut inbox, mut host) = match start(messages, options, state) {
@@ -58,8 +62,7 @@ pub(super) fn run(
             return;
         }
     };
-    let detector = Detector::load(host.options.vad.as_deref());
-    if ready.send(Ok((host.info, detector))).is_err() {
+    if ready.send(Ok(host.info)).is_err() {
         return; // The caller no longer waits for the engine.
     }
     loop {
@@ -71,7 +74,8 @@ pub(super) fn run(
             Ok(Some(Message::Load(reply))) => {
                 let _ = reply.send(host.model().map(drop));
             }
-            Ok(Some(Message::Recognise(request))) => host.serve(request, stop),
+            Ok(Some(Message::Recognise(request))) => host.serve(request, stop, WhisperRecogniser::recognise),
+            Ok(Some(Message::Detect(request))) => host.serve(request, stop, WhisperRecogniser::detect_language),
         }
     }
 }
@@ -176,7 +180,8 @@ impl ModelHost {
         info!(event = "model_freed", "Nothing to do for long, model freed");
     }
 
-    fn serve(&mut self, request: Request, stop: &AtomicBool) {
+    /// Does what is asked with `ask`.
+    fn serve<T>(&mut self, request: Request<T>, stop: &AtomicBool, ask: Ask<T>) {
         let Request { input, progress, observer, reply, span } = request;
         let _entered = span.enter();
         if let Err(error) = self.model() {
@@ -188,7 +193,7 @@ impl ModelHost {
         let aborted = || stop.load(Ordering::Relaxed) || reply.is_closed();
         let control = Control { observer, progress: progress.as_ref(), aborted: &aborted };
         let started = Instant::now();
-        let outcome = self.recogniser.recognise(model, input, &control);
+        let outcome = ask(&self.recogniser, model, input, &control);
         observer.on_finished(started.elapsed());
         let _ = reply.send(outcome);
     }

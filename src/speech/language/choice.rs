@@ -25,8 +25,19 @@ pub(crate) struct Choice {
 impl Choice {
     /// Chooses among `languages` for a model that knows the first `count` languages.
     pub fn new(languages: Languages, count: usize) -> Self {
+        Self::of(languages, LanguageCode::all().take(count).collect())
+    }
+
+    /// Chooses among those of `languages` that a model knows, or all that it knows if there are
+    /// none.
+    pub fn among(mut languages: Languages, known: impl Iterator<Item = LanguageCode>) -> Self {
+        let known: Vec<_> = known.collect();
+        languages.listed.retain(|language| known.contains(language));
+        Self::of(languages, known)
+    }
+
+    fn of(languages: Languages, all: Vec<LanguageCode>) -> Self {
         let Languages { listed, others } = languages;
-        let all: Vec<_> = LanguageCode::all().take(count).collect();
         match listed.is_empty() {
             true => Self { listed: all.clone(), candidates: all },
             false => Self { candidates: if others { all } else { listed.clone() }, listed },

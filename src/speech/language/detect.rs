@@ -62,6 +62,12 @@ impl LanguageDetection<'_> {
         Ok(detected)
     }
 
+    /// The likeliest language of the first seconds.
+    pub fn first_guess(&mut self) -> Result<LanguageCode, SpeechError> {
+        self.prepare(FIRST_GUESS_SAMPLES)?;
+        self.detect()
+    }
+
     fn recognise_in_likeliest(&mut self) -> Result<Detected, SpeechError> {
         // After a longer recording, only the encoder's output for its end is left in the state, so
         // the language is detected before.
@@ -72,10 +78,7 @@ impl LanguageDetection<'_> {
         }
         let guess = match self.guess.or_else(|| self.prior.dominant(self.choice.candidates())) {
             Some(guess) => guess,
-            None => {
-                self.prepare(FIRST_GUESS_SAMPLES)?;
-                self.detect()?
-            }
+            None => self.first_guess()?,
         };
         let (language, no_speech) = match self.run(guess)? {
             1 => {

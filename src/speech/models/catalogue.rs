@@ -36,10 +36,11 @@ pub struct UnknownModel(String);
 impl UnknownModel {
     /// What is wrong, and what to do.
     pub fn diagnosis(&self) -> Diagnosis {
-        let names = SPEECH_MODELS.each_ref().map(|spec| spec.name).join(", ");
+        let names: Vec<_> = SPEECH_MODELS.iter().chain(&GGUF_MODELS).map(|spec| spec.name).collect();
         MODEL_UNKNOWN.with(format_args!(
-            "there is no model {:?}: give the path of a .bin file or one of {names}",
-            self.0
+            "there is no model {:?}: give the path of a .bin or .gguf file or one of {}",
+            self.0,
+            names.join(", ")
         ))
     }
 }
@@ -93,9 +94,10 @@ impl ModelSpec {
     }
 }
 
-/// All entries: the speech models from small to large, then the voice activity model.
+/// All entries: Whisper's models from small to large, those for transcribe.cpp, then the voice
+/// activity model.
 pub fn catalogue() -> impl Iterator<Item = &'static ModelSpec> {
-    SPEECH_MODELS.iter().chain([&SILERO_VAD])
+    SPEECH_MODELS.iter().chain(&GGUF_MODELS).chain([&SILERO_VAD])
 }
 
 /// The collection `ggerganov/whisper.cpp`, MIT, at a fixed revision, so that the hashes stay valid.
@@ -121,7 +123,7 @@ macro_rules! speech {
     };
 }
 
-/// The speech models, without the English-only ones.
+/// Whisper's models, without the English-only ones.
 #[rustfmt::skip]
 pub static SPEECH_MODELS: [ModelSpec; 17] = [
     // The name and the note; the size in bytes, the memory, the relative time and the SHA-256.
@@ -159,6 +161,33 @@ pub static SPEECH_MODELS: [ModelSpec; 17] = [
         574_041_195, 1100, 2100, "394221709cd5ad1f40c46e6031ca61bce88931e6e088c188294c6d5a55ffa7e2"),
     speech!("large-v3-turbo-q8_0", "large-v3-turbo, quantised to 8 bits",
         874_188_075, 1380, 2000, "317eb69c11673c9de1e1f0d459b253999804ec71ac4c23c17ecf5fbe24e259a1"),
+];
+
+/// Models for transcribe.cpp, converted by its makers. Sizes and hashes were found in several
+/// independent public projects each; nobody here has had the files.
+pub static GGUF_MODELS: [ModelSpec; 2] = [
+    // ai-sage/GigaAM-v3, the head with punctuation (e2e_rnnt), MIT.
+    ModelSpec {
+        name: "gigaam-v3",
+        file: "gigaam-v3-e2e-rnnt-Q4_K_M.gguf",
+        bytes: 183_948_704,
+        sha256: unhex("7d69952fb431a8d7800ed9910dc61fea37d8406bfe96d10bf24c8bd4b7c68623"),
+        memory_mib: 400,
+        relative_time: None,
+        note: "Russian only, and best at it; GigaAM v3 by Sber, MIT",
+        home: "https://huggingface.co/handy-computer/gigaam-v3-e2e-rnnt-gguf/resolve/f719d70812344f4d0fb8c11c0887b190501a7465/",
+    },
+    // nvidia/parakeet-tdt-0.6b-v3, CC-BY-4.0, which wants its author named.
+    ModelSpec {
+        name: "parakeet-v3",
+        file: "parakeet-tdt-0.6b-v3-Q4_K_M.gguf",
+        bytes: 485_425_504,
+        sha256: unhex("b68557be1e3c40207fd7c4bd9d63f1d3316b963f15325bfb0cc16a8bb0ffd181"),
+        memory_mib: 800,
+        relative_time: None,
+        note: "25 languages of Europe; Parakeet TDT 0.6B v3 by NVIDIA, CC-BY-4.0",
+        home: "https://huggingface.co/handy-computer/parakeet-tdt-0.6b-v3-gguf/resolve/85ac09ea12fc4b1112fa76810059364bc6adc9de/",
+    },
 ];
 
 /// Silero's voice activity model, in whisper.cpp's format.

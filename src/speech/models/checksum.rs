@@ -48,10 +48,13 @@ pub fn verify(path: &Path, progress: &mut Progress) -> io::Result<Verdict> {
     };
     let is_speech_model = spec != Some(&SILERO_VAD);
     Ok(match verdict {
-        Verdict::Ok | Verdict::Unknown { .. } if is_speech_model => match file_check::check(path) {
-            Ok(_) => verdict,
-            Err(error) => Verdict::Refused { why: error.to_string() },
-        },
+        Verdict::Ok | Verdict::Unknown { .. } if is_speech_model => {
+            let checked = match file_check::is_gguf(path) {
+                true => file_check::check_gguf(path),
+                false => file_check::check(path).map(drop),
+            };
+            checked.map_or_else(|error| Verdict::Refused { why: error.to_string() }, |()| verdict)
+        }
         _ => verdict,
     })
 }

@@ -16,7 +16,7 @@ use super::tensors::{Shape, Type, size, tensors};
 pub enum ModelFileError {
     #[error("cannot be read: {0}")]
     Io(#[from] io::Error),
-    #[error("is no ggml file (it begins with {0:02x?}); Whisper models here are ggml-*.bin")]
+    #[error("is neither a ggml nor a GGUF file (it begins with {0:02x?})")]
     Magic([u8; 4]),
     #[error("is a Silero voice activity model, no speech model")]
     Silero,
@@ -51,6 +51,33 @@ impl ModelInfo {
     pub fn can_translate(&self) -> bool {
         self.languages > 1 && !self.is_pruned
     }
+}
+
+/// What a GGUF file begins with.
+const GGUF: [u8; 4] = *b"GGUF";
+
+/// Whether the file is for transcribe.cpp: by what it begins with, or by its name if it cannot be
+/// read.
+pub fn is_gguf(path: &Path) -> bool {
+    match magic(path) {
+        Ok(magic) => magic == GGUF,
+        Err(_) => path.extension().is_some_and(|extension| extension == "gguf"),
+    }
+}
+
+/// Checks the beginning of a GGUF file. transcribe.cpp checks the rest when it loads the file; it
+/// reports what is wrong, and runs in a process of its own.
+pub fn check_gguf(path: &Path) -> Result<(), ModelFileError> {
+    match magic(path)? {
+        GGUF => Ok(()),
+        other => Err(ModelFileError::Magic(other)),
+    }
+}
+
+fn magic(path: &Path) -> io::Result<[u8; 4]> {
+    let mut magic = [0; 4];
+    File::open(path)?.read_exact(&mut magic)?;
+    Ok(magic)
 }
 
 /// Checks the file. `Ok` means that whisper.cpp can load and run it with enough memory, which is

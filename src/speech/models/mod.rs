@@ -9,5 +9,5 @@ pub mod file_check;
 mod hex;
 mod tensors;
 
-pub use catalogue::{ModelSpec, SILERO_VAD, SPEECH_MODELS, UnknownModel, catalogue, wrong_size};
+pub use catalogue::{GGUF_MODELS, ModelSpec, SILERO_VAD, SPEECH_MODELS, UnknownModel, catalogue, wrong_size};
 pub use download::web_proxy;

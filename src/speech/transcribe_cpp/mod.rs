@@ -1,0 +1,368 @@
+//! transcribe.cpp, in a process of its own: GigaAM, Parakeet and other models in GGUF files. What it
+//! writes down goes through the same guard as whisper.cpp's text.
+//!
+//! ```text
+//! wire      what the program and we write to each other; the program compiles it too
+//! process   the process: starts it, asks it, finds out what it died of
+//! text      segments from the words or tokens that it heard
+//! ```
+//!
+//! The program is `src/bin/stenogram-transcribe-cpp`, which the feature `transcribe-cpp` builds. It
+//! has a ggml of its own, made for another version than whisper.cpp's, so the two cannot be linked
+//! into one program. A stretch that nobody waits for any more is ended with its process: the weights
+//! are mapped from the file, so a new one has them at once.
+
+mod process;
+mod text;
+mod wire;
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex as StdMutex, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{Mutex, watch};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use self::process::{Process, ProcessError};
+use self::text::candidates;
+use self::wire::{About, Heard, Request};
+use super::error::SpeechError;
+use super::hallucination::echo::has_echo;
+use super::hallucination::guard::{Guarded, guard};
+use super::language::choice::Choice;
+use super::observer::ModelState;
+use super::options::{EngineOptions, RecogniseOptions, threads};
+use super::recogniser::{LONGEST_STRETCH, Recognised, Recogniser};
+use super::vad::detector::{Detector, Speech, seconds};
+use super::whisper::RATE;
+use crate::domain::{LanguageCode, Task, Transcript};
+use crate::runtime::lock;
+
+/// Shorter speech is padded with silence, as for whisper.cpp.
+const SHORTEST: usize = RATE;
+/// GigaAM was trained on no more than this. For longer speech transcribe.cpp computes overlapping
+/// windows, which costs more.
+const LONGEST_OF_GIGAAM: Duration = Duration::from_secs(25);
+
+/// A model that transcribe.cpp runs. There is at most one process.
+pub(super) struct TranscribeCpp {
+    shared: Arc<Shared>,
+    name: Arc<str>,
+    about: About,
+    /// The languages that it knows; all of Whisper's if its file does not say.
+    languages: HashSet<LanguageCode>,
+    choice: Choice,
+    detector: Detector,
+}
+
+struct Shared {
+    options: EngineOptions,
+    program: PathBuf,
+    /// None while the model is freed, and while the process is at work.
+    process: Mutex<Option<Process>>,
+    state: watch::Sender<ModelState>,
+    /// When it was used last.
+    used: watch::Sender<Instant>,
+    stop: CancellationToken,
+    /// Why the model could not be loaded again, if that is in the log already.
+    last_reported_error: StdMutex<Option<String>>,
+}
+
+impl TranscribeCpp {
+    /// Starts the process, which loads the model, and checks that it was trained for the languages
+    /// and the task.
+    pub async fn start(
+        options: EngineOptions,
+        name: Arc<str>,
+        detector: Detector,
+    ) -> Result<Self, SpeechError> {
+        options.check_size()?;
+        let program = program(&options)?;
+        let process = load(&options, &program).await?;
+        let about = process.about().clone();
+        let languages = languages(&about);
+        fits(&options, &about, &languages)?;
+        let known = |language: &LanguageCode| languages.contains(language);
+        let choice = Choice::among(options.languages.clone(), LanguageCode::all().filter(known));
+        info!(arch = about.arch, device = about.device, model = &*name, "transcribe.cpp has loaded a model");
+        let shared = Arc::new(Shared {
+            program,
+            process: Mutex::new(Some(process)),
+            state: watch::Sender::new(ModelState::Loaded),
+            used: watch::Sender::new(Instant::now()),
+            stop: CancellationToken::new(),
+            last_reported_error: StdMutex::default(),
+            options,
+        });
+        if let Some(idle) = shared.options.idle_unload {
+            tokio::spawn(free_when_idle(Arc::downgrade(&shared), shared.used.subscribe(), idle));
+        }
+        Ok(Self { shared, name, about, languages, choice, detector })
+    }
+
+    pub fn knows(&self, language: LanguageCode) -> bool {
+        self.languages.contains(&language)
+    }
+
+    pub fn can_translate(&self) -> bool {
+        self.about.translates
+    }
+
+    /// Where the model is, now and later.
+    pub fn model(&self) -> watch::Receiver<ModelState> {
+        self.shared.state.subscribe()
+    }
+
+    /// Has the process hear `pcm`. If this is dropped, the process is killed.
+    async fn hear(&self, request: &Request, pcm: &[f32]) -> Result<Heard, SpeechError> {
+        let shared = &self.shared;
+        let mut place = shared.process.lock().await;
+        let mut process = shared.take(&mut place).await?;
+        let result = tokio::select! {
+            result = process.hear(request, pcm) => result,
+            () = shared.stop.cancelled() => return Err(SpeechError::Aborted),
+        };
+        if !matches!(result, Err(ProcessError::Failed(_))) {
+            *place = Some(process);
+        }
+        shared.used.send_replace(Instant::now());
+        result.map_err(|error| shared.failed(error))
+    }
+}
+
+impl Shared {
+    /// The process, which is started again if it was freed or has died.
+    async fn take(&self, place: &mut Option<Process>) -> Result<Process, SpeechError> {
+        if let Some(mut process) = place.take() {
+            if !process.is_dead() {
+                return Ok(process);
+            }
+            warn!("The process of transcribe.cpp died while it had nothing to do, starting another one");
+        }
+        let started = Instant::now();
+        let loaded = async {
+            self.options.check_size()?;
+            load(&self.options, &self.program).await
+        };
+        let loaded = tokio::select! {
+            loaded = loaded => loaded,
+            () = self.stop.cancelled() => return Err(SpeechError::Aborted),
+        };
+        match loaded {
+            Ok(process) => {
+                info!(event = "model_loaded", took = ?started.elapsed(), "Model loaded again");
+                *lock(&self.last_reported_error) = None;
+                self.state.send_replace(ModelState::Loaded);
+                Ok(process)
+            }
+            Err(error) => {
+                let error = SpeechError::NotLoadedAgain(Box::new(error));
+                let why = error.to_string();
+                // Every waiting job tries to load the model; the same error is logged once.
+                let mut reported = lock(&self.last_reported_error);
+                if reported.as_ref() != Some(&why) {
+                    error!("{why}");
+                    *reported = Some(why);
+                }
+                self.state.send_replace(ModelState::Missing);
+                Err(error)
+            }
+        }
+    }
+
+    /// Frees the model, unless it is at work.
+    fn free(&self) {
+        let Ok(mut place) = self.process.try_lock() else { return };
+        if place.take().is_some() {
+            self.state.send_replace(ModelState::Freed);
+            info!(event = "model_freed", "Nothing to do for long, model freed");
+        }
+    }
+
+    fn failed(&self, error: ProcessError) -> SpeechError {
+        match error {
+            ProcessError::NoProgram(program) => {
+                SpeechError::NoTranscribeCpp { program, model: self.options.model.clone() }
+            }
+            ProcessError::Refused(why) | ProcessError::Failed(why) => SpeechError::TranscribeCpp(why),
+        }
+    }
+}
+
+/// Where the program is.
+fn program(options: &EngineOptions) -> Result<PathBuf, SpeechError> {
+    let beside = || process::program().map_err(|error| SpeechError::TranscribeCpp(error.to_string()));
+    options.transcribe_cpp.clone().map_or_else(beside, Ok)
+}
+
+/// Starts a process with the model.
+async fn load(options: &EngineOptions, program: &std::path::Path) -> Result<Process, SpeechError> {
+    let path = &options.model;
+    super::models::file_check::check_gguf(path)
+        .map_err(|source| SpeechError::Model { path: path.clone(), source })?;
+    Process::start(program, path, threads(options.threads)).await.map_err(|error| match error {
+        ProcessError::NoProgram(program) => SpeechError::NoTranscribeCpp { program, model: path.clone() },
+        ProcessError::Refused(why) => SpeechError::Refused { path: path.clone(), why },
+        ProcessError::Failed(why) => SpeechError::TranscribeCpp(why),
+    })
+}
+
+/// Loads the model of the options once, and checks that it was trained for what is asked of it.
+/// Returns the family, and the device that it runs on.
+pub async fn examine(options: &EngineOptions) -> Result<(String, String), SpeechError> {
+    options.check_size()?;
+    let process = load(options, &program(options)?).await?;
+    let about = process.about();
+    fits(options, about, &languages(about))?;
+    Ok((about.arch.clone(), about.device.clone()))
+}
+
+fn languages(about: &About) -> HashSet<LanguageCode> {
+    let told: HashSet<_> = about.languages.iter().filter_map(|code| code.parse().ok()).collect();
+    if told.is_empty() { LanguageCode::all().collect() } else { told }
+}
+
+fn fits(
+    options: &EngineOptions,
+    about: &About,
+    languages: &HashSet<LanguageCode>,
+) -> Result<(), SpeechError> {
+    let listed = options.required_languages();
+    let unknown: Vec<_> = listed.iter().filter(|language| !languages.contains(language)).collect();
+    if let Some(&&first) = unknown.first() {
+        // A model for few languages knows few of the likely ones.
+        if unknown.len() == listed.len() {
+            return Err(SpeechError::LanguageNotInModel(first));
+        }
+        let unknown: Vec<_> = unknown.iter().map(|language| language.as_str()).collect();
+        info!(model = options.name(), "The model was not trained for {}, of LANGUAGES", unknown.join(", "));
+    }
+    if options.task == Task::Translate && !about.translates {
+        return Err(SpeechError::TranscribesOnly { path: options.model.clone() });
+    }
+    Ok(())
+}
+
+/// Frees the model whenever it was not used for so long, as long as the recogniser exists.
+async fn free_when_idle(shared: Weak<Shared>, mut used: watch::Receiver<Instant>, idle: Duration) {
+    loop {
+        let until = *used.borrow_and_update() + idle;
+        tokio::select! {
+            changed = used.changed() => match changed {
+                Ok(()) => continue,
+                Err(_) => return,
+            },
+            () = sleep_until(until) => {}
+        }
+        let Some(shared) = shared.upgrade() else { return };
+        shared.free();
+        drop(shared);
+        if used.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+#[async_trait]
+impl Recogniser for TranscribeCpp {
+    fn detector(&self) -> &Detector {
+        &self.detector
+    }
+
+    fn longest_stretch(&self) -> Duration {
+        let limit = if self.about.arch == "gigaam" { LONGEST_OF_GIGAAM } else { LONGEST_STRETCH };
+        match self.about.longest_ms {
+            0 => limit,
+            longest => limit.min(Duration::from_millis(longest)),
+        }
+    }
+
+    async fn wake(&self) -> Result<(), SpeechError> {
+        if *self.shared.state.borrow() == ModelState::Loaded {
+            return Ok(());
+        }
+        let mut place = self.shared.process.lock().await;
+        let process = self.shared.take(&mut place).await?;
+        *place = Some(process);
+        self.shared.used.send_replace(Instant::now());
+        Ok(())
+    }
+
+    async fn recognise_stretch(
+        &self,
+        mut speech: Speech,
+        options: RecogniseOptions,
+    ) -> Result<Recognised, SpeechError> {
+        let RecogniseOptions { language, task, prior, previous_text, observer, .. } = options;
+        let observer = observer.as_deref().unwrap_or(&());
+        if let Some(language) = language.filter(|language| !self.knows(*language)) {
+            return Err(SpeechError::LanguageOfRecordingNotInModel(language));
+        }
+        if task == Task::Translate && !self.can_translate() {
+            return Err(SpeechError::TaskNotInModel);
+        }
+        if speech.is_empty() {
+            return Ok(Recognised { transcript: Transcript { task, ..Transcript::default() }, by: None });
+        }
+        let started = Instant::now();
+        let spoken = speech.activity.voiced(0..speech.pcm.len()).unwrap_or(speech.pcm.len());
+        speech.pcm.resize(speech.pcm.len().max(SHORTEST), 0.0);
+        let given = language.or(self.choice.only());
+        let vocabulary = &self.shared.options.vocabulary;
+        let request = |language: Option<LanguageCode>, prompt: String| Request {
+            samples: speech.pcm.len(),
+            language: language.filter(|_| self.about.takes_language).map(|code| code.as_str().to_owned()),
+            translate: task == Task::Translate,
+            prompt: if self.about.takes_prompt { prompt } else { String::new() },
+        };
+        let mut asked = request(given, vocabulary.before(&previous_text));
+        let mut heard = self.hear(&asked, &speech.pcm).await?;
+        observer.on_pass();
+        if !asked.prompt.is_empty() && has_echo(&candidates(&heard, &speech), vocabulary) {
+            debug!("an echo of the vocabulary, hearing it again without it");
+            asked = request(given, previous_text);
+            heard = self.hear(&asked, &speech.pcm).await?;
+        }
+        let mut detected = heard.language.as_deref().and_then(|code| code.parse().ok());
+        let mut guarded = guard(&candidates(&heard, &speech));
+        let instead = detected
+            .filter(|_| given.is_none() && self.about.takes_language && !guarded.kept.is_empty())
+            .and_then(|detected| self.choice.instead_of(detected, &prior, spoken));
+        if let Some(instead) = instead {
+            debug!(language = instead.as_str(), "another language was detected, hearing it again");
+            asked = request(Some(instead), asked.prompt);
+            heard = self.hear(&asked, &speech.pcm).await?;
+            detected = Some(instead);
+            guarded = guard(&candidates(&heard, &speech));
+        }
+        observer.on_finished(started.elapsed());
+        let Guarded { kept: segments, dropped } = guarded;
+        dropped.iter().for_each(|reason| observer.on_dropped(reason));
+        if let Some(language) = detected.filter(|_| given.is_none() && !segments.is_empty()) {
+            let speech = segments.iter().map(|segment| segment.end_ms - segment.start_ms).sum();
+            observer.on_language(language, Duration::from_millis(speech));
+        }
+        debug!(
+            seconds = seconds(speech.samples),
+            took = ?started.elapsed(),
+            recogniser = &*self.name,
+            segments = segments.len(),
+            dropped = dropped.len(),
+            "recognised"
+        );
+        let language = given.or(detected).filter(|_| !segments.is_empty());
+        let transcript = Transcript { task, language, segments };
+        Ok(Recognised { transcript, by: Some(Arc::clone(&self.name)) })
+    }
+
+    /// The process is killed, so nothing stays at work.
+    async fn shutdown(&self, _: Duration) -> bool {
+        self.shared.stop.cancel();
+        self.shared.process.lock().await.take();
+        true
+    }
+}
