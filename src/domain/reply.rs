@@ -47,7 +47,7 @@ pub fn compose_below(summary: Option<String>, transcript: &Transcript, settings:
     };
     let text = text_of(transcript);
     let pieces = split(&text, first - room_above(summary.as_deref()), others);
-    let parts = if settings.form != Form::Nowhere && settings.documents.take(pieces.len()) {
+    let mut parts = if settings.form != Form::Nowhere && settings.documents.take(pieces.len()) {
         documents(transcript, &text, settings.documents.formats, summary.is_some())
     } else {
         pieces.into_iter().map(|text| Part::message(text, false)).collect()
@@ -135,11 +135,6 @@ pub fn under(settings: Settings, mut answer: Answer) -> Answer {
         part.folded = part.document.is_none() && utf16_len(&part.text) >= settings.fold_from as usize;
     }
     Answer { settings, ..answer }
-}
-
-/// The text of a transcript as it is sent, in one piece.
-pub(super) fn text_of(transcript: &Transcript) -> String {
-    sanitise(&in_paragraphs(transcript))
 }
 
 /// The text of a transcript. A long one is set in paragraphs, which begin where somebody has paused

@@ -246,7 +246,7 @@ pub fn message(post: &Post, file: Option<(&File, Vec<u8>)>) -> enums::Message {
         edit_date: post.edit_date,
         post_author: None,
         grouped_id: None,
-        reactions: (!post.reactions.is_empty()).then(|| reactions(&post.reactions)),
+        reactions: (!post.reactions.is_empty()).then(|| reactions(&post.reactions, post.owner)),
         restriction_reason: None,
         ttl_period: post.lifetime,
         quick_reply_shortcut_id: None,
@@ -263,11 +263,11 @@ pub fn message(post: &Post, file: Option<(&File, Vec<u8>)>) -> enums::Message {
 }
 
 /// Reactions as the owner is shown them.
-pub fn reactions(given: &[Reaction]) -> enums::MessageReactions {
+pub fn reactions(given: &[Reaction], owner: i64) -> enums::MessageReactions {
     let emoji = |emoji: &str| types::ReactionEmoji { emoticon: emoji.to_owned() }.into();
     let mut results: Vec<types::ReactionCount> = Vec::new();
     for reaction in given {
-        let is_owners = reaction.user == OWNER;
+        let is_owners = reaction.user == owner;
         match results.iter_mut().find(|result| result.reaction == emoji(&reaction.emoji)) {
             Some(result) => {
                 result.count += 1;
@@ -284,7 +284,7 @@ pub fn reactions(given: &[Reaction]) -> enums::MessageReactions {
         types::MessagePeerReaction {
             big: false,
             unread: false,
-            my: reaction.user == OWNER,
+            my: reaction.user == owner,
             peer_id: peer(Chat::User(reaction.user)),
             date: reaction.date,
             reaction: emoji(&reaction.emoji),

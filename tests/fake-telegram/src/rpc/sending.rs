@@ -239,7 +239,8 @@ pub fn send_reaction(
     });
     let emoji = emoji.next().transpose()?;
     let emoji = emoji.as_deref().map(|emoji| (emoji, now()));
-    let step = context.world.react(chat, request.msg_id, OWNER, emoji);
+    let owner = context.world.peers.owner();
+    let step = context.world.react(chat, request.msg_id, owner, emoji);
     let step = step.ok_or_else(|| RpcError::bad_request("MESSAGE_ID_INVALID"))?;
     let update = match step {
         Some(event) => {

@@ -48,7 +48,7 @@ impl World {
     /// The update that tells of the reactions to a message.
     pub fn reactions_update(&mut self, chat: Chat, id: i32) -> Option<enums::Update> {
         let post = self.post(chat, id)?;
-        let (peer, reactions) = (tl_build::peer(chat), tl_build::reactions(&post.reactions));
+        let (peer, reactions) = (tl_build::peer(chat), tl_build::reactions(&post.reactions, post.owner));
         Some(
             types::UpdateMessageReactions {
                 peer,
