@@ -22,6 +22,7 @@ mod documents;
 mod e2e;
 mod evaluation;
 mod explain;
+mod fleet;
 mod guard;
 mod health;
 mod line;
