@@ -21,8 +21,8 @@ use stenogram::domain::policy::Policy;
 use stenogram::domain::rules::Rules;
 use stenogram::domain::{
     Answer, ChatInfo, ChatRules, CommandPrefix, Event, Fault as JobFault, Form, Job, JobId, LanguageCode,
-    Part, Peer, PeerKind, Preview, Progress, ReactionEmoji, Recording, RecordingKind, Said, Segment, Settings,
-    Task, Transcript,
+    Part, Peer, PeerKind, Preview, Progress, ReactionEmoji, Recording, RecordingKind, Said, Segment,
+    Settings, Task, Transcript,
 };
 use stenogram::jobs::chat_rules_file::{ChatRulesFile, FILE_NAME};
 use stenogram::jobs::commands::{Commands, ModelAbilities};

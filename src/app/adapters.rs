@@ -8,8 +8,8 @@ use tokio::sync::watch;
 
 use crate::domain::policy::Policy;
 use crate::domain::{
-    Answer, ChatInfo, CommandPrefix, Event, Fault, Form, Job, JobId, LanguageCode, Note, Part, Peer,
-    Preview, ReactionEmoji, Said,
+    Answer, ChatInfo, CommandPrefix, Event, Fault, Form, Job, JobId, LanguageCode, Note, Part, Peer, Preview,
+    ReactionEmoji, Said,
 };
 use crate::jobs::intake::Intake;
 use crate::jobs::ports::{Conversation, Messenger, Summariser};
@@ -84,13 +84,7 @@ impl Messenger for Account {
         Account::find_preview(self, job, preview).await
     }
 
-    async fn edit_preview(
-        &self,
-        job: &Job,
-        form: &Form,
-        part: &Part,
-        message: i32,
-    ) -> Result<bool, Fault> {
+    async fn edit_preview(&self, job: &Job, form: &Form, part: &Part, message: i32) -> Result<bool, Fault> {
         Account::edit_preview(self, job, form, part, message).await
     }
 

@@ -200,8 +200,7 @@ pub async fn run(
     let languages = Arc::new(ChatLanguages::open(config.data_dir.join(LANGUAGES_FILE)));
     let recognition = match recognisers {
         Some(options) => {
-            let started =
-                start_recognisers(options, &health, &recognition, &mut watchers, &shutdown).await?;
+            let started = start_recognisers(options, &health, &recognition, &mut watchers, &shutdown).await?;
             let Some((recognisers, decoder)) = started else { return Ok(()) };
             Recognition::here(config, recognisers, decoder, languages, &health, recognition, decorator)
         }
@@ -242,11 +241,12 @@ pub async fn run(
     let messenger = decorator.messenger(Arc::clone(&account) as Arc<dyn Messenger>);
     let messenger = Arc::new(ObservedMessenger::new(messenger, Arc::clone(&health)));
     let summariser = setup::summary_server(config).map(SummaryServer::new);
-    let worker = Worker::new(queue, messenger, recognition.observed(&health), policy_in_force, work, shutdown.clone())
-        .with_gate(gate)
-        .with_summariser(summariser.map(|server| Arc::new(server) as Arc<dyn Summariser>))
-        .with_previews(config.preview_after)
-        .with_conversation(conversation);
+    let worker =
+        Worker::new(queue, messenger, recognition.observed(&health), policy_in_force, work, shutdown.clone())
+            .with_gate(gate)
+            .with_summariser(summariser.map(|server| Arc::new(server) as Arc<dyn Summariser>))
+            .with_previews(config.preview_after)
+            .with_conversation(conversation);
     let worker = recognition.concurrency().into_iter().fold(worker, Worker::with_concurrency);
     service.ready();
     let (logged_out, broken) = (OnceCell::new(), OnceCell::new());

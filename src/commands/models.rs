@@ -125,7 +125,9 @@ fn configured(config: &Config, out: &mut impl Write) -> Result<Vec<&'static Mode
     let mut specs = Vec::new();
     for model in config.named_models() {
         match model {
-            ModelName::Catalogue(name) if *model == config.model => specs.push(default_model(config, name, out)?),
+            ModelName::Catalogue(name) if *model == config.model => {
+                specs.push(default_model(config, name, out)?)
+            }
             ModelName::Catalogue(name) => specs.push(ModelSpec::named(name)?),
             ModelName::Path(path) if config.models.is_empty() => {
                 return Err(CommandError::NoDownload(path.clone()));

@@ -106,11 +106,7 @@ impl GrowingPreview<'_> {
 
 /// The number of the message of a preview. One that may have been sent is sent, with what it was
 /// sent with, unless it is found. `None` if it is not in the chat any more.
-async fn message_of(
-    job: &Job,
-    preview: &Preview,
-    messenger: &dyn Messenger,
-) -> Result<Option<i32>, Fault> {
+async fn message_of(job: &Job, preview: &Preview, messenger: &dyn Messenger) -> Result<Option<i32>, Fault> {
     if preview.message.is_some() {
         return Ok(preview.message);
     }
@@ -128,9 +124,8 @@ pub async fn complete(
     preview: &mut Option<Preview>,
     messenger: &dyn Messenger,
 ) -> Result<Option<i32>, Fault> {
-    let fits = |preview: &&mut Preview| {
-        preview.form == answer.settings.form && answer.parts[0].document.is_none()
-    };
+    let fits =
+        |preview: &&mut Preview| preview.form == answer.settings.form && answer.parts[0].document.is_none();
     let Some(known) = preview.as_mut().filter(fits) else { return Ok(None) };
     known.message = message_of(job, known, messenger).await?;
     let Some(message) = known.message else {

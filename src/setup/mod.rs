@@ -12,18 +12,18 @@ use crate::domain::{
     ChatRules, LanguageChoice, LanguageCode, Languages, ModelName, RecogniserAddress, Secret, ServerUrl,
     Settings, Task, Vocabulary,
 };
-use crate::notices::WebHook;
 use crate::fleet::{GatewayOptions, WorkerOptions};
+use crate::notices::WebHook;
 use crate::queue::CrashRules;
 use crate::queue::embedded::EmbeddedOptions;
 use crate::queue::fleet::{ANY_MODEL, ANY_TRANSLATING, LeasesOptions};
 use crate::queue::redis::{RedisOptions, SentinelOptions, ServerOptions, TlsFiles};
+use crate::runtime::process::host_name;
 use crate::speech::models::{ModelSpec, SILERO_VAD, UnknownModel, web_proxy};
 use crate::speech::server::SpeechServerOptions;
 use crate::speech::{
     EngineOptions, LocalOptions, OwnersLists, RecogniserOptions, RecognisersOptions, model_name,
 };
-use crate::runtime::process::host_name;
 use crate::summary::SummaryOptions;
 use crate::telegram::{AccountOptions, Dialer, ReconnectDelays, SpoolOptions};
 
@@ -203,9 +203,7 @@ pub fn model_path(config: &Config, model: &ModelName) -> Result<PathBuf, Unknown
 pub fn recognisers(config: &Config, settings: &Settings) -> Result<RecognisersOptions, UnknownModel> {
     let options = |address: &RecogniserAddress| {
         Ok(match address {
-            RecogniserAddress::Local => {
-                RecogniserOptions::Local(local_models(config, settings)?)
-            }
+            RecogniserAddress::Local => RecogniserOptions::Local(local_models(config, settings)?),
             RecogniserAddress::Server(url) => RecogniserOptions::Server(speech_server(config, url)),
         })
     };

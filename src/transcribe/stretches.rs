@@ -144,10 +144,12 @@ mod tests {
         let stretches = cut(&recording, SECOND);
         for (n, Stretch { start, .. }) in stretches.iter().enumerate() {
             let chunks = recording.chunks(7000).map(|chunk| Ok(chunk.to_vec()));
-            let rest: Vec<_> = Stretches::new(chunks, *start, LONGEST, |_| None).map(Result::unwrap).collect();
+            let rest: Vec<_> =
+                Stretches::new(chunks, *start, LONGEST, |_| None).map(Result::unwrap).collect();
             assert_eq!(rest, stretches[n..]);
         }
-        let beyond = Stretches::new([Ok(recording)].into_iter(), 100 * SECOND as u64, LONGEST, |_| None).next();
+        let beyond =
+            Stretches::new([Ok(recording)].into_iter(), 100 * SECOND as u64, LONGEST, |_| None).next();
         assert_eq!(beyond, None);
     }
 
@@ -172,7 +174,10 @@ mod tests {
     #[test]
     fn errors_are_passed_on() {
         let chunks = [Ok(vec![0.1; SECOND]), Err(AudioError::Aborted)];
-        assert_eq!(Stretches::new(chunks.into_iter(), 0, LONGEST, |_| None).next(), Some(Err(AudioError::Aborted)));
+        assert_eq!(
+            Stretches::new(chunks.into_iter(), 0, LONGEST, |_| None).next(),
+            Some(Err(AudioError::Aborted))
+        );
     }
 
     #[test]
@@ -185,7 +190,8 @@ mod tests {
             Some(16)
         };
         let stretches: Vec<_> =
-            Stretches::new(recording.chunks(SECOND).map(|chunk| Ok(chunk.to_vec())), 0, LONGEST, pause).collect();
+            Stretches::new(recording.chunks(SECOND).map(|chunk| Ok(chunk.to_vec())), 0, LONGEST, pause)
+                .collect();
         let starts: Vec<_> = stretches.iter().map(|stretch| stretch.as_ref().unwrap().start).collect();
         assert_eq!((starts, asked), (vec![0, EARLIEST_CUT as u64 + 16], 1));
     }

@@ -124,7 +124,8 @@ async fn it_ends_with_the_daemon_even_while_it_computes() {
     }
     let process = asked.child.id();
     let Asked { input, output, .. } = &mut asked;
-    let closed = std::mem::replace(input, Command::new("true").stdin(Stdio::piped()).spawn().unwrap().stdin.unwrap());
+    let closed =
+        std::mem::replace(input, Command::new("true").stdin(Stdio::piped()).spawn().unwrap().stdin.unwrap());
     drop(closed);
     let _ = output;
     gone(process).await;
@@ -153,7 +154,8 @@ async fn gigaam_and_whisper_hear_beside_each_other() {
     for _ in 0..3 {
         let russian = hear_russian(&recognisers).await.unwrap();
         assert_eq!((russian.transcript.text().as_str(), russian.by.as_deref()), ("Привет.", Some("gigaam")));
-        let english = hear(&recognisers, "one two three", "en-us", RecogniseOptions::default()).await.unwrap();
+        let english =
+            hear(&recognisers, "one two three", "en-us", RecogniseOptions::default()).await.unwrap();
         assert!(english.transcript.text().to_lowercase().contains("two"), "{english:?}");
     }
 }

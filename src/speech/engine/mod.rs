@@ -75,16 +75,7 @@ impl Engine {
             })
             .map_err(|error| SpeechError::Failed(format!("no thread for it: {error}")))?;
         let info = started.await.map_err(|_| SpeechError::Died)??;
-        Ok(Self {
-            messages,
-            model,
-            stop,
-            detector,
-            info,
-            name,
-            vocabulary,
-            thread: Mutex::new(Some(thread)),
-        })
+        Ok(Self { messages, model, stop, detector, info, name, vocabulary, thread: Mutex::new(Some(thread)) })
     }
 
     /// Whether the model was trained for the language.

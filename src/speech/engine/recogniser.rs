@@ -170,8 +170,8 @@ impl WhisperRecogniser {
         control: &Control,
     ) -> Result<Attempt, SpeechError> {
         let prompt = &prompt(whisper, vocabulary, &input.previous_text);
-        let detected =
-            Self::detection(whisper, input, choice, pass, guess, prompt, control).recognise(input.language)?;
+        let detected = Self::detection(whisper, input, choice, pass, guess, prompt, control)
+            .recognise(input.language)?;
         let Detected { language, no_speech } = detected;
 
         let candidates = candidates(whisper, &input.speech.activity, no_speech);

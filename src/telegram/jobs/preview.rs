@@ -76,10 +76,12 @@ impl Account {
         // There is nothing to answer any more if the recording was deleted.
         self.found_message(&link, job).await?;
         let outcome = match self.check_pause(Paused::Edits) {
-            Ok(()) => match self.edit_into(&link, job, &answer.settings.form, &answer.parts[0], message).await? {
-                Ok(()) => Ok(true),
-                Err(error) => self.edit_failed(&error).await,
-            },
+            Ok(()) => {
+                match self.edit_into(&link, job, &answer.settings.form, &answer.parts[0], message).await? {
+                    Ok(()) => Ok(true),
+                    Err(error) => self.edit_failed(&error).await,
+                }
+            }
             Err(paused) => Err(paused),
         };
         match outcome {
