@@ -290,16 +290,18 @@ impl World {
         }
     }
 
-    /// Has the owner ask for another text of what is answered: the job that answered it has ended,
-    /// so that the command is not refused.
-    fn ask_again(&self) {
+    /// Has the owner ask for another text of what is answered, if the job that answered it has ended,
+    /// so that the command is not refused: a later message of its chat is answered too, or nothing
+    /// is left to do. Returns whether there was anything to ask for.
+    fn ask_again(&self, nothing_left: bool) -> bool {
         let (mut waiting, mut sent) = (lock(&self.again), lock(&self.sent));
-        if waiting.is_empty() {
-            return;
+        let before = waiting.len();
+        if before == 0 {
+            return false;
         }
         let ended = self.telegram.look(|ledger| check::ended(ledger, &sent));
         waiting.retain(|(chat, message, kind)| {
-            if !ended.contains(&(*chat, *message)) {
+            if !nothing_left && !ended.contains(&(*chat, *message)) {
                 return true;
             }
             let known = sent.iter_mut().find(|sent| (sent.chat, sent.message) == (*chat, *message));
@@ -310,6 +312,7 @@ impl World {
             self.telegram.send(*chat, Draft::text(".again").own().reply_to(*message));
             false
         });
+        waiting.len() < before
     }
 
     /// Sends each when its time has come.
@@ -499,7 +502,7 @@ impl Lives {
         let world = Arc::clone(&self.world);
         let (before, later): (Vec<_>, Vec<_>) =
             life.messages.into_iter().partition(|message| message.at.is_none());
-        world.ask_again();
+        world.ask_again(false);
         // Nobody listens yet: these are told of by the difference only.
         for message in &before {
             world.send(message);
@@ -641,14 +644,13 @@ impl Lives {
         Arc::clone(&world).send_all(tail).await;
         let (mut best, mut since) = (0, Instant::now());
         loop {
-            world.ask_again();
+            world.ask_again(false);
             let (sent, complete) = world.progress();
             let quiet = if world.answers_to_lose() < to_lose { QUIET_UNANSWERED } else { QUIET };
-            let is_asked_all = lock(&world.again).is_empty();
-            if is_asked_all
-                && complete == sent
+            if complete == sent
                 && self.is_quiet(quiet).await
                 && self.is_queue_empty().await
+                && !world.ask_again(true)
             {
                 break;
             }
