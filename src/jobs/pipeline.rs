@@ -83,12 +83,12 @@ pub async fn answer(
     };
     if answer.parts.is_empty() {
         withdraw_earlier(job, &answer, &[], messenger.as_ref()).await?;
-        preview::withdraw(job, preview, messenger.as_ref()).await?;
+        preview::withdraw(job, preview, &[], messenger.as_ref()).await?;
         info!(event = "silent", "Nothing was said, no reply");
         return Ok(if job.is_anew() { Vec::new() } else { job.earlier_answer().to_vec() });
     }
     if answer.settings.form == Form::Nowhere {
-        preview::withdraw(job, preview, messenger.as_ref()).await?;
+        preview::withdraw(job, preview, &[], messenger.as_ref()).await?;
         info!(event = "kept", "The transcript is kept, nothing is sent");
         return Ok(Vec::new());
     }
@@ -106,7 +106,7 @@ pub async fn answer(
         delivered => delivered?,
     };
     withdraw_earlier(job, &answer, &replies, messenger.as_ref()).await?;
-    preview::withdraw(job, preview, messenger.as_ref()).await?;
+    preview::withdraw(job, preview, &replies, messenger.as_ref()).await?;
     context.gate.answered(job.id.chat);
     info!(event = "answered", parts = answer.parts.len(), "Answered");
     Ok(replies)

@@ -96,11 +96,14 @@ impl GrowingPreview<'_> {
         Ok(true)
     }
 
-    /// Tries once only: a store that is away is waited for by whoever stores the progress.
+    /// Tries once only: a store that is away is waited for by whoever stores the progress. A number
+    /// that is not stored is not used: the message must not be edited before, because it is found by
+    /// its text.
     async fn store(&mut self, preview: &Preview) -> Result<(), Fault> {
-        *self.preview = Some(preview.clone());
         let unavailable = |error: QueueError| Fault::Unavailable(error.to_string());
-        self.checkpoints.store_preview(self.job.id, preview).await.map_err(unavailable)
+        self.checkpoints.store_preview(self.job.id, preview).await.map_err(unavailable)?;
+        *self.preview = Some(preview.clone());
+        Ok(())
     }
 }
 
@@ -139,10 +142,12 @@ pub async fn complete(
     Ok(Some(message))
 }
 
-/// Deletes the preview, if there is one. Repeating it is harmless.
+/// Deletes the preview, if there is one and it is none of the `replies` to the job. Repeating it is
+/// harmless.
 pub async fn withdraw(
     job: &Job,
     preview: &mut Option<Preview>,
+    replies: &[i32],
     messenger: &dyn Messenger,
 ) -> Result<(), Fault> {
     let Some(known) = preview else { return Ok(()) };
@@ -150,7 +155,7 @@ pub async fn withdraw(
         Some(message) => Some(message),
         None => messenger.find_preview(job, known).await?,
     };
-    if let Some(message) = message {
+    if let Some(message) = message.filter(|message| !replies.contains(message)) {
         messenger.withdraw(job, &known.form, &[message]).await?;
     }
     *preview = None;

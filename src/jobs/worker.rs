@@ -261,7 +261,7 @@ impl Worker {
         }
         let withdrawn = tokio::select! {
             () = self.context.shutdown.cancelled() => Err(Fault::Aborted),
-            withdrawn = preview::withdraw(&claim.job, &mut preview, &*self.context.messenger) => withdrawn,
+            withdrawn = preview::withdraw(&claim.job, &mut preview, &[], &*self.context.messenger) => withdrawn,
         };
         match withdrawn {
             Ok(()) | Err(Fault::Gone(_) | Fault::Reject(_)) => verdict,
@@ -275,8 +275,9 @@ impl Worker {
         let Some(preview) = preview else { return };
         let (messenger, shutdown) = (Arc::clone(&self.context.messenger), self.context.shutdown.clone());
         tokio::spawn(async move {
-            let withdrawn =
-                || async { preview::withdraw(&job, &mut Some(preview.clone()), &*messenger).await };
+            let withdrawn = || async {
+                preview::withdraw(&job, &mut Some(preview.clone()), &[], &*messenger).await
+            };
             persist(|| messenger.ready(), &shutdown, withdrawn).await
         });
     }

@@ -21,12 +21,18 @@ pub const CRASH: &str = "CHAOS_CRASH";
 const BEFORE_C1: &str = "before-C1";
 const C1_C2: &str = "C1-C2";
 const C2_C3: &str = "C2-C3";
+const BEFORE_PREVIEW: &str = "before-preview";
+const AFTER_PREVIEW: &str = "after-preview";
 const C3_SEND: &str = "C3-send";
 const SEND_C4: &str = "send-C4";
 const AFTER_C4: &str = "after-C4";
 
 /// Where the process may die, in the order in which a job passes them.
 pub const POINTS: [&str; 6] = [BEFORE_C1, C1_C2, C2_C3, C3_SEND, SEND_C4, AFTER_C4];
+
+/// Where it may die besides, if there are previews: before the message is sent, and before its
+/// number is stored.
+pub const PREVIEW_POINTS: [&str; 2] = [BEFORE_PREVIEW, AFTER_PREVIEW];
 
 /// The point at which this process dies, if it is to.
 pub struct CrashPoint {
@@ -63,7 +69,8 @@ impl std::str::FromStr for CrashPoint {
 
     fn from_str(order: &str) -> anyhow::Result<Self> {
         let (point, pass) = order.split_once('@').context("it is not POINT@PASS")?;
-        ensure!(POINTS.contains(&point), "there is no such point");
+        let is_known = POINTS.contains(&point) || PREVIEW_POINTS.contains(&point);
+        ensure!(is_known, "there is no such point");
         let pass: u64 = pass.parse()?;
         ensure!(pass > 0, "the first pass is 1");
         Ok(Self { point: point.to_owned(), survived: AtomicU64::new(pass - 1) })
@@ -191,7 +198,7 @@ impl ResultCache for CrashingQueue {
     }
 }
 
-/// The messenger, with the point between C3 and the sending of a part.
+/// The messenger, with the point between C3 and the sending of a part, and those of previews.
 pub struct CrashingMessenger {
     pub messenger: Arc<dyn Messenger>,
     pub crash: Arc<CrashPoint>,
@@ -225,7 +232,10 @@ impl Messenger for CrashingMessenger {
     }
 
     async fn preview(&self, job: &Job, preview: &Preview) -> Result<Option<i32>, Fault> {
-        self.messenger.preview(job, preview).await
+        self.crash.pass(BEFORE_PREVIEW);
+        let sent = self.messenger.preview(job, preview).await?;
+        self.crash.pass(AFTER_PREVIEW);
+        Ok(sent)
     }
 
     async fn find_preview(&self, job: &Job, preview: &Preview) -> Result<Option<i32>, Fault> {
@@ -237,6 +247,7 @@ impl Messenger for CrashingMessenger {
     }
 
     async fn complete_preview(&self, job: &Job, answer: &Answer, message: i32) -> Result<bool, Fault> {
+        self.crash.pass(C3_SEND);
         self.messenger.complete_preview(job, answer, message).await
     }
 

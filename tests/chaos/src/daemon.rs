@@ -18,6 +18,9 @@ pub const ROLE: &str = "CHAOS_ROLE";
 const SAMPLE_EVERY: Duration = Duration::from_millis(100);
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/micro/ggml-micro-q8_0.bin");
 
+/// From how many messages on an answer is a document, where there are rules.
+pub const DOCUMENT_FROM: u32 = 3;
+
 /// Where the daemon lives.
 pub struct Home {
     folder: PathBuf,
@@ -49,6 +52,13 @@ impl Home {
             ("STRANGER_PER_DAY", "off".to_owned()),
             ("LOOP_AFTER", "0".to_owned()),
         ];
+        if options.rules {
+            let in_every_form = [("ANSWER_IN", "caption"), ("PREVIEW_AFTER", "0")];
+            variables.extend(in_every_form.map(|(name, value)| (name, value.to_owned())));
+            variables.push(("DOCUMENT_FROM", DOCUMENT_FROM.to_string()));
+        } else {
+            variables.push(("PREVIEW_AFTER", "off".to_owned()));
+        }
         variables.extend(redis_url.map(|url| ("REDIS_URL", url)));
         variables.extend(proxy.map(|url| ("PROXY", url)));
         Self { folder: folder.to_owned(), variables }

@@ -66,6 +66,10 @@ struct Arguments {
     /// Messages that the rules leave alone and the owner asks for by a command [default: 2 %]
     #[arg(long)]
     commands: Option<usize>,
+    /// Answers in every form, as captions and documents too, with previews of some, and others edited
+    /// because the owner has the recording recognised again
+    #[arg(long)]
+    rules: bool,
     /// SIGKILLs of the daemon, half of them at crash points [default: 500]
     #[arg(long)]
     kills: Option<usize>,
@@ -138,6 +142,13 @@ pub struct Options {
     pub corrupt: usize,
     pub spoken: usize,
     pub commands: usize,
+    pub rules: bool,
+    /// Messages of the owner, which are answered by captions.
+    pub own: usize,
+    /// Messages that are recognised in several stretches, and have a preview.
+    pub slow: usize,
+    /// Messages that the owner has recognised again once they are answered.
+    pub again: usize,
     pub kills: usize,
     pub bursts: usize,
     pub redis_kills: usize,
@@ -182,6 +193,7 @@ impl Arguments {
         // So many in 10,000 messages.
         let share = |given: Option<usize>, of: usize| given.unwrap_or(self.messages * of / 10_000);
         let redis = self.queue == Backend::Redis;
+        let of_rules = |of: usize| if self.rules { self.messages * of / 10_000 } else { 0 };
         Options {
             seed: self.seed.unwrap_or_else(clock),
             queue: if redis { "redis" } else { "embedded" }.to_owned(),
@@ -190,6 +202,10 @@ impl Arguments {
             corrupt: share(self.corrupt, 100),
             spoken: share(self.spoken, 100),
             commands: share(self.commands, 200),
+            rules: self.rules,
+            own: of_rules(1500),
+            slow: of_rules(1500),
+            again: of_rules(300),
             kills: share(self.kills, 500),
             bursts: share(self.bursts, 5),
             redis_kills: if redis { share(self.redis_kills, 50) } else { 0 },

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fake_telegram::{Action, Fault};
 
 use crate::Options;
-use crate::crash_points::POINTS;
+use crate::crash_points::{POINTS, PREVIEW_POINTS};
 use crate::random::Random;
 use crate::recordings::Kind;
 
@@ -49,6 +49,8 @@ pub enum End {
     Calm,
 }
 
+const EDIT: &str = "messages.editMessage";
+
 /// A burst is so many kills, from the first to the last of them within 25 s.
 pub const KILLS_IN_A_BURST: usize = 20;
 /// Messages for the real model in a burst, at most.
@@ -78,6 +80,10 @@ pub struct Message {
     pub news: News,
     /// A file that the rules leave alone, and the owner asks for.
     pub asked: bool,
+    /// It is the owner's, from another device.
+    pub own: bool,
+    /// Once it is answered, the owner has another recording in its place recognised again.
+    pub again: bool,
 }
 
 /// The chats of what is asked for, after the others: there it does not overtake anything.
@@ -121,7 +127,7 @@ impl Plan {
         if lives.is_empty() {
             lives.push(Life { end: End::kill_within(Duration::from_secs(3)), ..Life::default() });
         }
-        ends(&mut lives, &mut random);
+        ends(&mut lives, options, &mut random);
         links(&mut lives, options, &mut random);
         let faults = faults(&mut lives, options, &mut random);
         if options.redis_queue() {
@@ -157,14 +163,21 @@ fn any<'a>(lives: &'a mut [Life], random: &mut Random) -> &'a mut Life {
 }
 
 /// Half of the lives end at a crash point, every point as often as the others.
-fn ends(lives: &mut [Life], random: &mut Random) {
+fn ends(lives: &mut [Life], options: &Options, random: &mut Random) {
+    let previews = if options.rules { &PREVIEW_POINTS[..] } else { &[] };
+    let points: Vec<&str> = POINTS.iter().chain(previews).copied().collect();
     let mut order: Vec<usize> = (0..lives.len()).collect();
     random.shuffle(&mut order);
     let crashes = lives.len() / 2;
     for (n, at) in order.into_iter().enumerate() {
         lives[at].end = if n < crashes {
-            let point = POINTS[n % POINTS.len()];
-            let most = if point.contains("C1") { 8 } else { 15 };
+            let point = points[n % points.len()];
+            let most = match point {
+                point if point.contains("C1") => 8,
+                // Few messages have one.
+                point if point.contains("preview") => 2,
+                _ => 15,
+            };
             End::Crash { point, pass: 1 + random.below(most) as u32 }
         } else if n % 5 == 0 {
             // Hardly started.
@@ -244,6 +257,7 @@ fn faults(lives: &mut [Life], options: &Options, random: &mut Random) -> Vec<Fau
     for n in 0..options.floods {
         // After sends, mostly; reading has limits too.
         let method = match n % 10 {
+            5 | 6 if options.rules => EDIT,
             8 => "upload.getFile",
             9 => "messages.getMessages",
             _ => "messages.sendMessage",
@@ -261,12 +275,23 @@ fn faults(lives: &mut [Life], options: &Options, random: &mut Random) -> Vec<Fau
     for n in 0..options.lost_answers {
         // Either the connection goes with the answer, or the daemon waits for it in vain.
         let action = if n % 8 == 7 { Action::LoseAnswer } else { Action::DropAfter };
-        faults.push(Fault::on("messages.sendMessage", action));
+        let method = if options.rules && n % 3 == 2 { EDIT } else { "messages.sendMessage" };
+        faults.push(Fault::on(method, action));
+    }
+    if options.rules {
+        // Some messages cannot be edited any more.
+        let too_late = || Fault::on(EDIT, Action::error(400, "MESSAGE_EDIT_TIME_EXPIRED"));
+        faults.extend((0..options.slow / 15).map(|_| too_late()));
     }
     // Sends while faults are held back do not count, and all are to strike.
-    let reach = options.messages / 2;
-    let mut faults: Vec<Fault> =
-        faults.into_iter().map(|fault| fault.after(random.below(reach) as u32).once()).collect();
+    let reach = |fault: &Fault| options.messages / if fault.method == EDIT { 8 } else { 2 };
+    let mut faults: Vec<Fault> = faults
+        .into_iter()
+        .map(|fault| {
+            let after = random.below(reach(&fault)) as u32;
+            fault.after(after).once()
+        })
+        .collect();
     // The first that fits a request wins, so that what comes first must not hide behind the others.
     faults.sort_by_key(|fault| fault.after);
     for _ in 0..options.too_long {
@@ -288,6 +313,7 @@ fn messages(lives: &mut [Life], options: &Options, random: &mut Random) -> Vec<M
     };
     take(options.corrupt, &mut |_| Kind::Corrupt(random.next()));
     take(options.spoken, &mut Kind::Speech);
+    take(options.slow, &mut |_| Kind::Slow(random.next()));
     take(options.messages, &mut |_| Kind::Tone(random.next()));
     random.shuffle(&mut kinds);
 
@@ -310,7 +336,7 @@ fn messages(lives: &mut [Life], options: &Options, random: &mut Random) -> Vec<M
         .zip(news)
         .map(|(kind, news)| {
             let at = (random.below(4) > 0).then(|| random.seconds(0.0, 1.2));
-            Message { at, chat: random.below(options.chats), kind, news, asked: false }
+            Message { at, chat: random.below(options.chats), kind, news, asked: false, own: false, again: false }
         })
         .collect();
     // The owner is told of a corrupt one, which counts as an answer nobody called for.
@@ -319,6 +345,12 @@ fn messages(lives: &mut [Life], options: &Options, random: &mut Random) -> Vec<M
         message.asked = true;
         message.chat = options.chats + random.below(CHATS_OF_COMMANDS);
     }
+    let mut others: Vec<&mut Message> =
+        all.iter_mut().filter(|it| !it.asked && !matches!(it.kind, Kind::Corrupt(_))).collect();
+    random.shuffle(&mut others);
+    others.iter_mut().take(options.own).for_each(|message| message.own = true);
+    random.shuffle(&mut others);
+    others.iter_mut().take(options.again).for_each(|message| message.again = true);
     random.shuffle(&mut all);
     // A twentieth comes after the last kill, told of in the ordinary way: it uncovers what was dropped.
     let mut tail = all.split_off(options.messages - options.messages / 20);

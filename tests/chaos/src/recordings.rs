@@ -3,17 +3,18 @@
 //! ffmpeg encodes once; a recording is then a few of its packets, drawn anew for each message and
 //! put into pages of our own: ten thousand different recordings cost nothing.
 
+use std::ops::Range;
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context as _, ensure};
 use stenogram::audio::{self, Limits};
 use stenogram::domain::reply::compose;
-use stenogram::domain::{Segment, Settings, Transcript};
+use stenogram::domain::{Part, Settings};
 
 use crate::random::Random;
 use crate::speech;
-use crate::stand_in::{STUBBED_BELOW, text_of};
+use crate::stand_in::{SLOW_FROM, STUBBED_BELOW, transcript_of};
 
 /// Seconds of sound from which packets are drawn.
 const POOL: &str = "40";
@@ -25,16 +26,18 @@ const SAMPLES_A_PACKET: u64 = 960;
 pub enum Kind {
     /// Answered by the stand-in for recognition, with a text made of the samples.
     Tone(u64),
+    /// The same, in several stretches.
+    Slow(u64),
     /// Spoken words, for the real model: the fixture of this number.
     Speech(usize),
     /// No recording at all, though it says so.
     Corrupt(u64),
 }
 
-/// A voice message and the messages that must answer it.
+/// A voice message and the parts of the answer that it must have.
 pub struct Recording {
     pub ogg: Vec<u8>,
-    pub answer: Vec<String>,
+    pub answer: Vec<Part>,
 }
 
 pub struct Recordings {
@@ -68,28 +71,29 @@ impl Recordings {
         Ok(Self { head, tags, packets, spoken })
     }
 
-    pub fn make(&self, kind: Kind) -> Recording {
+    /// A recording that is answered under these settings.
+    pub fn make(&self, kind: Kind, settings: Settings) -> Recording {
         match kind {
-            Kind::Tone(seed) => self.tone(seed),
+            Kind::Tone(seed) => self.tone(seed, 12..30, settings),
+            Kind::Slow(seed) => self.tone(seed, 33..44, settings),
             Kind::Speech(number) => {
                 let (text, ogg) = &self.spoken[number % self.spoken.len()];
-                Recording { ogg: ogg.clone(), answer: vec![text.clone()] }
+                Recording { ogg: ogg.clone(), answer: vec![Part::message(text.clone(), false)] }
             }
             Kind::Corrupt(seed) => Recording { ogg: self.corrupt(seed), answer: Vec::new() },
         }
     }
 
-    fn tone(&self, seed: u64) -> Recording {
+    fn tone(&self, seed: u64, packets: Range<usize>, settings: Settings) -> Recording {
         let mut random = Random::new(seed);
-        let count = 12 + random.below(18);
+        let count = packets.start + random.below(packets.len());
         let drawn: Vec<&[u8]> =
             (0..count).map(|_| self.packets[random.below(self.packets.len())].as_slice()).collect();
         let ogg = self.ogg(&drawn);
         let samples = decode(&ogg).expect("a recording of our own decodes");
         assert!(samples.len() < STUBBED_BELOW, "the recording is not for the stand-in");
-        let segments = vec![Segment { start_ms: 0, end_ms: 0, text: text_of(&samples) }];
-        let parts = compose(&Transcript { segments, ..Transcript::default() }, Settings::default()).parts;
-        Recording { ogg, answer: parts.into_iter().map(|part| part.text).collect() }
+        assert_eq!(samples.len() >= SLOW_FROM, packets.start > 30, "it has other stretches than it should");
+        Recording { ogg, answer: compose(&transcript_of(&samples), settings).parts }
     }
 
     fn corrupt(&self, seed: u64) -> Vec<u8> {

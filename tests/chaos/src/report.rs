@@ -105,6 +105,16 @@ pub struct Report {
     pub crashes_missed: usize,
     /// Messages for the real model.
     pub spoken: usize,
+    /// Messages that the owner had recognised again.
+    pub asked_again: usize,
+    /// Previews that were sent, and edits of them besides those that made answers of them.
+    pub previews: usize,
+    pub preview_edits: usize,
+    /// Answers that could not take the place of their preview.
+    pub previews_replaced: usize,
+    /// Commands that were obeyed, and those that were obeyed more than once.
+    pub obeyed: usize,
+    pub obeyed_twice: Vec<String>,
     /// Seconds from the first kill of each burst to its last.
     pub bursts_s: Vec<f64>,
     /// How often a job was put off because processes had died over it.
@@ -176,9 +186,10 @@ impl Report {
     pub fn read_log(&mut self, log: &str) {
         let verdict = &self.verdict;
         let names =
-            [&verdict.lost, &verdict.twice, &verdict.wrong, &verdict.out_of_order, &verdict.uncalled_for];
+            [&verdict.lost, &verdict.twice, &verdict.half_edited, &verdict.wrong, &verdict.out_of_order, &verdict.uncalled_for];
         let suspects: Vec<&str> =
             names.into_iter().flatten().take(5).filter_map(|name| name.split(": ").next()).collect();
+        let mut obeyed: BTreeMap<String, usize> = BTreeMap::new();
         for line in log.lines() {
             // A line that a kill cut short is of no interest.
             let Ok(fields) = serde_json::from_str::<serde_json::Value>(line) else {
@@ -188,6 +199,13 @@ impl Report {
                 continue;
             };
             let text = |name: &str| fields.get(name).and_then(|value| value.as_str()).unwrap_or_default();
+            match text("event") {
+                "preview_sent" => self.previews += 1,
+                "preview_edited" => self.preview_edits += 1,
+                "preview_replaced" => self.previews_replaced += 1,
+                "command" => *obeyed.entry(command_of(&fields)).or_default() += 1,
+                _ => {}
+            }
             self.put_off +=
                 usize::from(text("event") == "delayed" && text("reason").contains("the process died"));
             if matches!(text("level"), "WARN" | "ERROR") {
@@ -200,6 +218,9 @@ impl Report {
                 self.evidence.push(line.to_owned());
             }
         }
+        self.obeyed = obeyed.len();
+        self.obeyed_twice =
+            obeyed.into_iter().filter(|(_, times)| *times > 1).map(|(command, _)| command).collect();
     }
 
     /// The bars that were missed, one sentence each.
@@ -214,6 +235,8 @@ impl Report {
         let counts = [
             ("lost", &verdict.lost),
             ("answered twice", &verdict.twice),
+            ("left half-edited", &verdict.half_edited),
+            ("commands obeyed twice", &self.obeyed_twice),
             ("answered with a wrong text", &verdict.wrong),
             ("answered out of order", &verdict.out_of_order),
             ("answered uncalled for", &verdict.uncalled_for),
@@ -235,6 +258,9 @@ impl Report {
             ("cuts", self.cuts, self.options.cuts),
             ("kills of the daemon", self.kills(), self.options.kills + self.kills_in_bursts()),
             ("bursts", self.bursts_s.len(), self.options.bursts),
+            ("recordings asked for again", self.asked_again, self.options.again),
+            // Those of the owner have none, and some are recognised before one is sent.
+            ("previews", self.previews * 3, self.options.slow),
         ];
         for (what, came, planned) in struck {
             // More kills than planned come where a crash point was missed at first.
@@ -277,6 +303,11 @@ impl Report {
     }
 }
 
+/// The id of the command that a line of the log is about.
+fn command_of(fields: &serde_json::Value) -> String {
+    fields["span"]["id"].to_string()
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Options { seed, queue, messages, corrupt, commands, chats, dedupe, .. } = &self.options;
@@ -300,8 +331,23 @@ impl fmt::Display for Report {
             "answered once, rightly",
             format!("{}, and {} corrupt left alone", self.verdict.answered, self.verdict.left_alone),
         )?;
-        let Verdict { lost, twice, wrong, out_of_order, uncalled_for, .. } = &self.verdict;
+        let Verdict { lost, twice, half_edited, wrong, out_of_order, uncalled_for, .. } = &self.verdict;
         row("lost, twice", format!("{}, {}", lost.len(), twice.len()))?;
+        if self.options.rules {
+            let Verdict { captions, documents, edited, .. } = &self.verdict;
+            row("forms", format!("{captions} captions, {documents} documents, {edited} messages edited"))?;
+            row(
+                "previews",
+                format!(
+                    "{} sent, {} not made an answer, {} left half-edited",
+                    self.previews,
+                    self.previews_replaced,
+                    half_edited.len()
+                ),
+            )?;
+            row("recognised again", self.asked_again.to_string())?;
+        }
+        row("commands obeyed, twice", format!("{}, {}", self.obeyed, self.obeyed_twice.len()))?;
         row(
             "wrong text, out of order",
             format!("{}, {}; uncalled for {}", wrong.len(), out_of_order.len(), uncalled_for.len()),

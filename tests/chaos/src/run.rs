@@ -11,19 +11,20 @@ use anyhow::Context as _;
 use fake_telegram::{
     Action, Call, Chat, Dedupe, Draft, Fault, OWNER, Packing, Settings, Telegram, User, write_session,
 };
+use stenogram::domain::{DocumentFormats, Documents, Form, Settings as StenogramSettings};
 use stenogram::queue::embedded::{self, Embedded, EmbeddedOptions};
 use stenogram::queue::redis::{RedisOptions, RedisQueue, ServerOptions};
 use stenogram::queue::{Counts, CrashRules, Entry, JobQueue, QueueAdmin, State};
 use support::mtproxy::Disguise;
-use support::proxy::{Kind, ProxyServer};
+use support::proxy::{Kind as KindOfProxy, ProxyServer};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::check::{self, Sent};
-use crate::daemon::{Daemon, Home};
+use crate::daemon::{DOCUMENT_FROM, Daemon, Home};
 use crate::plan::{CHATS_OF_COMMANDS, End, KILLS_IN_A_BURST, Life, LinkEvent, Message, News, Plan, Trouble};
 use crate::proxy::Proxy;
-use crate::recordings::Recordings;
+use crate::recordings::{Kind, Recordings};
 use crate::redis_server::{DURABLE, RedisServer};
 use crate::report::{Left, LifeRecord, Report, STOPPED};
 use crate::{Options, ProxyKind};
@@ -64,7 +65,11 @@ struct World {
     telegram: Telegram,
     wires: Vec<Proxy>,
     recordings: Recordings,
+    /// Whether there are rules.
+    rules: bool,
     sent: Mutex<Vec<Sent>>,
+    /// What is to be recognised again once it is answered, and what then.
+    again: Mutex<Vec<(Chat, i32, Kind)>>,
     redis: Option<Mutex<RedisServer>>,
     redis_kills: AtomicUsize,
     /// Held by whoever has a hand on the wire.
@@ -83,9 +88,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn start_proxy(kind: ProxyKind, telegram: &Telegram) -> String {
     let proxy = ProxyServer::start(
         match kind {
-            ProxyKind::Socks5 => Kind::Socks5,
-            ProxyKind::Http => Kind::Http,
-            ProxyKind::Mtproxy => Kind::MtProxy(Disguise::Tls),
+            ProxyKind::Socks5 => KindOfProxy::Socks5,
+            ProxyKind::Http => KindOfProxy::Http,
+            ProxyKind::Mtproxy => KindOfProxy::MtProxy(Disguise::Tls),
         },
         None,
     );
@@ -164,6 +169,7 @@ pub async fn run(options: &Options, folder: &Path) -> anyhow::Result<Report> {
         faults_planned: faults,
         crashes_missed: owed.len(),
         spoken: plan.spoken,
+        asked_again: lock(&world.sent).iter().filter(|sent| sent.again).count(),
         bursts_s: bursts(&killed),
         stop: last.status.map_or("not in time, killed".to_owned(), |status| status.to_string()),
         stopped_after_s: last.took.as_secs_f64(),
@@ -230,7 +236,9 @@ impl World {
             telegram,
             wires,
             recordings: Recordings::new(spoken.min(12))?,
+            rules: options.rules,
             sent: Mutex::default(),
+            again: Mutex::default(),
             redis: options.redis_queue().then(|| Mutex::new(RedisServer::start(DURABLE))),
             redis_kills: AtomicUsize::new(0),
             wire: tokio::sync::Mutex::default(),
@@ -247,7 +255,7 @@ impl World {
 
     /// Sends `message` now.
     fn send(&self, message: &Message) -> (Chat, i32) {
-        let recording = self.recordings.make(message.kind);
+        let recording = self.recordings.make(message.kind, self.settings(message.own));
         let chat = Chat::User(FIRST_USER + message.chat as i64);
         // The books are closed meanwhile, lest an answer is counted whose message is not in them.
         let mut sent = lock(&self.sent);
@@ -259,11 +267,52 @@ impl World {
             let file = tell(Draft::music(recording.ogg, 1));
             (file, tell(Draft::text(".t").own().reply_to(file)))
         } else {
-            let voice = tell(Draft::voice(recording.ogg, 1));
+            let draft = Draft::voice(recording.ogg, 1);
+            let voice = tell(if message.own { draft.own() } else { draft });
             (voice, voice)
         };
-        sent.push(Sent { chat, message: id, answer: recording.answer });
+        sent.push(Sent { chat, message: id, answer: recording.answer, own: message.own, again: false });
+        if message.again {
+            lock(&self.again).push((chat, id, Kind::Tone(id as u64)));
+        }
         (chat, told)
+    }
+
+    /// The settings under which a message is answered.
+    fn settings(&self, own: bool) -> StenogramSettings {
+        if !self.rules {
+            return StenogramSettings::default();
+        }
+        StenogramSettings {
+            form: if own { Form::Caption } else { Form::Replies },
+            documents: Documents { from: DOCUMENT_FROM, formats: DocumentFormats::Txt },
+            ..StenogramSettings::default()
+        }
+    }
+
+    /// Has the owner ask for another text of what is answered, if the job that answered it has ended,
+    /// so that the command is not refused: a later message of its chat is answered too, or nothing
+    /// is left to do. Returns whether there was anything to ask for.
+    fn ask_again(&self, nothing_left: bool) -> bool {
+        let (mut waiting, mut sent) = (lock(&self.again), lock(&self.sent));
+        let before = waiting.len();
+        if before == 0 {
+            return false;
+        }
+        let ended = self.telegram.look(|ledger| check::ended(ledger, &sent));
+        waiting.retain(|(chat, message, kind)| {
+            if !nothing_left && !ended.contains(&(*chat, *message)) {
+                return true;
+            }
+            let known = sent.iter_mut().find(|sent| (sent.chat, sent.message) == (*chat, *message));
+            let known = known.expect("what has ended was sent");
+            let recording = self.recordings.make(*kind, self.settings(known.own));
+            self.telegram.replace_file(*chat, *message, recording.ogg);
+            (known.answer, known.again) = (recording.answer, true);
+            self.telegram.send(*chat, Draft::text(".again").own().reply_to(*message));
+            false
+        });
+        waiting.len() < before
     }
 
     /// Sends each when its time has come.
@@ -363,8 +412,7 @@ impl World {
     /// Waits until a client has sent so many messages after the first `calls` calls.
     async fn sends(&self, calls: usize, wanted: u32) {
         let enough = |sends: usize| sends >= wanted as usize;
-        let sends =
-            |calls: &[Call]| calls.iter().filter(|call| call.method == "messages.sendMessage").count();
+        let sends = |calls: &[Call]| calls.iter().filter(|call| is_a_send(call)).count();
         while !enough(self.telegram.look(|ledger| sends(ledger.calls().get(calls..).unwrap_or_default()))) {
             sleep(Duration::from_millis(5)).await;
         }
@@ -454,6 +502,7 @@ impl Lives {
         let world = Arc::clone(&self.world);
         let (before, later): (Vec<_>, Vec<_>) =
             life.messages.into_iter().partition(|message| message.at.is_none());
+        world.ask_again(false);
         // Nobody listens yet: these are told of by the difference only.
         for message in &before {
             world.send(message);
@@ -595,9 +644,14 @@ impl Lives {
         Arc::clone(&world).send_all(tail).await;
         let (mut best, mut since) = (0, Instant::now());
         loop {
+            world.ask_again(false);
             let (sent, complete) = world.progress();
             let quiet = if world.answers_to_lose() < to_lose { QUIET_UNANSWERED } else { QUIET };
-            if complete == sent && self.is_quiet(quiet).await && self.is_queue_empty().await {
+            if complete == sent
+                && self.is_quiet(quiet).await
+                && self.is_queue_empty().await
+                && !world.ask_again(true)
+            {
                 break;
             }
             if complete > best {
@@ -685,7 +739,11 @@ async fn measure(
 }
 
 fn is_for_a_job(call: &Call) -> bool {
-    matches!(call.method, "messages.getMessages" | "messages.sendMessage" | "upload.getFile")
+    is_a_send(call) || matches!(call.method, "messages.getMessages" | "upload.getFile")
+}
+
+fn is_a_send(call: &Call) -> bool {
+    matches!(call.method, "messages.sendMessage" | "messages.sendMedia" | "messages.editMessage")
 }
 
 fn by_kill(status: ExitStatus) -> bool {

@@ -15,9 +15,23 @@ const SHORT: &[&str] = &[
     "--floods=8",
 ];
 
-fn chaos(arguments: &[&str]) {
+/// Answers in every form, with previews and edits.
+const RULES: &[&str] = &[
+    "--answers-only",
+    "--rules",
+    "--messages=150",
+    "--kills=16",
+    "--bursts=0",
+    "--half-open=0",
+    "--spoken=2",
+    "--too-long=0",
+    "--floods=10",
+    "--longest-cut=4",
+];
+
+fn chaos(tier: &[&str], arguments: &[&str]) {
     let output = Command::new(env!("CARGO_BIN_EXE_chaos"))
-        .args(SHORT)
+        .args(tier)
         .args(arguments)
         .stdin(Stdio::null())
         .output()
@@ -28,10 +42,20 @@ fn chaos(arguments: &[&str]) {
 
 #[test]
 fn every_message_is_answered_once_with_the_embedded_queue() {
-    chaos(&["--queue=embedded", "--proxy=mtproxy"]);
+    chaos(SHORT, &["--queue=embedded", "--proxy=mtproxy"]);
 }
 
 #[test]
 fn every_message_is_answered_once_with_redis() {
-    chaos(&["--queue=redis"]);
+    chaos(SHORT, &["--queue=redis"]);
+}
+
+#[test]
+fn no_form_of_an_answer_is_lost_doubled_or_half_with_the_embedded_queue() {
+    chaos(RULES, &["--queue=embedded"]);
+}
+
+#[test]
+fn no_form_of_an_answer_is_lost_doubled_or_half_with_redis() {
+    chaos(RULES, &["--queue=redis"]);
 }
