@@ -30,7 +30,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     // It also chooses the queue's backend by the options that it makes.
     (
         "setup",
-        &["domain", "runtime", "config", "queue", "queue::*", "telegram", "audio", "speech", "summary", "notices"],
+        &[
+            "domain", "runtime", "config", "queue", "queue::*", "telegram", "audio", "speech", "summary",
+            "notices",
+        ],
     ),
     ("app", &["*"]),
     // It looks at every part from outside, the way each is used.

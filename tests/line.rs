@@ -5,8 +5,11 @@ mod commands;
 mod deletions;
 mod documents;
 mod forms;
+mod pictures;
 mod reactions;
 mod rules;
+mod summaries;
+mod table;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,15 +22,16 @@ use fake_telegram::{
 use stenogram::domain::policy::Policy;
 use stenogram::domain::rules::Rules;
 use stenogram::domain::{
-    Answer, ChatInfo, ChatRules, CommandPrefix, Event, Fault as JobFault, Form, Job, JobId, Peer, PeerKind,
-    Progress, ReactionEmoji, Recording, RecordingKind, Said, Segment, Settings, Task, Transcript,
+    Answer, ChatInfo, ChatRules, CommandPrefix, Event, Fault as JobFault, Form, Job, JobId, LanguageCode,
+    Peer, PeerKind, Progress, ReactionEmoji, Recording, RecordingKind, Said, Segment, Settings, Task,
+    Transcript,
 };
 use stenogram::jobs::chat_rules_file::{ChatRulesFile, FILE_NAME};
 use stenogram::jobs::commands::{Commands, ModelAbilities};
 use stenogram::jobs::deletions::Deletions;
 use stenogram::jobs::gate::Gate;
 use stenogram::jobs::intake::Intake;
-use stenogram::jobs::ports::{Conversation, Messenger, Transcriber, Transcription};
+use stenogram::jobs::ports::{Conversation, Messenger, Summariser, Transcriber, Transcription};
 use stenogram::jobs::worker::Worker;
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
 use stenogram::queue::{Counts, CrashRules, Queue, QueueError};
@@ -112,6 +116,18 @@ impl Transcriber for Reading {
         let text = if task == Task::Translate { text.to_uppercase() } else { text };
         let stretches = text.split('|').map(str::to_owned).collect();
         Ok(Box::new(ReadAloud { task, stretches, read: progress.until_ms as usize / 1000, reading: self }))
+    }
+}
+
+/// Writes summaries, where the settings want some.
+struct FirstWords;
+
+#[async_trait]
+impl Summariser for FirstWords {
+    async fn summarise(&self, text: &str, _: Option<LanguageCode>) -> Option<String> {
+        let words: Vec<&str> = text.split_whitespace().take(2).collect();
+        let summary = || format!("About {}.", words.join(" "));
+        Some(pictures::summary_of(text).map_or_else(summary, str::to_owned))
     }
 }
 
@@ -247,6 +263,7 @@ impl Line {
         let reading = Arc::new(Reading { recognised, gate: opened, came });
         let worker = Worker::new(Arc::clone(&queue), messenger, reading, in_force, work, shutdown.clone())
             .with_gate(admission)
+            .with_summariser(Some(Arc::new(FirstWords)))
             .with_conversation(Arc::clone(&account) as Arc<dyn Conversation>);
         let mut tasks = JoinSet::new();
         let stop = shutdown.clone();

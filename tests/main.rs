@@ -47,6 +47,7 @@ mod serve;
 mod signals;
 mod speech;
 mod spool;
+mod summaries;
 mod systemd;
 mod telegram;
 mod toolkits;

@@ -7,13 +7,10 @@ use super::{Incoming, JobId};
 
 /// The emoji that everybody can react with, as the Bot API lists them
 /// (<https://core.telegram.org/bots/api#reactiontypeemoji>), without variation selectors.
-const STANDARD: &[&str] = &[
-    "❤", "👍", "👎", "🔥", "🥰", "👏", "😁", "🤔", "🤯", "😱", "🤬", "😢", "🎉", "🤩", "🤮", "💩", "🙏", "👌",
-    "🕊", "🤡", "🥱", "🥴", "😍", "🐳", "❤\u{200D}🔥", "🌚", "🌭", "💯", "🤣", "⚡", "🍌", "🏆", "💔", "🤨",
-    "😐", "🍓", "🍾", "💋", "🖕", "😈", "😴", "😭", "🤓", "👻", "👨\u{200D}💻", "👀", "🎃", "🙈", "😇", "😨",
-    "🤝", "✍", "🤗", "🫡", "🎅", "🎄", "☃", "💅", "🤪", "🗿", "🆒", "💘", "🙉", "🦄", "😘", "💊", "🙊", "😎",
-    "👾", "🤷\u{200D}♂", "🤷", "🤷\u{200D}♀", "😡",
-];
+const STANDARD: &str = "❤ 👍 👎 🔥 🥰 👏 😁 🤔 🤯 😱 🤬 😢 🎉 🤩 🤮 💩 🙏 👌 🕊 🤡 🥱 🥴 😍 🐳 ❤\u{200D}🔥 \
+    🌚 🌭 💯 🤣 ⚡ 🍌 🏆 💔 🤨 😐 🍓 🍾 💋 🖕 😈 😴 😭 🤓 👻 👨\u{200D}💻 👀 🎃 🙈 😇 😨 \
+    🤝 ✍ 🤗 🫡 🎅 🎄 ☃ 💅 🤪 🗿 🆒 💘 🙉 🦄 😘 💊 🙊 😎 👾 🤷\u{200D}♂ 🤷 \
+    🤷\u{200D}♀ 😡";
 
 /// REACTION: the emoji by which the owner asks for the text of a recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +26,11 @@ impl FromStr for ReactionEmoji {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let emoji = plain(text);
-        if STANDARD.contains(&emoji.as_str()) { Ok(Self(emoji)) } else { Err(ParseReactionError(text.into())) }
+        if STANDARD.split(' ').any(|known| known == emoji) {
+            Ok(Self(emoji))
+        } else {
+            Err(ParseReactionError(text.into()))
+        }
     }
 }
 
@@ -75,7 +76,8 @@ mod tests {
 
     #[test]
     fn only_standard_reactions_are_taken_with_or_without_a_variation_selector() {
-        for (text, other) in [("👍", "👍"), ("❤️", "❤"), ("❤", "❤️"), ("✍️", "✍"), ("🤷‍♂️", "🤷‍♂")] {
+        for (text, other) in [("👍", "👍"), ("❤️", "❤"), ("❤", "❤️"), ("✍️", "✍"), ("🤷‍♂️", "🤷‍♂")]
+        {
             let reaction: ReactionEmoji = text.parse().unwrap();
             assert!(reaction.is(text) && reaction.is(other) && !reaction.is("👎"), "{text}");
         }

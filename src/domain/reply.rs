@@ -72,12 +72,7 @@ fn put_above(parts: &mut [Part], summary: Option<String>) {
 
 /// The documents with a transcript, whose text is `text`. The first one has its beginning as a
 /// caption, unless a summary takes the place of that.
-fn documents(
-    transcript: &Transcript,
-    text: &str,
-    formats: DocumentFormats,
-    has_summary: bool,
-) -> Vec<Part> {
+fn documents(transcript: &Transcript, text: &str, formats: DocumentFormats, has_summary: bool) -> Vec<Part> {
     let mut pieces = split(text, BEGINNING, usize::MAX).into_iter();
     let mut caption = pieces.next().unwrap_or_default();
     if pieces.next().is_some() {

@@ -108,7 +108,10 @@ mod tests {
     fn an_answer_is_a_few_lines_of_plain_text() {
         for (answer, expected) in [
             ("Anna is late.\nThe train stands.", "Anna is late.\nThe train stands."),
-            ("\n- Anna is **late**.\n\n* The train stands.\n• Wait.", "Anna is late.\nThe train stands.\nWait."),
+            (
+                "\n- Anna is **late**.\n\n* The train stands.\n• Wait.",
+                "Anna is late.\nThe train stands.\nWait.",
+            ),
             ("<think>\nHm.\n</think>\n\n## Анна опаздывает.", "Анна опаздывает."),
             ("1\n2\n3\n4\n5\n6\n7", "1\n2\n3\n4\n5"),
             ("one\u{202E} two\u{0}", "one two"),

@@ -19,8 +19,8 @@ use crate::domain::command_texts::{self, Fate, QueueState, Remark};
 use crate::domain::rules::AnswerIn;
 use crate::domain::unix_time::now_seconds;
 use crate::domain::{
-    Asked, ChatKind, Command, CommandMessage, CommandPrefix, Fault, Incoming, JobId, Note, Reaction, RepliesTo,
-    Sender, Tongue,
+    Asked, ChatKind, Command, CommandMessage, CommandPrefix, Fault, Incoming, JobId, Note, Reaction,
+    RepliesTo, Sender, Tongue,
 };
 use crate::jobs::chat_rules_file::ChatRulesFile;
 use crate::jobs::persist::{persist, persist_note};
@@ -134,7 +134,9 @@ impl Commands {
             Ok(_) | Err(Remark::AnsweredBefore) => {
                 info!(event = "reaction", chat = id.chat, "The owner's reaction was obeyed");
             }
-            Err(remark) => info!(remark = remark.text(Tongue::English), "The owner's reaction was not obeyed"),
+            Err(remark) => {
+                info!(remark = remark.text(Tongue::English), "The owner's reaction was not obeyed")
+            }
         }
         Ok(())
     }
@@ -177,7 +179,8 @@ impl Commands {
         let outcome = match (said.command.clone(), &message.replies_to) {
             (Command::Transcribe | Command::Again, RepliesTo::Recording(incoming)) => {
                 let again = said.command == Command::Again;
-                let asked = Asked { command: message.id.message, tongue: said.tongue, again, replaces: Vec::new() };
+                let asked =
+                    Asked { command: message.id.message, tongue: said.tongue, again, replaces: Vec::new() };
                 return self.ask_for(message.id, asked, incoming).await;
             }
             (Command::Transcribe | Command::Again, _) => Err(Remark::NoRecording),

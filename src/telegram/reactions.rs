@@ -38,7 +38,12 @@ pub(super) fn in_update(update: &tl::enums::Update) -> Option<Reacted<'_>> {
     };
     let tl::enums::Message::Message(message) = edited else { return None };
     let tl::enums::MessageReactions::Reactions(reactions) = message.reactions.as_ref()?;
-    Some(Reacted { chat: PeerId::from(&message.peer_id), number: message.id, message: Some(edited), reactions })
+    Some(Reacted {
+        chat: PeerId::from(&message.peer_id),
+        number: message.id,
+        message: Some(edited),
+        reactions,
+    })
 }
 
 impl<'a> Reacted<'a> {

@@ -92,7 +92,8 @@ async fn a_damaged_row_costs_that_row_and_never_the_position() {
 async fn what_is_known_of_a_peer_is_kept_when_less_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let store = UpdateStore::open(&folder.path().join("updates.redb"), 1000).await.unwrap();
-    let traits = PeerTraits { contact: Some(true), names: Some(vec!["anna".into()]), called: Some("Anna".into()) };
+    let traits =
+        PeerTraits { contact: Some(true), names: Some(vec!["anna".into()]), called: Some("Anna".into()) };
     let first = SeenPeer { info: user(2000, Some(5), None), traits: traits.clone() };
     store.cache_peers(vec![first]).await.unwrap();
     store.cache_peers(vec![user(2000, None, Some(true)).into()]).await.unwrap();
