@@ -16,6 +16,7 @@ mod people;
 mod persist;
 pub mod pipeline;
 pub mod ports;
+mod reactions;
 pub mod retry;
 mod verdict;
 pub mod worker;
