@@ -167,6 +167,7 @@ macro_rules! with_either_queue {
 }
 
 mod commands;
+mod flows;
 mod previews;
 mod rules;
 

@@ -5,9 +5,12 @@ mod commands;
 mod deletions;
 mod documents;
 mod forms;
+mod pictures;
 mod previews;
 mod reactions;
 mod rules;
+mod summaries;
+mod table;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,7 +32,7 @@ use stenogram::jobs::commands::{Commands, ModelAbilities};
 use stenogram::jobs::deletions::Deletions;
 use stenogram::jobs::gate::Gate;
 use stenogram::jobs::intake::Intake;
-use stenogram::jobs::ports::{Conversation, Messenger, Transcriber, Transcription};
+use stenogram::jobs::ports::{Conversation, Messenger, Summariser, Transcriber, Transcription};
 use stenogram::jobs::worker::Worker;
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
 use stenogram::queue::{Counts, CrashRules, Queue, QueueError};
@@ -117,6 +120,18 @@ impl Transcriber for Reading {
         let text = if task == Task::Translate { text.to_uppercase() } else { text };
         let stretches = text.split('|').map(str::to_owned).collect();
         Ok(Box::new(ReadAloud { task, stretches, read: progress.until_ms as usize / 1000, reading: self }))
+    }
+}
+
+/// Writes summaries, where the settings want some.
+struct FirstWords;
+
+#[async_trait]
+impl Summariser for FirstWords {
+    async fn summarise(&self, text: &str, _: Option<LanguageCode>) -> Option<String> {
+        let words: Vec<&str> = text.split_whitespace().take(2).collect();
+        let summary = || format!("About {}.", words.join(" "));
+        Some(pictures::summary_of(text).map_or_else(summary, str::to_owned))
     }
 }
 
@@ -302,6 +317,7 @@ impl Line {
         let worker = Worker::new(Arc::clone(&queue), messenger, reading, in_force, work, shutdown.clone())
             .with_gate(admission)
             .with_previews(preview_after)
+            .with_summariser(Some(Arc::new(FirstWords)))
             .with_conversation(Arc::clone(&account) as Arc<dyn Conversation>);
         let mut tasks = JoinSet::new();
         let stop = shutdown.clone();

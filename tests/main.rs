@@ -50,6 +50,7 @@ mod serve;
 mod signals;
 mod speech;
 mod spool;
+mod summaries;
 mod systemd;
 mod telegram;
 mod toolkits;

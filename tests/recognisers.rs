@@ -109,15 +109,20 @@ async fn the_speech_alone_is_sent_and_what_comes_back_has_the_times_of_the_recor
 #[tokio::test]
 async fn the_vocabulary_is_sent_before_the_text_and_an_echo_of_it_is_not_believed() {
     let stub = Server::start(|_, number| {
-        says(if number == 0 { "Anna, Boris, Kubernetes." } else { "One two three." })
+        says(if number == 0 { "Clara, Boris, Anna, Kubernetes." } else { "One two three." })
     });
     let vocabulary = "Anna,Boris,Kubernetes".parse().unwrap();
     let options = SpeechServerOptions { vocabulary, ..server(&stub.base()) };
     let recognisers = recognisers(vec![RecogniserOptions::Server(options)]).await;
-    let options = RecogniseOptions { previous_text: "The text before.".to_owned(), ..Default::default() };
+    let options = RecogniseOptions {
+        previous_text: "The text before.".to_owned(),
+        vocabulary: "Clara, boris".parse().unwrap(),
+        people: "Anna, Peter".parse().unwrap(),
+        ..Default::default()
+    };
     assert_eq!(transcript(&recognisers, options).await.text(), "One two three.");
     let prompts: Vec<_> = stub.requests().iter().map(|request| request.field("prompt")).collect();
-    let expected = ["Anna, Boris, Kubernetes. The text before.", "The text before."];
+    let expected = ["Clara, boris, Anna, Kubernetes, Peter. The text before.", "The text before."];
     assert_eq!(prompts, expected.map(|prompt| Some(prompt.to_owned())));
 }
 

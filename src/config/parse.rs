@@ -210,7 +210,7 @@ impl Parser<'_> {
         let model = self.optional("SUMMARY_MODEL", values::model_of_server);
         let key = self.optional("SUMMARY_KEY", values::key);
         let from = self.value("SUMMARY_FROM", |text| within(1..=100_000, text.parse().ok()));
-        let timeout = self.duration("SUMMARY_TIMEOUT", 1..=300);
+        let timeout = self.duration("SUMMARY_TIMEOUT", 1..=120);
         if self.is_set("SUMMARY_URL") != self.is_set("SUMMARY_MODEL") {
             self.contradiction(
                 "of SUMMARY_URL and SUMMARY_MODEL only one is set; a server is asked for a model by its name"

@@ -230,7 +230,7 @@ pub const VARIABLES: &[Variable] = &[
         "SUMMARY_TIMEOUT",
         "1m",
         "How long a summary may take; after that the text is sent without one",
-        "1 to 300 seconds, or 1m to 5m",
+        "1 to 120 seconds, or 1m to 2m",
     ),
     Variable::new(
         "REDIS_URL",

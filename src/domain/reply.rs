@@ -1,7 +1,9 @@
 //! A transcript as the messages that carry it.
 
 use super::sanitise::sanitise;
-use super::{Answer, Document, DocumentFormat, DocumentFormats, Form, Part, Segment, Settings, Transcript};
+use super::{
+    Answer, Document, DocumentFormat, DocumentFormats, Form, Part, Segment, Settings, Transcript, Vocabulary,
+};
 
 /// Longest message text Telegram takes, in UTF-16 code units
 /// (`message_length_max` of <https://core.telegram.org/constructor/config>).
@@ -124,8 +126,10 @@ pub fn without_documents(answer: Answer) -> Answer {
     under(answer.settings.clone(), Answer { parts, ..answer })
 }
 
-/// An answer as it would have been made under `settings`, which give the same parts.
+/// An answer as it would have been made under `settings`, which give the same parts. It does not
+/// keep what the recogniser was told.
 pub fn under(settings: Settings, mut answer: Answer) -> Answer {
+    let settings = Settings { vocabulary: Vocabulary::default(), people: None, ..settings };
     for part in &mut answer.parts {
         part.folded = part.document.is_none() && utf16_len(&part.text) >= settings.fold_from as usize;
     }

@@ -1,4 +1,4 @@
-//! Obeys the owner's commands and reactions, each at most once, and answers the commands.
+//! Obeys the owner's commands, each at most once, and answers them.
 //!
 //! A command is handed over before the position in the stream of updates is stored, so it may come
 //! again after a crash. What it changes is stored first, then its mark. If the process dies in
@@ -13,14 +13,14 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, debug, error, info, info_span, warn};
+use tracing::{Instrument as _, error, info, info_span, warn};
 
 use crate::domain::command_texts::{self, Fate, QueueState, Remark};
 use crate::domain::rules::AnswerIn;
 use crate::domain::unix_time::now_seconds;
 use crate::domain::{
     Asked, ChatKind, Command, CommandMessage, CommandPrefix, Fault, Incoming, JobId, LanguageCode, Note,
-    Reaction, RepliesTo, Sender, Tongue,
+    RepliesTo, Sender, Tongue,
 };
 use crate::jobs::chat_rules_file::ChatRulesFile;
 use crate::jobs::persist::{persist, persist_note};
@@ -29,12 +29,12 @@ use crate::jobs::retry::retry_until_available;
 use crate::queue::{Mark, Obeyed, Queue, QueueError};
 
 /// A command or reaction that arrives later than this after it was sent is not obeyed, in seconds.
-const LATEST: u64 = 300;
+pub(super) const LATEST: u64 = 300;
 /// What [`Commands::shown`] is in the daemon.
 pub const SHOWN: [Duration; 2] = [Duration::from_secs(6), Duration::from_secs(15)];
 
 /// For how many seconds a command or reaction of this date has been under way.
-fn lateness(date: i64) -> u64 {
+pub(super) fn lateness(date: i64) -> u64 {
     u64::try_from(now_seconds().saturating_sub(date)).unwrap_or(0)
 }
 
@@ -65,7 +65,7 @@ pub struct ModelAbilities {
 
 /// What is said to a command.
 #[derive(Debug, PartialEq, Eq)]
-enum Answer {
+pub(super) enum Answer {
     /// Nothing, and the command stays where it is.
     Silence,
     /// Nothing: what it brings is the answer.
@@ -77,7 +77,7 @@ enum Answer {
 }
 
 /// Why a command is neither obeyed nor refused now.
-enum Stop {
+pub(super) enum Stop {
     Shutdown,
     Queue(QueueError),
 }
@@ -100,44 +100,6 @@ impl Commands {
             }
             Err(Stop::Shutdown) => false,
         }
-    }
-
-    /// Obeys a reaction as the command `t`, except that nothing is said to it in the chat. Returns
-    /// true once that is stored, as [`take`](Self::take) does.
-    pub async fn take_reaction(&self, reaction: Reaction) -> bool {
-        let span = info_span!("reaction", id = %reaction.incoming.id);
-        match self.obey_reaction(&reaction).instrument(span).await {
-            Ok(()) => true,
-            Err(Stop::Queue(error)) => {
-                error!(%error, "A reaction cannot be obeyed");
-                false
-            }
-            Err(Stop::Shutdown) => false,
-        }
-    }
-
-    async fn obey_reaction(&self, reaction: &Reaction) -> Result<(), Stop> {
-        let Reaction { incoming, date } = reaction;
-        let id = reaction.id();
-        // An update about a message lists reactions of any age, whatever has changed.
-        let late = lateness(*date);
-        if late > LATEST {
-            debug!(late_s = late, "The reaction is old and is not obeyed");
-            return Ok(());
-        }
-        if self.mark(id).await?.is_some() {
-            return Ok(());
-        }
-        let asked = Asked { command: id.message, ..Asked::default() };
-        match self.ask_for(id, asked, incoming).await? {
-            Ok(_) | Err(Remark::AnsweredBefore) => {
-                info!(event = "reaction", chat = id.chat, "The owner's reaction was obeyed");
-            }
-            Err(remark) => {
-                info!(remark = remark.text(Tongue::English), "The owner's reaction was not obeyed")
-            }
-        }
-        Ok(())
     }
 
     /// Obeys a command unless it was obeyed before; says what is to be said to it.
@@ -231,7 +193,7 @@ impl Commands {
     }
 
     /// Has the queue add the job for a recording, and mark the command or reaction `id`, in one step.
-    async fn ask_for(
+    pub(super) async fn ask_for(
         &self,
         id: JobId,
         asked: Asked,
@@ -256,7 +218,7 @@ impl Commands {
         })
     }
 
-    async fn mark(&self, id: JobId) -> Result<Option<Mark>, Stop> {
+    pub(super) async fn mark(&self, id: JobId) -> Result<Option<Mark>, Stop> {
         self.until_done("look for a mark", || self.queue.mark(id)).await
     }
 

@@ -17,6 +17,7 @@ mod persist;
 pub mod pipeline;
 pub mod ports;
 mod preview;
+mod reactions;
 pub mod retry;
 mod verdict;
 pub mod worker;

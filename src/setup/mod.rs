@@ -158,6 +158,7 @@ pub fn account_options(config: &Config) -> AccountOptions {
         memory: config.max_file_size.max(LEAST_MEMORY),
         spool: Some(SpoolOptions { folder: config.data_dir.join("spool"), limit: config.spool_limit }),
         sends: config.sends,
+        names: config.names,
         ..AccountOptions::default()
     }
 }

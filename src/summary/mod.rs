@@ -22,6 +22,8 @@ use crate::runtime::problem::{Diagnosis, Problem};
 const LONGEST_ANSWER: u64 = 1 << 20;
 /// How long a connection may take. A machine that is off does not answer at all.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// How long it may take until a thread asks.
+const START_LIMIT: Duration = Duration::from_secs(5);
 /// A server that failed is left alone for this time, so that not every text waits for it.
 const PAUSE: Duration = Duration::from_secs(60);
 
@@ -51,7 +53,7 @@ pub struct SummaryOptions {
     /// The name of the model there.
     pub model: String,
     pub key: Option<Secret>,
-    /// How long a summary may take.
+    /// How long a summary may take. The watchdog allows a job three minutes between two stages.
     pub timeout: Duration,
     /// The way there, or why it cannot be used.
     pub proxy: Result<Option<Proxy>, String>,
@@ -182,7 +184,11 @@ async fn ask_on_a_thread(options: SummaryOptions, question: Question) -> Result<
         let _entered = span.enter();
         copy.ask(&question).map_err(|why| copy.failure(why))
     });
-    asked.await.unwrap_or_else(|error| Err(options.failure(format!("was not asked: {error}"))))
+    // Where all threads are busy, it is not asked at all.
+    match tokio::time::timeout(options.timeout + START_LIMIT, asked).await {
+        Ok(asked) => asked.unwrap_or_else(|error| Err(options.failure(format!("was not asked: {error}")))),
+        Err(_) => Err(options.failure("was not asked in time".to_owned())),
+    }
 }
 
 impl SummaryOptions {

@@ -40,6 +40,9 @@ impl Account {
         let contents = file.read()?;
         let user = contents.user.ok_or_else(|| SessionError::NotLoggedIn(file.path().to_owned()))?;
         let store = UpdateStore::open(&file.state_path(), user.id).await?;
+        if options.names {
+            store.keep_names();
+        }
         let pace = Pace::open(options.sends, store.clone()).await?;
         let restrictions = Restrictions::open(file.restriction_path(), user.id, options.trials);
         let session =

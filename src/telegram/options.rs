@@ -39,6 +39,8 @@ pub struct AccountOptions {
     pub sends: SendLimits,
     /// How often a send is tried while Telegram does not let the account send.
     pub trials: TrialPauses,
+    /// Whether it is stored what users call themselves.
+    pub names: bool,
 }
 
 impl Default for AccountOptions {
@@ -58,6 +60,7 @@ impl Default for AccountOptions {
             spool: None,
             sends: SendLimits::default(),
             trials: TrialPauses::default(),
+            names: false,
         }
     }
 }

@@ -35,6 +35,7 @@ pub fn options() -> AccountOptions {
         spool: None,
         sends: SendLimits { minute: 100_000, day: 100_000 },
         trials: TrialPauses { first: Duration::from_millis(500), max: Duration::from_secs(6 * 3600) },
+        names: false,
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::Output;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use fake_telegram::{Chat, Draft, FRIEND, Telegram};
+use fake_telegram::{Chat, Draft, FRIEND, GROUP, SECOND_FRIEND, Telegram};
 use support::daemon::{Home, events};
 use support::doctor::Report;
 use support::http::{Reply, Server};
@@ -74,6 +74,40 @@ async fn a_server_alone_needs_no_model_and_a_job_waits_until_it_is_there() {
     let log = daemon.log();
     for secret in ["sk-secret", "Heard elsewhere"] {
         assert!(!log.contains(secret), "{secret}");
+    }
+    assert!(daemon.stop().await.0.success());
+}
+
+/// What is said in a chat comes first, then VOCABULARY, then the chat's people.
+#[tokio::test]
+async fn a_recogniser_is_told_what_is_known_of_the_chat() {
+    let telegram = Telegram::start().await.expect("start the loopback Telegram");
+    let stub = Server::start(|_, _| says("Heard elsewhere."));
+    let mut home = without_model(Home::new(&telegram), &stub.base());
+    home.set("VOCABULARY", "Kubernetes");
+    home.set("NAMES", "on");
+    home.set("ANSWER_GROUPS", "all");
+    let mut daemon = home.start();
+    daemon.event("connected", DEADLINE).await;
+    let friends_chat = Chat::User(FRIEND);
+    telegram.send(friends_chat, Draft::text(".vocabulary Карл, Новак").own());
+    daemon.event("command", DEADLINE).await;
+    daemon.kill();
+    let mut daemon = home.start();
+    daemon.event("connected", DEADLINE).await;
+    for (number, (chat, user, prompt)) in [
+        (friends_chat, FRIEND, "Карл, Новак, Kubernetes, Friend, Owner."),
+        (GROUP, FRIEND, "Kubernetes, Friend, Owner."),
+        (GROUP, SECOND_FRIEND, "Kubernetes, Second Friend, Owner, Friend."),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let draft = Draft::voice(say("one two three", "en-us"), 3);
+        let message = telegram.send(chat, if chat == GROUP { draft.from(user) } else { draft });
+        telegram.wait_for_reply(chat, message, DEADLINE).await.expect("a reply");
+        let requests = stub.requests();
+        assert_eq!(requests[number].field("prompt").as_deref(), Some(prompt));
     }
     assert!(daemon.stop().await.0.success());
 }

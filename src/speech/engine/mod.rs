@@ -108,7 +108,7 @@ impl Engine {
             lists,
         };
         let request = Request { input, progress: None, observer, reply, span: Span::current() };
-        self.messages.send(Message::Detect(request)).await.map_err(|_| self.gone())?;
+        self.messages.send(Message::Detect(Box::new(request))).await.map_err(|_| self.gone())?;
         answer.await.map_err(|_| self.gone())?
     }
 
@@ -187,7 +187,7 @@ impl Engine {
         let guess = guess.filter(|guess| self.knows(*guess));
         let input = Input { speech, language, guess, task, prior, previous_text, vocabulary, lists };
         let request = Request { input, progress, observer, reply, span: Span::current() };
-        self.messages.send(Message::Recognise(request)).await.map_err(|_| self.gone())?;
+        self.messages.send(Message::Recognise(Box::new(request))).await.map_err(|_| self.gone())?;
         answer.await.map_err(|_| self.gone())?
     }
 

@@ -24,9 +24,9 @@ use crate::speech::whisper::{Control, Whisper, device};
 
 /// What the thread is asked to do.
 pub(super) enum Message {
-    Recognise(Request<Transcript>),
+    Recognise(Box<Request<Transcript>>),
     /// Find the language of a recording.
-    Detect(Request<LanguageCode>),
+    Detect(Box<Request<LanguageCode>>),
     /// Load the model, if it was freed.
     Load(oneshot::Sender<Result<(), SpeechError>>),
     /// Check whether to stop.
@@ -74,9 +74,9 @@ pub(super) fn run(
             Ok(Some(Message::Load(reply))) => {
                 let _ = reply.send(host.model().map(drop));
             }
-            Ok(Some(Message::Recognise(request))) => host.serve(request, stop, WhisperRecogniser::recognise),
+            Ok(Some(Message::Recognise(request))) => host.serve(*request, stop, WhisperRecogniser::recognise),
             Ok(Some(Message::Detect(request))) => {
-                host.serve(request, stop, WhisperRecogniser::detect_language)
+                host.serve(*request, stop, WhisperRecogniser::detect_language)
             }
         }
     }

@@ -11,6 +11,7 @@ pub(super) mod position;
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -52,6 +53,7 @@ struct Inner {
     database: Reopening,
     /// The peers met in this run as they are on disk, so that each is written only if it changes.
     peers: Mutex<HashMap<i64, StoredPeer>>,
+    keeps_names: AtomicBool,
     position: Mutex<StoredPosition>,
     /// By [`Paused`].
     pauses: Mutex<[Option<StoredPause>; 2]>,
@@ -166,10 +168,18 @@ impl UpdateStore {
         Ok(stored.map(|peer| peer.seen(id)))
     }
 
+    /// Has it stored from now on what users call themselves, which nobody else needs.
+    pub fn keep_names(&self) {
+        self.0.keeps_names.store(true, Ordering::Relaxed);
+    }
+
     /// Stores peers. Where Telegram leaves something out that is known already, that is kept.
-    pub async fn cache_peers(&self, peers: Vec<SeenPeer>) -> Result<(), SessionError> {
+    pub async fn cache_peers(&self, mut peers: Vec<SeenPeer>) -> Result<(), SessionError> {
         if peers.is_empty() {
             return Ok(());
+        }
+        if !self.0.keeps_names.load(Ordering::Relaxed) {
+            peers.iter_mut().for_each(|peer| peer.traits.called = None);
         }
         self.blocking(move |inner| inner.write_peers(&peers)).await
     }
@@ -237,6 +247,7 @@ impl Inner {
             path,
             database,
             peers: Mutex::default(),
+            keeps_names: AtomicBool::new(false),
             position: Mutex::new(position),
             pauses: Mutex::new(pauses),
         })

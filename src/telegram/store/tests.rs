@@ -94,14 +94,18 @@ async fn what_is_known_of_a_peer_is_kept_when_less_is_told() {
     let store = UpdateStore::open(&folder.path().join("updates.redb"), 1000).await.unwrap();
     let traits =
         PeerTraits { contact: Some(true), names: Some(vec!["anna".into()]), called: Some("Anna".into()) };
-    let first = SeenPeer { info: user(2000, Some(5), None), traits: traits.clone() };
-    store.cache_peers(vec![first]).await.unwrap();
-    store.cache_peers(vec![user(2000, None, Some(true)).into()]).await.unwrap();
     let id = PeerId::user(2000).unwrap();
+    let first = || SeenPeer { info: user(2000, Some(5), None), traits: traits.clone() };
+    // What people call themselves is kept only where it is wanted.
+    store.cache_peers(vec![first()]).await.unwrap();
+    assert_eq!(store.seen_peer(id).await.unwrap().unwrap().traits.called, None);
+    store.keep_names();
+    store.cache_peers(vec![first()]).await.unwrap();
+    store.cache_peers(vec![user(2000, None, Some(true)).into()]).await.unwrap();
     let known = store.seen_peer(id).await.unwrap().unwrap();
     assert_eq!((known.info, known.traits), (user(2000, Some(5), Some(true)), traits));
     // What is known of somebody changes, and names are given up.
-    let traits = PeerTraits { contact: Some(false), names: Some(Vec::new()), called: None };
+    let traits = PeerTraits { contact: Some(false), names: Some(Vec::new()), called: Some("Anna".into()) };
     let later = SeenPeer { info: user(2000, None, None), traits: traits.clone() };
     store.cache_peers(vec![later]).await.unwrap();
     assert_eq!(store.seen_peer(id).await.unwrap().unwrap().traits, traits);
