@@ -117,6 +117,7 @@ impl RunError {
                     SpeechError::Cpu(_)
                         | SpeechError::LanguageNotInModel(_)
                         | SpeechError::Proxy(_)
+                        | SpeechError::Authority(_)
                         | SpeechError::EnglishOnly { .. }
                         | SpeechError::TranscribesOnly { .. }
                 )

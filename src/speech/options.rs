@@ -126,6 +126,8 @@ pub struct RecogniseOptions {
     pub prior: LanguagePrior,
     /// The last sentences before this recording. Whisper continues them in sense and spelling.
     pub previous_text: String,
+    /// Whether the times of words are wanted. Servers are not asked for them.
+    pub words: bool,
     /// Receives the share that is done, in percent, once per 30 s of the recording.
     pub progress: Option<watch::Sender<u8>>,
     pub observer: Option<Arc<dyn Observer>>,

@@ -69,6 +69,8 @@ pub struct RecordingOptions {
     pub from: Progress,
     /// What was said before the recording.
     pub prompt: String,
+    /// Whether the times of words are wanted.
+    pub words: bool,
     /// How likely each language is in this chat.
     pub prior: LanguagePrior,
     /// Receives the share that is done, in percent.
@@ -130,12 +132,14 @@ impl<'r> Recording<'r> {
         });
         // A closed channel means that the runtime is shutting down.
         let length = measured.await.unwrap_or(Err(AudioError::Aborted))?;
-        let RecordingOptions { settings, from, prompt, prior, progress, observer, claimed: _ } = options;
+        let RecordingOptions { settings, from, prompt, words, prior, progress, observer, claimed: _ } =
+            options;
         let options = RecogniseOptions {
             previous_text: last_words(format!("{prompt} {}", from.transcript.text()).trim().to_owned()),
             language: settings.language.or(from.transcript.language),
             task: settings.task,
             prior,
+            words,
             observer,
             progress: None,
         };
@@ -176,6 +180,10 @@ impl<'r> Recording<'r> {
         for segment in &mut transcript.segments {
             segment.start_ms += start_ms;
             segment.end_ms += start_ms;
+        }
+        for word in &mut transcript.words {
+            word.start_ms += start_ms;
+            word.end_ms += start_ms;
         }
         let RecogniseOptions { language, previous_text, .. } = &mut self.options;
         *language = language.or(transcript.language);

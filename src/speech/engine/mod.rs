@@ -12,6 +12,7 @@ use tracing::Span;
 
 mod recogniser;
 mod thread;
+mod words;
 
 use self::recogniser::Input;
 use self::thread::{Message, Request};
@@ -144,8 +145,8 @@ impl Engine {
             return Ok(Transcript { task: options.task, ..Transcript::default() });
         }
         let (reply, answer) = oneshot::channel();
-        let RecogniseOptions { language, task, prior, previous_text, progress, observer } = options;
-        let input = Input { speech, language, task, prior, previous_text };
+        let RecogniseOptions { language, task, prior, previous_text, words, progress, observer } = options;
+        let input = Input { speech, language, task, prior, previous_text, words };
         let request = Request { input, progress, observer, reply, span: Span::current() };
         self.messages.send(Message::Recognise(request)).await.map_err(|_| self.gone())?;
         answer.await.map_err(|_| self.gone())?
