@@ -28,6 +28,9 @@ fi
 if ! have chromium && ! have chromium-browser && ! have google-chrome; then
     (install_packages "to look at the status page (122 MB to fetch)" chromium) || warn "going on without a browser"
 fi
+if ! have strace; then
+    (install_packages "to see every connection of the program" strace) || warn "going on without strace"
+fi
 if [ "$(uname -m)" = x86_64 ] && ! have qemu-x86_64; then
     (install_packages "to run on an older CPU (12 MB to fetch)" qemu-user) || warn "going on without qemu-user"
 fi

@@ -233,6 +233,7 @@ fn contradictions_are_caught() {
         (&[("REDIS_URL", "redis://a"), ("REDIS_CA", "ca.pem")], ["REDIS_CA", "rediss://"]),
         (&[("REDIS_HOST", "a"), ("REDIS_CA", "ca.pem")], ["REDIS_CA", "REDIS_TLS=on"]),
         (&[("REDIS_URL", "rediss://a"), ("REDIS_KEY", "key.pem")], ["REDIS_CERT", "REDIS_KEY"]),
+        (&[("RECOGNISER", "http://a/v1,local"), ("RECOGNISER_CA", "ca.pem")], ["RECOGNISER_CA", "https://"]),
         (&[("ANSWER_IN", "nowhere"), ("RESULT_TTL", "0")], ["ANSWER_IN=nowhere", "RESULT_TTL=0"]),
         (&[("LANGUAGE", "de"), ("LANGUAGES", "ru,en")], ["LANGUAGE=de", "LANGUAGES=\"ru,en\""]),
     ] {

@@ -83,6 +83,7 @@ const MESSAGES: &[(&str, &str)] = &[
     ("recognition-failed", "the recognition thread is gone"),
     ("recogniser-away", "the recogniser gpu:8000/v1 cannot be reached: Connection refused"),
     ("recogniser-refuses", "the recogniser gpu:8000/v1 refuses the key, or wants one (401 Unauthorized)"),
+    ("recogniser-ca", "the file ca.key of RECOGNISER_CA holds no certificate"),
     ("recogniser-failed", "the recogniser gpu:8000/v1 failed (500 Internal Server Error): no GPU"),
     ("recogniser-public", "what is said in your messages is sent to api.openai.com/v1 for recognition"),
     ("summary-failed", "the summary server gpu:11434/v1 gave no answer within 60 s"),

@@ -233,7 +233,7 @@ impl Transcription for ReadAloud<'_> {
         self.reading.recognised.send_modify(|recognised| *recognised += 1);
         let until_ms = self.read as u64 * 1000;
         let segments = vec![Segment { start_ms: until_ms - 1000, end_ms: until_ms, text: text.clone() }];
-        let transcript = Transcript { task: self.task, language: None, segments };
+        let transcript = Transcript { task: self.task, language: None, segments, ..Transcript::default() };
         Ok(Some(Progress { until_ms, transcript }))
     }
 }
@@ -700,7 +700,7 @@ async fn a_job_without_settings_has_those_that_are_configured() {
         asked: None,
     };
     let segments = vec![Segment { start_ms: 0, end_ms: 1000, text: "one".into() }];
-    let transcript = Transcript { task: Task::Transcribe, language: None, segments };
+    let transcript = Transcript { task: Task::Transcribe, language: None, segments, ..Transcript::default() };
     let store = queue(&folder).await;
     store.add(&old).await.unwrap();
     store.claim().await.unwrap();

@@ -1,6 +1,8 @@
 //! Telegram and models through proxies: the real binary, proxies on loopback, and addresses to
 //! which only the proxies know the way.
 
+mod past;
+
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, ChildStdout, Command, Stdio};

@@ -5,6 +5,7 @@ mod daemon;
 mod faults;
 mod independent;
 mod list;
+mod tls;
 
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ pub fn server(url: &str) -> SpeechServerOptions {
         url: url.parse().expect("the address of a server"),
         model: "whisper-1".to_owned(),
         key: Some(Secret::new("sk-secret")),
+        ca: None,
         timeout: Duration::from_secs(20),
         languages: Languages { listed: vec![russian, LanguageCode::ENGLISH], others: false },
         vocabulary: Vocabulary::default(),

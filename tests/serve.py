@@ -32,6 +32,7 @@ verbose = transcribe(
     temperature=0,
     timestamp_granularities=["segment"],
 )
+words = transcribe(response_format="verbose_json", timestamp_granularities=["word"])
 with open(recording, "rb") as file:
     translation = error(lambda: client.audio.translations.create(model="whisper-1", file=file))
 stranger = openai.OpenAI(base_url=base, api_key="wrong", max_retries=0)
@@ -45,10 +46,11 @@ print(
             "vtt": transcribe(response_format="vtt"),
             "verbose": [verbose.text, verbose.language, verbose.duration, verbose.segments[0].end],
             "translation": translation,
-            "words": error(
-                lambda: transcribe(response_format="verbose_json", timestamp_granularities=["word"])
-            ),
-            "stream": error(lambda: transcribe(stream=True)),
+            "words": [[word.word, word.start, word.end] for word in words.words],
+            "stream": [
+                [event.type, event.delta if event.type.endswith("delta") else event.text]
+                for event in transcribe(stream=True)
+            ],
             "noise": error(
                 lambda: client.audio.transcriptions.create(model="whisper-1", file=open(noise, "rb"))
             ),

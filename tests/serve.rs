@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,14 +16,16 @@ use stenogram::speech::{
 };
 use support::daemon::{Daemon, Home};
 use support::doctor::Report;
-use support::skipped;
 use support::speech::{self, MODEL, fixtures, say};
+use support::{python, skipped};
 
 use crate::health::DEADLINE;
 use crate::health::http::{Answer, free_address, send};
 use crate::recognisers;
 
 const KEY: &str = "a-key-of-ours";
+/// OpenAI's client.
+const OPENAI: &str = "openai==3.57.0";
 
 struct Serving {
     home: Home,
@@ -138,6 +139,67 @@ async fn each_format_has_the_words() {
     assert!(status.success() && took.as_secs() < 8, "{status} after {took:?}");
 }
 
+/// Three texts, each said a minute after the one before.
+fn minutes() -> (Vec<&'static str>, Vec<u8>) {
+    let texts: Vec<_> = fixtures("en").iter().take(3).map(|fixture| (fixture.text, fixture.voice)).collect();
+    (texts.iter().map(|(text, _)| *text).collect(), speech::say_now_and_then(&texts, 60))
+}
+
+#[tokio::test]
+async fn a_stream_tells_the_text_piece_by_piece() {
+    let serving = Serving::start(&[]).await;
+    let (texts, recording) = minutes();
+    let whole = serving.transcribe(&[], Some(&recording)).await.json();
+    let answer = serving.transcribe(&[("stream", "true")], Some(&recording)).await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, "text/event-stream"), "{answer:?}");
+    let data = answer.body.lines().filter_map(|line| line.strip_prefix("data: "));
+    let events: Vec<Value> = data.map(|data| serde_json::from_str(data).unwrap()).collect();
+    let (last, deltas) = events.split_last().expect("events");
+    assert_eq!(deltas.len(), texts.len(), "one for each stretch in which somebody speaks");
+    assert!(deltas.iter().all(|event| event["type"] == "transcript.text.delta"), "{events:?}");
+    let joined: String = deltas.iter().map(|event| event["delta"].as_str().unwrap()).collect();
+    assert_eq!((&json!(joined), &whole["text"]), (&whole["text"], &last["text"]), "{events:?}");
+    assert_eq!(last["type"], "transcript.text.done");
+    assert_eq!(serving.daemon.count("served"), 2);
+    // Nobody speaks.
+    let answer = serving.transcribe(&[("stream", "true")], Some(&speech::silence(2.0))).await;
+    assert!(
+        answer.body.contains(r#""transcript.text.done""#) && !answer.body.contains("delta"),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test]
+async fn words_have_the_times_at_which_they_were_said() {
+    let serving = Serving::start(&[]).await;
+    let (texts, recording) = minutes();
+    let verbose = |granularities: &'static [&'static str]| {
+        let times = granularities.iter().map(|&it| ("timestamp_granularities[]", it));
+        let fields: Vec<_> = times.chain([("response_format", "verbose_json")]).collect();
+        let (serving, recording) = (&serving, &recording);
+        async move { serving.transcribe(&fields, Some(recording)).await.json() }
+    };
+    let (both, alone, none) =
+        tokio::join!(verbose(&["word", "segment"]), verbose(&["word"]), verbose(&["segment"]));
+    assert!(alone.get("segments").is_none() && none.get("words").is_none(), "{alone} {none}");
+    assert_eq!((&alone["words"], &none["segments"]), (&both["words"], &both["segments"]));
+    let time = |value: &Value, name: &str| value[name].as_f64().unwrap();
+    let words = both["words"].as_array().unwrap();
+    let said: Vec<_> = words.iter().map(|word| word["word"].as_str().unwrap()).collect();
+    assert_eq!(said.join(" "), both["text"].as_str().unwrap());
+    let mut before = 0.0;
+    for word in words {
+        let (start, end) = (time(word, "start"), time(word, "end"));
+        assert!(before <= start && start <= end && end - start < 2.0, "{word} in {both}");
+        let is_around = |segment: &&Value| time(segment, "start") <= start && end <= time(segment, "end");
+        assert!(both["segments"].as_array().unwrap().iter().any(|it| is_around(&it)), "{word} in {both}");
+        before = end;
+    }
+    // What was said in the last of the three places is told to have been said there.
+    let last = words.last().unwrap();
+    assert!((120.0..130.0).contains(&time(last, "end")) && texts.len() == 3, "{last}");
+}
+
 #[tokio::test]
 async fn what_cannot_be_done_is_said_in_the_form_of_that_interface() {
     let serving = Serving::start(&[("MAX_FILE_SIZE", "100K"), ("MAX_DURATION", "10")]).await;
@@ -148,8 +210,11 @@ async fn what_cannot_be_done_is_said_in_the_form_of_that_interface() {
         (&[][..], None, 400, "there is no file in the form"),
         (&[("response_format", "xml")], Some(&spoken), 400, "response_format must be json, text"),
         (&[("temperature", "hot")], Some(&spoken), 400, "temperature must be from 0 to 1"),
-        (&[("timestamp_granularities[]", "word")], Some(&spoken), 400, "not words"),
-        (&[("stream", "true")], Some(&spoken), 400, "not as a stream"),
+        (&[("timestamp_granularities[]", "word")], Some(&spoken), 400, "only response_format=verbose_json"),
+        (&[("timestamp_granularities[]", "letter")], Some(&spoken), 400, "must be segment or word"),
+        (&[("stream", "maybe")], Some(&spoken), 400, "stream must be true or false"),
+        (&[("stream", "true"), ("response_format", "text")], Some(&spoken), 400, "response_format=json"),
+        (&[("stream", "true")], Some(&b"no recording".to_vec()), 400, "cannot be decoded"),
         (&[("diarize", "yes")], Some(&spoken), 400, "there is no parameter"),
         (&[("language", "klingon")], Some(&spoken), 400, "klingon"),
         (&[("model", "large-v9")], Some(&spoken), 404, "there is no model"),
@@ -269,9 +334,9 @@ async fn another_stenogram_recognises_with_it_as_by_itself() {
     let serving = Serving::start(&[("SERVE_KEY", KEY)]).await;
     let mut home = Home::with_voice_activity();
     home.set("LANGUAGE", "en");
-    // Some minutes, of which several stretches are sent.
-    let texts: Vec<_> = fixtures("en").iter().take(3).map(|fixture| (fixture.text, fixture.voice)).collect();
-    fs::write(home.path().join("a.ogg"), speech::say_now_and_then(&texts, 60)).unwrap();
+    // Several stretches are sent.
+    let (texts, recording) = minutes();
+    fs::write(home.path().join("a.ogg"), recording).unwrap();
     let transcribe = |home: &Home| {
         let output = home.command().args(["transcribe", "--format", "json", "a.ogg"]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -295,22 +360,12 @@ async fn another_stenogram_recognises_with_it_as_by_itself() {
     Report::by(home.command()).has("recogniser", "ok", "answers and has whisper-1", "");
 }
 
-/// Where `python3 -m venv target/servers && target/servers/bin/pip install openai` has put it, or as
-/// OPENAI_PYTHON names it.
-fn python_with_openai() -> Option<PathBuf> {
-    let made = || concat!(env!("CARGO_MANIFEST_DIR"), "/target/servers/bin/python").into();
-    let python = std::env::var_os("OPENAI_PYTHON").map_or_else(made, PathBuf::from);
-    let has_it = Command::new(&python).args(["-c", "import openai"]).output();
-    if has_it.is_ok_and(|output| output.status.success()) {
-        return Some(python);
-    }
-    skipped(format!("no openai for {}", python.display()));
-    None
-}
-
 #[tokio::test]
 async fn the_official_client_of_openai_understands_it() {
-    let Some(python) = python_with_openai() else { return };
+    let python = match python::with_packages(env!("CARGO_TARGET_TMPDIR"), &[OPENAI]) {
+        Ok(python) => python,
+        Err(why) => return skipped(format!("OpenAI's client cannot be installed: {why}")),
+    };
     let serving = Serving::start(&[("SERVE_KEY", KEY)]).await;
     let folder = serving.home.path();
     let (recording, noise) = (folder.join("a.ogg"), folder.join("noise.ogg"));
@@ -332,9 +387,15 @@ async fn the_official_client_of_openai_understands_it() {
     let verbose = &got["verbose"];
     assert_eq!((&verbose[0], &verbose[1]), (&json!(text), &json!("english")));
     assert!(verbose[3].as_f64() <= verbose[2].as_f64(), "{verbose}");
+    let words: Vec<_> = got["words"].as_array().unwrap().iter().map(|word| &word[0]).collect();
+    assert_eq!(words, ["one", "two", "three"], "{got}");
+    assert!(got["words"][0][1].as_f64() < got["words"][2][2].as_f64(), "{got}");
+    assert_eq!(
+        got["stream"],
+        json!([["transcript.text.delta", text], ["transcript.text.done", text]]),
+        "{got}"
+    );
     for (name, class, status, code) in [
-        ("words", "BadRequestError", 400, Value::Null),
-        ("stream", "BadRequestError", 400, Value::Null),
         ("noise", "BadRequestError", 400, Value::Null),
         ("key", "AuthenticationError", 401, json!("invalid_api_key")),
     ] {

@@ -127,6 +127,7 @@ impl RunError {
                         | SpeechError::LanguageNotInModel(_)
                         | SpeechError::Proxy(_)
                         | SpeechError::NoTranscribeCpp { .. }
+                        | SpeechError::Authority(_)
                         | SpeechError::EnglishOnly { .. }
                         | SpeechError::TranscribesOnly { .. }
                 )

@@ -82,6 +82,9 @@ pub struct Config {
     pub recogniser_model: String,
     /// The key that servers are sent.
     pub recogniser_key: Option<Secret>,
+    /// The file with the authorities that sign the certificates of servers, in place of the public
+    /// ones.
+    pub recogniser_ca: Option<PathBuf>,
     /// How long a server may take for one stretch.
     pub recogniser_timeout: Duration,
     /// How long a stretch waits for one recogniser if there is another one.

@@ -13,7 +13,7 @@ use super::{Config, HealthAddress, Needs, Notify, Summary, values};
 use crate::domain::budget::Budgets;
 use crate::domain::pacing::SendLimits;
 use crate::domain::rules::{AnswerIn, Rules};
-use crate::domain::{Documents, LanguageChoice, Models, Secret};
+use crate::domain::{Documents, LanguageChoice, Models, RecogniserAddress, Secret};
 
 /// In seconds.
 const HOUR: u64 = 3600;
@@ -80,6 +80,7 @@ impl Parser<'_> {
             recognisers: self.value("RECOGNISER", values::recognisers),
             recogniser_model: self.value("RECOGNISER_MODEL", values::model_of_server),
             recogniser_key: self.optional("RECOGNISER_KEY", values::key),
+            recogniser_ca: self.optional("RECOGNISER_CA", values::path),
             recogniser_timeout: self.duration("RECOGNISER_TIMEOUT", 1..=300),
             recogniser_patience: self.duration("RECOGNISER_PATIENCE", 1..=600),
             summary: self.summary(),
@@ -152,6 +153,15 @@ impl Parser<'_> {
             self.contradiction(format!(
                 "{bytes} is less than {size}, so the largest recordings would never get to a worker; raise \
                  FLEET_BYTES, or lower MAX_FILE_SIZE"
+            ));
+        }
+        let is_encrypted =
+            |it: &RecogniserAddress| matches!(it, RecogniserAddress::Server(url) if url.is_encrypted());
+        let has_encrypted = self.is_invalid("RECOGNISER") || config.recognisers.iter().any(is_encrypted);
+        if self.is_set("RECOGNISER_CA") && !has_encrypted {
+            let recogniser = self.describe("RECOGNISER");
+            self.contradiction(format!(
+                "RECOGNISER_CA is set, but {recogniser} has no server with https://; add one, or remove RECOGNISER_CA"
             ));
         }
         if config.rules.answer_in == AnswerIn::Nowhere && config.result_ttl.is_zero() {

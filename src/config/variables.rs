@@ -190,6 +190,12 @@ pub const VARIABLES: &[Variable] = &[
     )
     .secret(),
     Variable::new(
+        "RECOGNISER_CA",
+        "",
+        "The authorities that sign the certificates of servers with https://, instead of the public ones",
+        "a PEM file with one certificate or several",
+    ),
+    Variable::new(
         "RECOGNISER_TIMEOUT",
         "2m",
         "How long a server may take to recognise up to 29 s of speech",

@@ -54,5 +54,5 @@ pub use recording::{Recording, RecordingKind};
 pub use restriction::{Restricted, Restriction};
 pub use secret::{Credentials, Secret};
 pub use settings::{DocumentFormats, Documents, Form, Settings};
-pub use transcript::{Progress, Segment, Task, Transcript};
+pub use transcript::{Progress, Segment, Task, Transcript, Word};
 pub use vocabulary::{ParseVocabularyError, Vocabulary};

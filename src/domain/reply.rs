@@ -110,7 +110,7 @@ fn subtitles(transcript: &Transcript) -> String {
         Segment { text, ..*segment }
     });
     let segments = segments.filter(|segment| !segment.text.is_empty()).collect();
-    Transcript { segments, ..*transcript }.srt()
+    Transcript { segments, ..Transcript::default() }.srt()
 }
 
 /// The same answer as messages, for a chat that takes no documents. It has all of the text.

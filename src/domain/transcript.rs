@@ -46,6 +46,16 @@ pub struct Segment {
     pub text: String,
 }
 
+/// A word of a recording, without the punctuation around it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Word {
+    /// Milliseconds from the start of the recording.
+    pub start_ms: u64,
+    /// Milliseconds from the start of the recording; not before `start_ms`.
+    pub end_ms: u64,
+    pub text: String,
+}
+
 /// The speech of one recording.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transcript {
@@ -54,6 +64,9 @@ pub struct Transcript {
     /// The language spoken; `None` if nothing was said.
     pub language: Option<LanguageCode>,
     pub segments: Vec<Segment>,
+    /// The words of the segments, if their times were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub words: Vec<Word>,
 }
 
 /// How far the recognition of a long recording has come.
@@ -70,10 +83,11 @@ impl Progress {
     /// found.
     pub fn add(&mut self, stretch: Self) {
         self.until_ms = stretch.until_ms;
-        let Transcript { task, language, segments } = stretch.transcript;
+        let Transcript { task, language, segments, words } = stretch.transcript;
         self.transcript.task = task;
         self.transcript.language = self.transcript.language.or(language);
         self.transcript.segments.extend(segments);
+        self.transcript.words.extend(words);
     }
 }
 
@@ -133,6 +147,7 @@ mod tests {
             task: Task::Transcribe,
             language: Some(LanguageCode::ENGLISH),
             segments: vec![segment(0, 1500, "one <two>"), segment(3_661_020, 3_662_000, "three")],
+            words: Vec::new(),
         }
     }
 

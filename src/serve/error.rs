@@ -2,7 +2,7 @@
 //! (<https://platform.openai.com/docs/guides/error-codes>).
 
 use hyper::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::audio::AudioError;
 use crate::speech::SpeechError;
@@ -48,10 +48,10 @@ impl ApiError {
         self.param.is_none() && matches!(self.status.as_u16(), 401 | 403 | 404 | 405 | 421)
     }
 
-    pub fn body(&self) -> String {
+    pub fn json(&self) -> Value {
         let kind = if self.status.is_server_error() { "server_error" } else { "invalid_request_error" };
         let Self { code, param, message, .. } = self;
-        json!({"error": {"message": message, "type": kind, "param": param, "code": code}}).to_string() + "\n"
+        json!({"error": {"message": message, "type": kind, "param": param, "code": code}})
     }
 }
 

@@ -10,7 +10,7 @@ use hyper::{HeaderMap, StatusCode, header};
 use multer::{Constraints, Multipart, SizeLimit};
 
 use super::error::ApiError;
-use super::format::Format;
+use super::format::{Format, Times};
 use crate::domain::LanguageCode;
 
 /// The most bytes of a field that is no file.
@@ -31,6 +31,10 @@ pub(super) struct Form {
     /// The text before the recording.
     pub prompt: String,
     pub format: Format,
+    /// Whose times are wanted, if it is said.
+    times: Option<Times>,
+    /// Whether the text is to be told as it is recognised.
+    pub stream: bool,
 }
 
 impl Form {
@@ -72,7 +76,25 @@ impl Form {
                 form.set(&name, value)?;
             }
         }
+        form.check()?;
         Ok(form)
+    }
+
+    /// Whose times are wanted.
+    pub fn times(&self) -> Times {
+        self.times.unwrap_or(Times { segments: true, words: false })
+    }
+
+    /// Checks the fields that have to fit each other.
+    fn check(&self) -> Result<(), ApiError> {
+        if self.times().words && self.format != Format::VerboseJson {
+            let message = "only response_format=verbose_json has the times of words";
+            return Err(ApiError::field("timestamp_granularities[]", message));
+        }
+        if self.stream && self.format != Format::Json {
+            return Err(ApiError::field("stream", "a stream has response_format=json"));
+        }
+        Ok(())
     }
 
     fn set(&mut self, name: &str, value: String) -> Result<(), ApiError> {
@@ -85,12 +107,17 @@ impl Form {
             // The decoding chooses its temperatures itself.
             "temperature" if value.parse().is_ok_and(|t: f32| (0.0..=1.0).contains(&t)) => {}
             "temperature" => return Err(ApiError::field(name, "temperature must be from 0 to 1")),
-            "timestamp_granularities[]" | "timestamp_granularities" if value == "segment" => {}
             "timestamp_granularities[]" | "timestamp_granularities" => {
-                return Err(ApiError::field(name, "only segments have times here, not words"));
+                let times = self.times.get_or_insert_default();
+                match value.as_str() {
+                    "segment" => times.segments = true,
+                    "word" => times.words = true,
+                    _ => return Err(ApiError::field(name, format_args!("{name} must be segment or word"))),
+                }
             }
-            "stream" if value.eq_ignore_ascii_case("false") => {}
-            "stream" => return Err(ApiError::field(name, "the transcript is sent whole, not as a stream")),
+            "stream" if value.eq_ignore_ascii_case("true") => self.stream = true,
+            "stream" if value.eq_ignore_ascii_case("false") => self.stream = false,
+            "stream" => return Err(ApiError::field(name, "stream must be true or false")),
             _ => {
                 let name = shortened(name);
                 return Err(ApiError::field(&name, format_args!("there is no parameter {name:?} here")));

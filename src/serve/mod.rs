@@ -3,15 +3,19 @@
 //!
 //! ```text
 //! error     what a request gets instead of a transcript, in OpenAI's form
-//! form      the form of a request, read from the body, with limits
+//! event     what a stream tells, in OpenAI's form
+//! body      the body of an answer: whole, or event by event
 //! format    a transcript in the format that was asked for
+//! form      the form of a request, read from the body, with limits
 //! service   a request: who may ask, its form, recognition, the answer
 //! listener  connections, with limits
 //! ```
 //!
 //! Files import only what is listed above them. It knows nothing of Telegram.
 
+mod body;
 mod error;
+mod event;
 mod form;
 mod format;
 mod listener;

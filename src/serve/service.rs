@@ -10,17 +10,19 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
-use tracing::{Instrument as _, debug, info, info_span, warn};
+use tracing::{Instrument as _, Span, debug, info, info_span, warn};
 
 use super::ServeOptions;
+use super::body::AnswerBody;
 use super::error::ApiError;
+use super::event;
 use super::form::{self, Form};
 use crate::domain::host::is_local_authority;
 use crate::domain::{LanguageCode, Progress, Settings, Task, Transcript};
 use crate::runtime::memory_budget::{MemoryBudget, Reservation};
-use crate::speech::Recogniser as _;
+use crate::speech::{Recogniser as _, SpeechError};
 use crate::transcribe::recording::{Recording, RecordingError, RecordingOptions};
 
 /// Under this name, too, programs that were made for OpenAI's server ask for the model.
@@ -37,7 +39,7 @@ const REST_LIMIT: Duration = Duration::from_secs(5);
 pub struct Service {
     options: ServeOptions,
     memory: Arc<MemoryBudget>,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
     /// Requests so far, by which their log lines are told apart.
     requests: AtomicU64,
 }
@@ -46,7 +48,7 @@ impl Service {
     pub fn new(options: ServeOptions) -> Self {
         let largest = Form::most_bytes(options.limits.bytes);
         let memory = MemoryBudget::new(largest.saturating_mul(options.largest_at_once));
-        Self { options, memory, turns: Semaphore::new(AT_ONCE), requests: AtomicU64::new(0) }
+        Self { options, memory, turns: Arc::new(Semaphore::new(AT_ONCE)), requests: AtomicU64::new(0) }
     }
 
     /// Ends the recognition. Returns false if something is still at work after `limit`.
@@ -54,7 +56,7 @@ impl Service {
         self.options.recognisers.shutdown(limit).await
     }
 
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<String> {
+    pub(super) async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Response<AnswerBody> {
         let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
         let span = info_span!("request", number);
         let (head, mut body) = request.into_parts();
@@ -72,7 +74,11 @@ impl Service {
         })
     }
 
-    async fn route(&self, head: &Parts, body: &mut Incoming) -> Result<Response<String>, ApiError> {
+    async fn route(
+        self: &Arc<Self>,
+        head: &Parts,
+        body: &mut Incoming,
+    ) -> Result<Response<AnswerBody>, ApiError> {
         let path = head.uri.path();
         let expected = match path {
             "/health" | "/v1/models" => Method::GET,
@@ -133,11 +139,11 @@ impl Service {
     }
 
     async fn recognise(
-        &self,
+        self: &Arc<Self>,
         head: &Parts,
         body: &mut Incoming,
         task: Task,
-    ) -> Result<Response<String>, ApiError> {
+    ) -> Result<Response<AnswerBody>, ApiError> {
         let started = Instant::now();
         let file = self.options.limits.bytes;
         let mut memory = self.reserve(&head.headers)?;
@@ -147,7 +153,8 @@ impl Service {
             let message = format_args!("the request was not sent within {limit} s");
             Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, message))
         })?;
-        let Form { file, model, language, prompt, format } = form;
+        let times = form.times();
+        let Form { file, model, language, prompt, format, stream, .. } = form;
         if let Some(model) = model.filter(|model| model != ALIAS && *model != self.options.model) {
             let model = form::shortened(&model);
             let message = format_args!("there is no model {model:?} here, only {:?}", self.options.model);
@@ -156,17 +163,64 @@ impl Service {
         let bytes = file.ok_or_else(|| ApiError::field("file", "there is no file in the form"))?;
         memory.shrink(bytes.len() as u64);
         // The semaphore is never closed.
-        let _turn = self.turns.acquire().await;
-        let (transcript, seconds) = self.transcript(bytes, task, language, prompt).await?;
-        info!(
-            event = "served",
-            audio_s = (seconds * 10.0).round() / 10.0,
-            took_s = (started.elapsed().as_secs_f64() * 10.0).round() / 10.0,
-            language = transcript.language.map_or("-", LanguageCode::as_str),
-            characters = transcript.text().chars().count(),
-            "Served"
-        );
-        Ok(response(StatusCode::OK, format.content_type(), format.body(&transcript, seconds)))
+        let turn = Arc::clone(&self.turns).acquire_owned().await.ok();
+        let language = language.or(self.options.language);
+        let settings = Settings { language, task, ..Settings::default() };
+        let options =
+            RecordingOptions { settings, prompt, words: times.words, ..RecordingOptions::default() };
+        let mut work = Work { bytes, options, started, _memory: memory, _turn: turn };
+        if stream {
+            return self.stream(work).await;
+        }
+        let mut recording = self.open(&mut work).await?;
+        let transcript = self.transcript(&mut recording, &work, None).await?;
+        let body = format.body(&transcript, recording.seconds(), times);
+        Ok(response(StatusCode::OK, format.content_type(), body))
+    }
+
+    /// Answers with the text as it is recognised. A recording that cannot be decoded is refused as
+    /// it is without a stream.
+    async fn stream(self: &Arc<Self>, work: Work) -> Result<Response<AnswerBody>, ApiError> {
+        let (opened, is_open) = oneshot::channel();
+        let (events, body) = mpsc::channel(1);
+        let service = Arc::clone(self);
+        let tell = async move {
+            tokio::select! {
+                // The client has gone away.
+                () = events.closed() => {}
+                () = service.tell(work, opened, &events) => {}
+            }
+        };
+        tokio::spawn(tell.instrument(Span::current()));
+        // It is dropped when the program ends.
+        is_open.await.unwrap_or(Err(SpeechError::Aborted.into()))?;
+        let mut response = response(StatusCode::OK, "text/event-stream", String::new());
+        *response.body_mut() = AnswerBody::Events(body);
+        Ok(response)
+    }
+
+    async fn tell(
+        &self,
+        mut work: Work,
+        opened: oneshot::Sender<Result<(), RecordingError>>,
+        events: &mpsc::Sender<String>,
+    ) {
+        // If the client is gone, so is the receiver, here and below.
+        let mut recording = match self.open(&mut work).await {
+            Ok(recording) => recording,
+            Err(error) => return drop(opened.send(Err(error))),
+        };
+        let _ = opened.send(Ok(()));
+        let last = match self.transcript(&mut recording, &work, Some(events)).await {
+            Ok(transcript) => event::done(&transcript.text()),
+            Err(error) => {
+                let error = ApiError::from(error);
+                let reason = error.message.as_str();
+                warn!(event = "serve_refused", status = 200, reason, "Broken off");
+                event::failed(&error)
+            }
+        };
+        let _ = events.send(last).await;
     }
 
     /// Reserves memory for the body of a request, which must not be longer than is allowed.
@@ -185,30 +239,56 @@ impl Service {
         })
     }
 
-    /// The transcript, and the recording's length in seconds.
+    /// Has the recording decoded.
+    async fn open(&self, work: &mut Work) -> Result<Recording<'_>, RecordingError> {
+        let ServeOptions { recognisers, decoder, limits, .. } = &self.options;
+        let (bytes, options) = (std::mem::take(&mut work.bytes), work.options.clone());
+        Recording::open(recognisers, decoder, bytes, limits.clone(), options).await
+    }
+
+    /// Recognises all of it. Each piece of the text is told to `events`.
     async fn transcript(
         &self,
-        bytes: Vec<u8>,
-        task: Task,
-        language: Option<LanguageCode>,
-        prompt: String,
-    ) -> Result<(Transcript, f64), RecordingError> {
-        let ServeOptions { recognisers, decoder, limits, .. } = &self.options;
-        let language = language.or(self.options.language);
-        let settings = Settings { language, task, ..Settings::default() };
-        let options = RecordingOptions { settings, prompt, ..RecordingOptions::default() };
-        let mut recording = Recording::open(recognisers, decoder, bytes, limits.clone(), options).await?;
+        recording: &mut Recording<'_>,
+        work: &Work,
+        events: Option<&mpsc::Sender<String>>,
+    ) -> Result<Transcript, RecordingError> {
         let mut so_far = Progress::default();
-        so_far.transcript.task = task;
+        so_far.transcript.task = work.options.settings.task;
         while let Some(stretch) = recording.next().await? {
+            let text = stretch.transcript.text();
+            if let Some(events) = events.filter(|_| !text.is_empty()) {
+                let space = if so_far.transcript.is_empty() { "" } else { " " };
+                // If the client is gone, so is the receiver.
+                let _ = events.send(event::delta(&format!("{space}{text}"))).await;
+            }
             so_far.add(stretch);
         }
-        Ok((so_far.transcript, recording.seconds()))
+        let transcript = so_far.transcript;
+        info!(
+            event = "served",
+            audio_s = (recording.seconds() * 10.0).round() / 10.0,
+            took_s = (work.started.elapsed().as_secs_f64() * 10.0).round() / 10.0,
+            language = transcript.language.map_or("-", LanguageCode::as_str),
+            characters = transcript.text().chars().count(),
+            "Served"
+        );
+        Ok(transcript)
     }
 }
 
-fn refusal(error: &ApiError) -> Response<String> {
-    let mut response = response(error.status, "application/json", error.body());
+/// A recording that is to be recognised.
+struct Work {
+    /// Empty once it is decoded.
+    bytes: Vec<u8>,
+    options: RecordingOptions,
+    started: Instant,
+    _memory: Reservation,
+    _turn: Option<OwnedSemaphorePermit>,
+}
+
+fn refusal(error: &ApiError) -> Response<AnswerBody> {
+    let mut response = response(error.status, "application/json", error.json().to_string() + "\n");
     close_after(&mut response);
     let headers = response.headers_mut();
     if error.is_passing() {
@@ -221,7 +301,7 @@ fn refusal(error: &ApiError) -> Response<String> {
 }
 
 /// Has the connection closed, so that nobody without a key keeps one for long.
-fn close_after(response: &mut Response<String>) {
+fn close_after(response: &mut Response<AnswerBody>) {
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
 }
 
@@ -231,8 +311,8 @@ fn is_from_web_page(headers: &HeaderMap) -> bool {
     headers.contains_key(header::ORIGIN) || !matches!(site, None | Some(b"none" | b"same-origin"))
 }
 
-fn response(status: StatusCode, kind: &'static str, body: String) -> Response<String> {
-    let mut response = Response::new(body);
+fn response(status: StatusCode, kind: &'static str, body: String) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));

@@ -235,6 +235,7 @@ pub fn speech_server(config: &Config, url: &ServerUrl) -> SpeechServerOptions {
         url: url.clone(),
         model: config.recogniser_model.clone(),
         key: config.recogniser_key.clone(),
+        ca: config.recogniser_ca.clone(),
         timeout: config.recogniser_timeout,
         languages: config.languages.clone(),
         vocabulary: config.vocabulary.clone(),

@@ -71,6 +71,8 @@ pub enum SpeechError {
     Server(ServerError),
     /// The proxy to a server cannot be used.
     Proxy(Diagnosis),
+    /// The authorities that sign the certificates of servers are not known.
+    Authority(Diagnosis),
     Aborted,
     Died,
 }
@@ -119,7 +121,7 @@ impl SpeechError {
             )),
             Self::Failed(why) => RECOGNITION_FAILED.with(format_args!("whisper.cpp failed: {why}")),
             Self::Server(error) => error.diagnosis(),
-            Self::Proxy(diagnosis) => diagnosis.clone(),
+            Self::Proxy(diagnosis) | Self::Authority(diagnosis) => diagnosis.clone(),
             Self::Died => RECOGNITION_FAILED.with("the recognition thread is gone"),
             Self::LanguageOfRecordingNotInModel(_)
             | Self::TaskNotInModel
@@ -175,6 +177,7 @@ impl From<SpeechError> for Fault {
             | SpeechError::NoTranscribeCpp { .. }
             | SpeechError::Refused { .. }
             | SpeechError::Proxy(_)
+            | SpeechError::Authority(_)
             | SpeechError::Died => Self::Fatal(error.to_string()),
         }
     }

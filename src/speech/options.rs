@@ -163,6 +163,8 @@ pub struct RecogniseOptions {
     pub vocabulary: Vocabulary,
     /// The same behind it.
     pub people: Vocabulary,
+    /// Whether the times of words are wanted. Servers are not asked for them.
+    pub words: bool,
     /// Receives the share that is done, in percent, once per 30 s of the recording.
     pub progress: Option<watch::Sender<u8>>,
     pub observer: Option<Arc<dyn Observer>>,

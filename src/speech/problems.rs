@@ -27,6 +27,7 @@ pub static PROBLEMS: &[&Problem] = &[
     &RECOGNITION_FAILED,
     &RECOGNISER_AWAY,
     &RECOGNISER_REFUSES,
+    &RECOGNISER_CA,
     &RECOGNISER_FAILED,
     &RECOGNISER_PUBLIC,
 ];
@@ -192,9 +193,18 @@ pub static RECOGNISER_REFUSES: Problem = Problem {
     code: "recogniser-refuses",
     title: "A recogniser refuses: 401, 403, 404, no quota left, a redirect, or its certificate is not valid",
     why: "The key is wrong or missing, the account has no money, the server has no such model or address, or its \
-          certificate is not signed by a public authority. The next recogniser in the list is asked instead. Without one the messages wait.",
+          certificate is signed neither by a public authority nor by one in RECOGNISER_CA. The next recogniser in the list is asked instead. Without one the messages wait.",
     remedy: "correct RECOGNISER (most addresses end in /v1), RECOGNISER_KEY or RECOGNISER_MODEL; `stenogram doctor` \
              shows which models it has",
+};
+
+pub static RECOGNISER_CA: Problem = Problem {
+    code: "recogniser-ca",
+    title: "The file of RECOGNISER_CA cannot be used: it holds no certificate, or cannot be read",
+    why: "It has to hold the certificates of the authorities that sign those of your servers, in the form of PEM. \
+          A container and the systemd service see other folders than you do.",
+    remedy: "name the PEM file of your authority, not the key or the certificate of the server; without \
+             RECOGNISER_CA the public authorities are trusted",
 };
 
 pub static RECOGNISER_FAILED: Problem = Problem {

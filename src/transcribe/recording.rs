@@ -70,6 +70,8 @@ pub struct RecordingOptions {
     pub from: Progress,
     /// What was said before the recording.
     pub prompt: String,
+    /// Whether the times of words are wanted.
+    pub words: bool,
     /// How likely each language is in this chat.
     pub prior: LanguagePrior,
     /// What its owner has listed, if that is another one than the recogniser's.
@@ -134,7 +136,7 @@ impl<'r> Recording<'r> {
         });
         // A closed channel means that the runtime is shutting down.
         let length = measured.await.unwrap_or(Err(AudioError::Aborted))?;
-        let RecordingOptions { settings, from, prompt, prior, lists, progress, observer, claimed: _ } =
+        let RecordingOptions { settings, from, prompt, words, prior, lists, progress, observer, claimed: _ } =
             options;
         let options = RecogniseOptions {
             previous_text: last_words(format!("{prompt} {}", from.transcript.text()).trim().to_owned()),
@@ -144,6 +146,7 @@ impl<'r> Recording<'r> {
             prior,
             vocabulary: settings.vocabulary,
             people: settings.people.unwrap_or_default(),
+            words,
             observer,
             lists,
             progress: None,
@@ -185,6 +188,10 @@ impl<'r> Recording<'r> {
         for segment in &mut transcript.segments {
             segment.start_ms += start_ms;
             segment.end_ms += start_ms;
+        }
+        for word in &mut transcript.words {
+            word.start_ms += start_ms;
+            word.end_ms += start_ms;
         }
         let RecogniseOptions { language, previous_text, .. } = &mut self.options;
         *language = language.or(transcript.language);

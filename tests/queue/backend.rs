@@ -193,7 +193,8 @@ pub fn silence(task: Task) -> Answer {
 
 pub fn progress(text: &str) -> Progress {
     let segments = vec![Segment { start_ms: 0, end_ms: 90_000, text: text.into() }];
-    let transcript = Transcript { task: Task::Translate, language: "ru".parse().ok(), segments };
+    let transcript =
+        Transcript { task: Task::Translate, language: "ru".parse().ok(), segments, ..Transcript::default() };
     Progress { until_ms: 90_000, transcript }
 }
 

@@ -22,6 +22,7 @@ pub mod signals;
 mod skipped;
 pub mod speech;
 pub mod terminal;
+pub mod tls;
 pub mod weights;
 
 use std::path::PathBuf;

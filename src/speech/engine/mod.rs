@@ -12,6 +12,7 @@ use tracing::Span;
 
 mod recogniser;
 mod thread;
+mod words;
 
 use self::recogniser::Input;
 use self::thread::{Message, Request};
@@ -106,6 +107,7 @@ impl Engine {
             previous_text: String::new(),
             vocabulary: Vocabulary::default(),
             lists,
+            words: false,
         };
         let request = Request { input, progress: None, observer, reply, span: Span::current() };
         self.messages.send(Message::Detect(Box::new(request))).await.map_err(|_| self.gone())?;
@@ -182,10 +184,19 @@ impl Engine {
         let (reply, answer) = oneshot::channel();
         let vocabulary = options.known(&self.vocabulary);
         let RecogniseOptions {
-            language, guess, task, prior, previous_text, progress, observer, lists, ..
+            language,
+            guess,
+            task,
+            prior,
+            previous_text,
+            words,
+            progress,
+            observer,
+            lists,
+            ..
         } = options;
         let guess = guess.filter(|guess| self.knows(*guess));
-        let input = Input { speech, language, guess, task, prior, previous_text, vocabulary, lists };
+        let input = Input { speech, language, guess, task, prior, previous_text, vocabulary, lists, words };
         let request = Request { input, progress, observer, reply, span: Span::current() };
         self.messages.send(Message::Recognise(Box::new(request))).await.map_err(|_| self.gone())?;
         answer.await.map_err(|_| self.gone())?

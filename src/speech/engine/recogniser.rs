@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use tracing::debug;
 use whisper_rs::{WhisperSegment, WhisperTokenId};
 
-use crate::domain::{AudioContext, LanguageCode, Languages, Segment, Task, Transcript, Vocabulary};
+use super::words::{self, WordReader};
+use crate::domain::{AudioContext, LanguageCode, Languages, Segment, Task, Transcript, Vocabulary, Word};
 use crate::speech::error::SpeechError;
 use crate::speech::hallucination::candidates::Candidates;
 use crate::speech::hallucination::echo::has_echo;
@@ -30,6 +31,11 @@ const PROMPT_LIMIT: usize = 223;
 /// Samples in whisper.cpp's unit of time, 10 ms.
 const TIMESTAMP: usize = RATE / 100;
 
+/// The sample that a time of whisper.cpp means.
+pub(super) fn samples(timestamp: i64) -> usize {
+    timestamp.clamp(0, (LONGEST / TIMESTAMP) as i64) as usize * TIMESTAMP
+}
+
 /// A recording that is to be recognised.
 pub(super) struct Input {
     /// Not empty.
@@ -47,6 +53,8 @@ pub(super) struct Input {
     pub vocabulary: Vocabulary,
     /// Those of its owner, of which the languages are taken in place of the recogniser's.
     pub lists: Option<Arc<OwnersLists>>,
+    /// Whether the times of words are wanted.
+    pub words: bool,
 }
 
 /// Recognises recordings. It holds what is the same for all of them.
@@ -61,6 +69,8 @@ pub(super) struct WhisperRecogniser {
 struct Attempt {
     language: LanguageCode,
     segments: Vec<Segment>,
+    /// Of the segments, if they are wanted.
+    words: Vec<Word>,
     /// The reason for each piece of text that was dropped.
     dropped: Vec<&'static str>,
     /// Why the recording must be recognised again more carefully.
@@ -125,9 +135,9 @@ impl WhisperRecogniser {
             "recognised"
         );
         Self::report(&attempt, &input, choice, control);
-        let Attempt { language, segments, .. } = attempt;
+        let Attempt { language, segments, words, .. } = attempt;
         let language = (!segments.is_empty()).then_some(language);
-        Ok(Transcript { task: input.task, language, segments })
+        Ok(Transcript { task: input.task, language, segments, words })
     }
 
     /// The likeliest language of the beginning of a recording.
@@ -157,7 +167,19 @@ impl WhisperRecogniser {
         let Speech { pcm, activity, .. } = &input.speech;
         let (prior, task) = (&input.prior, input.task);
         let spoken = activity.voiced(0..pcm.len()).unwrap_or(pcm.len());
-        LanguageDetection { whisper, pcm, spoken, choice, prior, guess, task, prompt, pass, control }
+        LanguageDetection {
+            whisper,
+            pcm,
+            spoken,
+            choice,
+            prior,
+            guess,
+            task,
+            prompt,
+            pass,
+            token_times: input.words,
+            control,
+        }
     }
 
     /// Recognises the recording once. `guess` is the language of an earlier pass.
@@ -174,15 +196,18 @@ impl WhisperRecogniser {
             .recognise(input.language)?;
         let Detected { language, no_speech } = detected;
 
-        let candidates = candidates(whisper, &input.speech.activity, no_speech);
+        let activity = &input.speech.activity;
+        let reader = input.words.then(|| WordReader { activity, language, eot: whisper.eot() });
+        let (candidates, words) = candidates(whisper, activity, no_speech, reader.as_ref());
         let is_echo = has_echo(&candidates, vocabulary);
         let Guarded { kept: segments, dropped } = guard(&candidates);
+        let words = words::kept(&candidates, words, &segments);
         let rejection = match pass.decoding {
             _ if is_echo => Some("an echo of the vocabulary"),
             Decoding::Quick => rejection_reason(whisper, &segments, !dropped.is_empty()),
             Decoding::Greedy | Decoding::Careful => None,
         };
-        Ok(Attempt { language, segments, dropped, rejection, is_echo })
+        Ok(Attempt { language, segments, words, dropped, rejection, is_echo })
     }
 
     /// Reports what was dropped, and the language if it was detected.
@@ -208,17 +233,27 @@ fn prompt(whisper: &Whisper, vocabulary: &Vocabulary, previous_text: &str) -> Ve
     [known, previous].concat()
 }
 
-/// The segments of the last call of `whisper`, which was given the parts that `activity` keeps.
-fn candidates(whisper: &Whisper, activity: &Activity, no_speech: Option<f32>) -> Vec<Candidate> {
-    let samples = |timestamp: i64| timestamp.clamp(0, (LONGEST / TIMESTAMP) as i64) as usize * TIMESTAMP;
+/// The segments of the last call of `whisper`, which was given the parts that `activity` keeps. With
+/// a reader also the words of each.
+fn candidates(
+    whisper: &Whisper,
+    activity: &Activity,
+    no_speech: Option<f32>,
+    reader: Option<&WordReader>,
+) -> (Vec<Candidate>, Vec<Vec<Word>>) {
     let mut candidates = Candidates::of(activity);
+    let mut words = Vec::new();
     let mut bytes = Vec::new();
     for segment in whisper.segments() {
         bytes.extend_from_slice(segment.to_bytes().unwrap_or_default());
         let range = samples(segment.start_timestamp())..samples(segment.end_timestamp());
         candidates.push(range, &take_text(&mut bytes), logprob(&segment, whisper.eot()), no_speech);
+        // One without text was left out.
+        if candidates.list.len() > words.len() {
+            words.push(reader.map(|reader| reader.words(&segment)).unwrap_or_default());
+        }
     }
-    candidates.list
+    (candidates.list, words)
 }
 
 /// The average log probability of the tokens of text, which are those below `eot`; 0 without any.

@@ -38,6 +38,8 @@ pub(crate) struct LanguageDetection<'a> {
     /// The text before the recording.
     pub prompt: &'a [WhisperTokenId],
     pub pass: Pass,
+    /// Whether the tokens of the text get times.
+    pub token_times: bool,
     pub control: &'a Control<'a>,
 }
 
@@ -122,14 +124,14 @@ impl LanguageDetection<'_> {
         let pcm = &self.pcm[..self.pcm.len().min(samples)];
         let positions = Some(pcm.len().div_ceil(POSITION) as c_int);
         let (language, task) = (LanguageCode::ENGLISH, self.task);
-        let call = Call { language, task, prompt: &[], positions, decoding: None };
+        let call = Call { language, task, prompt: &[], positions, decoding: None, token_times: false };
         self.whisper.full(pcm, call, self.control).map(drop)
     }
 
     /// Recognises the recording, and returns how many passes of the encoder that took.
     fn run(&mut self, language: LanguageCode) -> Result<u32, SpeechError> {
-        let Self { task, prompt, pass: Pass { decoding, positions }, .. } = *self;
-        let call = Call { language, task, prompt, positions, decoding: Some(decoding) };
+        let Self { task, prompt, pass: Pass { decoding, positions }, token_times, .. } = *self;
+        let call = Call { language, task, prompt, positions, decoding: Some(decoding), token_times };
         self.whisper.full(self.pcm, call, self.control)
     }
 }

@@ -1,7 +1,9 @@
 //! The requests to one server, with OpenAI's interface for speech
 //! (<https://platform.openai.com/docs/api-reference/audio>). They block.
 
+use std::fmt::Display;
 use std::io::{ErrorKind, Read as _};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use serde::Deserialize;
 use tracing::info;
 use ureq::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use ureq::http::{Response, StatusCode};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
 use ureq::{Agent, Body, SendBody};
 
 use super::SpeechServerOptions;
@@ -18,6 +21,7 @@ use super::form::Form;
 use crate::domain::{LanguageCode, Task};
 use crate::speech::error::SpeechError;
 use crate::speech::models::download::proxy::proxy_for;
+use crate::speech::problems::RECOGNISER_CA;
 
 /// The most bytes of an answer, uncompressed.
 const LONGEST_ANSWER: u64 = 1 << 20;
@@ -55,7 +59,12 @@ impl Client {
             false => proxy_for(options.url.as_str(), |name| std::env::var(name).ok())
                 .map_err(SpeechError::Proxy)?,
         };
+        let mut tls = TlsConfig::builder();
+        if let Some(path) = &options.ca {
+            tls = tls.root_certs(RootCerts::new_with_certs(&authorities(path)?));
+        }
         let agent = Agent::config_builder()
+            .tls_config(tls.build())
             .http_status_as_error(false)
             .proxy(proxy)
             // Nobody else is sent the recording and the key.
@@ -221,6 +230,27 @@ impl Client {
     fn failure(&self, kind: ServerErrorKind, why: String) -> ServerError {
         ServerError { kind, server: self.options.url.name().to_owned(), why, after: Duration::ZERO }
     }
+}
+
+/// The certificates in a PEM file.
+fn authorities(path: &Path) -> Result<Vec<Certificate<'static>>, SpeechError> {
+    let unusable = |why: &dyn Display| {
+        let what = format_args!("the file {} of RECOGNISER_CA {why}", path.display());
+        SpeechError::Authority(RECOGNISER_CA.with(what))
+    };
+    let pem = std::fs::read(path).map_err(|error| unusable(&format_args!("cannot be read: {error}")))?;
+    let mut certificates = Vec::new();
+    for item in ureq::tls::parse_pem(&pem) {
+        match item {
+            Ok(PemItem::Certificate(certificate)) => certificates.push(certificate),
+            Ok(_) => {}
+            Err(error) => return Err(unusable(&format_args!("is no PEM file: {error}"))),
+        }
+    }
+    if certificates.is_empty() {
+        return Err(unusable(&"holds no certificate"));
+    }
+    Ok(certificates)
 }
 
 /// What the status of an error means.

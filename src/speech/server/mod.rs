@@ -7,6 +7,7 @@ mod error;
 mod form;
 mod wav;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,8 @@ pub struct SpeechServerOptions {
     /// The name of the model there.
     pub model: String,
     pub key: Option<Secret>,
+    /// A PEM file with the authorities that sign its certificate; `None` for the public ones.
+    pub ca: Option<PathBuf>,
     /// How long it may take for one stretch.
     pub timeout: Duration,
     /// The languages that a recording may be in, see [`EngineOptions`](super::EngineOptions).
@@ -125,6 +128,7 @@ impl Recogniser for Server {
         options: RecogniseOptions,
     ) -> Result<Recognised, SpeechError> {
         let vocabulary = options.known(&self.vocabulary);
+        // The times of words are not asked for: what a server would say of them is not checked.
         let RecogniseOptions { language, task, prior, previous_text, observer, lists, .. } = options;
         let observer = observer.as_deref().unwrap_or(&());
         if speech.is_empty() {
@@ -173,7 +177,7 @@ impl Recogniser for Server {
             dropped = dropped.len(),
             "recognised"
         );
-        let transcript = Transcript { task, language, segments };
+        let transcript = Transcript { task, language, segments, ..Transcript::default() };
         Ok(Recognised { transcript, by: Some(Arc::clone(&self.name)) })
     }
 

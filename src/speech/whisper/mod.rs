@@ -57,6 +57,8 @@ pub(crate) struct Call<'a> {
     pub positions: Option<c_int>,
     /// None: the call ends when the spectrogram is computed.
     pub decoding: Option<Decoding>,
+    /// Whether the tokens get times.
+    pub token_times: bool,
 }
 
 /// What the decoder expects at the beginning of a window, before it is given a language or a task.
@@ -207,6 +209,7 @@ impl Whisper {
         let mut params: FullParams<'static, 'a> = params.clone();
         params.set_translate(call.task == Task::Translate);
         params.set_tokens(call.prompt);
+        params.set_token_timestamps(call.token_times);
         params.set_audio_ctx(call.positions.unwrap_or(0));
         params
     }
@@ -280,7 +283,7 @@ mod tests {
 
     fn call(positions: Option<c_int>) -> Call<'static> {
         let (language, task) = (LanguageCode::ENGLISH, Task::Transcribe);
-        Call { language, task, prompt: &[], positions, decoding: Some(Decoding::Greedy) }
+        Call { language, task, prompt: &[], positions, decoding: Some(Decoding::Greedy), token_times: false }
     }
 
     #[test]

@@ -336,7 +336,15 @@ fn messages(lives: &mut [Life], options: &Options, random: &mut Random) -> Vec<M
         .zip(news)
         .map(|(kind, news)| {
             let at = (random.below(4) > 0).then(|| random.seconds(0.0, 1.2));
-            Message { at, chat: random.below(options.chats), kind, news, asked: false, own: false, again: false }
+            Message {
+                at,
+                chat: random.below(options.chats),
+                kind,
+                news,
+                asked: false,
+                own: false,
+                again: false,
+            }
         })
         .collect();
     // The owner is told of a corrupt one, which counts as an answer nobody called for.

@@ -185,8 +185,14 @@ impl Report {
     /// Looks through the daemon's log.
     pub fn read_log(&mut self, log: &str) {
         let verdict = &self.verdict;
-        let names =
-            [&verdict.lost, &verdict.twice, &verdict.half_edited, &verdict.wrong, &verdict.out_of_order, &verdict.uncalled_for];
+        let names = [
+            &verdict.lost,
+            &verdict.twice,
+            &verdict.half_edited,
+            &verdict.wrong,
+            &verdict.out_of_order,
+            &verdict.uncalled_for,
+        ];
         let suspects: Vec<&str> =
             names.into_iter().flatten().take(5).filter_map(|name| name.split(": ").next()).collect();
         let mut obeyed: BTreeMap<String, usize> = BTreeMap::new();
