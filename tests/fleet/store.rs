@@ -93,7 +93,7 @@ fn order() -> Order {
 
 fn stretch(until_ms: u64) -> Stretch {
     let segments = vec![Segment { start_ms: 0, end_ms: until_ms, text: format!("«{until_ms}»\0") }];
-    let transcript = Transcript { task: Task::Transcribe, language: None, segments };
+    let transcript = Transcript { task: Task::Transcribe, language: None, segments, ..Transcript::default() };
     Stretch { progress: Progress { until_ms, transcript }, length: 90_000, ..Stretch::default() }
 }
 

@@ -355,7 +355,7 @@ impl Recogniser for TranscribeCpp {
             "recognised"
         );
         let language = given.or(detected).filter(|_| !segments.is_empty());
-        let transcript = Transcript { task, language, segments };
+        let transcript = Transcript { task, language, segments, ..Transcript::default() };
         Ok(Recognised { transcript, by: Some(Arc::clone(&self.name)) })
     }
 
