@@ -143,15 +143,20 @@ fn systemd_understands_all_of_the_unit_and_of_the_drop_in() {
         // The programs that it names are looked for on this machine.
         machine.install(&[args, &["--worker", "--account", "anna"]].concat());
         let program = machine.path("usr/local/bin/stenogram");
-        let services =
-            [("stenogram", "stenogram"), ("stenogram-worker", "stenogram-worker"), ("stenogram@", "stenogram@anna")];
+        let services = [
+            ("stenogram", "stenogram"),
+            ("stenogram-worker", "stenogram-worker"),
+            ("stenogram@", "stenogram@anna"),
+        ];
         for (file, instance) in services {
             let unit = machine.path(&format!("etc/systemd/system/{file}.service"));
             let adapted = read(&format!("deploy/{file}.service"))
                 .replace("/usr/local/bin/stenogram", program.to_str().expect("UTF-8"));
             fs::write(&unit, adapted).expect("write the unit");
             let unit = unit.with_file_name(format!("{instance}.service"));
-            let Some(output) = analyze(&["verify", "--man=no", unit.to_str().expect("UTF-8")]) else { return };
+            let Some(output) = analyze(&["verify", "--man=no", unit.to_str().expect("UTF-8")]) else {
+                return;
+            };
             let said = text(&output);
             assert!(output.status.success(), "{said}");
             // An unknown setting is only warned of.

@@ -7,9 +7,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::domain::policy::Policy;
-use crate::domain::{
-    Answer, ChatInfo, CommandPrefix, Event, Fault, Form, Job, JobId, Note, Peer, Said,
-};
+use crate::domain::{Answer, ChatInfo, CommandPrefix, Event, Fault, Form, Job, JobId, Note, Peer, Said};
 use crate::jobs::intake::Intake;
 use crate::jobs::ports::{Conversation, Messenger};
 use crate::notices::{Channel, Notice};

@@ -198,8 +198,7 @@ pub async fn run(
     let languages = Arc::new(ChatLanguages::open(config.data_dir.join(LANGUAGES_FILE)));
     let recognition = match recognisers {
         Some(options) => {
-            let started =
-                start_recognisers(options, &health, &recognition, &mut watchers, &shutdown).await?;
+            let started = start_recognisers(options, &health, &recognition, &mut watchers, &shutdown).await?;
             let Some((recognisers, decoder)) = started else { return Ok(()) };
             Recognition::here(config, recognisers, decoder, languages, &health, recognition, decorator)
         }
@@ -239,9 +238,10 @@ pub async fn run(
     let sink = IntakeSink { intake, policy: policy_in_force.clone(), prefix };
     let messenger = decorator.messenger(Arc::clone(&account) as Arc<dyn Messenger>);
     let messenger = Arc::new(ObservedMessenger::new(messenger, Arc::clone(&health)));
-    let worker = Worker::new(queue, messenger, recognition.observed(&health), policy_in_force, work, shutdown.clone())
-        .with_gate(gate)
-        .with_conversation(conversation);
+    let worker =
+        Worker::new(queue, messenger, recognition.observed(&health), policy_in_force, work, shutdown.clone())
+            .with_gate(gate)
+            .with_conversation(conversation);
     let worker = recognition.concurrency().into_iter().fold(worker, Worker::with_concurrency);
     service.ready();
     let (logged_out, broken) = (OnceCell::new(), OnceCell::new());

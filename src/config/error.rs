@@ -7,7 +7,8 @@ use super::origin::Origin;
 use super::variables::Variable;
 use crate::runtime::problem::{Diagnosis, Problem};
 
-pub static PROBLEMS: &[&Problem] = &[&CREDENTIALS_MISSING, &FLEET_WITHOUT_REDIS, &CONFIGURATION_WRONG, &VARIABLE_UNKNOWN];
+pub static PROBLEMS: &[&Problem] =
+    &[&CREDENTIALS_MISSING, &FLEET_WITHOUT_REDIS, &CONFIGURATION_WRONG, &VARIABLE_UNKNOWN];
 
 static CREDENTIALS_MISSING: Problem = Problem {
     code: "credentials-missing",

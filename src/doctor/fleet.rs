@@ -43,7 +43,9 @@ fn judge(workers: &[Seen], wanted: Option<&str>) -> Finding {
     }
     let what = match (names.is_empty(), wanted) {
         (true, _) => "no worker of the fleet is there".to_owned(),
-        (false, Some(model)) => format!("no worker has the model {model} (MODEL); there: {}", names.join("; ")),
+        (false, Some(model)) => {
+            format!("no worker has the model {model} (MODEL); there: {}", names.join("; "))
+        }
         (false, None) => {
             format!("no worker has a model for all languages; there: {}", names.join("; "))
         }

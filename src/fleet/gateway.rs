@@ -133,7 +133,8 @@ impl FleetTranscriber {
         loop {
             match self.store.workers().await {
                 Ok(workers) => {
-                    let is_served = workers.iter().any(|worker| worker.ago < AWAY && self.is_taken_by(worker));
+                    let is_served =
+                        workers.iter().any(|worker| worker.ago < AWAY && self.is_taken_by(worker));
                     self.observer.workers(&workers, is_served);
                     if is_served != was_served {
                         self.log_workers(is_served);
@@ -285,10 +286,8 @@ impl Transcriber for FleetTranscriber {
             _ => Line::Others,
         };
         let order = self.order(job, settings, progress);
-        let feed =
-            Feed { job: job.id, order: &order, version: &version, line, model: self.model(settings) };
-        let is_assigned =
-            self.persist("hand over a recording", || self.store.assign(&feed, &bytes)).await?;
+        let feed = Feed { job: job.id, order: &order, version: &version, line, model: self.model(settings) };
+        let is_assigned = self.persist("hand over a recording", || self.store.assign(&feed, &bytes)).await?;
         if !is_assigned {
             return Err(Fault::retry_in(1, "the job was taken away while its recording was handed over"));
         }

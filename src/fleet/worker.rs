@@ -13,9 +13,7 @@ use tracing::{Instrument as _, debug, info, info_span, warn};
 
 use super::in_hand::InHand;
 use super::keeper::Keeper;
-use crate::domain::{
-    Fault, Job, JobId, Peer, PeerKind, Recording, RecordingKind, Settings,
-};
+use crate::domain::{Fault, Job, JobId, Peer, PeerKind, Recording, RecordingKind, Settings};
 use crate::jobs::ports::Transcriber;
 use crate::jobs::retry::retry_until_available;
 use crate::queue::fleet::{Card, Lease, Leases, Outcome, Report, Stretch};
@@ -272,7 +270,11 @@ impl FleetWorker {
         mut permit: SemaphorePermit<'_>,
     ) -> Result<(), String> {
         if lease.is_taken_over {
-            warn!(event = "lease_taken_over", deaths = lease.deaths, "Taking over from a worker that is silent");
+            warn!(
+                event = "lease_taken_over",
+                deaths = lease.deaths,
+                "Taking over from a worker that is silent"
+            );
         }
         info!(event = "assignment_taken", bytes = lease.size, "Taken");
         self.observer.taken(lease.job);
@@ -396,7 +398,8 @@ impl FleetWorker {
             let by = recording.recognised_by().map(|by| self.named(&by));
             let stretch = Stretch { progress, length, by, report };
             let is_last = until_ms >= length;
-            let published = self.persist("publish a stretch", || self.leases.publish(lease, &stretch, is_last));
+            let published =
+                self.persist("publish a stretch", || self.leases.publish(lease, &stretch, is_last));
             self.held(published.await?)?;
             if is_last {
                 return Ok(());

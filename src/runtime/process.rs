@@ -12,7 +12,8 @@ pub fn cpu_time() -> Duration {
 
 /// What the machine is called; in a container that is the container's name.
 pub fn host_name() -> String {
-    let kernel = fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| fs::read_to_string("/etc/hostname"));
+    let kernel =
+        fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| fs::read_to_string("/etc/hostname"));
     let name = kernel.unwrap_or_default().trim().to_owned();
     if name.is_empty() { "worker".to_owned() } else { name }
 }

@@ -11,16 +11,16 @@ use crate::domain::policy::Policy;
 use crate::domain::{
     ChatRules, LanguageChoice, ModelName, RecogniserAddress, Secret, ServerUrl, Settings, Task,
 };
-use crate::notices::WebHook;
 use crate::fleet::{GatewayOptions, WorkerOptions};
+use crate::notices::WebHook;
 use crate::queue::CrashRules;
 use crate::queue::embedded::EmbeddedOptions;
 use crate::queue::fleet::{ANY_MODEL, ANY_TRANSLATING, LeasesOptions};
 use crate::queue::redis::{RedisOptions, SentinelOptions, ServerOptions, TlsFiles};
+use crate::runtime::process::host_name;
 use crate::speech::models::{ModelSpec, SILERO_VAD, UnknownModel, web_proxy};
 use crate::speech::server::SpeechServerOptions;
 use crate::speech::{EngineOptions, OwnersLists, RecogniserOptions, RecognisersOptions, model_name};
-use crate::runtime::process::host_name;
 use crate::telegram::{AccountOptions, Dialer, ReconnectDelays, SpoolOptions};
 
 /// How long a connection to Redis, or an answer from it, may take.
@@ -76,11 +76,7 @@ pub fn worker_recognisers(config: &Config) -> Result<RecognisersOptions, Unknown
 
 /// What a worker is that holds these models, which together have these `abilities`: how many
 /// languages they know, and whether they translate.
-pub fn worker(
-    config: &Config,
-    models: Vec<String>,
-    (languages, translates): (usize, bool),
-) -> WorkerOptions {
+pub fn worker(config: &Config, models: Vec<String>, (languages, translates): (usize, bool)) -> WorkerOptions {
     let mut takes = models.clone();
     // One that knows only some languages, as English, takes only what asks for it by name.
     if languages >= MOST_LANGUAGES {

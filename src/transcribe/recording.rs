@@ -17,7 +17,8 @@ use crate::decoding::{DecoderProcess, DecoderProgram, Length};
 use crate::domain::{Fault, Progress, Settings};
 use crate::runtime::problem::PROCESS_LIMIT;
 use crate::speech::{
-    Detector, LanguagePrior, Observer, OwnersLists, RecogniseOptions, Recognised, Recogniser, Speech, SpeechError,
+    Detector, LanguagePrior, Observer, OwnersLists, RecogniseOptions, Recognised, Recogniser, Speech,
+    SpeechError,
 };
 
 const SAMPLES_PER_MS: u64 = SAMPLE_RATE as u64 / 1000;
@@ -132,7 +133,8 @@ impl<'r> Recording<'r> {
         });
         // A closed channel means that the runtime is shutting down.
         let length = measured.await.unwrap_or(Err(AudioError::Aborted))?;
-        let RecordingOptions { settings, from, prompt, prior, lists, progress, observer, claimed: _ } = options;
+        let RecordingOptions { settings, from, prompt, prior, lists, progress, observer, claimed: _ } =
+            options;
         let options = RecogniseOptions {
             previous_text: last_words(format!("{prompt} {}", from.transcript.text()).trim().to_owned()),
             language: settings.language.or(from.transcript.language),

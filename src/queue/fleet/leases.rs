@@ -134,12 +134,7 @@ impl Leases {
     }
 
     /// Adds a stretch. With the last one the assignment has ended.
-    pub async fn publish(
-        &self,
-        lease: &Lease,
-        stretch: &Stretch,
-        is_last: bool,
-    ) -> Result<bool, QueueError> {
+    pub async fn publish(&self, lease: &Lease, stretch: &Stretch, is_last: bool) -> Result<bool, QueueError> {
         let outcome = is_last.then_some(Outcome::Recognised { length: stretch.length });
         let outcome = outcome.map_or(Ok(String::new()), |it| serde_json::to_string(&it)).map_err(damaged)?;
         let stretch = serde_json::to_string(stretch).map_err(damaged)?;
@@ -165,8 +160,7 @@ impl Leases {
     async fn change(&self, script: &Script, lease: &Lease, args: &[&str]) -> Result<bool, QueueError> {
         let root = format!("{{stenogram:{}}}", lease.job.account);
         let id = lease.job.to_string();
-        let args: Vec<&str> =
-            [id.as_str(), &lease.number].into_iter().chain(args.iter().copied()).collect();
+        let args: Vec<&str> = [id.as_str(), &lease.number].into_iter().chain(args.iter().copied()).collect();
         run(&self.connection, script, &root, &args).await
     }
 

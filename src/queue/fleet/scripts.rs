@@ -10,7 +10,8 @@ use crate::queue::redis::keys;
 macro_rules! script {
     ($file:literal) => {
         LazyLock::new(|| {
-            let code = concat!(include_str!("../redis/lib.lua"), include_str!("lib.lua"), include_str!($file));
+            let code =
+                concat!(include_str!("../redis/lib.lua"), include_str!("lib.lua"), include_str!($file));
             Script::new(&(keys::in_lua() + code))
         })
     };

@@ -109,7 +109,8 @@ impl WhisperRecogniser {
             if attempt.is_echo {
                 vocabulary = &nothing;
             }
-            attempt = Self::attempt(whisper, &input, careful_pass(samples), guess, (choice, vocabulary), control)?;
+            attempt =
+                Self::attempt(whisper, &input, careful_pass(samples), guess, (choice, vocabulary), control)?;
             // The likeliest at temperature 0 may be no text at all. Then higher temperatures are
             // tried. What the guard has dropped is not tried again.
             if attempt.segments.is_empty() && attempt.dropped.is_empty() {

@@ -129,7 +129,8 @@ impl ModelHost {
     fn new(options: EngineOptions, state: watch::Sender<ModelState>) -> Result<Self, SpeechError> {
         let info = options.check_model()?;
         let choice = Choice::new(options.languages.clone(), info.languages);
-        let recogniser = WhisperRecogniser::new(choice, info.languages, options.audio_context, options.vocabulary.clone());
+        let recogniser =
+            WhisperRecogniser::new(choice, info.languages, options.audio_context, options.vocabulary.clone());
         log_device();
         let model = Some(load(&options)?);
         Ok(Self { options, info, recogniser, model, state, last_reported_error: None })

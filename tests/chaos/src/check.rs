@@ -28,8 +28,8 @@ pub struct Verdict {
     pub uncalled_for: Vec<String>,
 }
 
-pub fn name(chat: Chat, message: i32) -> String {
-    format!("{}:{}:{message}", fake_telegram::OWNER, i64::from(chat))
+fn name(account: i64, chat: Chat, message: i32) -> String {
+    format!("{account}:{}:{message}", i64::from(chat))
 }
 
 /// How many of `sent` have at least as many answers as they must have.
@@ -47,12 +47,26 @@ fn answers(ledger: Ledger<'_>) -> HashMap<(Chat, i32), Vec<&Post>> {
     answers
 }
 
-pub fn verdict(ledger: Ledger, sent: &[Sent]) -> Verdict {
+impl Verdict {
+    /// Adds what came of the messages of another account.
+    pub fn add(&mut self, other: Self) {
+        self.answered += other.answered;
+        self.left_alone += other.left_alone;
+        self.lost.extend(other.lost);
+        self.twice.extend(other.twice);
+        self.wrong.extend(other.wrong);
+        self.out_of_order.extend(other.out_of_order);
+        self.uncalled_for.extend(other.uncalled_for);
+    }
+}
+
+/// What came of the messages of an account.
+pub fn verdict(ledger: Ledger, account: i64, sent: &[Sent]) -> Verdict {
     let mut verdict = Verdict::default();
     let mut answers = answers(ledger);
     for Sent { chat, message, answer } in sent {
         let found = answers.remove(&(*chat, *message)).unwrap_or_default();
-        let name = name(*chat, *message);
+        let name = name(account, *chat, *message);
         let texts: Vec<&str> = found.iter().map(|post| post.text.as_str()).collect();
         if texts == *answer {
             match answer.is_empty() {
@@ -69,20 +83,20 @@ pub fn verdict(ledger: Ledger, sent: &[Sent]) -> Verdict {
             verdict.wrong.push(format!("{name}: {texts:?} instead of {answer:?}"));
         }
     }
-    let strays = answers.keys().map(|(chat, message)| name(*chat, *message));
+    let strays = answers.keys().map(|(chat, message)| name(account, *chat, *message));
     verdict.uncalled_for.extend(strays);
-    verdict.out_of_order = out_of_order(ledger);
+    verdict.out_of_order = out_of_order(ledger, account);
     verdict
 }
 
-fn out_of_order(ledger: Ledger) -> Vec<String> {
+fn out_of_order(ledger: Ledger, account: i64) -> Vec<String> {
     let mut latest: HashMap<Chat, i32> = HashMap::new();
     let mut found = Vec::new();
     for post in ledger.sent() {
         let message = post.reply_to.unwrap_or(0);
         let latest = latest.entry(post.chat).or_default();
         if message < *latest {
-            found.push(name(post.chat, message));
+            found.push(name(account, post.chat, message));
         }
         *latest = message.max(*latest);
     }

@@ -13,7 +13,7 @@ use stenogram::domain::{Segment, Settings, Transcript};
 
 use crate::random::Random;
 use crate::speech;
-use crate::stand_in::{STUBBED_BELOW, text_of};
+use crate::stand_in::{STUBBED_BELOW, stretches_of, text_of};
 
 /// Seconds of sound from which packets are drawn.
 const POOL: &str = "40";
@@ -42,11 +42,13 @@ pub struct Recordings {
     tags: Vec<u8>,
     packets: Vec<Vec<u8>>,
     spoken: Vec<(String, Vec<u8>)>,
+    in_stretches: bool,
 }
 
 impl Recordings {
-    /// `spoken`: how many recordings of real words there are to be.
-    pub fn new(spoken: usize) -> anyhow::Result<Self> {
+    /// `spoken`: how many recordings of real words there are to be. `in_stretches`: the stand-in
+    /// recognises some of the others in several stretches.
+    pub fn new(spoken: usize, in_stretches: bool) -> anyhow::Result<Self> {
         let noise = format!("anoisesrc=color=pink:seed=1:sample_rate=48000:duration={POOL}");
         let output = Command::new("ffmpeg")
             .args(["-v", "error", "-f", "lavfi", "-i", &noise, "-ac", "1", "-c:a", "libopus"])
@@ -65,7 +67,7 @@ impl Recordings {
             .take(spoken)
             .map(|fixture| (fixture.text.to_owned(), speech::say(fixture.text, fixture.voice)))
             .collect();
-        Ok(Self { head, tags, packets, spoken })
+        Ok(Self { head, tags, packets, spoken, in_stretches })
     }
 
     pub fn make(&self, kind: Kind) -> Recording {
@@ -87,7 +89,8 @@ impl Recordings {
         let ogg = self.ogg(&drawn);
         let samples = decode(&ogg).expect("a recording of our own decodes");
         assert!(samples.len() < STUBBED_BELOW, "the recording is not for the stand-in");
-        let segments = vec![Segment { start_ms: 0, end_ms: 0, text: text_of(&samples) }];
+        let texts = if self.in_stretches { stretches_of(&samples) } else { vec![text_of(&samples)] };
+        let segments = texts.into_iter().map(|text| Segment { start_ms: 0, end_ms: 0, text }).collect();
         let parts = compose(&Transcript { segments, ..Transcript::default() }, Settings::default()).parts;
         Recording { ogg, answer: parts.into_iter().map(|part| part.text).collect() }
     }

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::check::{self, Sent};
-use crate::daemon::{Daemon, Home};
+use crate::daemon::{Daemon, Home, by_kill};
 use crate::plan::{CHATS_OF_COMMANDS, End, KILLS_IN_A_BURST, Life, LinkEvent, Message, News, Plan, Trouble};
 use crate::proxy::Proxy;
 use crate::recordings::Recordings;
@@ -75,7 +75,7 @@ struct World {
     cuts: AtomicUsize,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -154,7 +154,7 @@ pub async fn run(options: &Options, folder: &Path) -> anyhow::Result<Report> {
         options: options.clone(),
         minutes: started.elapsed().as_secs_f64() / 60.0,
         drained_after_s: (started.elapsed() - all_killed).as_secs_f64(),
-        verdict: world.telegram.look(|ledger| check::verdict(ledger, &lock(&world.sent))),
+        verdict: world.telegram.look(|ledger| check::verdict(ledger, OWNER, &lock(&world.sent))),
         suppressed: world.telegram.look(|ledger| ledger.suppressed()),
         left,
         dead: dead.collect(),
@@ -186,18 +186,18 @@ async fn jobs_left(home: &Home, redis_url: Option<String>) -> anyhow::Result<(Co
             let options = EmbeddedOptions { dedupe_ttl: DAY, result_ttl: DAY, crashes };
             jobs_of(&Embedded::open(home.queue(), options).await?).await
         }
-        Some(url) => jobs_of(&RedisQueue::connect(redis_options(url)).await?).await,
+        Some(url) => jobs_of(&RedisQueue::connect(redis_options(url, OWNER)).await?).await,
     }
 }
 
-async fn jobs_of(queue: &(impl JobQueue + QueueAdmin)) -> anyhow::Result<(Counts, Vec<Entry>)> {
+pub async fn jobs_of(queue: &(impl JobQueue + QueueAdmin)) -> anyhow::Result<(Counts, Vec<Entry>)> {
     Ok((queue.counts().await?, queue.entries().await?))
 }
 
-fn redis_options(url: String) -> RedisOptions {
+pub fn redis_options(url: String, account: i64) -> RedisOptions {
     RedisOptions {
         server: ServerOptions::of_url(url),
-        account: OWNER,
+        account,
         dedupe_ttl: DAY,
         result_ttl: DAY,
         crashes: CrashRules::default(),
@@ -229,7 +229,7 @@ impl World {
         Ok(Self {
             telegram,
             wires,
-            recordings: Recordings::new(spoken.min(12))?,
+            recordings: Recordings::new(spoken.min(12), false)?,
             sent: Mutex::default(),
             redis: options.redis_queue().then(|| Mutex::new(RedisServer::start(DURABLE))),
             redis_kills: AtomicUsize::new(0),
@@ -563,7 +563,7 @@ impl Lives {
         let url = self.world.redis.as_ref().map(|redis| lock(redis).url());
         let entries = match url {
             None => embedded::entries(self.home.queue()).await,
-            Some(url) => match RedisQueue::attach(redis_options(url)).await {
+            Some(url) => match RedisQueue::attach(redis_options(url, OWNER)).await {
                 Ok(queue) => queue.entries().await,
                 Err(error) => Err(error),
             },
@@ -686,9 +686,4 @@ async fn measure(
 
 fn is_for_a_job(call: &Call) -> bool {
     matches!(call.method, "messages.getMessages" | "messages.sendMessage" | "upload.getFile")
-}
-
-fn by_kill(status: ExitStatus) -> bool {
-    use std::os::unix::process::ExitStatusExt as _;
-    status.signal() == Some(9)
 }

@@ -119,7 +119,8 @@ pub struct Peers {
 
 impl Peers {
     pub fn new(owner: i64) -> Self {
-        let mut peers = Self { owner, users: BTreeMap::new(), groups: BTreeMap::new(), names: BTreeMap::new() };
+        let mut peers =
+            Self { owner, users: BTreeMap::new(), groups: BTreeMap::new(), names: BTreeMap::new() };
         let people =
             [(owner, "Owner"), (FRIEND, "Friend"), (SECOND_FRIEND, "Second Friend"), (SERVICE, "Telegram")];
         for (id, name) in people {
