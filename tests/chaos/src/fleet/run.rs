@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use fake_telegram::{Chat, Draft, Packing, Telegram, User, write_session};
+use fake_telegram::{Chat, Draft, Packing, Settings, Telegram, User, write_session};
 use stenogram::queue::State;
 use stenogram::queue::redis::RedisQueue;
 use tokio::sync::watch;
@@ -38,7 +38,12 @@ const FIRST_USER: i64 = 10_000;
 /// Seconds after which the assignment of a silent worker is taken over.
 const LEASE: &str = "2";
 /// How many seconds the clocks of the processes are ahead: two minutes lie between the outermost.
+/// An account's Telegram has the clock of its gateway, for it refuses clients with another one.
 const CLOCKS: [i64; 5] = [60, -60, 0, 30, -45];
+
+fn clock(process: usize) -> i64 {
+    if clock_library().is_some() { CLOCKS[process % CLOCKS.len()] } else { 0 }
+}
 /// What is left in Redis of a recording when all is answered: nothing.
 const OF_RECORDINGS: [&str; 4] = [":assignment:", ":recording:", ":stretches:", ":later"];
 
@@ -57,8 +62,9 @@ pub struct World {
 }
 
 impl Account {
-    pub async fn start(owner: i64, chats: usize) -> anyhow::Result<Self> {
-        let telegram = Telegram::builder().owner(owner).start().await?;
+    pub async fn start(owner: i64, chats: usize, clock: i64) -> anyhow::Result<Self> {
+        let settings = Settings { clock_ahead: clock, ..Settings::default() };
+        let telegram = Telegram::builder().owner(owner).settings(settings).start().await?;
         for number in 0..chats {
             let id = FIRST_USER + number as i64;
             telegram.add_user(User { id, name: format!("Friend {number}"), bot: false });
@@ -92,7 +98,7 @@ impl World {
     pub async fn start(gateways: usize, chats: usize, spoken: usize) -> anyhow::Result<Self> {
         let mut accounts = Vec::new();
         for number in 0..gateways {
-            accounts.push(Account::start(FIRST_OWNER + number as i64, chats).await?);
+            accounts.push(Account::start(FIRST_OWNER + number as i64, chats, clock(number)).await?);
         }
         let recordings = Recordings::new(spoken.min(12), true)?;
         Ok(Self { accounts, recordings, redis: Mutex::new(RedisServer::start(DURABLE)) })
@@ -218,10 +224,8 @@ async fn processes(world: &World, options: &Options, home: &Path) -> anyhow::Res
     for number in 0..options.workers {
         processes.push(world.worker(number, home, &options.log_level, options.cost).await?);
     }
-    if clock_library().is_some() {
-        let clocks = CLOCKS.into_iter().cycle();
-        processes.iter_mut().zip(clocks).for_each(|(process, clock)| process.clock = clock);
-    } else {
+    processes.iter_mut().enumerate().for_each(|(number, process)| process.clock = clock(number));
+    if clock_library().is_none() {
         println!("SKIPPED: clocks that differ: libfaketime is not installed");
     }
     Ok(processes.into_iter().map(Arc::new).collect())
