@@ -21,6 +21,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("jobs", &["domain", "runtime", "queue"]),
     // It knows nothing of jobs and of Telegram.
     ("serve", &["domain", "runtime", "audio", "decoding", "speech", "transcribe"]),
+    // It hands jobs over to other processes, and recognises those of others.
+    ("fleet", &["domain", "runtime", "queue", "jobs", "speech", "transcribe"]),
     // It wraps the queue, the messenger and the transcriber from outside; nobody who works may name
     // it.
     ("health", &["domain", "queue", "jobs", "runtime"]),
@@ -29,7 +31,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     // It also chooses the queue's backend by the options that it makes.
     (
         "setup",
-        &["domain", "runtime", "config", "queue", "queue::*", "telegram", "audio", "speech", "notices"],
+        &[
+            "domain", "runtime", "config", "queue", "queue::*", "telegram", "audio", "speech", "fleet",
+            "notices",
+        ],
     ),
     ("app", &["*"]),
     // It looks at every part from outside, the way each is used.

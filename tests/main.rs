@@ -23,6 +23,7 @@ mod documents;
 mod e2e;
 mod evaluation;
 mod explain;
+mod fleet;
 mod guard;
 mod health;
 mod line;

@@ -27,9 +27,14 @@ struct Json {
 
 impl Report {
     /// Runs `doctor --json` by a command of the binary, and holds the report to what is promised of each.
-    pub fn by(mut command: Command) -> Self {
+    pub fn by(command: Command) -> Self {
+        Self::by_with(command, &[])
+    }
+
+    /// The same with more arguments.
+    pub fn by_with(mut command: Command, arguments: &[&str]) -> Self {
         let Output { status, stdout, stderr } =
-            command.args(["doctor", "--json"]).output().expect("run the doctor");
+            command.args(["doctor", "--json"]).args(arguments).output().expect("run the doctor");
         assert_eq!(String::from_utf8_lossy(&stderr), "", "nothing but the report");
         let Json { outcome, findings } = serde_json::from_slice(&stdout)
             .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&stdout)));

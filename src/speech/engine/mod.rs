@@ -147,7 +147,7 @@ impl Engine {
         let RecogniseOptions { language, task, prior, previous_text, progress, observer, lists } = options;
         let input = Input { speech, language, task, prior, previous_text, lists };
         let request = Request { input, progress, observer, reply, span: Span::current() };
-        self.messages.send(Message::Recognise(request)).await.map_err(|_| self.gone())?;
+        self.messages.send(Message::Recognise(Box::new(request))).await.map_err(|_| self.gone())?;
         answer.await.map_err(|_| self.gone())?
     }
 

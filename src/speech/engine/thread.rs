@@ -25,7 +25,7 @@ use crate::speech::whisper::{Control, Whisper, device};
 
 /// What the thread is asked to do.
 pub(super) enum Message {
-    Recognise(Request),
+    Recognise(Box<Request>),
     /// Load the model, if it was freed.
     Load(oneshot::Sender<Result<(), SpeechError>>),
     /// Check whether to stop.
@@ -71,7 +71,7 @@ pub(super) fn run(
             Ok(Some(Message::Load(reply))) => {
                 let _ = reply.send(host.model().map(drop));
             }
-            Ok(Some(Message::Recognise(request))) => host.serve(request, stop),
+            Ok(Some(Message::Recognise(request))) => host.serve(*request, stop),
         }
     }
 }

@@ -1,0 +1,4 @@
+//! Gateways and workers: what they share in Redis, and the whole line over several processes.
+
+mod line;
+mod store;
