@@ -25,6 +25,8 @@ stenogram: answers the voice messages of your Telegram account with their text.
   ./start.sh logout          log out and remove the session
   ./start.sh transcribe F..  recognise files
   ./start.sh serve           recognise for other programs and machines
+  ./start.sh gateway         answer, and have workers on other machines recognise
+  ./start.sh worker          recognise for gateways
   ./start.sh models ...      list, pull or verify models; recommend one for this machine
   ./start.sh queue ...       what is not finished; put back or drop
   ./start.sh rules [..]      which messages are answered; why one is or is not
@@ -269,7 +271,7 @@ main() {
             in_systemd "$@"
             exit 0
             ;;
-        login | logout | models | queue | rules | transcripts | transcribe | serve | bench | health | doctor | explain | config) pass_through "$@" ;;
+        login | logout | gateway | worker | models | queue | rules | transcripts | transcribe | serve | bench | health | doctor | explain | config) pass_through "$@" ;;
         *) fail 2 "unknown command '$1'. See ./start.sh --help." ;;
         esac
     done

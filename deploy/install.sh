@@ -121,24 +121,26 @@ configuration_of() {
 
 # The services that are installed, one a line.
 installed_services() {
-    local service file
+    local service file account
     for service in stenogram stenogram-worker; do
         if [ -e "$root$(unit_of $service)" ]; then echo $service; fi
     done
     if [ ! -e "$root$units/stenogram@.service" ]; then return 0; fi
     for file in "$root$settings"/accounts/*.env; do
-        if [ -e "$file" ]; then basename "$file" .env | sed 's/^/stenogram@/'; fi
+        account=${file##*/}
+        if [ -e "$file" ]; then echo "stenogram@${account%.env}"; fi
     done
 }
 
 # install_service NAME: its unit, its drop-in and its configuration.
 install_service() {
-    local drop_in configuration named
+    local drop_in configuration named unit
+    unit=$(unit_of "$1")
     drop_in=$(drop_in_of "$1")
     configuration=$(configuration_of "$1")
     # As the drop-in names it, which all accounts share.
     case $1 in stenogram@*) named=$settings/accounts/%i.env ;; *) named=$configuration ;; esac
-    put 0644 "deploy/$(basename "$(unit_of "$1")")" "$(unit_of "$1")"
+    put 0644 "deploy/${unit##*/}" "$unit"
     # A drop-in that is there belongs to this machine, and is brought up to date.
     if [ "$namespaces" = no ] || { [ -z "$namespaces" ] && [ -e "$root$drop_in" ]; }; then
         put 0644 deploy/without-namespaces.conf "$drop_in"

@@ -36,9 +36,9 @@ fn understood(files: &[&str]) -> Option<String> {
 
 /// What `config` prints of one service.
 fn service(config: &str, name: &str) -> String {
-    let (_, services) = config.split_once("\nservices:\n").expect("services");
-    let (_, rest) =
-        services.split_once(&format!("  {name}:\n")).unwrap_or_else(|| panic!("no {name}: {config}"));
+    let (_, services) = config.split_once("\nservices:").expect("services");
+    let head = format!("\n  {name}:\n");
+    let (_, rest) = services.split_once(&head).unwrap_or_else(|| panic!("no {name}: {config}"));
     rest.lines().take_while(|line| line.starts_with("    ")).collect::<Vec<_>>().join("\n")
 }
 

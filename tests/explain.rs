@@ -96,6 +96,11 @@ const MESSAGES: &[(&str, &str)] = &[
     ("env-file-readable", ".env can be read by other users (mode 644)"),
     ("port-taken", "cannot listen at 127.0.0.1:9464 for health and metrics: Address already in use"),
     ("serve-address-unusable", "cannot listen at 127.0.0.1:9465 for serve: Address already in use"),
+    (
+        "fleet-without-redis",
+        "neither REDIS_URL nor REDIS_HOST is set, and gateways and workers meet in Redis",
+    ),
+    ("no-worker", "no worker of the fleet is there"),
     ("log-files-unwritable", "cannot write log files to ./logs: Read-only file system (os error 30)"),
 ];
 

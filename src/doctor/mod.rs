@@ -31,7 +31,8 @@ pub trait Observer {
     fn found(&mut self, finding: Finding);
 }
 
-/// Runs all checks that the role needs. Those that need a configuration are left out if it has errors.
+/// Runs all checks that the role needs. Those that need a configuration are left out if it has
+/// errors.
 pub async fn examine(raw: &RawConfig, role: Role, observer: &mut dyn Observer) {
     observer.begins("configuration");
     let (findings, config) = configuration::check(raw, role);

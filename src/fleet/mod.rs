@@ -5,12 +5,18 @@
 //! gateway        the transcriber of a gateway; room: the budget in Redis
 //! transcription  a recording that workers recognise, as the gateway sees it
 //! worker         takes assignments and recognises them
+//! card           what it says of itself
+//! conclusion     what becomes of an assignment that it is done with
+//! job            what it knows of the job
 //! keeper         renews a lease
 //! in_hand        what a worker knows of the recordings in its hands
 //! ```
 
+mod card;
+mod conclusion;
 pub mod gateway;
 mod in_hand;
+mod job;
 mod keeper;
 mod room;
 mod transcription;

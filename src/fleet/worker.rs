@@ -11,16 +11,17 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, info, info_span, warn};
 
+use super::conclusion::{FAREWELL_LIMIT, Stop};
 use super::in_hand::InHand;
+use super::job::{job_of, settings_of};
 use super::keeper::Keeper;
-use crate::domain::{Fault, Job, JobId, Peer, PeerKind, Recording, RecordingKind, Settings};
+use crate::domain::{Fault, JobId};
 use crate::jobs::ports::Transcriber;
 use crate::jobs::retry::retry_until_available;
-use crate::queue::fleet::{Card, Lease, Leases, Outcome, Report, Stretch};
+use crate::queue::fleet::{Card, Lease, Leases, Outcome, Stretch};
 use crate::queue::{Candidates, QueueError};
 use crate::runtime::lock;
 use crate::runtime::pulse::Pulse;
-use crate::speech::LOCAL;
 
 /// Assignments in hand at a time: while one is recognised, the next are fetched and decoded.
 const SLOTS: usize = 4;
@@ -31,15 +32,9 @@ const LONG_SLOTS: usize = SLOTS - 1;
 const COURTESY: Duration = Duration::from_millis(30);
 /// How often it is looked for assignments while none is announced. A missed lease is noticed then.
 const LOOK: Duration = Duration::from_secs(1);
-/// How often it says that it is there.
-const BEAT: Duration = Duration::from_secs(5);
-/// How long a long recording is put off while others take the slots for such.
-const LONG_PAUSE: Duration = Duration::from_secs(60);
 /// How long this worker takes nothing when something in its surroundings fails, at least and at
 /// most.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-/// How long giving back an assignment may take at the end.
-const FAREWELL_LIMIT: Duration = Duration::from_secs(2);
+pub(super) const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// What a worker is.
 #[derive(Clone, Debug)]
@@ -72,10 +67,10 @@ pub trait WorkerObserver: Send + Sync {
 
 /// Works for the gateways of a fleet.
 pub struct FleetWorker {
-    leases: Arc<Leases>,
+    pub(super) leases: Arc<Leases>,
     transcriber: Arc<dyn Transcriber>,
     in_hand: Arc<InHand>,
-    options: WorkerOptions,
+    pub(super) options: WorkerOptions,
     observer: Arc<dyn WorkerObserver>,
     /// The pulse of the recognition: while it is overdue no lease is renewed.
     recognition: Pulse,
@@ -86,28 +81,12 @@ pub struct FleetWorker {
     long_slots: Semaphore,
     /// Notified when a slot becomes free.
     freed: Notify,
-    busy: AtomicU64,
+    pub(super) busy: AtomicU64,
     /// When each account had its turn last, in turns.
     turns: Mutex<(u64, BTreeMap<i64, u64>)>,
     /// Until when nothing is taken.
     paused: Mutex<Option<Instant>>,
-    done: Mutex<Card>,
-}
-
-/// Why the work on an assignment stops.
-enum Stop {
-    Lost,
-    /// Other long recordings take the slots for such.
-    TooLong,
-    /// Redis has lost the recording.
-    Missing,
-    Fault(Fault),
-}
-
-impl From<Fault> for Stop {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
-    }
+    pub(super) done: Mutex<Card>,
 }
 
 impl FleetWorker {
@@ -257,7 +236,7 @@ impl FleetWorker {
         Ok(None)
     }
 
-    fn pause(&self, time: Duration) {
+    pub(super) fn pause(&self, time: Duration) {
         let until = Instant::now() + time.clamp(PAUSES.0, PAUSES.1);
         let mut paused = lock(&self.paused);
         *paused = Some(paused.map_or(until, |known| known.max(until)));
@@ -289,87 +268,6 @@ impl FleetWorker {
         let (ended, fatal) = self.conclude(lease, result).await;
         self.observer.ended(lease.job, ended);
         fatal.map_or(Ok(()), Err)
-    }
-
-    /// Says what became of the assignment.
-    async fn conclude(&self, lease: &Lease, result: Result<(), Stop>) -> (Ended, Option<String>) {
-        match result {
-            Ok(()) => {
-                lock(&self.done).ended += 1;
-                info!(event = "assignment_done", "Recognised");
-                (Ended::Recognised, None)
-            }
-            Err(Stop::Lost) => {
-                info!(event = "lease_lost", "Another worker has it, or nobody waits for it any more");
-                (Ended::Lost, None)
-            }
-            Err(Stop::TooLong) => {
-                self.give_back(lease, LONG_PAUSE, "other long recordings are being recognised").await;
-                (Ended::GivenBack, None)
-            }
-            Err(Stop::Missing) => {
-                warn!(event = "assignment_given_back", "Redis has lost its recording");
-                self.last_word(self.leases.miss(lease)).await;
-                (Ended::GivenBack, None)
-            }
-            Err(Stop::Fault(fault)) => self.conclude_failed(lease, fault).await,
-        }
-    }
-
-    async fn conclude_failed(&self, lease: &Lease, fault: Fault) -> (Ended, Option<String>) {
-        let finish = async |outcome: Outcome| self.last_word(self.leases.finish(lease, &outcome)).await;
-        match fault {
-            Fault::Reject(why) | Fault::NoDocuments(why) | Fault::Gone(why) => {
-                warn!(event = "rejected", reason = why, "Cannot be recognised");
-                finish(Outcome::Rejected { why }).await;
-                (Ended::Rejected, None)
-            }
-            Fault::Retry { after, why } => {
-                warn!(event = "retry", reason = why, "Failed, its gateway tries again");
-                finish(Outcome::Failed { why, after: after.as_secs() }).await;
-                (Ended::Failed, None)
-            }
-            Fault::Poisonous(why) => {
-                finish(Outcome::Poisonous { why }).await;
-                (Ended::Rejected, None)
-            }
-            Fault::Aborted => {
-                self.give_back(lease, Duration::ZERO, "this worker stops").await;
-                (Ended::GivenBack, None)
-            }
-            // Something is wrong here, not with the recording: another worker may be well.
-            Fault::Wait { after, why } | Fault::Later { after, why } | Fault::Held { after, why } => {
-                self.pause(after);
-                self.give_back(lease, Duration::ZERO, &why).await;
-                (Ended::GivenBack, None)
-            }
-            Fault::Unavailable(why) => {
-                self.pause(PAUSES.0);
-                self.give_back(lease, Duration::ZERO, &why).await;
-                (Ended::GivenBack, None)
-            }
-            Fault::Fatal(why) => {
-                self.give_back(lease, Duration::ZERO, &why).await;
-                (Ended::GivenBack, Some(why))
-            }
-        }
-    }
-
-    async fn give_back(&self, lease: &Lease, after: Duration, why: &str) {
-        info!(event = "assignment_given_back", reason = why, "Given back");
-        self.last_word(self.leases.give_back(lease, after)).await;
-        if after.is_zero() {
-            let _ = timeout(FAREWELL_LIMIT, self.leases.wake(lease.job.account)).await;
-        }
-    }
-
-    /// If this does not succeed, the lease runs out, and another worker takes over.
-    async fn last_word(&self, word: impl Future<Output = Result<bool, QueueError>>) {
-        match timeout(FAREWELL_LIMIT, word).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => warn!(%error, "Redis does not take it; the lease runs out"),
-            Err(_) => warn!("Redis does not answer; the lease runs out"),
-        }
     }
 
     async fn recognise(&self, lease: &Lease, permit: &mut SemaphorePermit<'_>) -> Result<(), Stop> {
@@ -434,57 +332,4 @@ impl FleetWorker {
             None => Err(Stop::Fault(Fault::Aborted)),
         }
     }
-
-    /// Who has recognised something: this worker, and the server that it has asked, if it was one.
-    fn named(&self, by: &str) -> String {
-        let name = &self.options.name;
-        if by == LOCAL { name.clone() } else { format!("{name} ({by})") }
-    }
-
-    fn count(&self, seconds: f64, report: &Report) {
-        let mut done = lock(&self.done);
-        done.audio += seconds;
-        done.took += report.took as f64 / 1000.0;
-    }
-
-    /// Says what this worker is and does, for ever.
-    async fn say_that_it_is_there<T>(&self) -> T {
-        let WorkerOptions { name, models, takes, .. } = &self.options;
-        loop {
-            let card = Card {
-                name: name.clone(),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                models: models.clone(),
-                takes: takes.clone(),
-                in_hand: self.busy.load(Ordering::Relaxed),
-                ..lock(&self.done).clone()
-            };
-            if let Err(error) = self.leases.beat(&card).await {
-                debug!(%error, "cannot say that this worker is there");
-            }
-            sleep(BEAT).await;
-        }
-    }
-}
-
-/// The job as far as a worker knows it.
-fn job_of(lease: &Lease) -> Job {
-    let Lease { job, order, size, .. } = lease;
-    let recording = Recording {
-        chat: Peer { kind: PeerKind::User, id: job.chat, access_hash: 0 },
-        thread: None,
-        kind: RecordingKind::Voice,
-        document: 0,
-        outgoing: false,
-        date: 0,
-        lifetime: None,
-        duration: order.duration,
-        size: *size as u64,
-    };
-    let asked = order.asked.then(Default::default);
-    Job { id: *job, recording, settings: Some(settings_of(lease)), stranger: false, asked }
-}
-
-fn settings_of(lease: &Lease) -> Settings {
-    Settings { language: lease.order.language, task: lease.order.task, ..Settings::default() }
 }

@@ -131,7 +131,7 @@ pub struct RunningJob {
 }
 
 impl RunningJob {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             since: Instant::now(),
             pulse: Pulse::default(),
@@ -145,7 +145,7 @@ impl RunningJob {
         }
     }
 
-    pub fn of(claim: &Claim) -> Self {
+    pub(super) fn of(claim: &Claim) -> Self {
         let silent = claim.outbox.as_ref().is_some_and(|answer| answer.parts.is_empty());
         Self { silent, ..Self::new() }
     }

@@ -13,7 +13,9 @@
 //! words       durations, numbers and outcomes, in the languages of the page
 //! trouble     what keeps voice messages from being answered, in a table of words
 //! state       holds the facts under one lock, and is told of every change
-//! observed    queue, messenger and transcriber, wrapped: counts, times, and the worker's pulse
+//! fleet       what gateways and workers tell the state
+//! observed    queue and messenger, wrapped: counts, times, and the worker's pulse
+//! observed_transcriber  the transcriber, wrapped
 //! readiness   /readyz, /livez, and the status line for systemd
 //! workers     the workers of a fleet, as a gateway shows them
 //! metrics     the facts for Prometheus
@@ -26,11 +28,13 @@
 //! a chat.
 
 pub mod facts;
+mod fleet;
 mod half_hours;
 mod histogram;
 pub mod limits;
 mod metrics;
 pub mod observed;
+mod observed_transcriber;
 mod page;
 pub mod readiness;
 pub mod server;

@@ -108,14 +108,7 @@ fn state_text(locale: Locale, facts: &Facts, volume: &Volume, troubles: &[Troubl
         let item = |trouble: &Trouble| format!("<li>{}</li>", escaped(&trouble.text(locale)));
         return format!("<ul>{}</ul>", troubles.iter().map(item).collect::<String>());
     }
-    let mut lines = vec![match facts.role {
-        Role::Worker => locale.pick("Recognises for the gateways.", "Распознаёт записи для шлюзов.").into(),
-        Role::Whole | Role::Gateway => format!(
-            "{} {}.",
-            locale.pick("Connected to Telegram for", "На связи с Telegram уже"),
-            words::duration(locale, facts.connected.map_or(Duration::ZERO, |since| since.elapsed()))
-        ),
-    }];
+    let mut lines = vec![connection(locale, facts)];
     let flood = facts.flood_left();
     if !flood.is_zero() {
         lines.push(format!(
@@ -128,6 +121,15 @@ fn state_text(locale: Locale, facts: &Facts, volume: &Volume, troubles: &[Troubl
     lines.extend(recognisers_away(locale, facts));
     lines.extend(facts.running.values().map(|job| running(locale, job)));
     lines.iter().map(|line| format!("<p>{line}</p>")).collect()
+}
+
+fn connection(locale: Locale, facts: &Facts) -> String {
+    if facts.role == Role::Worker {
+        return locale.pick("Recognises for the gateways.", "Распознаёт записи для шлюзов.").into();
+    }
+    let since = facts.connected.map_or(Duration::ZERO, |since| since.elapsed());
+    let telegram = locale.pick("Connected to Telegram for", "На связи с Telegram уже");
+    format!("{telegram} {}.", words::duration(locale, since))
 }
 
 /// The recognisers that are not well, while others are.

@@ -6,11 +6,10 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-use super::facts::{Facts, FleetFacts, Outcome, RecogniserFacts, Role, RunningJob, Stage, Volume};
+use super::facts::{Facts, Outcome, RecogniserFacts, Role, RunningJob, Stage, Volume};
 use super::limits::BETWEEN_OPERATIONS_LIMIT;
 use super::trouble::{Trouble, troubles};
 use crate::domain::{JobId, Restricted};
-use crate::queue::fleet::{Report, Seen};
 use crate::queue::{Claim, Counts, JobQueue, QueueError};
 use crate::runtime::lock;
 use crate::runtime::pulse::Pulse;
@@ -103,48 +102,6 @@ impl HealthState {
     /// What this process does.
     pub fn plays(&self, role: Role) {
         self.change(|facts| facts.role = role);
-    }
-
-    /// The workers of the fleet, and whether one of them takes what this gateway hands over.
-    pub fn workers_seen(&self, workers: &[Seen], is_served: bool) {
-        let fleet = FleetFacts { workers: workers.to_vec(), at: Some(Instant::now()), is_served };
-        self.change(|facts| facts.fleet = fleet);
-    }
-
-    /// A worker has reported on the recognition of a stretch.
-    pub fn recognised_elsewhere(&self, id: JobId, report: &Report) {
-        self.recognition_took(id, Duration::from_millis(report.took));
-        self.change(|facts| {
-            facts.repeated += report.repeated;
-            for (reason, count) in &report.dropped {
-                if let Some(known) = facts.dropped.get_mut(reason.as_str()) {
-                    *known += count;
-                }
-            }
-        });
-    }
-
-    /// This worker begins with an assignment.
-    pub fn assignment_taken(&self, id: JobId) {
-        self.change(|facts| facts.running.insert(id, RunningJob::new()));
-    }
-
-    /// This worker is done with an assignment; `None` if it has given it back.
-    pub fn assignment_ended(&self, id: JobId, outcome: Option<Outcome>) {
-        self.job_ended(id, outcome);
-    }
-
-    /// Another worker has taken over what this one had.
-    pub fn lease_lost(&self) {
-        self.change(|facts| facts.leases_lost += 1);
-    }
-
-    /// Redis has answered a worker, or failed to.
-    pub fn redis_answered(&self, error: Option<&QueueError>) {
-        if error.is_none() && !self.facts().queue_open {
-            self.change(|facts| facts.queue_open = true);
-        }
-        self.store_answered(error);
     }
 
     pub fn stopping(&self) {
@@ -354,7 +311,7 @@ impl HealthState {
         lock(&self.facts)
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut Facts) -> T) {
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut Facts) -> T) {
         change(&mut self.facts());
         self.changed.notify_one();
     }

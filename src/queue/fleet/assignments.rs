@@ -120,16 +120,11 @@ impl Assignments {
         }))
     }
 
-    /// Says that the account has assignments for the next minute. With `is_new` a worker is woken.
+    /// Says that the account has assignments, which counts for some seconds. With `is_new` a worker is woken.
     pub async fn announce(&self, is_new: bool) -> Result<(), QueueError> {
         let wakes = if is_new { "1" } else { "0" };
         let args = [self.account.as_str(), &millis(ANNOUNCED).to_string(), wakes];
         run(&self.connection, &scripts::ANNOUNCE, FLEET, &args).await
-    }
-
-    /// Says that the account has no assignments any more.
-    pub async fn withdraw(&self) -> Result<(), QueueError> {
-        run(&self.connection, &scripts::ANNOUNCE, FLEET, &[&self.account, "0", "0"]).await
     }
 
     /// Waits some seconds for news, and returns the jobs of whose assignments there are any. There

@@ -6,7 +6,7 @@ use std::time::Duration;
 use redis::Script;
 use serde::de::DeserializeOwned;
 
-use super::assignments::{FLEET, run, workers};
+use super::assignments::{ANNOUNCED, FLEET, run, workers};
 use super::{BLOCK, CARD_LIFE, Card, Order, Outcome, Seen, Stretch, scripts};
 use crate::domain::JobId;
 use crate::queue::redis::connection::{Connection, DurabilityWarning};
@@ -82,7 +82,7 @@ impl Leases {
         self.connection.durability_warnings().await
     }
 
-    /// The accounts that have assignments, or have had some within the last minute.
+    /// The accounts that have assignments, or have had some just now.
     pub async fn accounts(&self) -> Result<Vec<i64>, QueueError> {
         run(&self.connection, &scripts::ACCOUNTS, FLEET, &[]).await
     }
@@ -173,7 +173,7 @@ impl Leases {
 
     /// Wakes another worker, for what was given back.
     pub async fn wake(&self, account: i64) -> Result<(), QueueError> {
-        let args = [account.to_string(), "60000".to_owned()];
+        let args = [account.to_string(), millis(ANNOUNCED).to_string()];
         run(&self.connection, &scripts::ANNOUNCE, FLEET, &[&args[0], &args[1], "1"]).await
     }
 

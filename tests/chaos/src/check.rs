@@ -42,8 +42,8 @@ pub struct Verdict {
     pub uncalled_for: Vec<String>,
 }
 
-pub fn name(chat: Chat, message: i32) -> String {
-    format!("{}:{}:{message}", fake_telegram::OWNER, i64::from(chat))
+fn name(account: i64, chat: Chat, message: i32) -> String {
+    format!("{account}:{}:{message}", i64::from(chat))
 }
 
 /// How many of `sent` have the answer that they must have.
@@ -81,7 +81,7 @@ impl<'a> Answers<'a> {
         for post in ledger.sent() {
             replies.entry((post.chat, post.reply_to.unwrap_or(0))).or_default().push(post);
         }
-        let own = ledger.posts().filter(|post| post.from == Some(OWNER) && !post.by_client());
+        let own = ledger.posts().filter(|post| post.from == Some(post.owner) && !post.by_client());
         let captions = own.map(|post| ((post.chat, post.id), post.text.as_str())).collect();
         Self { ledger, replies, captions }
     }
@@ -112,11 +112,25 @@ impl<'a> Answers<'a> {
     }
 }
 
-pub fn verdict(ledger: Ledger, sent: &[Sent]) -> Verdict {
+impl Verdict {
+    /// Adds what came of the messages of another account.
+    pub fn add(&mut self, other: Self) {
+        self.answered += other.answered;
+        self.left_alone += other.left_alone;
+        self.lost.extend(other.lost);
+        self.twice.extend(other.twice);
+        self.wrong.extend(other.wrong);
+        self.out_of_order.extend(other.out_of_order);
+        self.uncalled_for.extend(other.uncalled_for);
+    }
+}
+
+/// What came of the messages of an account.
+pub fn verdict(ledger: Ledger, account: i64, sent: &[Sent]) -> Verdict {
     let mut verdict = Verdict::default();
     let answers = Answers::of(ledger);
     for sent in sent {
-        let name = name(sent.chat, sent.message);
+        let name = name(account, sent.chat, sent.message);
         let parts = answers.parts(sent);
         let is_half = |(text, document): &(&str, Option<&[u8]>)| document.is_none() && text.ends_with(MORE);
         if answers.are_right(sent) {
@@ -141,12 +155,12 @@ pub fn verdict(ledger: Ledger, sent: &[Sent]) -> Verdict {
     }
     let known: HashSet<(Chat, i32)> = sent.iter().map(|sent| (sent.chat, sent.message)).collect();
     let strays = answers.replies.keys().filter(|id| !known.contains(id));
-    verdict.uncalled_for.extend(strays.map(|(chat, message)| self::name(*chat, *message)));
-    verdict.out_of_order = out_of_order(ledger, sent);
+    verdict.uncalled_for.extend(strays.map(|(chat, message)| name(account, *chat, *message)));
+    verdict.out_of_order = out_of_order(ledger, account, sent);
     verdict
 }
 
-fn out_of_order(ledger: Ledger, sent: &[Sent]) -> Vec<String> {
+fn out_of_order(ledger: Ledger, account: i64, sent: &[Sent]) -> Vec<String> {
     let again: HashSet<(Chat, i32)> =
         sent.iter().filter(|sent| sent.again).map(|sent| (sent.chat, sent.message)).collect();
     let mut latest: HashMap<Chat, i32> = HashMap::new();
@@ -158,7 +172,7 @@ fn out_of_order(ledger: Ledger, sent: &[Sent]) -> Vec<String> {
         }
         let latest = latest.entry(post.chat).or_default();
         if message < *latest {
-            found.push(name(post.chat, message));
+            found.push(name(account, post.chat, message));
         }
         *latest = message.max(*latest);
     }

@@ -27,7 +27,14 @@ const C3_SEND: &str = "C3-send";
 const SEND_C4: &str = "send-C4";
 const AFTER_C4: &str = "after-C4";
 
-/// Where the process may die, in the order in which a job passes them.
+/// Where a worker dies: at work on a recording, with its text not published yet, and after that.
+pub const BEGUN: &str = "begun";
+pub const RECOGNISED: &str = "recognised";
+pub const PUBLISHED: &str = "published";
+
+/// Where a worker may die.
+pub const WORKER_POINTS: [&str; 3] = [BEGUN, RECOGNISED, PUBLISHED];
+/// Where the daemon may die, in the order in which a job passes them.
 pub const POINTS: [&str; 6] = [BEFORE_C1, C1_C2, C2_C3, C3_SEND, SEND_C4, AFTER_C4];
 
 /// Where it may die besides, if there are previews: before the message is sent, and before its
@@ -50,7 +57,7 @@ impl CrashPoint {
     }
 
     /// Ends the process if this is the pass of the point that it is to die at.
-    fn pass(&self, point: &str) {
+    pub fn pass(&self, point: &str) {
         if self.is_reached(point) {
             // As kill -9 does: nothing is flushed, closed or said.
             let _ = signal_hook::low_level::raise(SIGKILL);
@@ -69,7 +76,8 @@ impl std::str::FromStr for CrashPoint {
 
     fn from_str(order: &str) -> anyhow::Result<Self> {
         let (point, pass) = order.split_once('@').context("it is not POINT@PASS")?;
-        let is_known = POINTS.contains(&point) || PREVIEW_POINTS.contains(&point);
+        let is_known =
+            POINTS.iter().chain(&PREVIEW_POINTS).chain(&WORKER_POINTS).any(|known| *known == point);
         ensure!(is_known, "there is no such point");
         let pass: u64 = pass.parse()?;
         ensure!(pass > 0, "the first pass is 1");

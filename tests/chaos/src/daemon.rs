@@ -21,43 +21,72 @@ const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/micro/ggml
 /// From how many messages on an answer is a document, where there are rules.
 pub const DOCUMENT_FROM: u32 = 3;
 
+pub type Variables = Vec<(&'static str, String)>;
+
+fn owned<const N: usize>(variables: [(&'static str, &str); N]) -> Variables {
+    variables.map(|(name, value)| (name, value.to_owned())).to_vec()
+}
+
+/// The variables of every process under test.
+pub fn for_all(log_level: &str) -> Variables {
+    owned([
+        (ROLE, "daemon"),
+        ("LOG_FORMAT", "json"),
+        ("LOG_LEVEL", log_level),
+        ("OMP_WAIT_POLICY", "passive"),
+        ("HEALTH_ADDRESS", "off"),
+    ])
+}
+
+/// Those of a process with an account.
+pub fn for_accounts() -> Variables {
+    owned([
+        ("API_ID", "12345"),
+        ("API_HASH", "0123456789abcdef0123456789abcdef"),
+        ("LANGUAGES", "en"),
+        // What a person would send is less than what is sent here.
+        ("SENDS_PER_MINUTE", "100000"),
+        ("SENDS_PER_DAY", "100000"),
+        // A notice answers nothing.
+        ("NOTIFY_SAVED", "off"),
+        ("CHAT_PER_HOUR", "off"),
+        ("CHAT_PER_DAY", "off"),
+        ("STRANGER_PER_HOUR", "off"),
+        ("STRANGER_PER_DAY", "off"),
+        ("LOOP_AFTER", "0"),
+    ])
+}
+
+/// Those of a process that recognises.
+pub fn for_recognition() -> Variables {
+    owned([
+        ("MODEL", MODEL),
+        // A recording is seconds long, and a whole window costs a busy machine a second each.
+        ("WHISPER_AUDIO_CTX", "auto"),
+    ])
+}
+
+pub fn by_kill(status: ExitStatus) -> bool {
+    use std::os::unix::process::ExitStatusExt as _;
+    status.signal() == Some(9)
+}
+
 /// Where the daemon lives.
 pub struct Home {
     folder: PathBuf,
-    variables: Vec<(&'static str, String)>,
+    variables: Variables,
 }
 
 impl Home {
     pub fn new(folder: &Path, options: &Options, redis_url: Option<String>, proxy: Option<String>) -> Self {
-        let mut variables = vec![
-            (ROLE, "daemon".to_owned()),
-            ("API_ID", "12345".to_owned()),
-            ("API_HASH", "0123456789abcdef0123456789abcdef".to_owned()),
-            ("MODEL", MODEL.to_owned()),
-            ("LANGUAGES", "en".to_owned()),
-            // A recording is seconds long, and a whole window costs a busy machine a second each.
-            ("WHISPER_AUDIO_CTX", "auto".to_owned()),
-            ("LOG_FORMAT", "json".to_owned()),
-            ("LOG_LEVEL", options.log_level.clone()),
-            ("OMP_WAIT_POLICY", "passive".to_owned()),
-            ("HEALTH_ADDRESS", "off".to_owned()),
-            // What a person would send is less than what is sent here.
-            ("SENDS_PER_MINUTE", "100000".to_owned()),
-            ("SENDS_PER_DAY", "100000".to_owned()),
-            // A notice answers nothing.
-            ("NOTIFY_SAVED", "off".to_owned()),
-            ("CHAT_PER_HOUR", "off".to_owned()),
-            ("CHAT_PER_DAY", "off".to_owned()),
-            ("STRANGER_PER_HOUR", "off".to_owned()),
-            ("STRANGER_PER_DAY", "off".to_owned()),
-            ("LOOP_AFTER", "0".to_owned()),
-        ];
+        let mut variables = for_all(&options.log_level);
+        variables.extend(for_accounts());
+        variables.extend(for_recognition());
         if options.rules {
-            let in_every_form = [("ANSWER_IN", "caption"), ("PREVIEW_AFTER", "0")];
-            variables.extend(in_every_form.map(|(name, value)| (name, value.to_owned())));
+            variables.extend(owned([("ANSWER_IN", "caption"), ("PREVIEW_AFTER", "0")]));
             variables.push(("DOCUMENT_FROM", DOCUMENT_FROM.to_string()));
         } else {
-            variables.push(("PREVIEW_AFTER", "off".to_owned()));
+            variables.extend(owned([("PREVIEW_AFTER", "off")]));
         }
         variables.extend(redis_url.map(|url| ("REDIS_URL", url)));
         variables.extend(proxy.map(|url| ("PROXY", url)));

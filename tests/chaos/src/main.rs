@@ -7,6 +7,7 @@
 mod check;
 mod crash_points;
 mod daemon;
+mod fleet;
 mod plan;
 mod probes;
 mod proxy;
@@ -21,7 +22,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use stenogram::app::Decorator;
 use stenogram::decoding::Request;
 use stenogram::jobs::ports::{Messenger, Transcriber};
@@ -30,7 +31,7 @@ use support::{redis as redis_server, speech};
 
 use crate::crash_points::{CrashPoint, CrashingMessenger, CrashingQueue};
 use crate::daemon::ROLE;
-use crate::stand_in::StandIn;
+use crate::stand_in::{Pace, StandIn};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Backend {
@@ -44,7 +45,20 @@ pub enum Backend {
 /// which instruction a blow hits is up to the machine. The numbers that are not given grow with
 /// --messages; for 10,000 they are those of the long tier.
 #[derive(Debug, Parser)]
-#[command(name = "chaos")]
+#[command(name = "chaos", args_conflicts_with_subcommands = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    other: Option<Other>,
+    #[command(flatten)]
+    arguments: Arguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Other {
+    Fleet(fleet::Arguments),
+}
+
+#[derive(Debug, clap::Args)]
 struct Arguments {
     /// Draws everything that happens [default: the clock's]
     #[arg(long)]
@@ -189,7 +203,6 @@ impl Options {
 
 impl Arguments {
     fn options(&self) -> Options {
-        let clock = || SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_micros() as u64;
         // So many in 10,000 messages.
         let share = |given: Option<usize>, of: usize| given.unwrap_or(self.messages * of / 10_000);
         let redis = self.queue == Backend::Redis;
@@ -228,6 +241,11 @@ impl Arguments {
     }
 }
 
+/// A seed that nobody has drawn yet.
+fn clock() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_micros() as u64
+}
+
 fn main() -> ExitCode {
     // The daemon starts its own program to decode, which here is this one.
     if let Some(request) = Request::from_arguments(std::env::args_os()) {
@@ -236,8 +254,12 @@ fn main() -> ExitCode {
     if std::env::var_os(ROLE).is_some() {
         return daemon();
     }
-    let arguments = Arguments::parse();
-    match harness(&arguments) {
+    let CommandLine { other, arguments } = CommandLine::parse();
+    let passed = match other {
+        None => harness(&arguments),
+        Some(Other::Fleet(arguments)) => fleet::harness(&arguments),
+    };
+    match passed {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => failed(&error),
@@ -251,8 +273,8 @@ fn failed(error: &anyhow::Error) -> ExitCode {
 
 /// The daemon's side of this program.
 fn daemon() -> ExitCode {
-    match CrashPoint::from_environment() {
-        Ok(crash) => stenogram::program::main_with(&Decorators { crash }),
+    match Decorators::from_environment() {
+        Ok(decorators) => stenogram::program::main_with(&decorators),
         Err(error) => failed(&error),
     }
 }
@@ -260,6 +282,15 @@ fn daemon() -> ExitCode {
 /// What the daemon has here and the released program has not.
 struct Decorators {
     crash: Option<Arc<CrashPoint>>,
+    /// How long the stand-in takes.
+    pace: Option<Arc<Pace>>,
+}
+
+impl Decorators {
+    fn from_environment() -> anyhow::Result<Self> {
+        let pace = Pace::from_environment()?.map(Arc::new);
+        Ok(Self { crash: CrashPoint::from_environment()?, pace })
+    }
 }
 
 impl Decorator for Decorators {
@@ -278,7 +309,7 @@ impl Decorator for Decorators {
     }
 
     fn transcriber(&self, transcriber: Arc<dyn Transcriber>) -> Arc<dyn Transcriber> {
-        Arc::new(StandIn { transcriber })
+        Arc::new(StandIn { transcriber, pace: self.pace.clone(), crash: self.crash.clone() })
     }
 }
 

@@ -45,11 +45,13 @@ pub struct Recordings {
     tags: Vec<u8>,
     packets: Vec<Vec<u8>>,
     spoken: Vec<(String, Vec<u8>)>,
+    in_stretches: bool,
 }
 
 impl Recordings {
-    /// `spoken`: how many recordings of real words there are to be.
-    pub fn new(spoken: usize) -> anyhow::Result<Self> {
+    /// `spoken`: how many recordings of real words there are to be. `in_stretches`: the stand-in
+    /// recognises some of the others in several stretches.
+    pub fn new(spoken: usize, in_stretches: bool) -> anyhow::Result<Self> {
         let noise = format!("anoisesrc=color=pink:seed=1:sample_rate=48000:duration={POOL}");
         let output = Command::new("ffmpeg")
             .args(["-v", "error", "-f", "lavfi", "-i", &noise, "-ac", "1", "-c:a", "libopus"])
@@ -68,7 +70,7 @@ impl Recordings {
             .take(spoken)
             .map(|fixture| (fixture.text.to_owned(), speech::say(fixture.text, fixture.voice)))
             .collect();
-        Ok(Self { head, tags, packets, spoken })
+        Ok(Self { head, tags, packets, spoken, in_stretches })
     }
 
     /// A recording that is answered under these settings.
@@ -93,7 +95,7 @@ impl Recordings {
         let samples = decode(&ogg).expect("a recording of our own decodes");
         assert!(samples.len() < STUBBED_BELOW, "the recording is not for the stand-in");
         assert_eq!(samples.len() >= SLOW_FROM, packets.start > 30, "it has other stretches than it should");
-        Recording { ogg, answer: compose(&transcript_of(&samples), settings).parts }
+        Recording { ogg, answer: compose(&transcript_of(&samples, self.in_stretches), settings).parts }
     }
 
     fn corrupt(&self, seed: u64) -> Vec<u8> {

@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::check::{self, Sent};
-use crate::daemon::{DOCUMENT_FROM, Daemon, Home};
+use crate::daemon::{DOCUMENT_FROM, Daemon, Home, by_kill};
 use crate::plan::{CHATS_OF_COMMANDS, End, KILLS_IN_A_BURST, Life, LinkEvent, Message, News, Plan, Trouble};
 use crate::proxy::Proxy;
 use crate::recordings::{Kind, Recordings};
@@ -80,7 +80,7 @@ struct World {
     cuts: AtomicUsize,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -159,7 +159,7 @@ pub async fn run(options: &Options, folder: &Path) -> anyhow::Result<Report> {
         options: options.clone(),
         minutes: started.elapsed().as_secs_f64() / 60.0,
         drained_after_s: (started.elapsed() - all_killed).as_secs_f64(),
-        verdict: world.telegram.look(|ledger| check::verdict(ledger, &lock(&world.sent))),
+        verdict: world.telegram.look(|ledger| check::verdict(ledger, OWNER, &lock(&world.sent))),
         suppressed: world.telegram.look(|ledger| ledger.suppressed()),
         left,
         dead: dead.collect(),
@@ -192,18 +192,18 @@ async fn jobs_left(home: &Home, redis_url: Option<String>) -> anyhow::Result<(Co
             let options = EmbeddedOptions { dedupe_ttl: DAY, result_ttl: DAY, crashes };
             jobs_of(&Embedded::open(home.queue(), options).await?).await
         }
-        Some(url) => jobs_of(&RedisQueue::connect(redis_options(url)).await?).await,
+        Some(url) => jobs_of(&RedisQueue::connect(redis_options(url, OWNER)).await?).await,
     }
 }
 
-async fn jobs_of(queue: &(impl JobQueue + QueueAdmin)) -> anyhow::Result<(Counts, Vec<Entry>)> {
+pub async fn jobs_of(queue: &(impl JobQueue + QueueAdmin)) -> anyhow::Result<(Counts, Vec<Entry>)> {
     Ok((queue.counts().await?, queue.entries().await?))
 }
 
-fn redis_options(url: String) -> RedisOptions {
+pub fn redis_options(url: String, account: i64) -> RedisOptions {
     RedisOptions {
         server: ServerOptions::of_url(url),
-        account: OWNER,
+        account,
         dedupe_ttl: DAY,
         result_ttl: DAY,
         crashes: CrashRules::default(),
@@ -235,7 +235,7 @@ impl World {
         Ok(Self {
             telegram,
             wires,
-            recordings: Recordings::new(spoken.min(12))?,
+            recordings: Recordings::new(spoken.min(12), false)?,
             rules: options.rules,
             sent: Mutex::default(),
             again: Mutex::default(),
@@ -612,7 +612,7 @@ impl Lives {
         let url = self.world.redis.as_ref().map(|redis| lock(redis).url());
         let entries = match url {
             None => embedded::entries(self.home.queue()).await,
-            Some(url) => match RedisQueue::attach(redis_options(url)).await {
+            Some(url) => match RedisQueue::attach(redis_options(url, OWNER)).await {
                 Ok(queue) => queue.entries().await,
                 Err(error) => Err(error),
             },
@@ -744,9 +744,4 @@ fn is_for_a_job(call: &Call) -> bool {
 
 fn is_a_send(call: &Call) -> bool {
     matches!(call.method, "messages.sendMessage" | "messages.sendMedia" | "messages.editMessage")
-}
-
-fn by_kill(status: ExitStatus) -> bool {
-    use std::os::unix::process::ExitStatusExt as _;
-    status.signal() == Some(9)
 }

@@ -1,0 +1,346 @@
+//! Carries out the plan of a fleet.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use fake_telegram::{Chat, Draft, Packing, Settings, Telegram, User, write_session};
+use stenogram::queue::State;
+use stenogram::queue::redis::RedisQueue;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::Options;
+use super::plan::{Life, Message, Plan, Role, whole};
+use super::process::{Lived, Process, clock_library};
+use super::report::Report;
+use crate::check::{self, Sent, Verdict};
+use crate::daemon::{for_accounts, for_all, for_recognition};
+use crate::plan::News;
+use crate::proxy::Proxy;
+use crate::recordings::{Kind, Recordings};
+use crate::redis_server::{DURABLE, RedisServer};
+use crate::run::{jobs_of, lock, redis_options};
+use crate::stand_in::COST;
+
+/// The end has come when no new answer has for so long: a recording is put off for ten minutes at
+/// most after workers have died of it.
+const STANDSTILL: Duration = Duration::from_secs(675);
+/// How long nothing may come after the last answer, for one that is too many.
+const QUIET: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(200);
+const FIRST_OWNER: i64 = 1001;
+const FIRST_USER: i64 = 10_000;
+/// Seconds after which the assignment of a silent worker is taken over.
+const LEASE: &str = "2";
+/// How many seconds the clocks of the processes are ahead: two minutes lie between the outermost.
+/// An account's Telegram has the clock of its gateway, for it refuses clients with another one.
+const CLOCKS: [i64; 5] = [60, -60, 0, 30, -45];
+
+fn clock(process: usize) -> i64 {
+    if clock_library().is_some() { CLOCKS[process % CLOCKS.len()] } else { 0 }
+}
+/// What is left in Redis of a recording when all is answered: nothing.
+const OF_RECORDINGS: [&str; 4] = [":assignment:", ":recording:", ":stretches:", ":later"];
+
+/// An account: its Telegram, and what it was sent.
+pub struct Account {
+    pub owner: i64,
+    pub telegram: Telegram,
+    pub sent: Mutex<Vec<Sent>>,
+}
+
+/// What is around the processes.
+pub struct World {
+    pub accounts: Vec<Account>,
+    pub recordings: Recordings,
+    pub redis: Mutex<RedisServer>,
+}
+
+impl Account {
+    pub async fn start(owner: i64, chats: usize, clock: i64) -> anyhow::Result<Self> {
+        let settings = Settings { clock_ahead: clock, ..Settings::default() };
+        let telegram = Telegram::builder().owner(owner).settings(settings).start().await?;
+        for number in 0..chats {
+            let id = FIRST_USER + number as i64;
+            telegram.add_user(User { id, name: format!("Friend {number}"), bot: false });
+        }
+        Ok(Self { owner, telegram, sent: Mutex::default() })
+    }
+
+    /// How many messages it was sent, and how many of them are answered or left alone.
+    fn progress(&self) -> (usize, usize) {
+        let sent = lock(&self.sent);
+        (sent.len(), self.telegram.look(|ledger| check::complete(ledger, &sent)))
+    }
+
+    /// Sends a recording to it; gives the message.
+    pub fn send(&self, recordings: &Recordings, chat: usize, kind: Kind, news: News) -> (Chat, i32) {
+        let recording = recordings.make(kind);
+        let chat = Chat::User(FIRST_USER + chat as i64);
+        // The books are closed meanwhile, lest an answer is counted whose message is not in them.
+        let mut sent = lock(&self.sent);
+        let draft = Draft::voice(recording.ogg, 1);
+        let message = match news {
+            News::Never => self.telegram.send_silently(chat, draft),
+            News::Once | News::Twice(_) => self.telegram.send(chat, draft),
+        };
+        sent.push(Sent { chat, message, answer: recording.answer });
+        (chat, message)
+    }
+}
+
+impl World {
+    pub async fn start(gateways: usize, chats: usize, spoken: usize) -> anyhow::Result<Self> {
+        let mut accounts = Vec::new();
+        for number in 0..gateways {
+            accounts.push(Account::start(FIRST_OWNER + number as i64, chats, clock(number)).await?);
+        }
+        let recordings = Recordings::new(spoken.min(12), true)?;
+        Ok(Self { accounts, recordings, redis: Mutex::new(RedisServer::start(DURABLE)) })
+    }
+
+    /// How many messages were sent, and how many of them are answered or left alone.
+    pub fn progress(&self) -> (usize, usize) {
+        let all = self.accounts.iter().map(Account::progress);
+        all.fold((0, 0), |(sent, complete), (more, done)| (sent + more, complete + done))
+    }
+
+    /// A gateway for the account of this number, in a new folder, with its session.
+    pub async fn gateway(&self, number: usize, home: &Path, log_level: &str) -> anyhow::Result<Process> {
+        let process = self.process(Role::Gateway, number, home, log_level).await?;
+        let data = process.folder.join("data");
+        std::fs::create_dir(&data)?;
+        write_session(&data.join("account.session"), &self.accounts[number].telegram.session())?;
+        Ok(process)
+    }
+
+    /// A worker whose stand-in takes so many milliseconds for a recording.
+    pub async fn worker(
+        &self,
+        number: usize,
+        home: &Path,
+        log_level: &str,
+        cost: u64,
+    ) -> anyhow::Result<Process> {
+        let mut process = self.process(Role::Worker, number, home, log_level).await?;
+        process.variables.push((COST, cost.to_string()));
+        Ok(process)
+    }
+
+    async fn process(
+        &self,
+        role: Role,
+        number: usize,
+        home: &Path,
+        log_level: &str,
+    ) -> anyhow::Result<Process> {
+        let kind = if role == Role::Gateway { "gateway" } else { "worker" };
+        let name = format!("{kind}-{}", number + 1);
+        let folder = home.join(&name);
+        std::fs::create_dir(&folder)?;
+        let server = SocketAddr::from((Ipv4Addr::LOCALHOST, lock(&self.redis).port()));
+        let port = RedisServer::free_port();
+        let redis = Proxy::start((Ipv4Addr::LOCALHOST, port).into(), server).await?;
+        let mut variables = for_all(log_level);
+        variables.push(("REDIS_URL", format!("redis://127.0.0.1:{port}/")));
+        match role {
+            Role::Gateway => variables.extend(for_accounts()),
+            Role::Worker => {
+                variables.extend(for_recognition());
+                variables.push(("WORKER_NAME", name.clone()));
+                variables.push(("WORKER_LEASE", LEASE.to_owned()));
+            }
+        }
+        Ok(Process { name, role, folder, variables, redis, clock: 0 })
+    }
+}
+
+pub async fn run(options: &Options, home: &Path) -> anyhow::Result<Report> {
+    let started = Instant::now();
+    let Plan { lives, messages, redis } = Plan::draw(options);
+    let planned = lives.iter().map(Vec::len).sum();
+    let world = Arc::new(World::start(options.gateways, options.chats, options.spoken).await?);
+    let processes = processes(&world, options, home).await?;
+    let (over, ended) = (watch::Sender::new(false), Arc::new(AtomicUsize::new(0)));
+
+    let mut living = JoinSet::new();
+    for (process, lives) in processes.iter().cloned().zip(lives) {
+        living.spawn(live(process, lives, over.subscribe(), Arc::clone(&ended)));
+    }
+    let redis_kills = tokio::spawn(kill_redis(Arc::clone(&world), redis));
+    let sending = tokio::spawn(send_all(Arc::clone(&world), messages, options.clone(), Arc::clone(&ended)));
+    let mut shown = Instant::now();
+    while ended.load(Ordering::Relaxed) < planned {
+        anyhow::ensure!(!living.is_empty(), "nobody lives any more");
+        if let Some(Some(outcome)) = living.try_join_next().map(|outcome| outcome.ok()) {
+            // None has reason to end before it is told so.
+            outcome?;
+        }
+        if shown.elapsed() > Duration::from_secs(10) {
+            shown = Instant::now();
+            show(&world, started, ended.load(Ordering::Relaxed), planned);
+        }
+        sleep(LOOK).await;
+    }
+    redis_kills.await??;
+    sending.await?;
+    let all_killed = started.elapsed();
+    drain(&world).await;
+    show(&world, started, planned, planned);
+    over.send_replace(true);
+    let mut lived = Vec::new();
+    while let Some(outcome) = living.join_next().await {
+        lived.push(outcome??);
+    }
+
+    let mut report = Report {
+        options: options.clone(),
+        minutes: started.elapsed().as_secs_f64() / 60.0,
+        drained_after_s: (started.elapsed() - all_killed).as_secs_f64(),
+        verdict: verdict(&world),
+        clocks: processes.iter().map(|process| (process.name.clone(), process.clock)).collect(),
+        ..Report::default()
+    };
+    lived.into_iter().for_each(|lived| report.add(lived));
+    report.redis_kills = options.redis_kills;
+    report.left_of_recordings = left_of_recordings(&world);
+    report.left_jobs = left_jobs(&world).await?;
+    for process in &processes {
+        report.read_log(&std::fs::read_to_string(process.log()).context("a process's log")?);
+    }
+    Ok(report)
+}
+
+async fn processes(world: &World, options: &Options, home: &Path) -> anyhow::Result<Vec<Arc<Process>>> {
+    let mut processes = Vec::new();
+    for number in 0..options.gateways {
+        processes.push(world.gateway(number, home, &options.log_level).await?);
+    }
+    for number in 0..options.workers {
+        processes.push(world.worker(number, home, &options.log_level, options.cost).await?);
+    }
+    processes.iter_mut().enumerate().for_each(|(number, process)| process.clock = clock(number));
+    if clock_library().is_none() {
+        println!("SKIPPED: clocks that differ: libfaketime is not installed");
+    }
+    Ok(processes.into_iter().map(Arc::new).collect())
+}
+
+async fn live(
+    process: Arc<Process>,
+    lives: Vec<Life>,
+    over: watch::Receiver<bool>,
+    ended: Arc<AtomicUsize>,
+) -> anyhow::Result<Lived> {
+    let count = || _ = ended.fetch_add(1, Ordering::Relaxed);
+    process.live(lives, over, count).await
+}
+
+fn show(world: &World, started: Instant, ended: usize, planned: usize) {
+    let (sent, complete) = world.progress();
+    let minutes = started.elapsed().as_secs_f64() / 60.0;
+    println!(
+        "{minutes:5.1} min: {ended} of {planned} lives, {sent} messages, {complete} answered or left alone"
+    );
+}
+
+/// Sends the messages while processes die: so many as lives have ended, and a few more.
+async fn send_all(world: Arc<World>, messages: Vec<Message>, options: Options, ended: Arc<AtomicUsize>) {
+    let (started, count) = (Instant::now(), messages.len());
+    let (whole, planned) = (whole(&options), options.kills + options.stops);
+    let mut again = JoinSet::new();
+    for (n, message) in messages.into_iter().enumerate() {
+        let share = n as f64 / count as f64;
+        let is_due = || {
+            let died = ended.load(Ordering::Relaxed);
+            let of_lives = if died >= planned { 1.0 } else { died as f64 / planned as f64 + 0.05 };
+            share <= of_lives.min(started.elapsed().as_secs_f64() / whole)
+        };
+        while ended.load(Ordering::Relaxed) < planned && !is_due() {
+            sleep(Duration::from_millis(20)).await;
+        }
+        let account = &world.accounts[message.account];
+        let told = account.send(&world.recordings, message.chat, message.kind, message.news);
+        if let News::Twice(after) = message.news {
+            let telegram = account.telegram.clone();
+            again.spawn(async move {
+                sleep(after).await;
+                telegram.push(&[told], Packing::Separate);
+            });
+        }
+    }
+    again.join_all().await;
+}
+
+async fn kill_redis(world: Arc<World>, kills: Vec<(Duration, Duration)>) -> anyhow::Result<()> {
+    for (pause, down) in kills {
+        sleep(pause).await;
+        lock(&world.redis).kill();
+        sleep(down).await;
+        let world = Arc::clone(&world);
+        tokio::task::spawn_blocking(move || lock(&world.redis).restart()).await?;
+    }
+    Ok(())
+}
+
+/// Waits until all is answered, and nothing more comes, or nothing has come for long.
+async fn drain(world: &World) {
+    let (mut best, mut since) = (0, Instant::now());
+    loop {
+        let (sent, complete) = world.progress();
+        if complete > best {
+            (best, since) = (complete, Instant::now());
+        }
+        // What is corrupt counts as complete; it has had its turn when Redis holds no job of it.
+        let is_done = complete == sent && unfinished(world) == 0;
+        if (is_done && since.elapsed() > QUIET) || since.elapsed() > STANDSTILL {
+            return;
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// How many jobs wait, run or are delayed.
+fn unfinished(world: &World) -> u64 {
+    let of = |account: &Account| {
+        let root = format!("{{stenogram:{}}}", account.owner);
+        lock(&world.redis).command::<Option<u64>>(&["HGET", &root, "unfinished"]).unwrap_or(0)
+    };
+    world.accounts.iter().map(of).sum()
+}
+
+fn left_of_recordings(world: &World) -> Vec<String> {
+    let keys: Vec<String> = lock(&world.redis).command(&["KEYS", "*"]);
+    let of_recording = |key: &String| OF_RECORDINGS.iter().any(|part| key.contains(part));
+    keys.into_iter().filter(of_recording).collect()
+}
+
+/// What is unfinished in the queues.
+async fn left_jobs(world: &World) -> anyhow::Result<Vec<String>> {
+    let url = lock(&world.redis).url();
+    let mut left = Vec::new();
+    for account in &world.accounts {
+        let queue = RedisQueue::connect(redis_options(url.clone(), account.owner)).await?;
+        let (_, entries) = jobs_of(&queue).await?;
+        let line = |entry: stenogram::queue::Entry| {
+            let state = if entry.state == State::Dead { "dead" } else { "unfinished" };
+            format!("{}: {state}: {}", entry.job.id, entry.reason.unwrap_or_default())
+        };
+        left.extend(entries.into_iter().map(line));
+    }
+    Ok(left)
+}
+
+fn verdict(world: &World) -> Verdict {
+    let mut all = Verdict::default();
+    for account in &world.accounts {
+        let sent = lock(&account.sent);
+        all.add(account.telegram.look(|ledger| check::verdict(ledger, account.owner, &sent)));
+    }
+    all
+}
