@@ -11,8 +11,8 @@ use crate::audio::{Containers, Limits};
 use crate::decoding::DecoderProgram;
 use crate::domain::policy::Policy;
 use crate::domain::{
-    Answer, ChatInfo, CommandPrefix, Event, Fault, Form, Job, JobId, LanguageCode, Note, Part, Peer,
-    Preview, Progress, Said, Settings,
+    Answer, ChatInfo, CommandPrefix, Event, Fault, Form, Job, JobId, LanguageCode, Note, Part, Peer, Preview,
+    Progress, Said, Settings,
 };
 use crate::health::HealthState;
 use crate::health::limits::ENCODER_PASS_LIMIT;
@@ -86,13 +86,7 @@ impl Messenger for Account {
         Account::find_preview(self, job, preview).await
     }
 
-    async fn edit_preview(
-        &self,
-        job: &Job,
-        form: &Form,
-        part: &Part,
-        message: i32,
-    ) -> Result<bool, Fault> {
+    async fn edit_preview(&self, job: &Job, form: &Form, part: &Part, message: i32) -> Result<bool, Fault> {
         Account::edit_preview(self, job, form, part, message).await
     }
 

@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::domain::{
-    Answer, Fault, Form, Job, JobId, Note, Part, Peer, Preview, Progress, Settings,
-};
+use crate::domain::{Answer, Fault, Form, Job, JobId, Note, Part, Peer, Preview, Progress, Settings};
 
 /// Where recordings come from and answers go. It knows accounts and chats.
 #[async_trait]

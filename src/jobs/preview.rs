@@ -97,8 +97,8 @@ impl GrowingPreview<'_> {
     }
 
     /// Tries once only: a store that is away is waited for by whoever stores the progress. A number
-    /// that is not stored is not used: the message must not be edited before, because it is found by
-    /// its text.
+    /// that is not stored is not used: the message must not be edited before, because it is found
+    /// by its text.
     async fn store(&mut self, preview: &Preview) -> Result<(), Fault> {
         let unavailable = |error: QueueError| Fault::Unavailable(error.to_string());
         self.checkpoints.store_preview(self.job.id, preview).await.map_err(unavailable)?;
@@ -109,11 +109,7 @@ impl GrowingPreview<'_> {
 
 /// The number of the message of a preview. One that may have been sent is sent, with what it was
 /// sent with, unless it is found. `None` if it is not in the chat any more.
-async fn message_of(
-    job: &Job,
-    preview: &Preview,
-    messenger: &dyn Messenger,
-) -> Result<Option<i32>, Fault> {
+async fn message_of(job: &Job, preview: &Preview, messenger: &dyn Messenger) -> Result<Option<i32>, Fault> {
     if preview.message.is_some() {
         return Ok(preview.message);
     }
@@ -131,9 +127,8 @@ pub async fn complete(
     preview: &mut Option<Preview>,
     messenger: &dyn Messenger,
 ) -> Result<Option<i32>, Fault> {
-    let fits = |preview: &&mut Preview| {
-        preview.form == answer.settings.form && answer.parts[0].document.is_none()
-    };
+    let fits =
+        |preview: &&mut Preview| preview.form == answer.settings.form && answer.parts[0].document.is_none();
     let Some(known) = preview.as_mut().filter(fits) else { return Ok(None) };
     known.message = message_of(job, known, messenger).await?;
     let Some(message) = known.message else {

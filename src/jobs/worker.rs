@@ -249,9 +249,8 @@ impl Worker {
         let Some(preview) = preview else { return };
         let (messenger, shutdown) = (Arc::clone(&self.context.messenger), self.context.shutdown.clone());
         tokio::spawn(async move {
-            let withdrawn = || async {
-                preview::withdraw(&job, &mut Some(preview.clone()), &[], &*messenger).await
-            };
+            let withdrawn =
+                || async { preview::withdraw(&job, &mut Some(preview.clone()), &[], &*messenger).await };
             persist(|| messenger.ready(), &shutdown, withdrawn).await
         });
     }

@@ -12,7 +12,9 @@ impl Account {
     /// Whether a message could be sent now.
     pub fn can_tell_owner(&self) -> bool {
         let context = &self.context;
-        self.is_connected() && context.restrictions.check().is_ok() && context.store.pause(Paused::Sends).is_none()
+        self.is_connected()
+            && context.restrictions.check().is_ok()
+            && context.store.pause(Paused::Sends).is_none()
     }
 
     /// Sends a message to Saved Messages, with a sound. Sending it again under the same `id` is

@@ -31,9 +31,9 @@ async fn a_text_that_grows_survives_kills_and_is_one_answer(backend: Backend) {
     daemon.event("resumed", DEADLINE).await;
     let said: Vec<_> = texts.iter().map(|(text, _)| *text).collect();
     let is_whole = |post: &fake_telegram::Post| !post.text.ends_with('…');
-    let answer = world.telegram.wait_for(DEADLINE, |ledger| {
-        ledger.replies(FRIENDS_CHAT, long).find(|post| is_whole(post)).cloned()
-    });
+    let answer = world
+        .telegram
+        .wait_for(DEADLINE, |ledger| ledger.replies(FRIENDS_CHAT, long).find(|post| is_whole(post)).cloned());
     let answer = answer.await.unwrap();
     daemon.event("answered", DEADLINE).await;
     recognised(&answer.text, &said.join(" "));

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use stenogram::domain::policy::Policy;
 use stenogram::domain::rules::Rules;
 use stenogram::domain::{
-    Answer, ChatRules, Fault, Form, Job, JobId, Part, Peer, PeerKind, Preview, Progress, Recording, RecordingKind, Segment,
-    Settings, Transcript,
+    Answer, ChatRules, Fault, Form, Job, JobId, Part, Peer, PeerKind, Preview, Progress, Recording,
+    RecordingKind, Segment, Settings, Transcript,
 };
 use stenogram::health::HealthState;
 use stenogram::health::observed::{ObservedMessenger, ObservedQueue, ObservedTranscriber};

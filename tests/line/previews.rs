@@ -90,11 +90,9 @@ async fn the_text_grows_in_one_message_which_becomes_the_answer() {
 
 #[tokio::test]
 async fn a_short_recording_and_other_forms_have_no_preview() {
-    for (answer_in, text) in [
-        (AnswerIn::Reply, "one"),
-        (AnswerIn::Caption, "one|two|three"),
-        (AnswerIn::Nowhere, "one|two|three"),
-    ] {
+    for (answer_in, text) in
+        [(AnswerIn::Reply, "one"), (AnswerIn::Caption, "one|two|three"), (AnswerIn::Nowhere, "one|two|three")]
+    {
         let (telegram, _folder, mut line) = start_previewing(Dedupe::Off, &policy_in(answer_in)).await;
         let message = telegram.send(FRIENDS_CHAT, saying(text).own());
         if text.contains('|') {
@@ -229,7 +227,8 @@ async fn a_short_flood_wait_is_waited_out() {
 #[tokio::test]
 async fn an_answer_whose_preview_cannot_be_edited_is_a_message_of_its_own() {
     for error in ["MESSAGE_EDIT_TIME_EXPIRED", "MESSAGE_ID_INVALID", "CHAT_RESTRICTED", "MESSAGE_EMPTY"] {
-        let (telegram, _folder, mut line) = start_previewing(Dedupe::Refuse, &policy_in(AnswerIn::Reply)).await;
+        let (telegram, _folder, mut line) =
+            start_previewing(Dedupe::Refuse, &policy_in(AnswerIn::Reply)).await;
         telegram.fault(Fault::on(EDIT, Action::error(400, error)));
         let long = telegram.send(FRIENDS_CHAT, saying("one|two"));
         let preview = one_that_ends(&telegram, "one …").await;

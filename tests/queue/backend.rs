@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stenogram::domain::{
-    Answer, Form, Job, JobId, Part, Peer, PeerKind, Preview, Progress, Recording, RecordingKind, Segment, Settings,
-    Task, Transcript,
+    Answer, Form, Job, JobId, Part, Peer, PeerKind, Preview, Progress, Recording, RecordingKind, Segment,
+    Settings, Task, Transcript,
 };
 use stenogram::queue::embedded::{Embedded, EmbeddedOptions};
 use stenogram::queue::redis::{RedisOptions, RedisQueue, ServerOptions};

@@ -15,8 +15,8 @@ use super::calls::sending_fault;
 use super::edit::Edit;
 use crate::domain::{Answer, Fault, Form, Job, Part, Preview};
 
-/// The longest pause in edits after which an answer still takes the place of its preview. When it is
-/// longer, the answer is a new message, and the preview is deleted.
+/// The longest pause in edits after which an answer still takes the place of its preview. When it
+/// is longer, the answer is a new message, and the preview is deleted.
 const LONGEST_WAIT: Duration = Duration::from_secs(31);
 
 impl Account {
@@ -67,8 +67,8 @@ impl Account {
         }
     }
 
-    /// Makes the message of a preview the first part of the answer. False if it cannot be edited any
-    /// more, or not for a long time: then the answer is a message of its own.
+    /// Makes the message of a preview the first part of the answer. False if it cannot be edited
+    /// any more, or not for a long time: then the answer is a message of its own.
     pub async fn complete_preview(&self, job: &Job, answer: &Answer, message: i32) -> Result<bool, Fault> {
         self.context.restrictions.check()?;
         self.check_pause(Paused::Sends)?;
@@ -76,10 +76,12 @@ impl Account {
         // There is nothing to answer any more if the recording was deleted.
         self.found_message(&link, job).await?;
         let outcome = match self.check_pause(Paused::Edits) {
-            Ok(()) => match self.edit_into(&link, job, &answer.settings.form, &answer.parts[0], message).await? {
-                Ok(()) => Ok(true),
-                Err(error) => self.edit_failed(&error).await,
-            },
+            Ok(()) => {
+                match self.edit_into(&link, job, &answer.settings.form, &answer.parts[0], message).await? {
+                    Ok(()) => Ok(true),
+                    Err(error) => self.edit_failed(&error).await,
+                }
+            }
             Err(paused) => Err(paused),
         };
         match outcome {
@@ -114,8 +116,8 @@ impl Account {
         self.edit(link, Edit::into(new, message)).await
     }
 
-    /// What a failed edit of a preview means: false if the message cannot be edited any more. A wait
-    /// is one for edits alone; messages are sent all the same.
+    /// What a failed edit of a preview means: false if the message cannot be edited any more. A
+    /// wait is one for edits alone; messages are sent all the same.
     async fn edit_failed(&self, error: &CallError) -> Result<bool, Fault> {
         match error.meaning() {
             Some(Meaning::BadRequest | Meaning::MayNotEdit | Meaning::MayNotWrite | Meaning::Gone) => {

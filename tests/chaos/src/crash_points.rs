@@ -242,13 +242,7 @@ impl Messenger for CrashingMessenger {
         self.messenger.find_preview(job, preview).await
     }
 
-    async fn edit_preview(
-        &self,
-        job: &Job,
-        form: &Form,
-        part: &Part,
-        message: i32,
-    ) -> Result<bool, Fault> {
+    async fn edit_preview(&self, job: &Job, form: &Form, part: &Part, message: i32) -> Result<bool, Fault> {
         self.messenger.edit_preview(job, form, part, message).await
     }
 

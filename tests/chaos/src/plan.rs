@@ -175,7 +175,7 @@ fn ends(lives: &mut [Life], options: &Options, random: &mut Random) {
             let most = match point {
                 point if point.contains("C1") => 8,
                 // Few messages have one.
-                point if point.contains("preview") => 2,
+                point if point.contains("preview") => 1,
                 _ => 15,
             };
             End::Crash { point, pass: 1 + random.below(most) as u32 }
@@ -336,7 +336,15 @@ fn messages(lives: &mut [Life], options: &Options, random: &mut Random) -> Vec<M
         .zip(news)
         .map(|(kind, news)| {
             let at = (random.below(4) > 0).then(|| random.seconds(0.0, 1.2));
-            Message { at, chat: random.below(options.chats), kind, news, asked: false, own: false, again: false }
+            Message {
+                at,
+                chat: random.below(options.chats),
+                kind,
+                news,
+                asked: false,
+                own: false,
+                again: false,
+            }
         })
         .collect();
     // The owner is told of a corrupt one, which counts as an answer nobody called for.
