@@ -181,6 +181,7 @@ fn every_variable_with_a_rule_refuses_what_breaks_it_and_says_what_is_allowed() 
         ("DOCUMENT_FROM", "0"),
         ("DOCUMENT_FROM", "101"),
         ("DOCUMENT_FORM", "pdf"),
+        ("PREVIEW_AFTER", "61m"),
         ("COMMAND_PREFIX", "x"),
         ("COMMAND_PREFIX", "...."),
         ("DELETE_ANSWERS", "mine"),
@@ -340,6 +341,10 @@ fn the_rules_are_those_of_the_owner() {
         answer_in: AnswerIn::Saved,
     };
     assert_eq!((config.rules, config.fold_from), (rules, u32::MAX));
+    assert_eq!(ok(&[]).preview_after, Some(Duration::from_secs(5)));
+    for (value, after) in [("off", None), ("0", Some(Duration::ZERO)), ("1h", Some(Duration::from_secs(3600)))] {
+        assert_eq!(ok(&[("PREVIEW_AFTER", value)]).preview_after, after);
+    }
     assert_eq!(config.documents, Documents { from: u32::MAX, formats: DocumentFormats::Both });
 }
 

@@ -31,8 +31,8 @@ pub struct GrowingPreview<'a> {
 }
 
 impl GrowingPreview<'_> {
-    /// Shows what `text` holds, from `due` on, until its sender is dropped. Fails never: a preview
-    /// that cannot be shown is left out.
+    /// Shows what `text` holds, from `due` on, until its sender is dropped. It never fails: what
+    /// cannot be shown is left out.
     pub async fn follow(mut self, mut text: watch::Receiver<Option<Part>>, mut due: Instant) {
         if self.preview.as_ref().is_some_and(|preview| preview.form != self.form) {
             return;
@@ -67,8 +67,10 @@ impl GrowingPreview<'_> {
                 let preview = Preview { form: self.form.clone(), part, message: None };
                 self.store(&preview).await?;
                 let message = self.messenger.preview(self.job, &preview).await?;
-                info!(event = "preview_sent", "What is recognised so far is shown in the chat");
-                self.gate.answered(self.job.id.chat);
+                if message.is_some() {
+                    info!(event = "preview_sent", "What is recognised so far is shown in the chat");
+                    self.gate.answered(self.job.id.chat);
+                }
                 self.sent(preview, message).await
             }
             Some(Preview { message: Some(_), part: shown, .. }) if shown == part => Ok(true),
@@ -88,6 +90,7 @@ impl GrowingPreview<'_> {
         }
     }
 
+    /// Stores the number of the message; false if it is gone.
     async fn sent(&mut self, preview: Preview, message: Option<i32>) -> Result<bool, Fault> {
         if message.is_none() {
             return Ok(false);
@@ -97,8 +100,8 @@ impl GrowingPreview<'_> {
     }
 
     /// Tries once only: a store that is away is waited for by whoever stores the progress. A number
-    /// that is not stored is not used: the message must not be edited before, because it is found by
-    /// its text.
+    /// that is not stored is not used: the message must not be edited before, because it is found
+    /// by its text.
     async fn store(&mut self, preview: &Preview) -> Result<(), Fault> {
         let unavailable = |error: QueueError| Fault::Unavailable(error.to_string());
         self.checkpoints.store_preview(self.job.id, preview).await.map_err(unavailable)?;

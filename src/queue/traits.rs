@@ -157,8 +157,8 @@ pub trait JobQueue: Send + Sync {
     /// unless the command has its mark. Such a job ([`Job::asked`]) comes before all others. It
     /// takes the place of one of the same recording that waits or is dead, and is added although
     /// the recording has a mark. It has the outbox of the dead one, unless the recording is to be
-    /// recognised anew or the answer to appear elsewhere, and the preview of any. That the recording is poisonous is
-    /// forgotten.
+    /// recognised anew or the answer to appear elsewhere, and the preview of any. That the
+    /// recording is poisonous is forgotten.
     async fn obey(&self, command: JobId, job: Option<&Job>) -> Result<Obeyed, QueueError>;
 
     /// How a job or a command has ended; `None` if it has not, or longer ago than the dedupe time.
@@ -229,8 +229,8 @@ pub trait Checkpoints: Send + Sync {
     /// those processes died.
     async fn store_progress(&self, id: JobId, progress: &Progress) -> Result<(), QueueError>;
 
-    /// Stores the preview of the claimed job, in place of the one that was stored before. It is kept
-    /// until the job ends or goes to the dead letters.
+    /// Stores the preview of the claimed job, in place of the one that was stored before. It is
+    /// kept until the job ends or goes to the dead letters.
     async fn store_preview(&self, id: JobId, preview: &Preview) -> Result<(), QueueError>;
 
     /// C3: stores the composed answer with the claimed job, in place of its progress, and, in the

@@ -133,7 +133,7 @@ impl Account {
             self.delete_messages(link, &chat, &[number]).await?
         };
         let Err(error) = deleted else {
-            info!(event = "answer_withdrawn", "A message of the earlier answer is deleted");
+            info!(event = "answer_withdrawn", "A message that the answer does not need is deleted");
             return Ok(());
         };
         match error.meaning() {

@@ -2,7 +2,8 @@
 //!
 //! [`calls`] says what an error means for the job. [`message_of_job`] finds its message and chat,
 //! for [`fetch`], [`deliver`] and [`find_sent`]. [`saved`] and [`caption`] are forms of answers;
-//! [`again`] replaces one, by an [`edit`]; a [`preview`] becomes one. [`conversation`] answers the owner's commands.
+//! [`again`] replaces one, by an [`edit`]; a [`preview`] becomes one. [`conversation`] answers the
+//! owner's commands.
 
 mod again;
 mod calls;

@@ -15,8 +15,8 @@ use super::calls::sending_fault;
 use super::edit::Edit;
 use crate::domain::{Answer, Fault, Form, Job, Part, Preview};
 
-/// The longest pause in edits after which an answer still takes the place of its preview. When it is
-/// longer, the answer is a new message, and the preview is deleted.
+/// The longest pause in edits after which an answer still takes the place of its preview. When it
+/// is longer, the answer is a new message, and the preview is deleted.
 const LONGEST_WAIT: Duration = Duration::from_secs(31);
 
 impl Account {
@@ -67,8 +67,8 @@ impl Account {
         }
     }
 
-    /// Makes the message of a preview the first part of the answer. False if it cannot be edited any
-    /// more, or not for a long time: then the answer is a message of its own.
+    /// Makes the message of a preview the first part of the answer. False if it cannot be edited
+    /// any more, or not for a long time: then the answer is a message of its own.
     pub async fn complete_preview(&self, job: &Job, answer: &Answer, message: i32) -> Result<bool, Fault> {
         self.context.restrictions.check()?;
         self.check_pause(Paused::Sends)?;
@@ -116,8 +116,8 @@ impl Account {
         self.edit(link, Edit::into(new, message)).await
     }
 
-    /// What a failed edit of a preview means: false if the message cannot be edited any more. A wait
-    /// is one for edits alone; messages are sent all the same.
+    /// What a failed edit of a preview means: false if the message cannot be edited any more. A
+    /// wait is one for edits alone; messages are sent all the same.
     async fn edit_failed(&self, error: &CallError) -> Result<bool, Fault> {
         match error.meaning() {
             Some(Meaning::BadRequest | Meaning::MayNotEdit | Meaning::MayNotWrite | Meaning::Gone) => {

@@ -175,7 +175,7 @@ fn ends(lives: &mut [Life], options: &Options, random: &mut Random) {
             let most = match point {
                 point if point.contains("C1") => 8,
                 // Few messages have one.
-                point if point.contains("preview") => 2,
+                point if point.contains("preview") => 1,
                 _ => 15,
             };
             End::Crash { point, pass: 1 + random.below(most) as u32 }

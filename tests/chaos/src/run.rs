@@ -138,9 +138,10 @@ pub async fn run(options: &Options, folder: &Path) -> anyhow::Result<Report> {
         }
     }
     for _ in 0..EXTRA_LIVES {
-        let Some((point, _)) = lives.owed.pop() else { break };
+        let Some((point, pass)) = lives.owed.pop() else { break };
         let messages = tail.drain(..EXTRA_MESSAGES.min(tail.len())).collect();
-        lives.live(Life { end: End::Crash { point, pass: 2 }, messages, ..Life::default() }).await?;
+        let pass = pass.min(EXTRA_MESSAGES as u32);
+        lives.live(Life { end: End::Crash { point, pass }, messages, ..Life::default() }).await?;
     }
     let all_killed = started.elapsed();
     let last = lives.last(tail).await?;
@@ -565,7 +566,7 @@ impl Lives {
             _ if !by_kill(status) => format!("ended by itself: {status}"),
             (End::Crash { point, .. }, true) => format!("crash {point}"),
             (End::Crash { point, .. }, false) => {
-                self.owed.push((point, 2));
+                self.owed.push((point, if point.contains("preview") { 1 } else { 2 }));
                 "kill".to_owned()
             }
             (End::Kill { .. }, _) => "kill".to_owned(),
