@@ -279,7 +279,8 @@ pub fn reactions(given: &[Reaction]) -> enums::MessageReactions {
             }),
         }
     }
-    let recent = given.iter().rev().map(|reaction| {
+    // Telegram lists the last three (Telethon #4377).
+    let recent = given.iter().rev().take(3).map(|reaction| {
         types::MessagePeerReaction {
             big: false,
             unread: false,
