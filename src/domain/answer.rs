@@ -218,7 +218,17 @@ mod tests {
             (long.text(), answer(Task::Transcribe, &["one", "two"]).text()),
             ("one two".into(), "one two".into())
         );
-        for answer in [answer(Task::Translate, &["one"]), answer(Task::Translate, &[]), german, saved, long] {
+        let mut summarised = answer(Task::Transcribe, &["one", "two"]);
+        (summarised.settings.summary_from, summarised.parts[0].summary) = (100, Some("All.".into()));
+        assert_eq!(
+            serde_json::to_string(&summarised).unwrap(),
+            r#"{"task":"transcribe","form":"replies","summary_from":100,"parts":["#.to_owned()
+                + r#"{"summary":"All.","text":"one","folded":true},{"text":"two","folded":true}]}"#
+        );
+        assert_eq!((summarised.text().as_str(), summarised.summary()), ("one two", Some("All.")));
+        assert_eq!((summarised.parts[0].shown().as_str(), summarised.parts[0].offset()), ("All.\n\none", 6));
+        let older = [answer(Task::Translate, &["one"]), answer(Task::Translate, &[]), german, saved, long];
+        for answer in older.into_iter().chain([summarised]) {
             let stored = serde_json::to_string(&answer).unwrap();
             assert_eq!(serde_json::from_str::<Answer>(&stored).unwrap(), answer);
         }

@@ -188,6 +188,20 @@ mod tests {
     }
 
     #[test]
+    fn what_the_recogniser_is_told_is_decided_with_the_job() {
+        let known = |policy: Policy| {
+            let Decision::Answer(job) = policy.decide(&incoming(), NOW) else { panic!("ignored") };
+            let settings = job.settings.unwrap();
+            (settings.vocabulary.to_string(), settings.people.map(|people| people.to_string()))
+        };
+        assert_eq!(known(policy()), (String::new(), None));
+        let words = Command::Vocabulary(Some("Karl, Novak".parse().unwrap()));
+        let mut policy = after(policy(), &[words]);
+        policy.settings.people = Some(Vocabulary::default());
+        assert_eq!(known(policy), ("Karl, Novak".to_owned(), Some("Anna, Owner".to_owned())));
+    }
+
+    #[test]
     fn a_stranger_is_one_in_a_private_chat() {
         for (contact, kind, stranger) in [
             (Some(false), ChatKind::Private, true),

@@ -192,7 +192,8 @@ impl Commands {
         })
     }
 
-    /// Has the queue add the job for a recording, and mark the command or reaction `id`, in one step.
+    /// Has the queue add the job for a recording, and mark the command or reaction `id`, in one
+    /// step.
     pub(super) async fn ask_for(
         &self,
         id: JobId,

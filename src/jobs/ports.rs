@@ -1,5 +1,4 @@
 //! What a job needs of others: a messenger, from which its recording comes and to which its answer
-//! What a job needs of others: a messenger, from which its recording comes and to which its answer
 //! goes, a transcriber, and perhaps a summariser. What a command needs: a conversation. The
 //! daemon's are Telegram, and whisper.cpp in this process, a server, or the workers of a fleet.
 
@@ -141,7 +140,7 @@ pub trait Transcription: Send {
 /// Writes summaries of long texts.
 #[async_trait]
 pub trait Summariser: Send + Sync {
-    /// A summary of a few lines, in the language of the text if that is not known; `None` if there
-    /// is none in time. It has no part of a failure in what becomes of the job.
+    /// A summary of a few lines, in `language` if that is known; `None` if there is none in time.
+    /// That is no failure of the job.
     async fn summarise(&self, text: &str, language: Option<LanguageCode>) -> Option<String>;
 }

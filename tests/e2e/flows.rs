@@ -69,7 +69,9 @@ async fn a_text_is_made_again_in_its_place(backend: Backend) {
     daemon.event("connected", DEADLINE).await;
     let message = world.telegram.send(FRIENDS_CHAT, Draft::voice(ogg, 3));
     let reply = world.answers(FRIENDS_CHAT, message, &first).await;
-    daemon.event("answered", DEADLINE).await;
+    // The next one of the chat is answered when this one is done with.
+    let next = world.telegram.send(FRIENDS_CHAT, Draft::voice(other.clone(), 3));
+    world.answers(FRIENDS_CHAT, next, &second).await;
     // What is recognised anew may be another text.
     world.telegram.replace_file(FRIENDS_CHAT, message, other);
     world.telegram.send(FRIENDS_CHAT, Draft::text(".again").own().reply_to(message));
@@ -105,11 +107,14 @@ async fn a_pause_outlives_a_kill_and_ends(backend: Backend) {
 async fn a_deleted_recording_takes_its_answer_with_it(backend: Backend) {
     let mut world = World::new(backend).await;
     let (text, ogg) = world.spoken("en", "en-us", 3);
+    let (other, next) = world.spoken("en", "en-us", 4);
     let mut daemon = world.home.start();
     daemon.event("connected", DEADLINE).await;
     let message = world.telegram.send(FRIENDS_CHAT, Draft::voice(ogg, 3).own());
     let reply = world.answers(FRIENDS_CHAT, message, &text).await;
-    daemon.event("answered", DEADLINE).await;
+    // The next one of the chat is answered when this one is done with.
+    let next = world.telegram.send(FRIENDS_CHAT, Draft::voice(next, 3));
+    world.answers(FRIENDS_CHAT, next, &other).await;
     world.telegram.delete(FRIENDS_CHAT, message);
     let gone = |ledger: fake_telegram::Ledger| ledger.post(FRIENDS_CHAT, reply.id).is_none();
     world.telegram.wait_until(DEADLINE, gone).await.expect("the answer goes too");

@@ -6,21 +6,21 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use support::python::with_packages;
 use support::redis::RedisServer;
 use support::skipped;
 
 use super::*;
 
-/// The program, where `python3 -m venv target/servers && target/servers/bin/pip install fakellm` has
-/// put it, or as FAKELLM names it.
+/// The program; it is installed once, from PyPI.
 fn program() -> Option<PathBuf> {
-    let made = || concat!(env!("CARGO_MANIFEST_DIR"), "/target/servers/bin/fakellm").into();
-    let path = std::env::var_os("FAKELLM").map_or_else(made, PathBuf::from);
-    if !path.exists() {
-        skipped(format!("no {}", path.display()));
-        return None;
+    match with_packages(env!("CARGO_TARGET_TMPDIR"), &["fakellm==0.3.5"]) {
+        Ok(python) => Some(python.with_file_name("fakellm")),
+        Err(why) => {
+            skipped(format!("no fakellm: {why}"));
+            None
+        }
     }
-    Some(path)
 }
 
 struct FakeLlm(Child);

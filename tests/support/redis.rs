@@ -135,12 +135,19 @@ impl RedisServer {
     fn wait_until_it_answers(&mut self) -> bool {
         let deadline = Instant::now() + START;
         loop {
-            let ping = redis::Client::open(self.url())
+            let process = redis::Client::open(self.url())
                 .and_then(|client| client.get_connection())
-                .and_then(|mut connection| redis::cmd("PING").query::<()>(&mut connection));
-            match ping {
-                Ok(()) => return true,
-                Err(error) if error.to_string().contains("NOAUTH") || error.code() == Some("NOAUTH") => {
+                .and_then(|mut connection| {
+                    redis::cmd("INFO").arg("server").query::<String>(&mut connection)
+                });
+            let ours = self.child.as_ref().map(|child| format!("process_id:{}", child.id()));
+            match process {
+                // Another test's server may have taken the port before this one could.
+                Ok(info) if ours.is_some_and(|ours| info.lines().any(|line| line == ours)) => {
+                    return true;
+                }
+                Ok(_) => {}
+                Err(error) if error.to_string().contains("NOAUTH") || matches!(error.code(), Some("NOAUTH" | "NOPERM")) => {
                     return true;
                 }
                 Err(_) => {}

@@ -280,7 +280,8 @@ pub fn reactions(given: &[Reaction], owner: i64) -> enums::MessageReactions {
             }),
         }
     }
-    let recent = given.iter().rev().map(|reaction| {
+    // Telegram lists the last three (Telethon #4377).
+    let recent = given.iter().rev().take(3).map(|reaction| {
         types::MessagePeerReaction {
             big: false,
             unread: false,

@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 use stenogram::audio::{self, Limits};
 use stenogram::config::{Config, Needs, RawConfig};
 use stenogram::domain::reply::{self, MESSAGE_LIMIT};
-use stenogram::domain::{Answer, Job, Progress, Segment, Settings, Transcript};
+use stenogram::domain::{Answer, Form, Job, Progress, Segment, Settings, Transcript, Vocabulary, summary};
 use stenogram::speech::models::file_check;
 use stenogram::telegram::{SessionFile, recordings_in_updates};
 use support::allocations::peak_of;
@@ -165,6 +165,18 @@ fn messages(bytes: &[u8]) {
     for subtitles in [transcript.srt(), transcript.vtt()] {
         assert!(subtitles.len() >= transcript.segments.len());
     }
+    // What a language model may answer stands above the text, within the limits.
+    if let Some(above) = Cost::SMALL.limit(bytes.len(), || summary::summary(&text, &text)) {
+        assert!(above.lines().count() <= 5 && !above.contains(|c: char| c.is_control() && c != '\n'));
+        for (form, limit) in [(Form::Replies, MESSAGE_LIMIT), (Form::Caption, reply::CAPTION_LIMIT)] {
+            let settings = Settings { form, ..Settings::default() };
+            let answer = reply::compose_below(Some(above.clone()), &transcript, settings);
+            assert!(answer.parts.iter().take(1).all(|part| reply::utf16_len(&part.shown()) <= limit));
+        }
+    }
+    let people = Cost::SMALL.limit(bytes.len(), || Vocabulary::of_people(text.lines()));
+    let is_name = |term: &String| term.chars().all(|c| c.is_alphabetic() || " -'’".contains(c));
+    assert!(people.terms().len() <= 8 && people.terms().iter().all(is_name), "{people}");
 }
 
 /// A `.env` file.
