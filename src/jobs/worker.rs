@@ -17,7 +17,7 @@ use crate::jobs::persist::persist_note;
 use crate::jobs::pipeline::{PipelineContext, answer};
 use crate::jobs::ports::{Conversation, Messenger, Transcriber};
 use crate::jobs::retry::retry_until_available;
-use crate::jobs::verdict::{Verdict, verdict_for};
+use crate::jobs::verdict::{ToldWaits, Verdict, verdict_for};
 use crate::queue::{Candidates, Claim, Claimed, JobQueue, Queue, QueueError};
 use crate::runtime::lock;
 
@@ -61,6 +61,7 @@ pub struct Worker {
     conversation: Option<Arc<dyn Conversation>>,
     /// How many times in a row each job has lost the connection.
     connection_losses: std::sync::Mutex<HashMap<JobId, u32>>,
+    told_waits: ToldWaits,
 }
 
 impl Worker {
@@ -90,6 +91,7 @@ impl Worker {
             strangers_slots: Semaphore::new(MAX_STRANGERS_JOBS),
             conversation: None,
             connection_losses: std::sync::Mutex::default(),
+            told_waits: ToldWaits::default(),
         }
     }
 
@@ -193,7 +195,7 @@ impl Worker {
             Err(Fault::Unavailable(why)) => self.after_outage(claim, connection, why).await,
             result => {
                 self.connection_losses().remove(&id);
-                verdict_for(claim, result)
+                verdict_for(claim, result, &self.told_waits)
             }
         };
         self.apply(&claim.job, &verdict).await.map_err(|error| error.to_string())?;
@@ -222,7 +224,7 @@ impl Worker {
         *losses += u32::from(connection.is_some());
         if is_up || *losses > MAX_CONNECTION_LOSSES {
             all_losses.remove(&claim.job.id);
-            verdict_for(claim, Err(Fault::Retry { after: FIRST_RETRY_WHEN_CONNECTED, why }))
+            verdict_for(claim, Err(Fault::Retry { after: FIRST_RETRY_WHEN_CONNECTED, why }), &self.told_waits)
         } else {
             info!(event = "released", reason = why, "Put back until the connection returns");
             Verdict::Release
