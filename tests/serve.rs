@@ -171,6 +171,29 @@ async fn a_stream_tells_the_text_piece_by_piece() {
 }
 
 #[tokio::test]
+async fn a_client_that_goes_away_gives_up_its_stream() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let mut serving = Serving::start(&[]).await;
+    let recording = speech::say_now_and_then(&[("one two three", "en-us"); 40], 25);
+    let (headers, body) = form(&[("stream", "true")], Some(&recording));
+    let head = format!(
+        "POST /v1/audio/transcriptions HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n{headers}\r\n",
+        body.len()
+    );
+    let mut client = tokio::net::TcpStream::connect(serving.at).await.unwrap();
+    client.write_all(&[head.as_bytes(), &body].concat()).await.unwrap();
+    let mut answer = Vec::new();
+    while !String::from_utf8_lossy(&answer).contains("transcript.text.delta") {
+        assert!(client.read_buf(&mut answer).await.unwrap() > 0, "{}", String::from_utf8_lossy(&answer));
+    }
+    drop(client);
+    let gone = "The client of a stream has gone away";
+    serving.daemon.logs(gone, DEADLINE, |log| log.contains(gone)).await;
+    assert_eq!(serving.daemon.count("served"), 0);
+}
+
+#[tokio::test]
 async fn words_have_the_times_at_which_they_were_said() {
     let serving = Serving::start(&[]).await;
     let (texts, recording) = minutes();
