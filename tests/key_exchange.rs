@@ -157,7 +157,7 @@ async fn an_exchange_that_fails_on_the_way_stores_nothing_and_is_made_again() {
     let mut home = home(&telegram);
     home.program.clone_from(&PROGRAM);
     for (method, action, says) in [
-        ("req_DH_params", Action::Corrupt, "(invalid answer hash) "),
+        ("req_DH_params", Action::Corrupt, "(invalid answer hash)"),
         ("req_DH_params", Action::Refuse, "(the generation of DH parameters by the server failed)"),
         ("req_DH_params", Action::DropBefore, "[telegram-unreachable]"),
         ("set_client_DH_params", Action::Corrupt, "(invalid new nonce hash)"),

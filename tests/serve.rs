@@ -7,6 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fake_telegram::{Chat, Draft, FRIEND, Telegram};
 use serde_json::{Value, json};
 use stenogram::audio::Limits;
 use stenogram::decoding::DecoderProgram;
@@ -167,6 +168,29 @@ async fn a_stream_tells_the_text_piece_by_piece() {
         answer.body.contains(r#""transcript.text.done""#) && !answer.body.contains("delta"),
         "{answer:?}"
     );
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_gives_up_its_stream() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let mut serving = Serving::start(&[]).await;
+    let recording = speech::say_now_and_then(&[("one two three", "en-us"); 40], 25);
+    let (headers, body) = form(&[("stream", "true")], Some(&recording));
+    let head = format!(
+        "POST /v1/audio/transcriptions HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n{headers}\r\n",
+        body.len()
+    );
+    let mut client = tokio::net::TcpStream::connect(serving.at).await.unwrap();
+    client.write_all(&[head.as_bytes(), &body].concat()).await.unwrap();
+    let mut answer = Vec::new();
+    while !String::from_utf8_lossy(&answer).contains("transcript.text.delta") {
+        assert!(client.read_buf(&mut answer).await.unwrap() > 0, "{}", String::from_utf8_lossy(&answer));
+    }
+    drop(client);
+    let gone = "The client of a stream has gone away";
+    serving.daemon.logs(gone, DEADLINE, |log| log.contains(gone)).await;
+    assert_eq!(serving.daemon.count("served"), 0);
 }
 
 #[tokio::test]
@@ -358,6 +382,43 @@ async fn another_stenogram_recognises_with_it_as_by_itself() {
         assert!(start(there).abs_diff(start(here)) < 1000, "{there} {here}");
     }
     Report::by(home.command()).has("recogniser", "ok", "answers and has whisper-1", "");
+}
+
+/// A PC that comes and goes, and a NAS.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_has_another_machine_recognise_and_does_it_itself_while_that_is_off() {
+    let telegram = Telegram::start().await.expect("start the loopback Telegram");
+    let serving = Serving::start(&[("SERVE_KEY", KEY)]).await;
+    let mut home = Home::new(&telegram);
+    home.set("LANGUAGE", "en");
+    home.set("RECOGNISER", &format!("{},local", serving.url()));
+    home.set("RECOGNISER_KEY", KEY);
+    let mut daemon = home.start();
+    daemon.event("connected", DEADLINE).await;
+    let (text, spoken) = ("one two three", say("one two three", "en-us"));
+    let answered = async || {
+        let chat = Chat::User(FRIEND);
+        let message = telegram.send(chat, Draft::voice(spoken.clone(), 2));
+        let reply = telegram.wait_for_reply(chat, message, DEADLINE).await;
+        assert_eq!(reply.unwrap_or_else(|late| panic!("{late}\n{}", home.log())).text, text);
+    };
+    answered().await;
+    let Serving { home: pc, daemon: on, .. } = serving;
+    assert_eq!(on.count("served"), 1);
+    assert!(on.stop().await.0.success());
+    answered().await;
+    assert_eq!(pc.count("served"), 1);
+    let mut on = pc.start_as(pc.command().arg("serve"));
+    on.event("serve_listening", DEADLINE).await;
+    // After a pause of some seconds it is asked again.
+    let until_it_is_back = async {
+        while home.count("recogniser_back") == 0 {
+            answered().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, until_it_is_back).await.expect("it is asked again");
+    assert_eq!(on.count("served"), 1);
+    assert!(daemon.stop().await.0.success());
 }
 
 #[tokio::test]

@@ -1,12 +1,14 @@
 //! What becomes of a job after an attempt.
 
-use std::time::Duration;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use tracing::{debug, error, info, warn};
 
 use crate::domain::Fault;
 use crate::queue::Claim;
 use crate::queue::problems::JOB_GIVEN_UP;
+use crate::runtime::lock;
 
 /// Failed attempts after which a job goes to the dead letters: some hours, as the pauses double
 /// from each fault's own up to [`MAX_PAUSE`]. Only [`Fault::Retry`] is one; waits, outages and
@@ -18,6 +20,9 @@ const MAX_ATTEMPTS: u32 = 10;
 const MAX_ATTEMPTS_TO_SEND: u32 = 40;
 /// Longest pause between two attempts at one job.
 const MAX_PAUSE: Duration = Duration::from_secs(3600);
+/// Waits that end within this time of each other are one wait: each job asks how long is left.
+const SAME_WAIT: Duration = Duration::from_secs(2);
+
 /// What the queue is asked to do with a job after an attempt.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -29,10 +34,30 @@ pub enum Verdict {
     Bury(String),
 }
 
+/// The waits of Telegram's that the log has told. One wait applies to many jobs.
+#[derive(Default)]
+pub struct ToldWaits {
+    /// When the last of them ends.
+    until: Mutex<Option<Instant>>,
+}
+
+impl ToldWaits {
+    /// Whether a wait from `now` on for `length` is a new one. It is then told.
+    fn is_new(&self, now: Instant, length: Duration) -> bool {
+        let mut told = lock(&self.until);
+        let until = now + length;
+        let is_new = told.is_none_or(|told| until > told + SAME_WAIT);
+        if is_new {
+            *told = Some(until);
+        }
+        is_new
+    }
+}
+
 /// Decides what becomes of a job, by the outcome of the attempt alone. A refusal ends the job. A
 /// failed attempt puts it off, each time for twice as long, until there were too many. Anything
 /// else does not count as a failed attempt.
-pub fn verdict_for(claim: &Claim, result: Result<Vec<i32>, Fault>) -> Verdict {
+pub fn verdict_for(claim: &Claim, result: Result<Vec<i32>, Fault>, told: &ToldWaits) -> Verdict {
     match result {
         Ok(replies) => Verdict::Done(replies),
         Err(Fault::Aborted | Fault::Unavailable(_)) => Verdict::Release,
@@ -41,7 +66,12 @@ pub fn verdict_for(claim: &Claim, result: Result<Vec<i32>, Fault>) -> Verdict {
             Verdict::Release
         }
         Err(Fault::Wait { after, why }) => {
-            warn!(event = "flood_wait", reason = why, "Waiting {} s as Telegram demands", after.as_secs());
+            let seconds = after.as_secs();
+            if told.is_new(Instant::now(), after) {
+                warn!(event = "flood_wait", reason = why, "Waiting {seconds} s as Telegram demands");
+            } else {
+                debug!(event = "held", reason = why, "Held for {seconds} s");
+            }
             Verdict::Wait(after, why)
         }
         Err(Fault::Later { after, why }) => {
@@ -120,7 +150,7 @@ mod tests {
                 (Err(Fault::Unavailable(why())), Verdict::Release),
                 (Err(Fault::Fatal(why())), Verdict::Release),
             ] {
-                assert_eq!(verdict_for(&claim, result), verdict);
+                assert_eq!(verdict_for(&claim, result, &ToldWaits::default()), verdict);
             }
         }
     }
@@ -130,7 +160,7 @@ mod tests {
         let mut pauses = Vec::new();
         loop {
             let claim = claim(pauses.len() as u32, is_answered);
-            match verdict_for(&claim, Err(Fault::retry_in(first, why()))) {
+            match verdict_for(&claim, Err(Fault::retry_in(first, why())), &ToldWaits::default()) {
                 Verdict::Retry(after, _) => pauses.push(after.as_secs()),
                 verdict => {
                     assert_eq!(verdict, Verdict::Bury(why()));
@@ -138,6 +168,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_wait_is_told_once_however_many_jobs_meet_it() {
+        let (told, start) = (ToldWaits::default(), Instant::now());
+        let is_new = |passed, length| {
+            let [passed, length] = [passed, length].map(Duration::from_secs);
+            told.is_new(start + passed, length)
+        };
+        assert!(is_new(0, 30));
+        assert!(!is_new(0, 30) && !is_new(1, 30) && !is_new(10, 20) && !is_new(29, 1));
+        assert!(is_new(29, 30), "another one, or a longer one");
+        assert!(!is_new(30, 5), "one that ends before");
+        assert!(is_new(100, 30));
     }
 
     #[test]
@@ -156,7 +200,8 @@ mod tests {
         for (attempts, is_answered, is_given_up) in
             [(8, false, false), (9, false, true), (9, true, false), (38, true, false), (39, true, true)]
         {
-            let verdict = verdict_for(&claim(attempts, is_answered), Err(Fault::retry_in(1, why())));
+            let claim = claim(attempts, is_answered);
+            let verdict = verdict_for(&claim, Err(Fault::retry_in(1, why())), &ToldWaits::default());
             assert_eq!(verdict == Verdict::Bury(why()), is_given_up, "{attempts} {is_answered}: {verdict:?}");
         }
     }

@@ -18,7 +18,7 @@ use crate::jobs::pipeline::{PipelineContext, answer};
 use crate::jobs::ports::{Conversation, Messenger, Summariser, Transcriber};
 use crate::jobs::preview;
 use crate::jobs::retry::retry_until_available;
-use crate::jobs::verdict::{Verdict, verdict_for};
+use crate::jobs::verdict::{ToldWaits, Verdict, verdict_for};
 use crate::queue::{Candidates, Claim, Claimed, JobQueue, Queue, QueueError};
 use crate::runtime::lock;
 
@@ -67,6 +67,7 @@ pub struct Worker {
     conversation: Option<Arc<dyn Conversation>>,
     /// How many times in a row each job has lost the connection.
     connection_losses: std::sync::Mutex<HashMap<JobId, u32>>,
+    told_waits: ToldWaits,
 }
 
 impl Worker {
@@ -99,6 +100,7 @@ impl Worker {
             strangers_slots: Semaphore::new(strangers_of(MAX_CONCURRENT_JOBS)),
             conversation: None,
             connection_losses: std::sync::Mutex::default(),
+            told_waits: ToldWaits::default(),
         }
     }
 
@@ -231,7 +233,7 @@ impl Worker {
             Err(Fault::Unavailable(why)) => self.after_outage(claim, connection, why).await,
             result => {
                 self.connection_losses().remove(&id);
-                verdict_for(claim, result)
+                verdict_for(claim, result, &self.told_waits)
             }
         };
         let verdict = self.without_preview(claim, preview, verdict).await;
@@ -294,7 +296,7 @@ impl Worker {
         *losses += u32::from(connection.is_some());
         if is_up || *losses > MAX_CONNECTION_LOSSES {
             all_losses.remove(&claim.job.id);
-            verdict_for(claim, Err(Fault::Retry { after: FIRST_RETRY_WHEN_CONNECTED, why }))
+            verdict_for(claim, Err(Fault::Retry { after: FIRST_RETRY_WHEN_CONNECTED, why }), &self.told_waits)
         } else {
             info!(event = "released", reason = why, "Put back until the connection returns");
             Verdict::Release

@@ -182,12 +182,11 @@ impl Service {
     /// it is without a stream.
     async fn stream(self: &Arc<Self>, work: Work) -> Result<Response<AnswerBody>, ApiError> {
         let (opened, is_open) = oneshot::channel();
-        let (events, body) = mpsc::channel(1);
+        let (events, body) = mpsc::unbounded_channel();
         let service = Arc::clone(self);
         let tell = async move {
             tokio::select! {
-                // The client has gone away.
-                () = events.closed() => {}
+                () = events.closed() => debug!("The client of a stream has gone away"),
                 () = service.tell(work, opened, &events) => {}
             }
         };
@@ -203,7 +202,7 @@ impl Service {
         &self,
         mut work: Work,
         opened: oneshot::Sender<Result<(), RecordingError>>,
-        events: &mpsc::Sender<String>,
+        events: &mpsc::UnboundedSender<String>,
     ) {
         // If the client is gone, so is the receiver, here and below.
         let mut recording = match self.open(&mut work).await {
@@ -220,7 +219,7 @@ impl Service {
                 event::failed(&error)
             }
         };
-        let _ = events.send(last).await;
+        let _ = events.send(last);
     }
 
     /// Reserves memory for the body of a request, which must not be longer than is allowed.
@@ -251,7 +250,7 @@ impl Service {
         &self,
         recording: &mut Recording<'_>,
         work: &Work,
-        events: Option<&mpsc::Sender<String>>,
+        events: Option<&mpsc::UnboundedSender<String>>,
     ) -> Result<Transcript, RecordingError> {
         let mut so_far = Progress::default();
         so_far.transcript.task = work.options.settings.task;
@@ -260,7 +259,7 @@ impl Service {
             if let Some(events) = events.filter(|_| !text.is_empty()) {
                 let space = if so_far.transcript.is_empty() { "" } else { " " };
                 // If the client is gone, so is the receiver.
-                let _ = events.send(event::delta(&format!("{space}{text}"))).await;
+                let _ = events.send(event::delta(&format!("{space}{text}")));
             }
             so_far.add(stretch);
         }

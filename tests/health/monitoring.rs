@@ -23,6 +23,7 @@ async fn metrics() -> Metrics {
         place.hear(plan).await;
     }
     place.idle().await;
+    place.health.recognisers_started(&["local".into()]);
     let at = free_address();
     let listener = server::bind(at).await.expect("a free port");
     tokio::spawn(server::serve(listener, Arc::clone(&place.health)));

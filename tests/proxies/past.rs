@@ -110,10 +110,11 @@ async fn telegram_is_asked_through_the_proxy_alone() {
         let mut daemon = home.start_as(&mut watched(&home.command(), &trace, &["-D"]));
         daemon.event("connected", DEADLINE).await;
         is_answered(&telegram, &home).await;
-        let last = format!("{} +++ exited", daemon.pid());
+        let pid = daemon.pid().to_string();
+        let is_end = |line: &str| line.split_whitespace().take(3).eq([&*pid, "+++", "exited"]);
         assert!(daemon.stop().await.0.success());
         let is_whole = async {
-            while !fs::read_to_string(&trace).is_ok_and(|text| text.contains(&last)) {
+            while !fs::read_to_string(&trace).is_ok_and(|text| text.lines().any(is_end)) {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
