@@ -114,6 +114,10 @@ install_all() {
     if [ -e "$root$unit" ]; then kind=upgraded; fi
     if [ -z "$root" ] && systemctl is-active --quiet stenogram; then was_active=1; fi
     put 0755 "$binary" $bin/stenogram
+    # A build with the feature transcribe-cpp has a second program, which is looked for beside the first.
+    if [ -x "${binary%/*}/stenogram-transcribe-cpp" ]; then
+        put 0755 "${binary%/*}/stenogram-transcribe-cpp" $bin/stenogram-transcribe-cpp
+    fi
     put 0755 deploy/stenogramctl $bin/stenogramctl
     put 0644 deploy/stenogram.service "$unit"
     if [ -s "$licences_file" ]; then put 0644 "$licences_file" $licences; fi
@@ -166,7 +170,7 @@ install_all() {
 uninstall() {
     check_surroundings
     if [ -z "$root" ] && [ -e $unit ]; then systemctl disable --now --quiet stenogram.service; fi
-    rm -f "$root$unit" "$root$drop_in" "$root$bin/stenogram" "$root$bin/stenogramctl" "$root$licences"
+    rm -f "$root$unit" "$root$drop_in" "$root$bin/stenogram" "$root$bin/stenogram-transcribe-cpp" "$root$bin/stenogramctl" "$root$licences"
     if [ -d "$root${licences%/*}" ]; then rmdir --ignore-fail-on-non-empty "$root${licences%/*}"; fi
     if [ "$purge" = 1 ]; then
         rm -rf "$root$drop_ins" "$root${configuration%/*}" "$root$state" "$root$logs"

@@ -18,9 +18,8 @@ use fake_telegram::{
 use stenogram::domain::policy::Policy;
 use stenogram::domain::rules::Rules;
 use stenogram::domain::{
-    Answer, ChatInfo, ChatRules, CommandPrefix, Event, Fault as JobFault, Form, Job, JobId, LanguageCode, Peer,
-    PeerKind,
-    Progress, Recording, RecordingKind, Said, Segment, Settings, Task, Transcript,
+    Answer, ChatInfo, ChatRules, CommandPrefix, Event, Fault as JobFault, Form, Job, JobId, LanguageCode,
+    Peer, PeerKind, Progress, Recording, RecordingKind, Said, Segment, Settings, Task, Transcript,
 };
 use stenogram::jobs::chat_rules_file::{ChatRulesFile, FILE_NAME};
 use stenogram::jobs::commands::{Commands, ModelAbilities};

@@ -78,7 +78,8 @@ fn list(config: &Config, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "\n{configured}. Models are kept in {}.", config.model_dir.display())
 }
 
-/// Whether the configured models are complete, judged by its size, because a checksum takes seconds.
+/// Whether the configured models are complete, judged by their sizes, because a checksum takes
+/// seconds.
 /// Where servers alone recognise, it is the model for voice activity, which keeps silence from
 /// them.
 fn is_complete(config: &Config) -> Result<bool, CommandError> {
@@ -125,7 +126,9 @@ fn configured(config: &Config, out: &mut impl Write) -> Result<Vec<&'static Mode
     let mut specs = Vec::new();
     for model in config.named_models() {
         match model {
-            ModelName::Catalogue(name) if *model == config.model => specs.push(default_model(config, name, out)?),
+            ModelName::Catalogue(name) if *model == config.model => {
+                specs.push(default_model(config, name, out)?)
+            }
             ModelName::Catalogue(name) => specs.push(ModelSpec::named(name)?),
             ModelName::Path(path) if config.models.is_empty() => {
                 return Err(CommandError::NoDownload(path.clone()));
@@ -137,9 +140,9 @@ fn configured(config: &Config, out: &mut impl Write) -> Result<Vec<&'static Mode
     Ok(specs)
 }
 
-/// The model for every language that has none of its own: the configured one, `name`, unless this is the first
-/// installation and MODEL is not set. Then it is chosen for this machine, and the choice is kept in
-/// a file of MODEL_DIR, so that it stays the same when stenogram or the machine changes.
+/// The model for every language that has none of its own: the configured one, `name`, unless this is
+/// the first installation and MODEL is not set. Then it is chosen for this machine, and the choice is
+/// kept in a file of MODEL_DIR, so that it stays the same when stenogram or the machine changes.
 fn default_model(
     config: &Config,
     name: &str,

@@ -21,8 +21,8 @@ use crate::domain::budget::Budgets;
 use crate::domain::pacing::SendLimits;
 use crate::domain::rules::Rules;
 use crate::domain::{
-    AudioContext, CommandPrefix, Credentials, Documents, LanguageChoice, LanguageCode, Languages, ModelName, Proxy,
-    RecogniserAddress, Secret, Task, Vocabulary,
+    AudioContext, CommandPrefix, Credentials, Documents, LanguageChoice, LanguageCode, Languages, ModelName,
+    Proxy, RecogniserAddress, Secret, Task, Vocabulary,
 };
 
 pub use error::{ConfigError, ConfigErrors, PROBLEMS, VARIABLE_UNKNOWN};

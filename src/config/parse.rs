@@ -44,7 +44,9 @@ impl Parser<'_> {
         let model = self.parsed("MODEL");
         let models: Models = self.optional("MODELS", |text| text.parse().ok()).unwrap_or_default();
         let is_default = models.of_others.is_none() && self.raw.get("MODEL").origin == Origin::Default;
-        if models.of_others.is_some() && matches!(self.raw.get("MODEL").origin, Origin::Environment | Origin::EnvFile(_)) {
+        if models.of_others.is_some()
+            && matches!(self.raw.get("MODEL").origin, Origin::Environment | Origin::EnvFile(_))
+        {
             let (model, models) = (self.describe("MODEL"), self.describe("MODELS"));
             self.contradiction(format!("{model} and {models} both name the model for all other languages; leave out MODEL, or the * of MODELS"));
         }

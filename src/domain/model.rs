@@ -61,7 +61,9 @@ pub enum ModelName {
 
 /// A text that cannot be the name of a model.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is neither the name of a model (see `stenogram models list`) nor the path of a .bin or .gguf file")]
+#[error(
+    "{0:?} is neither the name of a model (see `stenogram models list`) nor the path of a .bin or .gguf file"
+)]
 pub struct ParseModelNameError(String);
 
 impl FromStr for ModelName {

@@ -19,8 +19,8 @@ use crate::domain::command_texts::{self, Fate, QueueState, Remark};
 use crate::domain::rules::AnswerIn;
 use crate::domain::unix_time::now_seconds;
 use crate::domain::{
-    Asked, ChatKind, Command, CommandMessage, CommandPrefix, Fault, Incoming, JobId, LanguageCode, Note, RepliesTo,
-    Sender, Tongue,
+    Asked, ChatKind, Command, CommandMessage, CommandPrefix, Fault, Incoming, JobId, LanguageCode, Note,
+    RepliesTo, Sender, Tongue,
 };
 use crate::jobs::chat_rules_file::ChatRulesFile;
 use crate::jobs::persist::{persist, persist_note};

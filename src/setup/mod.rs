@@ -9,7 +9,8 @@ use crate::config::{Config, Redis, RedisTls, Sentinel};
 use crate::domain::budget::GateLimits;
 use crate::domain::policy::Policy;
 use crate::domain::{
-    ChatRules, LanguageChoice, LanguageCode, Languages, ModelName, RecogniserAddress, Secret, ServerUrl, Settings, Task,
+    ChatRules, LanguageChoice, LanguageCode, Languages, ModelName, RecogniserAddress, Secret, ServerUrl,
+    Settings, Task,
 };
 use crate::notices::WebHook;
 use crate::queue::CrashRules;
@@ -138,9 +139,7 @@ pub fn model_path(config: &Config, model: &ModelName) -> Result<PathBuf, Unknown
 pub fn recognisers(config: &Config, settings: &Settings) -> Result<RecognisersOptions, UnknownModel> {
     let options = |address: &RecogniserAddress| {
         Ok(match address {
-            RecogniserAddress::Local => {
-                RecogniserOptions::Local(local_models(config, settings)?)
-            }
+            RecogniserAddress::Local => RecogniserOptions::Local(local_models(config, settings)?),
             RecogniserAddress::Server(url) => RecogniserOptions::Server(speech_server(config, url)),
         })
     };

@@ -107,9 +107,7 @@ impl SpeechError {
                 path,
                 format_args!("transcribe.cpp cannot load the model {}: {why}", path.display()),
             ),
-            Self::TranscribeCpp(why) => {
-                RECOGNITION_FAILED.with(format_args!("transcribe.cpp failed: {why}"))
-            }
+            Self::TranscribeCpp(why) => RECOGNITION_FAILED.with(format_args!("transcribe.cpp failed: {why}")),
             Self::LanguageNotInModel(code) => {
                 LANGUAGE_NOT_IN_MODEL.with(format_args!("the model was not trained for the language {code}"))
             }

@@ -181,10 +181,16 @@ impl Local {
             return self.hear(self.place_for(language), speech, options).await;
         }
         // One of transcribe.cpp's cannot be asked for the language alone.
-        let Runner::Whisper(engine) = &self.runners[ALL] else { return self.hear(ALL, speech, options).await };
+        let Runner::Whisper(engine) = &self.runners[ALL] else {
+            return self.hear(ALL, speech, options).await;
+        };
         let detected = engine.detect_language(&speech, &options).await?;
         let place = self.place_for(detected);
-        debug!(language = detected.as_str(), has_own_model = place != ALL, "the language decides who hears it");
+        debug!(
+            language = detected.as_str(),
+            has_own_model = place != ALL,
+            "the language decides who hears it"
+        );
         if place != ALL {
             let observer = options.observer.clone();
             let options = RecogniseOptions { language: Some(detected), ..options };

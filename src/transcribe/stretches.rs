@@ -35,8 +35,9 @@ pub(super) struct Stretches<I, P> {
 }
 
 impl<I, P: FnMut(&[f32]) -> Option<usize>> Stretches<I, P> {
-    /// Begins with the sample `from`. No stretch is longer than `longest`, which is more than 8 s. If that is the end of a stretch, the stretches after it are
-    /// the same as those of the whole recording.
+    /// Begins with the sample `from`. If that is the end of a stretch, the stretches after it are
+    /// the same as those of the whole recording. No stretch is longer than `longest`, which is more
+    /// than 8 s.
     ///
     /// `pause` returns where to cut the samples that it is given, a multiple of 16. If it returns
     /// None, they are cut in the quietest half second.
@@ -144,10 +145,12 @@ mod tests {
         let stretches = cut(&recording, SECOND);
         for (n, Stretch { start, .. }) in stretches.iter().enumerate() {
             let chunks = recording.chunks(7000).map(|chunk| Ok(chunk.to_vec()));
-            let rest: Vec<_> = Stretches::new(chunks, *start, LONGEST, |_| None).map(Result::unwrap).collect();
+            let rest: Vec<_> =
+                Stretches::new(chunks, *start, LONGEST, |_| None).map(Result::unwrap).collect();
             assert_eq!(rest, stretches[n..]);
         }
-        let beyond = Stretches::new([Ok(recording)].into_iter(), 100 * SECOND as u64, LONGEST, |_| None).next();
+        let beyond =
+            Stretches::new([Ok(recording)].into_iter(), 100 * SECOND as u64, LONGEST, |_| None).next();
         assert_eq!(beyond, None);
     }
 
@@ -172,7 +175,10 @@ mod tests {
     #[test]
     fn errors_are_passed_on() {
         let chunks = [Ok(vec![0.1; SECOND]), Err(AudioError::Aborted)];
-        assert_eq!(Stretches::new(chunks.into_iter(), 0, LONGEST, |_| None).next(), Some(Err(AudioError::Aborted)));
+        assert_eq!(
+            Stretches::new(chunks.into_iter(), 0, LONGEST, |_| None).next(),
+            Some(Err(AudioError::Aborted))
+        );
     }
 
     #[test]
@@ -185,7 +191,8 @@ mod tests {
             Some(16)
         };
         let stretches: Vec<_> =
-            Stretches::new(recording.chunks(SECOND).map(|chunk| Ok(chunk.to_vec())), 0, LONGEST, pause).collect();
+            Stretches::new(recording.chunks(SECOND).map(|chunk| Ok(chunk.to_vec())), 0, LONGEST, pause)
+                .collect();
         let starts: Vec<_> = stretches.iter().map(|stretch| stretch.as_ref().unwrap().start).collect();
         assert_eq!((starts, asked), (vec![0, EARLIEST_CUT as u64 + 16], 1));
     }

@@ -168,9 +168,13 @@ fn gigaam(head: &str, variant: &str, tokens: &[&str]) -> Gguf {
     }
     file.text("stt.gigaam.encoder.self_attention_model", "rotary");
     file.text("stt.gigaam.encoder.conv_norm_type", "layer_norm");
-    for (key, number) in
-        [("num_mels", MELS), ("sample_rate", 16_000), ("n_fft", FFT), ("win_length", FFT), ("hop_length", 160)]
-    {
+    for (key, number) in [
+        ("num_mels", MELS),
+        ("sample_rate", 16_000),
+        ("n_fft", FFT),
+        ("win_length", FFT),
+        ("hop_length", 160),
+    ] {
         file.number(&format!("stt.frontend.{key}"), number);
     }
     for (key, text) in

@@ -20,7 +20,10 @@ fn options(stub: &Stub) -> LocalOptions {
     let engine =
         EngineOptions { model: MODEL.into(), languages, vad: Some(VAD.into()), ..EngineOptions::default() };
     let listed = Languages { listed: vec![language("ru")], others: false };
-    LocalOptions { engine, others: vec![(language("ru"), EngineOptions { languages: listed, ..stub.options() })] }
+    LocalOptions {
+        engine,
+        others: vec![(language("ru"), EngineOptions { languages: listed, ..stub.options() })],
+    }
 }
 
 #[derive(Default)]
@@ -52,7 +55,8 @@ async fn the_language_decides_which_model_hears_a_recording() {
     assert_eq!(recognisers.well().borrow().len(), names.len());
 
     let detected = Arc::new(Detected::default());
-    let observed = RecogniseOptions { observer: Some(Arc::clone(&detected) as _), ..RecogniseOptions::default() };
+    let observed =
+        RecogniseOptions { observer: Some(Arc::clone(&detected) as _), ..RecogniseOptions::default() };
     let russian = heard(&recognisers, RUSSIAN, observed.clone()).await;
     assert_eq!(russian, ("model".to_owned(), "по-русски".to_owned()));
     let (by, text) = heard(&recognisers, ENGLISH, observed).await;

@@ -37,7 +37,9 @@ const MOST_SAMPLES: usize = 16_000 * 60;
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = env::args_os().skip(1).collect();
     let [model, threads] = &arguments[..] else {
-        eprintln!("stenogram-transcribe-cpp is started by stenogram: it takes a model and a number of threads");
+        eprintln!(
+            "stenogram-transcribe-cpp is started by stenogram: it takes a model and a number of threads"
+        );
         return ExitCode::from(2);
     };
     let threads = threads.to_str().and_then(|threads| threads.parse().ok()).unwrap_or(1);

@@ -72,15 +72,7 @@ impl Engine {
             })
             .map_err(|error| SpeechError::Failed(format!("no thread for it: {error}")))?;
         let info = started.await.map_err(|_| SpeechError::Died)??;
-        Ok(Self {
-            messages,
-            model,
-            stop,
-            detector,
-            info,
-            name,
-            thread: Mutex::new(Some(thread)),
-        })
+        Ok(Self { messages, model, stop, detector, info, name, thread: Mutex::new(Some(thread)) })
     }
 
     /// Whether the model was trained for the language.
@@ -102,8 +94,14 @@ impl Engine {
         let (reply, answer) = oneshot::channel();
         let speech = speech.clone();
         let RecogniseOptions { prior, observer, .. } = options.clone();
-        let input =
-            Input { speech, language: None, guess: None, task: Task::Transcribe, prior, previous_text: String::new() };
+        let input = Input {
+            speech,
+            language: None,
+            guess: None,
+            task: Task::Transcribe,
+            prior,
+            previous_text: String::new(),
+        };
         let request = Request { input, progress: None, observer, reply, span: Span::current() };
         self.messages.send(Message::Detect(request)).await.map_err(|_| self.gone())?;
         answer.await.map_err(|_| self.gone())?

@@ -152,7 +152,8 @@ impl WhisperRecogniser {
         control: &Control,
     ) -> Result<Attempt, SpeechError> {
         let prompt = &prompt(whisper, vocabulary, &input.previous_text);
-        let detected = self.detection(whisper, input, pass, guess, prompt, control).recognise(input.language)?;
+        let detected =
+            self.detection(whisper, input, pass, guess, prompt, control).recognise(input.language)?;
         let Detected { language, no_speech } = detected;
 
         let candidates = candidates(whisper, &input.speech.activity, no_speech);

@@ -75,7 +75,9 @@ pub(super) fn run(
                 let _ = reply.send(host.model().map(drop));
             }
             Ok(Some(Message::Recognise(request))) => host.serve(request, stop, WhisperRecogniser::recognise),
-            Ok(Some(Message::Detect(request))) => host.serve(request, stop, WhisperRecogniser::detect_language),
+            Ok(Some(Message::Detect(request))) => {
+                host.serve(request, stop, WhisperRecogniser::detect_language)
+            }
         }
     }
 }

@@ -127,7 +127,8 @@ impl Process {
 
     /// Has it recognise speech. After an error other than a refusal it is of no use any more.
     pub async fn hear(&mut self, request: &Request, pcm: &[f32]) -> Result<Heard, ProcessError> {
-        let mut bytes = serde_json::to_vec(request).map_err(|error| ProcessError::Failed(error.to_string()))?;
+        let mut bytes =
+            serde_json::to_vec(request).map_err(|error| ProcessError::Failed(error.to_string()))?;
         bytes.push(b'\n');
         bytes.extend(pcm.iter().flat_map(|sample| sample.to_le_bytes()));
         let sent = timeout(HEAR_LIMIT, self.input.write_all(&bytes)).await;

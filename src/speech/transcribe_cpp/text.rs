@@ -132,7 +132,8 @@ mod tests {
     #[test]
     fn sentences_are_made_of_the_tokens_of_gigaam() {
         let tokens = tokens(&["▁При", "вет", ".", "▁Как", "▁де", "ла", "?", "▁Да"], None);
-        let heard = Heard { text: "Привет. Как дела? Да".to_owned(), tokens, ..Heard::default() };
+        let heard =
+            Heard { text: "Привет. Как дела? Да".to_owned(), tokens, ..Heard::default() };
         let expected = [(0, 120, "Привет."), (120, 280, "Как дела?"), (280, 9000, "Да")];
         assert_eq!(told(&heard), expected.map(|(start, end, text)| (start, end, text.to_owned())));
         assert!(segments(&heard, 9000).iter().all(|span| span.logs.is_empty()), "it tells no probabilities");
