@@ -286,7 +286,7 @@ fn gravity(error: &SpeechError) -> u8 {
             Away | Busy(_) | Refuses | LeftAlone => 0,
             Failed | Slow | Rejected => 1,
         },
-        SpeechError::Failed(_) => 1,
+        SpeechError::Failed(_) | SpeechError::TranscribeCpp(_) => 1,
         SpeechError::LanguageOfRecordingNotInModel(_) | SpeechError::TaskNotInModel => 2,
         _ => 3,
     }

@@ -129,8 +129,16 @@ impl Host {
     /// Frees the model, unless it is at work.
     fn free(&self) {
         let Ok(mut place) = self.process.try_lock() else { return };
-        if place.take().is_some() {
-            self.state.send_replace(ModelState::Freed);
+        let had_one = place.take().is_some();
+        // A process that was killed with its stretch is gone already.
+        self.state.send_if_modified(|state| {
+            let is_new = *state == ModelState::Loaded;
+            if is_new {
+                *state = ModelState::Freed;
+            }
+            is_new
+        });
+        if had_one {
             info!(event = "model_freed", "Nothing to do for long, model freed");
         }
     }
