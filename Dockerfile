@@ -13,8 +13,8 @@
 # and BMI2, and on any 64-bit ARM. Build arguments:
 #
 #   NATIVE=1            tunes whisper.cpp for the CPU that builds; on another one the daemon says what is missing
-#   FEATURES            cargo features, separated by commas: cuda, hipblas, openblas, vulkan (its headers in Debian 12 are too old:
-#                       images of Debian 13)
+#   FEATURES            cargo features, separated by commas: transcribe-cpp for GigaAM and Parakeet; cuda, hipblas, openblas,
+#                       vulkan (its headers in Debian 12 are too old: images of Debian 13)
 #   BUILD_IMAGE         where it is built: a Debian or Ubuntu; Rust is fetched where it has none
 #   RUNTIME_IMAGE       where it runs: a Debian or Ubuntu not older than that
 #   BUILD_PACKAGES      Debian packages that the features want for building
@@ -54,17 +54,20 @@ COPY tests/fuzz/Cargo.toml tests/fuzz/
 COPY tests/support/Cargo.toml tests/support/
 COPY scripts/docker-build.sh /usr/local/bin/
 RUN sed -i '/^\[\[\(bench\|test\)\]\]/,/^$/d' Cargo.toml \
-    && mkdir -p src tests/fake-telegram/src tests/chaos/src tests/fuzz/src \
+    && mkdir -p src/bin/stenogram-transcribe-cpp tests/fake-telegram/src tests/chaos/src tests/fuzz/src \
     && touch src/lib.rs tests/fake-telegram/src/lib.rs tests/eval/lib.rs tests/fuzz/src/lib.rs tests/support/lib.rs \
-    && echo 'fn main() {}' | tee src/main.rs tests/fake-telegram/src/main.rs tests/chaos/src/main.rs >/dev/null \
+    && echo 'fn main() {}' | tee src/main.rs src/bin/stenogram-transcribe-cpp/main.rs tests/fake-telegram/src/main.rs tests/chaos/src/main.rs >/dev/null \
     && docker-build.sh \
     && rm -r src
 
 COPY src src
 # Copied files keep their age; cargo must not take them for older than the empty ones.
-RUN touch src/main.rs src/lib.rs \
+RUN touch src/main.rs src/lib.rs src/bin/*/main.rs \
     && docker-build.sh \
-    && strip -o /stenogram target/release/stenogram
+    && mkdir /programs \
+    && for program in stenogram stenogram-transcribe-cpp; do \
+        if [ -e "target/release/$program" ]; then strip -o "/programs/$program" "target/release/$program"; fi; \
+    done
 COPY scripts/third-party.sh /usr/local/bin/
 RUN third-party.sh "$FEATURES" >/THIRD-PARTY.txt
 
@@ -77,7 +80,7 @@ RUN apt-get update \
 # A volume is born with the owner and mode of the folder it covers.
 RUN install -d -o 10001 -g 10001 -m 0700 /data /logs \
     && install -d -o 10001 -g 10001 -m 0755 /models /work
-COPY --from=build /stenogram /usr/local/bin/stenogram
+COPY --from=build /programs/ /usr/local/bin/
 COPY --from=build /THIRD-PARTY.txt /usr/share/doc/stenogram/
 COPY scripts/docker-supervise.sh /usr/local/bin/stenogram-supervise
 COPY scripts/docker-setup.sh /usr/local/bin/stenogram-setup

@@ -200,6 +200,10 @@ install_all() {
     make_user
     if [ -n "$(installed_services)" ]; then kind=upgraded; fi
     put 0755 "$binary" $bin/stenogram
+    # A build with the feature transcribe-cpp has a second program, which is looked for beside the first.
+    if [ -x "${binary%/*}/stenogram-transcribe-cpp" ]; then
+        put 0755 "${binary%/*}/stenogram-transcribe-cpp" $bin/stenogram-transcribe-cpp
+    fi
     put 0755 deploy/stenogramctl $bin/stenogramctl
     if [ -s "$licences_file" ]; then put 0644 "$licences_file" $licences; fi
     # All share the program, so all are brought up to date.
@@ -246,7 +250,7 @@ uninstall() {
             rmdir --ignore-fail-on-non-empty "$root$unit.d"
         fi
     done
-    rm -f "$root$bin/stenogram" "$root$bin/stenogramctl" "$root$licences"
+    rm -f "$root$bin"/stenogram{,-transcribe-cpp,ctl} "$root$licences"
     if [ -d "$root${licences%/*}" ]; then rmdir --ignore-fail-on-non-empty "$root${licences%/*}"; fi
     if [ "$purge" = 1 ]; then
         rm -rf "$root$settings" "$root$state" "$root$logs"

@@ -56,6 +56,7 @@ cp -R deploy docs .env.example README.md README.ru.md TROUBLESHOOTING.md TROUBLE
     LICENSE-MIT LICENSE-APACHE "$work/$name/"
 cp scripts/setup.sh "$work/$name/scripts/"
 strip -o "$work/$name/stenogram" "$binary"
+if [ -x "$binary-transcribe-cpp" ]; then strip -o "$work/$name/stenogram-transcribe-cpp" "$binary-transcribe-cpp"; fi
 scripts/third-party.sh "${FEATURES:-}" >"$work/$name/THIRD-PARTY.txt"
 sbom "$work/$name/sbom.cdx.json"
 

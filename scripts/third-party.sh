@@ -18,8 +18,8 @@ cat <<'END'
 The software that is compiled into stenogram, with its licences.
 
 Every crate's source is at https://crates.io/crates/NAME/VERSION, unchanged; that is also where to get the source of
-the crates under the Mozilla Public License 2.0. whisper-rs-sys contains whisper.cpp and ggml, and opusic-sys contains
-libopus. Rust's own library is under MIT or Apache-2.0.
+the crates under the Mozilla Public License 2.0. whisper-rs-sys contains whisper.cpp and ggml, transcribe-cpp-sys
+contains transcribe.cpp and ggml, and opusic-sys contains libopus. Rust's own library is under MIT or Apache-2.0.
 
 END
 while IFS='|' read -r crate licence; do

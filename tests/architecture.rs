@@ -44,6 +44,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("cli", &["domain", "config"]),
     ("program", &["*"]),
     ("main", &["app", "program"]),
+    // A program of its own, which must not have whisper.cpp in it.
+    ("bin", &[]),
 ];
 
 /// The backends of the queue: who may name the queue may name its trait, and these only with
@@ -61,6 +63,7 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("seccompiler", &["decoding"]),
     ("landlock", &["decoding"]),
     ("whisper_rs*", &["speech"]),
+    ("transcribe_cpp", &["bin"]),
     ("anyhow", &["program"]),
     ("hyper*", &["health", "serve"]),
     ("multer", &["serve"]),

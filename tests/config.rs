@@ -150,6 +150,8 @@ fn every_variable_with_a_rule_refuses_what_breaks_it_and_says_what_is_allowed() 
         ("DATA_DIR", "~/data"),
         ("MODEL_DIR", "~/models"),
         ("MODEL", "large v3"),
+        ("MODELS", "gigaam-v3"),
+        ("MODELS", "ru:base,ru:small"),
         ("MODEL_URL", "ftp://mirror"),
         ("LANGUAGE", "ua"),
         ("LANGUAGES", "ru;en"),
@@ -242,6 +244,21 @@ fn contradictions_are_caught() {
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(words.iter().all(|word| found[0].contains(word)), "{found:?}");
     }
+}
+
+#[test]
+fn models_are_chosen_by_language_beside_model_or_instead_of_it() {
+    let named = |name: &str| ModelName::Catalogue(name.to_owned());
+    let russian = || vec![("ru".parse().unwrap(), named("gigaam-v3"))];
+    let config = ok(&[("MODELS", "ru:gigaam-v3,*:small")]);
+    assert_eq!((&config.model, &config.models), (&named("small"), &russian()));
+    assert_eq!(config.named_models(), [&named("small"), &named("gigaam-v3")]);
+    assert!(!config.model_is_default);
+    let config = ok(&[("MODELS", "ru:gigaam-v3"), ("MODEL", "tiny")]);
+    assert_eq!((config.model, config.models), (named("tiny"), russian()));
+    assert!(ok(&[("MODELS", "ru:gigaam-v3")]).model_is_default);
+    let [error] = &errors(&[("MODELS", "ru:gigaam-v3,*:small"), ("MODEL", "tiny")])[..] else { panic!() };
+    assert!(error.contains("MODEL=\"tiny\"") && error.contains("MODELS="), "{error}");
 }
 
 #[test]
@@ -342,7 +359,9 @@ fn the_rules_are_those_of_the_owner() {
     };
     assert_eq!((config.rules, config.fold_from), (rules, u32::MAX));
     assert_eq!(ok(&[]).preview_after, Some(Duration::from_secs(5)));
-    for (value, after) in [("off", None), ("0", Some(Duration::ZERO)), ("1h", Some(Duration::from_secs(3600)))] {
+    for (value, after) in
+        [("off", None), ("0", Some(Duration::ZERO)), ("1h", Some(Duration::from_secs(3600)))]
+    {
         assert_eq!(ok(&[("PREVIEW_AFTER", value)]).preview_after, after);
     }
     assert_eq!(config.documents, Documents { from: u32::MAX, formats: DocumentFormats::Both });

@@ -324,5 +324,5 @@ async fn what_keeps_it_from_starting_is_said_with_a_remedy() {
 
     fs::write(stub.folder.path().join("model.gguf"), "PK\x03\x04").unwrap();
     let error = start(stub.options()).await.err().unwrap().to_string();
-    assert!(error.contains("neither a ggml nor a GGUF file"), "{error}");
+    assert!(error.contains("no ggml file, nor a GGUF file"), "{error}");
 }

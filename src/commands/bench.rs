@@ -30,7 +30,7 @@ use crate::config::Config;
 use crate::domain::{AudioContext, LanguageChoice};
 use crate::runtime::process;
 use crate::setup;
-use crate::speech::models::SILERO_VAD;
+use crate::speech::models::{SILERO_VAD, file_check};
 use crate::speech::problems::MODEL_UNUSABLE;
 use crate::speech::{Engine, EngineOptions, RecogniseOptions, SpeechError, cores};
 
@@ -163,7 +163,10 @@ fn installed(config: &Config) -> Vec<PathBuf> {
     });
     // An unknown name in MODEL is no error here, because there are other models to measure.
     let configured = setup::model_path(config, &config.model).ok();
-    paths.extend(configured.filter(|path| path.exists() && !paths.contains(path)));
+    // Only whisper.cpp is measured.
+    let is_new = |path: &PathBuf| path.exists() && !file_check::is_gguf(path) && !paths.contains(path);
+    let configured = configured.filter(is_new);
+    paths.extend(configured);
     paths.sort_by_cached_key(|path| (path.metadata().map_or(0, |metadata| metadata.len()), path.clone()));
     paths
 }

@@ -78,7 +78,8 @@ fn list(config: &Config, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "\n{configured}. Models are kept in {}.", config.model_dir.display())
 }
 
-/// Whether the configured models are complete, judged by its size, because a checksum takes seconds.
+/// Whether the configured models are complete, judged by their sizes, because a checksum takes
+/// seconds.
 /// Where servers alone recognise, it is the model for voice activity, which keeps silence from
 /// them.
 fn is_complete(config: &Config) -> Result<bool, CommandError> {
@@ -139,9 +140,9 @@ fn configured(config: &Config, out: &mut impl Write) -> Result<Vec<&'static Mode
     Ok(specs)
 }
 
-/// The model for every language that has none of its own: the configured one, `name`, unless this is the first
-/// installation and MODEL is not set. Then it is chosen for this machine, and the choice is kept in
-/// a file of MODEL_DIR, so that it stays the same when stenogram or the machine changes.
+/// The model for every language that has none of its own: the configured one, `name`, unless this is
+/// the first installation and MODEL is not set. Then it is chosen for this machine, and the choice is
+/// kept in a file of MODEL_DIR, so that it stays the same when stenogram or the machine changes.
 fn default_model(
     config: &Config,
     name: &str,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use tokio::sync::{Mutex, watch};
 use tracing::debug;
 
@@ -247,19 +248,19 @@ impl Recogniser for Local {
         speech: Speech,
         options: RecogniseOptions,
     ) -> Result<Recognised, SpeechError> {
+        if let [only] = &self.runners[..] {
+            return only.recogniser().recognise_stretch(speech, options).await;
+        }
         let _turn = self.turn.lock().await;
         // A translation is one into English, which no model for a single language makes.
-        if self.routes.is_empty() || options.task == Task::Translate || speech.is_empty() {
+        if options.task == Task::Translate || speech.is_empty() {
             return self.hear(ALL, speech, options).await;
         }
         self.hear_in_its_language(speech, options).await
     }
 
     async fn shutdown(&self, limit: Duration) -> bool {
-        let mut ended = true;
-        for runner in &self.runners {
-            ended &= runner.recogniser().shutdown(limit).await;
-        }
-        ended
+        let ends = self.runners.iter().map(|runner| runner.recogniser().shutdown(limit));
+        join_all(ends).await.into_iter().all(|ended| ended)
     }
 }

@@ -58,7 +58,7 @@ pub static MODEL_UNUSABLE: Problem = Problem {
 
 pub static OWN_MODEL_UNUSABLE: Problem = Problem {
     code: "own-model-unusable",
-    title: "The model file of your own is missing, damaged, or neither a ggml nor a GGUF file",
+    title: "The model file of your own is missing, damaged, or no ggml file nor GGUF file",
     why: "MODEL names a file that is not in the catalogue. whisper.cpp's ggml-*.bin files work, and GGUF files \
           that transcribe.cpp reads; PyTorch and faster-whisper files do not.",
     remedy: "put a good file in its place, or name a model of `stenogram models list` in MODEL",
@@ -66,7 +66,7 @@ pub static OWN_MODEL_UNUSABLE: Problem = Problem {
 
 pub static MODEL_UNKNOWN: Problem = Problem {
     code: "model-unknown",
-    title: "There is no model of that name: give one of the catalogue, or the path of a .bin or .gguf file",
+    title: "There is no model of that name: give one of the catalogue, or the path of a .bin file or .gguf file",
     why: "A model is given by its name in the catalogue or by the path of a .bin or .gguf file.",
     remedy: "correct MODEL or what was typed; `stenogram models list` shows the names",
 };

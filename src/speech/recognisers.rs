@@ -111,8 +111,8 @@ impl Recognisers {
         Ok(Self { list, patience: options.patience, detector, models, abilities, well })
     }
 
-    /// The languages that the local models were trained for, and whether for translation. Where there
-    /// are servers, they are taken to know every language and to translate.
+    /// The languages that the local models were trained for, and whether for translation. Servers
+    /// are taken to know every language and to translate.
     pub fn abilities(&self) -> (Vec<LanguageCode>, bool) {
         self.abilities.clone()
     }
@@ -122,7 +122,8 @@ impl Recognisers {
         self.list.iter().flat_map(|entry| entry.names.iter().cloned()).collect()
     }
 
-    /// For each of [`Recognisers::names`], whether it is well, now and later. One that was not asked yet is.
+    /// For each of [`Recognisers::names`], whether it is well, now and later. One that was not asked
+    /// yet is.
     pub fn well(&self) -> watch::Receiver<Vec<bool>> {
         self.well.subscribe()
     }
@@ -285,7 +286,7 @@ fn gravity(error: &SpeechError) -> u8 {
             Away | Busy(_) | Refuses | LeftAlone => 0,
             Failed | Slow | Rejected => 1,
         },
-        SpeechError::Failed(_) => 1,
+        SpeechError::Failed(_) | SpeechError::TranscribeCpp(_) => 1,
         SpeechError::LanguageOfRecordingNotInModel(_) | SpeechError::TaskNotInModel => 2,
         _ => 3,
     }

@@ -35,8 +35,9 @@ pub(super) struct Stretches<I, P> {
 }
 
 impl<I, P: FnMut(&[f32]) -> Option<usize>> Stretches<I, P> {
-    /// Begins with the sample `from`. No stretch is longer than `longest`, which is more than 8 s. If that is the end of a stretch, the stretches after it are
-    /// the same as those of the whole recording.
+    /// Begins with the sample `from`. If that is the end of a stretch, the stretches after it are
+    /// the same as those of the whole recording. No stretch is longer than `longest`, which is more
+    /// than 8 s.
     ///
     /// `pause` returns where to cut the samples that it is given, a multiple of 16. If it returns
     /// None, they are cut in the quietest half second.

@@ -21,7 +21,8 @@ fn program() -> PathBuf {
 /// The program, asked without the daemon.
 struct Asked {
     child: Child,
-    input: ChildStdin,
+    /// None once its input has ended.
+    input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
 }
 
@@ -35,7 +36,7 @@ impl Asked {
             .stderr(Stdio::null())
             .spawn()
             .expect("start the program");
-        let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        let (input, output) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
         let mut asked = Self { child, input, output };
         let first = asked.line();
         (asked, first)
@@ -51,7 +52,7 @@ impl Asked {
         let request = json!({"samples": samples.len(), "language": code, "translate": false, "prompt": ""});
         let mut bytes = format!("{request}\n").into_bytes();
         bytes.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
-        self.input.write_all(&bytes).expect("send a request");
+        self.input.as_mut().unwrap().write_all(&bytes).expect("send a request");
     }
 
     fn hear(&mut self, samples: &[f32], code: Option<&str>) -> Value {
@@ -94,8 +95,8 @@ fn a_file_in_the_shape_of_the_catalogues_gigaam_is_computed() {
     for seconds in [1, 25, 40] {
         let heard = asked.hear(&vec![0.01; seconds * 16_000], None);
         let tokens = heard["heard"]["tokens"].as_array().unwrap_or_else(|| panic!("{heard}"));
-        let times = tokens.iter().map(|token| token["start_ms"].as_u64().unwrap());
-        assert!(times.is_sorted() && times.last().is_none_or(|last| last <= seconds as u64 * 1000));
+        let times: Vec<_> = tokens.iter().map(|token| token["start_ms"].as_u64().unwrap()).collect();
+        assert!(times.is_sorted() && times.iter().all(|&at| at <= seconds as u64 * 1000), "{times:?}");
     }
 }
 
@@ -109,7 +110,7 @@ fn a_file_that_is_cut_off_is_refused_and_not_crashed_over() {
         fs::write(&model, &whole[..length]).unwrap();
         let (mut asked, first) = Asked::start(&model);
         assert!(first["failed"].is_string(), "{length} of {}: {first}", whole.len());
-        assert!(!asked.child.wait().unwrap().success() || first["failed"].is_string());
+        assert!(asked.child.wait().unwrap().success(), "it ends by itself");
     }
 }
 
@@ -123,11 +124,7 @@ async fn it_ends_with_the_daemon_even_while_it_computes() {
         asked.send(&vec![0.01; 30 * 16_000], None);
     }
     let process = asked.child.id();
-    let Asked { input, output, .. } = &mut asked;
-    let closed =
-        std::mem::replace(input, Command::new("true").stdin(Stdio::piped()).spawn().unwrap().stdin.unwrap());
-    drop(closed);
-    let _ = output;
+    asked.input = None;
     gone(process).await;
 }
 
@@ -160,13 +157,14 @@ async fn gigaam_and_whisper_hear_beside_each_other() {
     }
 }
 
-/// The processes are not the daemon's: it has one ggml.
+/// Two versions of ggml in one program would call each other's functions.
 #[test]
-fn each_of_the_two_programs_has_one_ggml() {
+fn each_of_the_two_programs_has_one_library_with_a_ggml() {
     let names = |program: &Path| {
         let file = fs::read(program).unwrap();
         let has = |text: &str| file.windows(text.len()).any(|bytes| bytes == text.as_bytes());
-        (has("whisper_full_with_state"), has("transcribe: "))
+        (has("whisper_full_with_state"), has("transcribe_model_load_file"))
     };
-    assert!(names(&support::stenogram()).0 && !names(&program()).0);
+    assert_eq!(names(&support::stenogram()), (true, false));
+    assert_eq!(names(&program()), (false, true));
 }

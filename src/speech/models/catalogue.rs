@@ -38,7 +38,7 @@ impl UnknownModel {
     pub fn diagnosis(&self) -> Diagnosis {
         let names: Vec<_> = SPEECH_MODELS.iter().chain(&GGUF_MODELS).map(|spec| spec.name).collect();
         MODEL_UNKNOWN.with(format_args!(
-            "there is no model {:?}: give the path of a .bin or .gguf file or one of {}",
+            "there is no model {:?}: give the path of a .bin file or .gguf file, or one of {}",
             self.0,
             names.join(", ")
         ))
@@ -172,7 +172,7 @@ pub static GGUF_MODELS: [ModelSpec; 2] = [
         file: "gigaam-v3-e2e-rnnt-Q4_K_M.gguf",
         bytes: 183_948_704,
         sha256: unhex("7d69952fb431a8d7800ed9910dc61fea37d8406bfe96d10bf24c8bd4b7c68623"),
-        memory_mib: 400,
+        memory_mib: 280,
         relative_time: None,
         note: "Russian only, and best at it; GigaAM v3 by Sber, MIT",
         home: "https://huggingface.co/handy-computer/gigaam-v3-e2e-rnnt-gguf/resolve/f719d70812344f4d0fb8c11c0887b190501a7465/",
@@ -183,7 +183,7 @@ pub static GGUF_MODELS: [ModelSpec; 2] = [
         file: "parakeet-tdt-0.6b-v3-Q4_K_M.gguf",
         bytes: 485_425_504,
         sha256: unhex("b68557be1e3c40207fd7c4bd9d63f1d3316b963f15325bfb0cc16a8bb0ffd181"),
-        memory_mib: 800,
+        memory_mib: 700,
         relative_time: None,
         note: "25 languages of Europe; Parakeet TDT 0.6B v3 by NVIDIA, CC-BY-4.0",
         home: "https://huggingface.co/handy-computer/parakeet-tdt-0.6b-v3-gguf/resolve/85ac09ea12fc4b1112fa76810059364bc6adc9de/",

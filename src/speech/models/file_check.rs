@@ -16,8 +16,10 @@ use super::tensors::{Shape, Type, size, tensors};
 pub enum ModelFileError {
     #[error("cannot be read: {0}")]
     Io(#[from] io::Error),
-    #[error("is neither a ggml nor a GGUF file (it begins with {0:02x?})")]
+    #[error("is no ggml file, nor a GGUF file (it begins with {0:02x?})")]
     Magic([u8; 4]),
+    #[error("is a GGUF file, which whisper.cpp does not read")]
+    Gguf,
     #[error("is a Silero voice activity model, no speech model")]
     Silero,
     #[error("ends in the middle of {0}: it was not downloaded or copied whole")]
@@ -88,6 +90,9 @@ pub fn check(path: &Path) -> Result<ModelInfo, ModelFileError> {
     let mut reader = Reader { inner: BufReader::new(file), left: length };
 
     let magic = reader.array("its magic")?;
+    if magic == GGUF {
+        return Err(ModelFileError::Gguf);
+    }
     // 0x67676d6c, "ggml" read as a big-endian number.
     if &magic != b"lmgg" {
         return Err(ModelFileError::Magic(magic));

@@ -4,6 +4,7 @@
 //! ```text
 //! wire      what the program and we write to each other; the program compiles it too
 //! process   the process: starts it, asks it, finds out what it died of
+//! host      holds the process, frees and starts it
 //! text      segments from the words or tokens that it heard
 //! ```
 //!
@@ -12,35 +13,32 @@
 //! into one program. A stretch that nobody waits for any more is ended with its process: the weights
 //! are mapped from the file, so a new one has them at once.
 
+mod host;
 mod process;
 mod text;
 mod wire;
 
 use std::collections::HashSet;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex as StdMutex, Weak};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use tokio::sync::{Mutex, watch};
-use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tokio::sync::watch;
+use tracing::{debug, info};
 
-use self::process::{Process, ProcessError};
+use self::host::{Host, load, program};
 use self::text::candidates;
-use self::wire::{About, Heard, Request};
+use self::wire::{About, Request};
 use super::error::SpeechError;
 use super::hallucination::echo::has_echo;
 use super::hallucination::guard::{Guarded, guard};
 use super::language::choice::Choice;
 use super::observer::ModelState;
-use super::options::{EngineOptions, RecogniseOptions, threads};
+use super::options::{EngineOptions, RecogniseOptions};
 use super::recogniser::{LONGEST_STRETCH, Recognised, Recogniser};
 use super::vad::detector::{Detector, Speech, seconds};
 use super::whisper::RATE;
 use crate::domain::{LanguageCode, Task, Transcript};
-use crate::runtime::lock;
 
 /// Shorter speech is padded with silence, as for whisper.cpp.
 const SHORTEST: usize = RATE;
@@ -50,26 +48,13 @@ const LONGEST_OF_GIGAAM: Duration = Duration::from_secs(25);
 
 /// A model that transcribe.cpp runs. There is at most one process.
 pub(super) struct TranscribeCpp {
-    shared: Arc<Shared>,
+    host: Arc<Host>,
     name: Arc<str>,
     about: About,
     /// The languages that it knows; all of Whisper's if its file does not say.
     languages: HashSet<LanguageCode>,
     choice: Choice,
     detector: Detector,
-}
-
-struct Shared {
-    options: EngineOptions,
-    program: PathBuf,
-    /// None while the model is freed, and while the process is at work.
-    process: Mutex<Option<Process>>,
-    state: watch::Sender<ModelState>,
-    /// When it was used last.
-    used: watch::Sender<Instant>,
-    stop: CancellationToken,
-    /// Why the model could not be loaded again, if that is in the log already.
-    last_reported_error: StdMutex<Option<String>>,
 }
 
 impl TranscribeCpp {
@@ -89,19 +74,8 @@ impl TranscribeCpp {
         let known = |language: &LanguageCode| languages.contains(language);
         let choice = Choice::among(options.languages.clone(), LanguageCode::all().filter(known));
         info!(arch = about.arch, device = about.device, model = &*name, "transcribe.cpp has loaded a model");
-        let shared = Arc::new(Shared {
-            program,
-            process: Mutex::new(Some(process)),
-            state: watch::Sender::new(ModelState::Loaded),
-            used: watch::Sender::new(Instant::now()),
-            stop: CancellationToken::new(),
-            last_reported_error: StdMutex::default(),
-            options,
-        });
-        if let Some(idle) = shared.options.idle_unload {
-            tokio::spawn(free_when_idle(Arc::downgrade(&shared), shared.used.subscribe(), idle));
-        }
-        Ok(Self { shared, name, about, languages, choice, detector })
+        let host = Host::new(options, program, process);
+        Ok(Self { host, name, about, languages, choice, detector })
     }
 
     pub fn knows(&self, language: LanguageCode) -> bool {
@@ -114,101 +88,8 @@ impl TranscribeCpp {
 
     /// Where the model is, now and later.
     pub fn model(&self) -> watch::Receiver<ModelState> {
-        self.shared.state.subscribe()
+        self.host.state()
     }
-
-    /// Has the process hear `pcm`. If this is dropped, the process is killed.
-    async fn hear(&self, request: &Request, pcm: &[f32]) -> Result<Heard, SpeechError> {
-        let shared = &self.shared;
-        let mut place = shared.process.lock().await;
-        let mut process = shared.take(&mut place).await?;
-        let result = tokio::select! {
-            result = process.hear(request, pcm) => result,
-            () = shared.stop.cancelled() => return Err(SpeechError::Aborted),
-        };
-        if !matches!(result, Err(ProcessError::Failed(_))) {
-            *place = Some(process);
-        }
-        shared.used.send_replace(Instant::now());
-        result.map_err(|error| shared.failed(error))
-    }
-}
-
-impl Shared {
-    /// The process, which is started again if it was freed or has died.
-    async fn take(&self, place: &mut Option<Process>) -> Result<Process, SpeechError> {
-        if let Some(mut process) = place.take() {
-            if !process.is_dead() {
-                return Ok(process);
-            }
-            warn!("The process of transcribe.cpp died while it had nothing to do, starting another one");
-        }
-        let started = Instant::now();
-        let loaded = async {
-            self.options.check_size()?;
-            load(&self.options, &self.program).await
-        };
-        let loaded = tokio::select! {
-            loaded = loaded => loaded,
-            () = self.stop.cancelled() => return Err(SpeechError::Aborted),
-        };
-        match loaded {
-            Ok(process) => {
-                info!(event = "model_loaded", took = ?started.elapsed(), "Model loaded again");
-                *lock(&self.last_reported_error) = None;
-                self.state.send_replace(ModelState::Loaded);
-                Ok(process)
-            }
-            Err(error) => {
-                let error = SpeechError::NotLoadedAgain(Box::new(error));
-                let why = error.to_string();
-                // Every waiting job tries to load the model; the same error is logged once.
-                let mut reported = lock(&self.last_reported_error);
-                if reported.as_ref() != Some(&why) {
-                    error!("{why}");
-                    *reported = Some(why);
-                }
-                self.state.send_replace(ModelState::Missing);
-                Err(error)
-            }
-        }
-    }
-
-    /// Frees the model, unless it is at work.
-    fn free(&self) {
-        let Ok(mut place) = self.process.try_lock() else { return };
-        if place.take().is_some() {
-            self.state.send_replace(ModelState::Freed);
-            info!(event = "model_freed", "Nothing to do for long, model freed");
-        }
-    }
-
-    fn failed(&self, error: ProcessError) -> SpeechError {
-        match error {
-            ProcessError::NoProgram(program) => {
-                SpeechError::NoTranscribeCpp { program, model: self.options.model.clone() }
-            }
-            ProcessError::Refused(why) | ProcessError::Failed(why) => SpeechError::TranscribeCpp(why),
-        }
-    }
-}
-
-/// Where the program is.
-fn program(options: &EngineOptions) -> Result<PathBuf, SpeechError> {
-    let beside = || process::program().map_err(|error| SpeechError::TranscribeCpp(error.to_string()));
-    options.transcribe_cpp.clone().map_or_else(beside, Ok)
-}
-
-/// Starts a process with the model.
-async fn load(options: &EngineOptions, program: &std::path::Path) -> Result<Process, SpeechError> {
-    let path = &options.model;
-    super::models::file_check::check_gguf(path)
-        .map_err(|source| SpeechError::Model { path: path.clone(), source })?;
-    Process::start(program, path, threads(options.threads)).await.map_err(|error| match error {
-        ProcessError::NoProgram(program) => SpeechError::NoTranscribeCpp { program, model: path.clone() },
-        ProcessError::Refused(why) => SpeechError::Refused { path: path.clone(), why },
-        ProcessError::Failed(why) => SpeechError::TranscribeCpp(why),
-    })
 }
 
 /// Loads the model of the options once, and checks that it was trained for what is asked of it.
@@ -247,26 +128,6 @@ fn fits(
     Ok(())
 }
 
-/// Frees the model whenever it was not used for so long, as long as the recogniser exists.
-async fn free_when_idle(shared: Weak<Shared>, mut used: watch::Receiver<Instant>, idle: Duration) {
-    loop {
-        let until = *used.borrow_and_update() + idle;
-        tokio::select! {
-            changed = used.changed() => match changed {
-                Ok(()) => continue,
-                Err(_) => return,
-            },
-            () = sleep_until(until) => {}
-        }
-        let Some(shared) = shared.upgrade() else { return };
-        shared.free();
-        drop(shared);
-        if used.changed().await.is_err() {
-            return;
-        }
-    }
-}
-
 #[async_trait]
 impl Recogniser for TranscribeCpp {
     fn detector(&self) -> &Detector {
@@ -282,14 +143,7 @@ impl Recogniser for TranscribeCpp {
     }
 
     async fn wake(&self) -> Result<(), SpeechError> {
-        if *self.shared.state.borrow() == ModelState::Loaded {
-            return Ok(());
-        }
-        let mut place = self.shared.process.lock().await;
-        let process = self.shared.take(&mut place).await?;
-        *place = Some(process);
-        self.shared.used.send_replace(Instant::now());
-        Ok(())
+        self.host.wake().await
     }
 
     async fn recognise_stretch(
@@ -312,7 +166,7 @@ impl Recogniser for TranscribeCpp {
         let spoken = speech.activity.voiced(0..speech.pcm.len()).unwrap_or(speech.pcm.len());
         speech.pcm.resize(speech.pcm.len().max(SHORTEST), 0.0);
         let given = language.or(self.choice.only());
-        let vocabulary = &self.shared.options.vocabulary;
+        let vocabulary = &self.host.options.vocabulary;
         let request = |language: Option<LanguageCode>, prompt: String| Request {
             samples: speech.pcm.len(),
             language: language.filter(|_| self.about.takes_language).map(|code| code.as_str().to_owned()),
@@ -320,12 +174,12 @@ impl Recogniser for TranscribeCpp {
             prompt: if self.about.takes_prompt { prompt } else { String::new() },
         };
         let mut asked = request(given, vocabulary.before(&previous_text));
-        let mut heard = self.hear(&asked, &speech.pcm).await?;
+        let mut heard = self.host.hear(&asked, &speech.pcm).await?;
         observer.on_pass();
         if !asked.prompt.is_empty() && has_echo(&candidates(&heard, &speech), vocabulary) {
             debug!("an echo of the vocabulary, hearing it again without it");
             asked = request(given, previous_text);
-            heard = self.hear(&asked, &speech.pcm).await?;
+            heard = self.host.hear(&asked, &speech.pcm).await?;
         }
         let mut detected = heard.language.as_deref().and_then(|code| code.parse().ok());
         let mut guarded = guard(&candidates(&heard, &speech));
@@ -335,7 +189,7 @@ impl Recogniser for TranscribeCpp {
         if let Some(instead) = instead {
             debug!(language = instead.as_str(), "another language was detected, hearing it again");
             asked = request(Some(instead), asked.prompt);
-            heard = self.hear(&asked, &speech.pcm).await?;
+            heard = self.host.hear(&asked, &speech.pcm).await?;
             detected = Some(instead);
             guarded = guard(&candidates(&heard, &speech));
         }
@@ -361,8 +215,7 @@ impl Recogniser for TranscribeCpp {
 
     /// The process is killed, so nothing stays at work.
     async fn shutdown(&self, _: Duration) -> bool {
-        self.shared.stop.cancel();
-        self.shared.process.lock().await.take();
+        self.host.stop().await;
         true
     }
 }
