@@ -268,7 +268,7 @@ impl Worker {
         match withdrawn {
             Ok(()) | Err(Fault::Gone(_) | Fault::Reject(_)) => verdict,
             Err(Fault::Unavailable(why)) => Verdict::Wait(FIRST_RETRY_WHEN_CONNECTED, why),
-            Err(fault) => verdict_for(claim, Err(fault)),
+            Err(fault) => verdict_for(claim, Err(fault), &self.told_waits),
         }
     }
 

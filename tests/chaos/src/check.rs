@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use fake_telegram::{Chat, Ledger, OWNER, Post};
+use fake_telegram::{Chat, Ledger, Post};
 use serde::Serialize;
 use stenogram::domain::Part;
 
@@ -47,15 +47,15 @@ fn name(account: i64, chat: Chat, message: i32) -> String {
 }
 
 /// How many of `sent` have the answer that they must have.
-pub fn complete(ledger: Ledger, sent: &[Sent]) -> usize {
-    let answers = Answers::of(ledger);
+pub fn complete(ledger: Ledger, account: i64, sent: &[Sent]) -> usize {
+    let answers = Answers::of(ledger, account);
     sent.iter().filter(|sent| answers.are_right(sent)).count()
 }
 
 /// Those of `sent` whose answer is right and whose job has ended: a later message of the chat is
 /// answered too.
-pub fn ended(ledger: Ledger, sent: &[Sent]) -> HashSet<(Chat, i32)> {
-    let answers = Answers::of(ledger);
+pub fn ended(ledger: Ledger, account: i64, sent: &[Sent]) -> HashSet<(Chat, i32)> {
+    let answers = Answers::of(ledger, account);
     let mut latest: HashMap<Chat, i32> = HashMap::new();
     let answered = |sent: &&Sent| !sent.answer.is_empty() && !sent.again && answers.are_right(sent);
     for sent in sent.iter().filter(answered) {
@@ -76,12 +76,12 @@ struct Answers<'a> {
 }
 
 impl<'a> Answers<'a> {
-    fn of(ledger: Ledger<'a>) -> Self {
+    fn of(ledger: Ledger<'a>, account: i64) -> Self {
         let mut replies: HashMap<_, Vec<&Post>> = HashMap::new();
         for post in ledger.sent() {
             replies.entry((post.chat, post.reply_to.unwrap_or(0))).or_default().push(post);
         }
-        let own = ledger.posts().filter(|post| post.from == Some(post.owner) && !post.by_client());
+        let own = ledger.posts().filter(|post| post.from == Some(account) && !post.by_client());
         let captions = own.map(|post| ((post.chat, post.id), post.text.as_str())).collect();
         Self { ledger, replies, captions }
     }
@@ -117,8 +117,12 @@ impl Verdict {
     pub fn add(&mut self, other: Self) {
         self.answered += other.answered;
         self.left_alone += other.left_alone;
+        self.captions += other.captions;
+        self.documents += other.documents;
+        self.edited += other.edited;
         self.lost.extend(other.lost);
         self.twice.extend(other.twice);
+        self.half_edited.extend(other.half_edited);
         self.wrong.extend(other.wrong);
         self.out_of_order.extend(other.out_of_order);
         self.uncalled_for.extend(other.uncalled_for);
@@ -128,7 +132,7 @@ impl Verdict {
 /// What came of the messages of an account.
 pub fn verdict(ledger: Ledger, account: i64, sent: &[Sent]) -> Verdict {
     let mut verdict = Verdict::default();
-    let answers = Answers::of(ledger);
+    let answers = Answers::of(ledger, account);
     for sent in sent {
         let name = name(account, sent.chat, sent.message);
         let parts = answers.parts(sent);

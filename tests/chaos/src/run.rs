@@ -251,7 +251,7 @@ impl World {
 
     fn progress(&self) -> (usize, usize) {
         let sent = lock(&self.sent);
-        (sent.len(), self.telegram.look(|ledger| check::complete(ledger, &sent)))
+        (sent.len(), self.telegram.look(|ledger| check::complete(ledger, OWNER, &sent)))
     }
 
     /// Sends `message` now.
@@ -300,7 +300,7 @@ impl World {
         if before == 0 {
             return false;
         }
-        let ended = self.telegram.look(|ledger| check::ended(ledger, &sent));
+        let ended = self.telegram.look(|ledger| check::ended(ledger, OWNER, &sent));
         waiting.retain(|(chat, message, kind)| {
             if !nothing_left && !ended.contains(&(*chat, *message)) {
                 return true;

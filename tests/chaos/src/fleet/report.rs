@@ -80,8 +80,14 @@ impl Report {
     /// Looks through a process's log.
     pub fn read_log(&mut self, log: &str) {
         let verdict = &self.verdict;
-        let names =
-            [&verdict.lost, &verdict.twice, &verdict.wrong, &verdict.out_of_order, &verdict.uncalled_for];
+        let names = [
+            &verdict.lost,
+            &verdict.twice,
+            &verdict.half_edited,
+            &verdict.wrong,
+            &verdict.out_of_order,
+            &verdict.uncalled_for,
+        ];
         let wrong = names.into_iter().flatten().chain(&self.left_jobs);
         let suspects: Vec<String> =
             wrong.take(5).filter_map(|name| Some(name.split(": ").next()?.to_owned())).collect();
@@ -121,6 +127,7 @@ impl Report {
         let lists = [
             ("lost", &verdict.lost),
             ("answered twice", &verdict.twice),
+            ("left half edited", &verdict.half_edited),
             ("answered with a wrong text", &verdict.wrong),
             ("answered out of order", &verdict.out_of_order),
             ("answered uncalled for", &verdict.uncalled_for),
@@ -163,9 +170,11 @@ impl fmt::Display for Report {
         let mut row = |name: &str, value: String| writeln!(f, "  {name:<24} {value}");
         row("seed", format!("{seed}, {gateways} gateways, {workers} workers, {cost} ms for a recording"))?;
         row("messages", format!("{messages}, {corrupt} corrupt, {spoken} for the real model"))?;
-        let Verdict { answered, left_alone, lost, twice, wrong, out_of_order, uncalled_for } = &self.verdict;
+        let Verdict {
+            answered, left_alone, lost, twice, half_edited, wrong, out_of_order, uncalled_for, ..
+        } = &self.verdict;
         row("answered once, rightly", format!("{answered}, and {left_alone} corrupt left alone"))?;
-        row("lost, twice", format!("{}, {}", lost.len(), twice.len()))?;
+        row("lost, twice, half edited", format!("{}, {}, {}", lost.len(), twice.len(), half_edited.len()))?;
         row(
             "wrong text, out of order",
             format!("{}, {}; uncalled for {}", wrong.len(), out_of_order.len(), uncalled_for.len()),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use fake_telegram::{Chat, Draft, Packing, Settings, Telegram, User, write_session};
+use stenogram::domain;
 use stenogram::queue::State;
 use stenogram::queue::redis::RedisQueue;
 use tokio::sync::watch;
@@ -75,12 +76,12 @@ impl Account {
     /// How many messages it was sent, and how many of them are answered or left alone.
     fn progress(&self) -> (usize, usize) {
         let sent = lock(&self.sent);
-        (sent.len(), self.telegram.look(|ledger| check::complete(ledger, &sent)))
+        (sent.len(), self.telegram.look(|ledger| check::complete(ledger, self.owner, &sent)))
     }
 
     /// Sends a recording to it; gives the message.
     pub fn send(&self, recordings: &Recordings, chat: usize, kind: Kind, news: News) -> (Chat, i32) {
-        let recording = recordings.make(kind);
+        let recording = recordings.make(kind, domain::Settings::default());
         let chat = Chat::User(FIRST_USER + chat as i64);
         // The books are closed meanwhile, lest an answer is counted whose message is not in them.
         let mut sent = lock(&self.sent);
@@ -89,7 +90,7 @@ impl Account {
             News::Never => self.telegram.send_silently(chat, draft),
             News::Once | News::Twice(_) => self.telegram.send(chat, draft),
         };
-        sent.push(Sent { chat, message, answer: recording.answer });
+        sent.push(Sent { chat, message, answer: recording.answer, own: false, again: false });
         (chat, message)
     }
 }
