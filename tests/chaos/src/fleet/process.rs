@@ -19,6 +19,8 @@ use crate::proxy::Proxy;
 
 /// A crash point that a process does not come to for so long will not be met in this life.
 const CRASH_WITHIN: Duration = Duration::from_secs(20);
+/// How a life ended that was asked to.
+pub const STOPPED: &str = "stopped";
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 /// How long one that has ended by itself stays away.
 const AWAY: Duration = Duration::from_millis(300);
@@ -69,7 +71,7 @@ impl Process {
         self.folder.join("log")
     }
 
-    fn start(&self, crash: Option<(&str, u32)>) -> anyhow::Result<Child> {
+    pub fn start(&self, crash: Option<(&str, u32)>) -> anyhow::Result<Child> {
         let log = File::options().create(true).append(true).open(self.log())?;
         let mut command = Command::new(std::env::current_exe()?);
         command.arg(match self.role {
@@ -162,7 +164,7 @@ impl Process {
     }
 
     /// SIGTERM; how it ended, and its memory.
-    async fn stop(&self, child: &mut Child) -> anyhow::Result<(String, Option<u64>)> {
+    pub async fn stop(&self, child: &mut Child) -> anyhow::Result<(String, Option<u64>)> {
         let pid = child.id().context("it has ended")?;
         let rss = peak(pid);
         signal(pid, libc::SIGTERM);
@@ -205,7 +207,7 @@ impl Process {
 }
 
 fn describe_stop(status: ExitStatus) -> String {
-    if status.success() { "stopped".to_owned() } else { format!("asked to stop: {status}") }
+    if status.success() { STOPPED.to_owned() } else { format!("asked to stop: {status}") }
 }
 
 fn signal(pid: u32, signal: i32) {

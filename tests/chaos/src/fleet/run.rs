@@ -16,7 +16,7 @@ use tokio::time::sleep;
 
 use super::Options;
 use super::plan::{Life, Message, Plan, Role, whole};
-use super::process::{Lived, Process, clock_library};
+use super::process::{Lived, Process, STOPPED, clock_library};
 use super::report::Report;
 use crate::check::{self, Sent, Verdict};
 use crate::daemon::{for_accounts, for_all, for_recognition};
@@ -32,6 +32,8 @@ use crate::stand_in::COST;
 const STANDSTILL: Duration = Duration::from_secs(675);
 /// How long nothing may come after the last answer, for one that is too many.
 const QUIET: Duration = Duration::from_secs(5);
+const SHOW: Duration = Duration::from_secs(10);
+const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(200);
 const FIRST_OWNER: i64 = 1001;
 const FIRST_USER: i64 = 10_000;
@@ -166,6 +168,9 @@ pub async fn run(options: &Options, home: &Path) -> anyhow::Result<Report> {
     let planned = lives.iter().map(Vec::len).sum();
     let world = Arc::new(World::start(options.gateways, options.chats, options.spoken).await?);
     let processes = processes(&world, options, home).await?;
+    for (account, gateway) in world.accounts.iter().zip(&processes) {
+        settle(account, gateway).await?;
+    }
     let (over, ended) = (watch::Sender::new(false), Arc::new(AtomicUsize::new(0)));
 
     let mut living = JoinSet::new();
@@ -181,7 +186,7 @@ pub async fn run(options: &Options, home: &Path) -> anyhow::Result<Report> {
             // None has reason to end before it is told so.
             outcome?;
         }
-        if shown.elapsed() > Duration::from_secs(10) {
+        if shown.elapsed() > SHOW {
             shown = Instant::now();
             show(&world, started, ended.load(Ordering::Relaxed), planned);
         }
@@ -229,6 +234,19 @@ async fn processes(world: &World, options: &Options, home: &Path) -> anyhow::Res
         println!("SKIPPED: clocks that differ: libfaketime is not installed");
     }
     Ok(processes.into_iter().map(Arc::new).collect())
+}
+
+/// A first start, for the gateway to learn where in the stream of updates it begins. What is sent
+/// before that is older than its first connection ever.
+pub async fn settle(account: &Account, gateway: &Process) -> anyhow::Result<()> {
+    let mut child = gateway.start(None)?;
+    // The first thing it does after storing where it begins.
+    let has_begun = |ledger: fake_telegram::Ledger| ledger.count("messages.getDialogs") >= 1;
+    let begun = account.telegram.wait_until(SETTLED_WITHIN, has_begun).await;
+    begun.ok().context("the gateway does not connect")?;
+    let (end, _) = gateway.stop(&mut child).await?;
+    anyhow::ensure!(end == STOPPED, "the gateway's first start: {end}");
+    Ok(())
 }
 
 async fn live(
@@ -290,9 +308,13 @@ async fn kill_redis(world: Arc<World>, kills: Vec<(Duration, Duration)>) -> anyh
 
 /// Waits until all is answered, and nothing more comes, or nothing has come for long.
 async fn drain(world: &World) {
-    let (mut best, mut since) = (0, Instant::now());
+    let (mut best, mut since, mut shown) = (0, Instant::now(), Instant::now());
     loop {
         let (sent, complete) = world.progress();
+        if shown.elapsed() > SHOW {
+            shown = Instant::now();
+            println!("           waiting: {complete} of {sent}, {} jobs unfinished", unfinished(world));
+        }
         if complete > best {
             (best, since) = (complete, Instant::now());
         }
