@@ -1,5 +1,5 @@
-//! The short tier: 300 messages, 20 kills and a burst of 20 more in 25 s, each queue. What went
-//! wrong is printed with the seed.
+//! The short tier: 300 messages, 20 kills and a burst of 20 more in 25 s, each queue; and a fleet.
+//! What went wrong is printed with the seed.
 
 use std::process::{Command, Stdio};
 
@@ -17,7 +17,6 @@ const SHORT: &[&str] = &[
 
 fn chaos(arguments: &[&str]) {
     let output = Command::new(env!("CARGO_BIN_EXE_chaos"))
-        .args(SHORT)
         .args(arguments)
         .stdin(Stdio::null())
         .output()
@@ -28,10 +27,17 @@ fn chaos(arguments: &[&str]) {
 
 #[test]
 fn every_message_is_answered_once_with_the_embedded_queue() {
-    chaos(&["--queue=embedded", "--proxy=mtproxy"]);
+    chaos(&[SHORT, &["--queue=embedded", "--proxy=mtproxy"]].concat());
 }
 
 #[test]
 fn every_message_is_answered_once_with_redis() {
-    chaos(&["--queue=redis"]);
+    chaos(&[SHORT, &["--queue=redis"]].concat());
+}
+
+/// Two gateways, each with an account, and two workers, one Redis; all of them are killed.
+#[test]
+fn every_message_is_answered_once_by_a_fleet() {
+    let fleet = ["fleet", "--gateways=2", "--workers=2", "--messages=60", "--corrupt=2", "--spoken=6"];
+    chaos(&[&fleet[..], &["--kills=12", "--life=2", "--hurry"]].concat());
 }

@@ -195,7 +195,7 @@ pub async fn run(options: &Options, home: &Path) -> anyhow::Result<Report> {
     redis_kills.await??;
     sending.await?;
     let all_killed = started.elapsed();
-    drain(&world).await;
+    drain(&world, options.hurry).await;
     show(&world, started, planned, planned);
     over.send_replace(true);
     let mut lived = Vec::new();
@@ -307,7 +307,7 @@ async fn kill_redis(world: Arc<World>, kills: Vec<(Duration, Duration)>) -> anyh
 }
 
 /// Waits until all is answered, and nothing more comes, or nothing has come for long.
-async fn drain(world: &World) {
+async fn drain(world: &World, hurry: bool) {
     let (mut best, mut since, mut shown) = (0, Instant::now(), Instant::now());
     loop {
         let (sent, complete) = world.progress();
@@ -318,6 +318,9 @@ async fn drain(world: &World) {
         if complete > best {
             (best, since) = (complete, Instant::now());
         }
+        if hurry {
+            world.accounts.iter().for_each(|account| try_again(world, account));
+        }
         // What is corrupt counts as complete; it has had its turn when Redis holds no job of it.
         let is_done = complete == sent && unfinished(world) == 0;
         if (is_done && since.elapsed() > QUIET) || since.elapsed() > STANDSTILL {
@@ -325,6 +328,13 @@ async fn drain(world: &World) {
         }
         sleep(LOOK).await;
     }
+}
+
+/// Whatever of the account was put off is due now.
+fn try_again(world: &World, account: &Account) {
+    let later = format!("{{stenogram:{}}}:later", account.owner);
+    let script = "for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do redis.call('ZADD', KEYS[1], 0, id) end";
+    lock(&world.redis).command::<()>(&["EVAL", script, "1", &later]);
 }
 
 /// How many jobs wait, run or are delayed.
