@@ -13,6 +13,8 @@ use crate::recordings::Kind;
 pub enum Role {
     Gateway,
     Worker,
+    /// Both in one: `stenogram run`.
+    Whole,
 }
 
 /// Everything that happens.

@@ -77,6 +77,7 @@ impl Process {
         command.arg(match self.role {
             Role::Gateway => "gateway",
             Role::Worker => "worker",
+            Role::Whole => "run",
         });
         command.env_clear().envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.envs(crash.map(|(point, pass)| (CRASH, format!("{point}@{pass}"))));

@@ -114,7 +114,22 @@ impl World {
 
     /// A gateway for the account of this number, in a new folder, with its session.
     pub async fn gateway(&self, number: usize, home: &Path, log_level: &str) -> anyhow::Result<Process> {
-        let process = self.process(Role::Gateway, number, home, log_level).await?;
+        self.account(Role::Gateway, number, home, log_level, 0).await
+    }
+
+    /// The same, or a daemon that recognises by itself, at that cost.
+    pub async fn account(
+        &self,
+        role: Role,
+        number: usize,
+        home: &Path,
+        log_level: &str,
+        cost: u64,
+    ) -> anyhow::Result<Process> {
+        let mut process = self.process(role, number, home, log_level).await?;
+        if role == Role::Whole {
+            process.variables.push((COST, cost.to_string()));
+        }
         let data = process.folder.join("data");
         std::fs::create_dir(&data)?;
         write_session(&data.join("account.session"), &self.accounts[number].telegram.session())?;
@@ -141,7 +156,11 @@ impl World {
         home: &Path,
         log_level: &str,
     ) -> anyhow::Result<Process> {
-        let kind = if role == Role::Gateway { "gateway" } else { "worker" };
+        let kind = match role {
+            Role::Gateway => "gateway",
+            Role::Worker => "worker",
+            Role::Whole => "daemon",
+        };
         let name = format!("{kind}-{}", number + 1);
         let folder = home.join(&name);
         std::fs::create_dir(&folder)?;
@@ -152,6 +171,10 @@ impl World {
         variables.push(("REDIS_URL", format!("redis://127.0.0.1:{port}/")));
         match role {
             Role::Gateway => variables.extend(for_accounts()),
+            Role::Whole => {
+                variables.extend(for_accounts());
+                variables.extend(for_recognition());
+            }
             Role::Worker => {
                 variables.extend(for_recognition());
                 variables.push(("WORKER_NAME", name.clone()));
@@ -333,7 +356,8 @@ async fn drain(world: &World, hurry: bool) {
 /// Whatever of the account was put off is due now.
 fn try_again(world: &World, account: &Account) {
     let later = format!("{{stenogram:{}}}:later", account.owner);
-    let script = "for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do redis.call('ZADD', KEYS[1], 0, id) end";
+    let script =
+        "for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do redis.call('ZADD', KEYS[1], 0, id) end";
     lock(&world.redis).command::<()>(&["EVAL", script, "1", &later]);
 }
 
