@@ -124,7 +124,7 @@ missing_test_packages() {
     have ffmpeg || echo ffmpeg
     have python3 || echo python3
     # Clocks that differ, in tests/chaos.
-    [ -e /usr/lib/"$(uname -m)"-linux-gnu/faketime ] || echo libfaketime
+    have faketime || echo faketime
 }
 
 # install_packages WHY PACKAGE...: says what and why, asks, installs with apt. Ends the script with
