@@ -17,8 +17,6 @@ use crate::crash_points::CRASH;
 use crate::daemon::{Variables, by_kill};
 use crate::proxy::Proxy;
 
-/// A crash point that a process does not come to for so long will not be met in this life.
-const CRASH_WITHIN: Duration = Duration::from_secs(20);
 /// How a life ended that was asked to.
 pub const STOPPED: &str = "stopped";
 const STOP_WITHIN: Duration = Duration::from_secs(10);
@@ -122,7 +120,7 @@ impl Process {
 
     async fn live_once(&self, life: Life, lived: &mut Lived) -> anyhow::Result<()> {
         let crash = match life.end {
-            End::Crash(point, pass) => Some((point, pass)),
+            End::Crash(point, pass, _) => Some((point, pass)),
             End::Kill(_) | End::Stop(_) => None,
         };
         let (mut child, started) = (self.start(crash)?, Instant::now());
@@ -132,11 +130,8 @@ impl Process {
                 sleep(*pause).await;
                 *lived.troubles.entry(self.trouble(pid, *trouble).await).or_default() += 1;
             }
-            let until = match life.end {
-                End::Crash(..) => CRASH_WITHIN,
-                End::Kill(after) | End::Stop(after) => after.saturating_sub(started.elapsed()),
-            };
-            sleep(until).await;
+            let (End::Crash(_, _, after) | End::Kill(after) | End::Stop(after)) = life.end;
+            sleep(after.saturating_sub(started.elapsed())).await;
         };
         let early = tokio::select! {
             status = child.wait() => Some(status?),
@@ -144,7 +139,7 @@ impl Process {
         };
         let rss = early.is_none().then(|| peak(pid)).flatten();
         let end = match (early, life.end) {
-            (Some(status), End::Crash(point, _)) if by_kill(status) => format!("crash {point}"),
+            (Some(status), End::Crash(point, ..)) if by_kill(status) => format!("crash {point}"),
             (Some(status), _) => format!("ended by itself: {status}"),
             (None, End::Stop(_)) => self.stop(&mut child).await?.0,
             (None, end) => {
