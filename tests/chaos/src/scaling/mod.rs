@@ -30,6 +30,8 @@ const LOG_LEVEL: &str = "info";
 const CHATS: usize = 200;
 /// Messages whose time from sending to answer is measured, one after the other.
 const ONE_BY_ONE: usize = 40;
+/// How long processes are watched that have nothing to do.
+const REST: Duration = Duration::from_secs(30);
 /// Recordings of a minute that wait in Redis.
 const QUEUED: usize = 100;
 
@@ -66,8 +68,20 @@ struct Figures {
     /// And for one of a minute whose recording waits there too, and the bytes of its file.
     minute_bytes: u64,
     minute_file_bytes: u64,
-    gateway_kib: u64,
-    worker_kib: u64,
+    /// What a gateway and a worker take that have nothing to do.
+    gateway: Rest,
+    worker: Rest,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Rest {
+    resident_kib: u64,
+    /// Its own processor time and that of Redis for it, in milliseconds a second.
+    cpu_ms: f64,
+    redis_ms: f64,
+    /// Commands to Redis in a second.
+    commands: f64,
+    connections: f64,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -106,6 +120,8 @@ async fn all(arguments: &Arguments) -> anyhow::Result<Figures> {
     figures.run_ms = latency(&[Role::Whole]).await?;
     figures.fleet_ms = latency(&[Role::Gateway, Role::Worker]).await?;
     memory(&mut figures).await?;
+    figures.gateway = rest(Role::Gateway).await?;
+    figures.worker = rest(Role::Worker).await?;
     Ok(figures)
 }
 
@@ -258,15 +274,41 @@ async fn latency(roles: &[Role]) -> anyhow::Result<f64> {
     Ok(times[times.len() / 2])
 }
 
-/// How much of Redis what waits takes, and the memory of processes at rest.
+/// What a process takes that has nothing to do.
+async fn rest(role: Role) -> anyhow::Result<Rest> {
+    let gateways = usize::from(role == Role::Gateway);
+    let fleet = Fleet::start(gateways, &[role], 0, &[]).await?;
+    // What a start causes is over.
+    sleep(Duration::from_secs(5)).await;
+    let part = if role == Role::Worker { "worker" } else { "gateway" };
+    let look = || {
+        let cpu = fleet.cpu();
+        (cpu[part], cpu["redis"], fleet.number("total_commands_processed"))
+    };
+    let before = look();
+    sleep(REST).await;
+    let after = look();
+    let each = |sum: f64| sum / REST.as_secs_f64();
+    let rest = Rest {
+        resident_kib: fleet.processes[0].1.id().map_or(0, resident_kib),
+        cpu_ms: each(after.0 - before.0),
+        redis_ms: each(after.1 - before.1),
+        commands: each(after.2 - before.2),
+        // But for this look itself.
+        connections: fleet.number("connected_clients") - 1.0,
+    };
+    fleet.stop().await?;
+    Ok(rest)
+}
+
+/// How much of Redis what waits takes.
 async fn memory(figures: &mut Figures) -> anyhow::Result<()> {
     let speech = minute_of_speech()?;
     figures.minute_file_bytes = speech.len() as u64;
     for (jobs, handed_over) in [("1", 1), ("1000", QUEUED)] {
         let fleet = Fleet::start(1, &[Role::Gateway], 0, &[("FLEET_JOBS", jobs)]).await?;
-        let (gateway, child) = &fleet.processes[0];
+        let (gateway, _) = &fleet.processes[0];
         let before = fleet.number("used_memory");
-        figures.gateway_kib = child.id().map_or(0, resident_kib);
         let account = &fleet.world.accounts[0];
         for n in 0..QUEUED {
             let mut own = speech.clone();
@@ -286,9 +328,7 @@ async fn memory(figures: &mut Figures) -> anyhow::Result<()> {
         };
         fleet.stop().await?;
     }
-    let fleet = Fleet::start(0, &[Role::Worker], 0, &[]).await?;
-    figures.worker_kib = fleet.processes[0].1.id().map_or(0, resident_kib);
-    fleet.stop().await
+    Ok(())
 }
 
 async fn wait(what: &str, holds: impl Fn() -> bool) -> anyhow::Result<()> {
@@ -354,6 +394,12 @@ impl Figures {
             "Redis: {} bytes for a queued message, {} for one with its minute of speech, whose file has {}",
             self.job_bytes, self.minute_bytes, self.minute_file_bytes
         );
-        println!("resident at rest: gateway {} KiB, worker {} KiB", self.gateway_kib, self.worker_kib);
+        for (name, rest) in [("gateway", &self.gateway), ("worker", &self.worker)] {
+            let Rest { resident_kib, cpu_ms, redis_ms, commands, connections } = rest;
+            println!(
+                "{name} at rest: {resident_kib} KiB, {cpu_ms:.2} ms of a core a second, {redis_ms:.2} ms of Redis' \
+                 core, {commands:.1} commands a second, {connections} connections"
+            );
+        }
     }
 }

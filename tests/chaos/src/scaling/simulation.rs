@@ -55,6 +55,12 @@ pub struct Arguments {
     /// KiB of a gateway
     #[arg(long, default_value_t = 32_000)]
     gateway_kib: u64,
+    /// Milliseconds of a core of Redis in a second for a gateway at rest
+    #[arg(long, default_value_t = 0.05)]
+    rest_redis_ms: f64,
+    /// And of its own core
+    #[arg(long, default_value_t = 0.5)]
+    rest_ms: f64,
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
@@ -84,19 +90,20 @@ pub fn simulate(arguments: &Arguments) -> bool {
         arguments.accounts,
         recordings.len()
     );
-    let per_second = f64::from(busiest) / 60.0;
+    let (per_second, accounts) = (f64::from(busiest) / 60.0, arguments.accounts as f64);
     println!(
-        "Redis: {:.1} % of a core in that minute; gateways: {:.1} % of a core, {:.1} GiB resident",
-        per_second * arguments.redis_ms / 10.0,
-        per_second * arguments.gateway_ms / 10.0,
-        arguments.accounts as f64 * arguments.gateway_kib as f64 / 1048576.0
+        "in that minute Redis: {:.1} % of a core; all gateways: {:.1} % of a core; they have {:.1} GiB resident",
+        (per_second * arguments.redis_ms + accounts * arguments.rest_redis_ms) / 10.0,
+        (per_second * arguments.gateway_ms + accounts * arguments.rest_ms) / 10.0,
+        accounts * arguments.gateway_kib as f64 / 1048576.0
     );
     let needed = recordings.iter().map(|recording| arguments.cost(recording)).sum::<f64>() / DAY;
-    let workers = if arguments.workers.is_empty() {
+    let mut workers = if arguments.workers.is_empty() {
         [1.3, 1.7, 2.0, 2.5, 3.5].map(|times| (needed * times).ceil() as usize).to_vec()
     } else {
         arguments.workers.clone()
     };
+    workers.dedup();
     println!("workers  busy   seconds to the text: half  95 %  99 %  longest   most queued   its Redis");
     for workers in workers {
         let Outcome { waits, queued, queued_minutes, busy } = work(arguments, &recordings, workers);
@@ -218,6 +225,8 @@ mod tests {
             redis_ms: 1.0,
             gateway_ms: 1.0,
             gateway_kib: 1,
+            rest_redis_ms: 0.0,
+            rest_ms: 0.0,
             seed: 1,
         }
     }
