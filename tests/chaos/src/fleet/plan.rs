@@ -99,7 +99,7 @@ impl Plan {
 }
 
 /// How many seconds it all takes, about.
-pub fn whole(options: &Options) -> f64 {
+fn whole(options: &Options) -> f64 {
     let lives = (options.kills + options.stops).div_ceil(options.gateways + options.workers);
     lives as f64 * (options.life + 1.5)
 }

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::Options;
-use super::plan::{Life, Message, Plan, Role, whole};
+use super::plan::{Life, Message, Plan, Role};
 use super::process::{Lived, Process, STOPPED, clock_library};
 use super::report::Report;
 use crate::check::{self, Sent, Verdict};
@@ -291,17 +291,12 @@ fn show(world: &World, started: Instant, ended: usize, planned: usize) {
 
 /// Sends the messages while processes die: so many as lives have ended, and a few more.
 async fn send_all(world: Arc<World>, messages: Vec<Message>, options: Options, ended: Arc<AtomicUsize>) {
-    let (started, count) = (Instant::now(), messages.len());
-    let (whole, planned) = (whole(&options), options.kills + options.stops);
+    let (count, planned) = (messages.len(), options.kills + options.stops);
     let mut again = JoinSet::new();
     for (n, message) in messages.into_iter().enumerate() {
         let share = n as f64 / count as f64;
-        let is_due = || {
-            let died = ended.load(Ordering::Relaxed);
-            let of_lives = if died >= planned { 1.0 } else { died as f64 / planned as f64 + 0.05 };
-            share <= of_lives.min(started.elapsed().as_secs_f64() / whole)
-        };
-        while ended.load(Ordering::Relaxed) < planned && !is_due() {
+        let is_due = || planned == 0 || share <= ended.load(Ordering::Relaxed) as f64 / planned as f64 + 0.05;
+        while !is_due() {
             sleep(Duration::from_millis(20)).await;
         }
         let account = &world.accounts[message.account];
