@@ -13,7 +13,7 @@ use support::redis::{DURABLE, Folder, RedisServer};
 
 use super::store::order;
 use crate::queue::backend::{ACCOUNT, LONG, claim_id, job, options, until};
-use crate::queue::redis_sentinel::{is_master, patiently, sentinel_options, start};
+use crate::queue::redis_sentinel::{patiently, sentinel_options, start};
 
 /// The two sides over the same way.
 struct Sides {
@@ -106,8 +106,20 @@ async fn a_lease_outlives_a_failover_and_the_recording_is_sent_again() {
         (state.as_deref() == Some("leased")).then_some(())
     })
     .await;
+    // A Sentinel promotes no replica whose link to the master it has not seen yet.
+    until(async || {
+        let known: Vec<Vec<String>> = sentinel.command(&["SENTINEL", "REPLICAS", "mymaster"]);
+        let mut fields = known.iter().flat_map(|fields| fields.chunks(2));
+        fields.any(|field| field == ["master-link-status", "ok"]).then_some(())
+    })
+    .await;
     sentinel.command::<()>(&["SENTINEL", "FAILOVER", "mymaster"]);
-    until(async || is_master(&replica).then_some(())).await;
+    // The replica ends all connections when it becomes the master, so the Sentinel is asked.
+    until(async || {
+        let named: (String, u16) = sentinel.command(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mymaster"]);
+        (named.1 == replica.port()).then_some(())
+    })
+    .await;
     assert!(patiently(async || worker.renew(&lease).await).await, "the lease holds");
     assert_eq!(patiently(async || worker.recording(&lease).await).await, None);
     assert!(patiently(async || worker.miss(&lease).await).await);

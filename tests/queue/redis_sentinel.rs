@@ -95,7 +95,7 @@ async fn failover(down_after: Duration, replace: impl AsyncFn(&mut RedisServer, 
     assert!(is_master(&replica), "there was no failover");
 }
 
-pub fn is_master(server: &RedisServer) -> bool {
+fn is_master(server: &RedisServer) -> bool {
     let info: String = server.command(&["INFO", "replication"]);
     info.contains("role:master")
 }
