@@ -123,6 +123,8 @@ missing_test_packages() {
     have espeak-ng || echo espeak-ng
     have ffmpeg || echo ffmpeg
     have python3 || echo python3
+    # Clocks that differ, in tests/chaos.
+    have faketime || echo faketime
 }
 
 # install_packages WHY PACKAGE...: says what and why, asks, installs with apt. Ends the script with

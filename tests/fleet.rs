@@ -1,4 +1,7 @@
 //! Gateways and workers: what they share in Redis, and the whole line over several processes.
 
 mod line;
+mod lists;
 mod store;
+mod turns;
+mod ways;

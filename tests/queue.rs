@@ -6,5 +6,5 @@ mod embedded;
 mod model;
 mod old_formats;
 mod redis;
-mod redis_sentinel;
+pub mod redis_sentinel;
 mod redis_tls;

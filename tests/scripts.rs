@@ -537,7 +537,7 @@ fn ctrl_c_at_a_prompt_leaves_nothing_half_written() {
 #[test]
 fn the_total_of_the_tests_is_that_of_all_programs() {
     let project = Project::new("totals");
-    for tool in ["redis-server", "espeak-ng", "ffmpeg", "python3"] {
+    for tool in ["redis-server", "espeak-ng", "ffmpeg", "python3", "faketime"] {
         project.stub(tool, "#!/bin/sh\n");
     }
     let cargo_test = |lines: &str| {

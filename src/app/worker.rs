@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use super::recognition::{Recognition, start_recognisers};
 use super::signals::handle_signals;
 use super::{Decorator, GRACE, RECOGNISER_GRACE, RunError, listen, tell_health};
+use crate::cli::Exit;
 use crate::config::{Config, Needs};
 use crate::domain::JobId;
 use crate::fleet::worker::Ended;
@@ -64,7 +65,7 @@ pub async fn run(config: &Config, log: LogFilter, decorator: &dyn Decorator) -> 
     for warning in leases.durability_warnings().await {
         warn!(event = "queue_not_durable", "{warning}");
     }
-    health.redis_answered(None);
+    health.redis_answered(None, None);
     let in_hand = Arc::new(InHand::default());
     let known = Arc::clone(&in_hand) as Arc<dyn Knowledge>;
     let recognition_here =
@@ -93,7 +94,7 @@ pub async fn run(config: &Config, log: LogFilter, decorator: &dyn Decorator) -> 
         () = grace_expired => None,
     };
     if let Some(Err(_)) = &ended {
-        ending::set_status(RunError::Worker(String::new()).exit() as u8);
+        ending::set_status(Exit::Failed as u8);
     }
     let stopped = recognition_here.shutdown(RECOGNISER_GRACE).await;
     if ended.is_none() || !stopped {
@@ -140,7 +141,7 @@ impl WorkerObserver for Told {
         self.0.assignment_ended(job, outcome);
     }
 
-    fn store_answered(&self, error: Option<&QueueError>) {
-        self.0.redis_answered(error);
+    fn store_answered(&self, job: Option<JobId>, error: Option<&QueueError>) {
+        self.0.redis_answered(job, error);
     }
 }

@@ -20,7 +20,7 @@ static CREDENTIALS_MISSING: Problem = Problem {
 
 static FLEET_WITHOUT_REDIS: Problem = Problem {
     code: "fleet-without-redis",
-    title: "A gateway or a worker has no Redis: REDIS_URL and REDIS_HOST are not set",
+    title: "Neither REDIS_URL nor REDIS_HOST is set, and gateways and workers meet in Redis",
     why: "Gateways and workers share a Redis and nothing else: the recordings that are to be recognised, and their \
           texts, go through it. A queue in a file is this machine's alone.",
     remedy: "set REDIS_URL in <configuration> to the Redis of your fleet, the same for gateways and workers; on one \

@@ -61,8 +61,9 @@ pub enum Ended {
 pub trait WorkerObserver: Send + Sync {
     fn taken(&self, job: JobId);
     fn ended(&self, job: JobId, ended: Ended);
-    /// Redis has answered, or failed to.
-    fn store_answered(&self, error: Option<&QueueError>);
+    /// Redis has answered, or failed to: to what the loop asked that works on this job, if it was
+    /// one.
+    fn store_answered(&self, job: Option<JobId>, error: Option<&QueueError>);
 }
 
 /// Works for the gateways of a fleet.
@@ -170,9 +171,10 @@ impl FleetWorker {
                 () = self.shutdown.cancelled() => return Ok(None),
                 () = sleep_until(pause.max(Instant::now() + COURTESY * busy as u32)) => {}
             }
-            let looked =
-                retry_until_available("take an assignment", &self.shutdown, || self.observed(self.look()))
-                    .await;
+            let looked = retry_until_available("take an assignment", &self.shutdown, || {
+                self.observed(None, self.look())
+            })
+            .await;
             match looked {
                 None => return Ok(None),
                 // One assignment that cannot be read is no reason to take no others.
@@ -207,10 +209,11 @@ impl FleetWorker {
 
     async fn observed<T>(
         &self,
+        job: Option<JobId>,
         operation: impl Future<Output = Result<T, QueueError>>,
     ) -> Result<T, QueueError> {
         let result = operation.await;
-        self.observer.store_answered(result.as_ref().err());
+        self.observer.store_answered(job, result.as_ref().err());
         result
     }
 
@@ -279,11 +282,11 @@ impl FleetWorker {
             progress.add(stretch.progress.clone());
         }
         let mut long_slot = if until_ms > 0 { Some(self.long_slot()?) } else { None };
-        let recording = self.persist("fetch a recording", || self.leases.recording(lease));
+        let recording = self.persist(lease, "fetch a recording", || self.leases.recording(lease));
         let prepared = async { self.transcriber.prepare(&job).await.map_err(Stop::from) };
         let (recording, ()) = tokio::try_join!(recording, prepared)?;
         let recording = recording.ok_or(Stop::Missing)?;
-        self.held(self.persist("begin a recognition", || self.leases.begin(lease)).await?)?;
+        self.held(self.persist(lease, "begin a recognition", || self.leases.begin(lease)).await?)?;
         let mut recording = self.transcriber.open(&job, &settings, recording, &progress).await?;
         recording.begun().await?;
         let length = recording.length();
@@ -297,7 +300,7 @@ impl FleetWorker {
             let stretch = Stretch { progress, length, by, report };
             let is_last = until_ms >= length;
             let published =
-                self.persist("publish a stretch", || self.leases.publish(lease, &stretch, is_last));
+                self.persist(lease, "publish a stretch", || self.leases.publish(lease, &stretch, is_last));
             self.held(published.await?)?;
             if is_last {
                 return Ok(());
@@ -310,7 +313,7 @@ impl FleetWorker {
             }
         }
         let outcome = Outcome::Recognised { length };
-        self.held(self.persist("finish an assignment", || self.leases.finish(lease, &outcome)).await?)
+        self.held(self.persist(lease, "finish an assignment", || self.leases.finish(lease, &outcome)).await?)
     }
 
     fn held(&self, is_held: bool) -> Result<(), Stop> {
@@ -322,11 +325,18 @@ impl FleetWorker {
     }
 
     /// Repeats an operation until Redis is there.
-    async fn persist<T, F>(&self, what: &str, mut operation: impl FnMut() -> F) -> Result<T, Stop>
+    async fn persist<T, F>(
+        &self,
+        lease: &Lease,
+        what: &str,
+        mut operation: impl FnMut() -> F,
+    ) -> Result<T, Stop>
     where
         F: Future<Output = Result<T, QueueError>>,
     {
-        match retry_until_available(what, &self.shutdown, || self.observed(operation())).await {
+        match retry_until_available(what, &self.shutdown, || self.observed(Some(lease.job), operation()))
+            .await
+        {
             Some(Ok(done)) => Ok(done),
             Some(Err(error)) => Err(Stop::Fault(Fault::retry_in(60, error))),
             None => Err(Stop::Fault(Fault::Aborted)),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::facts::{FleetFacts, Outcome, RunningJob};
+use super::limits::BETWEEN_OPERATIONS_LIMIT;
 use super::state::HealthState;
 use crate::domain::JobId;
 use crate::queue::QueueError;
@@ -45,8 +46,12 @@ impl HealthState {
         self.change(|facts| facts.leases_lost += 1);
     }
 
-    /// Redis has answered a worker, or failed to.
-    pub fn redis_answered(&self, error: Option<&QueueError>) {
+    /// Redis has answered a worker, or failed to: to what was asked for this job, if it was one.
+    /// Waiting for a Redis that is away is no stall.
+    pub fn redis_answered(&self, job: Option<JobId>, error: Option<&QueueError>) {
+        if let Some(job) = job {
+            self.pulse_of(job).beat(BETWEEN_OPERATIONS_LIMIT);
+        }
         if error.is_none() && !self.facts().queue_open {
             self.change(|facts| facts.queue_open = true);
         }

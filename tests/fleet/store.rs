@@ -1,5 +1,6 @@
 //! Assignments and leases, held against a real Redis.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use stenogram::domain::{JobId, Progress, Segment, Task, Transcript};
@@ -19,29 +20,35 @@ use crate::queue::backend::{
 const LEASE: Duration = Duration::from_secs(1);
 
 /// A Redis, the queue of an account in it, and what its gateway hands over there.
-struct Shared {
-    server: RedisServer,
-    queue: RedisQueue,
+pub struct Shared {
+    server: Arc<RedisServer>,
+    pub queue: RedisQueue,
     store: Assignments,
 }
 
 impl Shared {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         Self::with(RedisServer::start(DURABLE), ACCOUNT, CrashRules::STRICT).await
     }
 
-    async fn with(server: RedisServer, account: i64, crashes: CrashRules) -> Self {
+    pub async fn with(server: impl Into<Arc<RedisServer>>, account: i64, crashes: CrashRules) -> Self {
+        let server = server.into();
         let options = RedisOptions { account, crashes, ..options(server.url()) };
         let queue = RedisQueue::connect(options.clone()).await.expect("connect to Redis");
         let store = Assignments::new(&options).expect("an address");
         Self { server, queue, store }
     }
 
-    fn worker(&self, id: &str) -> Leases {
+    /// What another account has in the same Redis.
+    pub async fn of_account(&self, account: i64) -> Self {
+        Self::with(Arc::clone(&self.server), account, CrashRules::STRICT).await
+    }
+
+    pub fn worker(&self, id: &str) -> Leases {
         self.worker_with(id, LEASE, &[ANY_MODEL], CrashRules::STRICT)
     }
 
-    fn worker_with(&self, id: &str, lease: Duration, takes: &[&str], crashes: CrashRules) -> Leases {
+    pub fn worker_with(&self, id: &str, lease: Duration, takes: &[&str], crashes: CrashRules) -> Leases {
         let options = LeasesOptions {
             server: ServerOptions::of_url(self.server.url()),
             timeout: Duration::from_secs(5),
@@ -54,7 +61,7 @@ impl Shared {
     }
 
     /// Adds a job, claims it and hands its recording over.
-    async fn assigned(&self, chat: i64, message: i32, recording: &[u8]) -> JobId {
+    pub async fn assigned(&self, chat: i64, message: i32, recording: &[u8]) -> JobId {
         self.queue.add(&job(chat, message)).await.unwrap();
         let id = claim_id(&self.queue).await;
         assert_eq!((id.chat, id.message), (chat, message));
@@ -62,14 +69,14 @@ impl Shared {
         id
     }
 
-    async fn assign(&self, id: JobId, line: Line, model: &str, recording: &[u8]) {
+    pub async fn assign(&self, id: JobId, line: Line, model: &str, recording: &[u8]) {
         let order = order();
         let feed = Feed { job: id, order: &order, version: "1", line, model };
         assert!(self.store.assign(&feed, recording).await.unwrap());
         self.store.announce(true).await.unwrap();
     }
 
-    async fn standing(&self, id: JobId) -> Standing {
+    pub async fn standing(&self, id: JobId) -> Standing {
         self.store.read(id, 0).await.unwrap().expect("it is there")
     }
 
@@ -78,7 +85,7 @@ impl Shared {
     }
 }
 
-fn order() -> Order {
+pub fn order() -> Order {
     Order {
         task: Task::Transcribe,
         language: Some("ru".parse().unwrap()),
@@ -97,7 +104,7 @@ fn stretch(until_ms: u64) -> Stretch {
     Stretch { progress: Progress { until_ms, transcript }, length: 90_000, ..Stretch::default() }
 }
 
-async fn take(worker: &Leases) -> Option<Lease> {
+pub async fn take(worker: &Leases) -> Option<Lease> {
     worker.take(ACCOUNT, Candidates::All).await.unwrap()
 }
 
@@ -398,7 +405,7 @@ async fn recordings_are_not_in_the_append_only_file_and_assignments_outlive_a_re
         is_found
     };
     assert!(on_disk(b":assignments:") && !on_disk(b"nobody is to find"));
-    shared.server.restart();
+    Arc::get_mut(&mut shared.server).expect("one user").restart();
     let worker = shared.worker("a");
     let lease = until(async || worker.take(ACCOUNT, Candidates::All).await.ok()).await.expect("it waits");
     assert_eq!(lease.job, id);

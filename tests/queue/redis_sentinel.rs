@@ -11,7 +11,7 @@ use super::backend::{job, options, until};
 
 const JOBS: i32 = 200;
 
-fn sentinel_options(sentinels: &[u16], master: &str) -> RedisOptions {
+pub fn sentinel_options(sentinels: &[u16], master: &str) -> RedisOptions {
     let addresses = sentinels.iter().map(|port| ("127.0.0.1".to_owned(), *port)).collect();
     let sentinel = Some(SentinelOptions { addresses, master: master.to_owned() });
     let url = format!("redis://127.0.0.1:{}/0", sentinels[0]);
@@ -22,7 +22,7 @@ fn sentinel_options(sentinels: &[u16], master: &str) -> RedisOptions {
 }
 
 /// A master, a replica that is up to date, and a Sentinel that knows both.
-async fn start(down_after: Duration) -> (RedisServer, RedisServer, RedisServer) {
+pub async fn start(down_after: Duration) -> (RedisServer, RedisServer, RedisServer) {
     let master = RedisServer::start(DURABLE);
     let of_master = format!("127.0.0.1 {}", master.port());
     let settings = ["--replicaof", &of_master, "--repl-diskless-sync-delay", "0"];
@@ -42,7 +42,7 @@ async fn start(down_after: Duration) -> (RedisServer, RedisServer, RedisServer) 
 }
 
 /// Asks again while the store is away.
-async fn patiently<T>(operation: impl AsyncFn() -> Result<T, QueueError>) -> T {
+pub async fn patiently<T>(operation: impl AsyncFn() -> Result<T, QueueError>) -> T {
     until(async || match operation().await {
         Ok(done) => Some(done),
         Err(QueueError::Unavailable(_)) => None,

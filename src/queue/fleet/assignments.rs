@@ -120,7 +120,8 @@ impl Assignments {
         }))
     }
 
-    /// Says that the account has assignments, which counts for some seconds. With `is_new` a worker is woken.
+    /// Says that the account has assignments, which counts for some seconds. With `is_new` a worker
+    /// is woken.
     pub async fn announce(&self, is_new: bool) -> Result<(), QueueError> {
         let wakes = if is_new { "1" } else { "0" };
         let args = [self.account.as_str(), &millis(ANNOUNCED).to_string(), wakes];

@@ -130,7 +130,7 @@ impl Leases {
 
     /// False also if nobody waits for the answer any more.
     pub async fn renew(&self, lease: &Lease) -> Result<bool, QueueError> {
-        self.change(&scripts::RENEW, lease, &[&self.id]).await
+        self.change(&scripts::RENEW, lease, &[]).await
     }
 
     /// Adds a stretch. With the last one the assignment has ended.
@@ -149,12 +149,12 @@ impl Leases {
 
     /// Gives the assignment back, to be taken by whoever comes first after this time.
     pub async fn give_back(&self, lease: &Lease, after: Duration) -> Result<bool, QueueError> {
-        self.change(&scripts::GIVE_BACK, lease, &[&self.id, &millis(after).to_string()]).await
+        self.change(&scripts::GIVE_BACK, lease, &[&millis(after).to_string()]).await
     }
 
     /// Gives it back because Redis has lost the recording.
     pub async fn miss(&self, lease: &Lease) -> Result<bool, QueueError> {
-        self.change(&scripts::GIVE_BACK, lease, &[&self.id, "-1"]).await
+        self.change(&scripts::GIVE_BACK, lease, &["-1"]).await
     }
 
     async fn change(&self, script: &Script, lease: &Lease, args: &[&str]) -> Result<bool, QueueError> {

@@ -1,7 +1,8 @@
--- id, lease, stretch, outcome (empty: it is not the last one) -> 1, or 0 where the lease is over.
--- Deaths before are forgotten: the recording is past the point where those processes died.
+-- id, lease, stretch, outcome (empty: it is not the last one) -> 1, or 0 where the lease is over or nobody
+-- waits for the answer. Deaths before are forgotten: the recording is past the point where those processes
+-- died.
 local id, outcome = ARGV[1], ARGV[4]
-if not is_held(id, ARGV[2]) then return 0 end
+if not is_held(id, ARGV[2]) or not is_wanted(id) then return 0 end
 allow_when_out_of_memory()
 redis.call('RPUSH', root .. STRETCHES .. id, ARGV[3])
 redis.call('PEXPIRE', root .. STRETCHES .. id, redis.call('HGET', assignment_key(id), 'life'))

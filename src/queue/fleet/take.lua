@@ -40,7 +40,7 @@ local function lease(id, entry, is_lost)
   local last = tonumber(redis.call('HGET', root, 'leases') or 0)
   local number = string.format('%.0f', math.max(last + 1, now))
   redis.call('HSET', root, 'leases', number)
-  redis.call('XCLAIM', redis.call('HGET', key, 'stream'), workers, worker, 0, entry, 'JUSTID')
+  redis.call('XCLAIM', redis.call('HGET', key, 'stream'), workers, consumer, 0, entry, 'JUSTID')
   redis.call('HSET', key, 'state', 'leased', 'lease', number, 'lease_ms', lease_ms, 'worker', worker,
     'begun', 0)
   redis.call('HINCRBY', key, 'leases', 1)
@@ -80,7 +80,7 @@ end
 
 local function new(stream)
   while true do
-    local read = redis.call('XREADGROUP', 'GROUP', workers, worker, 'COUNT', 1, 'STREAMS', stream, '>')
+    local read = redis.call('XREADGROUP', 'GROUP', workers, consumer, 'COUNT', 1, 'STREAMS', stream, '>')
     if not read then return end
     local entry, id = read[1][2][1][1], read[1][2][1][2][2]
     local leased = wanted(stream, entry, id) and lease(id, entry, false)

@@ -84,8 +84,8 @@ keys! {
     /// A string: written to prove that writing works. Expires.
     CHECK = ":check";
 
-    /// `:assignment:<id>`, a hash: a claimed job's recording that is handed over to the workers of a
-    /// fleet. It and the next two expire an hour after they were touched last.
+    /// `:assignment:<id>`, a hash: a claimed job's recording that is handed over to the workers of
+    /// a fleet. It and the next two expire an hour after they were touched last.
     ///
     /// - `order`: what a worker needs to know, as JSON; `version`: what of the job it was made for
     /// - `state`: `waiting`, `leased`, `later` ([`LATER`]), `unfed` (its recording is gone), `done`
@@ -100,8 +100,8 @@ keys! {
     /// append-only file.
     RECORDING = ":recording:";
     /// `:assignments:<line>:<model>`, a stream: the assignments of a line (`asked`, `others`,
-    /// `strangers`) for the workers with this model. Group `workers`; what is pending is leased, for
-    /// as long as it is not idle.
+    /// `strangers`) for the workers with this model. Group `workers`, with one consumer for all of
+    /// them; what is pending is leased, for as long as it is not idle.
     ASSIGNMENTS = ":assignments:";
     /// A sorted set: the ids of assignments that are put off, by when they are due, in milliseconds
     /// of the server's time.

@@ -15,6 +15,7 @@ mod random;
 mod recordings;
 mod report;
 mod run;
+mod scaling;
 mod stand_in;
 
 use std::path::PathBuf;
@@ -56,6 +57,8 @@ struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Other {
     Fleet(fleet::Arguments),
+    Scaling(scaling::Arguments),
+    Simulation(scaling::simulation::Arguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -258,6 +261,8 @@ fn main() -> ExitCode {
     let passed = match other {
         None => harness(&arguments),
         Some(Other::Fleet(arguments)) => fleet::harness(&arguments),
+        Some(Other::Scaling(arguments)) => scaling::measure(&arguments),
+        Some(Other::Simulation(arguments)) => Ok(scaling::simulation::simulate(&arguments)),
     };
     match passed {
         Ok(true) => ExitCode::SUCCESS,

@@ -25,7 +25,7 @@ impl Random {
     }
 
     /// Between 0 and 1.
-    fn share(&mut self) -> f64 {
+    pub fn share(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 

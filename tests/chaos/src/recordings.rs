@@ -18,6 +18,7 @@ use crate::stand_in::{SLOW_FROM, STUBBED_BELOW, transcript_of};
 
 /// Seconds of sound from which packets are drawn.
 const POOL: &str = "40";
+const MINUTE: u32 = 60;
 /// At 48 kHz, in a packet of 20 ms.
 const SAMPLES_A_PACKET: u64 = 960;
 
@@ -40,6 +41,21 @@ pub struct Recording {
     pub answer: Vec<Part>,
 }
 
+/// A minute of sound as Telegram's clients record it: Opus at 24 kbit/s.
+pub fn minute_of_speech() -> anyhow::Result<Vec<u8>> {
+    encode(&format!("anoisesrc=color=pink:seed=1:sample_rate=48000:duration={MINUTE}"), "24k")
+}
+
+fn encode(noise: &str, rate: &str) -> anyhow::Result<Vec<u8>> {
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-f", "lavfi", "-i", noise, "-ac", "1", "-c:a", "libopus"])
+        .args(["-b:a", rate, "-frame_duration", "20", "-f", "ogg", "pipe:1"])
+        .output()
+        .context("ffmpeg; ./test.sh installs it")?;
+    ensure!(output.status.success(), "ffmpeg: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(output.stdout)
+}
+
 pub struct Recordings {
     head: Vec<u8>,
     tags: Vec<u8>,
@@ -53,13 +69,7 @@ impl Recordings {
     /// recognises some of the others in several stretches.
     pub fn new(spoken: usize, in_stretches: bool) -> anyhow::Result<Self> {
         let noise = format!("anoisesrc=color=pink:seed=1:sample_rate=48000:duration={POOL}");
-        let output = Command::new("ffmpeg")
-            .args(["-v", "error", "-f", "lavfi", "-i", &noise, "-ac", "1", "-c:a", "libopus"])
-            .args(["-b:a", "12k", "-frame_duration", "20", "-f", "ogg", "pipe:1"])
-            .output()
-            .context("ffmpeg; ./test.sh installs it")?;
-        ensure!(output.status.success(), "ffmpeg: {}", String::from_utf8_lossy(&output.stderr));
-        let mut packets = packets(&output.stdout).into_iter();
+        let mut packets = packets(&encode(&noise, "12k")?).into_iter();
         let head = packets.next().context("no OpusHead")?;
         let tags = packets.next().context("no OpusTags")?;
         // The first packets decode to silence or to the encoder's warming up.

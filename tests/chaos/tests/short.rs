@@ -1,5 +1,5 @@
-//! The short tier: 300 messages, 20 kills and a burst of 20 more in 25 s, each queue. What went
-//! wrong is printed with the seed.
+//! The short tier: 300 messages, 20 kills and a burst of 20 more in 25 s, each queue; and a fleet.
+//! What went wrong is printed with the seed.
 
 use std::process::{Command, Stdio};
 
@@ -58,4 +58,11 @@ fn no_form_of_an_answer_is_lost_doubled_or_half_with_the_embedded_queue() {
 #[test]
 fn no_form_of_an_answer_is_lost_doubled_or_half_with_redis() {
     chaos(RULES, &["--queue=redis"]);
+}
+
+/// Two gateways, each with an account, and two workers, one Redis; all of them are killed.
+#[test]
+fn every_message_is_answered_once_by_a_fleet() {
+    let fleet = ["fleet", "--gateways=2", "--workers=2", "--messages=60", "--corrupt=2", "--spoken=6"];
+    chaos(&fleet, &["--kills=12", "--life=2", "--hurry"]);
 }

@@ -56,6 +56,10 @@ pub struct Arguments {
     /// Milliseconds that the stand-in takes for a recording; a worker recognises one at a time
     #[arg(long, default_value_t = 200)]
     cost: u64,
+    /// What was put off because workers died of it is tried again at once when all kills are over,
+    /// instead of after a minute or ten
+    #[arg(long)]
+    hurry: bool,
     /// Where the folders of the processes are made [default: TMPDIR]
     #[arg(long)]
     folder: Option<PathBuf>,
@@ -87,6 +91,7 @@ pub struct Options {
     pub redis_kills: usize,
     pub life: f64,
     pub cost: u64,
+    pub hurry: bool,
     #[serde(skip)]
     pub log_level: String,
 }
@@ -109,6 +114,7 @@ impl Arguments {
             redis_kills: share(self.redis_kills, 20),
             life: self.life,
             cost: self.cost,
+            hurry: self.hurry,
             log_level: self.log_level.clone(),
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Options;
-use crate::crash_points::{POINTS, WORKER_POINTS};
+use crate::crash_points::{POINTS, PUBLISHED, WORKER_POINTS};
 use crate::plan::News;
 use crate::random::Random;
 use crate::recordings::Kind;
@@ -13,6 +13,8 @@ use crate::recordings::Kind;
 pub enum Role {
     Gateway,
     Worker,
+    /// Both in one: `stenogram run`.
+    Whole,
 }
 
 /// Everything that happens.
@@ -48,8 +50,8 @@ pub enum Trouble {
 pub enum End {
     /// SIGKILL, after so long.
     Kill(Duration),
-    /// SIGKILL at this pass of that point.
-    Crash(&'static str, u32),
+    /// SIGKILL at this pass of that point; after so long if it does not come to that.
+    Crash(&'static str, u32, Duration),
     /// SIGTERM, after so long.
     Stop(Duration),
 }
@@ -97,7 +99,7 @@ impl Plan {
 }
 
 /// How many seconds it all takes, about.
-pub fn whole(options: &Options) -> f64 {
+fn whole(options: &Options) -> f64 {
     let lives = (options.kills + options.stops).div_ceil(options.gateways + options.workers);
     lives as f64 * (options.life + 1.5)
 }
@@ -109,9 +111,10 @@ fn life(role: Role, is_stop: bool, number: usize, options: &Options, random: &mu
         _ if number % 2 == 0 => {
             let points: &[&str] = if role == Role::Gateway { &POINTS } else { &WORKER_POINTS };
             let point = points[random.below(points.len())];
-            // How often a process passes a point in its life.
-            let most = (options.life * 2.0) as usize;
-            End::Crash(point, 1 + random.below(most.max(1)) as u32)
+            // How often a process passes a point in its life; few recordings have several stretches.
+            let most = if point == PUBLISHED { options.life / 2.0 } else { options.life * 2.0 };
+            let within = Duration::from_secs_f64(options.life * 2.5);
+            End::Crash(point, 1 + random.below((most as usize).max(1)) as u32, within)
         }
         // Hardly started.
         _ if number % 10 == 1 => End::Kill(random.seconds(0.0, 0.5)),

@@ -17,8 +17,8 @@ use crate::crash_points::CRASH;
 use crate::daemon::{Variables, by_kill};
 use crate::proxy::Proxy;
 
-/// A crash point that a process does not come to for so long will not be met in this life.
-const CRASH_WITHIN: Duration = Duration::from_secs(20);
+/// How a life ended that was asked to.
+pub const STOPPED: &str = "stopped";
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 /// How long one that has ended by itself stays away.
 const AWAY: Duration = Duration::from_millis(300);
@@ -69,12 +69,13 @@ impl Process {
         self.folder.join("log")
     }
 
-    fn start(&self, crash: Option<(&str, u32)>) -> anyhow::Result<Child> {
+    pub fn start(&self, crash: Option<(&str, u32)>) -> anyhow::Result<Child> {
         let log = File::options().create(true).append(true).open(self.log())?;
         let mut command = Command::new(std::env::current_exe()?);
         command.arg(match self.role {
             Role::Gateway => "gateway",
             Role::Worker => "worker",
+            Role::Whole => "run",
         });
         command.env_clear().envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.envs(crash.map(|(point, pass)| (CRASH, format!("{point}@{pass}"))));
@@ -119,7 +120,7 @@ impl Process {
 
     async fn live_once(&self, life: Life, lived: &mut Lived) -> anyhow::Result<()> {
         let crash = match life.end {
-            End::Crash(point, pass) => Some((point, pass)),
+            End::Crash(point, pass, _) => Some((point, pass)),
             End::Kill(_) | End::Stop(_) => None,
         };
         let (mut child, started) = (self.start(crash)?, Instant::now());
@@ -129,11 +130,8 @@ impl Process {
                 sleep(*pause).await;
                 *lived.troubles.entry(self.trouble(pid, *trouble).await).or_default() += 1;
             }
-            let until = match life.end {
-                End::Crash(..) => CRASH_WITHIN,
-                End::Kill(after) | End::Stop(after) => after.saturating_sub(started.elapsed()),
-            };
-            sleep(until).await;
+            let (End::Crash(_, _, after) | End::Kill(after) | End::Stop(after)) = life.end;
+            sleep(after.saturating_sub(started.elapsed())).await;
         };
         let early = tokio::select! {
             status = child.wait() => Some(status?),
@@ -141,7 +139,7 @@ impl Process {
         };
         let rss = early.is_none().then(|| peak(pid)).flatten();
         let end = match (early, life.end) {
-            (Some(status), End::Crash(point, _)) if by_kill(status) => format!("crash {point}"),
+            (Some(status), End::Crash(point, ..)) if by_kill(status) => format!("crash {point}"),
             (Some(status), _) => format!("ended by itself: {status}"),
             (None, End::Stop(_)) => self.stop(&mut child).await?.0,
             (None, end) => {
@@ -162,7 +160,7 @@ impl Process {
     }
 
     /// SIGTERM; how it ended, and its memory.
-    async fn stop(&self, child: &mut Child) -> anyhow::Result<(String, Option<u64>)> {
+    pub async fn stop(&self, child: &mut Child) -> anyhow::Result<(String, Option<u64>)> {
         let pid = child.id().context("it has ended")?;
         let rss = peak(pid);
         signal(pid, libc::SIGTERM);
@@ -205,7 +203,7 @@ impl Process {
 }
 
 fn describe_stop(status: ExitStatus) -> String {
-    if status.success() { "stopped".to_owned() } else { format!("asked to stop: {status}") }
+    if status.success() { STOPPED.to_owned() } else { format!("asked to stop: {status}") }
 }
 
 fn signal(pid: u32, signal: i32) {

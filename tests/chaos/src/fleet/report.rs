@@ -150,7 +150,7 @@ impl Report {
         expect(kills >= self.options.kills, format!("{kills} of {} kills came", self.options.kills));
         let crashes = self.count(&self.ends, "crash ");
         let most = self.options.kills.div_ceil(2);
-        expect(crashes * 4 >= most * 3, format!("{crashes} of {most} crash points were met"));
+        expect(crashes * 2 >= most, format!("{crashes} of {most} crash points were met"));
         if self.options.kills >= 50 {
             for event in ["assignment_resumed", "assignment_given_back", "lease_lost", "lease_taken_over"] {
                 expect(self.events.contains_key(event), format!("nothing shows {event}"));

@@ -16,8 +16,8 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::Options;
-use super::plan::{Life, Message, Plan, Role, whole};
-use super::process::{Lived, Process, clock_library};
+use super::plan::{Life, Message, Plan, Role};
+use super::process::{Lived, Process, STOPPED, clock_library};
 use super::report::Report;
 use crate::check::{self, Sent, Verdict};
 use crate::daemon::{for_accounts, for_all, for_recognition};
@@ -33,6 +33,8 @@ use crate::stand_in::COST;
 const STANDSTILL: Duration = Duration::from_secs(675);
 /// How long nothing may come after the last answer, for one that is too many.
 const QUIET: Duration = Duration::from_secs(5);
+const SHOW: Duration = Duration::from_secs(10);
+const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(200);
 const FIRST_OWNER: i64 = 1001;
 const FIRST_USER: i64 = 10_000;
@@ -113,7 +115,22 @@ impl World {
 
     /// A gateway for the account of this number, in a new folder, with its session.
     pub async fn gateway(&self, number: usize, home: &Path, log_level: &str) -> anyhow::Result<Process> {
-        let process = self.process(Role::Gateway, number, home, log_level).await?;
+        self.account(Role::Gateway, number, home, log_level, 0).await
+    }
+
+    /// The same, or a daemon that recognises by itself, at that cost.
+    pub async fn account(
+        &self,
+        role: Role,
+        number: usize,
+        home: &Path,
+        log_level: &str,
+        cost: u64,
+    ) -> anyhow::Result<Process> {
+        let mut process = self.process(role, number, home, log_level).await?;
+        if role == Role::Whole {
+            process.variables.push((COST, cost.to_string()));
+        }
         let data = process.folder.join("data");
         std::fs::create_dir(&data)?;
         write_session(&data.join("account.session"), &self.accounts[number].telegram.session())?;
@@ -140,7 +157,11 @@ impl World {
         home: &Path,
         log_level: &str,
     ) -> anyhow::Result<Process> {
-        let kind = if role == Role::Gateway { "gateway" } else { "worker" };
+        let kind = match role {
+            Role::Gateway => "gateway",
+            Role::Worker => "worker",
+            Role::Whole => "daemon",
+        };
         let name = format!("{kind}-{}", number + 1);
         let folder = home.join(&name);
         std::fs::create_dir(&folder)?;
@@ -151,6 +172,10 @@ impl World {
         variables.push(("REDIS_URL", format!("redis://127.0.0.1:{port}/")));
         match role {
             Role::Gateway => variables.extend(for_accounts()),
+            Role::Whole => {
+                variables.extend(for_accounts());
+                variables.extend(for_recognition());
+            }
             Role::Worker => {
                 variables.extend(for_recognition());
                 variables.push(("WORKER_NAME", name.clone()));
@@ -167,6 +192,9 @@ pub async fn run(options: &Options, home: &Path) -> anyhow::Result<Report> {
     let planned = lives.iter().map(Vec::len).sum();
     let world = Arc::new(World::start(options.gateways, options.chats, options.spoken).await?);
     let processes = processes(&world, options, home).await?;
+    for (account, gateway) in world.accounts.iter().zip(&processes) {
+        settle(account, gateway).await?;
+    }
     let (over, ended) = (watch::Sender::new(false), Arc::new(AtomicUsize::new(0)));
 
     let mut living = JoinSet::new();
@@ -177,12 +205,11 @@ pub async fn run(options: &Options, home: &Path) -> anyhow::Result<Report> {
     let sending = tokio::spawn(send_all(Arc::clone(&world), messages, options.clone(), Arc::clone(&ended)));
     let mut shown = Instant::now();
     while ended.load(Ordering::Relaxed) < planned {
-        anyhow::ensure!(!living.is_empty(), "nobody lives any more");
-        if let Some(Some(outcome)) = living.try_join_next().map(|outcome| outcome.ok()) {
-            // None has reason to end before it is told so.
-            outcome?;
+        // None ends before it is told so, unless the harness fails.
+        if let Some(outcome) = living.try_join_next() {
+            outcome??;
         }
-        if shown.elapsed() > Duration::from_secs(10) {
+        if shown.elapsed() > SHOW {
             shown = Instant::now();
             show(&world, started, ended.load(Ordering::Relaxed), planned);
         }
@@ -191,7 +218,7 @@ pub async fn run(options: &Options, home: &Path) -> anyhow::Result<Report> {
     redis_kills.await??;
     sending.await?;
     let all_killed = started.elapsed();
-    drain(&world).await;
+    drain(&world, options.hurry).await;
     show(&world, started, planned, planned);
     over.send_replace(true);
     let mut lived = Vec::new();
@@ -232,6 +259,19 @@ async fn processes(world: &World, options: &Options, home: &Path) -> anyhow::Res
     Ok(processes.into_iter().map(Arc::new).collect())
 }
 
+/// A first start, for the gateway to learn where in the stream of updates it begins. What is sent
+/// before that is older than its first connection ever.
+pub async fn settle(account: &Account, gateway: &Process) -> anyhow::Result<()> {
+    let mut child = gateway.start(None)?;
+    // The first thing it does after storing where it begins.
+    let has_begun = |ledger: fake_telegram::Ledger| ledger.count("messages.getDialogs") >= 1;
+    let begun = account.telegram.wait_until(SETTLED_WITHIN, has_begun).await;
+    begun.ok().context("the gateway does not connect")?;
+    let (end, _) = gateway.stop(&mut child).await?;
+    anyhow::ensure!(end == STOPPED, "the gateway's first start: {end}");
+    Ok(())
+}
+
 async fn live(
     process: Arc<Process>,
     lives: Vec<Life>,
@@ -252,17 +292,12 @@ fn show(world: &World, started: Instant, ended: usize, planned: usize) {
 
 /// Sends the messages while processes die: so many as lives have ended, and a few more.
 async fn send_all(world: Arc<World>, messages: Vec<Message>, options: Options, ended: Arc<AtomicUsize>) {
-    let (started, count) = (Instant::now(), messages.len());
-    let (whole, planned) = (whole(&options), options.kills + options.stops);
+    let (count, planned) = (messages.len(), options.kills + options.stops);
     let mut again = JoinSet::new();
     for (n, message) in messages.into_iter().enumerate() {
         let share = n as f64 / count as f64;
-        let is_due = || {
-            let died = ended.load(Ordering::Relaxed);
-            let of_lives = if died >= planned { 1.0 } else { died as f64 / planned as f64 + 0.05 };
-            share <= of_lives.min(started.elapsed().as_secs_f64() / whole)
-        };
-        while ended.load(Ordering::Relaxed) < planned && !is_due() {
+        let is_due = || planned == 0 || share <= ended.load(Ordering::Relaxed) as f64 / planned as f64 + 0.05;
+        while !is_due() {
             sleep(Duration::from_millis(20)).await;
         }
         let account = &world.accounts[message.account];
@@ -290,12 +325,19 @@ async fn kill_redis(world: Arc<World>, kills: Vec<(Duration, Duration)>) -> anyh
 }
 
 /// Waits until all is answered, and nothing more comes, or nothing has come for long.
-async fn drain(world: &World) {
-    let (mut best, mut since) = (0, Instant::now());
+async fn drain(world: &World, hurry: bool) {
+    let (mut best, mut since, mut shown) = (0, Instant::now(), Instant::now());
     loop {
         let (sent, complete) = world.progress();
+        if shown.elapsed() > SHOW {
+            shown = Instant::now();
+            println!("           waiting: {complete} of {sent}, {} jobs unfinished", unfinished(world));
+        }
         if complete > best {
             (best, since) = (complete, Instant::now());
+        }
+        if hurry {
+            world.accounts.iter().for_each(|account| try_again(world, account));
         }
         // What is corrupt counts as complete; it has had its turn when Redis holds no job of it.
         let is_done = complete == sent && unfinished(world) == 0;
@@ -304,6 +346,14 @@ async fn drain(world: &World) {
         }
         sleep(LOOK).await;
     }
+}
+
+/// Whatever of the account was put off is due now.
+fn try_again(world: &World, account: &Account) {
+    let later = format!("{{stenogram:{}}}:later", account.owner);
+    let script =
+        "for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do redis.call('ZADD', KEYS[1], 0, id) end";
+    lock(&world.redis).command::<()>(&["EVAL", script, "1", &later]);
 }
 
 /// How many jobs wait, run or are delayed.
