@@ -137,9 +137,7 @@ impl RedisServer {
         loop {
             let process = redis::Client::open(self.url())
                 .and_then(|client| client.get_connection())
-                .and_then(|mut connection| {
-                    redis::cmd("INFO").arg("server").query::<String>(&mut connection)
-                });
+                .and_then(|mut connection| redis::cmd("INFO").arg("server").query::<String>(&mut connection));
             let ours = self.child.as_ref().map(|child| format!("process_id:{}", child.id()));
             match process {
                 // Another test's server may have taken the port before this one could.
@@ -147,7 +145,10 @@ impl RedisServer {
                     return true;
                 }
                 Ok(_) => {}
-                Err(error) if error.to_string().contains("NOAUTH") || matches!(error.code(), Some("NOAUTH" | "NOPERM")) => {
+                Err(error)
+                    if error.to_string().contains("NOAUTH")
+                        || matches!(error.code(), Some("NOAUTH" | "NOPERM")) =>
+                {
                     return true;
                 }
                 Err(_) => {}
