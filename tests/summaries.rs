@@ -61,19 +61,20 @@ async fn a_server_is_asked_as_openai_says() {
 #[tokio::test]
 async fn a_server_that_fails_gives_no_summary_and_is_left_alone() {
     let huge = || says(&"word ".repeat(300_000));
-    let answers: [(&str, fn() -> Reply); 9] = [
-        ("500", || Reply::new(500, b"no")),
-        ("401", || Reply::new(401, b"{}")),
-        ("a redirect", || Reply::new(302, b"").with("location", "http://127.0.0.1:1/v1/chat/completions")),
-        ("no JSON", || Reply::new(200, b"<html>")),
-        ("other JSON", || Reply::new(200, br#"{"choices": []}"#)),
-        ("no text", || Reply::new(200, br#"{"choices": [{"message": {"content": null}}]}"#)),
-        ("empty", || says(" \n")),
-        ("a link", || says("Pay at https://evil.example now.")),
-        ("half an answer", || says("One.").cut(10)),
+    let redirect = Reply::new(302, b"").with("location", "http://127.0.0.1:1/v1/chat/completions");
+    let answers = [
+        ("500", Reply::new(500, b"no")),
+        ("401", Reply::new(401, b"{}")),
+        ("a redirect", redirect),
+        ("no JSON", Reply::new(200, b"<html>")),
+        ("other JSON", Reply::new(200, br#"{"choices": []}"#)),
+        ("no text", Reply::new(200, br#"{"choices": [{"message": {"content": null}}]}"#)),
+        ("empty", says(" \n")),
+        ("a link", says("Pay at https://evil.example now.")),
+        ("half an answer", says("One.").cut(10)),
     ];
     for (what, answer) in answers {
-        let stub = Server::start(move |_, _| answer());
+        let stub = Server::start(move |_, _| answer.clone());
         let server = SummaryServer::new(options(&stub.base()));
         assert_eq!(server.summarise(TEXT, None).await, None, "{what}");
         assert_eq!(server.summarise(TEXT, None).await, None, "{what}");
