@@ -14,8 +14,8 @@ case ${1:-} in -h | --help) sed -n '2,/^set /s/^# \{0,1\}//p' "$0" && exit 0 ;; 
 if [ "${1:-}" = --yes ] || [ "${1:-}" = -y ]; then ASSUME_YES=1 && shift; fi
 
 say "This builds stenogram for tests and runs all of them against the real parts: a redis-server of
-their own, ffmpeg, espeak-ng, faketime, whisper.cpp with a small model, Chromium, and a Telegram on this machine. No
-account is needed, and a network only to fetch the crates and two Python packages. On two cores:
+their own, ffmpeg, espeak-ng, faketime, whisper.cpp with a small model, Chromium, and a Telegram on this
+machine. No account is needed, and a network only to fetch the crates and some Python packages. On two cores:
 about 15 minutes the first time, about 5 after that."
 
 mapfile -t packages < <(missing_build_packages; missing_test_packages)

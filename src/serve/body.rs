@@ -10,8 +10,9 @@ use tokio::sync::mpsc;
 pub(super) enum AnswerBody {
     /// `None` once it is sent.
     Whole(Option<Bytes>),
-    /// Ends when the sender is dropped. If the client goes away, the receiver is dropped. As many wait
-    /// as there are, for a text is small, and a slow client must not hold up the recognition.
+    /// Ends when the sender is dropped. If the client goes away, the receiver is dropped. The
+    /// channel has no limit, because a text is small, and a slow client must not hold up the
+    /// recognition.
     Events(mpsc::UnboundedReceiver<String>),
 }
 

@@ -125,7 +125,8 @@ async fn telegram_is_asked_through_the_proxy_alone() {
             "{url}: {:?}",
             trace.addressees
         );
-        assert_eq!(trace.others(&[proxy.address()]), [&Addressee::File(String::new()); 0], "{url}");
+        let others = trace.others(&[proxy.address()]);
+        assert!(others.is_empty(), "{others:?} past {url}");
         decoy.assert_unseen();
     }
 }
@@ -156,7 +157,8 @@ fn the_names_of_mirrors_are_looked_up_by_the_proxy_alone() {
         for url in [proxy.url(), proxy.url().replace("socks5:", "socks5h:")] {
             let (is_there, trace) = pull(&[("ALL_PROXY", &url)]);
             assert!(is_there, "{url}");
-            assert_eq!(trace.others(&[proxy.address()]), [&Addressee::File(String::new()); 0], "{url}");
+            let others = trace.others(&[proxy.address()]);
+            assert!(others.is_empty(), "{others:?} past {url}");
         }
     }
     let (is_there, trace) = pull(&[]);

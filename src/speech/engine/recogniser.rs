@@ -233,8 +233,8 @@ fn prompt(whisper: &Whisper, vocabulary: &Vocabulary, previous_text: &str) -> Ve
     [known, previous].concat()
 }
 
-/// The segments of the last call of `whisper`, which was given the parts that `activity` keeps; with
-/// a reader, also the words of each.
+/// The segments of the last call of `whisper`, which was given the parts that `activity` keeps;
+/// with a reader, also the words of each.
 fn candidates(
     whisper: &Whisper,
     activity: &Activity,
