@@ -31,7 +31,7 @@ while IFS='|' read -r crate licence; do
         [ -e "$texts/$sum.text" ] || cp "$file" "$texts/$sum.text"
         printf '%s: %s\n' "$crate" "${file#"$folder/"}" >>"$texts/$sum.from"
     done < <(find "$folder" -maxdepth 4 -type f \( -iname 'licen[sc]e*' -o -iname 'copying*' -o -iname 'notice*' \
-        -o -iname 'unlicense*' \) ! -name '*.rs' -print0 | sort -z)
+        -o -iname 'unlicense*' -o -iname 'third-party*' \) ! -name '*.rs' -print0 | sort -z)
 done <<<"$crates"
 for from in "$texts"/*.from; do
     printf '\n%s\n\n' "--------------------------------------------------------------------------------"

@@ -68,6 +68,10 @@ const MESSAGES: &[(&str, &str)] = &[
     ("model-unusable", "the model models/ggml-base.bin has 1000 bytes: it is not whole, incomplete"),
     ("own-model-unusable", "the model own.bin is no ggml file (it begins with [50, 4b]) own model"),
     ("model-unknown", "there is no model \"huge\": give the path of a .bin file or one of tiny, base"),
+    (
+        "transcribe-cpp-missing",
+        "the model models/parakeet-tdt-0.6b-v3-Q4_K_M.gguf needs the program ./stenogram-transcribe-cpp",
+    ),
     ("model-replaced", "the model models/ggml-base.bin is another one than at the start"),
     ("language-not-in-model", "the model was not trained for the language \"yue\""),
     ("translation-impossible", "the model models/ggml-base.en.bin cannot translate, it knows English only"),

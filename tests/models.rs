@@ -307,7 +307,11 @@ fn the_catalogue_is_consistent() {
     for spec in catalogue() {
         assert_eq!(ModelSpec::named(spec.name), Ok(spec));
         assert_eq!(ModelSpec::of_file(&Path::new("/models").join(spec.file)), Some(spec));
-        assert_eq!(spec.file, format!("ggml-{}.bin", spec.name));
+        assert!(
+            spec.file == format!("ggml-{}.bin", spec.name) || spec.file.ends_with(".gguf"),
+            "{}",
+            spec.file
+        );
         assert_eq!(spec.sha_prefix().len(), 12);
         assert!(spec.url(None).starts_with("https://huggingface.co/"));
         assert_eq!(spec.url(Some("http://nas/m")), format!("http://nas/m/{}", spec.file));

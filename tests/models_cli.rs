@@ -160,6 +160,23 @@ fn each_failure_is_named_and_the_others_are_fetched() {
 }
 
 #[test]
+fn models_of_single_languages_are_listed_and_fetched_with_the_others() {
+    let server = Server::start(|_, _| Reply::new(404, b""));
+    let mut home = home(&server.url());
+    home.unset("MODEL");
+    home.set("MODELS", "ru:gigaam-v3,*:tiny");
+    assert_eq!(call(&home, &["pull"]).0, Some(1));
+    let asked: Vec<_> = server.requests().into_iter().map(|request| request.path).collect();
+    let files = ["ggml-tiny.bin", "gigaam-v3-e2e-rnnt-Q4_K_M.gguf", "ggml-silero-v5.1.2.bin"];
+    assert_eq!(asked, files.map(|file| format!("/models/{file}")));
+    let (_, stdout, _) = call(&home, &["list"]);
+    for row in ["tiny * ", "gigaam-v3 * ", "parakeet-v3  "] {
+        assert!(stdout.lines().any(|line| line.starts_with(row)), "{row:?} in {stdout}");
+    }
+    assert!(stdout.contains("\n* are the configured models that are among them."), "{stdout}");
+}
+
+#[test]
 fn without_a_name_it_fetches_the_configured_model_and_the_one_for_voice_activity() {
     let server = Server::start(|_, _| Reply::new(404, b""));
     let mut home = home(&server.url());

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::debug;
 
@@ -22,6 +23,8 @@ const PROGRAM: &str = "stenogram-transcribe-cpp";
 const LOAD_LIMIT: Duration = Duration::from_secs(300);
 /// How long one stretch may take. A process that takes longer hangs.
 const HEAR_LIMIT: Duration = Duration::from_secs(600);
+/// How long its standard error is read on once it is dead.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Nobody says more in a stretch; in bytes of JSON.
 const LONGEST_LINE: u64 = 4 << 20;
 /// How much is kept of what it writes to its standard error.
@@ -66,8 +69,9 @@ pub(super) struct Process {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
-    /// The last of what it wrote to its standard error.
+    /// The last of what it wrote to its standard error, and who reads that.
     said: Arc<Mutex<String>>,
+    reader: JoinHandle<()>,
     about: About,
 }
 
@@ -105,9 +109,9 @@ impl Process {
             return Err(ProcessError::Failed("it has no pipes".to_owned()));
         };
         let said = Arc::default();
-        tokio::spawn(follow(errors, Arc::clone(&said)));
+        let reader = tokio::spawn(follow(errors, Arc::clone(&said)));
         let output = BufReader::new(output);
-        let mut process = Self { child, input, output, said, about: About::default() };
+        let mut process = Self { child, input, output, said, reader, about: About::default() };
         match process.answer(LOAD_LIMIT).await? {
             Message::Ready(about) => process.about = about,
             message => return Err(process.nonsense(&message)),
@@ -175,6 +179,7 @@ impl Process {
         let _ = self.child.start_kill();
         let status = self.child.wait().await;
         let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+        let _ = timeout(LAST_WORDS, &mut self.reader).await;
         let said = lock(&self.said).clone();
         let last = said.lines().last().unwrap_or_default();
         ProcessError::Failed(format!("its process died ({status}) {last}").trim_end().to_owned())
