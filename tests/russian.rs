@@ -5,7 +5,7 @@ use crate::pages::{self, PROJECT, Page, Section};
 /// What must be the same in both languages.
 fn facts(section: &Section) -> [String; 4] {
     let level = section.heading.chars().take_while(|&c| c == '#').count();
-    let file = |link: &str| link.split('#').next().unwrap_or_default().replace(".ru.md", ".md");
+    let file = |link: &str| link.split('#').next().unwrap_or_default().replace(".ru.", ".");
     let (blocks, mut links) =
         (section.blocks.join("|"), section.links().into_iter().map(file).collect::<Vec<_>>());
     links.sort();

@@ -138,25 +138,14 @@ async def as_owner(ready, control):
             assert event.sender_id == (None if name == SUPERGROUP else name), event
         print("an anonymous administrator, and a channel that writes in a group")
 
-        own = await control("voice", chat=FRIEND, file=__file__, seconds=3, own=True)
-        captioned = await owner.edit_message(FRIEND, own["message"], "a caption")
-        assert captioned.voice and captioned.text == "a caption", captioned
-        try:
-            await owner.edit_message(FRIEND, own["message"], "a caption")
-            raise AssertionError("an edit that changes nothing was accepted")
-        except errors.MessageNotModifiedError:
-            pass
-        saved = await owner.send_message("me", "[a link](tg://openmessage?user_id=2000&message_id=1)")
-        assert saved.entities[0].url == "tg://openmessage?user_id=2000&message_id=1", saved
-        print("a caption, and a link in Saved Messages")
-
         # In private chats and basic groups a reaction is an edit, in supergroups an update of its own.
         reactions = asyncio.Queue()
         owner.add_event_handler(reactions.put, events.Raw((
             types.UpdateEditMessage, types.UpdateEditChannelMessage, types.UpdateMessageReactions,
         )))
         for chat in FRIEND, GROUP, SUPERGROUP:
-            sent = await control("text", chat=chat, text="react to this", **({} if chat == FRIEND else {"from": FRIEND}))
+            sent = await control("text", chat=chat, text="react to this")
+            await within(arrived.get())
             await control("react", chat=chat, message=sent["message"], user=1000, emoji="👀")
             update = await within(reactions.get())
             is_edit = isinstance(update, types.UpdateEditMessage)
@@ -169,6 +158,18 @@ async def as_owner(ready, control):
             [reacted] = await owner.get_messages(chat, ids=[sent["message"]])
             assert [result.reaction.emoticon for result in reacted.reactions.results] == ["👍"], reacted
         print("reactions of another device, and of one's own")
+
+        own = await control("voice", chat=FRIEND, file=__file__, seconds=3, own=True)
+        captioned = await owner.edit_message(FRIEND, own["message"], "a caption")
+        assert captioned.voice and captioned.text == "a caption", captioned
+        try:
+            await owner.edit_message(FRIEND, own["message"], "a caption")
+            raise AssertionError("an edit that changes nothing was accepted")
+        except errors.MessageNotModifiedError:
+            pass
+        saved = await owner.send_message("me", "[a link](tg://openmessage?user_id=2000&message_id=1)")
+        assert saved.entities[0].url == "tg://openmessage?user_id=2000&message_id=1", saved
+        print("a caption, and a link in Saved Messages")
 
         await control("limit", chat=SUPERGROUP, slow_mode=3600)
         try:
