@@ -341,7 +341,9 @@ fn the_rules_are_those_of_the_owner() {
     };
     assert_eq!((config.rules, config.fold_from), (rules, u32::MAX));
     assert_eq!(ok(&[]).preview_after, Some(Duration::from_secs(5)));
-    for (value, after) in [("off", None), ("0", Some(Duration::ZERO)), ("1h", Some(Duration::from_secs(3600)))] {
+    for (value, after) in
+        [("off", None), ("0", Some(Duration::ZERO)), ("1h", Some(Duration::from_secs(3600)))]
+    {
         assert_eq!(ok(&[("PREVIEW_AFTER", value)]).preview_after, after);
     }
     assert_eq!(config.documents, Documents { from: u32::MAX, formats: DocumentFormats::Both });
