@@ -161,12 +161,17 @@ impl<'a, S: EventSink> UpdateLoop<'a, S> {
         }
     }
 
-    /// Handles the updates that have arrived already.
+    /// Handles the updates that have arrived already, after those that were missed before them.
     async fn drain(&mut self) -> Result<(), UpdatesEnded> {
-        while let Ok(updates) = self.updates.try_recv() {
-            self.process(updates).await?;
+        loop {
+            if let Some(request) = self.boxes.get_difference() {
+                self.account_difference(request).await?;
+            } else if let Ok(updates) = self.updates.try_recv() {
+                self.process(updates).await?;
+            } else {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// Hands over the events in a batch, and stores the position after it. `in_order` says that no
