@@ -9,7 +9,7 @@ use stenogram::queue::fleet::{
 use stenogram::queue::redis::{RedisOptions, RedisQueue, ServerOptions, TlsFiles};
 use stenogram::queue::{Candidates, CrashRules, JobQueue as _};
 use support::certificates::Certificates;
-use support::redis::{DURABLE, Folder, RedisServer};
+use support::redis::{Folder, RedisServer};
 
 use super::store::order;
 use crate::queue::backend::{ACCOUNT, LONG, claim_id, job, options, until};
