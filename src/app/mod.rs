@@ -248,7 +248,10 @@ pub async fn run(
             .with_summariser(summariser.map(|server| Arc::new(server) as Arc<dyn Summariser>))
             .with_previews(config.preview_after)
             .with_conversation(conversation);
-    let worker = recognition.concurrency().into_iter().fold(worker, Worker::with_concurrency);
+    let worker = match recognition.concurrency() {
+        Some(jobs) => worker.with_concurrency(jobs),
+        None => worker,
+    };
     service.ready();
     let (logged_out, broken) = (OnceCell::new(), OnceCell::new());
     let cancel_when_done = |outcome: Result<(), RunError>, reason: &OnceCell<RunError>| {
