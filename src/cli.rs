@@ -192,8 +192,8 @@ pub struct Transcribe {
     /// The format of the transcript
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
-    /// The model: a name or the path of a .bin or .gguf file; this machine recognises then, whatever
-    /// RECOGNISER says [default: MODEL]
+    /// The model: a name or the path of a .bin or .gguf file; this machine recognises then,
+    /// whatever RECOGNISER says [default: MODEL]
     #[arg(long, value_name = "NAME|PATH")]
     pub model: Option<ModelName>,
 }

@@ -140,9 +140,10 @@ fn configured(config: &Config, out: &mut impl Write) -> Result<Vec<&'static Mode
     Ok(specs)
 }
 
-/// The model for every language that has none of its own: the configured one, `name`, unless this is
-/// the first installation and MODEL is not set. Then it is chosen for this machine, and the choice is
-/// kept in a file of MODEL_DIR, so that it stays the same when stenogram or the machine changes.
+/// The model for every language that has none of its own: the configured one, `name`, unless this
+/// is the first installation and MODEL is not set. Then it is chosen for this machine, and the
+/// choice is kept in a file of MODEL_DIR, so that it stays the same when stenogram or the machine
+/// changes.
 fn default_model(
     config: &Config,
     name: &str,

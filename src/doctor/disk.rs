@@ -38,8 +38,7 @@ fn no_worse_than_warning(finding: Finding) -> Finding {
     Finding { outcome: finding.outcome.min(super::Outcome::Warn), ..finding }
 }
 
-/// The size of the configured models, as far as they are needed, in the catalogue and not downloaded
-/// yet.
+/// The size of the configured models that are needed, in the catalogue and not downloaded yet.
 fn bytes_to_download(config: &Config) -> u64 {
     if !config.recognises_locally() {
         return 0;

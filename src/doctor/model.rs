@@ -11,7 +11,7 @@ use crate::setup;
 use crate::speech::models::checksum::{self, Verdict};
 use crate::speech::models::{self, SILERO_VAD};
 use crate::speech::problems::{RECOGNITION_FAILED, VAD_UNUSABLE, unusable_model};
-use crate::speech::{EngineOptions, transcribe_cpp};
+use crate::speech::{self, EngineOptions};
 
 const CHECK: &str = "model";
 const VAD: &str = "voice activity";
@@ -76,7 +76,7 @@ async fn fit(options: &EngineOptions, known: bool) -> Finding {
     let shown = options.model.display();
     let checked = match options.is_gguf() {
         true => {
-            let examined = transcribe_cpp::examine(options).await;
+            let examined = speech::transcribe_cpp::examine(options).await;
             examined.map(|(arch, device)| format!("; transcribe.cpp runs it: {arch} on {device}"))
         }
         false => options.check_model().map(|_| String::new()),

@@ -1,4 +1,4 @@
-//! The models on this machine. With several, each stretch goes to the one for its language, and only
+//! The models on this machine. With several, each stretch goes to the one for its language. Only
 //! one of them is at work at a time, because threads beyond the cores cost many times the work.
 
 use std::path::PathBuf;

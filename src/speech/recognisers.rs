@@ -122,8 +122,8 @@ impl Recognisers {
         self.list.iter().flat_map(|entry| entry.names.iter().cloned()).collect()
     }
 
-    /// For each of [`Recognisers::names`], whether it is well, now and later. One that was not asked
-    /// yet is.
+    /// For each of [`Recognisers::names`], whether it is well, now and later. One that was not
+    /// asked yet is.
     pub fn well(&self) -> watch::Receiver<Vec<bool>> {
         self.well.subscribe()
     }

@@ -1,5 +1,5 @@
-//! transcribe.cpp, in a process of its own: GigaAM, Parakeet and other models in GGUF files. What it
-//! writes down goes through the same guard as whisper.cpp's text.
+//! transcribe.cpp, in a process of its own: GigaAM, Parakeet and other models in GGUF files. Its
+//! text goes through the same guard as whisper.cpp's.
 //!
 //! ```text
 //! wire      what the program and we write to each other; the program compiles it too
@@ -10,8 +10,8 @@
 //!
 //! The program is `src/bin/stenogram-transcribe-cpp`, which the feature `transcribe-cpp` builds. It
 //! has a ggml of its own, made for another version than whisper.cpp's, so the two cannot be linked
-//! into one program. A stretch that nobody waits for any more is ended with its process: the weights
-//! are mapped from the file, so a new one has them at once.
+//! into one program. A stretch that nobody waits for any more is ended with its process. The
+//! weights are mapped from the file, so a new process has them at once.
 
 mod host;
 mod process;

@@ -1,5 +1,5 @@
-//! What the daemon and the program `stenogram-transcribe-cpp` write to each other. Both compile this
-//! file, so it names nothing of ours.
+//! What the daemon and the program `stenogram-transcribe-cpp` write to each other. Both compile
+//! this file, so it names nothing of ours.
 //!
 //! The program is started with the path of a model and the number of threads. It writes lines of
 //! JSON: first one when the model is loaded, then one for each request. A request is a line of JSON
