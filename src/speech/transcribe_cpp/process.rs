@@ -135,9 +135,10 @@ impl Process {
             serde_json::to_vec(request).map_err(|error| ProcessError::Failed(error.to_string()))?;
         bytes.push(b'\n');
         bytes.extend(pcm.iter().flat_map(|sample| sample.to_le_bytes()));
-        let sent = timeout(HEAR_LIMIT, self.input.write_all(&bytes)).await;
-        if !matches!(sent, Ok(Ok(()))) {
-            return Err(self.died().await);
+        match timeout(HEAR_LIMIT, self.input.write_all(&bytes)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return Err(self.died().await),
+            Err(_) => return Err(no_answer(HEAR_LIMIT)),
         }
         match self.answer(HEAR_LIMIT).await? {
             Message::Heard(heard) => Ok(heard),
@@ -149,9 +150,7 @@ impl Process {
         let mut line = Vec::new();
         let mut bounded = (&mut self.output).take(LONGEST_LINE);
         match timeout(limit, bounded.read_until(b'\n', &mut line)).await {
-            Err(_) => {
-                return Err(ProcessError::Failed(format!("it gave no answer within {} s", limit.as_secs())));
-            }
+            Err(_) => return Err(no_answer(limit)),
             Ok(Ok(_)) if line.ends_with(b"\n") => {}
             Ok(_) if line.len() as u64 == LONGEST_LINE => {
                 return Err(ProcessError::Failed("it wrote more than anybody can say".to_owned()));
@@ -184,6 +183,10 @@ impl Process {
         let last = said.lines().last().unwrap_or_default();
         ProcessError::Failed(format!("its process died ({status}) {last}").trim_end().to_owned())
     }
+}
+
+fn no_answer(limit: Duration) -> ProcessError {
+    ProcessError::Failed(format!("it gave no answer within {} s", limit.as_secs()))
 }
 
 /// Logs what it writes to its standard error, and keeps the last of it.
