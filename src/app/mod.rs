@@ -242,7 +242,10 @@ pub async fn run(
         Worker::new(queue, messenger, recognition.observed(&health), policy_in_force, work, shutdown.clone())
             .with_gate(gate)
             .with_conversation(conversation);
-    let worker = recognition.concurrency().into_iter().fold(worker, Worker::with_concurrency);
+    let worker = match recognition.concurrency() {
+        Some(jobs) => worker.with_concurrency(jobs),
+        None => worker,
+    };
     service.ready();
     let (logged_out, broken) = (OnceCell::new(), OnceCell::new());
     let cancel_when_done = |outcome: Result<(), RunError>, reason: &OnceCell<RunError>| {

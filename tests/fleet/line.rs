@@ -178,6 +178,7 @@ async fn a_gateway_without_a_model_answers_what_a_worker_without_a_session_recog
     assert!(recognised.contains("recogniser=\"кабинет\""), "{recognised}");
     assert!(gateway.count("decoder_walls") == 0 && gateway.count("model_loaded") == 0);
     let megabytes = resident(&gateway);
+    println!("the gateway has {megabytes} MB");
     assert!(megabytes <= 40, "{megabytes} MB");
 
     for daemon in [gateway, worker] {

@@ -9,7 +9,7 @@ use stenogram::queue::fleet::{
     Stretch,
 };
 use stenogram::queue::redis::{RedisOptions, RedisQueue, ServerOptions};
-use stenogram::queue::{Candidates, Checkpoints as _, CrashRules, JobQueue as _};
+use stenogram::queue::{Candidates, Checkpoints as _, CrashRules, JobQueue as _, QueueError};
 use support::redis::{DURABLE, RedisServer};
 
 use crate::queue::backend::{
@@ -414,6 +414,25 @@ async fn recordings_are_not_in_the_append_only_file_and_assignments_outlive_a_re
     // The gateway's connection is one to the Redis of before, until it is used.
     let standing = until(async || shared.store.read(id, 0).await.ok()).await;
     assert_eq!(standing.map(|it| it.state), Some(State::Unfed));
+}
+
+/// What is there is worked off, which frees memory; nothing is added.
+#[tokio::test]
+async fn a_redis_that_is_out_of_memory_takes_no_recordings_and_lets_workers_go_on() {
+    let shared = Shared::new().await;
+    let id = shared.assigned(2000, 1, b"recording").await;
+    shared.queue.add(&job(3000, 2)).await.unwrap();
+    let next = claim_id(&shared.queue).await;
+    shared.server.command::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
+    let order = order();
+    let feed = Feed { job: next, order: &order, version: "1", line: Line::Others, model: ANY_MODEL };
+    let refused = shared.store.assign(&feed, b"recording").await;
+    assert!(matches!(refused, Err(QueueError::Unavailable(_))), "{refused:?}");
+    let worker = shared.worker("a");
+    let lease = take(&worker).await.expect("it waits");
+    assert!(worker.begin(&lease).await.unwrap() && worker.renew(&lease).await.unwrap());
+    assert!(worker.publish(&lease, &stretch(90_000), true).await.unwrap());
+    assert_eq!(shared.standing(id).await.state, State::Done);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 -- it, `id`, `lease`, `order`, `size`, `deaths`, `lost` (1 where another worker lost it) and `stretches`.
 local rules, worker, lease_ms = cjson.decode(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 local models, now = cjson.decode(ARGV[5]), time()
+allow_when_out_of_memory()
 -- No lease is shorter.
 local LEAST_LEASE = 1000
 
