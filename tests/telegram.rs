@@ -144,6 +144,25 @@ mod losing {
         listener.heard(|heard| heard == [missed]).await;
     }
 
+    /// A start that ended before the chats were listed leaves that to the next one.
+    #[tokio::test]
+    async fn what_was_missed_comes_before_what_is_pushed_while_the_chats_are_listed() {
+        let telegram = Telegram::start().await.unwrap();
+        let folder = session(&telegram);
+        telegram.fault(Fault::on("messages.getDialogs", Action::LoseAnswer).once());
+        let listener = Listener::start(open(&folder, options()).await);
+        telegram.wait_until(DEADLINE, |ledger| ledger.count("messages.getDialogs") >= 1).await.unwrap();
+        listener.stop().await;
+
+        let missed = telegram.send_silently(FRIENDS_CHAT, voice());
+        let late = Action::delay(Duration::from_millis(500));
+        telegram.fault(Fault::on("messages.getDialogs", late).once());
+        let listener = Listener::start(open(&folder, options()).await);
+        telegram.wait_until(DEADLINE, |ledger| ledger.count("messages.getDialogs") >= 2).await.unwrap();
+        let pushed = telegram.send(FRIENDS_CHAT, voice());
+        assert_eq!(listener.heard(|heard| heard.len() >= 2).await, [missed, pushed]);
+    }
+
     #[tokio::test]
     async fn a_session_that_the_server_forgot_loses_nothing() {
         let (telegram, _folder, listener) = start_with(watchful()).await;

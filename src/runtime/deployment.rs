@@ -14,7 +14,7 @@ pub const VARIABLE: &str = "STENOGRAM_RUN_BY";
 pub enum Home {
     /// A compose file, as this service of it; `userbot` in docker-compose.yml.
     Compose(&'static str),
-    /// A unit of systemd, or `stenogramctl`: `stenogram`, `stenogram-worker` or `stenogram@ACCOUNT`.
+    /// A unit of systemd, or `stenogramctl`: `stenogram`, `stenogram-worker`, `stenogram@ACCOUNT`.
     Systemd(&'static str),
     /// start.sh, in the folder of the project.
     StartSh,
