@@ -108,7 +108,7 @@ fn life(role: Role, is_stop: bool, number: usize, options: &Options, random: &mu
     let lived = |random: &mut Random| random.seconds(0.4 * options.life, 1.6 * options.life);
     let end = match number {
         _ if is_stop => End::Stop(lived(random)),
-        _ if number % 2 == 0 => {
+        _ if number.is_multiple_of(2) => {
             let points: &[&str] = if role == Role::Gateway { &POINTS } else { &WORKER_POINTS };
             let point = points[random.below(points.len())];
             // How often a process passes a point in its life; few recordings have several stretches.
