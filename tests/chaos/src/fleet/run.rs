@@ -98,10 +98,11 @@ impl Account {
 }
 
 impl World {
-    pub async fn start(gateways: usize, chats: usize, spoken: usize) -> anyhow::Result<Self> {
+    /// `clocks`: how many seconds the clock of each account's Telegram is ahead.
+    pub async fn start(clocks: &[i64], chats: usize, spoken: usize) -> anyhow::Result<Self> {
         let mut accounts = Vec::new();
-        for number in 0..gateways {
-            accounts.push(Account::start(FIRST_OWNER + number as i64, chats, clock(number)).await?);
+        for (owner, clock) in (FIRST_OWNER..).zip(clocks) {
+            accounts.push(Account::start(owner, chats, *clock).await?);
         }
         let recordings = Recordings::new(spoken.min(12), true)?;
         Ok(Self { accounts, recordings, redis: Mutex::new(RedisServer::start(DURABLE)) })
@@ -190,7 +191,8 @@ pub async fn run(options: &Options, home: &Path) -> anyhow::Result<Report> {
     let started = Instant::now();
     let Plan { lives, messages, redis } = Plan::draw(options);
     let planned = lives.iter().map(Vec::len).sum();
-    let world = Arc::new(World::start(options.gateways, options.chats, options.spoken).await?);
+    let clocks: Vec<i64> = (0..options.gateways).map(clock).collect();
+    let world = Arc::new(World::start(&clocks, options.chats, options.spoken).await?);
     let processes = processes(&world, options, home).await?;
     for (account, gateway) in world.accounts.iter().zip(&processes) {
         settle(account, gateway).await?;

@@ -141,7 +141,7 @@ impl Fleet {
         more: &[(&'static str, &str)],
     ) -> anyhow::Result<Self> {
         let home = tempfile::Builder::new().prefix("stenogram-scaling-").tempdir()?;
-        let world = Arc::new(World::start(gateways, CHATS, 0).await?);
+        let world = Arc::new(World::start(&vec![0; gateways], CHATS, 0).await?);
         let mut processes = Vec::new();
         let (mut accounts, mut workers) = (0, 0);
         for &role in roles {
