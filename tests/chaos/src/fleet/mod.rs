@@ -5,6 +5,7 @@ pub mod plan;
 pub mod process;
 pub mod report;
 pub mod run;
+pub mod world;
 
 use std::path::PathBuf;
 

@@ -1,6 +1,7 @@
 //! How a fleet scales: messages a minute by the number of workers, what a message costs each part,
 //! and how much of Redis a queued minute of speech takes. No kills.
 
+mod figures;
 pub mod simulation;
 
 use std::collections::BTreeMap;
@@ -11,13 +12,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use fake_telegram::{Chat, Draft};
-use serde::Serialize;
 use tokio::process::Child;
 use tokio::time::sleep;
 
+use self::figures::{Figures, Rest, Throughput};
 use crate::fleet::plan::Role;
 use crate::fleet::process::Process;
-use crate::fleet::run::{World, settle};
+use crate::fleet::run::settle;
+use crate::fleet::world::World;
 use crate::plan::News;
 use crate::random::Random;
 use crate::recordings::{Kind, minute_of_speech};
@@ -52,50 +54,6 @@ pub struct Arguments {
     /// Also write the figures here, as JSON
     #[arg(long)]
     json: Option<PathBuf>,
-}
-
-/// Everything that was measured.
-#[derive(Debug, Default, Serialize)]
-struct Figures {
-    throughput: Vec<Throughput>,
-    /// With a recogniser that takes no time: what this machine's processors allow.
-    limit: Option<Throughput>,
-    /// Milliseconds from sending to the answer: median, with one daemon and with a fleet.
-    run_ms: f64,
-    fleet_ms: f64,
-    /// Bytes of Redis for a message that waits in the queue alone.
-    job_bytes: u64,
-    /// And for one of a minute whose recording waits there too, and the bytes of its file.
-    minute_bytes: u64,
-    minute_file_bytes: u64,
-    /// What a gateway and a worker take that have nothing to do.
-    gateway: Rest,
-    worker: Rest,
-}
-
-#[derive(Debug, Default, Serialize)]
-struct Rest {
-    resident_kib: u64,
-    /// Its own processor time and that of Redis for it, in milliseconds a second.
-    cpu_ms: f64,
-    redis_ms: f64,
-    /// Commands to Redis in a second.
-    commands: f64,
-    connections: f64,
-}
-
-#[derive(Debug, Default, Serialize)]
-struct Throughput {
-    workers: usize,
-    messages: usize,
-    per_minute: f64,
-    /// Of what so many workers could do at most.
-    of_linear: f64,
-    /// Milliseconds of processor time for a message, by part.
-    cpu_ms: BTreeMap<String, f64>,
-    /// Commands and bytes for a message, both ways.
-    redis_commands: f64,
-    redis_bytes: f64,
 }
 
 pub fn measure(arguments: &Arguments) -> anyhow::Result<bool> {
@@ -362,44 +320,4 @@ fn resident_kib(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let rest = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
     rest.split_whitespace().next().and_then(|kib| kib.parse().ok()).unwrap_or(0)
-}
-
-impl Throughput {
-    fn show(&self) {
-        let cpu: Vec<_> = self.cpu_ms.iter().map(|(part, ms)| format!("{part} {ms:.1} ms")).collect();
-        println!(
-            "{:3} workers: {:7.0} messages a minute, {:.2} of linear; for a message: {}, {:.0} commands, {:.1} kB \
-             to and from Redis",
-            self.workers,
-            self.per_minute,
-            self.of_linear,
-            cpu.join(", "),
-            self.redis_commands,
-            self.redis_bytes / 1000.0
-        );
-    }
-}
-
-impl Figures {
-    fn show(&self) {
-        if let Some(limit) = &self.limit {
-            print!("recognition that takes no time, ");
-            limit.show();
-        }
-        println!(
-            "from sending to the answer: {:.1} ms with run, {:.1} ms with a fleet",
-            self.run_ms, self.fleet_ms
-        );
-        println!(
-            "Redis: {} bytes for a queued message, {} for one with its minute of speech, whose file has {}",
-            self.job_bytes, self.minute_bytes, self.minute_file_bytes
-        );
-        for (name, rest) in [("gateway", &self.gateway), ("worker", &self.worker)] {
-            let Rest { resident_kib, cpu_ms, redis_ms, commands, connections } = rest;
-            println!(
-                "{name} at rest: {resident_kib} KiB, {cpu_ms:.2} ms of a core a second, {redis_ms:.2} ms of Redis' \
-                 core, {commands:.1} commands a second, {connections} connections"
-            );
-        }
-    }
 }

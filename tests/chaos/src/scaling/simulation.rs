@@ -29,7 +29,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 15.0)]
     seconds: f64,
     /// How many times faster than speech a worker is
-    #[arg(long, default_value_t = 10.0)]
+    #[arg(long, default_value_t = 8.0)]
     speed: f64,
     /// Seconds that a recording takes a worker whatever its length
     #[arg(long, default_value_t = 0.3)]
@@ -41,25 +41,25 @@ pub struct Arguments {
     #[arg(long, default_value_t = 1.0)]
     peak: f64,
     /// Bytes of Redis for a queued minute of speech
-    #[arg(long, default_value_t = 260_000)]
+    #[arg(long, default_value_t = 172_000)]
     minute_bytes: u64,
     /// Bytes of Redis for a queued message without its recording
-    #[arg(long, default_value_t = 2000)]
+    #[arg(long, default_value_t = 7200)]
     job_bytes: u64,
     /// Milliseconds of one core of Redis for a message
-    #[arg(long, default_value_t = 3.0)]
+    #[arg(long, default_value_t = 4.0)]
     redis_ms: f64,
     /// Milliseconds of a core of its gateway for a message
-    #[arg(long, default_value_t = 5.0)]
+    #[arg(long, default_value_t = 3.5)]
     gateway_ms: f64,
     /// KiB of a gateway
-    #[arg(long, default_value_t = 32_000)]
+    #[arg(long, default_value_t = 21_000)]
     gateway_kib: u64,
     /// Milliseconds of a core of Redis in a second for a gateway at rest
-    #[arg(long, default_value_t = 0.05)]
+    #[arg(long, default_value_t = 0.03)]
     rest_redis_ms: f64,
     /// And of its own core
-    #[arg(long, default_value_t = 0.5)]
+    #[arg(long, default_value_t = 0.1)]
     rest_ms: f64,
     #[arg(long, default_value_t = 1)]
     seed: u64,
