@@ -192,6 +192,17 @@ impl FleetTranscriber {
         }
     }
 
+    /// What an assignment depends on. One that was made for something else is of no use to the job.
+    fn version(&self, job: &Job, settings: &Settings) -> String {
+        let Settings { task, language, .. } = settings;
+        let language = language.map_or("", |language| language.as_str());
+        let asked = job.asked.as_ref().map_or(0, |asked| asked.command);
+        let OwnersLists { languages, vocabulary } = &self.options.lists;
+        let listed: Vec<&str> = languages.listed.iter().map(|language| language.as_str()).collect();
+        let (listed, others, model) = (listed.join(","), languages.others, self.model(settings));
+        format!("{task:?}/{language}/{asked}/{model}/{listed}/{others}/{vocabulary}")
+    }
+
     fn order(&self, job: &Job, settings: &Settings, progress: &Progress) -> Order {
         let OwnersLists { languages, vocabulary } = &self.options.lists;
         Order {
@@ -203,6 +214,8 @@ impl FleetTranscriber {
             prior: self.languages.prior(job.id.chat).0,
             languages: (languages.listed.clone(), languages.others),
             vocabulary: vocabulary.terms().to_vec(),
+            chat_vocabulary: settings.vocabulary.clone(),
+            people: settings.people.clone().unwrap_or_default(),
         }
     }
 
@@ -232,13 +245,6 @@ impl FleetTranscriber {
     }
 }
 
-/// What an assignment depends on. One that was made for something else is of no use to the job.
-fn version(job: &Job, settings: &Settings) -> String {
-    let language = settings.language.map_or("", |language| language.as_str());
-    let asked = job.asked.as_ref().map_or(0, |asked| asked.command);
-    format!("{:?}/{language}/{asked}", settings.task)
-}
-
 #[async_trait]
 impl Transcriber for FleetTranscriber {
     async fn prepare(&self, _: &Job) -> Result<(), Fault> {
@@ -260,7 +266,7 @@ impl Transcriber for FleetTranscriber {
         settings: &Settings,
         progress: &Progress,
     ) -> Result<Option<Box<dyn Transcription + '_>>, Fault> {
-        let version = version(job, settings);
+        let version = self.version(job, settings);
         let standing = self.persist("look for an assignment", || self.store.read(job.id, 0)).await?;
         let is_usable = |state| state != State::Unfed;
         if standing.is_none_or(|standing| standing.version != version || !is_usable(standing.state)) {
@@ -279,7 +285,7 @@ impl Transcriber for FleetTranscriber {
         bytes: Vec<u8>,
         progress: &Progress,
     ) -> Result<Box<dyn Transcription + '_>, Fault> {
-        let version = version(job, settings);
+        let version = self.version(job, settings);
         let line = match job {
             Job { asked: Some(_), .. } => Line::Asked,
             Job { stranger: true, .. } => Line::Strangers,

@@ -1,7 +1,7 @@
 //! The job of an assignment, as far as a worker knows it.
 
 use crate::domain::{Job, Peer, PeerKind, Recording, RecordingKind, Settings};
-use crate::queue::fleet::Lease;
+use crate::queue::fleet::{Lease, Order};
 
 /// With nothing of its chat but the id.
 pub(super) fn job_of(lease: &Lease) -> Job {
@@ -22,5 +22,12 @@ pub(super) fn job_of(lease: &Lease) -> Job {
 }
 
 pub(super) fn settings_of(lease: &Lease) -> Settings {
-    Settings { language: lease.order.language, task: lease.order.task, ..Settings::default() }
+    let Order { language, task, chat_vocabulary, people, .. } = &lease.order;
+    Settings {
+        language: *language,
+        task: *task,
+        vocabulary: chat_vocabulary.clone(),
+        people: Some(people.clone()),
+        ..Settings::default()
+    }
 }

@@ -89,8 +89,9 @@ impl<'a> FleetTranscription<'a> {
         }
         for stretch in standing.stretches {
             self.length = stretch.length;
-            // An earlier gateway has stored the others.
-            if stretch.progress.until_ms > self.until_ms {
+            // An earlier gateway has stored the others, or it was published twice.
+            let known = self.pending.back().map_or(self.until_ms, |last| last.progress.until_ms);
+            if stretch.progress.until_ms > known {
                 self.pending.push_back(stretch);
             }
         }

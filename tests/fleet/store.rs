@@ -60,6 +60,16 @@ impl Shared {
         Leases::new(&options, id.to_owned()).expect("an address")
     }
 
+    /// The gateway's side of it once more.
+    pub fn assignments(&self) -> Assignments {
+        let options = RedisOptions { account: ACCOUNT, ..options(self.server.url()) };
+        Assignments::new(&options).expect("an address")
+    }
+
+    pub fn command(&self, command: &[&str]) {
+        self.server.command::<()>(command);
+    }
+
     /// Adds a job, claims it and hands its recording over.
     pub async fn assigned(&self, chat: i64, message: i32, recording: &[u8]) -> JobId {
         self.queue.add(&job(chat, message)).await.unwrap();
@@ -95,10 +105,12 @@ pub fn order() -> Order {
         prior: vec![("en".parse().unwrap(), 3.5)],
         languages: (vec!["ru".parse().unwrap()], true),
         vocabulary: vec!["Анна".into()],
+        chat_vocabulary: "Новак, Karl".parse().unwrap(),
+        people: "Boris".parse().unwrap(),
     }
 }
 
-fn stretch(until_ms: u64) -> Stretch {
+pub fn stretch(until_ms: u64) -> Stretch {
     let segments = vec![Segment { start_ms: 0, end_ms: until_ms, text: format!("«{until_ms}»\0") }];
     let transcript = Transcript { task: Task::Transcribe, language: None, segments, ..Transcript::default() };
     Stretch { progress: Progress { until_ms, transcript }, length: 90_000, ..Stretch::default() }

@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::assignments::{Assignments, Feed, Standing, State};
 pub use self::leases::{Lease, Leases, LeasesOptions};
-use crate::domain::{JobId, LanguageCode, Progress, Task};
+use crate::domain::{JobId, LanguageCode, Progress, Task, Vocabulary};
 
 /// The bytes of a chunk.
 const CHUNK: usize = 256 << 10;
@@ -90,6 +90,12 @@ pub struct Order {
     /// VOCABULARY.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub vocabulary: Vec<String>,
+    /// What the recogniser is to know in its chat, before VOCABULARY.
+    #[serde(default, skip_serializing_if = "Vocabulary::is_empty")]
+    pub chat_vocabulary: Vocabulary,
+    /// What the people of its chat are called, behind VOCABULARY.
+    #[serde(default, skip_serializing_if = "Vocabulary::is_empty")]
+    pub people: Vocabulary,
 }
 
 /// What a worker has recognised.

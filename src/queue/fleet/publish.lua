@@ -4,8 +4,11 @@
 local id, outcome = ARGV[1], ARGV[4]
 if not is_held(id, ARGV[2]) or not is_wanted(id) then return 0 end
 allow_when_out_of_memory()
-redis.call('RPUSH', root .. STRETCHES .. id, ARGV[3])
-redis.call('PEXPIRE', root .. STRETCHES .. id, redis.call('HGET', assignment_key(id), 'life'))
+local stretches = root .. STRETCHES .. id
+-- The reply to the same publication was lost.
+if redis.call('LINDEX', stretches, -1) == ARGV[3] then return 1 end
+redis.call('RPUSH', stretches, ARGV[3])
+redis.call('PEXPIRE', stretches, redis.call('HGET', assignment_key(id), 'life'))
 redis.call('HSET', assignment_key(id), 'leases', 1)
 redis.call('HSET', job_key(id), 'deaths', 0)
 if outcome ~= '' then end_assignment(id, outcome) end
