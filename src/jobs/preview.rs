@@ -47,16 +47,22 @@ impl GrowingPreview<'_> {
             if !self.messenger.may_preview(self.job) {
                 continue;
             }
-            match self.show(part).await {
-                Ok(true) => {}
+            let pause = match self.show(part).await {
+                Ok(true) => EVERY,
                 Ok(false) => return,
                 Err(Fault::Gone(why) | Fault::Reject(why)) => {
                     debug!(reason = why, "There is no preview");
                     return;
                 }
-                Err(fault) => debug!(%fault, "The preview is left as it is for now"),
-            }
-            due = Instant::now() + EVERY;
+                Err(fault) => {
+                    debug!(%fault, "The preview is left as it is for now");
+                    match fault {
+                        Fault::Wait { after, .. } | Fault::Held { after, .. } | Fault::Retry { after, .. } => after,
+                        _ => EVERY,
+                    }
+                }
+            };
+            due = Instant::now() + pause;
         }
     }
 
@@ -66,7 +72,15 @@ impl GrowingPreview<'_> {
             None => {
                 let preview = Preview { form: self.form.clone(), part, message: None };
                 self.store(&preview).await?;
-                let message = self.messenger.preview(self.job, &preview).await?;
+                let message = match self.messenger.preview(self.job, &preview).await {
+                    // It is not in the chat. The answer is sent as if there had been no preview, and
+                    // may be refused itself.
+                    Err(refused @ Fault::Reject(_)) => {
+                        *self.preview = None;
+                        return Err(refused);
+                    }
+                    sent => sent?,
+                };
                 if message.is_some() {
                     info!(event = "preview_sent", "What is recognised so far is shown in the chat");
                     self.gate.answered(self.job.id.chat);

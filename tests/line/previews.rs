@@ -366,6 +366,43 @@ async fn a_job_without_room_in_the_budget_has_no_preview() {
     telegram.look(|ledger| assert_eq!((ledger.count(SEND), ledger.count(EDIT)), (4, 0)));
 }
 
+/// Nor are the searches and requests repeated with which every stretch would try again.
+#[tokio::test]
+async fn a_group_with_a_long_slow_mode_gets_neither_preview_nor_answer() {
+    let (telegram, _folder, mut line) =
+        start_previewing(Dedupe::Refuse, &policy_in(AnswerIn::Reply)).await;
+    telegram.fault(Fault::on(SEND, Action::error(420, "SLOWMODE_WAIT_3600")));
+    let long = telegram.send(SUPERGROUP, saying("one|two|three|four"));
+    called(&telegram, SEND, 1).await;
+    line.gate.send_replace(true);
+    line.ended(long).await;
+    line.finished().await;
+    let id = JobId { account: OWNER, chat: SUPERGROUP.into(), message: long };
+    let mark = line.queue.mark(id).await.unwrap();
+    assert!(matches!(mark, Some(stenogram::queue::Mark::Rejected { .. })), "{mark:?}");
+    assert_eq!(telegram.look(|ledger| (ledger.count(SEND), ledger.sent().count())), (2, 0));
+}
+
+#[tokio::test]
+async fn a_group_that_refuses_a_preview_is_sent_documents() {
+    let documents = Documents { from: 1, ..Documents::default() };
+    let settings = Settings { documents, ..Settings::default() };
+    let policy = Policy { settings, ..policy_in(AnswerIn::Reply) };
+    let (telegram, _folder, line) = start_previewing(Dedupe::Refuse, &policy).await;
+    telegram.fault(Fault::on(SEND, Action::error(403, "CHAT_SEND_PLAIN_FORBIDDEN")));
+    for (sends, text) in [(1, "one|two"), (2, "three|four")] {
+        line.gate.send_replace(false);
+        let long = telegram.send(GROUP, saying(text));
+        called(&telegram, SEND, sends).await;
+        line.gate.send_replace(true);
+        telegram.wait_for_reply(GROUP, long, DEADLINE).await.unwrap();
+        line.finished().await;
+    }
+    let is_document = |post: &Post| telegram.look(|ledger| ledger.document(post).is_some());
+    let answers = sent(&telegram);
+    assert_eq!((answers.len(), answers.iter().all(is_document)), (2, true));
+}
+
 /// The answer that is there stays until the new one takes its place.
 #[tokio::test]
 async fn what_is_recognised_again_has_no_preview() {

@@ -11,7 +11,7 @@ use super::super::connection::link::Link;
 use super::super::connection::rpc_error::{Meaning, WaitScope};
 use super::super::problems::FLOOD_WAIT;
 use super::super::store::Paused;
-use super::calls::sending_fault;
+use super::calls::{sending_fault, slow_mode_refusal};
 use super::edit::Edit;
 use crate::domain::{Answer, Fault, Form, Job, Part, Preview};
 
@@ -41,7 +41,12 @@ impl Account {
         match self.send_text(&link, whose, outgoing, job.preview_random_id()).await? {
             Ok(Some(message)) => Ok(Some(message)),
             Ok(None) => self.find_preview(job, preview).await,
-            Err(error) => Err(self.sending_failed(job, &error).await),
+            Err(error) => {
+                let refusal = slow_mode_refusal(&error, true);
+                // That the chat takes no text is not noted: the answer may be a document.
+                let failure = self.send_refused(&error).await;
+                Err(refusal.unwrap_or(failure))
+            }
         }
     }
 
