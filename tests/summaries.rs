@@ -68,9 +68,6 @@ async fn a_server_that_fails_gives_no_summary_and_is_left_alone() {
         ("a redirect", redirect),
         ("no JSON", Reply::new(200, b"<html>")),
         ("other JSON", Reply::new(200, br#"{"choices": []}"#)),
-        ("no text", Reply::new(200, br#"{"choices": [{"message": {"content": null}}]}"#)),
-        ("empty", says(" \n")),
-        ("a link", says("Pay at https://evil.example now.")),
         ("half an answer", says("One.").cut(10)),
     ];
     for (what, answer) in answers {
@@ -80,12 +77,33 @@ async fn a_server_that_fails_gives_no_summary_and_is_left_alone() {
         assert_eq!(server.summarise(TEXT, None).await, None, "{what}");
         assert_eq!(stub.requests().len(), 1, "{what}: it was left alone");
     }
+    // A text that talks the model into such an answer ends nobody else's summaries.
+    let silence = br#"{"choices": [{"message": {"content": null}}]}"#;
+    for (what, useless) in [
+        ("empty", says(" \n")),
+        ("a link", says("Pay at https://evil.example now.")),
+        ("no text", Reply::new(200, silence)),
+        ("too long for the model", Reply::new(400, b"{}")),
+    ] {
+        let stub =
+            Server::start(move |_, number| if number == 0 { useless.clone() } else { says("Anna is late.") });
+        let server = SummaryServer::new(options(&stub.base()));
+        assert_eq!(server.summarise(TEXT, None).await, None, "{what}");
+        assert_eq!(server.summarise(TEXT, None).await.as_deref(), Some("Anna is late."), "{what}");
+    }
     // More than a summary may be is cut, and more than any answer is, refused.
     let stub = Server::start(move |_, _| huge());
     assert_eq!(SummaryServer::new(options(&stub.base())).summarise(TEXT, None).await, None);
     let stub = Server::start(|_, _| says(&"word ".repeat(1000)));
     let cut = SummaryServer::new(options(&stub.base())).summarise(TEXT, None).await.expect("a summary");
     assert!(cut.ends_with(" …") && cut.len() <= 600, "{cut}");
+}
+
+#[tokio::test]
+async fn an_answer_of_another_form_is_not_quoted_in_errors() {
+    let stub = Server::start(|_, _| Reply::new(200, br#"{"choices": "Anna is ill"}"#));
+    let error = examine(options(&stub.base())).await.unwrap_err().to_string();
+    assert!(error.contains("makes no sense: Data error at line 1 column") && !error.contains("Anna"), "{error}");
 }
 
 #[tokio::test]

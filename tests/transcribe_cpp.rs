@@ -10,11 +10,12 @@ mod routes;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stenogram::domain::{Fault, LanguageCode, Languages, Task, Vocabulary};
 use stenogram::speech::{
-    EngineOptions, LocalOptions, ModelState, RecogniseOptions, Recognised, Recogniser as _,
+    EngineOptions, LocalOptions, ModelState, OwnersLists, RecogniseOptions, Recognised, Recogniser as _,
     RecogniserOptions, Recognisers, RecognisersOptions, SpeechError,
 };
 use support::speech::{VAD, pcm};
@@ -181,6 +182,29 @@ async fn a_model_that_takes_hints_gets_the_language_and_the_text_before() {
     hear(&recognisers, "раз два три", "ru", options).await.unwrap();
     assert_eq!(stub.asked()[1]["translate"], true);
     assert_eq!(recognisers.longest_stretch(), Duration::from_secs(29));
+}
+
+#[tokio::test]
+async fn it_is_told_what_the_owner_and_the_chat_of_a_recording_know() {
+    let stub = Stub::new(WHISPER);
+    let vocabulary: Vocabulary = "Аксинья".parse().unwrap();
+    let recognisers = start(EngineOptions { vocabulary, ..stub.options() }).await.unwrap();
+    let chats = RecogniseOptions {
+        vocabulary: "Тверь".parse().unwrap(),
+        people: "Анна".parse().unwrap(),
+        ..RecogniseOptions::default()
+    };
+    hear(&recognisers, "раз два три", "ru", chats.clone()).await.unwrap();
+    assert_eq!(stub.asked()[0]["prompt"], "Тверь, Аксинья, Анна.");
+    assert_eq!(stub.asked()[0]["language"], serde_json::Value::Null, "one of two languages");
+    // A worker of a fleet serves other owners.
+    let languages = Languages { listed: vec![language("de")], others: false };
+    let lists = OwnersLists { languages, vocabulary: "Клязьма".parse().unwrap() };
+    let anothers = RecogniseOptions { lists: Some(Arc::new(lists)), ..chats };
+    let recognised = hear(&recognisers, "раз два три", "ru", anothers).await.unwrap();
+    assert_eq!(stub.asked()[1]["prompt"], "Тверь, Клязьма, Анна.");
+    assert_eq!(stub.asked()[1]["language"], "de");
+    assert_eq!(recognised.transcript.language, Some(language("de")));
 }
 
 #[tokio::test]

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::rules::AnswerIn;
 use super::{ChatInfo, Incoming, JobId, LanguageChoice, Peer, Vocabulary};
 
+/// A command or reaction that arrives later than this after it was sent is not obeyed, in seconds.
+pub const LATEST: u64 = 300;
 /// The longest time for which recordings can be left alone, in seconds: a year.
 const LONGEST_PAUSE: u64 = 365 * 86_400;
 /// The longest prefix, in characters.

@@ -62,6 +62,13 @@ impl Settings {
             && text.encode_utf16().count() >= self.summary_from as usize
     }
 
+    /// Whether answers under both settings are the same for every recording, but for how they fold
+    /// away and for what the recogniser knows.
+    pub fn make_the_same(&self, other: &Self) -> bool {
+        let made = |it: &Self| (it.language, it.task, it.form.clone(), it.documents, it.summary_from);
+        made(self) == made(other)
+    }
+
     /// Whether an answer has the text, cut into the same parts, that one under these settings would
     /// have.
     pub fn gives_parts_of(&self, answer: &Answer) -> bool {

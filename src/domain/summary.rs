@@ -62,13 +62,16 @@ pub fn summary(answer: &str, text: &str) -> Option<String> {
     Some(summary)
 }
 
-/// Whether Telegram would make a link of a word: an address, or a name with @.
+/// Whether Telegram might make a link of a word: an address, or a name with @. Of what has dots in
+/// it, numbers and abbreviations with single letters are none.
 fn is_address(word: &str) -> bool {
     let word = word.trim_matches(|c: char| !c.is_alphanumeric() && c != '@' && c != '/');
-    let has_domain = word.split_once('.').is_some_and(|(host, rest)| {
-        !host.is_empty() && rest.chars().take_while(|c| c.is_alphabetic()).count() >= 2
-    });
-    word.starts_with(['@', '/']) || word.contains("://") || has_domain
+    let labels: Vec<&str> = word.split('.').collect();
+    let is_domain = |label: &&str| label.chars().take_while(|c| c.is_alphabetic()).count() >= 2;
+    let has_domain = labels.iter().skip(1).any(is_domain);
+    let is_number = |label: &&str| label.starts_with(|c: char| c.is_ascii_digit());
+    let has_ip_address = labels.windows(4).any(|four| four.iter().skip(1).all(is_number));
+    word.starts_with('/') || word.contains('@') || word.contains("://") || has_domain || has_ip_address
 }
 
 /// The beginning of a text within [`LIMIT`], cut between words.
@@ -128,6 +131,49 @@ mod tests {
         let long = summary(&"слово ".repeat(1000), "").unwrap();
         assert!(long.ends_with("слово …") && utf16_len(&long) <= LIMIT, "{long}");
         assert_eq!(summary(&"x".repeat(100_000), ""), None, "one word without an end");
+    }
+
+    #[test]
+    fn an_address_is_recognised_wherever_its_dots_are() {
+        for address in [
+            "evil.example",
+            "www.1xbet.com",
+            "bot.t.me",
+            "a.b.evil.com",
+            "hello...evil.com",
+            "(evil.example/pay),",
+            "e.g.evil.com",
+            "1.1.1.1/pay",
+            "1.1.1.1:80",
+            "at:1.1.1.1",
+            "пример.рф",
+            "http://x",
+            "@evil_bot",
+            "ask:@evil_bot",
+            "/start",
+        ] {
+            assert!(is_address(address), "{address}");
+        }
+        for word in [
+            "e.g.",
+            "т.д.",
+            "и.о.",
+            "5.30",
+            "1.5km",
+            "27.11.2026",
+            "v1.2.3",
+            "J.R.R.",
+            "late.",
+            "late...",
+            "...late",
+            "…late",
+            "and/or",
+            "5/7",
+            "-",
+            "",
+        ] {
+            assert!(!is_address(word), "{word}");
+        }
     }
 
     #[test]

@@ -11,6 +11,11 @@ pub fn now_seconds() -> i64 {
     i64::try_from(now().as_secs()).unwrap_or(i64::MAX)
 }
 
+/// How many seconds have gone by since `date`, in seconds of Unix time; 0 if it is yet to come.
+pub fn seconds_since(date: i64) -> u64 {
+    u64::try_from(now_seconds().saturating_sub(date)).unwrap_or(0)
+}
+
 pub fn now_millis() -> u64 {
     u64::try_from(now().as_millis()).unwrap_or(u64::MAX)
 }

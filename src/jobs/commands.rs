@@ -15,9 +15,10 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, error, info, info_span, warn};
 
+use crate::domain::command::LATEST;
 use crate::domain::command_texts::{self, Fate, QueueState, Remark};
 use crate::domain::rules::AnswerIn;
-use crate::domain::unix_time::now_seconds;
+use crate::domain::unix_time::{now_seconds, seconds_since};
 use crate::domain::{
     Asked, ChatKind, Command, CommandMessage, CommandPrefix, Fault, Incoming, JobId, LanguageCode, Note,
     RepliesTo, Sender, Tongue,
@@ -28,15 +29,8 @@ use crate::jobs::ports::Conversation;
 use crate::jobs::retry::retry_until_available;
 use crate::queue::{Mark, Obeyed, Queue, QueueError};
 
-/// A command or reaction that arrives later than this after it was sent is not obeyed, in seconds.
-pub(super) const LATEST: u64 = 300;
 /// What [`Commands::shown`] is in the daemon.
 pub const SHOWN: [Duration; 2] = [Duration::from_secs(6), Duration::from_secs(15)];
-
-/// For how many seconds a command or reaction of this date has been under way.
-pub(super) fn lateness(date: i64) -> u64 {
-    u64::try_from(now_seconds().saturating_sub(date)).unwrap_or(0)
-}
 
 /// Obeys commands and reactions.
 pub struct Commands {
@@ -106,7 +100,7 @@ impl Commands {
     async fn obey(&self, message: &CommandMessage) -> Result<Answer, Stop> {
         let CommandMessage { id, said, date, .. } = message;
         let is_new = self.mark(*id).await?.is_none();
-        let late = lateness(*date);
+        let late = seconds_since(*date);
         if late > LATEST && !is_new {
             return Ok(Answer::Silence);
         }
@@ -272,13 +266,12 @@ impl Commands {
     async fn queue_state(&self) -> Result<QueueState, Stop> {
         let counts = self.until_done("count the jobs", || self.queue.counts()).await?;
         let oldest = self.until_done("look for the oldest job", || self.queue.oldest()).await?;
-        let age = |date: i64| u64::try_from(now_seconds().saturating_sub(date)).unwrap_or(0);
         Ok(QueueState {
             waiting: counts.waiting,
             running: counts.claimed,
             delayed: counts.delayed,
             dead: counts.dead,
-            oldest: oldest.map(age),
+            oldest: oldest.map(seconds_since),
         })
     }
 

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, error, info, info_span};
 
 use crate::domain::policy::{Decision, Policy};
-use crate::domain::{Event, Incoming, JobId, Recording, unix_time};
+use crate::domain::{Event, Incoming, JobId, Recording, RepliesTo, unix_time};
 use crate::jobs::commands::Commands;
 use crate::jobs::deletions::Deletions;
 use crate::jobs::gate::Gate;
@@ -66,14 +66,22 @@ impl Intake {
                     self.people.complete(&mut incoming);
                     self.take_recording(&incoming).await
                 }
-                Event::Command(message) => match &self.commands {
-                    Some(commands) => commands.take(message).await,
-                    None => true,
-                },
-                Event::Reaction(reaction) => match &self.commands {
-                    Some(commands) => commands.take_reaction(reaction).await,
-                    None => true,
-                },
+                Event::Command(mut message) => {
+                    if let RepliesTo::Recording(incoming) = &mut message.replies_to {
+                        self.people.complete_earlier(incoming);
+                    }
+                    match &self.commands {
+                        Some(commands) => commands.take(message).await,
+                        None => true,
+                    }
+                }
+                Event::Reaction(mut reaction) => {
+                    self.people.complete_earlier(&mut reaction.incoming);
+                    match &self.commands {
+                        Some(commands) => commands.take_reaction(reaction).await,
+                        None => true,
+                    }
+                }
                 Event::Deleted(deleted) => match &self.deletions {
                     Some(deletions) => deletions.take(deleted).await,
                     None => true,

@@ -36,6 +36,18 @@ impl People {
         known.truncate(PEOPLE);
         incoming.people.extend(before);
     }
+
+    /// Adds to an earlier recording in a group, which the owner asks for now, the names of those
+    /// who have sent recordings there. Nobody is remembered for that.
+    pub fn complete_earlier(&self, incoming: &mut Incoming) {
+        if incoming.chat.kind != ChatKind::Group {
+            return;
+        }
+        let groups = lock(&self.0);
+        let known = groups.get(&incoming.chat.id).into_iter().flatten();
+        let others: Vec<String> = known.filter(|name| !incoming.people.contains(name)).cloned().collect();
+        incoming.people.extend(others);
+    }
 }
 
 #[cfg(test)]
@@ -43,16 +55,20 @@ mod tests {
     use super::*;
     use crate::domain::{ChatInfo, Job, JobId, Peer, PeerKind, Sender};
 
-    fn heard(people: &People, chat: i64, kind: ChatKind, names: &[&str]) -> Vec<String> {
+    fn incoming(chat: i64, kind: ChatKind, names: &[&str]) -> Incoming {
         let group = Peer { kind: PeerKind::Group, id: -chat, access_hash: 0 };
-        let mut incoming = Incoming {
+        Incoming {
             id: JobId { account: 1000, chat, message: 1 },
             recording: Job::example(group, 1).recording,
             chat: ChatInfo { id: chat, kind, names: Vec::new() },
             sender: Sender { id: 1, is_owner: false, is_bot: false, is_contact: None, names: Vec::new() },
             people: names.iter().map(|name| (*name).to_owned()).collect(),
             view_once: false,
-        };
+        }
+    }
+
+    fn heard(people: &People, chat: i64, kind: ChatKind, names: &[&str]) -> Vec<String> {
+        let mut incoming = incoming(chat, kind, names);
         people.complete(&mut incoming);
         incoming.people
     }
@@ -71,5 +87,23 @@ mod tests {
             heard(&people, -5, group, &[name]);
         }
         assert_eq!(heard(&people, -5, group, &["i"]).len(), 1 + PEOPLE);
+    }
+
+    #[test]
+    fn one_that_is_asked_for_gets_the_names_and_adds_none() {
+        let people = People::default();
+        let group = ChatKind::Group;
+        heard(&people, -5, group, &["Anna", "Owner"]);
+        for (chat, kind, names, expected) in [
+            (-5, group, &["Boris", "Owner"][..], &["Boris", "Owner", "Anna"][..]),
+            (-5, group, &["Clara", "Owner"], &["Clara", "Owner", "Anna"]),
+            (-6, group, &["Clara"], &["Clara"]),
+            (-5, ChatKind::Private, &["Clara"], &["Clara"]),
+        ] {
+            let mut asked_for = incoming(chat, kind, names);
+            people.complete_earlier(&mut asked_for);
+            assert_eq!(asked_for.people, expected);
+        }
+        assert_eq!(heard(&people, -5, group, &["Dora"]), ["Dora", "Anna", "Owner"]);
     }
 }

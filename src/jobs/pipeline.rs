@@ -184,8 +184,8 @@ async fn cached_answer(
         }
         Some(Ok(Some(_))) => {
             info!(
-                "Known recording, but its stored transcript was made under another LANGUAGE, TASK, ANSWER_IN or \
-                 DOCUMENT_FROM"
+                "Known recording, but its stored transcript was made under another LANGUAGE, TASK, ANSWER_IN, \
+                 DOCUMENT_FROM or SUMMARY_FROM"
             );
             Ok(None)
         }

@@ -2,9 +2,11 @@
 
 use tracing::{Instrument as _, debug, error, info, info_span};
 
+use crate::domain::command::LATEST;
 use crate::domain::command_texts::Remark;
+use crate::domain::unix_time::seconds_since;
 use crate::domain::{Asked, Reaction, Tongue};
-use crate::jobs::commands::{Commands, LATEST, Stop, lateness};
+use crate::jobs::commands::{Commands, Stop};
 
 impl Commands {
     /// Obeys a reaction as the command `t`, except that nothing is said to it in the chat. Returns
@@ -24,8 +26,8 @@ impl Commands {
     async fn obey_reaction(&self, reaction: &Reaction) -> Result<(), Stop> {
         let Reaction { incoming, date } = reaction;
         let id = reaction.id();
-        // An update about a message lists reactions of any age, whatever has changed.
-        let late = lateness(*date);
+        // The updates are asked for it too, but the store may have been away since.
+        let late = seconds_since(*date);
         if late > LATEST {
             debug!(late_s = late, "The reaction is old and is not obeyed");
             return Ok(());

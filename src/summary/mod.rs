@@ -64,6 +64,8 @@ pub struct SummaryOptions {
 pub struct SummaryError {
     server: String,
     why: String,
+    /// Whether the text may be to blame, rather than the server.
+    of_this_text: bool,
 }
 
 impl SummaryError {
@@ -136,18 +138,17 @@ impl SummaryServer {
         }
         let started = Instant::now();
         let asked = ask_on_a_thread(self.options.clone(), question).await;
-        let written = asked.and_then(|answer| {
-            summary(&answer, text)
-                .ok_or_else(|| self.options.failure("gave no summary that can be used".to_owned()))
-        });
-        match written {
+        match asked.and_then(|answer| summary(&answer, text).ok_or_else(|| self.options.useless())) {
             Ok(summary) => {
                 let took_s = started.elapsed().as_secs();
                 info!(event = "summarised", took_s, lines = summary.lines().count(), "Summarised");
                 Some(summary)
             }
             Err(error) => {
-                *lock(&self.left_alone) = Some(Instant::now() + PAUSE);
+                // Whoever sends texts that fail must not end the summaries of all others.
+                if !error.of_this_text {
+                    *lock(&self.left_alone) = Some(Instant::now() + PAUSE);
+                }
                 warn!(event = "summary_failed", "Going on without a summary: {error}");
                 None
             }
@@ -173,7 +174,7 @@ pub async fn examine(options: SummaryOptions) -> Result<(), SummaryError> {
     let answer = ask_on_a_thread(options.clone(), question.expect("a short text")).await?;
     match summary(&answer, text) {
         Some(_) => Ok(()),
-        None => Err(options.failure("gave no summary that can be used".to_owned())),
+        None => Err(options.useless()),
     }
 }
 
@@ -182,7 +183,7 @@ async fn ask_on_a_thread(options: SummaryOptions, question: Question) -> Result<
     let (span, copy) = (Span::current(), options.clone());
     let asked = tokio::task::spawn_blocking(move || {
         let _entered = span.enter();
-        copy.ask(&question).map_err(|why| copy.failure(why))
+        copy.ask(&question)
     });
     // Where all threads are busy, it is not asked at all.
     match tokio::time::timeout(options.timeout + START_LIMIT, asked).await {
@@ -193,12 +194,18 @@ async fn ask_on_a_thread(options: SummaryOptions, question: Question) -> Result<
 
 impl SummaryOptions {
     fn failure(&self, why: String) -> SummaryError {
-        SummaryError { server: self.url.name().to_owned(), why }
+        SummaryError { server: self.url.name().to_owned(), why, of_this_text: false }
     }
 
-    /// What the model answers. The error follows the name of the server.
-    fn ask(&self, question: &Question) -> Result<String, String> {
-        let proxy = self.proxy.clone().map_err(|error| format!("cannot be asked: {error}"))?;
+    fn useless(&self) -> SummaryError {
+        let error = self.failure("gave no summary that can be used".to_owned());
+        SummaryError { of_this_text: true, ..error }
+    }
+
+    /// What the model answers.
+    fn ask(&self, question: &Question) -> Result<String, SummaryError> {
+        let failure = |why: String| self.failure(why);
+        let proxy = self.proxy.clone().map_err(|error| failure(format!("cannot be asked: {error}")))?;
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             .proxy(proxy)
@@ -220,28 +227,37 @@ impl SummaryOptions {
             Message { role: "user", content: &question.text },
         ];
         let request = Request { model: &self.model, messages, stream: false };
-        let request = serde_json::to_vec(&request).map_err(|error| format!("cannot be asked: {error}"))?;
+        let request =
+            serde_json::to_vec(&request).map_err(|error| failure(format!("cannot be asked: {error}")))?;
         let mut response = post.send(&request).map_err(|error| self.no_answer(&error))?;
         let status = response.status();
         if !status.is_success() {
-            return Err(format!("answered {status}"));
+            // What is too long for the model, or of no use to it, is refused with these.
+            let of_this_text = matches!(status.as_u16(), 400 | 413 | 422);
+            return Err(SummaryError { of_this_text, ..failure(format!("answered {status}")) });
         }
         let body = response.body_mut().with_config().limit(LONGEST_ANSWER).read_to_vec();
         let body = body.map_err(|error| self.no_answer(&error))?;
-        let answer: Answer = serde_json::from_slice(&body)
-            .map_err(|error| format!("gave an answer that makes no sense: {error}"))?;
-        let said = answer.choices.into_iter().next().and_then(|choice| choice.message.content);
-        said.ok_or_else(|| "gave an answer without a text".to_owned())
+        // The whole error may quote the answer, and with it what was said.
+        let answer: Answer = serde_json::from_slice(&body).map_err(|error| {
+            let (what, line, column) = (error.classify(), error.line(), error.column());
+            let why = format!("{what:?} error at line {line} column {column}");
+            failure(format!("gave an answer that makes no sense: {why}"))
+        })?;
+        let first = answer.choices.into_iter().next();
+        let said = first.ok_or_else(|| failure("gave an answer without a message".to_owned()))?.message;
+        // A model that refuses to answer says nothing.
+        Ok(said.content.unwrap_or_default())
     }
 
-    fn no_answer(&self, error: &ureq::Error) -> String {
-        match error {
+    fn no_answer(&self, error: &ureq::Error) -> SummaryError {
+        self.failure(match error {
             ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => {
                 "cannot be reached in time".to_owned()
             }
             ureq::Error::Timeout(_) => format!("gave no answer within {} s", self.timeout.as_secs()),
             ureq::Error::BodyExceedsLimit(_) => "gave an answer of more than 1 MiB".to_owned(),
             error => format!("cannot be asked: {error}"),
-        }
+        })
     }
 }

@@ -67,7 +67,11 @@ async fn other_reactions_and_those_of_others_ask_for_nothing() {
     let vanishing = telegram.send(FRIENDS_CHAT, saying("once").view_once());
     telegram.react(FRIENDS_CHAT, vanishing, OWNER, ASK);
     settled(&telegram, &line).await;
-    telegram.look(|ledger| assert!(ledger.sent().all(|post| post.chat == OTHER_CHAT)));
+    telegram.look(|ledger| {
+        assert!(ledger.sent().all(|post| post.chat == OTHER_CHAT));
+        // Members of a group cannot make us ask for messages.
+        assert_eq!(ledger.count("channels.getMessages"), 0);
+    });
 }
 
 #[tokio::test]

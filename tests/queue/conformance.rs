@@ -622,7 +622,20 @@ async fn a_result_of_other_settings_takes_its_place(backend: impl Backend) {
         queue.store_outbox(id, &answer).await.unwrap();
         assert_eq!(queue.result(&job(1, 1)).await.unwrap(), Some(answer));
     }
-    // And so are the languages that were given.
+    // And one with a summary may have none.
+    for from in [900, 1500, u32::MAX] {
+        let mut answer = answer("first");
+        answer.settings.summary_from = from;
+        queue.store_outbox(id, &answer).await.unwrap();
+        assert_eq!(queue.result(&job(1, 1)).await.unwrap(), Some(answer));
+    }
+    // How it folds away, and what the recogniser knew, makes no other result.
+    let mut other = answer("second");
+    other.settings.fold_from = 20;
+    other.settings.people = Some("Anna".parse().unwrap());
+    queue.store_outbox(id, &other).await.unwrap();
+    assert_eq!(queue.result(&job(1, 1)).await.unwrap(), Some(answer("first")));
+    // The languages that were given make another one.
     for language in [Some("de"), Some("uk"), None] {
         let mut answer = answer("first");
         answer.settings.language = language.map(|code| code.parse().unwrap());

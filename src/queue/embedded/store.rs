@@ -211,12 +211,12 @@ impl Store {
         self.commit(vec![change], beside)
     }
 
-    /// Whether there is a result that was made under these settings. One that cannot be read counts
+    /// Whether there is a result as one under these settings would be. One that cannot be read counts
     /// as none.
     fn has_result(&self, job: &Job, settings: &Settings, now: u64) -> Result<bool, QueueError> {
         match self.file.result(job, now) {
             Err(QueueError::Damaged(_)) => Ok(false),
-            found => Ok(found?.is_some_and(|answer| answer.settings == *settings)),
+            found => Ok(found?.is_some_and(|answer| answer.settings.make_the_same(settings))),
         }
     }
 

@@ -16,14 +16,15 @@ if job.lifetime then
   if life <= 0 then return 1 end
   ends, life = string.format('%.0f', ends), string.format('%.0f', life)
 end
--- What an answer was made under. The answers of format 1 are lists of parts, each with its task.
+-- What an answer was made under, of that which makes another answer of the same text: what
+-- Settings::make_the_same compares. The answers of format 1 are lists of parts, each with its task.
 local function settings_of(answer)
   local readable, answer = pcall(cjson.decode, answer)
   if not readable or type(answer) ~= 'table' then return nil end
   local task = answer.task or type(answer[1]) == 'table' and answer[1].task or 'transcribe'
   local documents = answer.documents or {}
   local form = {answer.form or 'replies', documents.from or 0, documents.formats or ''}
-  return cjson.encode({answer.language or '', task, form})
+  return cjson.encode({answer.language or '', task, form, answer.summary_from or ''})
 end
 local known = redis.call('GET', result_key(document))
 -- An answer that is used again does not last longer for it; one that was made anew takes its place.

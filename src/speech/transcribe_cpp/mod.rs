@@ -38,7 +38,7 @@ use super::options::{EngineOptions, RecogniseOptions};
 use super::recogniser::{LONGEST_STRETCH, Recognised, Recogniser};
 use super::vad::detector::{Detector, Speech, seconds};
 use super::whisper::RATE;
-use crate::domain::{LanguageCode, Task, Transcript};
+use crate::domain::{LanguageCode, Languages, Task, Transcript};
 
 /// Shorter speech is padded with silence, as for whisper.cpp.
 const SHORTEST: usize = RATE;
@@ -71,8 +71,7 @@ impl TranscribeCpp {
         let about = process.about().clone();
         let languages = languages(&about);
         fits(&options, &about, &languages)?;
-        let known = |language: &LanguageCode| languages.contains(language);
-        let choice = Choice::among(options.languages.clone(), LanguageCode::all().filter(known));
+        let choice = choice(&options.languages, &languages);
         info!(arch = about.arch, device = about.device, model = &*name, "transcribe.cpp has loaded a model");
         let host = Host::new(options, program, process);
         Ok(Self { host, name, about, languages, choice, detector })
@@ -105,6 +104,11 @@ pub async fn examine(options: &EngineOptions) -> Result<(String, String), Speech
 fn languages(about: &About) -> HashSet<LanguageCode> {
     let told: HashSet<_> = about.languages.iter().filter_map(|code| code.parse().ok()).collect();
     if told.is_empty() { LanguageCode::all().collect() } else { told }
+}
+
+/// The listed languages that the model knows, to choose from.
+fn choice(listed: &Languages, known: &HashSet<LanguageCode>) -> Choice {
+    Choice::among(listed.clone(), LanguageCode::all().filter(|language| known.contains(language)))
 }
 
 fn fits(
@@ -151,7 +155,8 @@ impl Recogniser for TranscribeCpp {
         mut speech: Speech,
         options: RecogniseOptions,
     ) -> Result<Recognised, SpeechError> {
-        let RecogniseOptions { language, task, prior, previous_text, observer, .. } = options;
+        let vocabulary = &options.known(&self.host.options.vocabulary);
+        let RecogniseOptions { language, task, prior, previous_text, observer, lists, .. } = options;
         let observer = observer.as_deref().unwrap_or(&());
         if let Some(language) = language.filter(|language| !self.knows(*language)) {
             return Err(SpeechError::LanguageOfRecordingNotInModel(language));
@@ -165,8 +170,9 @@ impl Recogniser for TranscribeCpp {
         let started = Instant::now();
         let spoken = speech.activity.voiced(0..speech.pcm.len()).unwrap_or(speech.pcm.len());
         speech.pcm.resize(speech.pcm.len().max(SHORTEST), 0.0);
-        let given = language.or(self.choice.only());
-        let vocabulary = &self.host.options.vocabulary;
+        let its_choice = lists.map(|lists| choice(&lists.languages, &self.languages));
+        let choice = its_choice.as_ref().unwrap_or(&self.choice);
+        let given = language.or(choice.only());
         let request = |language: Option<LanguageCode>, prompt: String| Request {
             samples: speech.pcm.len(),
             language: language.filter(|_| self.about.takes_language).map(|code| code.as_str().to_owned()),
@@ -185,7 +191,7 @@ impl Recogniser for TranscribeCpp {
         let mut guarded = guard(&candidates(&heard, &speech));
         let instead = detected
             .filter(|_| given.is_none() && self.about.takes_language && !guarded.kept.is_empty())
-            .and_then(|detected| self.choice.instead_of(detected, &prior, spoken));
+            .and_then(|detected| choice.instead_of(detected, &prior, spoken));
         if let Some(instead) = instead {
             debug!(language = instead.as_str(), "another language was detected, hearing it again");
             asked = request(Some(instead), asked.prompt);

@@ -9,6 +9,8 @@ use super::super::reactions;
 use super::error::UpdatesEnded;
 use super::event_sink::EventSink;
 use super::update_loop::UpdateLoop;
+use crate::domain::command::LATEST;
+use crate::domain::unix_time::seconds_since;
 use crate::domain::{CommandMessage, Deleted, Event, Incoming, JobId, Reaction, RepliesTo};
 
 impl<S: EventSink> UpdateLoop<'_, S> {
@@ -39,7 +41,11 @@ impl<S: EventSink> UpdateLoop<'_, S> {
     async fn reaction(&self, update: &tl::enums::Update) -> Result<Option<Event>, UpdatesEnded> {
         let Some(reacted) = reactions::in_update(update) else { return Ok(None) };
         let given = reacted.of(self.link.context.user.id);
-        let asks = |reaction: &reactions::Given| self.sink.is_request(reaction.emoji);
+        // An update lists reactions of any age, whoever has reacted now. For an old one nothing is
+        // to be asked of Telegram.
+        let asks = |reaction: &reactions::Given| {
+            seconds_since(reaction.date) <= LATEST && self.sink.is_request(reaction.emoji)
+        };
         let Some(date) = given.filter(asks).map(|reaction| reaction.date).max() else { return Ok(None) };
         let incoming = match reacted.message {
             Some(message) => match message::unresolved_sound(message) {
