@@ -211,8 +211,8 @@ impl Store {
         self.commit(vec![change], beside)
     }
 
-    /// Whether there is a result as one under these settings would be. One that cannot be read counts
-    /// as none.
+    /// Whether there is a result as one under these settings would be. One that cannot be read
+    /// counts as none.
     fn has_result(&self, job: &Job, settings: &Settings, now: u64) -> Result<bool, QueueError> {
         match self.file.result(job, now) {
             Err(QueueError::Damaged(_)) => Ok(false),
