@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use super::RunError;
 use super::recognition::Recognition;
@@ -30,6 +31,12 @@ pub(super) fn start(
     let store = Assignments::new(&setup::redis_queue(config, redis, account))?;
     let observer = Arc::new(Told(Arc::downgrade(health)));
     let options = setup::gateway(config)?;
+    if !config.models.is_empty() {
+        warn!(
+            "MODELS names models for single languages, which a gateway does not choose between: set MODELS on the \
+             workers"
+        );
+    }
     let fleet = Arc::new(FleetTranscriber::new(store, options, languages, observer, shutdown.clone()));
     let pulse = Pulse::default();
     health.watch("news of the workers", pulse.clone());

@@ -55,6 +55,7 @@ impl Parser<'_> {
             let (model, models) = (self.describe("MODEL"), self.describe("MODELS"));
             self.contradiction(format!("{model} and {models} both name the model for all other languages; leave out MODEL, or the * of MODELS"));
         }
+        let model_is_set = models.of_others.is_some() || self.is_set("MODEL");
         Config {
             api_id: self.optional("API_ID", |text| within(1..=i32::MAX, text.parse().ok())),
             api_hash: self.optional("API_HASH", api_hash),
@@ -63,7 +64,7 @@ impl Parser<'_> {
             model: models.of_others.unwrap_or(model),
             models: models.of_languages,
             model_is_default: is_default,
-            model_is_set: self.is_set("MODEL"),
+            model_is_set,
             model_url: self.optional("MODEL_URL", values::web_url),
             language: self.parsed("LANGUAGE"),
             languages: self.parsed("LANGUAGES"),

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tracing::debug;
 
-use super::worker::{FleetWorker, WorkerOptions};
+use super::options::WorkerOptions;
+use super::worker::FleetWorker;
 use crate::queue::fleet::{Card, Report};
 use crate::runtime::lock;
 use crate::speech::LOCAL;

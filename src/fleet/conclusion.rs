@@ -1,5 +1,6 @@
 //! What becomes of an assignment when a worker is done with it.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -11,8 +12,10 @@ use crate::queue::QueueError;
 use crate::queue::fleet::{Lease, Outcome};
 use crate::runtime::lock;
 
-/// How long a long recording is put off while others take the slots for such.
+/// How long a worker leaves a long recording to others while it has no slot for it.
 const LONG_PAUSE: Duration = Duration::from_secs(60);
+/// The same for a recording that its models cannot recognise: as long as it waits.
+const UNABLE_PAUSE: Duration = Duration::from_secs(86_400);
 /// How long giving back an assignment may take at the end.
 pub(super) const FAREWELL_LIMIT: Duration = Duration::from_secs(2);
 
@@ -21,6 +24,8 @@ pub(super) enum Stop {
     Lost,
     /// Other long recordings take the slots for such.
     TooLong,
+    /// The models of this worker do not know the language, or do not translate.
+    Unable(String),
     /// Redis has lost the recording.
     Missing,
     Fault(Fault),
@@ -38,6 +43,7 @@ impl FleetWorker {
         match result {
             Ok(()) => {
                 lock(&self.done).ended += 1;
+                self.failures.store(0, Ordering::Relaxed);
                 info!(event = "assignment_done", "Recognised");
                 (Ended::Recognised, None)
             }
@@ -46,7 +52,11 @@ impl FleetWorker {
                 (Ended::Lost, None)
             }
             Err(Stop::TooLong) => {
-                self.give_back(lease, LONG_PAUSE, "other long recordings are being recognised").await;
+                self.refuse(lease, LONG_PAUSE, "other long recordings are being recognised").await;
+                (Ended::GivenBack, None)
+            }
+            Err(Stop::Unable(why)) => {
+                self.refuse(lease, UNABLE_PAUSE, &why).await;
                 (Ended::GivenBack, None)
             }
             Err(Stop::Missing) => {
@@ -68,6 +78,8 @@ impl FleetWorker {
             }
             Fault::Retry { after, why } => {
                 warn!(event = "retry", reason = why, "Failed, its gateway tries again");
+                // Something may be wrong here, and then the next ones would fail too.
+                self.pause(pause_after(self.failures.fetch_add(1, Ordering::Relaxed)));
                 finish(Outcome::Failed { why, after: after.as_secs() }).await;
                 (Ended::Failed, None)
             }
@@ -76,33 +88,42 @@ impl FleetWorker {
                 (Ended::Rejected, None)
             }
             Fault::Aborted => {
-                self.give_back(lease, Duration::ZERO, "this worker stops").await;
+                self.give_back(lease, "this worker stops").await;
                 (Ended::GivenBack, None)
             }
             // Something is wrong here, not with the recording: another worker may be well.
             Fault::Wait { after, why } | Fault::Later { after, why } | Fault::Held { after, why } => {
                 self.pause(after);
-                self.give_back(lease, Duration::ZERO, &why).await;
+                self.give_back(lease, &why).await;
                 (Ended::GivenBack, None)
             }
             Fault::Unavailable(why) => {
                 self.pause(PAUSES.0);
-                self.give_back(lease, Duration::ZERO, &why).await;
+                self.give_back(lease, &why).await;
                 (Ended::GivenBack, None)
             }
             Fault::Fatal(why) => {
-                self.give_back(lease, Duration::ZERO, &why).await;
+                self.give_back(lease, &why).await;
                 (Ended::GivenBack, Some(why))
             }
         }
     }
 
-    async fn give_back(&self, lease: &Lease, after: Duration, why: &str) {
+    async fn give_back(&self, lease: &Lease, why: &str) {
         info!(event = "assignment_given_back", reason = why, "Given back");
-        self.last_word(self.leases.give_back(lease, after)).await;
-        if after.is_zero() {
-            let _ = timeout(FAREWELL_LIMIT, self.leases.wake(lease.job.account)).await;
-        }
+        self.last_word(self.leases.give_back(lease, Duration::ZERO)).await;
+        self.wake_another(lease).await;
+    }
+
+    /// Leaves the assignment to others for this time.
+    async fn refuse(&self, lease: &Lease, time: Duration, why: &str) {
+        warn!(event = "assignment_given_back", reason = why, "Left to other workers");
+        self.last_word(self.leases.refuse(lease, time)).await;
+        self.wake_another(lease).await;
+    }
+
+    async fn wake_another(&self, lease: &Lease) {
+        let _ = timeout(FAREWELL_LIMIT, self.leases.wake(lease.job.account)).await;
     }
 
     /// If this does not succeed, the lease runs out, and another worker takes over.
@@ -112,5 +133,21 @@ impl FleetWorker {
             Ok(Err(error)) => warn!(%error, "Redis does not take it; the lease runs out"),
             Err(_) => warn!("Redis does not answer; the lease runs out"),
         }
+    }
+}
+
+/// How long the worker takes nothing after a failure that so many others came right before.
+fn pause_after(failures: u32) -> Duration {
+    (PAUSES.0 * 2_u32.pow(failures.min(16))).min(PAUSES.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pause_grows_while_failures_follow_each_other() {
+        let pauses = [0, 1, 2, 5, 6, u32::MAX].map(|failures| pause_after(failures).as_secs());
+        assert_eq!(pauses, [1, 2, 4, 32, 60, 60]);
     }
 }

@@ -32,6 +32,8 @@ const LOOK: Duration = Duration::from_secs(10);
 const AWAY: Duration = Duration::from_secs(30);
 /// Until the next attempt after Redis did not answer.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How often all who wait look at their assignments, at least: news may have been lost.
+const LOOK_AT_ALL: Duration = Duration::from_secs(30);
 /// How long a round of the loop that waits for news may take.
 const ROUND_LIMIT: Duration = Duration::from_secs(300);
 
@@ -40,9 +42,23 @@ const ROUND_LIMIT: Duration = Duration::from_secs(300);
 pub struct GatewayOptions {
     /// The model that is wanted; `None` for any.
     pub model: Option<String>,
+    /// TASK, which most jobs have.
+    pub task: Task,
     pub lists: OwnersLists,
     /// How many bytes of recordings may be in Redis.
     pub budget: u64,
+}
+
+impl GatewayOptions {
+    /// What a worker has to take for a job with this task: the stream in which its assignment
+    /// waits.
+    pub fn wanted(&self, task: Task) -> &str {
+        match (&self.model, task) {
+            (Some(model), _) => model,
+            (None, Task::Translate) => ANY_TRANSLATING,
+            (None, Task::Transcribe) => ANY_MODEL,
+        }
+    }
 }
 
 /// Is told how the recognition elsewhere gets on.
@@ -106,6 +122,7 @@ impl FleetTranscriber {
 
     /// Passes on the news of the workers, for ever. `pulse` beats with every round.
     pub async fn follow_news(&self, pulse: Pulse) {
+        let mut looked_at_all = Instant::now();
         loop {
             let opened = self.opened.notified();
             if lock(&self.open).is_empty() {
@@ -114,15 +131,19 @@ impl FleetTranscriber {
             }
             pulse.beat(ROUND_LIMIT);
             self.announce(false).await;
-            match self.store.news().await {
-                // Now and then all of them look, because news may have been lost.
-                Ok(jobs) if jobs.is_empty() => self.notify(|_| true),
-                Ok(jobs) => self.notify(|job| jobs.contains(job)),
+            let news = match self.store.news().await {
+                Ok(jobs) => jobs,
                 Err(error) => {
                     debug!(%error, "no news of the workers");
                     tokio::time::sleep(PAUSE).await;
-                    self.notify(|_| true);
+                    Vec::new()
                 }
+            };
+            if news.is_empty() || looked_at_all.elapsed() >= LOOK_AT_ALL {
+                looked_at_all = Instant::now();
+                self.notify(|_| true);
+            } else {
+                self.notify(|job| news.contains(job));
             }
         }
     }
@@ -162,7 +183,7 @@ impl FleetTranscriber {
     }
 
     fn is_taken_by(&self, worker: &Seen) -> bool {
-        let wanted = self.options.model.as_deref().unwrap_or(ANY_MODEL);
+        let wanted = self.options.wanted(self.options.task);
         worker.card.takes.iter().any(|takes| takes == wanted)
     }
 
@@ -183,15 +204,6 @@ impl FleetTranscriber {
         }
     }
 
-    /// The stream in which the job's assignment waits.
-    fn model(&self, settings: &Settings) -> &str {
-        match (&self.options.model, settings.task) {
-            (Some(model), _) => model,
-            (None, Task::Translate) => ANY_TRANSLATING,
-            (None, Task::Transcribe) => ANY_MODEL,
-        }
-    }
-
     /// What an assignment depends on. One that was made for something else is of no use to the job.
     fn version(&self, job: &Job, settings: &Settings) -> String {
         let Settings { task, language, .. } = settings;
@@ -199,7 +211,8 @@ impl FleetTranscriber {
         let asked = job.asked.as_ref().map_or(0, |asked| asked.command);
         let OwnersLists { languages, vocabulary } = &self.options.lists;
         let listed: Vec<&str> = languages.listed.iter().map(|language| language.as_str()).collect();
-        let (listed, others, model) = (listed.join(","), languages.others, self.model(settings));
+        let (listed, others, model) =
+            (listed.join(","), languages.others, self.options.wanted(settings.task));
         format!("{task:?}/{language}/{asked}/{model}/{listed}/{others}/{vocabulary}")
     }
 
@@ -292,7 +305,13 @@ impl Transcriber for FleetTranscriber {
             _ => Line::Others,
         };
         let order = self.order(job, settings, progress);
-        let feed = Feed { job: job.id, order: &order, version: &version, line, model: self.model(settings) };
+        let feed = Feed {
+            job: job.id,
+            order: &order,
+            version: &version,
+            line,
+            model: self.options.wanted(settings.task),
+        };
         let is_assigned = self.persist("hand over a recording", || self.store.assign(&feed, &bytes)).await?;
         if !is_assigned {
             return Err(Fault::retry_in(1, "the job was taken away while its recording was handed over"));

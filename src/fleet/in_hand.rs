@@ -22,7 +22,8 @@ struct Known {
 }
 
 impl InHand {
-    pub(super) fn add(&self, job: JobId, order: &Order) {
+    /// Returns what the entry is removed by.
+    pub(super) fn add(&self, job: JobId, order: &Order) -> Arc<OwnersLists> {
         let (listed, others) = order.languages.clone();
         let lists = OwnersLists {
             languages: Languages { listed, others },
@@ -30,7 +31,14 @@ impl InHand {
             vocabulary: order.vocabulary.join(",").parse().unwrap_or_default(),
         };
         let prior = LanguagePrior(order.prior.clone());
-        lock(&self.0).insert(job, Known { prior, lists: Arc::new(lists), report: Report::default() });
+        let lists = Arc::new(lists);
+        let known = Known { prior, lists: Arc::clone(&lists), report: Report::default() };
+        lock(&self.0).insert(job, known);
+        lists
+    }
+
+    pub(super) fn jobs(&self) -> Vec<JobId> {
+        lock(&self.0).keys().copied().collect()
     }
 
     /// What is to be told with the stretch that was just recognised.
@@ -38,8 +46,12 @@ impl InHand {
         lock(&self.0).get_mut(&job).map(|known| std::mem::take(&mut known.report)).unwrap_or_default()
     }
 
-    pub(super) fn remove(&self, job: JobId) {
-        lock(&self.0).remove(&job);
+    /// The job may have come back meanwhile, under another lease: then it stays.
+    pub(super) fn remove(&self, job: JobId, entry: &Arc<OwnersLists>) {
+        let mut known = lock(&self.0);
+        if known.get(&job).is_some_and(|known| Arc::ptr_eq(&known.lists, entry)) {
+            known.remove(&job);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Renews a lease.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
@@ -11,7 +12,7 @@ use crate::queue::fleet::{Lease, Leases};
 use crate::runtime::pulse::Pulse;
 
 /// How often a lease is renewed in the time for which it holds.
-const RENEWALS: u32 = 4;
+pub(super) const RENEWALS: u32 = 4;
 
 /// Keeps a lease until it is dropped. While the recognition is stuck it does not, so that another
 /// worker takes over.
@@ -21,7 +22,14 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub fn start(leases: Arc<Leases>, lease: Lease, time: Duration, recognition: Pulse) -> Self {
+    /// Sets `away` while Redis is.
+    pub fn start(
+        leases: Arc<Leases>,
+        lease: Lease,
+        time: Duration,
+        recognition: Pulse,
+        away: Arc<AtomicBool>,
+    ) -> Self {
         let lost = CancellationToken::new();
         let over = lost.clone();
         let task = tokio::spawn(async move {
@@ -34,7 +42,10 @@ impl Keeper {
                     Ok(true) => {}
                     Ok(false) => return over.cancel(),
                     // It holds as long as nobody else takes the assignment.
-                    Err(error) => debug!(%error, "the lease is not renewed yet"),
+                    Err(error) => {
+                        away.store(true, Ordering::Relaxed);
+                        debug!(%error, "the lease is not renewed yet");
+                    }
                 }
             }
         });

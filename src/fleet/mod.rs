@@ -5,6 +5,7 @@
 //! gateway        the transcriber of a gateway; room: the budget in Redis
 //! transcription  a recording that workers recognise, as the gateway sees it
 //! worker         takes assignments and recognises them
+//! options        what it is and can recognise
 //! card           what it says of itself
 //! conclusion     what becomes of an assignment that it is done with
 //! job            what it knows of the job
@@ -18,10 +19,12 @@ pub mod gateway;
 mod in_hand;
 mod job;
 mod keeper;
+mod options;
 mod room;
 mod transcription;
 pub mod worker;
 
 pub use self::gateway::{FleetTranscriber, GatewayObserver, GatewayOptions};
 pub use self::in_hand::InHand;
-pub use self::worker::{FleetWorker, WorkerObserver, WorkerOptions};
+pub use self::options::{WorkerObserver, WorkerOptions};
+pub use self::worker::FleetWorker;

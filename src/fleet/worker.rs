@@ -1,7 +1,7 @@
 //! A worker: takes the assignments of all gateways in turn, and recognises them.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use tracing::{Instrument as _, debug, info, info_span, warn};
 use super::conclusion::{FAREWELL_LIMIT, Stop};
 use super::in_hand::InHand;
 use super::job::{job_of, settings_of};
-use super::keeper::Keeper;
+use super::keeper::{Keeper, RENEWALS};
+use super::options::{WorkerObserver, WorkerOptions};
 use crate::domain::{Fault, JobId};
 use crate::jobs::ports::Transcriber;
 use crate::jobs::retry::retry_until_available;
@@ -36,16 +37,6 @@ const LOOK: Duration = Duration::from_secs(1);
 /// most.
 pub(super) const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
-/// What a worker is.
-#[derive(Clone, Debug)]
-pub struct WorkerOptions {
-    pub name: String,
-    pub lease: Duration,
-    /// The models that it holds.
-    pub models: Vec<String>,
-    pub takes: Vec<String>,
-}
-
 /// How the work on an assignment ended, for whoever counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -55,15 +46,6 @@ pub enum Ended {
     GivenBack,
     /// Somebody else has it, or nobody waits for it.
     Lost,
-}
-
-/// Is told what a worker does.
-pub trait WorkerObserver: Send + Sync {
-    fn taken(&self, job: JobId);
-    fn ended(&self, job: JobId, ended: Ended);
-    /// Redis has answered, or failed to: to what the loop asked that works on this job, if it was
-    /// one.
-    fn store_answered(&self, job: Option<JobId>, error: Option<&QueueError>);
 }
 
 /// Works for the gateways of a fleet.
@@ -87,6 +69,10 @@ pub struct FleetWorker {
     turns: Mutex<(u64, BTreeMap<i64, u64>)>,
     /// Until when nothing is taken.
     paused: Mutex<Option<Instant>>,
+    /// How many failures followed each other.
+    pub(super) failures: AtomicU32,
+    /// Whether Redis has not answered lately. Then leases may be over that nobody could renew.
+    redis_was_away: Arc<AtomicBool>,
     pub(super) done: Mutex<Card>,
 }
 
@@ -115,6 +101,8 @@ impl FleetWorker {
             busy: AtomicU64::new(0),
             turns: Mutex::default(),
             paused: Mutex::default(),
+            failures: AtomicU32::default(),
+            redis_was_away: Arc::default(),
             done: Mutex::default(),
         }
     }
@@ -143,7 +131,8 @@ impl FleetWorker {
             let Some(lease) = self.next_lease().await? else { return Ok(()) };
             self.busy.fetch_add(1, Ordering::Relaxed);
             let (leases, time) = (Arc::clone(&self.leases), self.options.lease);
-            let keeper = Keeper::start(leases, lease.clone(), time, self.recognition.clone());
+            let (recognition, away) = (self.recognition.clone(), Arc::clone(&self.redis_was_away));
+            let keeper = Keeper::start(leases, lease.clone(), time, recognition, away);
             // So that no other recording is blamed if this one kills the process.
             if lease.deaths > 0 {
                 permit.merge(self.slots(SLOTS - 1).await);
@@ -196,6 +185,7 @@ impl FleetWorker {
                 return sleep(LOOK).await;
             }
             if let Err(error) = self.leases.wait(LOOK).await {
+                self.redis_was_away.store(true, Ordering::Relaxed);
                 debug!(%error, "cannot wait for assignments");
                 sleep(LOOK).await;
             }
@@ -213,6 +203,9 @@ impl FleetWorker {
         operation: impl Future<Output = Result<T, QueueError>>,
     ) -> Result<T, QueueError> {
         let result = operation.await;
+        if matches!(result, Err(QueueError::Unavailable(_))) {
+            self.redis_was_away.store(true, Ordering::Relaxed);
+        }
         self.observer.store_answered(job, result.as_ref().err());
         result
     }
@@ -221,13 +214,21 @@ impl FleetWorker {
     /// any other.
     async fn look(&self) -> Result<Option<Lease>, QueueError> {
         let mut accounts = self.leases.accounts().await?;
+        if self.redis_was_away.swap(false, Ordering::Relaxed) {
+            // The others renew their leases first. What they lost meanwhile is nobody's death.
+            tokio::select! {
+                () = sleep(self.options.lease / RENEWALS) => {}
+                () = self.shutdown.cancelled() => return Ok(None),
+            }
+        }
+        let in_hand = self.in_hand.jobs();
         {
             let turns = lock(&self.turns);
             accounts.sort_by_key(|account| turns.1.get(account).copied());
         }
         for candidates in [Candidates::NoStrangers, Candidates::All] {
             for &account in &accounts {
-                if let Some(lease) = self.leases.take(account, candidates).await? {
+                if let Some(lease) = self.leases.take(account, candidates, &in_hand).await? {
                     let mut turns = lock(&self.turns);
                     turns.0 += 1;
                     let turn = turns.0;
@@ -260,14 +261,14 @@ impl FleetWorker {
         }
         info!(event = "assignment_taken", bytes = lease.size, "Taken");
         self.observer.taken(lease.job);
-        self.in_hand.add(lease.job, &lease.order);
+        let entry = self.in_hand.add(lease.job, &lease.order);
         let result = tokio::select! {
             biased;
             () = self.shutdown.cancelled() => Err(Stop::Fault(Fault::Aborted)),
             result = self.recognise(lease, &mut permit) => result,
             () = keeper.lost() => Err(Stop::Lost),
         };
-        self.in_hand.remove(lease.job);
+        self.in_hand.remove(lease.job, &entry);
         let (ended, fatal) = self.conclude(lease, result).await;
         self.observer.ended(lease.job, ended);
         fatal.map_or(Ok(()), Err)
@@ -281,6 +282,7 @@ impl FleetWorker {
             until_ms = stretch.progress.until_ms;
             progress.add(stretch.progress.clone());
         }
+        self.options.check(settings.language.or(progress.transcript.language), &lease.order)?;
         let mut long_slot = if until_ms > 0 { Some(self.long_slot()?) } else { None };
         let recording = self.persist(lease, "fetch a recording", || self.leases.recording(lease));
         let prepared = async { self.transcriber.prepare(&job).await.map_err(Stop::from) };

@@ -57,7 +57,8 @@ impl Transcriber for ObservedTranscriber {
         settings: &Settings,
         progress: &Progress,
     ) -> Result<Option<Box<dyn Transcription + '_>>, Fault> {
-        let resumed = self.transcriber.resume(job, settings, progress).await?;
+        let resumed = self.transcriber.resume(job, settings, progress);
+        let resumed = self.observer.watch(job.id, None, resumed).await?;
         Ok(resumed.map(|resumed| self.observed(resumed, job, progress)))
     }
 

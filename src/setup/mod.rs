@@ -66,6 +66,7 @@ fn wanted_model(config: &Config) -> Result<Option<String>, UnknownModel> {
 pub fn gateway(config: &Config) -> Result<GatewayOptions, UnknownModel> {
     Ok(GatewayOptions {
         model: wanted_model(config)?,
+        task: config.task,
         lists: OwnersLists { languages: config.languages.clone(), vocabulary: config.vocabulary.clone() },
         budget: config.fleet_bytes,
     })
@@ -80,21 +81,18 @@ pub fn worker_recognisers(config: &Config) -> Result<RecognisersOptions, Unknown
 
 /// What a worker is that holds these models, which together have these `abilities`: the languages
 /// that they know, and whether they translate.
-pub fn worker(
-    config: &Config,
-    models: Vec<String>,
-    (languages, translates): (Vec<LanguageCode>, bool),
-) -> WorkerOptions {
+pub fn worker(config: &Config, models: Vec<String>, abilities: (Vec<LanguageCode>, bool)) -> WorkerOptions {
+    let (languages, translates) = &abilities;
     let mut takes = models.clone();
     // One that knows only some languages, as English, takes only what asks for it by name.
     if languages.len() >= MOST_LANGUAGES {
         takes.push(ANY_MODEL.to_owned());
-        if translates {
+        if *translates {
             takes.push(ANY_TRANSLATING.to_owned());
         }
     }
     let name = config.worker_name.clone().unwrap_or_else(host_name);
-    WorkerOptions { name, lease: config.worker_lease, models, takes }
+    WorkerOptions { name, lease: config.worker_lease, models, takes, abilities }
 }
 
 /// Which Redis a worker shares with its gateways, and how its leases behave.

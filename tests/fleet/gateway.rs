@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use stenogram::domain::{Job, JobId, Progress, Settings};
+use stenogram::domain::{Job, JobId, Progress, Settings, Task};
 use stenogram::fleet::{FleetTranscriber, GatewayObserver, GatewayOptions};
 use stenogram::jobs::ports::{Transcriber as _, Transcription};
-use stenogram::queue::{CrashRules, JobQueue as _};
 use stenogram::queue::fleet::{Order, Report, Seen};
+use stenogram::queue::{CrashRules, JobQueue as _};
 use stenogram::speech::OwnersLists;
 use stenogram::transcribe::chat_languages::ChatLanguages;
 use support::redis::Folder;
@@ -32,7 +32,7 @@ fn gateway(shared: &Shared, folder: &Folder, options: GatewayOptions) -> FleetTr
 }
 
 fn options() -> GatewayOptions {
-    GatewayOptions { model: None, lists: OwnersLists::default(), budget: 1 << 20 }
+    GatewayOptions { model: None, task: Task::Transcribe, lists: OwnersLists::default(), budget: 1 << 20 }
 }
 
 async fn claimed(shared: &Shared) -> Job {
@@ -103,8 +103,7 @@ async fn a_stretch_that_is_published_twice_is_passed_on_once() {
     let (shared, folder) = (Shared::new().await, Folder::new("gateway"));
     let gateway = gateway(&shared, &folder, options());
     let (job, progress) = (claimed(&shared).await, Progress::default());
-    let mut open =
-        gateway.open(&job, &Settings::default(), b"recording".to_vec(), &progress).await.unwrap();
+    let mut open = gateway.open(&job, &Settings::default(), b"recording".to_vec(), &progress).await.unwrap();
     let worker = shared.worker("a");
     let lease = take(&worker).await.expect("it waits");
     // The reply to the first one was lost.

@@ -117,7 +117,7 @@ pub fn stretch(until_ms: u64) -> Stretch {
 }
 
 pub async fn take(worker: &Leases) -> Option<Lease> {
-    worker.take(ACCOUNT, Candidates::All).await.unwrap()
+    worker.take(ACCOUNT, Candidates::All, &[]).await.unwrap()
 }
 
 /// Takes what another worker had, once its lease is over.
@@ -189,6 +189,7 @@ async fn a_job_that_ends_or_is_put_off_takes_its_assignment_along() {
     let order = order();
     let feed = Feed { job: id, order: &order, version: "1", line: Line::Others, model: ANY_MODEL };
     assert!(!shared.store.assign(&feed, b"recording").await.unwrap());
+    assert!(shared.keys("*:recording:*").is_empty());
 }
 
 #[tokio::test]
@@ -251,6 +252,44 @@ async fn a_renewed_lease_is_kept_and_a_late_one_holds_until_somebody_takes_over(
     until(async || (entry(&shared)[0].2 > LEASE.as_millis() as u64).then_some(())).await;
     assert!(a.renew(&lease).await.unwrap());
     assert!(entry(&shared)[0].2 < LEASE.as_millis() as u64);
+}
+
+/// Redis was away for longer than the lease, say.
+#[tokio::test]
+async fn a_worker_takes_nothing_over_from_itself_and_dies_of_nothing_while_it_lives() {
+    let shared = Shared::new().await;
+    let id = shared.assigned(2000, 1, b"recording").await;
+    let (a, b) = (shared.worker("a"), shared.worker("b"));
+    let lease = take(&a).await.unwrap();
+    assert!(a.begin(&lease).await.unwrap());
+    // It has that in hand; when it has not any more, it may take it again.
+    let again = until(async || {
+        assert_eq!(a.take(ACCOUNT, Candidates::All, &[id]).await.unwrap(), None);
+        take(&a).await
+    })
+    .await;
+    assert_eq!((again.deaths, again.is_taken_over), (0, false));
+    assert!(a.begin(&again).await.unwrap() && !a.begin(&lease).await.unwrap());
+    assert_eq!(take_over(&b).await.deaths, 1);
+}
+
+#[tokio::test]
+async fn what_a_worker_refuses_is_for_others_at_once() {
+    let shared = Shared::new().await;
+    let id = shared.assigned(2000, 1, b"recording").await;
+    let [a, b] = ["a", "b"].map(|id| shared.worker_with(id, LONG, &[ANY_MODEL], CrashRules::STRICT));
+    let lease = take(&a).await.unwrap();
+    assert!(a.refuse(&lease, LONG).await.unwrap());
+    assert_eq!(take(&a).await, None);
+    let lease = take(&b).await.expect("it is there for others");
+    assert_eq!((lease.job, lease.deaths, lease.is_taken_over), (id, 0, false));
+    // Also when it was put off and is back in its line.
+    assert!(b.give_back(&lease, LONG).await.unwrap());
+    shared.command(&["ZADD", &format!("{{stenogram:{ACCOUNT}}}:later"), "1", &id.to_string()]);
+    assert_eq!(take(&a).await, None);
+    let lease = take(&b).await.expect("it is due");
+    assert!(b.refuse(&lease, Duration::ZERO).await.unwrap());
+    assert_eq!(take(&b).await.expect("that time is over").job, id);
 }
 
 #[tokio::test]
@@ -384,7 +423,7 @@ async fn asked_for_ones_come_first_strangers_last_and_each_worker_gets_what_it_c
     let any = shared.worker_with("a", LONG, &[ANY_MODEL], CrashRules::STRICT);
     let small = shared.worker_with("b", LONG, &["small"], CrashRules::STRICT);
     let taken = async |worker: &Leases, candidates| {
-        worker.take(ACCOUNT, candidates).await.unwrap().map(|lease| lease.job.message)
+        worker.take(ACCOUNT, candidates, &[]).await.unwrap().map(|lease| lease.job.message)
     };
     assert_eq!(taken(&any, Candidates::NoStrangers).await, Some(3));
     assert_eq!(taken(&any, Candidates::NoStrangers).await, Some(2));
@@ -419,7 +458,8 @@ async fn recordings_are_not_in_the_append_only_file_and_assignments_outlive_a_re
     assert!(on_disk(b":assignments:") && !on_disk(b"nobody is to find"));
     Arc::get_mut(&mut shared.server).expect("one user").restart();
     let worker = shared.worker("a");
-    let lease = until(async || worker.take(ACCOUNT, Candidates::All).await.ok()).await.expect("it waits");
+    let lease =
+        until(async || worker.take(ACCOUNT, Candidates::All, &[]).await.ok()).await.expect("it waits");
     assert_eq!(lease.job, id);
     assert_eq!(worker.recording(&lease).await.unwrap(), None);
     assert!(worker.miss(&lease).await.unwrap());
@@ -452,7 +492,7 @@ async fn accounts_share_nothing_and_workers_are_listed_until_they_leave() {
     let mine = Shared::new().await;
     let id = mine.assigned(2000, 1, b"recording").await;
     let worker = mine.worker("a");
-    assert_eq!(worker.take(ACCOUNT + 1, Candidates::All).await.unwrap(), None);
+    assert_eq!(worker.take(ACCOUNT + 1, Candidates::All, &[]).await.unwrap(), None);
     let card =
         |in_hand| Card { name: "пк".into(), models: vec!["base".into()], in_hand, ..Card::default() };
     worker.beat(&card(0)).await.unwrap();

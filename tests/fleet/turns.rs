@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use stenogram::domain::{Fault, Job, JobId, Progress, Settings};
+use stenogram::domain::{Fault, Job, JobId, LanguageCode, Progress, Settings};
 use stenogram::fleet::worker::Ended;
 use stenogram::fleet::{FleetWorker, InHand, WorkerObserver, WorkerOptions};
 use stenogram::jobs::ports::{Transcriber, Transcription};
@@ -18,7 +18,9 @@ use super::store::Shared;
 use crate::queue::backend::{ACCOUNT, LONG, claim_id, job, until};
 
 /// Recognises what it is given at once: nothing is said in it.
-struct Silence;
+struct Silence {
+    seen: Arc<Mutex<Vec<Settings>>>,
+}
 
 #[async_trait]
 impl Transcriber for Silence {
@@ -29,10 +31,11 @@ impl Transcriber for Silence {
     async fn open(
         &self,
         _: &Job,
-        _: &Settings,
+        settings: &Settings,
         bytes: Vec<u8>,
         _: &Progress,
     ) -> Result<Box<dyn Transcription + '_>, Fault> {
+        self.seen.lock().unwrap().push(settings.clone());
         match &bytes[..] {
             b"broken" => Err(Fault::Reject("broken".into())),
             b"not here" => Err(Fault::Later { after: LONG, why: "no decoder".into() }),
@@ -76,19 +79,31 @@ impl WorkerObserver for Written {
 
 /// Runs a worker until it has ended so many assignments.
 async fn work(shared: &Shared, count: usize) -> Arc<Written> {
+    work_as(shared, "a", count, (LanguageCode::all().collect(), true), Arc::default()).await
+}
+
+/// The same as the worker `id` with these abilities; `seen` receives how it was to recognise.
+async fn work_as(
+    shared: &Shared,
+    id: &str,
+    count: usize,
+    abilities: (Vec<LanguageCode>, bool),
+    seen: Arc<Mutex<Vec<Settings>>>,
+) -> Arc<Written> {
     let (written, shutdown) = (Arc::new(Written::default()), CancellationToken::new());
     let options = WorkerOptions {
         name: "a".into(),
         lease: Duration::from_secs(60),
         models: Vec::new(),
         takes: vec![ANY_MODEL.into()],
+        abilities,
     };
-    let leases = Arc::new(shared.worker_with("a", options.lease, &[ANY_MODEL], CrashRules::STRICT));
+    let leases = Arc::new(shared.worker_with(id, options.lease, &[ANY_MODEL], CrashRules::STRICT));
     let observer = Arc::clone(&written) as Arc<dyn WorkerObserver>;
     let in_hand = Arc::new(InHand::default());
     let worker = FleetWorker::new(
         leases,
-        Arc::new(Silence),
+        Arc::new(Silence { seen }),
         in_hand,
         options,
         observer,
@@ -139,4 +154,24 @@ async fn what_fails_here_is_left_to_others_and_what_fails_everywhere_is_told() {
     assert_eq!(*written.ended.lock().unwrap(), [(id, Ended::GivenBack)]);
     let lease = super::store::take(&shared.worker("b")).await.expect("it is there for others");
     assert_eq!((lease.job, lease.deaths, lease.is_taken_over), (id, 0, false));
+}
+
+/// `order` of the store's tests is for Russian speech.
+#[tokio::test]
+async fn what_a_worker_cannot_recognise_is_left_to_one_that_can() {
+    let shared = Shared::new().await;
+    let id = shared.assigned(2000, 1, b"recording").await;
+    let (english, seen) = (vec!["en".parse().unwrap()], Arc::default());
+    let written = work_as(&shared, "a", 1, (english, true), Arc::clone(&seen)).await;
+    assert_eq!(*written.ended.lock().unwrap(), [(id, Ended::GivenBack)]);
+    assert!(seen.lock().unwrap().is_empty(), "it is not opened");
+    assert_eq!(super::store::take(&shared.worker("a")).await, None, "that one takes it no more");
+    let russian = vec!["ru".parse().unwrap()];
+    let written = work_as(&shared, "b", 1, (russian, false), Arc::clone(&seen)).await;
+    assert_eq!(*written.ended.lock().unwrap(), [(id, Ended::Recognised)]);
+    // As it was ordered.
+    let order = super::store::order();
+    let settings = seen.lock().unwrap().pop().expect("it was opened");
+    assert_eq!((settings.language, settings.vocabulary), (order.language, order.chat_vocabulary));
+    assert_eq!(settings.people, Some(order.people));
 }

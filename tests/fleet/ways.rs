@@ -50,7 +50,7 @@ impl Sides {
         self.worker.check().await.unwrap();
         self.worker.wait(LONG).await.unwrap();
         assert_eq!(self.worker.accounts().await.unwrap(), [ACCOUNT]);
-        let lease = self.worker.take(ACCOUNT, Candidates::All).await.unwrap().expect("it waits");
+        let lease = self.worker.take(ACCOUNT, Candidates::All, &[]).await.unwrap().expect("it waits");
         assert_eq!(self.worker.recording(&lease).await.unwrap().as_deref(), Some(&b"recording"[..]));
         let (worker, stretch) = (&self.worker, Stretch::default());
         assert!(worker.begin(&lease).await.unwrap() && worker.renew(&lease).await.unwrap());
@@ -99,7 +99,7 @@ async fn a_lease_outlives_a_failover_and_the_recording_is_sent_again() {
     let order = order();
     let feed = Feed { job: id, order: &order, version: "1", line: Line::Others, model: ANY_MODEL };
     assert!(gateway.assign(&feed, b"recording").await.unwrap());
-    let lease = worker.take(ACCOUNT, Candidates::All).await.unwrap().expect("it waits");
+    let lease = worker.take(ACCOUNT, Candidates::All, &[]).await.unwrap().expect("it waits");
     let key = format!("{{stenogram:{ACCOUNT}}}:assignment:{id}");
     until(async || {
         let state: Option<String> = replica.command(&["HGET", &key, "state"]);
@@ -127,6 +127,6 @@ async fn a_lease_outlives_a_failover_and_the_recording_is_sent_again() {
     let standing = patiently(async || gateway.read(id, 0).await).await;
     assert_eq!(standing.map(|it| it.state), Some(State::Unfed));
     assert!(patiently(async || gateway.assign(&feed, b"once more").await).await);
-    let lease = patiently(async || worker.take(ACCOUNT, Candidates::All).await).await.expect("it waits");
+    let lease = patiently(async || worker.take(ACCOUNT, Candidates::All, &[]).await).await.expect("it waits");
     assert_eq!(worker.recording(&lease).await.unwrap().as_deref(), Some(&b"once more"[..]));
 }

@@ -1,4 +1,5 @@
--- id, lease, pause (ms; 0: it is taken next; -1: its recording is gone) -> 1, or 0 where the lease is
+-- id, lease, pause (ms; 0: it is taken next; -1: its recording is gone), and perhaps a worker that does
+-- not take it, and for how long (ms) -> 1, or 0 where the lease is
 -- over. It counts for nothing.
 local id, pause = ARGV[1], tonumber(ARGV[3])
 if not is_held(id, ARGV[2]) then return 0 end
@@ -12,9 +13,7 @@ elseif pause < 0 then
   redis.call('HSET', assignment_key(id), 'state', 'unfed')
   tell_gateway(id)
 else
-  -- So idle that the next worker takes it at once.
-  local place = redis.call('HMGET', assignment_key(id), 'stream', 'entry')
-  redis.call('XCLAIM', place[1], workers, consumer, 0, place[2], 'IDLE', 86400000, 'JUSTID')
-  redis.call('HSET', assignment_key(id), 'state', 'waiting')
+  if ARGV[4] then redis.call('HSET', assignment_key(id), refused_by(ARGV[4]), time() + ARGV[5]) end
+  set_free(id)
 end
 return 1

@@ -87,11 +87,19 @@ impl Leases {
         run(&self.connection, &scripts::ACCOUNTS, FLEET, &[]).await
     }
 
-    /// Takes an assignment of the account, if there is one for this worker.
-    pub async fn take(&self, account: i64, candidates: Candidates) -> Result<Option<Lease>, QueueError> {
+    /// Takes an assignment of the account, if there is one for this worker: none that it has `in_hand`,
+    /// even if Redis was away for longer than its lease.
+    pub async fn take(
+        &self,
+        account: i64,
+        candidates: Candidates,
+        in_hand: &[JobId],
+    ) -> Result<Option<Lease>, QueueError> {
+        let in_hand: Vec<String> = in_hand.iter().map(JobId::to_string).collect();
+        let in_hand = serde_json::to_string(&in_hand).map_err(damaged)?;
         let root = format!("{{stenogram:{account}}}");
         let lines = if candidates == Candidates::NoStrangers { "2" } else { "3" };
-        let args = [self.rules.as_str(), &self.id, &self.lease, lines, &self.takes];
+        let args = [self.rules.as_str(), &self.id, &self.lease, lines, &self.takes, &in_hand];
         let reply: HashMap<String, String> = run(&self.connection, &scripts::TAKE, &root, &args).await?;
         log(field(&reply, "log")?)?;
         let Some(id) = reply.get("id") else { return Ok(None) };
@@ -150,6 +158,11 @@ impl Leases {
     /// Gives the assignment back, to be taken by whoever comes first after this time.
     pub async fn give_back(&self, lease: &Lease, after: Duration) -> Result<bool, QueueError> {
         self.change(&scripts::GIVE_BACK, lease, &[&millis(after).to_string()]).await
+    }
+
+    /// Gives the assignment back to others; this worker does not take it for so long.
+    pub async fn refuse(&self, lease: &Lease, time: Duration) -> Result<bool, QueueError> {
+        self.change(&scripts::GIVE_BACK, lease, &["0", &self.id, &millis(time).to_string()]).await
     }
 
     /// Gives it back because Redis has lost the recording.

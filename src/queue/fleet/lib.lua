@@ -35,6 +35,16 @@ local function is_held(id, lease)
   return known[1] == 'leased' and known[2] == lease
 end
 
+-- So idle that whoever comes next takes it at once.
+local function set_free(id)
+  local place = redis.call('HMGET', assignment_key(id), 'stream', 'entry')
+  redis.call('XCLAIM', place[1], workers, consumer, 0, place[2], 'IDLE', 86400000, 'JUSTID')
+  redis.call('HSET', assignment_key(id), 'state', 'waiting')
+end
+
+-- Until when the worker does not take the assignment, which is for others.
+local function refused_by(worker) return 'refused:' .. worker end
+
 -- At the end of its stream.
 local function line_up_assignment(id)
   local stream = redis.call('HGET', assignment_key(id), 'stream')

@@ -1,8 +1,9 @@
 -- rules (see redis.rs), worker, its lease (ms), from how many lines (2: not that of strangers), models as
--- JSON -> fields and values in turn: `log`, what the worker is to log, and, if there is an assignment for
+-- JSON, and as JSON the ids of what the worker has in hand -> fields and values in turn: `log`, what the worker is to log, and, if there is an assignment for
 -- it, `id`, `lease`, `order`, `size`, `deaths`, `lost` (1 where another worker lost it) and `stretches`.
 local rules, worker, lease_ms = cjson.decode(ARGV[1]), ARGV[2], tonumber(ARGV[3])
-local models, now = cjson.decode(ARGV[5]), time()
+local models, now, in_hand = cjson.decode(ARGV[5]), time(), {}
+for _, id in ipairs(cjson.decode(ARGV[6])) do in_hand[id] = true end
 allow_when_out_of_memory()
 -- No lease is shorter.
 local LEAST_LEASE = 1000
@@ -60,6 +61,10 @@ local function wanted(stream, entry, id)
   drop_assignment(id)
 end
 
+local function is_refused(id)
+  return tonumber(redis.call('HGET', assignment_key(id), refused_by(worker)) or 0) > now
+end
+
 -- One that was given back, or whose lease is over.
 local function pending(stream)
   for _, found in ipairs(redis.call('XPENDING', stream, workers, 'IDLE', LEAST_LEASE, '-', '+', 1000)) do
@@ -67,11 +72,13 @@ local function pending(stream)
     local there = redis.call('XRANGE', stream, entry, entry)[1]
     local id = there and wanted(stream, entry, there[2][2])
     if not there then redis.call('XACK', stream, workers, entry) end
-    local known = id and redis.call('HMGET', assignment_key(id), 'state', 'lease_ms', 'entry')
+    local known = id and redis.call('HMGET', assignment_key(id), 'state', 'lease_ms', 'entry', 'worker')
     if known and known[3] == entry then
-      local is_lost = known[1] == 'leased' and idle >= tonumber(known[2])
+      local is_over = known[1] == 'leased' and idle >= tonumber(known[2]) and not in_hand[id]
+      -- This worker lives: it has only not been able to say that it is done with it.
+      local is_lost = is_over and known[4] ~= worker
       if is_lost then count_lost(id) end
-      if (known[1] == 'waiting' or is_lost) and redis.call('HGET', assignment_key(id), 'state') ~= 'later' then
+      if (known[1] == 'waiting' or is_over) and not is_refused(id) and redis.call('HGET', assignment_key(id), 'state') ~= 'later' then
         local leased = lease(id, entry, is_lost)
         if leased then return leased end
       end
@@ -84,8 +91,14 @@ local function new(stream)
     local read = redis.call('XREADGROUP', 'GROUP', workers, consumer, 'COUNT', 1, 'STREAMS', stream, '>')
     if not read then return end
     local entry, id = read[1][2][1][1], read[1][2][1][2][2]
-    local leased = wanted(stream, entry, id) and lease(id, entry, false)
-    if leased then return leased end
+    if wanted(stream, entry, id) then
+      if is_refused(id) then
+        set_free(id)
+      else
+        local leased = lease(id, entry, false)
+        if leased then return leased end
+      end
+    end
   end
 end
 

@@ -42,7 +42,7 @@ pub(crate) struct UpdateLoop<'a, S> {
     pub(super) boxes: MessageBoxes,
     /// The last messages handed over, stored together with the state of the boxes.
     pub(super) last: LastMessages,
-    /// Whether this account was never followed before.
+    /// Whether this account was never followed before, until its chats are listed.
     is_first: bool,
 }
 
@@ -161,10 +161,14 @@ impl<'a, S: EventSink> UpdateLoop<'a, S> {
         }
     }
 
-    /// Handles the updates that have arrived already, after those that were missed before them.
+    /// Handles the updates that have arrived already, after those that were missed before them. On
+    /// the very first start nothing was missed, and until the chats are listed it is not known which
+    /// messages are older than it.
     async fn drain(&mut self) -> Result<(), UpdatesEnded> {
         loop {
-            if let Some(request) = self.boxes.get_difference() {
+            if !self.is_first
+                && let Some(request) = self.boxes.get_difference()
+            {
                 self.account_difference(request).await?;
             } else if let Ok(updates) = self.updates.try_recv() {
                 self.process(updates).await?;
@@ -266,6 +270,7 @@ impl<'a, S: EventSink> UpdateLoop<'a, S> {
         // again.
         self.store_position().await?;
         self.store().set_dialogs_walked().await?;
+        self.is_first = false;
         Ok(())
     }
 }
