@@ -47,8 +47,9 @@ use crate::domain::{Answer, Job, JobId, Preview, Progress};
 
 /// Changes with the meaning of the keys. Queues of a lower format are read as they are: in format
 /// 1 an answer was a list of parts, which [`Answer`] reads, before format 3 strangers had no line,
-/// and before format 4 those that the owner asks for had none.
-const FORMAT: &str = "4";
+/// before format 4 those that the owner asks for had none, and before format 5 there were neither
+/// previews nor summaries.
+const FORMAT: &str = "5";
 
 /// Largest time that is exact as a score, in milliseconds.
 const LAST_DUE: u64 = 1 << 53;

@@ -1,4 +1,5 @@
-//! What earlier versions stored is read: literal bytes of format 1, in both backends.
+//! What earlier versions stored is read: literal bytes of format 1 in both backends, and a file of
+//! format 2.
 
 use std::fs;
 use std::path::Path;
@@ -93,7 +94,7 @@ async fn a_file_of_format_1_is_brought_to_todays() {
     }
     let database = Database::open(place.path()).unwrap();
     let tx = database.begin_read().unwrap();
-    assert_eq!(tx.open_table(META).unwrap().get("format").unwrap().unwrap().value(), 2);
+    assert_eq!(tx.open_table(META).unwrap().get("format").unwrap().unwrap().value(), 3);
     let tables: Vec<String> = tx.list_tables().unwrap().map(|table| table.name().to_owned()).collect();
     assert!(!tables.iter().any(|name| name == "results" || name == "poison_expiry"), "{tables:?}");
 }
@@ -142,18 +143,39 @@ async fn a_file_of_format_1_can_be_listed_and_is_not_changed() {
     assert!(fs::read(place.path()).unwrap() == before, "the file was written to");
 }
 
+fn set_format(path: &Path, format: u64) {
+    let database = Database::open(path).unwrap();
+    let tx = database.begin_write().unwrap();
+    tx.open_table(META).unwrap().insert("format", format).unwrap();
+    tx.commit().unwrap();
+}
+
+/// An older program would overlook a preview or a summary, and answer twice.
+#[tokio::test]
+async fn a_file_of_format_2_is_read_and_then_refused_by_older_programs() {
+    let place = OnFile::new();
+    let queue = place.open().await;
+    queue.add(&job(1, 1)).await.unwrap();
+    queue.store_outbox(claim_id(&*queue).await, &answer("x")).await.unwrap();
+    drop(queue);
+    set_format(&place.path(), 2);
+    assert_eq!(embedded::entries(place.path()).await.unwrap().len(), 1);
+    let queue = place.open().await;
+    assert_eq!(claim(&*queue).await.outbox, Some(answer("x")));
+    drop(queue);
+    let database = Database::open(place.path()).unwrap();
+    let tx = database.begin_read().unwrap();
+    assert_eq!(tx.open_table(META).unwrap().get("format").unwrap().unwrap().value(), 3);
+}
+
 #[tokio::test]
 async fn a_file_of_a_later_format_is_refused() {
     let place = OnFile::new();
     drop(place.open().await);
-    let database = Database::open(place.path()).unwrap();
-    let tx = database.begin_write().unwrap();
-    tx.open_table(META).unwrap().insert("format", 3).unwrap();
-    tx.commit().unwrap();
-    drop(database);
+    set_format(&place.path(), 4);
     let refused = embedded::Embedded::open(place.path(), embedded_options()).await;
     assert!(
-        matches!(&refused, Err(QueueError::Configuration(why)) if why.what.contains("format 3")),
+        matches!(&refused, Err(QueueError::Configuration(why)) if why.what.contains("format 4")),
         "{refused:?}"
     );
 }
@@ -178,7 +200,7 @@ async fn a_queue_of_format_1_in_redis_is_read() {
     assert_eq!(server.command::<String>(&["HGET", root, "format"]), "1");
 
     let queue = RedisQueue::connect(options(server.url())).await.unwrap();
-    assert_eq!(server.command::<String>(&["HGET", root, "format"]), "4");
+    assert_eq!(server.command::<String>(&["HGET", root, "format"]), "5");
     expect_job(&queue).await;
     let copy = with_document(KNOWN, job(2, 1));
     assert_eq!(queue.result(&copy).await.unwrap(), Some(translated()));

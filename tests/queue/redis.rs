@@ -381,7 +381,7 @@ async fn who_attaches_takes_nothing_over() {
     assert_eq!(admin.requeue(id(1, 1)).await.unwrap(), AdminOutcome::Done);
     assert_eq!(claim_id(&queue).await, id(3, 1));
     assert_eq!(claim(&queue).await.delivery, 1);
-    server.command::<()>(&["HSET", "{stenogram:1000}", "format", "5"]);
+    server.command::<()>(&["HSET", "{stenogram:1000}", "format", "6"]);
     assert!(
         matches!(attach().await.err(), Some(QueueError::Configuration(why)) if why.what.contains("version"))
     );
@@ -401,7 +401,7 @@ async fn a_flushed_server_is_an_empty_queue() {
     queue.add(&job(1, 1)).await.unwrap();
     assert_eq!(claim_id(&queue).await, id(1, 1));
     // A program that knows an earlier format only must refuse what is stored from here on.
-    assert_eq!(server.command::<String>(&["HGET", "{stenogram:1000}", "format"]), "4");
+    assert_eq!(server.command::<String>(&["HGET", "{stenogram:1000}", "format"]), "5");
     queue.done(id(1, 1), &[]).await.unwrap();
     assert!(is_empty(&queue).await);
 }
@@ -413,7 +413,7 @@ async fn foreign_data_is_an_error() {
     server.command::<()>(&["SET", "{stenogram:1000}:chat:7", "mine"]);
     let result = queue.add(&job(7, 1)).await;
     assert!(matches!(result, Err(QueueError::Damaged(_))), "{result:?}");
-    server.command::<()>(&["HSET", "{stenogram:1000}", "format", "5"]);
+    server.command::<()>(&["HSET", "{stenogram:1000}", "format", "6"]);
     let (why, again) = refusal(server.url()).await;
     assert!(!again && why.contains("another version"), "{why}");
 }

@@ -32,7 +32,7 @@ use crate::queue::{MAX_RESULTS, Mark, QueueError, log_damaged_row};
 use crate::runtime::{problem, redb_file};
 
 /// Changes with the tables or their contents.
-pub const FORMAT: u64 = 2;
+pub const FORMAT: u64 = 3;
 
 /// Account, chat, message.
 pub type Key = (i64, i64, i32);
@@ -107,8 +107,9 @@ impl File {
     pub fn open(path: &Path) -> Result<Self, QueueError> {
         let open = || {
             let database = redb_file::open(path)?;
-            if format(&database)? == migration::OLD_FORMAT {
-                migration::migrate(&database)?;
+            let format = format(&database)?;
+            if migration::OLD_FORMATS.contains(&format) {
+                migration::migrate(&database, format)?;
             }
             Ok(database)
         };
@@ -126,8 +127,9 @@ impl File {
                 let copy =
                     original.map_err(redb::Error::Io).and_then(|file| redb_file::open_copy(path, file));
                 let database = copy.map_err(|error| at_open(path, error))?;
-                // The jobs are the same in both formats.
-                Self::checked(path, database, &[migration::OLD_FORMAT, FORMAT]).map(Some)
+                // The jobs of older formats are read as they are.
+                let [first, second] = migration::OLD_FORMATS;
+                Self::checked(path, database, &[first, second, FORMAT]).map(Some)
             }
         }
     }

@@ -1,9 +1,12 @@
-//! Brings a file of format 1 to today's.
+//! Brings a file of an older format to today's.
 //!
 //! Format 1 kept results and poisonous recordings by document, without the account. If all jobs and
 //! marks are of one account, they become that account's. Otherwise they are dropped: the recordings
 //! are recognised again and judged anew. Jobs are left as they are, because [`Answer`] reads the
 //! outboxes of format 1.
+//!
+//! Format 2 had neither the previews of jobs nor the summaries of answers. A program that overlooks
+//! them would send an answer twice, so it must not open the file. There is nothing to change.
 //!
 //! [`Answer`]: crate::domain::Answer
 
@@ -14,8 +17,8 @@ use redb::{Database, ReadableTable as _, TableDefinition, WriteTransaction};
 use super::expiring::Expiring;
 use super::file::{DocumentKey, FORMAT, JOBS, Key, META, POISON, RESULTS};
 
-/// The format that is brought to today's.
-pub const OLD_FORMAT: u64 = 1;
+/// The formats that are brought to today's.
+pub const OLD_FORMATS: [u64; 2] = [1, 2];
 
 const MARKS: TableDefinition<Key, (u64, &[u8])> = TableDefinition::new("marks");
 
@@ -28,18 +31,25 @@ const OLD_POISON: OldTable = TableDefinition::new("poison");
 const OLD_POISON_ENDS: OldEnds = TableDefinition::new("poison_expiry");
 
 /// All of it or nothing: the file is of either format, whenever the process dies.
-pub fn migrate(database: &Database) -> Result<(), redb::Error> {
+pub fn migrate(database: &Database, from: u64) -> Result<(), redb::Error> {
     let tx = database.begin_write()?;
-    if let Some(account) = only_account(&tx)? {
-        copy(&tx, OLD_RESULTS, account, &RESULTS)?;
-        copy(&tx, OLD_POISON, account, &POISON)?;
+    if from == 1 {
+        name_account(&tx)?;
+    }
+    tx.open_table(META)?.insert("format", FORMAT)?;
+    Ok(tx.commit()?)
+}
+
+fn name_account(tx: &WriteTransaction) -> Result<(), redb::Error> {
+    if let Some(account) = only_account(tx)? {
+        copy(tx, OLD_RESULTS, account, &RESULTS)?;
+        copy(tx, OLD_POISON, account, &POISON)?;
     }
     tx.delete_table(OLD_RESULTS)?;
     tx.delete_table(OLD_RESULT_ENDS)?;
     tx.delete_table(OLD_POISON)?;
     tx.delete_table(OLD_POISON_ENDS)?;
-    tx.open_table(META)?.insert("format", FORMAT)?;
-    Ok(tx.commit()?)
+    Ok(())
 }
 
 /// The account of all jobs and marks, if they have the same. The tables are sorted by account, so
