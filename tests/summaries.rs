@@ -103,7 +103,10 @@ async fn a_server_that_fails_gives_no_summary_and_is_left_alone() {
 async fn an_answer_of_another_form_is_not_quoted_in_errors() {
     let stub = Server::start(|_, _| Reply::new(200, br#"{"choices": "Anna is ill"}"#));
     let error = examine(options(&stub.base())).await.unwrap_err().to_string();
-    assert!(error.contains("makes no sense: Data error at line 1 column") && !error.contains("Anna"), "{error}");
+    assert!(
+        error.contains("makes no sense: Data error at line 1 column") && !error.contains("Anna"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

@@ -86,6 +86,20 @@ done
         self.does(&format!("echo '{heard}'"));
     }
 
+    /// It answers with words that are said one second after another, as tokens.
+    pub fn says_tokens(&self, words: &[&str]) {
+        let token = |(n, word): (usize, &&str)| serde_json::json!({"start_ms": n * 1000, "end_ms": n * 1000 + 40, "text": format!("\u{2581}{word}")});
+        let tokens: Vec<_> = words.iter().enumerate().map(token).collect();
+        let heard = serde_json::json!({"heard": {
+            "text": words.join(" "),
+            "language": null,
+            "segments": [],
+            "words": [],
+            "tokens": tokens,
+        }});
+        self.does(&format!("echo '{heard}'"));
+    }
+
     /// The requests that it was sent.
     pub fn asked(&self) -> Vec<serde_json::Value> {
         self.lines("asked").iter().map(|line| serde_json::from_str(line).expect("a request")).collect()

@@ -213,7 +213,6 @@ impl Service {
         let last = match self.transcript(&mut recording, &work, Some(events)).await {
             Ok(transcript) => event::done(&transcript.text()),
             Err(error) => {
-                let error = ApiError::from(error);
                 let reason = error.message.as_str();
                 warn!(event = "serve_refused", status = 200, reason, "Broken off");
                 event::failed(&error)
@@ -251,11 +250,15 @@ impl Service {
         recording: &mut Recording<'_>,
         work: &Work,
         events: Option<&mpsc::UnboundedSender<String>>,
-    ) -> Result<Transcript, RecordingError> {
+    ) -> Result<Transcript, ApiError> {
         let mut so_far = Progress::default();
         so_far.transcript.task = work.options.settings.task;
         while let Some(stretch) = recording.next().await? {
             let text = stretch.transcript.text();
+            if work.options.words && !text.is_empty() && stretch.transcript.words.is_empty() {
+                let message = "the model for this language tells no times of words; ask for segments";
+                return Err(ApiError::field("timestamp_granularities[]", message));
+            }
             if let Some(events) = events.filter(|_| !text.is_empty()) {
                 let space = if so_far.transcript.is_empty() { "" } else { " " };
                 // If the client is gone, so is the receiver.

@@ -33,6 +33,7 @@
 //! hallucination    text that nobody said
 //!   candidates       the segments of an engine, with the evidence for each
 //!   guard            drops it, by evidence, known phrases and repetition
+//!   words            the words of the segments that it has kept
 //!   phrases          the lists of known phrases
 //!   repetition       finds repeated words
 //! trial            how long a model would take on this machine

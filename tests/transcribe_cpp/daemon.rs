@@ -11,7 +11,8 @@ use support::speech::{MODEL, say};
 
 use super::{GIGAAM, Stub};
 use crate::health::DEADLINE;
-use crate::health::http::{free_address, get, get_until};
+use crate::health::http::{free_address, get, get_until, send};
+use crate::serve::form;
 
 /// A copy of stenogram with this program beside it, as an installation has them.
 fn installed(home: &Home, stub: Option<&Stub>) -> Command {
@@ -74,6 +75,36 @@ async fn the_daemon_says_which_model_heard_a_message() {
     let process = stub.processes()[0];
     assert!(daemon.stop().await.0.success());
     super::gone(process).await;
+}
+
+#[tokio::test]
+async fn serve_tells_the_times_of_words_or_refuses_to() {
+    let stub = Stub::new(GIGAAM);
+    let mut home = Home::with_voice_activity();
+    by_language(&mut home, &stub);
+    let at = free_address();
+    home.set("SERVE_ADDRESS", &at.to_string());
+    let mut daemon = home.start_as(installed(&home, Some(&stub)).arg("serve"));
+    daemon.event("serve_listening", DEADLINE).await;
+    let fields =
+        [("language", "ru"), ("response_format", "verbose_json"), ("timestamp_granularities[]", "word")];
+    let (headers, body) = form(&fields, Some(&say("раз два три", "ru")));
+    let head = format!(
+        "POST /v1/audio/transcriptions HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n",
+        body.len()
+    );
+    let request = [head.as_bytes(), &body].concat();
+    stub.says_tokens(&["Раз,", "два."]);
+    let answer = send(at, &request).await.expect("an answer");
+    let words = answer.json()["words"].clone();
+    assert_eq!((&words[0]["word"], &words[1]["word"]), (&"Раз".into(), &"два".into()), "{answer:?}");
+    assert!(words[0]["end"].as_f64().unwrap() <= words[1]["start"].as_f64().unwrap(), "{words}");
+    assert_eq!(words.as_array().unwrap().len(), 2);
+    // This one knows when the segment was said, and no more.
+    stub.says("Раз, два.");
+    let answer = send(at, &request).await.expect("an answer");
+    assert_eq!(answer.status, 400, "{answer:?}");
+    assert_eq!(answer.json()["error"]["param"], "timestamp_granularities[]");
 }
 
 #[test]

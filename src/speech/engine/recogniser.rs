@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use tracing::debug;
 use whisper_rs::{WhisperSegment, WhisperTokenId};
 
-use super::words::{self, WordReader};
+use super::words::WordReader;
 use crate::domain::{AudioContext, LanguageCode, Languages, Segment, Task, Transcript, Vocabulary, Word};
 use crate::speech::error::SpeechError;
 use crate::speech::hallucination::candidates::Candidates;
 use crate::speech::hallucination::echo::has_echo;
 use crate::speech::hallucination::guard::{Candidate, Guarded, guard};
+use crate::speech::hallucination::words::kept;
 use crate::speech::language::choice::Choice;
 use crate::speech::language::detect::{Detected, LanguageDetection};
 use crate::speech::language::prior::LanguagePrior;
@@ -201,7 +202,7 @@ impl WhisperRecogniser {
         let (candidates, words) = candidates(whisper, activity, no_speech, reader.as_ref());
         let is_echo = has_echo(&candidates, vocabulary);
         let Guarded { kept: segments, dropped } = guard(&candidates);
-        let words = words::kept(&candidates, words, &segments);
+        let words = kept(&candidates, words, &segments);
         let rejection = match pass.decoding {
             _ if is_echo => Some("an echo of the vocabulary"),
             Decoding::Quick => rejection_reason(whisper, &segments, !dropped.is_empty()),

@@ -6,3 +6,4 @@ pub(super) mod echo;
 pub(super) mod guard;
 mod phrases;
 pub(super) mod repetition;
+pub(super) mod words;

@@ -31,7 +31,7 @@ use self::text::candidates;
 use self::wire::{About, Request};
 use super::error::SpeechError;
 use super::hallucination::echo::has_echo;
-use super::hallucination::guard::{Guarded, guard};
+use super::hallucination::guard::Guarded;
 use super::language::choice::Choice;
 use super::observer::ModelState;
 use super::options::{EngineOptions, RecogniseOptions};
@@ -156,7 +156,16 @@ impl Recogniser for TranscribeCpp {
         options: RecogniseOptions,
     ) -> Result<Recognised, SpeechError> {
         let vocabulary = &options.known(&self.host.options.vocabulary);
-        let RecogniseOptions { language, task, prior, previous_text, observer, lists, .. } = options;
+        let RecogniseOptions {
+            language,
+            task,
+            prior,
+            previous_text,
+            observer,
+            lists,
+            words: wants_words,
+            ..
+        } = options;
         let observer = observer.as_deref().unwrap_or(&());
         if let Some(language) = language.filter(|language| !self.knows(*language)) {
             return Err(SpeechError::LanguageOfRecordingNotInModel(language));
@@ -188,7 +197,7 @@ impl Recogniser for TranscribeCpp {
             heard = self.host.hear(&asked, &speech.pcm).await?;
         }
         let mut detected = heard.language.as_deref().and_then(|code| code.parse().ok());
-        let mut guarded = guard(&candidates(&heard, &speech));
+        let (mut guarded, mut words) = text::guarded(&heard, &speech);
         let instead = detected
             .filter(|_| given.is_none() && self.about.takes_language && !guarded.kept.is_empty())
             .and_then(|detected| choice.instead_of(detected, &prior, spoken));
@@ -197,7 +206,7 @@ impl Recogniser for TranscribeCpp {
             asked = request(Some(instead), asked.prompt);
             heard = self.host.hear(&asked, &speech.pcm).await?;
             detected = Some(instead);
-            guarded = guard(&candidates(&heard, &speech));
+            (guarded, words) = text::guarded(&heard, &speech);
         }
         observer.on_finished(started.elapsed());
         let Guarded { kept: segments, dropped } = guarded;
@@ -215,7 +224,10 @@ impl Recogniser for TranscribeCpp {
             "recognised"
         );
         let language = given.or(detected).filter(|_| !segments.is_empty());
-        let transcript = Transcript { task, language, segments, ..Transcript::default() };
+        if !wants_words {
+            words.clear();
+        }
+        let transcript = Transcript { task, language, segments, words };
         Ok(Recognised { transcript, by: Some(Arc::clone(&self.name)) })
     }
 

@@ -2,10 +2,13 @@
 //! than sentences.
 
 use std::mem;
+use std::ops::Range;
 
 use super::wire::{Heard, Piece};
+use crate::domain::Word;
 use crate::speech::hallucination::candidates::Candidates;
-use crate::speech::hallucination::guard::Candidate;
+use crate::speech::hallucination::guard::{Candidate, Guarded, guard};
+use crate::speech::hallucination::words::{kept, without_punctuation};
 use crate::speech::vad::detector::Speech;
 use crate::speech::whisper::RATE;
 
@@ -19,22 +22,47 @@ struct Span {
     end_ms: i64,
     text: String,
     logs: Vec<f32>,
+    /// Of a sentence, its words and when they were said.
+    words: Vec<(Range<i64>, String)>,
+}
+
+/// What the guard leaves of what was heard, and the words of that.
+pub(super) fn guarded(heard: &Heard, speech: &Speech) -> (Guarded, Vec<Word>) {
+    let (candidates, words) = candidates_and_words(heard, speech);
+    let guarded = guard(&candidates);
+    let words = kept(&candidates, words, &guarded.kept);
+    (guarded, words)
 }
 
 /// The segments, with the evidence that there is: no model here says how likely silence is.
 pub(super) fn candidates(heard: &Heard, speech: &Speech) -> Vec<Candidate> {
+    candidates_and_words(heard, speech).0
+}
+
+/// The same with the words of each, of which there are none where the model tells no times of them.
+fn candidates_and_words(heard: &Heard, speech: &Speech) -> (Vec<Candidate>, Vec<Vec<Word>>) {
     let length = speech.pcm.len();
     let samples = |ms: i64| (ms.max(0) as usize).saturating_mul(RATE / 1000).min(length);
-    let mut candidates = Candidates::of(&speech.activity);
-    for Span { start_ms, end_ms, text, logs } in segments(heard, (length * 1000 / RATE) as i64) {
+    let word = |(said, text): (Range<i64>, String)| {
+        let said = speech.activity.in_recording(samples(said.start)..samples(said.end));
+        let [start_ms, end_ms] = [said.start, said.end].map(|at| (at * 1000 / RATE) as u64);
+        Word { start_ms, end_ms, text }
+    };
+    let (mut candidates, mut all_words) = (Candidates::of(&speech.activity), Vec::new());
+    for Span { start_ms, end_ms, text, logs, words } in segments(heard, (length * 1000 / RATE) as i64) {
         // Without probabilities there is no evidence either way.
         let logprob = logs.iter().sum::<f32>() / logs.len().max(1) as f32;
         candidates.push(samples(start_ms)..samples(end_ms), &text, logprob, None);
+        // One without text was left out.
+        if candidates.list.len() > all_words.len() {
+            all_words.push(words.into_iter().map(word).collect());
+        }
     }
     if candidates.list.is_empty() {
         candidates.push(0..length, &heard.text, 0.0, None);
     }
-    candidates.list
+    all_words.resize(candidates.list.len(), Vec::new());
+    (candidates.list, all_words)
 }
 
 /// Sentences made of the words of a model that tells them, or of its tokens; otherwise its own
@@ -56,7 +84,8 @@ fn segments(heard: &Heard, length_ms: i64) -> Vec<Span> {
 fn span(piece: &Piece, tokens: &[Piece]) -> Span {
     let within = tokens.iter().filter(|token| (piece.start_ms..piece.end_ms).contains(&token.start_ms));
     let logs = within.filter_map(|token| token.probability).map(f32::ln).collect();
-    Span { start_ms: piece.start_ms, end_ms: piece.end_ms, text: piece.text.trim().to_owned(), logs }
+    let text = piece.text.trim().to_owned();
+    Span { start_ms: piece.start_ms, end_ms: piece.end_ms, text, logs, words: Vec::new() }
 }
 
 /// Joins tokens to words: a token that begins with a space, or the sign for one, begins a word. A
@@ -96,6 +125,10 @@ fn sentences(words: Vec<Span>) -> Vec<Span> {
         sentence.text.push_str(&word.text);
         sentence.end_ms = word.end_ms;
         sentence.logs.extend(word.logs);
+        let text = without_punctuation(&word.text);
+        if !text.is_empty() {
+            sentence.words.push((word.start_ms..word.end_ms, text.to_owned()));
+        }
         if ends {
             sentences.push(mem::take(&mut sentence));
         }
@@ -136,7 +169,11 @@ mod tests {
             Heard { text: "Привет. Как дела? Да".to_owned(), tokens, ..Heard::default() };
         let expected = [(0, 120, "Привет."), (120, 280, "Как дела?"), (280, 9000, "Да")];
         assert_eq!(told(&heard), expected.map(|(start, end, text)| (start, end, text.to_owned())));
-        assert!(segments(&heard, 9000).iter().all(|span| span.logs.is_empty()), "it tells no probabilities");
+        let sentences = segments(&heard, 9000);
+        assert!(sentences.iter().all(|span| span.logs.is_empty()), "it tells no probabilities");
+        let words: Vec<_> = sentences.into_iter().flat_map(|span| span.words).collect();
+        let expected = [(0..120, "Привет"), (120..160, "Как"), (160..280, "дела"), (280..9000, "Да")];
+        assert_eq!(words, expected.map(|(said, text)| (said, text.to_owned())));
     }
 
     #[test]
