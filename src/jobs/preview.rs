@@ -57,7 +57,9 @@ impl GrowingPreview<'_> {
                 Err(fault) => {
                     debug!(%fault, "The preview is left as it is for now");
                     match fault {
-                        Fault::Wait { after, .. } | Fault::Held { after, .. } | Fault::Retry { after, .. } => after,
+                        Fault::Wait { after, .. }
+                        | Fault::Held { after, .. }
+                        | Fault::Retry { after, .. } => after,
                         _ => EVERY,
                     }
                 }
