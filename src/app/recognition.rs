@@ -77,8 +77,8 @@ impl Recognition {
         Arc::new(ObservedTranscriber::new(self.transcriber(), Arc::clone(health), pulse))
     }
 
-    /// The languages that can be recognised, and whether they can be translated. What workers can is
-    /// not known.
+    /// The languages that can be recognised, and whether they can be translated. What workers can
+    /// is not known.
     pub fn abilities(&self) -> (Vec<LanguageCode>, bool) {
         match self {
             Self::Here { own, .. } => own.recognisers.abilities(),
