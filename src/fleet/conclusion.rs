@@ -52,11 +52,14 @@ impl FleetWorker {
                 (Ended::Lost, None)
             }
             Err(Stop::TooLong) => {
-                self.refuse(lease, LONG_PAUSE, "other long recordings are being recognised").await;
+                let why = "other long recordings are being recognised";
+                info!(event = "assignment_given_back", reason = why, "Left to other workers");
+                self.refuse(lease, LONG_PAUSE).await;
                 (Ended::GivenBack, None)
             }
             Err(Stop::Unable(why)) => {
-                self.refuse(lease, UNABLE_PAUSE, &why).await;
+                warn!(event = "assignment_given_back", reason = why, "Left to other workers");
+                self.refuse(lease, UNABLE_PAUSE).await;
                 (Ended::GivenBack, None)
             }
             Err(Stop::Missing) => {
@@ -116,8 +119,7 @@ impl FleetWorker {
     }
 
     /// Leaves the assignment to others for this time.
-    async fn refuse(&self, lease: &Lease, time: Duration, why: &str) {
-        warn!(event = "assignment_given_back", reason = why, "Left to other workers");
+    async fn refuse(&self, lease: &Lease, time: Duration) {
         self.last_word(self.leases.refuse(lease, time)).await;
         self.wake_another(lease).await;
     }

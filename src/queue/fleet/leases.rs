@@ -87,8 +87,8 @@ impl Leases {
         run(&self.connection, &scripts::ACCOUNTS, FLEET, &[]).await
     }
 
-    /// Takes an assignment of the account, if there is one for this worker: none that it has `in_hand`,
-    /// even if Redis was away for longer than its lease.
+    /// Takes an assignment of the account, if there is one for this worker: none that it has
+    /// `in_hand`, even if Redis was away for longer than its lease.
     pub async fn take(
         &self,
         account: i64,

@@ -162,8 +162,8 @@ impl<'a, S: EventSink> UpdateLoop<'a, S> {
     }
 
     /// Handles the updates that have arrived already, after those that were missed before them. On
-    /// the very first start nothing was missed, and until the chats are listed it is not known which
-    /// messages are older than it.
+    /// the very first start nothing was missed, and until the chats are listed it is not known
+    /// which messages are older than it.
     async fn drain(&mut self) -> Result<(), UpdatesEnded> {
         loop {
             if !self.is_first
