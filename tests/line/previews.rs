@@ -369,8 +369,7 @@ async fn a_job_without_room_in_the_budget_has_no_preview() {
 /// Nor are the searches and requests repeated with which every stretch would try again.
 #[tokio::test]
 async fn a_group_with_a_long_slow_mode_gets_neither_preview_nor_answer() {
-    let (telegram, _folder, mut line) =
-        start_previewing(Dedupe::Refuse, &policy_in(AnswerIn::Reply)).await;
+    let (telegram, _folder, mut line) = start_previewing(Dedupe::Refuse, &policy_in(AnswerIn::Reply)).await;
     telegram.fault(Fault::on(SEND, Action::error(420, "SLOWMODE_WAIT_3600")));
     let long = telegram.send(SUPERGROUP, saying("one|two|three|four"));
     called(&telegram, SEND, 1).await;
