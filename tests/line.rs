@@ -164,6 +164,10 @@ impl Messenger for NotingMessenger {
         self.account.deliver(job, answer, index).await
     }
 
+    async fn preview_turn(&self) {
+        Messenger::preview_turn(&*self.account).await;
+    }
+
     fn may_preview(&self, job: &Job) -> bool {
         Messenger::may_preview(&*self.account, job)
     }

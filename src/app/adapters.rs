@@ -72,6 +72,10 @@ impl Messenger for Account {
         Account::deliver(self, job, answer, index).await
     }
 
+    async fn preview_turn(&self) {
+        Account::preview_turn(self).await;
+    }
+
     fn may_preview(&self, job: &Job) -> bool {
         Account::may_preview(self, job)
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 /// An operation of the queue's store. Redis is given 5 s, but an fsync on a failing disk takes
 /// long.
 pub(super) const STORE_LIMIT: Duration = Duration::from_secs(300);
-/// The time between two operations. It covers a pause of 15 s, a look for work every 5 s, and
-/// storing the position in Telegram's stream of updates.
+/// The time between two operations. It covers a pause of 15 s, a look for work every 5 s, storing
+/// the position in Telegram's stream of updates, and a summary, which takes 125 s at most.
 pub(super) const BETWEEN_OPERATIONS_LIMIT: Duration = Duration::from_secs(180);
 /// Decoding ends by itself after 10 minutes.
 pub(super) const DECODE_LIMIT: Duration = Duration::from_secs(900);

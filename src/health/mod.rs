@@ -14,6 +14,7 @@
 //! trouble     what keeps voice messages from being answered, in a table of words
 //! state       holds the facts under one lock, and is told of every change
 //! fleet       what gateways and workers tell the state
+//! accompanied  the pulse of a job while a preview is sent or edited
 //! observed    queue and messenger, wrapped: counts, times, and the worker's pulse
 //! observed_transcriber  the transcriber, wrapped
 //! readiness   /readyz, /livez, and the status line for systemd
@@ -27,6 +28,7 @@
 //! Files import only what is listed above them. Nothing here holds a text, a name, or the number of
 //! a chat.
 
+mod accompanied;
 pub mod facts;
 mod fleet;
 mod half_hours;

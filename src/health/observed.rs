@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
+use super::accompanied::accompanied;
 use super::facts::{Outcome, RunningJob, Stage};
 use super::limits::{BETWEEN_OPERATIONS_LIMIT, DELIVERY_LIMIT, STORE_LIMIT};
 pub use super::observed_transcriber::ObservedTranscriber;
@@ -252,6 +253,10 @@ impl ObservedMessenger {
     pub fn new(messenger: Arc<dyn Messenger>, health: Arc<HealthState>) -> Self {
         Self { messenger, observer: JobObserver { health } }
     }
+
+    fn pulse_of(&self, job: &Job) -> Pulse {
+        self.observer.health.pulse_of(job.id)
+    }
 }
 
 #[async_trait]
@@ -281,21 +286,24 @@ impl Messenger for ObservedMessenger {
         self.observer.observe(job.id, Stage::Deliver, Some(DELIVERY_LIMIT), delivered).await
     }
 
+    async fn preview_turn(&self) {
+        self.messenger.preview_turn().await;
+    }
+
     fn may_preview(&self, job: &Job) -> bool {
         self.messenger.may_preview(job)
     }
 
-    // While a recording is recognised: the pulse of the job is that of the recognition.
     async fn preview(&self, job: &Job, preview: &Preview) -> Result<Option<i32>, Fault> {
-        self.messenger.preview(job, preview).await
+        accompanied(&self.pulse_of(job), self.messenger.preview(job, preview)).await
     }
 
     async fn find_preview(&self, job: &Job, preview: &Preview) -> Result<Option<i32>, Fault> {
-        self.messenger.find_preview(job, preview).await
+        accompanied(&self.pulse_of(job), self.messenger.find_preview(job, preview)).await
     }
 
     async fn edit_preview(&self, job: &Job, form: &Form, part: &Part, message: i32) -> Result<bool, Fault> {
-        self.messenger.edit_preview(job, form, part, message).await
+        accompanied(&self.pulse_of(job), self.messenger.edit_preview(job, form, part, message)).await
     }
 
     async fn complete_preview(&self, job: &Job, answer: &Answer, message: i32) -> Result<bool, Fault> {

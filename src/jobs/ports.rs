@@ -29,6 +29,9 @@ pub trait Messenger: Send + Sync {
     /// Sends the part of this index; the id of its message, where the messenger tells it.
     async fn deliver(&self, job: &Job, answer: &Answer, index: usize) -> Result<Option<i32>, Fault>;
 
+    /// Waits until it is a preview's turn to be sent or edited. All recordings share the turns.
+    async fn preview_turn(&self);
+
     /// Whether a preview may be sent or edited now.
     fn may_preview(&self, job: &Job) -> bool;
 

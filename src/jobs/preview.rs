@@ -4,8 +4,6 @@
 //! is sent, with its text, by which it is found later. Its number is stored afterwards. The answer
 //! takes its place by an edit; where that is not possible, it is deleted.
 
-use std::time::Duration;
-
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info};
@@ -14,9 +12,6 @@ use crate::domain::{Answer, Fault, Form, Job, Part, Preview};
 use crate::jobs::gate::Gate;
 use crate::jobs::ports::Messenger;
 use crate::queue::{Checkpoints, QueueError};
-
-/// The shortest time between two edits.
-const EVERY: Duration = Duration::from_secs(3);
 
 /// The preview of a job in work.
 pub struct GrowingPreview<'a> {
@@ -41,14 +36,17 @@ impl GrowingPreview<'_> {
             let ended = async { while text.changed().await.is_ok() {} };
             tokio::select! {
                 () = ended => return,
-                () = sleep_until(due) => {}
+                () = async {
+                    sleep_until(due).await;
+                    self.messenger.preview_turn().await;
+                } => {}
             }
             let Some(part) = text.borrow_and_update().clone() else { continue };
             if !self.messenger.may_preview(self.job) {
                 continue;
             }
-            let pause = match self.show(part).await {
-                Ok(true) => EVERY,
+            match self.show(part).await {
+                Ok(true) => {}
                 Ok(false) => return,
                 Err(Fault::Gone(why) | Fault::Reject(why)) => {
                     debug!(reason = why, "There is no preview");
@@ -56,15 +54,14 @@ impl GrowingPreview<'_> {
                 }
                 Err(fault) => {
                     debug!(%fault, "The preview is left as it is for now");
-                    match fault {
-                        Fault::Wait { after, .. }
-                        | Fault::Held { after, .. }
-                        | Fault::Retry { after, .. } => after,
-                        _ => EVERY,
+                    if let Fault::Wait { after, .. }
+                    | Fault::Held { after, .. }
+                    | Fault::Retry { after, .. } = fault
+                    {
+                        due = Instant::now() + after;
                     }
                 }
-            };
-            due = Instant::now() + pause;
+            }
         }
     }
 
@@ -75,8 +72,8 @@ impl GrowingPreview<'_> {
                 let preview = Preview { form: self.form.clone(), part, message: None };
                 self.store(&preview).await?;
                 let message = match self.messenger.preview(self.job, &preview).await {
-                    // It is not in the chat. The answer is sent as if there had been no preview,
-                    // and may be refused itself.
+                    // It is not in the chat. The answer is sent as if there had been no preview, and
+                    // may be refused itself.
                     Err(refused @ Fault::Reject(_)) => {
                         *self.preview = None;
                         return Err(refused);

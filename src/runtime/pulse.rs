@@ -41,10 +41,10 @@ impl Pulse {
         During(self.clone())
     }
 
-    /// Beats, unless it rests.
+    /// Beats, unless it rests or has longer than `limit` left.
     pub fn keep(&self, limit: Duration) {
         let mut state = self.state();
-        state.due = state.due.map(|_| Instant::now() + limit);
+        state.due = state.due.map(|due| due.max(Instant::now() + limit));
     }
 
     /// For how long the next beat has been due.

@@ -10,6 +10,7 @@ use super::connection::link::Link;
 use super::connection::logout::FirstLogout;
 use super::context::{AccountContext, Pulses};
 use super::jobs::downloads::Downloads;
+use super::jobs::preview_turns::PreviewTurns;
 use super::jobs::refusing::RefusingChats;
 use super::jobs::spool::Spool;
 use super::options::AccountOptions;
@@ -28,6 +29,8 @@ pub struct Account {
     pub(super) context: Arc<AccountContext>,
     pub(super) downloads: Downloads,
     pub(super) refusing: RefusingChats,
+    /// When previews are sent and edited.
+    pub(super) preview_turns: PreviewTurns,
     /// The current connection; `None` while offline.
     pub(super) link: watch::Sender<Option<Arc<Link>>>,
     /// Set while this machine's clock is what keeps the account from connecting.
@@ -66,6 +69,7 @@ impl Account {
             context: Arc::new(context),
             downloads,
             refusing: RefusingChats::default(),
+            preview_turns: PreviewTurns::default(),
             link: watch::Sender::new(None),
             clock: watch::Sender::new(None),
         })

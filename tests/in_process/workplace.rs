@@ -93,6 +93,8 @@ impl Messenger for Planned {
         Ok(Some(job.id.message + 1))
     }
 
+    async fn preview_turn(&self) {}
+
     fn may_preview(&self, _: &Job) -> bool {
         false
     }

@@ -17,6 +17,7 @@ mod fetch;
 mod find_sent;
 mod message_of_job;
 mod preview;
+pub(super) mod preview_turns;
 pub(super) mod refusing;
 mod saved;
 pub(super) mod send;

@@ -20,6 +20,11 @@ use crate::domain::{Answer, Fault, Form, Job, Part, Preview};
 const LONGEST_WAIT: Duration = Duration::from_secs(31);
 
 impl Account {
+    /// Waits until it is a preview's turn to be sent or edited.
+    pub async fn preview_turn(&self) {
+        self.preview_turns.take().await;
+    }
+
     /// Whether a preview may be sent or edited now. It could as well wait, so it must not use up
     /// what answers need.
     pub fn may_preview(&self, job: &Job) -> bool {

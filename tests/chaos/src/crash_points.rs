@@ -235,6 +235,10 @@ impl Messenger for CrashingMessenger {
         self.messenger.deliver(job, answer, index).await
     }
 
+    async fn preview_turn(&self) {
+        self.messenger.preview_turn().await;
+    }
+
     fn may_preview(&self, job: &Job) -> bool {
         self.messenger.may_preview(job)
     }
