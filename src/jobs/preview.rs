@@ -72,8 +72,8 @@ impl GrowingPreview<'_> {
                 let preview = Preview { form: self.form.clone(), part, message: None };
                 self.store(&preview).await?;
                 let message = match self.messenger.preview(self.job, &preview).await {
-                    // It is not in the chat. The answer is sent as if there had been no preview, and
-                    // may be refused itself.
+                    // It is not in the chat. The answer is sent as if there had been no preview,
+                    // and may be refused itself.
                     Err(refused @ Fault::Reject(_)) => {
                         *self.preview = None;
                         return Err(refused);
