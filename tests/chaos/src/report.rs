@@ -266,8 +266,9 @@ impl Report {
             ("kills of the daemon", self.kills(), self.options.kills + self.kills_in_bursts()),
             ("bursts", self.bursts_s.len(), self.options.bursts),
             ("recordings asked for again", self.asked_again, self.options.again),
-            // Those of the owner have none, and while Telegram demands a pause there are none.
-            ("previews", self.previews * 8, self.options.slow),
+            // Those of the owner have none, while Telegram demands a pause there are none, and all
+            // recordings share one turn in three seconds, which most here do not last.
+            ("previews", self.previews * 32, self.options.slow),
         ];
         for (what, came, planned) in struck {
             // More kills than planned come where a crash point was missed at first.
