@@ -198,14 +198,14 @@ pub async fn run(
     let queue: Arc<dyn Queue> = Arc::new(ObservedQueue::new(queue, Arc::clone(&health), intake_pulse));
     let recognition = Pulse::default();
     health.watch("recognition", recognition.clone());
-    let languages = Arc::new(ChatLanguages::open(config.data_dir.join(LANGUAGES_FILE)));
+    let languages = || Arc::new(ChatLanguages::open(config.data_dir.join(LANGUAGES_FILE)));
     let recognition = match recognisers {
         Some(options) => {
             let started = start_recognisers(options, &health, &recognition, &mut watchers, &shutdown).await?;
             let Some((recognisers, decoder)) = started else { return Ok(()) };
-            Recognition::here(config, recognisers, decoder, languages, &health, recognition, decorator)
+            Recognition::here(config, recognisers, decoder, languages(), &health, recognition, decorator)
         }
-        None => gateway::start(config, account.id(), languages, &health, &mut watchers, &shutdown)?,
+        None => gateway::start(config, account.id(), languages(), &health, &mut watchers, &shutdown)?,
     };
 
     let (budgets_file, limits) = setup::gate(config);
