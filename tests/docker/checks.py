@@ -439,7 +439,7 @@ def without_a_session():
     up()
     check("health: starting", health() == "starting", health())
     need("up -d without a login: the container says what to do",
-         logged("Beside docker-compose.yml type: docker-compose run --rm userbot login"), logs())
+         logged("Beside the compose file type: docker-compose run --rm userbot login"), logs())
     check("without a login: unhealthy is shown", wait(60, lambda: health() == "unhealthy"), health())
     check("without a login: it waits, and is not restarted",
           restarts() == 0 and look("userbot", "{{.State.Status}}") == "running", restarts())
