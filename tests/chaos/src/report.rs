@@ -280,7 +280,9 @@ impl Report {
             self.ends.iter().filter(|(end, _)| is_at_each_job(end)).map(|(_, count)| count).sum();
         let points = POINTS.len() + if self.options.rules { PREVIEW_POINTS.len() } else { 0 };
         let most = self.options.kills / 2 * POINTS.len() / points;
-        expect(crashes * 10 >= most * 9, format!("{crashes} of {most} crash points were met"));
+        // Where many jobs are put off, a short run may have none left for its last crash point.
+        let spared = usize::from(self.options.rules);
+        expect((crashes + spared) * 10 >= most * 9, format!("{crashes} of {most} crash points were met"));
         if self.options.answers_only {
             return failures;
         }
