@@ -266,6 +266,8 @@ impl Report {
             ("kills of the daemon", self.kills(), self.options.kills + self.kills_in_bursts()),
             ("bursts", self.bursts_s.len(), self.options.bursts),
             ("recordings asked for again", self.asked_again, self.options.again),
+            // Those of the owner have none, and while Telegram demands a pause there are none.
+            ("previews", self.previews * 8, self.options.slow),
         ];
         for (what, came, planned) in struck {
             // More kills than planned come where a crash point was missed at first.
@@ -277,10 +279,7 @@ impl Report {
             self.ends.iter().filter(|(end, _)| is_at_each_job(end)).map(|(_, count)| count).sum();
         let points = POINTS.len() + if self.options.rules { PREVIEW_POINTS.len() } else { 0 };
         let most = self.options.kills / 2 * POINTS.len() / points;
-        // A short run with rules may have no jobs left for its last crash points, and its slow
-        // recordings last too short for a sure turn to show a preview.
-        let (part, whole) = if self.options.rules { (1, 2) } else { (9, 10) };
-        expect(crashes * whole >= most * part, format!("{crashes} of {most} crash points were met"));
+        expect(crashes * 10 >= most * 9, format!("{crashes} of {most} crash points were met"));
         if self.options.answers_only {
             return failures;
         }

@@ -566,7 +566,13 @@ impl Lives {
             _ if !by_kill(status) => format!("ended by itself: {status}"),
             (End::Crash { point, .. }, true) => format!("crash {point}"),
             (End::Crash { point, .. }, false) => {
-                self.owed.push((point, if point.contains("preview") { 1 } else { 2 }));
+                // A crash at a preview wants a slow recording, which not every life has: those that
+                // any job meets come first, lest they find no jobs left.
+                if point.contains("preview") {
+                    self.owed.insert(0, (point, 1));
+                } else {
+                    self.owed.push((point, 2));
+                }
                 "kill".to_owned()
             }
             (End::Kill { .. }, _) => "kill".to_owned(),
