@@ -4,7 +4,7 @@
 //! tools, and what it answers is plain text of a few short lines, whatever it was talked into.
 
 use super::LanguageCode;
-use super::reply::utf16_len;
+use super::reply::{MORE, utf16_len};
 use super::sanitise::sanitise;
 
 /// A longer text gets no summary, in bytes: few models read more, and a summary of a part would
@@ -76,7 +76,6 @@ fn is_address(word: &str) -> bool {
 
 /// The beginning of a text within [`LIMIT`], cut between words.
 fn cut(text: &str) -> String {
-    const MORE: &str = " …";
     if utf16_len(text) <= LIMIT {
         return text.to_owned();
     }

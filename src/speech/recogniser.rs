@@ -1,14 +1,17 @@
 //! What turns speech into text, whichever engine does it and wherever it runs.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use tracing::debug;
 
 use super::error::SpeechError;
+use super::hallucination::guard::Guarded;
+use super::observer::Observer;
 use super::options::RecogniseOptions;
-use super::vad::detector::{Detector, Speech};
-use crate::domain::Transcript;
+use super::vad::detector::{Detector, Speech, seconds};
+use crate::domain::{LanguageCode, Transcript};
 
 /// The longest stretch of a recording that is recognised at once, unless a model takes less.
 /// Whisper takes it in one window of 30 s, so it is recognised like a short recording: quickly, and
@@ -48,4 +51,31 @@ pub trait Recogniser: Send + Sync {
 
     /// Ends it. Returns false if something is still at work after `limit`.
     async fn shutdown(&self, limit: Duration) -> bool;
+}
+
+/// Tells the observer and the log of speech that another program has recognised. `samples` is the
+/// length of its recording, and `detected` its language unless that was given.
+pub(super) fn report(
+    observer: &dyn Observer,
+    recogniser: &str,
+    samples: usize,
+    started: Instant,
+    guarded: &Guarded,
+    detected: Option<LanguageCode>,
+) {
+    let Guarded { kept, dropped } = guarded;
+    observer.on_finished(started.elapsed());
+    dropped.iter().for_each(|reason| observer.on_dropped(reason));
+    if let Some(language) = detected.filter(|_| !kept.is_empty()) {
+        let speech = kept.iter().map(|segment| segment.end_ms - segment.start_ms).sum();
+        observer.on_language(language, Duration::from_millis(speech));
+    }
+    debug!(
+        seconds = seconds(samples),
+        took = ?started.elapsed(),
+        recogniser,
+        segments = kept.len(),
+        dropped = dropped.len(),
+        "recognised"
+    );
 }

@@ -20,11 +20,11 @@ pub use self::error::{ServerError, ServerErrorKind};
 use self::wav::wav;
 use super::error::SpeechError;
 use super::hallucination::echo::has_echo;
-use super::hallucination::guard::{Guarded, guard};
+use super::hallucination::guard::guard;
 use super::language::choice::Choice;
 use super::options::RecogniseOptions;
-use super::recogniser::{Recognised, Recogniser};
-use super::vad::detector::{Detector, Speech, seconds};
+use super::recogniser::{Recognised, Recogniser, report};
+use super::vad::detector::{Detector, Speech};
 use super::whisper::RATE;
 use crate::domain::{LanguageCode, Languages, SAMPLE_RATE, Secret, ServerUrl, Task, Transcript, Vocabulary};
 
@@ -161,22 +161,10 @@ impl Recogniser for Server {
             detected = Some(instead);
             guarded = guard(&answer.candidates(&speech));
         }
-        observer.on_finished(started.elapsed());
-        let Guarded { kept: segments, dropped } = guarded;
-        dropped.iter().for_each(|reason| observer.on_dropped(reason));
+        let told = detected.filter(|_| given.is_none());
+        report(observer, &self.name, speech.samples, started, &guarded, told);
+        let segments = guarded.kept;
         let language = given.or(detected).filter(|_| !segments.is_empty());
-        if let Some(language) = language.filter(|_| given.is_none()) {
-            let speech = segments.iter().map(|segment| segment.end_ms - segment.start_ms).sum();
-            observer.on_language(language, Duration::from_millis(speech));
-        }
-        debug!(
-            seconds = seconds(speech.samples),
-            took = ?started.elapsed(),
-            recogniser = &*self.name,
-            segments = segments.len(),
-            dropped = dropped.len(),
-            "recognised"
-        );
         let transcript = Transcript { task, language, segments, ..Transcript::default() };
         Ok(Recognised { transcript, by: Some(Arc::clone(&self.name)) })
     }

@@ -31,12 +31,11 @@ use self::text::candidates;
 use self::wire::{About, Request};
 use super::error::SpeechError;
 use super::hallucination::echo::has_echo;
-use super::hallucination::guard::Guarded;
 use super::language::choice::Choice;
 use super::observer::ModelState;
 use super::options::{EngineOptions, RecogniseOptions};
-use super::recogniser::{LONGEST_STRETCH, Recognised, Recogniser};
-use super::vad::detector::{Detector, Speech, seconds};
+use super::recogniser::{LONGEST_STRETCH, Recognised, Recogniser, report};
+use super::vad::detector::{Detector, Speech};
 use super::whisper::RATE;
 use crate::domain::{LanguageCode, Languages, Task, Transcript};
 
@@ -208,21 +207,9 @@ impl Recogniser for TranscribeCpp {
             detected = Some(instead);
             (guarded, words) = text::guarded(&heard, &speech);
         }
-        observer.on_finished(started.elapsed());
-        let Guarded { kept: segments, dropped } = guarded;
-        dropped.iter().for_each(|reason| observer.on_dropped(reason));
-        if let Some(language) = detected.filter(|_| given.is_none() && !segments.is_empty()) {
-            let speech = segments.iter().map(|segment| segment.end_ms - segment.start_ms).sum();
-            observer.on_language(language, Duration::from_millis(speech));
-        }
-        debug!(
-            seconds = seconds(speech.samples),
-            took = ?started.elapsed(),
-            recogniser = &*self.name,
-            segments = segments.len(),
-            dropped = dropped.len(),
-            "recognised"
-        );
+        let told = detected.filter(|_| given.is_none());
+        report(observer, &self.name, speech.samples, started, &guarded, told);
+        let segments = guarded.kept;
         let language = given.or(detected).filter(|_| !segments.is_empty());
         if !wants_words {
             words.clear();
