@@ -53,7 +53,7 @@ fn texts_of(samples: &[f32]) -> Vec<String> {
 /// How long the recogniser is with each stretch of a slow recording. All previews share one turn in
 /// three seconds, so a recording has to last about as long to have one.
 fn pause_of(texts: &[String]) -> Duration {
-    Duration::from_millis(400 + 16 * u64::from(texts[0].as_bytes()[0] % 32))
+    Duration::from_millis(800 + 24 * u64::from(texts[0].as_bytes()[0] % 32))
 }
 
 /// The transcript that a recording with these samples has. `paced` is for a stand-in with a
